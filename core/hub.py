@@ -1,0 +1,69 @@
+"""The model and data hub: whether it answers, and what its refusals mean in words."""
+
+from __future__ import annotations
+
+import functools
+import os
+import urllib.error
+import urllib.request
+
+from .errors import MedbenchError
+
+PROBE_SECONDS = 5.0
+
+
+def endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+
+def offline() -> bool:
+    """Whether the user has told the hub's client to stay off the network."""
+    return os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
+
+
+@functools.cache
+def reachable() -> bool:
+    """Whether the hub answers at all within PROBE_SECONDS; asked once per process.
+
+    The hub's own client retries for minutes, so it is only let loose once this has said yes.
+    """
+    if offline():
+        return False
+    try:
+        urllib.request.urlopen(urllib.request.Request(endpoint(), method="HEAD"), timeout=PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        return True  # it answered
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def why_unreachable() -> str:
+    if offline():
+        return "HF_HUB_OFFLINE is set, so the hub was not asked"
+    return f"the hub ({endpoint()}) does not answer"
+
+
+def refusal(error: Exception, repository: str, kind: str) -> MedbenchError:
+    """What a hub error means for `repository` (kind: "model" or "dataset") and what to do next."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    page = f"{endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repository}"
+    has_token = bool(os.environ.get("HF_TOKEN"))
+    if isinstance(error, GatedRepoError):
+        todo = f"Accept its terms at {page}, then " + (
+            "check that HF_TOKEN belongs to that account."
+            if has_token
+            else "set HF_TOKEN to a token of that account."
+        )
+        return MedbenchError(f"{kind} '{repository}' is gated: its owner wants terms accepted first.", todo)
+    if isinstance(error, RevisionNotFoundError):
+        return MedbenchError(f"{kind} '{repository}' has no such revision.", f"See {page}/tree/main.")
+    if isinstance(error, RepositoryNotFoundError):
+        todo = (
+            "Check the spelling, and that HF_TOKEN may read it."
+            if has_token
+            else "Check the spelling; if it is private, set HF_TOKEN to a token that may read it."
+        )
+        return MedbenchError(f"the hub has no {kind} '{repository}' that you may read.", todo)
+    return MedbenchError(f"{kind} '{repository}' could not be fetched from the hub: {error}", "Try again later.")

@@ -1,0 +1,29 @@
+"""Where things lie: runs and adapters in the working folder, caches in the platform's cache folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+def home() -> Path:
+    """Folder that `runs/` and `adapters/` are made in: MEDBENCH_HOME, or the working folder."""
+    return Path(os.environ.get("MEDBENCH_HOME") or ".")
+
+
+def runs() -> Path:
+    return home() / "runs"
+
+
+def cache() -> Path:
+    """Converted weights and other things that can be made again: MEDBENCH_CACHE, or the platform's cache folder."""
+    override = os.environ.get("MEDBENCH_CACHE")
+    return Path(override) if override else user_cache_path("medbench")
+
+
+def data() -> Path | None:
+    """Folder with official releases: MEDBENCH_DATA, if set."""
+    value = os.environ.get("MEDBENCH_DATA")
+    return Path(value) if value else None
