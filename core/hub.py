@@ -52,9 +52,7 @@ def refusal(error: Exception, repository: str, kind: str) -> MedbenchError:
     has_token = bool(os.environ.get("HF_TOKEN"))
     if isinstance(error, GatedRepoError):
         todo = f"Accept its terms at {page}, then " + (
-            "check that HF_TOKEN belongs to that account."
-            if has_token
-            else "set HF_TOKEN to a token of that account."
+            "check that HF_TOKEN belongs to that account." if has_token else "set HF_TOKEN to a token of that account."
         )
         return MedbenchError(f"{kind} '{repository}' is gated: its owner wants terms accepted first.", todo)
     if isinstance(error, RevisionNotFoundError):

@@ -210,14 +210,27 @@ class ModelSpec:
 
 
 class Engine(Protocol):
-    """How a model runs. Outputs come in order of completion, so a run is stored as it goes."""
+    """How a model runs: a plugin is a class made from a `ModelSpec`. Making one is cheap; `load` is not.
+
+    Outputs come in order of completion, so a run is stored as it goes. An item that fails is an Output with `error`.
+    """
+
+    spec: ModelSpec  # as given, with "auto" settled for this machine
+
+    def load(self) -> None:
+        """Put the weights in memory. Called once, before the first request, so that it can be timed apart."""
+        ...
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]: ...
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]: ...
 
+    def chat(self, method: Literal["choose", "generate"]) -> str:
+        """How prompts are wrapped: "plain", "template" or "format". Known without loading the weights."""
+        ...
+
     def describe(self) -> dict[str, Any]:
-        """Facts for the manifest: resolved dtype and device, parameters, chat wrapping, package versions."""
+        """Facts for the manifest: resolved dtype and device, architecture, parameters."""
         ...
 
     def peak_gpu_memory_bytes(self) -> int | None:

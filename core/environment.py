@@ -1,0 +1,84 @@
+"""What a run ran on: package versions, hardware, git state. For the manifest and for `medbench doctor`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = (
+    "medbench",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "bitsandbytes",
+    "datasets",
+    "evaluate",
+    "rouge_score",
+    "scispacy",
+    "spacy",
+    "numpy",
+)
+
+
+def packages() -> dict[str, str]:
+    """Version of every package that can change a number; "missing" where it is not installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores that this process may use, memory (bytes), GPUs."""
+    import psutil
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cpu": _cpu_name(),
+        "cores": cores,
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and cleanliness of the working folder's repository; empty outside one."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def describe() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages(),
+        "hardware": hardware(),
+        "git": git_state(),
+    }
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=5)
+    return done.stdout.strip()
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123 - not a file a Path helps with
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,163 @@
+"""What a run will ask: which items, in which prompts, under which identity. Nothing here runs a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .errors import UsageError
+from .types import Benchmark, ChoiceRequest, Engine, GenerateRequest, Item, ItemSet, Prompt
+
+Method = Literal["logprob", "generate"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user may change about a run. Everything but `metrics` and `latency_items` can change an answer."""
+
+    limit: int | None = None  # this many items, drawn by `seed`: the same ones for every model
+    items: tuple[str, ...] = ()  # these ids; empty: all
+    shots: int = 0
+    seed: int = 0
+    choice: Method = "logprob"  # how multiple choice is asked
+    max_new_tokens: int | None = None  # None: the benchmark's own
+    metrics: tuple[str, ...] = ()  # empty: the benchmark's own
+    latency_items: int = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, ready to execute: `items` in order, a prompt for each, and what names and compares the run."""
+
+    benchmark: Benchmark
+    item_set: ItemSet
+    items: tuple[Item, ...]
+    prompts: dict[str, Prompt]  # by item id
+    method: Method
+    settings: Settings
+    variant: str  # part of the column's name; "" for the whole official set as published
+    max_new_tokens: int
+    identity: dict[str, Any]
+    comparable: dict[str, Any]
+
+    def choice_requests(self, done: set[str]) -> list[ChoiceRequest]:
+        return [ChoiceRequest(i.id, self.prompts[i.id], i.answers) for i in self.items if i.id not in done]
+
+    def generate_requests(self, done: set[str]) -> list[GenerateRequest]:
+        stop = self.benchmark.stop
+        return [
+            GenerateRequest(i.id, self.prompts[i.id], self.max_new_tokens, stop) for i in self.items if i.id not in done
+        ]
+
+
+def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Settings) -> Plan:
+    """Draw items and examples, write the prompts, and settle the identity. Raises UsageError for what cannot be."""
+    pool, items, held_out = _split_off_shots(benchmark, item_set, settings)
+    items = _select(benchmark, items, settings)
+    prompts = _prompts(benchmark, items, pool, settings)
+    method: Method = settings.choice if items[0].options else "generate"
+    variant = ", ".join(filter(None, [item_set.variant, f"{held_out} held out as examples" if held_out else ""]))
+    max_new_tokens = settings.max_new_tokens or benchmark.max_new_tokens
+    comparable = {
+        "benchmark": benchmark.name,
+        "version": benchmark.version,
+        "variant": variant,
+        "items_hash": fingerprint([_content(item) for item in items]),
+        "prompt_hash": fingerprint([[i.id, prompts[i.id].plain] for i in items]),
+        "shots": settings.shots,
+        "method": method,
+    }
+    spec = engine.spec
+    identity = {
+        "model": {
+            "name": spec.name,
+            "revision": spec.revision,
+            "adapter": spec.adapter_hash,
+            "engine": spec.engine,
+            "dtype": spec.dtype,
+            "quantize": spec.quantize,
+            "prompt_format": spec.prompt_format,
+        },
+        **comparable,
+        "seed": settings.seed,
+        "chat": engine.chat("choose" if method == "logprob" else "generate"),
+    }
+    if method == "generate":
+        identity["generation"] = {
+            **spec.generation,
+            "max_new_tokens": max_new_tokens,
+            "stop": list(benchmark.stop),
+        }
+    return Plan(benchmark, item_set, items, prompts, method, settings, variant, max_new_tokens, identity, comparable)
+
+
+def fingerprint(value: Any) -> str:
+    """Sixteen hex digits that change with anything in `value` (plain JSON data)."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _split_off_shots(
+    benchmark: Benchmark, item_set: ItemSet, settings: Settings
+) -> tuple[Sequence[Item], tuple[Item, ...], int]:
+    """The pool of examples, the items left to score, and how many were held out for lack of a pool."""
+    if settings.shots < 0:
+        raise UsageError(f"--shots {settings.shots}: the number of examples cannot be negative.")
+    if settings.shots == 0 or item_set.shots:
+        if len(item_set.shots) < settings.shots:
+            raise UsageError(f"--shots {settings.shots}: {benchmark.name} has only {len(item_set.shots)} examples.")
+        return item_set.shots, item_set.items, 0
+    if settings.shots >= len(item_set.items):
+        raise UsageError(f"--shots {settings.shots}: {benchmark.name} has only {len(item_set.items)} items in all.")
+    by_id = sorted(item_set.items, key=lambda item: item.id)
+    pool = random.Random(f"shots {settings.seed}").sample(by_id, settings.shots)
+    held_out = {item.id for item in pool}
+    return pool, tuple(item for item in item_set.items if item.id not in held_out), len(pool)
+
+
+def _select(benchmark: Benchmark, items: tuple[Item, ...], settings: Settings) -> tuple[Item, ...]:
+    if settings.items:
+        wanted = set(settings.items)
+        strangers = sorted(wanted - {item.id for item in items})
+        if strangers:
+            raise UsageError(
+                f"--items names {len(strangers)} ids that {benchmark.name} does not score, the first: {strangers[0]}",
+                f"Its ids look like {items[0].id}.",
+            )
+        items = tuple(item for item in items if item.id in wanted)
+    if settings.limit is not None and settings.limit < 1:
+        raise UsageError(f"--limit {settings.limit}: at least one item must be asked.")
+    if settings.limit is None or settings.limit >= len(items):
+        return items
+    by_id = sorted(item.id for item in items)
+    drawn = set(random.Random(f"items {settings.seed}").sample(by_id, settings.limit))
+    return tuple(item for item in items if item.id in drawn)
+
+
+def _prompts(
+    benchmark: Benchmark, items: Sequence[Item], pool: Sequence[Item], settings: Settings
+) -> dict[str, Prompt]:
+    """A prompt per item. Examples are the same for every item; where items have subjects, for every item of one."""
+    examples: dict[str, tuple[tuple[str, str], ...]] = {}
+    prompts = {}
+    for item in items:
+        subject = item.meta.get("subject", "")
+        if subject not in examples:
+            near = [shot for shot in pool if shot.meta.get("subject", "") == subject]
+            source = near if len(near) >= settings.shots else pool
+            drawn = random.Random(f"shots {settings.seed} {subject}").sample(list(source), settings.shots)
+            examples[subject] = tuple((benchmark.question(s), benchmark.answer(s)) for s in drawn)
+        prompts[item.id] = Prompt(benchmark.question(item), benchmark.instruction(item), examples[subject])
+    return prompts
+
+
+def _content(item: Item) -> list[Any]:
+    """What makes two items the same question: everything but `meta`."""
+    fields = dataclasses.asdict(item)
+    del fields["meta"]
+    return [[name, fields[name]] for name in sorted(fields)]

@@ -1,0 +1,78 @@
+"""Batches filled by tokens, longest first, halved when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class OutOfMemory:
+    """One unit alone does not fit into memory; smaller batches will not help."""
+
+
+def batches(units: Sequence[T], rows: Callable[[T], int], width: Callable[[T], int], budget: int) -> Iterator[list[T]]:
+    """Group `units` so that padded size (rows x widest) stays within `budget` tokens, longest first.
+
+    A unit is never split: one that exceeds the budget alone is a batch alone.
+    """
+    batch: list[T] = []
+    filled = 0
+    for unit in sorted(units, key=width, reverse=True):
+        # Sorted by width, so the first of a batch is its widest.
+        if batch and (filled + rows(unit)) * width(batch[0]) > budget:
+            yield batch
+            batch, filled = [], 0
+        batch.append(unit)
+        filled += rows(unit)
+    if batch:
+        yield batch
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a torch error says that memory ran out, on a GPU or a CPU."""
+    import torch
+
+    words = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)
+    )
+
+
+def run_halving(batch: list[T], run: Callable[[list[T]], Iterator[tuple[T, R]]]) -> Iterator[tuple[T, R | OutOfMemory]]:
+    """What `run` yields for `batch`, as (unit, result); on out-of-memory what is still open goes on in two halves.
+
+    A unit that does not fit alone is yielded with an `OutOfMemory` for result.
+    """
+    pending = [batch]
+    while pending:
+        units = pending.pop(0)
+        done: set[int] = set()
+        try:
+            for unit, result in run(units):
+                done.add(id(unit))
+                yield unit, result
+            continue
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the except block, so that the traceback no longer holds the tensors that filled the memory.
+        _free()
+        left = [unit for unit in units if id(unit) not in done]
+        if len(units) == 1:
+            yield from ((unit, OutOfMemory()) for unit in left)
+            continue
+        middle = (len(left) + 1) // 2
+        pending[:0] = [half for half in (left[:middle], left[middle:]) if half]
+
+
+def _free() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,44 @@
+"""One forward pass of any decoder: logits only where they are read, and only the arguments that the model knows."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .loading import Loaded
+
+
+def last_logits(
+    loaded: Loaded, keep: Any, input_ids: Any, attention_mask: Any, position_ids: Any = None, cache: Any = None
+) -> Any:
+    """Logits (rows, positions, vocabulary) in float32 at the positions in `keep`.
+
+    `keep` is a count of last positions, or a tensor (rows, positions) of positions counted from the left.
+    """
+    import torch
+
+    known = _arguments(_bare(loaded.model).forward.__func__)
+    asked: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if position_ids is not None and "position_ids" in known:
+        asked["position_ids"] = position_ids  # models without it read positions off the mask
+    if cache is not None:
+        asked["past_key_values"] = cache
+    with torch.inference_mode():
+        if "logits_to_keep" in known:
+            return loaded.model(**asked, use_cache=cache is not None, logits_to_keep=keep).logits.float()
+        logits = loaded.model(**asked, use_cache=cache is not None).logits
+        if isinstance(keep, int):
+            return logits[:, -keep:].float()
+        return torch.take_along_dim(logits, keep[..., None], dim=1).float()
+
+
+def _bare(model: Any) -> Any:
+    """The model itself, out of its adapter."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@functools.cache
+def _arguments(forward: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(forward).parameters)

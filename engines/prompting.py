@@ -1,0 +1,143 @@
+"""From a `Prompt` to the tokens a model sees: chat wrapping, the context/answer boundary, truncation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from ..core.types import Prompt
+
+# Some templates insert today's date, which would make the same prompt another one tomorrow.
+PINNED_DATE = datetime(2024, 7, 26)
+_DATE_CALL = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A prompt as sent. `truncated` counts the prompt tokens that were cut away."""
+
+    text: str
+    tokens: list[int]
+    truncated: int
+
+
+@dataclass(frozen=True)
+class Wrapping:
+    """How a prompt becomes the text a model reads: plainly, by the tokenizer's chat template, or by a format."""
+
+    kind: Literal["plain", "template", "format"]
+    template: str = ""
+
+    @property
+    def wraps(self) -> bool:
+        return self.kind != "plain"
+
+
+def wrapping(mode: str, method: str, template: str, prompt_format: str) -> Wrapping:
+    """The wrapping for `--chat` mode and method ("choose" or "generate").
+
+    "auto" wraps where the model generates and has a template or format of its own, and leaves choosing by
+    log-probability plain, as lm-evaluation-harness does by default.
+    """
+    if mode == "never" or (mode == "auto" and method == "choose"):
+        return Wrapping("plain")
+    if prompt_format:
+        return Wrapping("format", prompt_format)
+    return Wrapping("template", pin_dates(template)) if template else Wrapping("plain")
+
+
+def pin_dates(template: str) -> str:
+    """A chat template with every `strftime_now("…")` replaced by a fixed date."""
+    return _DATE_CALL.sub(lambda call: repr(PINNED_DATE.strftime(call.group(2))), template)
+
+
+class Prompter:
+    """Encodes prompts for one model. All lengths are in tokens."""
+
+    def __init__(self, tokenizer: Any, window: int, encoder_decoder: bool) -> None:
+        self.tokenizer = tokenizer
+        self.window = window
+        self.encoder_decoder = encoder_decoder
+
+    def for_generation(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> Encoded:
+        """The prompt's tokens, cut so that `max_new_tokens` more fit into the window."""
+        room = self.window if self.encoder_decoder else max(self.window - max_new_tokens, 1)
+        return self._fit(prompt, wrap, room)
+
+    def for_choice(self, prompt: Prompt, wrap: Wrapping, answers: Sequence[str]) -> tuple[Encoded, list[list[int]]]:
+        """The prompt's tokens and each answer's, split where lm-evaluation-harness splits them.
+
+        A plain prompt and its answer are tokenised as one text and cut at the prompt's own length, so that the space
+        before an answer belongs to the answer. The last token of an answer is read off, never fed, so prompt and
+        answer may hold `window` + 1 tokens; a longer prompt is cut from the left.
+        """
+        delimiter = "" if wrap.kind == "template" else " "
+        text = self._render(prompt, wrap)
+        context = text.rstrip()
+        delimiter = text[len(context) :] + delimiter  # trailing space goes with the answer
+        if self.encoder_decoder:
+            ends = [self._ids(delimiter + answer, special=False) for answer in answers]
+            return self._fit(prompt, wrap, self.window, strip=True), ends
+        special = wrap.kind != "template"  # a template writes its own
+        prompt_length = len(self._ids(context, special=special))
+        ends = [self._ids(context + delimiter + answer, special=special)[prompt_length:] for answer in answers]
+        return self._fit(prompt, wrap, self.window + 1 - max(map(len, ends)), strip=True), ends
+
+    def _fit(self, prompt: Prompt, wrap: Wrapping, room: int, strip: bool = False) -> Encoded:
+        """Encode, and cut what exceeds `room`: under a template inside the content, never a template token."""
+
+        def encode(prompt: Prompt) -> tuple[str, list[int]]:
+            text = self._render(prompt, wrap)
+            text = text.rstrip() if strip else text
+            return text, self._ids(text, special=wrap.kind != "template") or [self._start()]
+
+        text, tokens = encode(prompt)
+        if len(tokens) <= room:
+            return Encoded(text, tokens, 0)
+        if wrap.kind != "template":
+            kept = tokens[-room:]
+            return Encoded(self.tokenizer.decode(kept, skip_special_tokens=True), kept, len(tokens) - room)
+        asked = len(tokens)
+        while len(tokens) > room and (prompt.shots or prompt.instruction or prompt.question):
+            prompt = self._shorter(prompt, len(tokens) - room)
+            text, tokens = encode(prompt)
+        return Encoded(text, tokens, asked - len(tokens))
+
+    def _shorter(self, prompt: Prompt, excess: int) -> Prompt:
+        """`prompt` without its oldest example or, with none left, without the first `excess` tokens of its content."""
+        if prompt.shots:
+            return replace(prompt, shots=prompt.shots[1:])
+        content = replace(prompt, instruction="", question=prompt.plain).question
+        tokens = self._ids(content, special=False)
+        kept = self.tokenizer.decode(tokens[excess:]) if excess < len(tokens) else ""
+        # Decoding need not shorten the text where tokens are fragments of one character; a character always does.
+        return Prompt(question=kept if len(kept) < len(content) else content[1:])
+
+    def _render(self, prompt: Prompt, wrap: Wrapping) -> str:
+        if wrap.kind == "plain":
+            return prompt.plain
+        if wrap.kind == "format":
+            return wrap.template.replace("{prompt}", prompt.plain)
+        turns = [*prompt.shots, (prompt.question, None)]
+        messages = []
+        for index, (question, answer) in enumerate(turns):
+            opening = f"{prompt.instruction}\n\n" if index == 0 and prompt.instruction else ""
+            messages.append({"role": "user", "content": opening + question})
+            if answer is not None:
+                messages.append({"role": "assistant", "content": answer})
+        rendered = self.tokenizer.apply_chat_template(
+            messages, chat_template=wrap.template, add_generation_prompt=True, tokenize=False
+        )
+        return str(rendered)
+
+    def _ids(self, text: str, special: bool) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=special)
+        return ids
+
+    def _start(self) -> int:
+        """What stands before an answer to an empty prompt."""
+        start = self.tokenizer.bos_token_id
+        return int(self.tokenizer.eos_token_id if start is None else start)

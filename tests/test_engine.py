@@ -1,0 +1,239 @@
+"""The transformers engine against one-at-a-time evaluation written out with plain transformers calls."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
+from medbench.engines import batching, transformers_engine
+from medbench.engines.prompting import Wrapping, pin_dates, wrapping
+from medbench.engines.transformers_engine import TransformersEngine
+
+QUESTIONS = [
+    "Question: fever?\nAnswer:",
+    "Abstract: The trial enrolled 120 patients.\nQuestion: Did mortality fall?\nAnswer:",
+    "Question: What are the symptoms of cough in a child who has had paracetamol?\nAnswer:",
+    "A\nAnswer:",
+]
+ANSWERS = ("yes", "no", "maybe not at all", "A")
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("tiny")
+    return {family: tiny.save(root / family, family) for family in tiny.FAMILIES}
+
+
+def engine_for(folder: Path, **changes: Any) -> TransformersEngine:
+    return TransformersEngine(ModelSpec(name="tiny", location=str(folder), revision="0", device="cpu", **changes))
+
+
+def choice_requests(questions: list[str] = QUESTIONS) -> list[ChoiceRequest]:
+    return [ChoiceRequest(str(i), Prompt(question), ANSWERS) for i, question in enumerate(questions)]
+
+
+def one_at_a_time(engine: TransformersEngine, question: str, answer: str) -> float:
+    """log P(answer | question), one sequence in one forward pass, every logit computed."""
+    engine.load()
+    assert engine.loaded is not None
+    model, words = engine.loaded.model, engine.loaded.tokenizer
+    if engine.loaded.encoder_decoder:
+        labels = torch.tensor([words.encode(" " + answer, add_special_tokens=False)])
+        logits = model(input_ids=torch.tensor([words.encode(question)]), labels=labels).logits[0]
+        return float(sum(logits[i].log_softmax(-1)[token] for i, token in enumerate(labels[0])))
+    prompt = words.encode(question)
+    whole = words.encode(question + " " + answer)
+    logits = model(torch.tensor([whole])).logits[0]
+    return float(sum(logits[at - 1].log_softmax(-1)[whole[at]] for at in range(len(prompt), len(whole))))
+
+
+def greedy_alone(engine: TransformersEngine, question: str, steps: int) -> str:
+    """Greedy decoding without a cache or a batch: every step reads the whole text again."""
+    engine.load()
+    assert engine.loaded is not None
+    model, words = engine.loaded.model, engine.loaded.tokenizer
+    prompt = torch.tensor([words.encode(question)])
+    new: list[int] = []
+    for _ in range(steps):
+        if engine.loaded.encoder_decoder:
+            token = int(model(input_ids=prompt, decoder_input_ids=torch.tensor([[0, *new]])).logits[0, -1].argmax())
+        else:
+            token = int(model(torch.cat([prompt, torch.tensor([new], dtype=torch.long)], dim=1)).logits[0, -1].argmax())
+        if token == words.eos_token_id:
+            break
+        new.append(token)
+    return words.decode(new, skip_special_tokens=True).strip()
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@torch.inference_mode()
+def test_choosing_in_batches_equals_one_at_a_time(folders: dict[str, Path], family: str) -> None:
+    engine = engine_for(folders[family])
+    outputs = {o.item_id: o for o in engine.choose(choice_requests())}
+    for i, question in enumerate(QUESTIONS):
+        expected = [one_at_a_time(engine, question, answer) for answer in ANSWERS]
+        assert outputs[str(i)].logprobs == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+@torch.inference_mode()
+def test_generating_in_batches_equals_one_at_a_time(folders: dict[str, Path], family: str) -> None:
+    engine = engine_for(folders[family])
+    requests = [GenerateRequest(str(i), Prompt(q), 12) for i, q in enumerate(QUESTIONS)]
+    engine = engine_for(folders[family], chat="never")
+    texts = {o.item_id: o.text for o in engine.generate(requests)}
+    assert texts == {str(i): greedy_alone(engine, q, 12) for i, q in enumerate(QUESTIONS)}
+    assert len(set(texts.values())) > 1, "random models that all say the same would prove nothing"
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=120), min_size=1, max_size=6))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_answered_whatever_shares_its_batch(folders: dict[str, Path], questions: list[str]) -> None:
+    engine = engine_for(folders["llama"])
+    together = {o.item_id: o for o in engine.choose(choice_requests(questions))}
+    for request in choice_requests(questions):
+        (alone,) = engine.choose([request])
+        assert alone.logprobs == pytest.approx(together[request.item_id].logprobs, abs=1e-4)
+        assert alone.prompt == together[request.item_id].prompt
+
+
+def test_beam_search_is_transformers_own(folders: dict[str, Path]) -> None:
+    beams = {"num_beams": 3, "no_repeat_ngram_size": 2}
+    engine = engine_for(folders["t5"], generation=beams)
+    requests = [GenerateRequest(str(i), Prompt(q), 8) for i, q in enumerate(QUESTIONS)]
+    texts = {o.item_id: o.text for o in engine.generate(requests)}
+    assert engine.loaded is not None
+    for i, question in enumerate(QUESTIONS):
+        wrapped = engine.loaded.tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
+        )
+        tokens = torch.tensor([engine.loaded.tokenizer.encode(wrapped)])
+        alone = engine.loaded.model.generate(tokens, max_new_tokens=8, **beams)[0, 1:]
+        assert texts[str(i)] == engine.loaded.tokenizer.decode(alone, skip_special_tokens=True).strip()
+
+
+def test_a_stop_string_ends_an_answer_and_is_not_part_of_it(folders: dict[str, Path]) -> None:
+    engine = engine_for(folders["llama"], chat="never")
+    (free,) = engine.generate([GenerateRequest("0", Prompt(QUESTIONS[0]), 20)])
+    assert free.text
+    middle = free.text[len(free.text) // 2]
+    (stopped,) = engine.generate([GenerateRequest("0", Prompt(QUESTIONS[0]), 20, stop=(middle,))])
+    assert stopped.text == free.text[: free.text.index(middle)].strip()
+    assert stopped.finish == "stop"
+    assert stopped.completion_tokens < free.completion_tokens
+
+
+@pytest.mark.parametrize(("family", "window"), [("llama", 128), ("gpt2", 128)])
+def test_a_long_plain_prompt_is_cut_from_the_left(folders: dict[str, Path], family: str, window: int) -> None:
+    engine = engine_for(folders[family])
+    question = "word " * 300 + "\nAnswer:"
+    (output,) = engine.choose([ChoiceRequest("0", Prompt(question), ("yes", "no"))])
+    assert engine.loaded is not None
+    tokens = engine.loaded.tokenizer.encode(question)
+    # An answer of n tokens feeds n - 1 of them, so the window holds window + 1 - n tokens of prompt.
+    longest = max(len(engine.loaded.tokenizer.encode(" " + a, add_special_tokens=False)) for a in ("yes", "no"))
+    assert output.prompt_tokens == window + 1 - longest
+    assert output.truncated_tokens == len(tokens) - output.prompt_tokens
+    assert output.prompt.endswith("Answer:")
+
+
+def test_a_long_chat_prompt_loses_content_and_no_template_token(folders: dict[str, Path]) -> None:
+    engine = engine_for(folders["llama"], chat="always")
+    shots = (("Question: fever?\nAnswer:", "rest"), ("Question: cough?\nAnswer:", "fluids"))
+    prompt = Prompt("word " * 300 + "\nAnswer:", "Answer in one word.", shots)
+    (output,) = engine.generate([GenerateRequest("0", prompt, 16)])
+    assert output.prompt.startswith("<|start|>user\n")
+    assert output.prompt.endswith("Answer:<|end|>\n<|start|>assistant\n")
+    assert output.prompt_tokens <= tiny.WINDOW - 16
+    assert output.truncated_tokens > 0
+
+
+def test_few_shot_examples_are_turns_under_a_template_and_text_without(folders: dict[str, Path]) -> None:
+    prompt = Prompt("Q2\nAnswer:", "Be brief.", (("Q1\nAnswer:", "yes"),))
+    (chat,) = engine_for(folders["llama"], chat="always").choose([ChoiceRequest("0", prompt, ("yes", "no"))])
+    assert chat.prompt == (
+        "<|start|>user\nBe brief.\n\nQ1\nAnswer:<|end|>\n<|start|>assistant\nyes<|end|>\n"
+        "<|start|>user\nQ2\nAnswer:<|end|>\n<|start|>assistant"
+    )
+    (plain,) = engine_for(folders["llama"]).choose([ChoiceRequest("0", prompt, ("yes", "no"))])
+    assert plain.prompt == "Be brief.\n\nQ1\nAnswer: yes\n\nQ2\nAnswer:"
+
+
+@pytest.mark.parametrize(
+    ("mode", "method", "template", "prompt_format", "kind"),
+    [
+        ("auto", "choose", "T", "", "plain"),
+        ("auto", "generate", "T", "", "template"),
+        ("auto", "generate", "", "", "plain"),
+        ("auto", "generate", "", "Medical question: {prompt}", "format"),
+        ("always", "choose", "T", "", "template"),
+        ("never", "generate", "T", "Medical question: {prompt}", "plain"),
+    ],
+)
+def test_wrapping(mode: str, method: str, template: str, prompt_format: str, kind: str) -> None:
+    assert wrapping(mode, method, template, prompt_format).kind == kind
+
+
+def test_dates_in_a_template_are_pinned() -> None:
+    assert pin_dates('{% set d = strftime_now("%d %b %Y") %}') == "{% set d = '26 Jul 2024' %}"
+
+
+def test_a_prompt_format_wraps_the_plain_prompt(folders: dict[str, Path]) -> None:
+    engine = engine_for(folders["t5"], prompt_format="Medical question: {prompt}")
+    (output,) = engine.generate([GenerateRequest("0", Prompt("fever?"), 4)])
+    assert output.prompt == "Medical question: fever?"
+    assert engine.wrapping("generate") == Wrapping("format", "Medical question: {prompt}")
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.integers(1, 200)), max_size=40),
+    st.integers(1, 1000),
+)
+def test_batches_hold_every_unit_once_and_stay_within_budget(units: list[tuple[int, int]], budget: int) -> None:
+    made = list(batching.batches(units, lambda u: u[0], lambda u: u[1], budget))
+    assert sorted(itertools.chain(*made)) == sorted(units)
+    for batch in made:
+        padded = sum(rows for rows, _ in batch) * max(width for _, width in batch)
+        assert padded <= budget or len(batch) == 1
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engine_for(folders["llama"])
+    expected = {o.item_id: o.logprobs for o in engine.choose(choice_requests())}
+    sizes: list[int] = []
+    whole = transformers_engine.causal_logprobs
+
+    def small_memory(loaded: Any, rows: list[Any]) -> Any:
+        sizes.append(len(rows))
+        if len(rows) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return whole(loaded, rows)
+
+    monkeypatch.setattr(transformers_engine, "causal_logprobs", small_memory)
+    outputs = {o.item_id: o.logprobs for o in engine.choose(choice_requests())}
+    assert max(sizes) > 4
+    assert outputs.keys() == expected.keys()
+    for item, logprobs in outputs.items():
+        assert logprobs == pytest.approx(expected[item], abs=1e-4)
+
+
+def test_an_item_that_does_not_fit_alone_is_an_error_and_not_an_answer(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_for(folders["llama"])
+    engine.load()
+
+    def no_memory(*_: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(transformers_engine, "causal_logprobs", no_memory)
+    outputs = list(engine.choose(choice_requests()))
+    assert len(outputs) == len(QUESTIONS)
+    assert all(o.error and o.logprobs is None and o.text is None for o in outputs)
