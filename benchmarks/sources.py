@@ -2,19 +2,72 @@
 
 from __future__ import annotations
 
+import bz2
 import fnmatch
+import gzip
+import lzma
+import os
+import re
+import shutil
 import tarfile
+import tempfile
+import weakref
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..core import hub
 from ..core.errors import DataMalformed, DataMissing
 
 MAX_DEPTH = 6  # how far below the data folder a release is looked for
+BIG_ARCHIVE = 1 << 30  # bytes; a larger archive is opened only in the benchmark's own folder
+PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+MEND = "Fetch the file anew from its release, or name another folder with --data."
+UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
+
+
+class Archive:
+    """A .zip or .tar (packed or not), opened once, on first use; its members are read in any order at equal cost."""
+
+    def __init__(self, disk: Path) -> None:
+        self.disk = disk
+
+    @cached_property
+    def members(self) -> tuple[str, ...]:
+        """Names of the files inside."""
+        if isinstance(self._handle, zipfile.ZipFile):
+            return tuple(info.filename for info in self._handle.infolist() if not info.is_dir())
+        return tuple(info.name for info in self._handle.getmembers() if info.isfile())
+
+    def open(self, member: str) -> IO[bytes]:
+        if isinstance(self._handle, zipfile.ZipFile):
+            return self._handle.open(member)
+        stream = self._handle.extractfile(member)
+        assert stream is not None, "members are files"
+        return stream
+
+    @cached_property
+    def _handle(self) -> zipfile.ZipFile | tarfile.TarFile:
+        handle: zipfile.ZipFile | tarfile.TarFile
+        if self.disk.suffix.lower() == ".zip":
+            handle = zipfile.ZipFile(self.disk)
+        elif unpack := PACKED.get(self.disk.suffix.lower()):
+            # Unpacked to a nameless file: a packed stream read out of order is unpacked anew for every member.
+            plain = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the archive
+            weakref.finalize(self, plain.close)
+            with unpack(self.disk) as stream:
+                shutil.copyfileobj(stream, plain)
+            plain.seek(0)
+            handle = tarfile.open(fileobj=plain, mode="r:")  # noqa: SIM115
+        else:
+            handle = tarfile.open(self.disk, mode="r:")  # noqa: SIM115
+        weakref.finalize(self, handle.close)
+        return handle
 
 
 @dataclass(frozen=True)
@@ -24,26 +77,42 @@ class SourceFile:
     path: str  # relative to the data folder; "archive.zip:member" inside an archive
     disk: Path
     member: str = ""
+    archive: Archive | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def origin(self) -> str:
+        """The file as a person finds it: its path on disk, and the member where that is an archive."""
+        return f"{self.disk}:{self.member}" if self.member else str(self.disk)
 
     def bytes(self) -> bytes:
-        try:
-            if not self.member:
-                return self.disk.read_bytes()
-            if zipfile.is_zipfile(self.disk):
-                with zipfile.ZipFile(self.disk) as archive:
-                    return archive.read(self.member)
-            with tarfile.open(self.disk) as tar:
-                stream = tar.extractfile(self.member)
-                assert stream is not None
-                return stream.read()
-        except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
-            raise DataMalformed(f"{self.path} cannot be read: {error}") from error
+        with self._readable(), _stream(self) as stream:
+            return stream.read()
 
     def text(self) -> str:
         try:
             return self.bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise DataMalformed(f"{self.path} is not UTF-8: byte {error.start}") from error
+            raise DataMalformed(f"{self.origin} is not UTF-8: byte {error.start}", MEND) from error
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Lines with their numbers, from 1, read as they are asked for."""
+        with self._readable(), _stream(self) as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+                except UnicodeDecodeError as error:
+                    raise DataMalformed(f"{self.origin}, row {number}: not UTF-8: byte {error.start}", MEND) from error
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except UNREADABLE as error:
+            raise DataMalformed(f"{self.origin} cannot be read: {error}", MEND) from error
+
+
+def _stream(file: SourceFile) -> IO[bytes]:
+    return file.archive.open(file.member) if file.archive else file.disk.open("rb")
 
 
 @dataclass(frozen=True)
@@ -57,91 +126,137 @@ class Source:
 
     def __init__(self, data: Path | None = None) -> None:
         self.data = data
-        self._looked: list[str] = []
+        self._archives: dict[Path, Archive] = {}
+        self._damaged: dict[Path, str] = {}
+        self._on_disk = cache(self._files_on_disk)
+        self._packed = cache(self._files_packed)
+        self._prepared = cache(_prepared)
 
     def files(self, folder: str, *patterns: str) -> list[SourceFile]:
-        """Files whose path matches a pattern (`fnmatch`, on the last components), sorted by path.
+        """Files whose path ends in one of `patterns` (`fnmatch`; the data folder's own name counts), sorted by path.
 
-        Looked for below DATA/`folder`, then below DATA itself, inside .zip and .tar.gz archives too. Empty where
-        there is no data folder or nothing matches.
+        Looked for below DATA/`folder`, then below DATA itself; in each on disk first, then inside archives (.zip,
+        .tar, .tar.gz, …): the first of these four places that holds any gives all. Empty where none does, or where
+        there is no data folder. Raises DataMissing for a data folder that does not exist and DataMalformed for a
+        damaged archive in DATA/`folder`.
         """
         if self.data is None:
             return []
         if not self.data.is_dir():
-            raise DataMissing(f"the data folder does not exist: {self.data}", "Mend --data or MEDBENCH_DATA.")
+            problem = "is a file, not a folder" if self.data.exists() else "does not exist"
+            raise DataMissing(f"the data folder {problem}: {self.data}", "Mend --data or MEDBENCH_DATA.")
+        wanted = re.compile("|".join(fnmatch.translate(f"*/{pattern}") for pattern in patterns))
         for root in (self.data / folder, self.data):
-            self._looked.append(str(root))
-            found = [f for f in self._tree.get(root, self._walk(root)) if _matches(f.member or f.path, patterns)]
-            if found:
-                return sorted(found, key=lambda f: f.path)
+            for place in (self._on_disk, self._packed):
+                found = [file for seen, file in place(root) if wanted.match(seen)]
+                if found:
+                    return sorted(found, key=lambda file: file.path)
         return []
 
-    def hub(self, repository: str, split: str, config: str | None = None) -> HubRows:
-        """All rows of one split of a hub data set. Raises DataMissing where it cannot be had."""
-        import datasets
+    def file(self, folder: str, *patterns: str) -> SourceFile | None:
+        """The one file that `files` finds; of several the least deep, then the first by name. None without any."""
+        return min(self.files(folder, *patterns), key=lambda file: (file.path.count("/"), file.path), default=None)
 
-        if not hub.reachable() and not hub.offline():
-            # A copy that an earlier run fetched still works; the client must be told not to retry for minutes.
-            datasets.config.HF_HUB_OFFLINE = True
+    def hub(self, repository: str, split: str, config: str | None = None, needed: str = "") -> HubRows:
+        """All rows of one split (`train`, or a part: `train[:100]`) of a hub data set, from its cache where offline.
+
+        `needed` names the official file in the message. Raises DataMissing where the data set cannot be had.
+        """
+        reachable = hub.reachable()
         try:
-            rows = datasets.load_dataset(repository, config, split=split)
+            builder = self._prepared(repository, config, reachable)
+            rows = builder.as_dataset(split=split).to_list()
         except Exception as error:  # the client raises dozens of kinds
-            if hub.reachable():
-                raise DataMissing(*_parts(hub.refusal(error, repository, "dataset"))) from error
-            raise self.missing(repository) from error
-        revision = next((part for part in str(rows.info.download_checksums or "").split("@")[1:]), "")[:8]
-        origin = f"hub:{repository}" + (f"/{config}" if config else "") + (f"@{revision}" if revision else "")
-        return HubRows(list(rows), origin)
+            if not reachable:
+                raise self.missing(repository, needed) from error
+            refusal = hub.refusal(error, repository, "dataset")
+            raise DataMissing(f"{self._looked(needed)}, and {refusal.message}", refusal.hint) from error
+        # The builder's hash is the commit: of the repository where it was asked, of the cached copy otherwise.
+        revision = f"@{builder.hash[:8]}" if builder.hash else ""
+        return HubRows(rows, f"hub:{repository}" + (f"/{config}" if config else "") + revision)
 
     def missing(self, repository: str, needed: str = "") -> DataMissing:
         """The error for data that is neither in the folder nor on the hub: what, where it was looked for, what next."""
-        where = f"not below {self.data}" if self.data else "no data folder was named (--data or MEDBENCH_DATA)"
-        what = needed or "its official release"
         return DataMissing(
-            f"{what}: {where}; the hub copy {repository}: {hub.why_unreachable()}.",
-            f"Put the release in a folder and name it with --data, or run once with network to fetch {repository}.",
+            f"{self._looked(needed)}, and the hub copy {repository} is not in the cache: {hub.why_unreachable()}.",
+            f"Name a folder that holds it with --data or MEDBENCH_DATA, or run once with network to fetch {repository}.",
         )
 
-    @cached_property
-    def _tree(self) -> dict[Path, list[SourceFile]]:
-        return {}
+    def _looked(self, needed: str) -> str:
+        what = needed or "the official release"
+        if self.data is None:
+            return f"{what}: no data folder was named"
+        damaged = "".join(f" ({path} is damaged: {why})" for path, why in self._damaged.items())
+        return f"{what} is not below {self.data}{damaged}"
 
-    def _walk(self, root: Path) -> list[SourceFile]:
-        self._tree[root] = list(_files_below(root, self.data or root)) if root.is_dir() else []
-        return self._tree[root]
+    def _files_on_disk(self, root: Path) -> list[tuple[str, SourceFile]]:
+        """Files below `root`, each with the path that patterns are matched on: it begins with the data folder's name,
+        and goes through archives as through folders.
+        """
+        assert self.data is not None
+        name = self.data.resolve().name
+        paths = [(path.relative_to(self.data).as_posix(), path) for path in _files_below(root, set())]
+        return [(f"/{name}/{shown}", SourceFile(shown, path)) for shown, path in paths]
+
+    def _files_packed(self, root: Path) -> list[tuple[str, SourceFile]]:
+        """Files in the archives below `root`, as `_files_on_disk` gives them."""
+        found = []
+        own = root != self.data
+        for seen, packed in self._on_disk(root):
+            path = packed.disk
+            if not path.name.lower().endswith((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")):
+                continue
+            if not own and path.stat().st_size > BIG_ARCHIVE:
+                continue
+            archive = self._archives.setdefault(path, Archive(path))
+            try:
+                members = archive.members
+            except UNREADABLE as error:
+                if own:
+                    raise DataMalformed(f"{path} cannot be opened: {error}", MEND) from error
+                self._damaged[path] = str(error)
+                continue
+            for member in members:
+                if not any(part.startswith((".", "__MACOSX")) for part in member.split("/")):
+                    found.append((f"{seen}/{member}", SourceFile(f"{packed.path}:{member}", path, member, archive)))
+        return found
 
 
-def _files_below(root: Path, data: Path, depth: int = 0) -> Iterator[SourceFile]:
-    for path in sorted(root.iterdir()):
-        shown = str(path.relative_to(data))
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            if depth < MAX_DEPTH:
-                yield from _files_below(path, data, depth + 1)
-            continue
-        yield SourceFile(shown, path)
-        for member in _members(path):
-            yield SourceFile(f"{shown}:{member}", path, member)
-
-
-def _members(path: Path) -> list[str]:
-    """File names inside an archive; none for any other file or an archive that does not open."""
+def _files_below(root: Path, seen: set[tuple[int, int]], depth: int = 0) -> Iterator[Path]:
+    """Files below `root`, hidden ones left out; links are followed, each folder once."""
     try:
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                return [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")]
-        if path.name.endswith((".tar.gz", ".tgz", ".tar")):
-            with tarfile.open(path) as tar:
-                return [m.name for m in tar.getmembers() if m.isfile()]
-    except (OSError, zipfile.BadZipFile, tarfile.TarError):
-        return []
-    return []
+        status = root.stat()
+        entries = sorted(os.scandir(root), key=lambda entry: entry.name)
+    except OSError:  # a folder that we may not look into holds nothing for us
+        return
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_file():
+            yield root / entry.name
+        elif entry.is_dir() and depth < MAX_DEPTH:
+            yield from _files_below(root / entry.name, seen, depth + 1)
 
 
-def _matches(path: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatch("/" + path, "*/" + pattern) for pattern in patterns)
+def _prepared(repository: str, config: str | None, reachable: bool) -> Any:
+    """The client's builder for a data set, fetched and ready to read.
 
+    Where the hub does not answer, the client is kept off the network, as it would retry for minutes. A copy that an
+    earlier run fetched still loads, without the client's warnings about that: the origin says it.
+    """
+    import datasets
 
-def _parts(error: Any) -> tuple[str, str]:
-    return error.message, error.hint
+    before, loudness = datasets.config.HF_HUB_OFFLINE, datasets.logging.get_verbosity()
+    if not reachable:
+        datasets.config.HF_HUB_OFFLINE = True
+        datasets.logging.set_verbosity_error()
+    try:
+        builder = datasets.load_dataset_builder(repository, config)
+        builder.download_and_prepare()
+        return builder
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+        datasets.logging.set_verbosity(loudness)

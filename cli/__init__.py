@@ -1,1 +1,87 @@
+"""The `medbench` command. Commands are imported when they are called, so that `--help` loads nothing heavy."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..core.errors import MedbenchError
+
+# name -> one line for `medbench --help`; the command is `command` in the module of that name
+COMMANDS = {
+    "run": "Run models on benchmarks and show the leaderboard.",
+    "leaderboard": "Show what stored runs say: models by metrics, with intervals.",
+    "compare": "Test two models against each other on the items both answered.",
+    "show": "Show a run, or one of its items: prompt, answer, gold, scores.",
+    "score": "Score stored answers again, without the model.",
+    "list": "List models, benchmarks, metrics or engines.",
+    "doctor": "Check versions, device, quantisation, hub, cache and data.",
+}
+
+EXAMPLES = """\b
+Examples:
+  medbench run                                        the embedded model on the samples
+  medbench run --model biogpt-large --suite all
+  medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
+  medbench leaderboard --csv board.csv
+  medbench compare RUN_A RUN_B
+"""
+
+
+class Failure(click.ClickException):
+    """A MedbenchError as click shows it: message, then what to do, no traceback."""
+
+    def __init__(self, error: MedbenchError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code  # type: ignore[misc]  # click declares it per class, and reads it per error
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name; imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{cmd_name}", __package__).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=2, cutoff=0.5)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(f"No such command '{args[0]}'.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MedbenchError as error:
+            raise Failure(error) from error
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXAMPLES + "\nExit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="medbench")
+def cli() -> None:
+    """Measure language models on medical questions, so that the number can be defended."""
+
+
+def main() -> None:
+    cli(prog_name="medbench")

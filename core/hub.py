@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 import urllib.error
 import urllib.request
 
 from .errors import MedbenchError
 
-PROBE_SECONDS = 5.0
+PROBE_SECONDS = 5.0  # for each address of the hub
+DEADLINE_SECONDS = 8.0  # for all of them and the look-up of its name
 
 
 def endpoint() -> str:
@@ -23,12 +25,21 @@ def offline() -> bool:
 
 @functools.cache
 def reachable() -> bool:
-    """Whether the hub answers at all within PROBE_SECONDS; asked once per process.
+    """Whether the hub answers at all within DEADLINE_SECONDS; asked once per process.
 
     The hub's own client retries for minutes, so it is only let loose once this has said yes.
     """
     if offline():
         return False
+    answers: list[bool] = []
+    # In a thread, because a name server that does not answer holds a look-up past every timeout.
+    probe = threading.Thread(target=lambda: answers.append(_answers()), daemon=True)
+    probe.start()
+    probe.join(DEADLINE_SECONDS)
+    return answers == [True]
+
+
+def _answers() -> bool:
     try:
         urllib.request.urlopen(urllib.request.Request(endpoint(), method="HEAD"), timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError:
@@ -50,14 +61,15 @@ def refusal(error: Exception, repository: str, kind: str) -> MedbenchError:
 
     page = f"{endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repository}"
     has_token = bool(os.environ.get("HF_TOKEN"))
-    if isinstance(error, GatedRepoError):
+    # `datasets` has one error for a repository that is gated and one that is not there, told apart by its words.
+    if isinstance(error, GatedRepoError) or "is a gated dataset" in str(error):
         todo = f"Accept its terms at {page}, then " + (
             "check that HF_TOKEN belongs to that account." if has_token else "set HF_TOKEN to a token of that account."
         )
         return MedbenchError(f"{kind} '{repository}' is gated: its owner wants terms accepted first.", todo)
     if isinstance(error, RevisionNotFoundError):
         return MedbenchError(f"{kind} '{repository}' has no such revision.", f"See {page}/tree/main.")
-    if isinstance(error, RepositoryNotFoundError):
+    if isinstance(error, RepositoryNotFoundError) or "doesn't exist on the Hub or cannot be accessed" in str(error):
         todo = (
             "Check the spelling, and that HF_TOKEN may read it."
             if has_token

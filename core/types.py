@@ -170,6 +170,7 @@ class Metric(Protocol):
     name: str
     version: str
     binary: bool  # every value is 0 or 1: compared by McNemar; otherwise by paired permutation
+    mean: bool  # the first figure is the plain mean of the values; otherwise it cannot be tested item by item
     better: Literal["higher", "lower"]
 
     def score(self, records: Sequence[Record]) -> list[Score]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .forward import last_logits
+from .forward import last_logits, padded
 from .loading import Loaded
 
 
@@ -45,14 +45,11 @@ def causal_logprobs(loaded: Loaded, rows: list[Row]) -> Iterator[dict[int, float
     """
     import torch
 
-    width = max(len(row.tokens) for row in rows)
+    tokens, mask = padded(loaded, [row.tokens for row in rows], "right")
     depth = max(row.depth for row in rows)
-    pad = loaded.tokenizer.pad_token_id or 0
-    tokens = torch.tensor([[*row.tokens, *[pad] * (width - len(row.tokens))] for row in rows])
-    mask = torch.tensor([[1] * len(row.tokens) + [0] * (width - len(row.tokens)) for row in rows])
     # (rows, depth): the last `depth` positions of each row; shallow rows repeat position 0, which is never read
     keep = torch.tensor([[max(len(row.tokens) - depth + i, 0) for i in range(depth)] for row in rows])
-    logits = last_logits(loaded, keep.to(loaded.device), tokens.to(loaded.device), mask.to(loaded.device))
+    logits = last_logits(loaded, keep.to(loaded.device), tokens, mask)
     logprobs = logits.log_softmax(dim=-1)  # (rows, depth, vocabulary)
     for row, found in zip(rows, logprobs):
         yield {index: _sum(found[depth - len(answer) :], answer) for index, answer in row.reads}
@@ -63,14 +60,10 @@ def seq2seq_logprobs(loaded: Loaded, rows: list[Row]) -> Iterator[dict[int, floa
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 
-    pad = loaded.tokenizer.pad_token_id or 0
-    width = max(len(row.tokens) for row in rows)
-    tokens = torch.tensor([[*row.tokens, *[pad] * (width - len(row.tokens))] for row in rows]).to(loaded.device)
-    mask = torch.tensor([[1] * len(row.tokens) + [0] * (width - len(row.tokens)) for row in rows]).to(loaded.device)
+    tokens, mask = padded(loaded, [row.tokens for row in rows], "right")
     owners = [i for i, row in enumerate(rows) for _ in row.reads]
     answers = [answer for row in rows for _, answer in row.reads]
-    longest = max(map(len, answers))
-    labels = torch.tensor([[*answer, *[pad] * (longest - len(answer))] for answer in answers]).to(loaded.device)
+    labels, _ = padded(loaded, answers, "right")  # what stands behind an answer's tokens is never read
     with torch.inference_mode():
         states = loaded.model.get_encoder()(input_ids=tokens, attention_mask=mask).last_hidden_state
         logits = loaded.model(

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 from .loading import Loaded
+
+
+def padded(loaded: Loaded, rows: Sequence[Sequence[int]], side: Literal["left", "right"]) -> tuple[Any, Any]:
+    """Token ids and attention mask, both (rows, longest), on the model's device."""
+    import torch
+
+    width = max(map(len, rows))
+    pad = loaded.tokenizer.pad_token_id or 0
+
+    def fill(row: Sequence[int], padding: int) -> list[int]:
+        gap = [padding] * (width - len(row))
+        return [*gap, *row] if side == "left" else [*row, *gap]
+
+    tokens = torch.tensor([fill(row, pad) for row in rows])
+    mask = torch.tensor([fill([1] * len(row), 0) for row in rows])
+    return tokens.to(loaded.device), mask.to(loaded.device)
 
 
 def last_logits(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .forward import last_logits
+from .forward import last_logits, padded
 from .loading import Loaded
 
 TAIL_TOKENS = 24  # how many last tokens are decoded to look for a stop string; longer stop strings raise it
@@ -63,10 +63,7 @@ def greedy(
 
     started = time.perf_counter()
     ends = end_tokens(loaded)
-    width = max(map(len, prompts))
-    pad = loaded.tokenizer.pad_token_id or 0
-    tokens = torch.tensor([[pad] * (width - len(p)) + p for p in prompts]).to(loaded.device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts]).to(loaded.device)
+    tokens, mask = padded(loaded, prompts, "left")
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     cache = DynamicCache(config=loaded.model.config)
     rows = list(range(len(prompts)))
@@ -106,15 +103,9 @@ def search(
     from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
     started = time.perf_counter()
-    width = max(map(len, prompts))
-    pad = loaded.tokenizer.pad_token_id or 0
     # A decoder continues from the right end, so its padding stands left; an encoder counts positions from the left.
-    left = 0 if loaded.encoder_decoder else 1
-    tokens = torch.tensor([[pad] * left * (width - len(p)) + p + [pad] * (1 - left) * (width - len(p)) for p in prompts])
-    mask = torch.tensor(
-        [[0] * left * (width - len(p)) + [1] * len(p) + [0] * (1 - left) * (width - len(p)) for p in prompts]
-    )
-    start = 1 if loaded.encoder_decoder else width
+    tokens, mask = padded(loaded, prompts, "right" if loaded.encoder_decoder else "left")
+    start = 1 if loaded.encoder_decoder else tokens.shape[1]
     first: list[float] = []
 
     class Watch(StoppingCriteria):  # type: ignore[misc]
@@ -129,7 +120,7 @@ def search(
     inherited = loaded.model.generation_config
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
-        pad_token_id=pad,
+        pad_token_id=loaded.tokenizer.pad_token_id,
         bos_token_id=inherited.bos_token_id,
         eos_token_id=sorted(end_tokens(loaded)),
         decoder_start_token_id=inherited.decoder_start_token_id,
@@ -137,8 +128,8 @@ def search(
     )
     with torch.inference_mode():
         made = loaded.model.generate(
-            input_ids=tokens.to(loaded.device),
-            attention_mask=mask.to(loaded.device),
+            input_ids=tokens,
+            attention_mask=mask,
             generation_config=config,
             stopping_criteria=StoppingCriteriaList([Watch()]),
         )

@@ -1,0 +1,105 @@
+"""TREC 2017 LiveQA, medical task: what people wrote to the U.S. National Library of Medicine, with expert references.
+
+A question has three texts: what the person wrote (a subject and a message), NIST's paraphrase of it and NLM's summary.
+The benchmark asks what the person wrote; the other two are kept in `meta`. Runs of white space become one space.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from ..core.errors import DataMalformed, DataMissing
+from ..core.types import Benchmark, Item, ItemSet
+from .rows import partial
+from .sources import MEND, Source, SourceFile
+from .splits import one_spaced
+
+FILE = "TREC-2017-LiveQA-Medical-Test-Questions-w-summaries.xml"
+QUESTIONS = 104
+
+
+def load(source: Source) -> ItemSet:
+    """All questions; the release has no split to take few-shot examples from.
+
+    Raises DataMissing where the release is not in the data folder, DataMalformed naming file, question and field.
+    """
+    file = source.file("liveqa", FILE)
+    if file is None:
+        raise _missing(source)
+    items = _items(file)
+    return ItemSet(items, origin=file.origin, variant=partial(len(items), QUESTIONS, "questions"))
+
+
+def _missing(source: Source) -> DataMissing:
+    where = f"it is not below {source.data}" if source.data else "no data folder was named (--data or MEDBENCH_DATA)"
+    return DataMissing(
+        f"liveqa needs {FILE}: {where}; the hub has no copy of it.",
+        "Get it from https://github.com/abachaa/LiveQA_MedicalTask_TREC2017 (folder TestDataset), put it in a folder "
+        "and name that with --data or MEDBENCH_DATA.",
+    )
+
+
+def _items(file: SourceFile) -> tuple[Item, ...]:
+    try:
+        root = ET.fromstring(file.bytes())
+    except ET.ParseError as error:
+        raise DataMalformed(f"{file.origin} is not well-formed XML: {error}.", MEND) from error
+    items: dict[str, Item] = {}
+    for number, element in enumerate(root.iterfind("NLM-QUESTION"), start=1):
+        item = _item(element, f"{file.origin}, NLM-QUESTION {number}")
+        if item.id in items:
+            raise DataMalformed(f"{file.origin}, NLM-QUESTION {number}: its qid {item.id} is an earlier one's.", MEND)
+        items[item.id] = item
+    if not items:
+        raise DataMalformed(f"{file.origin}: <{root.tag}> has no <NLM-QUESTION>.", MEND)
+    return tuple(items.values())
+
+
+def _item(element: ET.Element, where: str) -> Item:
+    qid = element.get("qid")
+    if not qid:
+        raise DataMalformed(f"{where}: it has no qid.", MEND)
+    where = f"{where} ({qid})"
+    written = [_text(element, "Original-Question/SUBJECT"), _text(element, "Original-Question/MESSAGE")]
+    if not any(written):
+        raise DataMalformed(f"{where}: SUBJECT and MESSAGE are both missing or empty.", MEND)
+    # One question of the release writes its references as RefAnswer, the other 103 as ReferenceAnswer.
+    listed = [tag for tag in element.iterfind("ReferenceAnswers/*") if tag.tag in {"ReferenceAnswer", "RefAnswer"}]
+    # One question of the release has the same reference twice.
+    references = tuple(dict.fromkeys(filter(None, (_text(answer, "ANSWER") for answer in listed))))
+    if not references:
+        raise DataMalformed(f"{where}: no ReferenceAnswer has an ANSWER.", MEND)
+    types = dict.fromkeys(_text(kind, ".") for kind in element.iterfind("ANNOTATIONS/TYPE"))
+    return Item(
+        id=qid,
+        question="\n".join(filter(None, written)),
+        references=references,
+        meta={
+            "paraphrase": _text(element, "NIST-PARAPHRASE"),
+            "summary": _text(element, "NLM-Summary"),
+            "question_type": ", ".join(filter(None, types)),
+        },
+    )
+
+
+def _text(element: ET.Element, path: str) -> str:
+    """The text at a path, one-spaced; empty where there is none."""
+    found = element.find(path)
+    return "" if found is None else one_spaced("".join(found.itertext()))
+
+
+LIVEQA = Benchmark(
+    name="liveqa",
+    version="1",
+    summary="Consumer health questions as people wrote them, several expert references each (open answers)",
+    citation=(
+        "Asma Ben Abacha, Eugene Agichtein, Yuval Pinter and Dina Demner-Fushman. Overview of the medical question "
+        "answering task at TREC 2017 LiveQA. TREC 2017."
+    ),
+    licence="public release of TREC 2017, no licence stated; cite the paper",
+    load=load,
+    question=lambda item: f"Question: {item.question}\nAnswer:",
+    metrics=("rouge1", "rouge2", "rougeL", "token_f1", "exact_match"),
+    max_new_tokens=256,
+    stop=("\nQuestion:",),
+)

@@ -1,0 +1,189 @@
+"""medical-reasoning: exam vignettes with four or five options, answered by an analysis and an option.
+
+The data set has one published split. A tenth of it, chosen by the hash of each question, is scored; the rest may be
+trained on and gives the few-shot examples. A question that stands there twice falls on one side. It derives from
+MedQA, so it overlaps other suites. An item's id is a hash of its question and options, the same from every source.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..core.errors import DataMalformed
+from ..core.types import Benchmark, Item, ItemSet
+from .letters import LETTERS, METRICS, listed
+from .rows import Row, hub_rows, json_lines, json_value, words
+from .sources import MEND, Source, SourceFile
+
+HUB = "mamachang/medical-reasoning"
+EXPORT = "an export of medical-reasoning (a folder of that name with .parquet, .jsonl or .json)"
+NAMED = 50  # rows left out are named in a note, as many as this
+
+_OPTIONS = re.compile(r"\{\s*['\"]A['\"]\s*:")
+_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_LETTER = re.compile(r"\s*\(?([A-Z])\)?\s*(?:[:.]\s*(.*?))?\s*", re.DOTALL)
+_ANALYSIS = re.compile(r"<analysis>\s*(.*?)\s*</analysis>", re.DOTALL)
+
+
+class Ragged(ValueError):
+    """A row without a question, options or answer that can be read; says which."""
+
+
+def load(source: Source) -> ItemSet:
+    """A tenth to score; the rest as examples, and to train on. Ragged and repeated rows are named in the notes.
+
+    Raises DataMissing, and DataMalformed for a file that is not rows of `input` and `output`.
+    """
+    rows, origin = _read(source)
+    items: dict[str, Item] = {}
+    first: dict[str, int] = {}  # row that an item comes from
+    ragged: list[str] = []
+    repeated: list[str] = []
+    total = 0
+    for total, row in enumerate(rows, start=1):
+        try:
+            item = read(row.value("input"), row.value("output"))
+        except Ragged as problem:
+            ragged.append(f"{total} ({problem})")
+            continue
+        if item.id not in items:
+            items[item.id], first[item.id] = item, total
+        elif item.gold == items[item.id].gold:
+            repeated.append(f"{total} (as {first[item.id]})")
+        else:
+            ragged.append(f"{total} (another answer than row {first[item.id]} to the same question)")
+    if not items:
+        raise DataMalformed(f"{origin}: none of its {total:,} rows can be read.", MEND)
+    return ItemSet(
+        items=tuple(item for item in items.values() if scored(item.question)),
+        origin=origin,
+        shots=tuple(item for item in items.values() if not scored(item.question)),
+        notes=(*_note(ragged, total, "cannot be used"), *_note(repeated, total, "repeat another and are taken once")),
+    )
+
+
+def scored(question: str) -> bool:
+    """Whether a question is in the tenth that is scored, and so may not be trained on."""
+    return int(hashlib.sha256(words(question).encode()).hexdigest(), 16) % 10 == 0
+
+
+def read(text: Any, output: Any) -> Item:
+    """The item of a row's `input` and `output`. Raises Ragged."""
+    if not isinstance(text, str) or not isinstance(output, str):
+        raise Ragged("input or output is no text")
+    question, options = _split(text)
+    labels = LETTERS[: len(options)]
+    key = "\n".join((words(question), *options))
+    analysis = _ANALYSIS.search(output)
+    return Item(
+        id=hashlib.sha256(key.encode()).hexdigest()[:12],
+        question=question,
+        options=options,
+        labels=labels,
+        gold=_gold(output, options),
+        references=(analysis[1],) if analysis and analysis[1] else (),
+    )
+
+
+def _split(text: str) -> tuple[str, tuple[str, ...]]:
+    """The vignette and its options. The options are a Python dict, read as a literal and never evaluated."""
+    end = text.rfind("}") + 1
+    for opening in reversed([match.start() for match in _OPTIONS.finditer(text)]):
+        options = _literal(text[opening:end])
+        if options is None:
+            continue
+        question = text[:opening].strip().removeprefix("Q:").strip()
+        if not question:
+            raise Ragged("no question")
+        return question, options
+    raise Ragged("options cannot be read")
+
+
+def _literal(text: str) -> tuple[str, ...] | None:
+    """The texts of a dict literal that has a text under each of A to D or A to E; None for anything else."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a backslash in a vignette is no concern of ours
+            options = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    if not isinstance(options, dict) or tuple(options) not in (LETTERS[:4], LETTERS[:5]):
+        return None
+    texts = tuple(options.values())
+    return texts if all(isinstance(option, str) and option.strip() for option in texts) else None
+
+
+def _gold(output: str, options: tuple[str, ...]) -> int:
+    answers = _ANSWER.findall(output)
+    if len(answers) != 1:
+        raise Ragged(f"{len(answers) or 'no'} answers")
+    answer = _LETTER.fullmatch(answers[0])
+    if answer is None or answer[1] not in LETTERS[: len(options)]:
+        raise Ragged("the answer is no option's letter")
+    gold = LETTERS.index(answer[1])
+    if answer[2] and words(answer[2]) != words(options[gold]):
+        raise Ragged(f"the answer's text is not that of option {answer[1]}")
+    return gold
+
+
+def _note(rows: list[str], total: int, what: str) -> tuple[str, ...]:
+    if not rows:
+        return ()
+    more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
+    return (f"{len(rows):,} of {total:,} rows {what}: {', '.join(rows[:NAMED])}{more}.",)
+
+
+def _read(source: Source) -> tuple[Iterable[Row], str]:
+    """The rows of an export of the data set (Parquet, JSON lines or JSON; shards are put together), or of the hub's."""
+    for kind, rows_of in {"parquet": _parquet, "jsonl": json_lines, "json": _json}.items():
+        files = source.files("medical-reasoning", f"medical-reasoning/*.{kind}")
+        files = [file for file in files if not file.path.endswith(("dataset_info.json", "dataset_infos.json"))]
+        if files:
+            return (row for file in files for row in rows_of(file)), ", ".join(file.origin for file in files)
+    found = source.hub(HUB, "train", needed=EXPORT)
+    return hub_rows(found), found.origin
+
+
+def _parquet(file: SourceFile) -> Iterator[Row]:
+    import pyarrow
+
+    buffer = pyarrow.BufferReader(file.bytes())
+    try:
+        import pyarrow.parquet
+
+        rows = pyarrow.parquet.read_table(buffer).to_pylist()
+    except pyarrow.ArrowException as error:
+        raise DataMalformed(f"{file.origin} cannot be read: {error}", MEND) from error
+    return (Row(values, f"{file.origin}, row {number}") for number, values in enumerate(rows, start=1))
+
+
+def _json(file: SourceFile) -> Iterator[Row]:
+    """A list of objects, or JSON lines under the name of JSON, as `datasets` writes them."""
+    if file.text().lstrip()[:1] != "[":
+        return json_lines(file)
+    rows = json_value(file)
+    wheres = (f"{file.origin}, row {number}" for number in range(1, len(rows) + 1))
+    return (Row(values if isinstance(values, dict) else {}, where) for values, where in zip(rows, wheres))
+
+
+MEDICAL_REASONING = Benchmark(
+    name="medical-reasoning",
+    version="1",
+    summary="Exam vignettes with four or five options; a tenth of the one published split is scored",
+    citation=(
+        "mamachang/medical-reasoning (no paper). Its questions derive from MedQA: Di Jin et al. What disease does this "
+        "patient have? Applied Sciences 11(14), 6421 (2021). doi:10.3390/app11146421"
+    ),
+    licence="none declared by its publisher; MedQA is MIT",
+    load=load,
+    question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
+    metrics=METRICS,
+    max_new_tokens=512,  # models trained on it write their analysis before the answer
+    stop=("\nQuestion:",),
+    hub=HUB,
+)

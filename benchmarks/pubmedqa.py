@@ -1,0 +1,167 @@
+"""PubMedQA: does an abstract answer its own title's question with yes, no or maybe?
+
+`pubmedqa` is the official test half of the expert-labelled set, `pubmedqa-pqal` all of it (which HELM scores), under
+the prompt of lm-evaluation-harness. An item's id is the PMID. The official release has the test PMIDs in a file of
+their own; the hub copy has not, so there the authors' split is drawn again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import reprlib
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from ..core.errors import DataMalformed
+from ..core.types import Benchmark, Item, ItemSet
+from .letters import METRICS
+from .rows import Row, hub_rows, json_object, partial
+from .sources import MEND, Source, SourceFile
+
+HUB = "qiaojin/PubMedQA"
+DECISIONS = ("yes", "no", "maybe")
+LABELLED = 1_000
+# SHA-256 of the 500 official test PMIDs, sorted as text, a line each.
+OFFICIAL_TEST = "406e3b89eff577ed38571eca5a5819734a6f49ac0437d171b6c64e5c3cd195f8"
+
+
+class _Release(NamedTuple):
+    items: dict[str, Item]  # by PMID, in the release's order
+    origin: str
+
+
+def load(source: Source) -> ItemSet:
+    """The 500 official test items; the other 500 are the pool for few-shot examples.
+
+    Raises DataMissing, or DataMalformed where the test items are not the official ones or their labels disagree.
+    """
+    release = _read(source)
+    truth = source.file("pubmedqa", "test_ground_truth.json")
+    if truth:
+        test = _checked(release, truth)
+        problem = f"{truth.origin} does not hold the 500 official test PMIDs"
+    else:
+        test = set(official_test({pmid: DECISIONS[item.gold or 0] for pmid, item in release.items.items()}))
+        problem = f"{release.origin}: the official split, drawn again over its rows, is not the official test set"
+    if _digest(test) != OFFICIAL_TEST:
+        raise DataMalformed(f"{problem}.", "Fetch ori_pqal.json and test_ground_truth.json from the official release.")
+    return ItemSet(
+        items=tuple(item for pmid, item in release.items.items() if pmid in test),
+        origin=release.origin,
+        shots=tuple(item for pmid, item in release.items.items() if pmid not in test),
+    )
+
+
+def load_pqal(source: Source) -> ItemSet:
+    """All labelled items; few-shot examples are held out of them."""
+    release = _read(source)
+    return ItemSet(
+        items=tuple(release.items.values()),
+        origin=release.origin,
+        variant=partial(len(release.items), LABELLED),
+    )
+
+
+def official_test(decisions: Mapping[str, str]) -> list[str]:
+    """The test half as the authors' `split_dataset.py` draws it, PMIDs in that script's order.
+
+    `decisions` is PMID to label in the release's order, which the draw depends on. Seeded with 0, the PMIDs of each
+    label (yes, no, maybe) are shuffled in turn, and each label's second half is for testing.
+    """
+    draw = random.Random(0)
+    test = []
+    for decision in DECISIONS:
+        pmids = [pmid for pmid, decided in decisions.items() if decided == decision]
+        draw.shuffle(pmids)
+        test += pmids[(len(pmids) + 1) // 2 :]
+    return test
+
+
+def _read(source: Source) -> _Release:
+    file = source.file("pubmedqa", "ori_pqal.json")
+    if file is None:
+        found = source.hub(HUB, "train", "pqa_labeled", needed="ori_pqal.json")
+        return _Release({item.id: item for item in map(_hub_item, hub_rows(found))}, found.origin)
+    rows = {
+        pmid: Row(values if isinstance(values, dict) else {}, f"{file.origin}, row {number} (PMID {pmid})")
+        for number, (pmid, values) in enumerate(json_object(file).items(), start=1)
+    }
+    return _Release({pmid: _item(pmid, row) for pmid, row in rows.items()}, file.origin)
+
+
+def _checked(release: _Release, truth: SourceFile) -> set[str]:
+    """The PMIDs of the file of test labels, once every label is found to be the release's own."""
+    labels = json_object(truth)
+    for number, (pmid, label) in enumerate(labels.items(), start=1):
+        item = release.items.get(pmid)
+        if item is None:
+            raise DataMalformed(f"{truth.origin}, row {number}: PMID {pmid} is not in {release.origin}.", MEND)
+        if label != item.options[item.gold or 0]:
+            raise DataMalformed(
+                f"{truth.origin}, row {number} (PMID {pmid}): the label is {reprlib.repr(label)}, but "
+                f"'{item.options[item.gold or 0]}' in field 'final_decision' of {release.origin}.",
+                MEND,
+            )
+    return set(labels)
+
+
+def _item(pmid: str, row: Row) -> Item:
+    return Item(
+        id=pmid,
+        question=row.text("QUESTION"),
+        context="\n".join(row.texts("CONTEXTS")),
+        options=DECISIONS,
+        gold=row.one_of("final_decision", DECISIONS),
+        references=(row.text("LONG_ANSWER"),),
+    )
+
+
+def _hub_item(row: Row) -> Item:
+    context = row.value("context")
+    renamed = {
+        "QUESTION": row.value("question"),
+        "CONTEXTS": context.get("contexts") if isinstance(context, dict) else context,
+        "LONG_ANSWER": row.value("long_answer"),
+        "final_decision": row.value("final_decision"),
+    }
+    pmid = str(row.value("pubid"))
+    return _item(pmid, Row(renamed, f"{row.where} (PMID {pmid})"))
+
+
+def _digest(pmids: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(pmids)).encode()).hexdigest()
+
+
+def _question(item: Item) -> str:
+    return f"Abstract: {item.context}\nQuestion: {item.question}\nAnswer:"
+
+
+CITATION = (
+    "Qiao Jin, Bhuwan Dhingra, Zhengping Liu, William Cohen and Xinghua Lu. PubMedQA: A dataset for biomedical "
+    "research question answering. EMNLP-IJCNLP 2019, pp. 2567-2577. doi:10.18653/v1/D19-1259"
+)
+
+PUBMEDQA = Benchmark(
+    name="pubmedqa",
+    version="1",
+    summary="Research questions answered yes, no or maybe from an abstract (official 500 test items)",
+    citation=CITATION,
+    licence="MIT",
+    load=load,
+    question=_question,
+    metrics=METRICS,
+    hub=HUB,
+)
+
+PUBMEDQA_PQAL = Benchmark(
+    name="pubmedqa-pqal",
+    version="1",
+    summary="PubMedQA, all 1,000 expert-labelled items (the set HELM scores)",
+    citation=CITATION,
+    licence="MIT",
+    load=load_pqal,
+    question=_question,
+    metrics=METRICS,
+    hub=HUB,
+)

@@ -1,0 +1,143 @@
+"""Rows of a release, each knowing where it stands: what is wrong with one is told with file, row and field."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import re
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import DataMalformed
+from ..core.types import Item
+from .sources import MEND, HubRows, SourceFile
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    values: Mapping[str, Any]
+    where: str  # "…/dev.json, row 3"; rows count from 1, as an editor counts lines
+
+    def wrong(self, field: str, problem: str) -> DataMalformed:
+        return DataMalformed(f"{self.where}, field '{field}': {problem}.", MEND)
+
+    def value(self, field: str) -> Any:
+        if field not in self.values:
+            raise self.wrong(field, "it is missing")
+        return self.values[field]
+
+    def text(self, field: str, blank: bool = False) -> str:
+        """A text; with `blank`, an empty one too."""
+        value = self.value(field)
+        if not isinstance(value, str) or not (blank or value.strip()):
+            raise self.wrong(field, f"a text is expected, not {reprlib.repr(value)}")
+        return value
+
+    def texts(self, field: str) -> tuple[str, ...]:
+        """A list of texts, at least one."""
+        value = self.value(field)
+        if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
+            raise self.wrong(field, f"a list of texts is expected, not {reprlib.repr(value)}")
+        return tuple(value)
+
+    def one_of(self, field: str, allowed: Sequence[str]) -> int:
+        """The position of the field's value among those allowed."""
+        value = self.value(field)
+        if value not in allowed:
+            raise self.wrong(field, f"{reprlib.repr(value)} is none of {', '.join(allowed)}")
+        return allowed.index(value)
+
+    def index(self, field: str, first: int, count: int, why: str = "") -> int:
+        """A whole number from `first` to `first + count - 1`, as a position from 0; `why` helps where it is none."""
+        value = self.value(field)
+        if isinstance(value, bool) or not isinstance(value, int) or not first <= value < first + count:
+            raise self.wrong(field, f"{reprlib.repr(value)} is not from {first} to {first + count - 1}{why}")
+        return value - first
+
+
+def json_lines(file: SourceFile, limit: int | None = None) -> Iterator[Row]:
+    """The objects of a JSON lines file, blank lines left out; only as much of it is read as is asked for."""
+    rows = (_parsed(line, f"{file.origin}, row {number}") for number, line in file.lines() if line.strip())
+    return itertools.islice(rows, limit)
+
+
+def _parsed(line: str, where: str) -> Row:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataMalformed(f"{where}: not JSON: {error.msg} at character {error.pos + 1}.", MEND) from error
+    if not isinstance(values, dict):
+        raise DataMalformed(f"{where}: an object is expected, not {reprlib.repr(values)}.", MEND)
+    return Row(values, where)
+
+
+def json_object(file: SourceFile) -> dict[str, Any]:
+    """The one object that a JSON file holds."""
+    values = json_value(file)
+    if not isinstance(values, dict):
+        raise DataMalformed(f"{file.origin}: an object is expected, not {reprlib.repr(values)}.", MEND)
+    return values
+
+
+def json_value(file: SourceFile) -> Any:
+    try:
+        return json.loads(file.text())
+    except json.JSONDecodeError as error:
+        raise DataMalformed(f"{file.origin}, line {error.lineno}: not JSON: {error.msg}.", MEND) from error
+
+
+def csv_rows(file: SourceFile, fields: Sequence[str]) -> Iterator[Row]:
+    """The records of a CSV file without a header (RFC 4180 quoting), their cells under the names in `fields`."""
+    reader = csv.reader(io.StringIO(file.text(), newline=""), strict=True)
+    number = 0
+    try:
+        for cells in reader:
+            number += 1
+            if len(cells) != len(fields):
+                columns = f"{len(fields)} columns are expected ({', '.join(fields)}), not {len(cells)}"
+                raise DataMalformed(f"{file.origin}, row {number} (line {reader.line_num}): {columns}.", MEND)
+            yield Row(dict(zip(fields, cells)), f"{file.origin}, row {number}")
+    except csv.Error as error:
+        raise DataMalformed(f"{file.origin}, row {number + 1}: not CSV: {error}.", MEND) from error
+
+
+def hub_rows(found: HubRows) -> Iterator[Row]:
+    return (Row(values, f"{found.origin}, row {number}") for number, values in enumerate(found.rows, start=1))
+
+
+def distinct(read: Callable[[Row], Item], rows: Iterable[Row]) -> tuple[Item, ...]:
+    """The items of rows under ids of the release's own; raises DataMalformed where two share one."""
+    items: dict[str, Item] = {}
+    for row in rows:
+        item = read(row)
+        if item.id in items:
+            raise row.wrong("id", f"'{item.id}' stands in an earlier row too")
+        items[item.id] = item
+    return tuple(items.values())
+
+
+def usable(read: Callable[[int, Row], Item], rows: Iterable[Row]) -> tuple[Item, ...]:
+    """Examples for few-shot prompts: a row that is malformed is passed over, as nothing is scored on it."""
+    items = []
+    for number, row in enumerate(rows):
+        try:
+            items.append(read(number, row))
+        except DataMalformed:
+            continue
+    return tuple(items)
+
+
+def words(text: str) -> str:
+    """A text's words in lower case, one space apart; what hashes are taken of, so it must never change."""
+    return " ".join(_WORD.findall(text.casefold()))
+
+
+def partial(found: int, official: int, noun: str = "items") -> str:
+    """What a column's name says of a set that is not whole; empty for the whole set."""
+    return "" if found == official else f"{found:,} of {official:,} {noun}"

@@ -1,0 +1,54 @@
+"""`medbench compare`: two models on the same items."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from ..core import paths
+from . import output
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench compare runs/smollm2-135m__medqa__0a1b2c3d4e runs/biogpt-large__medqa__5f6a7b8c9d
+  medbench compare smollm2-135m__medqa biogpt-large__medqa     parts of names that fit one run
+  medbench compare before/ after/                              folders of runs, matched by benchmark
+"""
+)
+@click.argument("a")
+@click.argument("b")
+@click.option("--metrics", "-M", multiple=True, metavar="NAMES", help="Only these metrics (default: what both list).")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+def command(a: str, b: str, metrics: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Test A against B, in pairs, on the items both answered.
+
+    Right/wrong metrics by exact McNemar, others by paired permutation, Holm-corrected over what is shown. Runs that
+    cannot be compared (other items, prompts, examples or method) are refused.
+    """
+    from ..results.compare import compare
+    from ..results.store import StoredRun, all_runs, find
+    from . import render
+
+    def side(text: str) -> StoredRun | list[StoredRun]:
+        folder = Path(text)
+        if folder.is_dir() and not (folder / "manifest.json").exists():
+            runs, problems = all_runs(folder)
+            for problem in problems:
+                click.echo(f"Left out: {problem}", err=True)
+            return runs
+        return StoredRun(find(text, out or paths.runs()))
+
+    found = compare(side(a), side(b), output.names(metrics))
+    if as_json:
+        output.show_json(dataclasses.asdict(found) | {"problems": [str(problem) for problem in found.problems]})
+    else:
+        output.show(render.comparison(found))
+    for problem in found.problems:
+        click.echo(f"Not shown: {problem}", err=True)
+    if found.problems:
+        raise SystemExit(1)

@@ -1,0 +1,79 @@
+"""`medbench list`: what can be named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..core import registry
+from ..core.errors import MedbenchError
+from . import output
+
+GROUPS: dict[str, registry.Group] = {
+    "models": "zoo",
+    "benchmarks": "benchmarks",
+    "metrics": "metrics",
+    "engines": "engines",
+}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench list models
+  medbench list benchmarks --json
+"""
+)
+@click.argument("what", type=click.Choice(list(GROUPS)))
+@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+def command(what: str, as_json: bool) -> None:
+    """List models, benchmarks, metrics or engines: ours and those of installed plugin packages."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    group = GROUPS[what]
+    rows = [_facts(group, name) for name in registry.names(group)]
+    if as_json:
+        output.show_json(rows)
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    headings = list(dict.fromkeys(key for row in rows for key in row if key != "problem"))
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
+    for row in rows:
+        if "problem" in row:
+            table.add_row(row["name"], f"[red]{escape(row['problem'])}[/red]")
+        else:
+            table.add_row(*(escape(str(row.get(heading, ""))) for heading in headings))
+    output.show([table])
+
+
+def _facts(group: registry.Group, name: str) -> dict[str, Any]:
+    """A row: what a person chooses by. A broken plugin's row says what is wrong with it."""
+    try:
+        plugin = registry.get(group, name)
+    except MedbenchError as error:
+        return {"name": name, "problem": error.message}
+    if group == "zoo":
+        return {
+            "name": name,
+            "what": plugin.summary,
+            "parameters": _count(plugin.parameters),
+            "weights": plugin.weights,
+            "licence": plugin.licence,
+        }
+    if group == "benchmarks":
+        return {
+            "name": name,
+            "what": plugin.summary,
+            "metrics": ", ".join(plugin.metrics),
+            "licence": plugin.licence,
+        }
+    text = (plugin.__doc__ or "").strip().splitlines()
+    return {"name": name, "what": getattr(plugin, "summary", "") or (text[0] if text else "")}
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2g}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"

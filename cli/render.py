@@ -1,0 +1,184 @@
+"""What commands print on a terminal: leaderboards, comparisons, one item. Everything here takes data and draws it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..results.export import figure_text, number
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from ..core.types import Figure
+    from ..results.compare import Comparison, Line
+    from ..results.leaderboard import Board, Cell, Leaderboard
+
+MARK = {"best": "★", "tied": "≈", "worse": "▼", "": ""}
+STYLE = {"best": "bold green", "tied": "", "worse": "", "": ""}
+SHORT = {
+    "throughput_tokens_per_s": "tokens/s",
+    "latency_p50_s": "latency p50",
+    "latency_p95_s": "latency p95",
+    "peak_rss_bytes": "peak RSS",
+    "peak_gpu_memory_bytes": "peak GPU",
+}
+PIPE_WIDTH = 200  # a table that nobody's window bounds
+
+
+def console() -> Console:
+    """stdout: as wide as the terminal, or as COLUMNS says; wide enough for every table where it is no terminal."""
+    from rich.console import Console
+
+    made = Console(highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        return Console(highlight=False, width=PIPE_WIDTH)
+    return made
+
+
+def leaderboard(found: Leaderboard) -> list[RenderableType]:
+    """One table per board, then what was measured, then what the marks mean."""
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for board in found.boards:
+        parts += [_board(board), Text()]
+    if any(_measured(board) for board in found.boards):
+        parts += [_measurements(found.boards), Text()]
+    parts.append(Text(_legend(found.boards), style="dim"))
+    return parts
+
+
+def comparison(found: Comparison) -> list[RenderableType]:
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for match in found.matches:
+        table = _table(f"{match.title} · {match.both} items answered by both")
+        for heading in ("metric", f"A {match.label_a}", f"B {match.label_b}", "A - B [95 %]", "p (Holm)", ""):
+            table.add_column(heading, justify="left" if heading in ("metric", "") else "right")
+        for line in match.lines:
+            table.add_row(*_line(line, match.label_a, match.label_b))
+        parts += [table]
+        for line in match.lines:
+            if line.counts:
+                c = line.counts
+                counted = f"{line.name}: both right {c.both}, only A {c.only_a}, only B {c.only_b}, neither {c.neither}"
+                parts.append(Text(counted, style="dim"))
+            parts += [Text(f"{line.name}: {n} left out, {why}", style="dim") for why, n in line.left_out]
+        parts.append(Text())
+    note = f"p: exact McNemar for right/wrong, paired permutation otherwise, Holm-corrected over {found.tests} tests."
+    parts.append(Text(note, style="dim"))
+    parts += [Text(sentence, style="dim") for sentence in found.left_out]
+    return parts
+
+
+def figures(found: Sequence[Figure]) -> RenderableType:
+    table = _table("")
+    table.add_column("figure")
+    table.add_column("value [95 %]")
+    table.add_column("n", justify="right")
+    for figure in found:
+        scored = str(figure.n) if figure.n == figure.total else f"{figure.n} of {figure.total}"
+        table.add_row(figure.name, figure_text(figure, figure.n).split(" (n ")[0], scored)
+    return table
+
+
+def _table(title: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _board(board: Board) -> RenderableType:
+    shown = [
+        (at, column)
+        for at, column in enumerate(board.columns)
+        if column.headline and not column.unit and any(_value(row.cells[at]) is not None for row in board.rows)
+    ]
+    table = _table(board.title)
+    table.add_column("model", overflow="fold")
+    for _, column in shown:
+        arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
+        table.add_column(column.name + arrow, justify="right")
+    alone = len(board.rows) == 1
+    for row in board.rows:
+        name = f"{row.label}\n[dim]{row.setup}[/dim]" + (f"\n[yellow]{row.progress}[/yellow]" if row.progress else "")
+        table.add_row(name, *(_cell(row.cells[at], board.asked, alone) for at, _ in shown))
+    return table
+
+
+def _cell(cell: Cell, asked: int, alone: bool) -> str:
+    figure = cell.figure
+    if figure is None or figure.value is None:
+        return "–"
+    value = number(figure.value, figure.unit)
+    mark = "" if alone else MARK[cell.status]
+    style = "" if alone else STYLE[cell.status]
+    lines = [f"[{style}]{value}[/] {mark}" if style else f"{value} {mark}".rstrip()]
+    if figure.low is not None and figure.high is not None:
+        lines.append(f"[dim]{number(figure.low, figure.unit)}–{number(figure.high, figure.unit)}[/dim]")
+    if figure.n < figure.total:
+        lines.append(f"[yellow]n {figure.n} of {figure.total}[/yellow]")
+    elif figure.n != asked:
+        lines.append(f"[dim]n {figure.n}[/dim]")
+    return "\n".join(lines)
+
+
+def _measured(board: Board) -> list[tuple[int, str]]:
+    return [
+        (at, column.name)
+        for at, column in enumerate(board.columns)
+        if column.headline and column.unit and any(_value(row.cells[at]) is not None for row in board.rows)
+    ]
+
+
+def _measurements(boards: Sequence[Board]) -> RenderableType:
+    names = list(dict.fromkeys(name for board in boards for _, name in _measured(board)))
+    table = _table("speed and memory (measured once, on this machine)")
+    table.add_column("model")
+    table.add_column("benchmark")
+    for name in names:
+        table.add_column(SHORT.get(name, name), justify="right")
+    for board in boards:
+        at = {name: index for index, name in _measured(board)}
+        for row in board.rows:
+            cells = [row.cells[at[name]] if name in at else None for name in names]
+            values = [number(_value(c), c.figure.unit) if c is not None and c.figure else "–" for c in cells]
+            table.add_row(row.label, board.benchmark, *(v.removesuffix(" tokens/s") for v in values))
+    return table
+
+
+def _legend(boards: Sequence[Board]) -> str:
+    parts = ["Below each figure its 95 % interval."]
+    if any(len(board.rows) > 1 for board in boards):
+        parts.append(
+            "★ best, ≈ not significantly different from it, ▼ significantly worse "
+            "(paired tests, 5 %, Holm-corrected per table)."
+        )
+    if any(board.sample for board in boards):
+        parts.append("Samples are small sets written for medbench: they show that all works, not how good a model is.")
+    return " ".join(parts)
+
+
+def _line(line: Line, name_a: str, name_b: str) -> list[str]:
+    def shown(value: float | None) -> str:
+        return number(value, line.unit)
+
+    difference = (
+        "–" if line.difference is None else f"{line.difference:+.3f}" if not line.unit else shown(line.difference)
+    )
+    if line.low is not None and line.high is not None:
+        difference += f" [{line.low:+.3f}, {line.high:+.3f}]"
+    p = "" if line.p_holm is None else "<0.001" if line.p_holm < 0.001 else f"{line.p_holm:.3f}"
+    verdict = {"a": f"{name_a} is better", "b": f"{name_b} is better", "": ""}[line.favours]
+    if line.test and not line.favours:
+        verdict = "no significant difference"
+    return [line.name, shown(line.a), shown(line.b), difference, p, verdict or line.note]
+
+
+def _value(cell: Cell | None) -> float | None:
+    return cell.figure.value if cell is not None and cell.figure else None

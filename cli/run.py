@@ -1,0 +1,309 @@
+"""`medbench run`: models on benchmarks, stored as they go, then the leaderboard."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..core import paths
+from ..core.errors import DataMissing, MedbenchError, UsageError
+from . import output
+from .progress import tell, watch
+
+if TYPE_CHECKING:
+    from ..benchmarks.sources import Source
+    from ..core.plan import Settings
+    from ..core.types import Benchmark, Engine, ItemSet
+
+DEFAULT_MODEL = "smollm2-135m"
+SAMPLES = ("pubmedqa-sample", "medqa-sample", "medquad-sample")
+# Read off every run: they cost nothing but the few requests that latency is timed on.
+MEASUREMENTS = (
+    "throughput_tokens_per_s",
+    "latency_p50_s",
+    "latency_p95_s",
+    "peak_rss_bytes",
+    "peak_gpu_memory_bytes",
+)
+
+
+@dataclass
+class Session:
+    """What one command has done so far: the runs to show, and what could not be done."""
+
+    runs: list[Any] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench run                                              the embedded model on the samples
+  medbench run --model biogpt-large --suite all
+  medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
+  medbench run -m my/hub-model -b medqa --shots 5 --chat always
+  medbench run -m models/mine.gguf -b my_benchmark.py --json
+"""
+)
+@click.option(
+    "--model",
+    "-m",
+    "models",
+    multiple=True,
+    metavar="NAMES",
+    help="Zoo entries, hub ids, folders or GGUF files, by comma.  [default: smollm2-135m]",
+)
+@click.option(
+    "--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Benchmarks or .py files, by comma."
+)
+@click.option(
+    "--suite",
+    "-s",
+    "suites",
+    multiple=True,
+    metavar="NAMES",
+    help="quick (the samples), all, or benchmark names.  [default: quick]",
+)
+@click.option("--limit", type=int, metavar="N", help="N items of each benchmark, the same for every model.")
+@click.option("--items", type=click.Path(path_type=Path), metavar="FILE", help="Only the item ids in FILE, one a line.")
+@click.option("--shots", type=int, default=0, show_default=True, metavar="K", help="Examples before each question.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws the --limit items and the examples.")
+@click.option(
+    "--choice",
+    type=click.Choice(["logprob", "generate"]),
+    default="logprob",
+    show_default=True,
+    help="How multiple choice is asked.",
+)
+@click.option(
+    "--chat",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="The model's chat template: auto uses it to generate, not to choose.",
+)
+@click.option(
+    "--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer.  [default: the benchmark's]"
+)
+@click.option(
+    "--metrics",
+    "-M",
+    multiple=True,
+    metavar="NAMES",
+    help="In the place of the benchmark's own; .py files and evaluate:NAME too.",
+)
+@click.option(
+    "--latency-items",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Single requests to time; 0: none.",
+)
+@click.option("--adapter", default="", metavar="DIR", help="LoRA adapter to put on the model.")
+@click.option("--quantize", type=click.Choice(["nf4", "int8"]), help="Load the weights quantised (bitsandbytes).")
+@click.option(
+    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, …")
+@click.option("--revision", default="", help="Commit, branch or tag of a hub model.")
+@click.option("--engine", default="", metavar="NAME", help="How the model runs.  [default: the model's]")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of official releases.  [default: MEDBENCH_DATA]",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where runs are kept.  [default: runs/]")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only.")
+@click.option("--json", "as_json", is_flag=True, help="The leaderboard as JSON on stdout.")
+def command(
+    models: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+    suites: tuple[str, ...],
+    limit: int | None,
+    items: Path | None,
+    shots: int,
+    seed: int,
+    choice: str,
+    chat: str,
+    max_new_tokens: int | None,
+    metrics: tuple[str, ...],
+    latency_items: int,
+    adapter: str,
+    quantize: str | None,
+    dtype: str,
+    device: str,
+    revision: str,
+    engine: str,
+    data: Path | None,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run models on benchmarks and show the leaderboard.
+
+    Every answer is stored as it comes. The same command again goes on where it stopped, and does nothing when all is
+    done.
+    """
+    from ..benchmarks.sources import Source
+    from ..core import registry
+    from ..core.plan import Settings
+    from ..results.scoring import load_metric
+    from ..zoo.resolve import resolve
+
+    # Everything that can be wrong with the request is found before anything is loaded.
+    chosen = [registry.get("benchmarks", name) for name in _benchmarks(benchmarks, suites)]
+    wanted = output.names(metrics)
+    for name in wanted:
+        load_metric(name)
+    settings = Settings(
+        limit=limit,
+        items=_ids(items),
+        shots=shots,
+        seed=seed,
+        choice="generate" if choice == "generate" else "logprob",
+        max_new_tokens=max_new_tokens,
+        metrics=tuple(wanted),
+        latency_items=latency_items,
+    )
+    session = Session()
+    data_source = Source(data or paths.data())
+    loaded: dict[str, ItemSet | None] = {}
+    root = out or paths.runs()
+    say = (lambda text: None) if quiet else tell
+    try:
+        for name in output.names(models) or [DEFAULT_MODEL]:
+            try:
+                spec = resolve(
+                    name,
+                    revision=revision,
+                    adapter=adapter,
+                    dtype=dtype,
+                    quantize=quantize or "",
+                    device=device,
+                    chat=chat,
+                    engine=engine,
+                    tell=say,
+                )
+                model: Engine = registry.get("engines", spec.engine)(spec)
+            except UsageError:
+                raise
+            except MedbenchError as error:
+                session.problems.append(f"{name}: {error}")
+                continue
+            _run_model(model, chosen, settings, data_source, loaded, root, quiet, session)
+            del model  # its weights make room for the next one's
+    except KeyboardInterrupt:
+        click.echo("\nStopped. Every answer so far is stored; the same command goes on from there.", err=True)
+        raise SystemExit(130) from None
+    _report(session, root, quiet, as_json)
+
+
+def _run_model(
+    model: Engine,
+    chosen: list[Benchmark],
+    settings: Settings,
+    data: Source,
+    loaded: dict[str, ItemSet | None],
+    root: Path,
+    quiet: bool,
+    session: Session,
+) -> None:
+    """One model through all benchmarks; what fails is named and the others go on."""
+    import dataclasses
+
+    from ..core.plan import plan
+    from ..core.run import execute
+
+    shown = watch(quiet)
+    for benchmark in chosen:
+        try:
+            if benchmark.name not in loaded:
+                loaded[benchmark.name] = _load(benchmark, data, session, quiet)
+            item_set = loaded[benchmark.name]
+            if item_set is None:
+                continue
+            names = (*(settings.metrics or benchmark.metrics), *MEASUREMENTS)
+            asked = dataclasses.replace(settings, metrics=tuple(dict.fromkeys(names)))
+            run = execute(plan(benchmark, item_set, model, asked), model, root, shown, ["medbench", *sys.argv[1:]])
+        except UsageError:
+            raise
+        except MedbenchError as error:
+            session.problems.append(f"{model.spec.name} on {benchmark.name}: {error}")
+            continue
+        session.runs.append(run)
+        failures = run.manifest.sittings[-1].get("failures", {}) if run.manifest.sittings and not run.complete else {}
+        if failures:
+            first = next(iter(failures.items()))
+            session.problems.append(
+                f"{model.spec.name} on {benchmark.name}: {len(failures)} items have no answer; {first[0]}: {first[1]}\n"
+                "The same command tries them again."
+            )
+
+
+def _load(benchmark: Benchmark, data: Source, session: Session, quiet: bool) -> ItemSet | None:
+    """The benchmark's items, or None where its data cannot be had, which is then a problem named once."""
+    try:
+        found = benchmark.load(data)
+    except DataMissing as error:
+        session.problems.append(f"{benchmark.name} has no data. {error}")
+        return None
+    except MedbenchError as error:
+        session.problems.append(f"{benchmark.name}: {error}")
+        return None
+    if not quiet:
+        for note in found.notes:
+            tell(f"{benchmark.name}: {note}")
+    return found
+
+
+def _benchmarks(benchmarks: tuple[str, ...], suites: tuple[str, ...]) -> list[str]:
+    """Names in the order given, each once; suites unfolded."""
+    from ..core import registry
+
+    named: list[str] = []
+    for name in output.names(suites) or ([] if benchmarks else ["quick"]):
+        if name == "quick":
+            named += SAMPLES
+        elif name == "all":
+            # A third party's benchmarks belong to "all"; the samples do not.
+            named += [n for n in registry.names("benchmarks") if n not in SAMPLES]
+        else:
+            named.append(name)
+    return list(dict.fromkeys([*named, *output.names(benchmarks)]))
+
+
+def _ids(file: Path | None) -> tuple[str, ...]:
+    if file is None:
+        return ()
+    try:
+        ids = tuple(
+            dict.fromkeys(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--items {file} cannot be read: {error}", "It holds item ids, one a line.") from error
+    if not ids:
+        raise UsageError(f"--items {file} holds no ids.", "It holds item ids, one a line.")
+    return ids
+
+
+def _report(session: Session, root: Path, quiet: bool, as_json: bool) -> None:
+    """The leaderboard of this command's runs, then what could not be done. Exit code 1 where something was not."""
+    from ..results import leaderboard
+
+    found = leaderboard.build(session.runs)
+    if as_json or (session.runs and not quiet):
+        output.present(found, as_json=as_json)
+    if session.runs and not quiet:
+        tell(f"Answers and scores: {root}. One item: medbench show RUN ITEM. A CSV: medbench leaderboard --csv FILE")
+    for problem in session.problems:
+        click.echo(f"\nNot done: {problem}", err=True)
+    if session.problems or found.problems:
+        if not session.runs:
+            click.echo("\nWhat runs without any of this: medbench run", err=True)
+        raise SystemExit(1)

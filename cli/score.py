@@ -1,0 +1,47 @@
+"""`medbench score`: stored answers under other metrics, without the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..core import paths
+from ..core.errors import UsageError
+from . import output
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench score smollm2-135m__medquad --metrics rougeL,token_f1
+  medbench score runs/ --metrics my_metric.py
+"""
+)
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--metrics", "-M", multiple=True, required=True, metavar="NAMES", help="Metrics to score, or .py files.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+def command(runs: tuple[str, ...], metrics: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+    """Score RUNS again under METRICS. What is scored already is kept; the metrics join the run's leaderboard."""
+    from ..results import leaderboard
+    from ..results.scoring import load_metric
+    from ..results.store import StoredRun, add_metrics, all_runs, find
+
+    wanted = output.names(metrics)
+    if not wanted:
+        raise UsageError("--metrics names none.", "All of them: medbench list metrics")
+    for name in wanted:
+        load_metric(name)
+    found: list[StoredRun] = []
+    for text in runs:
+        if Path(text).is_dir() and not (Path(text) / "manifest.json").exists():
+            found += all_runs(Path(text))[0]
+        else:
+            found.append(StoredRun(find(text, out or paths.runs())))
+    for run in found:
+        add_metrics(run.path, wanted)
+    board = leaderboard.build(found, wanted)
+    output.present(board, as_json=as_json)
+    if board.problems:
+        raise SystemExit(1)

@@ -1,0 +1,213 @@
+"""`medbench show`: a run, or one of its items, as a person wants to read it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..core import paths
+from ..core.errors import MedbenchError, UsageError
+from . import output
+
+if TYPE_CHECKING:
+    from ..core.types import Record, Score
+    from ..results.store import StoredRun
+
+SNIPPET = 60  # characters of an answer in the list
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench show smollm2-135m__medqa              the run: what ran, its figures, its first items
+  medbench show smollm2-135m__medqa --wrong      items answered wrong
+  medbench show smollm2-135m__medqa 17           item 17: prompt, answer, gold, scores
+"""
+)
+@click.argument("run")
+@click.argument("item", required=False)
+@click.option("--wrong", is_flag=True, help="Only items with the first metric below its best value.")
+@click.option("--unscored", is_flag=True, help="Only items that some metric left unscored.")
+@click.option("--limit", default=20, show_default=True, help="How many items to list.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+def command(
+    run: str, item: str | None, wrong: bool, unscored: bool, limit: int, out: Path | None, as_json: bool
+) -> None:
+    """Show RUN (a folder, its name, or a part that fits one run), or its ITEM."""
+    from ..results.store import StoredRun, find
+
+    stored = StoredRun(find(run, out or paths.runs()))
+    records = {record.item.id: record for record in stored.records()}
+    scores = _scores(stored, list(records.values()))
+    if item is not None:
+        _item(stored, records, scores, item, as_json)
+        return
+    chosen = [i for i in records if _wanted(i, scores, wrong, unscored)]
+    if as_json:
+        output.show_json(
+            {
+                "manifest": dataclasses.asdict(stored.manifest),
+                "items": [_as_json(records[i], scores) for i in chosen[:limit]],
+            }
+        )
+        return
+    _run(stored, records, scores, chosen, limit)
+
+
+def _scores(stored: StoredRun, records: list[Record]) -> dict[str, dict[str, Score]]:
+    """Scores by metric and item; a metric that fails is told and left out."""
+    from ..core.types import Metric
+    from ..results.leaderboard import metrics_of
+    from ..results.scoring import load_metric, score_run
+
+    found = {}
+    for name in metrics_of(stored.manifest):
+        try:
+            metric = load_metric(name)
+            if isinstance(metric, Metric):
+                found[name] = {score.item_id: score for score in score_run(stored, metric, records)}
+        except MedbenchError as error:
+            click.echo(f"Not shown: {error}", err=True)
+    return found
+
+
+def _wanted(item_id: str, scores: dict[str, dict[str, Score]], wrong: bool, unscored: bool) -> bool:
+    mine = [by_item[item_id] for by_item in scores.values()]
+    if unscored and all(score.value is not None for score in mine):
+        return False
+    if not wrong:
+        return True
+    first = next((score for score in mine if score.value is not None), None)
+    return first is not None and first.value != 1.0
+
+
+def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
+    from ..results.store import encode
+
+    mine = {name: dataclasses.asdict(by_item[record.item.id]) for name, by_item in scores.items()}
+    return encode(record) | {"scores": mine}
+
+
+def _gold(record: Record) -> str:
+    item = record.item
+    if item.gold is None:
+        return " ".join(item.references[0].split()) if item.references else ""
+    label, option = item.answers[item.gold], item.options[item.gold]
+    return label if label == option else f"{label}. {option}"
+
+
+def _answer(record: Record, scores: dict[str, dict[str, Score]]) -> str:
+    if record.output.text is not None:
+        return " ".join(record.output.text.split())
+    read = next((s.answer for by_item in scores.values() if (s := by_item[record.item.id]).answer), None)
+    return read or ""
+
+
+def _run(
+    stored: StoredRun,
+    records: dict[str, Record],
+    scores: dict[str, dict[str, Score]],
+    chosen: list[str],
+    limit: int,
+) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..results.leaderboard import metrics_of, title
+    from ..results.scoring import sheet
+    from . import render
+
+    screen = render.console()
+    manifest = stored.manifest
+    facts = {
+        "run": manifest.run_id,
+        "benchmark": title(manifest),
+        "data": manifest.benchmark.get("origin", ""),
+        "model": f"{manifest.model.get('name')} @ {str(manifest.model.get('revision'))[:12]}",
+        "weights": manifest.model.get("source", ""),
+        "engine": " · ".join(
+            str(v)
+            for v in (
+                manifest.identity["model"]["engine"],
+                manifest.identity["model"]["dtype"],
+                manifest.model.get("quantize"),
+                manifest.engine.get("device"),
+                manifest.identity.get("chat"),
+            )
+            if v
+        ),
+        "answered": f"{len(records)} of {len(manifest.item_ids)}",
+        "truncated prompts": str(sum(r.output.truncated_tokens > 0 for r in records.values())),
+        "made": manifest.created,
+    }
+    for name, value in facts.items():
+        screen.print(f"[dim]{name:>18}[/dim]  {escape(str(value))}")
+    for sentence in manifest.benchmark.get("notes", ()):
+        screen.print(f"[dim]{'note':>18}[/dim]  {escape(sentence)}")
+    found = sheet(stored, metrics_of(manifest))
+    screen.print(
+        render.figures([f for result in found.results.values() for f in result.figures if f.value is not None])
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    first = next(iter(scores), "")
+    for heading in ("item", first, "answer", "gold", "why"):
+        table.add_column(heading, overflow="fold")
+    for item_id in chosen[:limit]:
+        score = scores[first][item_id] if first else None
+        value = "–" if score is None or score.value is None else f"{score.value:.3g}"
+        texts = [_answer(records[item_id], scores)[:SNIPPET], _gold(records[item_id])[:SNIPPET]]
+        table.add_row(escape(item_id), value, *map(escape, texts), escape((score and score.reason) or ""))
+    screen.print(table)
+    listed = f"{min(limit, len(chosen))} of {len(chosen)} items."
+    screen.print(f"[dim]{listed} One of them: medbench show {stored.path.name} ITEM[/dim]")
+
+
+def _item(
+    stored: StoredRun, records: dict[str, Record], scores: dict[str, dict[str, Score]], item: str, as_json: bool
+) -> None:
+    from rich.markup import escape
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from . import render
+
+    if item not in records:
+        import difflib
+
+        asked = item in stored.manifest.item_ids
+        near = difflib.get_close_matches(item, list(records), n=3, cutoff=0.3)
+        meant = f" Did you mean {' or '.join(near)}?" if near and not asked else ""
+        why = "is not answered yet" if asked else "is not an item of this run"
+        raise UsageError(f"'{item}' {why}.{meant}", f"Its items: medbench show {stored.path.name}")
+    record = records[item]
+    if as_json:
+        output.show_json(_as_json(record, scores))
+        return
+    screen = render.console()
+    out = record.output
+    cut = f", {out.truncated_tokens} cut away" if out.truncated_tokens else ""
+    screen.print(Panel(Text(out.prompt), title=f"prompt · {out.prompt_tokens} tokens{cut}", title_align="left"))
+    if out.text is not None:
+        ended = f"answer · {out.completion_tokens} tokens · ended by {out.finish}"
+        screen.print(Panel(Text(out.text), title=ended, title_align="left"))
+    if out.logprobs is not None:
+        best = max(range(len(out.logprobs)), key=out.logprobs.__getitem__)
+        for at, (label, value) in enumerate(zip(record.item.answers, out.logprobs)):
+            marks = ("→" if at == best else " ") + ("✓" if at == record.item.gold else " ")
+            option = record.item.options[at] if record.item.labels else ""
+            screen.print(f" {marks} {value:9.3f}  {escape(label)}  {escape(option)}")
+        screen.print("[dim]   log-probability (nats); → chosen, ✓ gold[/dim]")
+    for at, reference in enumerate(record.item.references if record.item.gold is None else ()):
+        screen.print(Panel(Text(reference), title=f"reference {at + 1}", title_align="left"))
+    if record.item.gold is not None:
+        screen.print(f"gold  {escape(_gold(record))}")
+    for name, by_item in scores.items():
+        score = by_item[item]
+        shown = "unscored" if score.value is None else f"{score.value:.4g}"
+        read = f"  read as {score.answer}" if score.answer else ""
+        screen.print(f"{name}  {shown}{escape(read)}{escape('  ' + score.reason if score.reason else '')}")

@@ -1,0 +1,225 @@
+"""The run loop: a plan's open items through an engine into the run store, measured as it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..results.store import Manifest, RunWriter, StoredRun, run_id
+from . import environment
+from .plan import Plan
+from .types import Engine, Output, Record
+
+FLUSH_SECONDS = 1.0  # answers wait at most this long in memory
+SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
+RSS_SAMPLE_SECONDS = 0.05
+
+
+class Watch(Protocol):
+    """What a run tells whoever watches: `medbench run` draws it, a script may ignore it."""
+
+    def loading(self, model: str) -> None: ...
+
+    def begin(self, plan: Plan, done: int) -> None: ...
+
+    def answered(self, output: Output) -> None: ...
+
+    def timing(self, item: int, items: int) -> None:
+        """Latency is being measured: request `item` of `items`."""
+        ...
+
+    def end(self) -> None: ...
+
+
+@dataclasses.dataclass
+class Sitting:
+    """What one process measured while it answered items of one run; a line of the manifest's `sittings`."""
+
+    started: str
+    load_seconds: float
+    seconds: float = 0.0  # inside the engine
+    items: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    truncated_items: int = 0
+    peak_rss_bytes: int | None = None
+    peak_gpu_memory_bytes: int | None = None
+    failures: dict[str, str] = dataclasses.field(default_factory=dict)  # item id -> why it has no answer
+
+
+def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
+    """The manifest of a new run. Facts that only a loaded model knows are added when it is loaded."""
+    benchmark = plan.benchmark
+    return Manifest(
+        run_id=run_id(engine.spec.name, benchmark.name, plan.identity),
+        identity=plan.identity,
+        comparable=plan.comparable,
+        model=dataclasses.asdict(engine.spec) | {"generation": dict(engine.spec.generation)},
+        benchmark={
+            "name": benchmark.name,
+            "version": benchmark.version,
+            "variant": plan.variant,
+            "sample": benchmark.sample,
+            "origin": plan.item_set.origin,
+            "notes": list(plan.item_set.notes),
+            "licence": benchmark.licence,
+            "citation": benchmark.citation,
+            "metrics": list(benchmark.metrics),
+            "n_total": len(plan.item_set.items),
+        },
+        method=plan.method,
+        item_ids=tuple(item.id for item in plan.items),
+        settings=dataclasses.asdict(plan.settings)
+        | {
+            "chat": plan.identity["chat"],
+            "max_new_tokens": plan.max_new_tokens,
+            "stop": list(plan.benchmark.stop),
+        },
+        command=command,
+        created=_now(),
+        metrics=list(plan.settings.metrics or benchmark.metrics),
+    )
+
+
+def execute(plan: Plan, engine: Engine, root: Path, watch: Watch, command: list[str]) -> StoredRun:
+    """Answer every item that the store lacks, then time single requests. Complete runs load no model.
+
+    Interrupted at any moment, what was answered is stored; the same call goes on from there. Items on which the
+    engine failed stay open, their reasons in the last sitting's `failures`.
+    """
+    with RunWriter(root, manifest(plan, engine, command)) as writer:
+        open_items = [item for item in plan.items if item.id not in writer.done]
+        wanted = min(plan.settings.latency_items, len(plan.items))
+        untimed = len(writer.manifest.latency.get("seconds", [])) < wanted
+        if open_items or untimed:
+            watch.loading(engine.spec.name)
+            started = time.perf_counter()
+            engine.load()
+            load_seconds = time.perf_counter() - started
+            watch.begin(plan, len(writer.done))
+            try:
+                if not writer.manifest.engine:
+                    writer.update(engine=engine.describe(), environment=environment.describe())
+                if open_items:
+                    _answer(plan, engine, writer, watch, Sitting(_now(), load_seconds))
+                if untimed:
+                    writer.update(latency=_latency(plan, engine, wanted, watch))
+            finally:
+                watch.end()
+        return StoredRun(writer.path)
+
+
+def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting: Sitting) -> None:
+    items = {item.id: item for item in plan.items}
+    if plan.method == "logprob":
+        outputs = engine.choose(plan.choice_requests(writer.done))
+    else:
+        outputs = engine.generate(plan.generate_requests(writer.done))
+    waiting: list[Record] = []
+    earlier = writer.manifest.sittings
+    flushed = saved = time.monotonic()
+
+    def save() -> None:
+        sitting.peak_rss_bytes = memory.peak_bytes
+        gpu = engine.peak_gpu_memory_bytes()
+        if gpu is not None:
+            sitting.peak_gpu_memory_bytes = max(gpu, sitting.peak_gpu_memory_bytes or 0)
+        writer.update(sittings=[*earlier, dataclasses.asdict(sitting)])
+
+    engine.peak_gpu_memory_bytes()  # what loading took is not the run's
+    with PeakMemory() as memory:
+        try:
+            for output, seconds in _timed(outputs):
+                sitting.seconds += seconds
+                watch.answered(output)
+                if output.error:
+                    sitting.failures[output.item_id] = output.error
+                    continue
+                sitting.items += 1
+                sitting.prompt_tokens += output.prompt_tokens
+                sitting.completion_tokens += output.completion_tokens
+                sitting.truncated_items += output.truncated_tokens > 0
+                waiting.append(Record(items[output.item_id], output))
+                now = time.monotonic()
+                if now - flushed >= FLUSH_SECONDS:
+                    writer.append(waiting)
+                    waiting, flushed = [], now
+                    if now - saved >= SAVE_SECONDS:
+                        save()
+                        saved = now
+        finally:
+            writer.append(waiting)
+            save()
+
+
+def _latency(plan: Plan, engine: Engine, wanted: int, watch: Watch) -> dict[str, list[float]]:
+    """Seconds per request, one at a time, on the run's first `wanted` items after one warm-up request."""
+    seconds: list[float] = []
+    first: list[float] = []
+    chosen = set(list(plan.prompts)[wanted:])
+    requests: list[Any]
+    if plan.method == "logprob":
+        requests = list(plan.choice_requests(chosen))
+        ask: Any = engine.choose
+    else:
+        requests = list(plan.generate_requests(chosen))
+        ask = engine.generate
+    for number, request in enumerate([requests[0], *requests]):
+        watch.timing(number, wanted)
+        started = time.perf_counter()
+        outputs = list(ask([request]))
+        elapsed = time.perf_counter() - started
+        if number == 0 or any(output.error for output in outputs):
+            continue
+        seconds.append(elapsed)
+        first += [output.first_token_s for output in outputs if output.first_token_s is not None]
+    return {"seconds": seconds, "first_token_s": first}
+
+
+def _timed(outputs: Iterator[Output]) -> Iterator[tuple[Output, float]]:
+    """Each output with the seconds the engine took to bring it; what is done between two is not counted."""
+    while True:
+        started = time.perf_counter()
+        output = next(outputs, None)
+        if output is None:
+            return
+        yield output, time.perf_counter() - started
+
+
+class PeakMemory:
+    """Peak resident memory (bytes) of this process while the `with` block lasts, sampled."""
+
+    def __init__(self) -> None:
+        import psutil
+
+        self._process = psutil.Process()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.peak_bytes = 0
+
+    def __enter__(self) -> PeakMemory:
+        self._sample()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(RSS_SAMPLE_SECONDS):
+            self._sample()
+
+    def _sample(self) -> None:
+        with contextlib.suppress(OSError):
+            self.peak_bytes = max(self.peak_bytes, self._process.memory_info().rss)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

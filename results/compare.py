@@ -1,0 +1,263 @@
+"""Two models, or two groups of runs, on the items that both answered: what differs, and whether that is real."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ..core.errors import MedbenchError, UsageError
+from ..core.plan import fingerprint
+from ..core.stats import clusters_of, holm
+from ..core.types import Figure, Metric, Record, Score
+from .leaderboard import apart, items_of, label, metrics_of, row_facts, title
+from .pairing import ALPHA, Counts, pair
+from .scoring import Load, aggregate, evaluate, load_metric, score_run
+from .store import Manifest, StoredRun, differing
+
+Side = Literal["a", "b", ""]
+
+MEANING = {
+    "benchmark": "the benchmark",
+    "version": "the benchmark's version",
+    "variant": "the variant",
+    "items_hash": "the items",
+    "prompt_hash": "the prompts",
+    "shots": "the number of examples (shots)",
+    "method": "how the answer is had (method)",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure of two runs. Where `test` is empty nothing was tested and `note` says why; `a` and `b` still stand.
+
+    A tested line: `a` and `b` are means over the `n` pairs, `difference` is a - b with its 95 % interval, `p` the
+    test's and `p_holm` adjusted over all tests of the comparison. `left_out` are the answered items without a pair of
+    scores, as (reason, how many).
+    """
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower", ""]
+    a: float | None
+    b: float | None
+    n: int
+    test: str = ""  # "exact McNemar" or "paired permutation"
+    note: str = ""
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    counts: Counts | None = None  # right/wrong metrics only
+    left_out: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def favours(self) -> Side:
+        """The side that is better, where the difference is real (adjusted p below 5 %)."""
+        if self.p_holm is None or self.p_holm >= ALPHA or not self.difference or not self.better:
+            return ""
+        return "a" if (self.difference > 0) == (self.better == "higher") else "b"
+
+
+@dataclass(frozen=True)
+class Match:
+    """Two comparable runs, side by side."""
+
+    title: str
+    run_a: str
+    run_b: str
+    label_a: str
+    label_b: str
+    both: int  # items that both answered
+    only_a: int
+    only_b: int
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    matches: tuple[Match, ...]
+    tests: int  # how many p-values were adjusted together
+    left_out: tuple[str, ...] = ()  # runs of one side that have no counterpart, a sentence each
+    problems: tuple[MedbenchError, ...] = ()  # metrics that could not be had
+
+
+def compare(
+    a: StoredRun | Sequence[StoredRun],
+    b: StoredRun | Sequence[StoredRun],
+    metrics: Sequence[str] = (),
+    load: Load = load_metric,
+) -> Comparison:
+    """A against B. Two groups are matched run by run where they may be compared. `metrics`: empty, what both list.
+
+    Raises UsageError, naming the fields that differ and both values, where nothing can be compared.
+    """
+    side_a, side_b = _by_column(a, "A"), _by_column(b, "B")
+    shared = [key for key in side_a if key in side_b]
+    if not shared:
+        raise _refusal(list(side_a.values()), list(side_b.values()))
+    matches, problems = [], dict[str, MedbenchError]()
+    for key in shared:
+        match, failed = _match(side_a[key], side_b[key], metrics, load)
+        matches.append(match)
+        problems.update((str(error), error) for error in failed)
+    left_out = [
+        f"{title(run.manifest)}: only {name} has it"
+        for name, mine, theirs in (("A", side_a, side_b), ("B", side_b, side_a))
+        for key, run in mine.items()
+        if key not in theirs
+    ]
+    adjusted = iter(holm([line.p for match in matches for line in match.lines if line.p is not None]))
+    done = [
+        replace(
+            match,
+            lines=tuple(line if line.p is None else replace(line, p_holm=next(adjusted)) for line in match.lines),
+        )
+        for match in matches
+    ]
+    tests = sum(line.p is not None for match in done for line in match.lines)
+    return Comparison(tuple(done), tests, tuple(left_out), tuple(problems.values()))
+
+
+def _by_column(side: StoredRun | Sequence[StoredRun], name: str) -> dict[str, StoredRun]:
+    """The runs of one side by what they can be compared on; two for one column would be a choice nobody made."""
+    found: dict[str, StoredRun] = {}
+    for run in [side] if isinstance(side, StoredRun) else side:
+        other = found.setdefault(fingerprint(run.manifest.comparable), run)
+        if other is not run:
+            raise UsageError(
+                f"{name} has two runs of {title(run.manifest)}: {other.manifest.run_id} and {run.manifest.run_id}.",
+                "Name one of them.",
+            )
+    if not found:
+        raise UsageError(f"{name} has no runs.")
+    return found
+
+
+def _refusal(side_a: Sequence[StoredRun], side_b: Sequence[StoredRun]) -> UsageError:
+    """Why nothing can be compared, shown on the two runs that are nearest to it."""
+    candidates = [(run_a.manifest, run_b.manifest) for run_a in side_a for run_b in side_b]
+    one, other = min(candidates, key=lambda both: len(differing(both[0].comparable, both[1].comparable)))
+    differences = differing(one.comparable, other.comparable)
+    # Two benchmarks differ in all the rest too, which then says nothing.
+    shown = [found for found in differences if found[0] == "benchmark"] or differences
+    fields = [
+        f"{MEANING.get(name, name)}: {_worded(name, left, one)} against {_worded(name, right, other)}"
+        for name, left, right in shown
+    ]
+    return UsageError(
+        f"{one.run_id} and {other.run_id} cannot be compared. They differ in {'; '.join(fields)}.",
+        "Run both models with the same benchmark, items, examples and method.",
+    )
+
+
+def _worded(name: str, value: Any, manifest: Manifest) -> str:
+    if name == "items_hash":
+        return f"{items_of(manifest)} [{value}]"
+    return repr(value)
+
+
+def _match(run_a: StoredRun, run_b: StoredRun, names: Sequence[str], load: Load) -> tuple[Match, list[MedbenchError]]:
+    """Two comparable runs, p-values not yet adjusted; and the metrics that failed."""
+    if run_a.path.resolve() == run_b.path.resolve():
+        raise UsageError(f"A and B are the same run: {run_a.manifest.run_id}.")
+    all_a = {record.item.id: record for record in run_a.records()}
+    all_b = {record.item.id: record for record in run_b.records()}
+    common = [item_id for item_id in all_a if item_id in all_b]
+    lines, problems = list[Line](), list[MedbenchError]()
+    for name in names or [name for name in metrics_of(run_a.manifest) if name in run_b.manifest.metrics]:
+        try:
+            metric = load(name)
+            if isinstance(metric, Metric):
+                lines += _lines(metric, (run_a, all_a), (run_b, all_b), common)
+            else:
+                figures = [evaluate(run, metric, ()).figures[0] for run in (run_a, run_b)]
+                lines.append(_untested(figures[0], figures[1], min(f.n for f in figures), "measured once per run"))
+        except MedbenchError as error:
+            problems.append(error)
+    label_a, label_b = (
+        label(row_facts(run.manifest)["model"], told) for run, told in zip((run_a, run_b), apart([run_a, run_b]))
+    )
+    match = Match(
+        title=title(run_a.manifest),
+        run_a=run_a.manifest.run_id,
+        run_b=run_b.manifest.run_id,
+        label_a=label_a,
+        label_b=label_b,
+        both=len(common),
+        only_a=len(all_a) - len(common),
+        only_b=len(all_b) - len(common),
+        lines=tuple(lines),
+    )
+    return match, problems
+
+
+def _lines(
+    metric: Metric,
+    a: tuple[StoredRun, dict[str, Record]],
+    b: tuple[StoredRun, dict[str, Record]],
+    common: Sequence[str],
+) -> list[Line]:
+    """The headline figures of one metric over the items that both answered; the first one tested where it is a mean."""
+    records = [[answered[item_id] for item_id in common] for _, answered in (a, b)]
+    scores = [_pick(common, score_run(run, metric, list(answered.values()))) for run, answered in (a, b)]
+    figures_a, figures_b = (aggregate(metric, rows, found) for rows, found in zip(records, scores, strict=True))
+    theirs = {figure.name: figure for figure in figures_b}
+    lines = []
+    for index, figure in enumerate(figures_a):
+        if index == 0 and metric.mean:
+            lines.append(_tested(metric, figure, scores[0], scores[1], records[0]))
+        elif figure.headline and figure.name in theirs:
+            lines.append(_untested(figure, theirs[figure.name], len(common), "not a mean over items: not tested"))
+    return lines
+
+
+def _tested(
+    metric: Metric, figure: Figure, scores_a: Sequence[Score], scores_b: Sequence[Score], records: Sequence[Record]
+) -> Line:
+    values_a, values_b = ({s.item_id: s.value for s in side if s.value is not None} for side in (scores_a, scores_b))
+    left_out = Counter(
+        f"unscored in {'A' if one.value is None else 'B'}: {reason or 'no reason given'}"
+        for one, other in zip(scores_a, scores_b, strict=True)
+        if one.value is None or other.value is None
+        for reason in [one.reason if one.value is None else other.reason]
+    )
+    documents = clusters_of(records)
+    clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
+    pairs = pair(values_a, values_b, metric.binary, clusters)
+    if pairs is None:
+        note = "no item is scored in both"
+        return Line(figure.name, figure.unit, metric.better, None, None, 0, note=note, left_out=_most(left_out))
+    low, high = pairs.interval() or (None, None)
+    return Line(
+        name=figure.name,
+        unit=figure.unit,
+        better=metric.better,
+        a=sum(pairs.a) / len(pairs.a),
+        b=sum(pairs.b) / len(pairs.b),
+        n=len(pairs.a),
+        test=pairs.test,
+        difference=pairs.difference,
+        low=low,
+        high=high,
+        p=pairs.p_value(),
+        counts=pairs.counts,
+        left_out=_most(left_out),
+    )
+
+
+def _untested(a: Figure, b: Figure, n: int, note: str) -> Line:
+    difference = None if a.value is None or b.value is None else a.value - b.value
+    return Line(a.name, a.unit, a.better, a.value, b.value, n, note=note, difference=difference)
+
+
+def _pick(ids: Sequence[str], scores: Sequence[Score]) -> list[Score]:
+    by_id = {score.item_id: score for score in scores}
+    return [by_id[item_id] for item_id in ids]
+
+
+def _most(counted: Counter[str]) -> tuple[tuple[str, int], ...]:
+    return tuple(counted.most_common())

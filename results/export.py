@@ -1,0 +1,167 @@
+"""A leaderboard as CSV, JSON and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from ..core.types import Figure
+from .leaderboard import Board, Cell, Column, Leaderboard, Row
+
+FIELDS = (
+    *("model", "revision", "adapter", "engine", "dtype", "quantize", "chat"),
+    *("benchmark", "version", "variant", "sample", "items", "shots", "method"),
+    *("metric", "value", "low", "high", "n", "total", "coverage", "unit", "status", "p_holm", "run_id"),
+)
+
+MARKS = {"best": "**{}**", "tied": "{} ≈", "worse": "{} ▼", "": "{}"}
+
+
+def to_csv(leaderboard: Leaderboard) -> str:
+    """Long form: one line per model, benchmark and figure, hidden ones too. A missing value is empty."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for board in leaderboard.boards:
+        for row in board.rows:
+            for cell in row.cells:
+                if cell.figure:
+                    figure = _figure(cell.figure, cell)
+                    writer.writerow({name: (_run(row) | _board(board) | figure)[name] for name in FIELDS})
+    return out.getvalue()
+
+
+def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
+    """Everything that the tables hold: {"boards": [{…, "rows": [{…, "figures": [{…}]}]}], "problems": [text]}."""
+    return {
+        "boards": [
+            {
+                "title": board.title,
+                **_board(board),
+                "tests": board.tests,
+                "rows": [
+                    {
+                        **_run(row),
+                        "label": row.label,
+                        "path": row.path,
+                        "answered": row.answered,
+                        "complete": row.complete,
+                        "figures": [
+                            _figure(cell.figure, cell)
+                            | {"better": column.better, "headline": column.headline, "pairs": cell.pairs}
+                            for cell, column in zip(row.cells, board.columns, strict=True)
+                            if cell.figure
+                        ],
+                    }
+                    for row in board.rows
+                ],
+            }
+            for board in leaderboard.boards
+        ],
+        "problems": [str(problem) for problem in leaderboard.problems],
+    }
+
+
+def to_markdown(leaderboard: Leaderboard) -> str:
+    """One table per board, as GitHub renders it, headline figures only, with a note on the marks."""
+    parts = [_table(board) for board in leaderboard.boards]
+    if leaderboard.problems:
+        parts.append("Not shown:\n\n" + "\n".join(f"- {_escaped(problem.message)}" for problem in leaderboard.problems))
+    return "\n\n".join(parts) + "\n"
+
+
+def number(value: float | None, unit: str) -> str:
+    """A value as tables show it: shares and scores to three decimals, bytes as GiB or MiB, the rest to three digits."""
+    if value is None:
+        return "–"
+    if unit == "":
+        return f"{value:.3f}"
+    if unit == "bytes":
+        return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
+    return f"{value:.3g} {unit}" if abs(value) < 1000 else f"{value:.0f} {unit}"
+
+
+def figure_text(figure: Figure, asked: int | None = None) -> str:
+    """ "0.612 [0.570, 0.653] (n 37 of 50)": the value, its interval if it has one, its coverage where below 100 %.
+
+    Where the figure is of another number of items than `asked`, that number is shown too.
+    """
+    text = number(figure.value, figure.unit)
+    if figure.value is not None and figure.low is not None and figure.high is not None:
+        text += f" [{number(figure.low, figure.unit)}, {number(figure.high, figure.unit)}]"
+    if figure.n < figure.total:
+        return f"{text} (n {figure.n} of {figure.total})"
+    return text + (f" (n {figure.n})" if asked not in (None, figure.n) else "")
+
+
+def _run(row: Row) -> dict[str, Any]:
+    names = ("model", "revision", "adapter", "engine", "dtype", "quantize", "chat", "run_id")
+    return {name: getattr(row, name) for name in names}
+
+
+def _board(board: Board) -> dict[str, Any]:
+    names = ("benchmark", "version", "variant", "sample", "shots", "method")
+    return {name: getattr(board, name) for name in names} | {"items": board.asked}
+
+
+def _figure(figure: Figure, cell: Cell) -> dict[str, Any]:
+    return {
+        "metric": figure.name,
+        "value": figure.value,
+        "low": figure.low,
+        "high": figure.high,
+        "n": figure.n,
+        "total": figure.total,
+        "coverage": figure.coverage,
+        "unit": figure.unit,
+        "status": cell.status,
+        "p_holm": cell.p,
+    }
+
+
+def _table(board: Board) -> str:
+    shown = [(index, column) for index, column in enumerate(board.columns) if column.headline]
+    lines = [
+        f"### {_escaped(board.title)}",
+        "",
+        _line(["model", "setup", *(_heading(column) for _, column in shown)]),
+        _line(["---", "---", *("---:" for _ in shown)]),
+    ]
+    for row in board.rows:
+        name = row.label + (f" ({row.progress})" if row.progress else "")
+        cells = [row.cells[index] for index, _ in shown]
+        lines.append(_line([_escaped(name), _escaped(row.setup), *(_cell(cell, board.asked) for cell in cells)]))
+    note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
+    return "\n".join([*lines, "", note])
+
+
+def _note(board: Board, statuses: set[str]) -> str:
+    parts = [f"n = {board.asked} unless stated; in brackets the 95 % interval."]
+    if "best" in statuses:
+        parts.append("**Bold**: the best of its column.")
+    if statuses & {"tied", "worse"}:
+        parts.append(
+            "≈: not significantly different from the best, ▼: significantly worse (paired tests on the items both "
+            f"answered, 5 %, Holm-corrected over this table's {board.tests})."
+        )
+    if any(not row.complete for row in board.rows):
+        parts.append("Unfinished runs show the items they have answered.")
+    return " ".join(parts)
+
+
+def _heading(column: Column) -> str:
+    return _escaped(column.name) + {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
+
+
+def _cell(cell: Cell, asked: int) -> str:
+    return MARKS[cell.status].format(figure_text(cell.figure, asked)) if cell.figure else ""
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escaped(text: str) -> str:
+    """One line that cannot break a table or become a tag."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,331 @@
+"""The leaderboard: runs that may be compared stand in one board, and each board says which differences are real."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..core.errors import MedbenchError
+from ..core.plan import fingerprint
+from ..core.stats import holm
+from ..core.types import Figure
+from .pairing import ALPHA, pair
+from .scoring import Load, Sheet, load_metric, sheet
+from .store import Manifest, StoredRun, differing
+
+METHODS = {"logprob": "log-probability", "generate": "generated"}
+
+Status = Literal["best", "worse", "tied", ""]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure. `tested`: its rows are compared item by item."""
+
+    metric: str  # the metric that gives it, as it is asked for
+    name: str
+    unit: str
+    better: Literal["higher", "lower", ""]
+    headline: bool
+    tested: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row's figure in one column.
+
+    `status` is "best"; "worse" or "tied" where the row differs from the best by the paired test, or does not; "" where
+    nothing was tested. `p` (Holm-adjusted over the board) and `pairs` (items that both answered) belong to the test.
+    """
+
+    figure: Figure | None
+    status: Status = ""
+    p: float | None = None
+    pairs: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run. `apart` holds what tells it from other rows of the same model: (field, value)."""
+
+    run_id: str
+    path: str
+    model: str
+    revision: str
+    adapter: str
+    engine: str
+    dtype: str
+    quantize: str
+    chat: str
+    answered: int
+    asked: int
+    cells: tuple[Cell, ...]  # one per column of the board
+    apart: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The model's name, with what tells it from its namesakes: "smollm2-135m (dtype bfloat16)"."""
+        return label(self.model, self.apart)
+
+    @property
+    def setup(self) -> str:
+        """What one compares besides the model: "float32 · plain"."""
+        adapter = f"adapter {self.adapter}" if self.adapter else ""
+        engine = "" if self.engine == "transformers" else self.engine
+        return " · ".join(filter(None, [engine, adapter, self.dtype, self.quantize, self.chat]))
+
+    @property
+    def complete(self) -> bool:
+        return self.answered == self.asked
+
+    @property
+    def progress(self) -> str:
+        """ "37 of 50 done"; "" for a complete run."""
+        return "" if self.complete else f"{self.answered} of {self.asked} done"
+
+
+@dataclass(frozen=True)
+class Board:
+    """All runs of one benchmark that may be compared, best first by the first column."""
+
+    title: str
+    benchmark: str
+    version: str
+    variant: str
+    sample: bool
+    items: str  # "50 of 500 items (seed 0)"
+    asked: int
+    method: str  # "logprob" or "generate"
+    shots: int
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    tests: int  # how many p-values were adjusted together
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    boards: tuple[Board, ...]  # real benchmarks first, then samples; by title
+    problems: tuple[MedbenchError, ...] = ()  # runs and metrics that could not be read
+
+
+def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load = load_metric) -> Leaderboard:
+    """The leaderboard of `runs`, missing scores computed and kept. `metrics`: these only; empty: those each run lists.
+
+    A broken run or metric is named in `problems` and leaves the others alone.
+    """
+    load = _once(load)
+    sheets: dict[str, list[Sheet]] = {}
+    problems: dict[str, MedbenchError] = {}
+    for run in runs:
+        try:
+            made = sheet(run, metrics or metrics_of(run.manifest), load)
+        except MedbenchError as error:
+            problems.setdefault(str(error), error)
+            continue
+        problems.update((str(error), error) for error in made.problems if str(error) not in problems)
+        sheets.setdefault(fingerprint(run.manifest.comparable), []).append(made)
+    boards = [_board(group) for group in sheets.values()]
+    titled = _told_apart(boards, [group[0].run.manifest for group in sheets.values()])
+    return Leaderboard(tuple(sorted(titled, key=lambda board: (board.sample, board.title))), tuple(problems.values()))
+
+
+def title(manifest: Manifest) -> str:
+    """What a board of such runs is called: "pubmedqa · 50 of 500 items (seed 0) · log-probability · 0-shot"."""
+    comparable = manifest.comparable
+    name = _text(comparable.get("benchmark")) + (f" ({comparable['variant']})" if comparable.get("variant") else "")
+    method = METHODS.get(manifest.method, manifest.method)
+    sample = "sample" if manifest.benchmark.get("sample") else ""
+    return " · ".join(filter(None, [name, sample, items_of(manifest), method, f"{comparable.get('shots', 0)}-shot"]))
+
+
+def items_of(manifest: Manifest) -> str:
+    """Which items were asked, in words: "500 items", "50 of 500 items (seed 0)"."""
+    asked, total, settings = len(manifest.item_ids), manifest.benchmark.get("n_total"), manifest.settings
+    if not total or asked >= total:
+        return f"{asked} items"
+    how = []
+    if settings.get("items_file"):
+        how.append(f"from {settings['items_file']}")
+    elif settings.get("items"):
+        how.append("chosen by id")
+    if settings.get("limit"):
+        how.append(f"seed {settings.get('seed', 0)}")
+    return f"{asked} of {total} items" + (f" ({', '.join(how)})" if how else "")
+
+
+def row_facts(manifest: Manifest) -> dict[str, str]:
+    """What one compares, as text: model, revision, adapter, engine, dtype, quantize, chat."""
+    # The identity has them settled; the model's own record may say "auto".
+    settled: Mapping[str, Any] = manifest.model | manifest.identity.get("model", {})
+    names = {name: _text(settled.get(name)) for name in ("engine", "dtype", "quantize")}
+    return {
+        "model": _text(settled.get("name")),
+        "revision": _short(_text(settled.get("revision"))),
+        "adapter": _short(_text(settled.get("adapter"))),
+        **names,
+        "chat": _text(manifest.identity.get("chat") or manifest.model.get("chat")),
+    }
+
+
+def label(model: str, told: Sequence[tuple[str, str]]) -> str:
+    """A model's name with what tells it from its namesakes."""
+    return model + (f" ({', '.join(f'{name} {value}' for name, value in told)})" if told else "")
+
+
+def _once(load: Load) -> Load:
+    """A metric is loaded once, and one that fails fails with one error however many runs name it."""
+    known: dict[str, Any] = {}
+
+    def cached(name: str) -> Any:
+        if name not in known:
+            try:
+                known[name] = load(name)
+            except MedbenchError as error:
+                known[name] = error
+        if isinstance(known[name], MedbenchError):
+            raise known[name]
+        return known[name]
+
+    return cached
+
+
+def metrics_of(manifest: Manifest) -> list[str]:
+    """The run's metrics: first the benchmark's own in its order, then the others."""
+    own = [name for name in manifest.benchmark.get("metrics", ()) if name in manifest.metrics]
+    return [*own, *(name for name in manifest.metrics if name not in own)]
+
+
+def _board(sheets: Sequence[Sheet]) -> Board:
+    manifest = sheets[0].run.manifest
+    columns = _columns(sheets)
+    table = [[_cell(made, column) for column in columns] for made in sheets]
+    tests = _mark(sheets, columns, table)
+    told_apart = apart([made.run for made in sheets])
+    rows = [
+        Row(
+            run_id=made.run.manifest.run_id,
+            path=str(made.run.path),
+            **row_facts(made.run.manifest),
+            answered=made.answered,
+            asked=len(made.run.manifest.item_ids),
+            cells=tuple(cells),
+            apart=told,
+        )
+        for made, cells, told in zip(sheets, table, told_apart, strict=True)
+    ]
+    return Board(
+        title=title(manifest),
+        benchmark=_text(manifest.comparable.get("benchmark")),
+        version=_text(manifest.comparable.get("version")),
+        variant=_text(manifest.comparable.get("variant")),
+        sample=bool(manifest.benchmark.get("sample")),
+        items=items_of(manifest),
+        asked=len(manifest.item_ids),
+        method=manifest.method,
+        shots=int(manifest.comparable.get("shots", 0)),
+        columns=tuple(columns),
+        rows=tuple(sorted(rows, key=lambda row: (_rank(columns, row), row.label, row.run_id))),
+        tests=tests,
+    )
+
+
+def _columns(sheets: Sequence[Sheet]) -> list[Column]:
+    """One per figure that any run has, metric by metric, measurements last."""
+    metrics = list(dict.fromkeys(name for made in sheets for name in made.results))
+    measured = {name for made in sheets for name, result in made.results.items() if result.measured}
+    columns: dict[tuple[str, str], Column] = {}
+    for metric in sorted(metrics, key=lambda name: name in measured):
+        for made in sheets:
+            result = made.results.get(metric)
+            for index, figure in enumerate(result.figures if result else ()):
+                tested = index == 0 and result is not None and result.paired
+                columns.setdefault(
+                    (metric, figure.name),
+                    Column(metric, figure.name, figure.unit, figure.better, figure.headline, tested),
+                )
+    return list(columns.values())
+
+
+def _cell(made: Sheet, column: Column) -> Cell:
+    result = made.results.get(column.metric)
+    return Cell(next((f for f in result.figures if f.name == column.name), None) if result else None)
+
+
+def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[Cell]]) -> int:
+    """Set the status of every cell in `table` (rows × columns); returns the number of tests."""
+    tested: list[tuple[int, int, float, bool, int]] = []  # row, column, p, whether worse than the best, pairs
+    for at, column in enumerate(columns):
+        known = {row: value for row, cells in enumerate(table) if (value := _value(cells[at])) is not None}
+        if len(known) < 2 or not column.better:
+            continue
+        sign = 1 if column.better == "higher" else -1
+        # A run that has answered only a few items is not best by luck where a finished one stands.
+        finished = {row for row in known if sheets[row].answered == len(sheets[row].run.manifest.item_ids)}
+        best = max(finished or known, key=lambda row: sign * known[row])
+        if not column.tested:
+            for row in finished or known:
+                if known[row] == known[best]:
+                    table[row][at] = dataclasses.replace(table[row][at], status="best")
+            continue
+        table[best][at] = dataclasses.replace(table[best][at], status="best")
+        for row in known.keys() - {best}:
+            first, second = sheets[best].results[column.metric], sheets[row].results[column.metric]
+            pairs = pair(first.values, second.values, first.binary, sheets[best].clusters)
+            if pairs is not None:
+                tested.append((row, at, pairs.p_value(), sign * pairs.difference > 0, len(pairs.a)))
+    adjusted = holm([p for _, _, p, _, _ in tested])
+    for (row, at, _, worse, pairs_n), p in zip(tested, adjusted, strict=True):
+        status: Status = "worse" if worse and p < ALPHA else "tied"
+        table[row][at] = dataclasses.replace(table[row][at], status=status, p=p, pairs=pairs_n)
+    return len(tested)
+
+
+def _rank(columns: Sequence[Column], row: Row) -> tuple[int, float]:
+    """Sorts rows by the first column, those without a value last."""
+    value = _value(row.cells[0]) if columns else None
+    if value is None:
+        return 1, 0.0
+    return 0, value if columns[0].better == "lower" else -value
+
+
+def _value(cell: Cell) -> float | None:
+    return cell.figure.value if cell.figure else None
+
+
+def apart(runs: Sequence[StoredRun]) -> list[tuple[tuple[str, str], ...]]:
+    """For each run, the fields of its identity in which it differs from another run of the same model."""
+    names = [row_facts(run.manifest)["model"] for run in runs]
+    told = []
+    for run, name in zip(runs, names, strict=True):
+        mine: dict[str, str] = {}
+        for other, its in zip(runs, names, strict=True):
+            if other is not run and its == name:
+                found = differing(run.manifest.identity, other.manifest.identity) or [("folder", str(run.path), "")]
+                mine |= {field.removeprefix("model."): _short(_text(own)) or "none" for field, own, _ in found}
+        told.append(tuple(mine.items()))
+    return told
+
+
+def _told_apart(boards: Sequence[Board], manifests: Sequence[Manifest]) -> list[Board]:
+    """Boards whose titles are the same get the field that differs into them."""
+    named = []
+    for board, manifest in zip(boards, manifests, strict=True):
+        extra: dict[str, str] = {}
+        for other, theirs in zip(boards, manifests, strict=True):
+            if other is not board and other.title == board.title:
+                for name, own, _ in differing(manifest.comparable, theirs.comparable):
+                    extra[name] = f"{name.removesuffix('_hash')} {_short(_text(own)) or 'none'}"
+        named.append(dataclasses.replace(board, title=" · ".join([board.title, *extra.values()])))
+    return named
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _short(value: str) -> str:
+    """Eight digits of every hash in it."""
+    return re.sub(r"[0-9a-f]{12,}", lambda found: found[0][:8], value)

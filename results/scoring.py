@@ -1,0 +1,192 @@
+"""Scores and figures of a stored run, without the model: stored scores are read, missing ones computed and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..core import registry
+from ..core.errors import MedbenchError
+from ..core.stats import clusters_of
+from ..core.types import Figure, Measurement, Metric, Record, Score
+from .files import READ_ONLY, LineFile, Lock, remedy, replace_file, to_json
+from .store import StoredRun, encode_score
+
+BATCH = 256  # items scored between two writes: what a kill loses at most
+WAIT_S = 30.0  # how long another process that scores the same is waited for
+
+Load = Callable[[str], Metric | Measurement]  # by name; raises MedbenchError
+
+
+@dataclass(frozen=True)
+class Result:
+    """One metric over one run. `values` holds the scored items only, in the benchmark's order."""
+
+    figures: tuple[Figure, ...]
+    values: Mapping[str, float] = field(default_factory=dict)
+    binary: bool = False
+    paired: bool = False  # the first figure is the plain mean of `values`: two runs can be tested item by item
+    measured: bool = False  # read off the run as a whole
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Everything a table needs of one run."""
+
+    run: StoredRun
+    answered: int
+    results: dict[str, Result]  # by metric name, in the order asked for; without those in `problems`
+    clusters: dict[str, str] | None  # document by item id, where items share one
+    problems: tuple[MedbenchError, ...] = ()
+
+
+def load_metric(name: str) -> Metric | Measurement:
+    """The metric or measurement registered as `name`. Raises UsageError or MedbenchError."""
+    plugin = registry.get("metrics", name)
+    if not isinstance(plugin, Metric | Measurement):
+        raise MedbenchError(f"'{name}' is no metric: it has neither score and aggregate nor read.")
+    return plugin
+
+
+def score_run(run: StoredRun, metric: Metric, records: Sequence[Record] | None = None) -> list[Score]:
+    """One score per stored record, in order. Only what has none under this version is computed, and appended.
+
+    `records`: those of the run, where the caller has read them. Where the run's folder may only be read, scores are
+    computed and not kept. Raises MedbenchError where the metric fails, the disk is full, or another process is still
+    scoring with this metric.
+    """
+    records = run.records() if records is None else records
+    version, scores = run.scores(metric.name)
+    if version != metric.version or any(record.item.id not in scores for record in records):
+        scores = _complete(run, metric, records)
+    return [scores[record.item.id] for record in records]
+
+
+def aggregate(metric: Metric, records: Sequence[Record], scores: Sequence[Score], unanswered: int = 0) -> list[Figure]:
+    """The metric's figures. `unanswered` items of an unfinished run count into `total`, so that coverage shows them."""
+    with _blaming(metric):
+        found = metric.aggregate(records, scores)
+    # A figure over some of the items only (one subject) cannot know how many of the unanswered are its own.
+    whole = len(records)
+    return [_finite(dataclasses.replace(f, total=whole + unanswered) if f.total == whole else f) for f in found]
+
+
+def figures(run: StoredRun, metrics: Sequence[Metric | Measurement]) -> list[Figure]:
+    """The figures of a run over the items it has answered. Raises MedbenchError where a metric fails."""
+    records = run.records()
+    return [figure for metric in metrics for figure in evaluate(run, metric, records).figures]
+
+
+def evaluate(run: StoredRun, metric: Metric | Measurement, records: Sequence[Record]) -> Result:
+    """One metric over one run. Raises MedbenchError where the metric fails."""
+    if isinstance(metric, Metric):
+        scores = score_run(run, metric, records)
+        values = {score.item_id: score.value for score in scores if score.value is not None}
+        found = aggregate(metric, records, scores, len(run.manifest.item_ids) - len(records))
+        return Result(tuple(found), values, metric.binary, metric.mean)
+    with _blaming(metric):
+        return Result((_finite(metric.read(run.measured())),), measured=True)
+
+
+def sheet(run: StoredRun, names: Sequence[str], load: Load = load_metric) -> Sheet:
+    """All figures of a run under the metrics called `names`. A metric that cannot be had leaves the others alone.
+
+    Raises DataMalformed where the run's records are broken.
+    """
+    records = run.records()
+    results: dict[str, Result] = {}
+    problems = []
+    for name in names:
+        try:
+            metric = load(name)
+        except MedbenchError as error:
+            problems.append(error)
+            continue
+        try:
+            results[name] = evaluate(run, metric, records)
+        except MedbenchError as error:
+            where = "" if str(run.path) in error.message else f"{run.path}: "
+            problems.append(MedbenchError(where + error.message, error.hint))
+    documents = clusters_of(records)
+    clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
+    return Sheet(run, len(records), results, clusters, tuple(problems))
+
+
+def _complete(run: StoredRun, metric: Metric, records: Sequence[Record]) -> dict[str, Score]:
+    """All scores of a run, after scoring and appending the missing ones."""
+    path = run.score_file(metric.name)
+    lock = Lock(path.with_suffix(".lock"), f"'{metric.name}' of the run {run.path}")
+    scores: dict[str, Score] = {}
+    try:
+        path.parent.mkdir(exist_ok=True)
+        lock.acquire(WAIT_S)
+        try:
+            # Read again: another process may have scored while this one waited.
+            version, scores = run.scores(metric.name)
+            if version != metric.version:
+                scores = {}
+                replace_file(path, to_json({"metric": metric.name, "version": metric.version}) + b"\n")
+            missing = [record for record in records if record.item.id not in scores]
+            file = LineFile(path)
+            try:
+                for start in range(0, len(missing), BATCH):
+                    batch = _score(metric, missing[start : start + BATCH])
+                    file.append(encode_score(score) for score in batch)
+                    scores.update((score.item_id, score) for score in batch)
+            finally:
+                file.close()
+        finally:
+            lock.release()
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise MedbenchError(
+                f"{path} cannot be written: {error.strerror or error}. {len(scores)} of {len(records)} scores are "
+                "stored and safe.",
+                f"{remedy(error)}, then give the same command again.",
+            ) from error
+        missing = [record for record in records if record.item.id not in scores]
+        scores |= {score.item_id: score for score in _score(metric, missing)}
+    return scores
+
+
+def _score(metric: Metric, records: Sequence[Record]) -> list[Score]:
+    """Scores of a batch, checked: one per record in order, and every value a number or unscored."""
+    with _blaming(metric):
+        scores = metric.score(records)
+    if [score.item_id for score in scores] != [record.item.id for record in records]:
+        raise MedbenchError(f"the metric '{metric.name}' does not give one score per record, in order.")
+    return [_checked(metric, score) for score in scores]
+
+
+def _checked(metric: Metric, score: Score) -> Score:
+    if score.value is None:
+        return score
+    value = float(score.value)
+    if not math.isfinite(value):
+        return dataclasses.replace(score, value=None, reason=f"the metric gave {value}")
+    if metric.binary and value not in (0.0, 1.0):
+        raise MedbenchError(f"the metric '{metric.name}' says it is binary but scores '{score.item_id}' with {value}.")
+    return dataclasses.replace(score, value=value)
+
+
+def _finite(figure: Figure) -> Figure:
+    """Without a number that is none: an interval that the data leave open is not shown."""
+
+    def number(value: float | None) -> float | None:
+        return None if value is None or not math.isfinite(value) else float(value)
+
+    return dataclasses.replace(figure, value=number(figure.value), low=number(figure.low), high=number(figure.high))
+
+
+@contextlib.contextmanager
+def _blaming(metric: Metric | Measurement) -> Iterator[None]:
+    """A stranger's metric may raise anything; it breaks only its own column."""
+    try:
+        yield
+    except MedbenchError:
+        raise
+    except Exception as error:
+        raise MedbenchError(f"the metric '{metric.name}' failed: {type(error).__name__}: {error}") from error

@@ -1,0 +1,435 @@
+"""The run store: one folder per run, which holds everything that a table is made from.
+
+    RUN/manifest.json        what ran, on what, how fast; replaced as a whole
+    RUN/samples.jsonl        one Record per line, append-only, on the disk batch by batch
+    RUN/scores/METRIC.jsonl  {"metric", "version"}, then one Score per line, append-only
+    RUN/lock                 held while a process writes
+
+Whatever a killed process or a full disk leaves behind, what was stored before stays readable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..core.errors import DataMalformed, MedbenchError, UsageError
+from ..core.plan import fingerprint
+from ..core.types import Item, Measured, Output, Record, Score
+from .files import LineFile, Lock, from_json, malformed, read_lines, remedy, replace_file, to_json
+
+MANIFEST = "manifest.json"
+SAMPLES = "samples.jsonl"
+SCORES = "scores"
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything about a run but its answers. All values are what JSON can hold."""
+
+    run_id: str
+    identity: dict[str, Any]  # everything that changes an answer; its hash ends the run_id
+    comparable: dict[str, Any]  # what two runs must share to stand in one column
+    model: dict[str, Any]  # ModelSpec
+    benchmark: dict[str, Any]  # name, version, variant, sample, origin, notes, licence, citation, metrics, n_total
+    method: str  # "logprob" or "generate"
+    item_ids: tuple[str, ...]  # in the benchmark's order
+    settings: dict[str, Any] = field(default_factory=dict)  # limit, seed, shots, chat, items_file, max_new_tokens, stop
+    engine: dict[str, Any] = field(default_factory=dict)  # Engine.describe()
+    environment: dict[str, Any] = field(default_factory=dict)  # package versions, python, platform, cpu, gpu, git
+    command: list[str] = field(default_factory=list)
+    created: str = ""  # ISO 8601, UTC
+    metrics: list[str] = field(default_factory=list)  # names, in the order they are shown
+    sittings: list[dict[str, Any]] = field(default_factory=list)  # one per process that answered items
+    latency: dict[str, list[float]] = field(default_factory=dict)  # "seconds", "first_token_s": one per timed request
+
+
+def run_id(model: str, benchmark: str, identity: Mapping[str, Any]) -> str:
+    """The run's name and folder: model, benchmark and ten digits of the identity's hash, safe for any file system."""
+    return f"{_safe(model)}__{_safe(benchmark)}__{fingerprint(dict(identity))[:10]}"
+
+
+def differing(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
+    """(field, value in a, value in b) wherever two JSON objects differ; nested fields are named `outer.inner`."""
+    found: list[tuple[str, Any, Any]] = []
+    for key in [*a, *(key for key in b if key not in a)]:
+        one, other = a.get(key), b.get(key)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found += differing(one, other, f"{prefix}{key}.")
+        elif _plain(one) != _plain(other):
+            found.append((prefix + key, one, other))
+    return found
+
+
+class RunWriter:
+    """Makes the folder `root`/run_id or opens it to resume, and holds its lock while the `with` block lasts.
+
+    On resuming, the stored manifest stands (its sittings, latency, engine and environment are those of the answers
+    that are stored); new metric names are added to its own. Entering raises MedbenchError where another process
+    writes this run, the folder cannot be written, or it holds a run of another identity.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.path = root / manifest.run_id
+        self.manifest = manifest
+        self.done: set[str] = set()  # ids of the items that are stored
+        self._lock = Lock(self.path / LOCK, f"the run {self.path}")
+        self._samples: LineFile | None = None
+        self._asked = frozenset(manifest.item_ids)
+        if len(self._asked) < len(manifest.item_ids):
+            twice = next(i for i in manifest.item_ids if manifest.item_ids.count(i) > 1)
+            raise MedbenchError(f"the benchmark {manifest.benchmark.get('name')} has two items called '{twice}'.")
+
+    def __enter__(self) -> RunWriter:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            try:
+                self._open()
+            except BaseException:
+                self._close()
+                raise
+        except OSError as error:
+            raise self._not_written(self.path, error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Store a batch: on the disk when this returns, or not at all. Items that are stored already are left out.
+
+        Raises MedbenchError where the disk refuses (what was stored before stays) and ValueError for a record that
+        does not belong to this run.
+        """
+        assert self._samples is not None, "RunWriter is used in a with block"
+        new: dict[str, Record] = {}
+        for record in records:
+            if record.item.id != record.output.item_id:
+                raise ValueError(f"output of '{record.output.item_id}' under item '{record.item.id}'")
+            if record.item.id not in self.done:
+                new.setdefault(record.item.id, record)
+        strangers = new.keys() - self._asked
+        if strangers:
+            raise ValueError(f"not items of this run: {sorted(strangers)[:3]}")
+        if not new:
+            return
+        try:
+            self._samples.append(encode(record) for record in new.values())
+        except OSError as error:
+            raise self._not_written(self.path / SAMPLES, error) from error
+        self.done.update(new)
+
+    def update(self, **changes: Any) -> None:
+        """Replace fields of the manifest, on the disk at once. What makes the run this run cannot change."""
+        fixed = changes.keys() & {"run_id", "identity", "comparable", "item_ids", "method"}
+        if fixed:
+            raise ValueError(f"fixed when the run was made: {', '.join(sorted(fixed))}")
+        self._write(dataclasses.replace(self.manifest, **changes))
+
+    def _open(self) -> None:
+        if (self.path / MANIFEST).exists():
+            stored = read_manifest(self.path)
+            self._check(stored)
+            added = [name for name in self.manifest.metrics if name not in stored.metrics]
+            self.manifest = dataclasses.replace(stored, metrics=[*stored.metrics, *added])
+            if added:
+                self._write(self.manifest)
+        elif (self.path / SAMPLES).exists():
+            raise DataMalformed(f"{self.path} holds answers but no {MANIFEST}.", "Move or delete that folder.")
+        else:
+            self._write(self.manifest)
+        self.done = _answered(self.path, self.manifest)
+        self._samples = LineFile(self.path / SAMPLES)
+
+    def _check(self, stored: Manifest) -> None:
+        asked = self.manifest
+        differences = differing(stored.identity, asked.identity)
+        if stored.item_ids != asked.item_ids:
+            differences.append(("items", f"{len(stored.item_ids)} items", f"{len(asked.item_ids)} others"))
+        if differences:
+            name, old, new = differences[0]
+            raise MedbenchError(
+                f"{self.path} holds another run: {name} is {old!r} there and {new!r} here.",
+                "Move or delete that folder, or name another one to write to.",
+            )
+
+    def _write(self, manifest: Manifest) -> None:
+        try:
+            replace_file(self.path / MANIFEST, to_json(dataclasses.asdict(manifest), indent=1))
+        except OSError as error:
+            raise self._not_written(self.path / MANIFEST, error) from error
+        self.manifest = manifest
+
+    def _close(self) -> None:
+        if self._samples is not None:
+            self._samples.close()
+            self._samples = None
+        self._lock.release()
+
+    def _not_written(self, path: Path, error: OSError) -> MedbenchError:
+        safe = f" {len(self.done)} of {len(self.manifest.item_ids)} items are stored and safe." if self.done else ""
+        return MedbenchError(
+            f"{path} cannot be written: {error.strerror or error}.{safe}",
+            f"{remedy(error)}, then give the same command again{': it resumes' if self.done else ''}.",
+        )
+
+
+class StoredRun:
+    """A run as it lies on the disk, read-only; a process may be writing it meanwhile.
+
+    Raises UsageError where `path` is no run folder and DataMalformed where its manifest is broken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = read_manifest(path)
+
+    def iter_records(self) -> Iterator[Record]:
+        """Records as they were stored; of two for one item, the first. Raises DataMalformed for a broken line."""
+        yield from _records(self.path, self.manifest)
+
+    def records(self) -> list[Record]:
+        """All records, in the benchmark's order."""
+        position = {item_id: index for index, item_id in enumerate(self.manifest.item_ids)}
+        return sorted(self.iter_records(), key=lambda record: position[record.item.id])
+
+    def answered(self) -> set[str]:
+        """Ids of the items that are stored."""
+        return _answered(self.path, self.manifest)
+
+    @property
+    def complete(self) -> bool:
+        return len(self.answered()) == len(self.manifest.item_ids)
+
+    def measured(self) -> Measured:
+        """What was measured, over all sittings."""
+        sittings, latency = self.manifest.sittings, self.manifest.latency
+
+        def total(name: str) -> Any:
+            return sum(sitting.get(name) or 0 for sitting in sittings)
+
+        def peak(name: str) -> int | None:
+            return max((sitting[name] for sitting in sittings if sitting.get(name) is not None), default=None)
+
+        return Measured(
+            items=total("items"),
+            seconds=float(total("seconds")),
+            prompt_tokens=total("prompt_tokens"),
+            completion_tokens=total("completion_tokens"),
+            peak_rss_bytes=peak("peak_rss_bytes"),
+            peak_gpu_memory_bytes=peak("peak_gpu_memory_bytes"),
+            latencies_s=tuple(latency.get("seconds", ())),
+            first_token_s=tuple(latency.get("first_token_s", ())),
+        )
+
+    def score_file(self, metric: str) -> Path:
+        """Where the scores of a metric lie; a name that no file can have is made safe and told apart by a hash."""
+        safe = _safe(metric)
+        return self.path / SCORES / f"{safe if safe == metric else f'{safe}-{fingerprint(metric)[:6]}'}.jsonl"
+
+    def scores(self, metric: str) -> tuple[str | None, dict[str, Score]]:
+        """(version, score by item id) that are stored for a metric; (None, {}) where none are."""
+        path = self.score_file(metric)
+        version: str | None = None
+        found: dict[str, Score] = {}
+        for number, value in read_lines(path):
+            try:
+                if number == 1:
+                    version = str(value["version"])
+                else:
+                    score = Score(**value)
+                    found.setdefault(score.item_id, score)
+            except (TypeError, LookupError) as error:
+                raise malformed(path, number, f"not a score: {error}") from error
+        return version, found
+
+    def scored(self) -> list[str]:
+        """Names of the metrics that have a score file, in the alphabet's order."""
+        names = []
+        for path in sorted((self.path / SCORES).glob("*.jsonl")):
+            for number, value in read_lines(path):
+                try:
+                    names.append(str(value["metric"]))
+                except (TypeError, LookupError) as error:
+                    raise malformed(path, number, "names no metric") from error
+                break
+        return sorted(names)
+
+
+def read_manifest(run: Path) -> Manifest:
+    """Raises UsageError where `run` is no run folder, DataMalformed where its manifest is broken."""
+    path = run / MANIFEST
+    try:
+        value = from_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        message = f"{run} is no run folder: it has no {MANIFEST}."
+        raise UsageError(message, "See the runs: medbench leaderboard") from None
+    except (OSError, ValueError) as error:
+        raise DataMalformed(f"{path} cannot be read: {error}", "Restore it, or move that run away.") from error
+    known = {f.name: f for f in dataclasses.fields(Manifest)}
+    if not isinstance(value, dict):
+        raise DataMalformed(f"{path}: not a JSON object", "Restore it, or move that run away.")
+    kinds: dict[str, type] = dict.fromkeys(known, dict) | dict.fromkeys(("run_id", "method", "created"), str)
+    kinds |= dict.fromkeys(("item_ids", "command", "metrics", "sittings"), list)
+    for name, f in known.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if (required or name in value) and not isinstance(value.get(name), kinds[name]):
+            problem = f"should be a {kinds[name].__name__}" if name in value else "is missing"
+            raise DataMalformed(f"{path}: the field '{name}' {problem}", "Restore it, or move that run away.")
+    # A later version may have added fields; what this one does not know it does not read.
+    fields = {name: value[name] for name in known if name in value}
+    return Manifest(**fields | {"item_ids": tuple(fields["item_ids"])})
+
+
+def find(text: str, root: Path) -> Path:
+    """The one run folder that `text` means: a path, a run id below `root`, or a part of one that no other has.
+
+    Raises UsageError where there is none (with the nearest ids) or more than one.
+    """
+    if (Path(text) / MANIFEST).is_file():
+        return Path(text)
+    ids = [path.name for path in _run_folders(root)] if root.is_dir() else []
+    for fits in (str.__eq__, str.startswith, str.__contains__):
+        found = [run for run in ids if fits(run, text)]
+        if len(found) == 1:
+            return root / found[0]
+        if found:
+            raise UsageError(f"'{text}' fits {len(found)} runs: {', '.join(found[:5])}", "Name more of it.")
+    near = difflib.get_close_matches(text, ids, n=3, cutoff=0.4)
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = f"All of them: medbench leaderboard {root}" if ids else f"There are no runs in {root}: medbench run"
+    raise UsageError(f"no run is called '{text}'.{meant}", hint)
+
+
+def all_runs(*paths: Path) -> tuple[list[StoredRun], list[MedbenchError]]:
+    """The runs at `paths` (each a run folder or a folder of runs), and an error for each that cannot be read.
+
+    Folders that are no runs are passed over. Raises UsageError for a path that does not exist.
+    """
+    folders: dict[Path, Path] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise UsageError(f"there is no folder {path}.", "medbench run makes runs; --out says where.")
+        for folder in [path] if (path / MANIFEST).exists() else _run_folders(path):
+            folders.setdefault(folder.resolve(), folder)
+    runs, problems = list[StoredRun](), list[MedbenchError]()
+    for folder in folders.values():
+        try:
+            runs.append(StoredRun(folder))
+        except MedbenchError as error:
+            problems.append(error)
+    return runs, problems
+
+
+def encode(record: Record) -> dict[str, Any]:
+    """A record as JSON: fields that hold their default are left out.
+
+    In `logprobs`, null stands for minus infinity (an option the model holds impossible), which JSON has no word for.
+    A log-probability that is no number or above every number is the engine's failure: the output is stored as one.
+    """
+    output = _sound(record.output)
+    answer = _compact(output)
+    if output.logprobs is not None:
+        answer["logprobs"] = [None if value == -math.inf else float(value) for value in output.logprobs]
+    return {"item": _compact(record.item), "output": answer}
+
+
+def decode(value: Any) -> Record:
+    """The record of one JSON line. Raises ValueError, naming the field, where it is none."""
+    try:
+        item, output = dict(value["item"]), dict(value["output"])
+        for name in ("options", "labels", "references"):
+            if name in item:
+                item[name] = tuple(item[name])
+        if output.get("logprobs") is not None:
+            output["logprobs"] = tuple(-math.inf if value is None else float(value) for value in output["logprobs"])
+        record = Record(Item(**item), Output(**output))
+    except KeyError as error:
+        raise ValueError(f"the field {error} is missing") from error
+    except TypeError as error:
+        raise ValueError(f"not a record: {error}") from error
+    if record.item.id != record.output.item_id:
+        raise ValueError(f"item.id is {record.item.id!r} but output.item_id is {record.output.item_id!r}")
+    return record
+
+
+def _sound(output: Output) -> Output:
+    for index, value in enumerate(output.logprobs or ()):
+        if math.isnan(value) or value == math.inf:
+            error = f"the log-probability of option {index + 1} is {value}"
+            return dataclasses.replace(output, logprobs=None, finish="error", error=error)
+    return output
+
+
+_DEFAULTS: dict[type, list[tuple[str, Any]]] = {
+    kind: [
+        (f.name, f.default if f.default_factory is dataclasses.MISSING else f.default_factory())
+        for f in dataclasses.fields(kind)
+    ]
+    for kind in (Item, Output, Score)
+}
+
+
+def _compact(value: Item | Output | Score) -> dict[str, Any]:
+    fields = {name: getattr(value, name) for name, default in _DEFAULTS[type(value)] if getattr(value, name) != default}
+    if "meta" in fields:
+        fields["meta"] = dict(fields["meta"])
+    return fields
+
+
+def encode_score(score: Score) -> dict[str, Any]:
+    """A score as JSON: fields that hold their default are left out; `value` always stands, null where unscored."""
+    return _compact(score)
+
+
+def _records(run: Path, manifest: Manifest) -> Iterator[Record]:
+    asked, seen = set(manifest.item_ids), set[str]()
+    path = run / SAMPLES
+    for number, value in read_lines(path):
+        try:
+            record = decode(value)
+        except ValueError as error:
+            raise malformed(path, number, str(error)) from error
+        if record.item.id not in asked:
+            raise malformed(path, number, f"item.id '{record.item.id}' is no item of this run")
+        if record.item.id not in seen:
+            seen.add(record.item.id)
+            yield record
+
+
+def _answered(run: Path, manifest: Manifest) -> set[str]:
+    return {record.item.id for record in _records(run, manifest)}
+
+
+def _run_folders(root: Path) -> list[Path]:
+    return sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._@+-]+", "_", name).lstrip("._-")[:60] or "_"
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back: tuples are lists there."""
+    return json.loads(json.dumps(value))
+
+
+def add_metrics(run: Path, names: list[str]) -> None:
+    """Have the run's tables show these metrics too. Raises MedbenchError while another process writes the run."""
+    stored = read_manifest(run)
+    if any(name not in stored.metrics for name in names):
+        # Opening a run to write joins the metrics asked for to its own.
+        with RunWriter(run.parent, dataclasses.replace(stored, run_id=run.name, metrics=names)):
+            pass

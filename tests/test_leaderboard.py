@@ -1,0 +1,364 @@
+"""The leaderboard: what stands beside what, which differences are real, and the same as CSV, JSON and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import made
+import pytest
+from medbench.core.errors import MedbenchError
+from medbench.core.types import Figure
+from medbench.results.export import FIELDS, figure_text, number, to_csv, to_json, to_markdown
+from medbench.results.leaderboard import Board, Cell, build
+from medbench.results.store import StoredRun
+
+LOAD = made.loader(made.Read(), made.Speed())
+
+
+def cells(board: Board, name: str) -> dict[str, Cell]:
+    at = [column.name for column in board.columns].index(name)
+    return {row.label: row.cells[at] for row in board.rows}
+
+
+def only(runs: list[StoredRun], load: Any = LOAD, **options: Any) -> Board:
+    (board,) = build(runs, load=load, **options).boards
+    return board
+
+
+# --- what stands beside what ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("version", "2"),
+        ("variant", "4 of 6 subjects"),
+        ("items_hash", "other items"),
+        ("prompt_hash", "other words"),
+        ("shots", 3),
+        ("method", "logprob"),
+        ("benchmark", "exam"),
+    ],
+)
+def test_runs_that_differ_in_one_comparable_field_never_share_a_board(tmp_path: Path, field: str, other: Any) -> None:
+    one = made.make_run(tmp_path, made.bits("10"), model="one")
+    two = made.make_run(tmp_path, made.bits("10"), model="two", **{field: other})
+    boards = build([one, two], load=LOAD).boards
+    assert [[row.model for row in board.rows] for board in boards] in ([["one"], ["two"]], [["two"], ["one"]])
+    assert boards[0].title != boards[1].title
+
+
+def test_what_one_compares_does_not_part_runs_and_is_shown_per_row(tmp_path: Path) -> None:
+    board = only([made.make_run(tmp_path, made.bits("10"), model="one", dtype=d) for d in ("float32", "bfloat16")])
+    assert [row.label for row in board.rows] == ["one (dtype bfloat16)", "one (dtype float32)"]
+    assert [row.setup for row in board.rows] == ["bfloat16 · plain", "float32 · plain"]
+    assert {row.revision for row in board.rows} == {"01234567"}
+
+
+def test_the_same_run_in_two_folders_is_two_rows_told_apart_by_folder(tmp_path: Path) -> None:
+    board = only([made.make_run(tmp_path / name, made.bits("10")) for name in ("x", "y")])
+    assert [row.label for row in board.rows] == [f"tiny (folder {row.path})" for row in board.rows]
+    assert len({row.path for row in board.rows}) == 2
+
+
+def test_a_title_says_which_items_how_they_were_asked_and_what_is_a_sample(tmp_path: Path) -> None:
+    def title(**about: Any) -> str:
+        return only([made.make_run(tmp_path, made.bits("10"), **about)]).title
+
+    assert title(method="logprob") == "quiz · 2 items · log-probability · 0-shot"
+    assert title(shots=3, n_total=500, settings={"limit": 2, "seed": 7}) == (
+        "quiz · 2 of 500 items (seed 7) · generated · 3-shot"
+    )
+    assert title(n_total=9, settings={"items_file": "ids.txt"}) == (
+        "quiz · 2 of 9 items (from ids.txt) · generated · 0-shot"
+    )
+    assert title(sample=True, variant="short") == "quiz (short) · sample · 2 items · generated · 0-shot"
+
+
+def test_titles_that_would_be_the_same_get_the_field_that_differs(tmp_path: Path) -> None:
+    runs = [
+        made.make_run(tmp_path, made.bits("10"), model=f"m{index}", **about)
+        for index, about in enumerate([{"prompt_hash": "a" * 16}, {"prompt_hash": "b" * 16}, {"version": "2"}])
+    ]
+    assert {board.title for board in build(runs, load=LOAD).boards} == {
+        "quiz · 2 items · generated · 0-shot · prompt aaaaaaaa · version 1",
+        "quiz · 2 items · generated · 0-shot · prompt bbbbbbbb · version 1",
+        "quiz · 2 items · generated · 0-shot · version 2 · prompt plain",
+    }
+
+
+def test_samples_come_after_real_benchmarks(tmp_path: Path) -> None:
+    runs = [
+        made.make_run(tmp_path, made.bits("1"), benchmark="a-sample", sample=True),
+        made.make_run(tmp_path, made.bits("1"), benchmark="medqa"),
+    ]
+    assert [board.benchmark for board in build(runs, load=LOAD).boards] == ["medqa", "a-sample"]
+
+
+def test_columns_follow_the_benchmark_then_what_was_added_then_measurements(tmp_path: Path) -> None:
+    metrics = [made.Read("right"), made.Read("style"), made.Read("extra"), made.Speed()]
+    run = made.make_run(tmp_path, made.bits("10"), metrics=["right", "speed", "style"])
+    run.manifest.metrics[:] = ["extra", "style", "speed", "right"]
+    board = only([run], load=made.loader(*metrics))
+    assert [column.name for column in board.columns if column.headline] == ["right", "style", "extra", "speed"]
+    assert [column.name for column in only([run], load=made.loader(*metrics), metrics=["style"]).columns] == [
+        "style",
+        "style/spread",
+    ]
+
+
+# --- best, worse, tied ------------------------------------------------------------------------------------------------
+
+
+def test_a_difference_is_real_only_if_the_paired_test_says_so(tmp_path: Path) -> None:
+    best, near, far = "1" * 20, "0" * 2 + "1" * 18, "0" * 12 + "1" * 8
+    runs = [made.make_run(tmp_path, made.bits(p), model=m) for m, p in [("far", far), ("best", best), ("near", near)]]
+    board = only(runs)
+    right = cells(board, "right")
+    assert list(right) == ["best", "near", "far"]  # best first
+    assert (right["best"].status, right["best"].p) == ("best", None)
+    # McNemar: 2 items that only the best has right, none the other way: p = 2 · (1/2)² = 1/2.
+    assert right["near"].status == "tied"
+    assert right["near"].p == pytest.approx(0.5)
+    # 12 against 0: p = 2 · (1/2)¹² = 1/2048, the smaller of two, so Holm doubles it.
+    assert right["far"].status == "worse"
+    assert right["far"].p == pytest.approx(2 / 2048)
+    assert right["far"].pairs == 20
+    assert board.tests == 2
+
+
+def test_every_test_of_the_board_counts_for_holm(tmp_path: Path) -> None:
+    metrics = [made.Read("right"), made.Read("style")]
+    patterns = [("best", "1" * 20), ("far", "0" * 7 + "1" * 13)]
+    runs = [made.make_run(tmp_path, made.bits(p), model=m, metrics=["right", "style"]) for m, p in patterns]
+    board = only(runs, load=made.loader(*metrics))
+    # 7 against 0: p = 2 · (1/2)⁷ = 1/64 = 0.0156 in both columns; adjusted together 1/32.
+    assert board.tests == 2
+    assert [cells(board, name)["far"].p for name in ("right", "style")] == pytest.approx([1 / 32, 1 / 32])
+
+
+def test_where_lower_is_better_the_lowest_is_best(tmp_path: Path) -> None:
+    load = made.loader(made.Read("loss", binary=False, better="lower"))
+    runs = [
+        made.make_run(tmp_path, dict(made.enumerate_ids([value] * 12)), model=model, metrics=["loss"])
+        for model, value in [("high", 0.9), ("low", 0.1)]
+    ]
+    loss = cells(only(runs, load=load), "loss")
+    assert list(loss) == ["low", "high"]
+    # Twelve equal differences: only the two patterns with one sign throughout are as extreme, of 2¹².
+    assert (loss["low"].status, loss["high"].status) == ("best", "worse")
+    assert loss["high"].p == pytest.approx(2 / 2**12)
+
+
+def test_items_that_share_a_document_are_turned_together(tmp_path: Path) -> None:
+    load = made.loader(made.Read("score", binary=False))
+    ids = made.enumerate_ids([0] * 12)
+    documents = {item_id: f"doc{index % 2}" for index, (item_id, _) in enumerate(ids)}
+    runs = [
+        made.make_run(tmp_path, {i: value for i, _ in ids}, documents=documents, model=value, metrics=["score"])
+        for value in ("0.9", "0.1")
+    ]
+    score = cells(only(runs, load=load), "score")
+    # Two documents have four sign patterns, two of them as extreme: twelve items are not twelve observations.
+    assert score["0.1"].p == pytest.approx(2 / 4)
+    assert score["0.1"].status == "tied"
+
+
+def test_nothing_is_tested_for_one_row_for_no_mean_or_for_a_measurement(tmp_path: Path) -> None:
+    sitting = [{"items": 10, "seconds": 2.0}]
+    one = made.make_run(tmp_path, made.bits("1" * 10), model="one", metrics=["right", "speed"], sittings=sitting)
+    (row,) = only([one]).rows
+    assert [cell.status for cell in row.cells] == ["", "", ""]
+
+    slow = [{"items": 10, "seconds": 20.0}]
+    two = made.make_run(tmp_path, made.bits("0" * 10), model="two", metrics=["right", "speed"], sittings=slow)
+    board = only([one, two], load=made.loader(made.Read(mean=False), made.Speed()))
+    assert board.tests == 0
+    assert [column.tested for column in board.columns] == [False, False, False]
+    for name in ("right", "right/spread", "speed"):  # the best is marked all the same
+        assert [cell.status for cell in cells(board, name).values()] == ["best", ""]
+        assert all(cell.p is None for cell in cells(board, name).values())
+
+
+def test_only_items_that_both_have_a_score_for_are_paired(tmp_path: Path) -> None:
+    runs = [
+        made.make_run(tmp_path, made.bits("111111?1"), model="one"),
+        made.make_run(tmp_path, made.bits("000001?1"), model="two"),
+    ]
+    right = cells(only(runs), "right")
+    assert right["two"].pairs == 7
+    assert right["two"].p == pytest.approx(2 / 2**5)
+    assert right["two"].figure is not None
+    assert right["two"].figure.coverage == 7 / 8
+
+
+def test_an_unfinished_run_is_marked_and_not_best_where_a_finished_one_stands(tmp_path: Path) -> None:
+    ids = list(made.bits("1" * 10))
+    runs = [
+        made.make_run(tmp_path, made.bits("1" * 6 + "0" * 4), model="whole"),
+        made.make_run(tmp_path, made.bits("111"), item_ids=ids, model="part"),
+    ]
+    board = only(runs)
+    right = cells(board, "right")
+    assert [(row.model, row.progress) for row in board.rows] == [("part", "3 of 10 done"), ("whole", "")]
+    assert (right["whole"].status, right["part"].status) == ("best", "tied")
+    assert right["part"].pairs == 3
+    assert right["part"].figure is not None
+    assert (right["part"].figure.n, right["part"].figure.total) == (3, 10)
+    (alone,) = only(runs[1:]).rows
+    assert alone.progress == "3 of 10 done"
+
+
+def test_a_run_without_answers_has_a_row_and_no_value(tmp_path: Path) -> None:
+    runs = [
+        made.make_run(tmp_path, {}, item_ids=["000", "001"], model="new"),
+        made.make_run(tmp_path, made.bits("10"), model="done"),
+    ]
+    board = only(runs)
+    assert [row.model for row in board.rows] == ["done", "new"]
+    assert board.rows[1].cells[0] == Cell(Figure("right", None, 0, 2))
+
+
+def test_the_table_is_the_same_whatever_the_order_of_the_runs(tmp_path: Path) -> None:
+    runs = [made.make_run(tmp_path, made.bits(p), model=m) for m, p in [("a", "1100"), ("b", "1111"), ("c", "1100")]]
+    assert to_json(build(runs, load=LOAD)) == to_json(build(runs[::-1], load=LOAD))
+
+
+# --- what is broken breaks nothing else -------------------------------------------------------------------------------
+
+
+def test_a_broken_run_or_metric_is_named_once_and_the_rest_is_shown(tmp_path: Path) -> None:
+    class Failing(made.Read):
+        def score(self, records: Any) -> Any:
+            raise KeyError("no such thing")
+
+    names = ["right", "gone", "failing"]
+    good = [made.make_run(tmp_path, made.bits("10"), model=m, metrics=names) for m in ("one", "two")]
+    broken = made.make_run(tmp_path, made.bits("10"), model="broken", metrics=names)
+    (broken.path / "samples.jsonl").write_text("not JSON\n")
+    table = build([*good, broken], load=made.loader(made.Read(), Failing("failing")))
+    (board,) = table.boards
+    assert [row.model for row in board.rows] == ["one", "two"]
+    assert [column.name for column in board.columns if column.headline] == ["right"]
+    messages = [problem.message for problem in table.problems]
+    assert messages[0] == "no metric is called 'gone'."
+    for message, run in zip(messages[1:3], good, strict=True):
+        assert message == f"{run.path}: the metric 'failing' failed: KeyError: 'no such thing'"
+    assert "samples.jsonl, line 1: not JSON" in messages[3]
+    assert len(messages) == 4
+
+
+def test_a_metric_that_only_one_run_lists_leaves_the_other_an_empty_cell(tmp_path: Path) -> None:
+    judge = made.Read("judge")
+    runs = [
+        made.make_run(tmp_path, made.bits("10"), model="one", metrics=["right", "judge"]),
+        made.make_run(tmp_path, made.bits("10"), model="two", metrics=["right"]),
+    ]
+    board = only(runs, load=made.loader(made.Read(), judge))
+    assert cells(board, "judge")["two"] == Cell(None)
+    assert len(judge.asked) == 2  # nothing that may cost money is scored unasked
+
+
+# --- as text ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Any:
+    sitting = [{"items": 8, "seconds": 2.0}]
+    metrics = ["right", "speed"]
+    runs = [
+        made.make_run(tmp_path, made.bits("11111111"), model="a|b", metrics=metrics, sittings=sitting),
+        made.make_run(tmp_path, made.bits("0000000?"), model="low", metrics=metrics, sittings=sitting),
+        made.make_run(tmp_path, made.bits("01111111"), model="near", metrics=metrics),
+    ]
+    return build(runs, load=LOAD)
+
+
+def test_csv_is_tidy_and_holds_every_figure(table: Any) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert tuple(rows[0]) == FIELDS
+    assert len(rows) == 3 * 3  # models × figures, hidden ones too
+    low = next(row for row in rows if row["model"] == "low" and row["metric"] == "right")
+    # 7 pairs against the best, all 7 lost: p = 2/2⁷ = 1/64; two tests, so 1/32.
+    assert {name: low[name] for name in ("value", "n", "total", "coverage", "status", "p_holm")} == {
+        "value": "0.0",
+        "n": "7",
+        "total": "8",
+        "coverage": "0.875",
+        "status": "worse",
+        "p_holm": str(1 / 32),
+    }
+    assert (low["items"], low["sample"], low["revision"], low["low"]) == ("8", "False", "01234567", "")
+    assert {row["metric"] for row in rows} == {"right", "right/spread", "speed"}
+    assert next(row for row in rows if row["metric"] == "speed" and row["model"] == "near")["value"] == ""
+
+
+def test_json_holds_the_same_and_is_json(table: Any) -> None:
+    value = json.loads(json.dumps(to_json(table), allow_nan=False))
+    (board,) = value["boards"]
+    assert board["title"] == "quiz · 8 items · generated · 0-shot"
+    assert [row["label"] for row in board["rows"]] == ["a|b", "near", "low"]
+    assert board["rows"][1]["figures"][0] == {
+        "metric": "right",
+        "value": 0.875,
+        "low": None,
+        "high": None,
+        "n": 8,
+        "total": 8,
+        "coverage": 1.0,
+        "unit": "",
+        "status": "tied",
+        "p_holm": 1.0,
+        "better": "higher",
+        "headline": True,
+        "pairs": 8,
+    }
+    assert value["problems"] == []
+
+
+def test_markdown_marks_best_tied_and_worse_and_explains_the_marks(table: Any) -> None:
+    assert to_markdown(table) == (
+        "### quiz · 8 items · generated · 0-shot\n"
+        "\n"
+        "| model | setup | right ↑ | speed ↑ |\n"
+        "| --- | --- | ---: | ---: |\n"
+        "| a\\|b | float32 · plain | **1.000** | **4 items/s** |\n"
+        "| near | float32 · plain | 0.875 ≈ | – (n 0) |\n"
+        "| low | float32 · plain | 0.000 (n 7 of 8) ▼ | **4 items/s** |\n"
+        "\n"
+        "n = 8 unless stated; in brackets the 95 % interval. **Bold**: the best of its column. ≈: not significantly "
+        "different from the best, ▼: significantly worse (paired tests on the items both answered, 5 %, "
+        "Holm-corrected over this table's 2).\n"
+    )
+
+
+def test_markdown_names_what_is_not_shown(tmp_path: Path) -> None:
+    def load(name: str) -> Any:
+        raise MedbenchError("it | broke\nhere")
+
+    text = to_markdown(build([made.make_run(tmp_path, made.bits("1"))], load=load))
+    assert text.endswith("Not shown:\n\n- it \\| broke here\n")
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (Figure("x", 0.6123, 50, 50, 0.47, 0.74), "0.612 [0.470, 0.740]"),
+        (Figure("x", 0.5, 37, 50), "0.500 (n 37 of 50)"),
+        (Figure("x", None, 0, 50, 0.0, 1.0), "– (n 0 of 50)"),
+        (Figure("x", 0.01234, 5, 5, unit="s"), "0.0123 s (n 5)"),
+        (Figure("x", 1234.56, 50, 50, unit="tokens/s"), "1235 tokens/s"),
+        (Figure("x", 3 * 2**30, 50, 50, unit="bytes"), "3.00 GiB"),
+        (Figure("x", 5 * 2**20, 50, 50, unit="bytes"), "5 MiB"),
+    ],
+)
+def test_a_figure_as_text(figure: Figure, text: str) -> None:
+    assert figure_text(figure, asked=50) == text
+
+
+def test_no_value_is_a_dash() -> None:
+    assert number(None, "s") == "–"
