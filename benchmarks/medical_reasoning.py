@@ -26,7 +26,7 @@ NAMED = 50  # rows left out are named in a note, as many as this
 
 _OPTIONS = re.compile(r"\{\s*['\"]A['\"]\s*:")
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_LETTER = re.compile(r"\s*\(?([A-Z])\)?\s*(?:[:.]\s*(.*?))?\s*", re.DOTALL)
+_LETTER = re.compile(r"\s*\(?([A-Z])(?:\s*[):.]+\s*(.*?))?\s*", re.DOTALL)
 _ANALYSIS = re.compile(r"<analysis>\s*(.*?)\s*</analysis>", re.DOTALL)
 
 

@@ -32,7 +32,7 @@ def load(source: Source) -> ItemSet:
         )
         shots = json_lines(pool, limit=EXAMPLES) if pool else iter(())
     else:
-        found = source.hub(HUB, "test", needed="phrases_no_exclude_test.jsonl")
+        found = source.hub(HUB, "test", needed="MedQA's phrases_no_exclude_test.jsonl")
         origin, rows = found.origin, hub_rows(found)
         shots = hub_rows(source.hub(HUB, f"train[:{EXAMPLES}]"))
     items = tuple(_item(str(number), row) for number, row in enumerate(rows))

@@ -25,7 +25,7 @@ Split = Literal["train", "dev", "test"]
 HUB = "lavita/MedQuAD"
 ANSWERED = 16_407  # pairs with an answer in the whole release
 SHARES: Mapping[Split, int] = {"train": 80, "dev": 10, "test": 10}  # per cent of the answered pairs
-SEED = 0
+SEED = 0  # the largest component, 1,740 pairs that stock phrases on inheritance chain together, falls to train
 
 # Document ids repeat across folders, and the hub copy has a document's source where the release has its folder.
 FOLDERS = {

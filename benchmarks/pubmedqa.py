@@ -74,14 +74,14 @@ def official_test(decisions: Mapping[str, str]) -> list[str]:
     for decision in DECISIONS:
         pmids = [pmid for pmid, decided in decisions.items() if decided == decision]
         draw.shuffle(pmids)
-        test += pmids[(len(pmids) + 1) // 2 :]
+        test += pmids[len(pmids) // 2 :]
     return test
 
 
 def _read(source: Source) -> _Release:
     file = source.file("pubmedqa", "ori_pqal.json")
     if file is None:
-        found = source.hub(HUB, "train", "pqa_labeled", needed="ori_pqal.json")
+        found = source.hub(HUB, "train", "pqa_labeled", needed="PubMedQA's ori_pqal.json")
         return _Release({item.id: item for item in map(_hub_item, hub_rows(found))}, found.origin)
     rows = {
         pmid: Row(values if isinstance(values, dict) else {}, f"{file.origin}, row {number} (PMID {pmid})")

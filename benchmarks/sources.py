@@ -178,8 +178,10 @@ class Source:
     def missing(self, repository: str, needed: str = "") -> DataMissing:
         """The error for data that is neither in the folder nor on the hub: what, where it was looked for, what next."""
         return DataMissing(
-            f"{self._looked(needed)}, and the hub copy {repository} is not in the cache: {hub.why_unreachable()}.",
-            f"Name a folder that holds it with --data or MEDBENCH_DATA, or run once with network to fetch {repository}.",
+            f"{self._looked(needed)}, and the hub copy {repository} is not in the cache and cannot be fetched: "
+            f"{hub.why_unreachable()}.",
+            "Name a folder that holds the release with --data or MEDBENCH_DATA, or run once with network to fetch "
+            f"{repository}.",
         )
 
     def _looked(self, needed: str) -> str:

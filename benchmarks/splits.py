@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 _SPACED = str.maketrans(dict.fromkeys(string.punctuation + "‘’“”–—…•·", " "))
 _POSSESSIVE = re.compile(r"['’](s\b)?")
 # Words that carry no content of their own. Not "a": hepatitis A is not hepatitis. Not "no", "not" or "without".
-_FUNCTION_WORDS = frozenset("an and are be been for in is of on or the to was were what which with".split())
+_FUNCTION_WORDS = frozenset(
+    {"an", "and", "are", "be", "been", "for", "in", "is", "of", "on", "or", "the", "to", "was", "were"}
+    | {"what", "which", "with"}
+)
+
+Name = TypeVar("Name", bound=str)
 
 
 def normalise(text: str) -> str:
     """The words of a text in lower case, one space apart: texts that differ in case or punctuation alone are one."""
-    return " ".join(text.casefold().translate(_SPACED).split()) or text
+    return one_spaced(text.casefold().translate(_SPACED)) or text
 
 
 def one_spaced(text: str) -> str:
@@ -24,7 +31,7 @@ def one_spaced(text: str) -> str:
     return " ".join(text.split())
 
 
-def split_documents(pairs: Sequence[tuple[str, str]], shares: Mapping[str, int], seed: int) -> list[str]:
+def split_documents(pairs: Sequence[tuple[str, str]], shares: Mapping[Name, int], seed: int) -> list[Name]:
     """The split of each (document, answer) pair, in the order given.
 
     Documents that share an answer (after `normalise`), directly or through others, are one component and never
@@ -36,17 +43,13 @@ def split_documents(pairs: Sequence[tuple[str, str]], shares: Mapping[str, int],
     sizes = Counter(roots[document] for document, _ in pairs)
     order = sorted(sizes, key=lambda root: (hashlib.sha256(f"{seed}\n{root}".encode()).digest(), root))
     whole = sum(shares.values())
-    split_of: dict[str, str] = {}
+    bounds = list(zip(shares, itertools.accumulate(shares.values())))
+    split_of: dict[str, Name] = {}
     before = 0
     for root in order:
-        middle = (2 * before + sizes[root]) * whole  # in units of 1 / (2 * whole) pair, so that all is integer
+        middle = 2 * before + sizes[root]  # in half pairs, so that all is integer
         before += sizes[root]
-        reached = 0
-        for name, weight in shares.items():
-            reached += weight
-            if middle < 2 * len(pairs) * reached:
-                split_of[root] = name
-                break
+        split_of[root] = next(name for name, reached in bounds if middle * whole < 2 * len(pairs) * reached)
     return [split_of[roots[document]] for document, _ in pairs]
 
 

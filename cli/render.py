@@ -44,9 +44,9 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
 
     parts: list[RenderableType] = []
     for board in found.boards:
-        parts += [_board(board), Text()]
+        parts += [Text(board.title, style="bold"), _board(board)]
     if any(_measured(board) for board in found.boards):
-        parts += [_measurements(found.boards), Text()]
+        parts += [Text("speed and memory, measured once on this machine", style="bold"), _measurements(found.boards)]
     parts.append(Text(_legend(found.boards), style="dim"))
     return parts
 
@@ -56,7 +56,8 @@ def comparison(found: Comparison) -> list[RenderableType]:
 
     parts: list[RenderableType] = []
     for match in found.matches:
-        table = _table(f"{match.title} · {match.both} items answered by both")
+        parts.append(Text(f"{match.title} · {match.both} items answered by both", style="bold"))
+        table = _table()
         for heading in ("metric", f"A {match.label_a}", f"B {match.label_b}", "A - B [95 %]", "p (Holm)", ""):
             table.add_column(heading, justify="left" if heading in ("metric", "") else "right")
         for line in match.lines:
@@ -76,7 +77,7 @@ def comparison(found: Comparison) -> list[RenderableType]:
 
 
 def figures(found: Sequence[Figure]) -> RenderableType:
-    table = _table("")
+    table = _table()
     table.add_column("figure")
     table.add_column("value [95 %]")
     table.add_column("n", justify="right")
@@ -86,11 +87,11 @@ def figures(found: Sequence[Figure]) -> RenderableType:
     return table
 
 
-def _table(title: str) -> Table:
+def _table() -> Table:
     from rich import box
     from rich.table import Table
 
-    return Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
 
 
 def _board(board: Board) -> RenderableType:
@@ -99,7 +100,7 @@ def _board(board: Board) -> RenderableType:
         for at, column in enumerate(board.columns)
         if column.headline and not column.unit and any(_value(row.cells[at]) is not None for row in board.rows)
     ]
-    table = _table(board.title)
+    table = _table()
     table.add_column("model", overflow="fold")
     for _, column in shown:
         arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
@@ -138,7 +139,7 @@ def _measured(board: Board) -> list[tuple[int, str]]:
 
 def _measurements(boards: Sequence[Board]) -> RenderableType:
     names = list(dict.fromkeys(name for board in boards for _, name in _measured(board)))
-    table = _table("speed and memory (measured once, on this machine)")
+    table = _table()
     table.add_column("model")
     table.add_column("benchmark")
     for name in names:

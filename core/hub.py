@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import http.client
 import os
+import ssl
 import threading
 import urllib.error
 import urllib.request
@@ -11,7 +13,7 @@ import urllib.request
 from .errors import MedbenchError
 
 PROBE_SECONDS = 5.0  # for each address of the hub
-DEADLINE_SECONDS = 8.0  # for all of them and the look-up of its name
+DEADLINE_SECONDS = 6.0  # for all of them and the look-up of its name
 
 
 def endpoint() -> str:
@@ -20,7 +22,8 @@ def endpoint() -> str:
 
 def offline() -> bool:
     """Whether the user has told the hub's client to stay off the network."""
-    return os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}
+    said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return said.lower() in {"1", "true", "yes", "on"}
 
 
 @functools.cache
@@ -42,25 +45,31 @@ def reachable() -> bool:
 def _answers() -> bool:
     try:
         urllib.request.urlopen(urllib.request.Request(endpoint(), method="HEAD"), timeout=PROBE_SECONDS).close()
-    except urllib.error.HTTPError:
-        return True  # it answered
-    except (OSError, ValueError):
+    except urllib.error.HTTPError as error:
+        return error.code < 500  # it answered; above, what stands before it answered that it does not
+    except urllib.error.URLError as error:
+        return isinstance(
+            error.reason, ssl.SSLError
+        )  # it answered; its client may know certificates that Python does not
+    except (OSError, ValueError, http.client.HTTPException):
         return False
     return True
 
 
 def why_unreachable() -> str:
     if offline():
-        return "HF_HUB_OFFLINE is set, so the hub was not asked"
+        variable = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
+        return f"{variable} is set, so the hub was not asked"
     return f"the hub ({endpoint()}) does not answer"
 
 
 def refusal(error: Exception, repository: str, kind: str) -> MedbenchError:
     """What a hub error means for `repository` (kind: "model" or "dataset") and what to do next."""
+    from huggingface_hub import get_token
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     page = f"{endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repository}"
-    has_token = bool(os.environ.get("HF_TOKEN"))
+    has_token = bool(get_token())  # HF_TOKEN, or what `hf auth login` stored
     # `datasets` has one error for a repository that is gated and one that is not there, told apart by its words.
     if isinstance(error, GatedRepoError) or "is a gated dataset" in str(error):
         todo = f"Accept its terms at {page}, then " + (
@@ -76,4 +85,10 @@ def refusal(error: Exception, repository: str, kind: str) -> MedbenchError:
             else "Check the spelling; if it is private, set HF_TOKEN to a token that may read it."
         )
         return MedbenchError(f"the hub has no {kind} '{repository}' that you may read.", todo)
-    return MedbenchError(f"{kind} '{repository}' could not be fetched from the hub: {error}", "Try again later.")
+    if getattr(getattr(error, "response", None), "status_code", 0) == 401 and has_token:
+        return MedbenchError(
+            f"{kind} '{repository}': the hub does not accept your token.",
+            f"Set HF_TOKEN anew: {endpoint()}/settings/tokens",
+        )
+    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return MedbenchError(f"{kind} '{repository}' could not be fetched from the hub: {said}", "Try again later.")

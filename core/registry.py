@@ -15,12 +15,19 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
-from .errors import MedbenchError, UsageError
+from .errors import MedbenchError, UsageError, told
+from .types import Benchmark, Measurement, Metric
 
 Group = Literal["benchmarks", "zoo", "engines", "metrics", "judges"]
 CONSTANT = {"benchmarks": "BENCHMARK", "zoo": "MODEL", "engines": "ENGINE", "metrics": "METRIC", "judges": "JUDGE"}
 NOUN = {"benchmarks": "benchmark", "zoo": "model", "engines": "engine", "metrics": "metric", "judges": "judge"}
 LISTED = {"benchmarks": "benchmarks", "zoo": "models", "engines": "engines", "metrics": "metrics", "judges": "judges"}
+PARTS = {
+    "engines": ("load", "choose", "generate", "chat", "describe", "peak_gpu_memory_bytes"),
+    "metrics": ("name", "version", "binary", "mean", "better", "score", "aggregate"),
+}
+# What a stranger's module may raise when it is imported; SystemExit would end medbench without a word.
+RAISED = (Exception, SystemExit)
 
 
 def owner(point: EntryPoint) -> str:
@@ -45,8 +52,8 @@ def names(group: Group) -> list[str]:
 def get(group: Group, name: str) -> Any:
     """The plugin called `name`, or the one in the file that `name` is the path of.
 
-    Raises UsageError for an unknown name (with the nearest ones) and MedbenchError for a plugin that two packages
-    claim or that fails to import; other names are untouched by either.
+    Raises UsageError for an unknown name (with the nearest ones) or file, and MedbenchError for a plugin that two
+    packages claim, that fails to import, or that is not what its group holds; other names are untouched by either.
     """
     if name.endswith(".py"):
         return _from_file(group, Path(name))
@@ -56,13 +63,19 @@ def get(group: Group, name: str) -> Any:
     if len(claims) > 1:
         owners = " and ".join(sorted(f"{owner(point)} ({point.value})" for point in claims))
         raise MedbenchError(f"two packages claim the {NOUN[group]} '{name}': {owners}", "Uninstall one of them.")
+    point = claims[0]
+    what = f"the {NOUN[group]} '{name}' from {owner(point)}"
+    todo = f"It is declared as {point.value}; reinstall or remove that package."
     try:
-        return claims[0].load()
-    except Exception as error:  # a stranger's module may raise anything at import
-        raise MedbenchError(
-            f"the {NOUN[group]} '{name}' from {owner(claims[0])} cannot be loaded: {type(error).__name__}: {error}",
-            f"It is declared as {claims[0].value}; reinstall or remove that package.",
-        ) from error
+        plugin = point.load()
+    except RAISED as error:
+        raise MedbenchError(f"{what} cannot be loaded: {told(error, point.module)}", todo) from error
+    flaw = _flaw(group, plugin)
+    if not flaw and getattr(plugin, "name", name) != name:
+        flaw = f"calls itself '{plugin.name}'; name and entry point must be the same"
+    if flaw:
+        raise MedbenchError(f"{what} cannot be used: it {flaw}.", todo)
+    return plugin
 
 
 def unknown(group: Group, name: str) -> UsageError:
@@ -73,18 +86,53 @@ def unknown(group: Group, name: str) -> UsageError:
 
 
 def _from_file(group: Group, path: Path) -> Any:
+    constant, noun = CONSTANT[group], NOUN[group]
     if not path.is_file():
-        raise UsageError(f"no such file: {path}", f"A {NOUN[group]} file is a .py file with one {CONSTANT[group]}.")
+        raise UsageError(f"no such file: {path}", f"A {noun} file is a .py file with one {constant}.")
     module_name = f"medbench_file_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
+    sys.modules[module_name] = module  # dataclasses in the file look themselves up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a user's file may raise anything
-        raise MedbenchError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
-    try:
-        return getattr(module, CONSTANT[group])
-    except AttributeError:
-        raise MedbenchError(f"{path} defines no {CONSTANT[group]}", f"See docs/add-a-{NOUN[group]}.md.") from None
+    except RAISED as error:
+        raise MedbenchError(f"{path} cannot be loaded: {told(error, module_name)}", "Mend it and try again.") from error
+    if not hasattr(module, constant):
+        raise MedbenchError(f"{path} defines no {constant}.", f"A {noun} file ends with one: {constant} = …")
+    plugin = getattr(module, constant)
+    flaw = _flaw(group, plugin)
+    if flaw:
+        raise MedbenchError(f"{path} cannot be used: its {constant} {flaw}.", "Mend it and try again.")
+    name = getattr(plugin, "name", "")
+    if name in points(group):
+        owners = " and ".join(owner(point) for point in points(group)[name])
+        raise MedbenchError(
+            f"{path} calls its {noun} '{name}', which is the name of one from {owners}.",
+            f"Give yours another name; for the installed one name it without a file: {name}",
+        )
+    return plugin
+
+
+def _flaw(group: Group, plugin: Any) -> str:
+    """What keeps an object from being a plugin of its group, as the rest of a sentence; "" if nothing does."""
+    from ..zoo.entry import Entry  # here, because zoo imports this module
+
+    if group == "judges":
+        return ""
+    lacks = ", ".join(part for part in PARTS.get(group, ()) if not hasattr(plugin, part))
+    if group == "engines":
+        if not isinstance(plugin, type):
+            return f"is a {type(plugin).__name__}, not a class"
+        return f"has no {lacks}" if lacks else ""
+    if isinstance(plugin, type):
+        return f"is a class; write {plugin.__name__}(…) to make an object from it"
+    if group == "metrics":
+        return "" if isinstance(plugin, Metric | Measurement) else f"is a {type(plugin).__name__} that has no {lacks}"
+    kind: type = Benchmark if group == "benchmarks" else Entry
+    if not isinstance(plugin, kind):
+        return f"is a {type(plugin).__name__}, not a medbench {kind.__name__}"
+    for field in ("metrics", "stop"):
+        if isinstance(getattr(plugin, field, ()), str):
+            return f'has a text for `{field}`; several are wanted, and one alone has a comma after it: ("…",)'
+    return ""

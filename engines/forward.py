@@ -35,7 +35,7 @@ def last_logits(
     """
     import torch
 
-    known = _arguments(_bare(loaded.model).forward.__func__)
+    known = _arguments(bare(loaded.model).forward.__func__)
     asked: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
     if position_ids is not None and "position_ids" in known:
         asked["position_ids"] = position_ids  # models without it read positions off the mask
@@ -50,7 +50,7 @@ def last_logits(
         return torch.take_along_dim(logits, keep[..., None], dim=1).float()
 
 
-def _bare(model: Any) -> Any:
+def bare(model: Any) -> Any:
     """The model itself, out of its adapter."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,7 @@ def _quiet_libraries() -> None:
     from transformers.utils import logging
 
     logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", message="MatMul8bitLt")  # says for every layer what int8 is: a cast to float16
     logging.disable_progress_bar()
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from .batching import OutOfMemory, batches, run_halving
 from .choosing import Row, causal_logprobs, rows_for, seq2seq_logprobs
+from .forward import bare
 from .generating import Draft, StopStrings, greedy, search
 from .loading import Loaded, chat_template, load, settle
 from .prompting import Encoded, Prompter, Wrapping, wrapping
@@ -119,7 +120,7 @@ class TransformersEngine:
         return {
             "device": self.spec.device,
             "dtype": self.spec.dtype,
-            "architecture": type(loaded.model).__name__,
+            "architecture": type(bare(loaded.model)).__name__,
             "parameters": loaded.model.num_parameters(),
             "window_tokens": loaded.window,
             "attention": getattr(loaded.model.config, "_attn_implementation", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -237,3 +238,39 @@ def test_an_item_that_does_not_fit_alone_is_an_error_and_not_an_answer(
     outputs = list(engine.choose(choice_requests()))
     assert len(outputs) == len(QUESTIONS)
     assert all(o.error and o.logprobs is None and o.text is None for o in outputs)
+
+
+@pytest.mark.parametrize("quantize", ["nf4", "int8"])
+def test_quantised_weights_answer_nearly_the_same(folders: dict[str, Path], quantize: str) -> None:
+    whole, rounded = (
+        {o.item_id: o.logprobs for o in engine_for(folders["llama"], quantize=q).choose(choice_requests())}
+        for q in ("", quantize)
+    )
+    assert whole != rounded, "nothing was quantised"
+    for item, logprobs in whole.items():
+        assert rounded[item] == pytest.approx(logprobs, abs=6)
+
+
+def test_an_adapter_changes_the_answers_as_peft_says(folders: dict[str, Path], tmp_path: Path) -> None:
+    import peft
+    import transformers
+
+    torch.manual_seed(1)
+    base = transformers.AutoModelForCausalLM.from_pretrained(folders["llama"])
+    lora = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    peft.get_peft_model(base, lora).save_pretrained(tmp_path)
+    engine = engine_for(folders["llama"], adapter=str(tmp_path))
+    (output,) = engine.choose(choice_requests(QUESTIONS[:1]))
+    merged = peft.PeftModel.from_pretrained(
+        transformers.AutoModelForCausalLM.from_pretrained(folders["llama"]), tmp_path
+    ).merge_and_unload()
+    alone = engine_for(folders["llama"])
+    alone.load()
+    (without,) = alone.choose(choice_requests(QUESTIONS[:1]))
+    assert alone.loaded is not None
+    alone.loaded = dataclasses.replace(alone.loaded, model=merged)
+    with torch.inference_mode():
+        expected = [one_at_a_time(alone, QUESTIONS[0], answer) for answer in ANSWERS]
+    assert output.logprobs == pytest.approx(expected, abs=1e-4)
+    assert output.logprobs != pytest.approx(without.logprobs, abs=1e-2)
+    assert engine.describe()["architecture"] == "LlamaForCausalLM"

@@ -340,8 +340,37 @@ def test_labels_must_match_the_options() -> None:
 
 wild = st.text() | st.lists(
     st.sampled_from(
-        ["A", "b", "C", "yes", "no", "maybe", "Answer:", "The answer is", "not", "(", ")", "<answer>", "</answer>", "\n"]
-        + ['{"answer_choice":', '"', "}", "\\boxed{", "**", "is correct", "or", "and", ",", ".", "Aspirin", "option", "?"]
+        [
+            "A",
+            "b",
+            "C",
+            "yes",
+            "no",
+            "maybe",
+            "Answer:",
+            "The answer is",
+            "not",
+            "(",
+            ")",
+            "<answer>",
+            "</answer>",
+            "\n",
+        ]
+        + [
+            '{"answer_choice":',
+            '"',
+            "}",
+            "\\boxed{",
+            "**",
+            "is correct",
+            "or",
+            "and",
+            ",",
+            ".",
+            "Aspirin",
+            "option",
+            "?",
+        ]
         + ["<think>", "</think>", "if", "Therefore,", "F", "vitamin", "I choose", "final", ":", " - ", "'", "$", "_"]
     )
 ).map(" ".join)
@@ -367,7 +396,9 @@ offers = st.lists(phrase, min_size=2, max_size=6, unique_by=str.casefold)
 def test_a_plain_statement_is_read_whatever_the_options_say(options: list[str], data: st.DataObject) -> None:
     labels = tuple("ABCDEF")[: len(options)]
     index = data.draw(st.integers(0, len(options) - 1))
-    form = data.draw(st.sampled_from(["Answer: {}", "{}", "({})", "The answer is {}.", "<answer>{}</answer>", "**{}**"]))
+    form = data.draw(
+        st.sampled_from(["Answer: {}", "{}", "({})", "The answer is {}.", "<answer>{}</answer>", "**{}**"])
+    )
     assert read_choice(form.format(labels[index]), options, labels) == Reading(index)
     assert read_choice(f"{labels[index]}. {options[index]}", options, labels) == Reading(index)
 
@@ -385,7 +416,9 @@ EXPLANATIONS = [
 ]
 
 
-@given(st.sampled_from(LETTERS), st.lists(st.sampled_from(EXPLANATIONS), max_size=5), st.sampled_from([" ", "\n", "\n\n"]))
+@given(
+    st.sampled_from(LETTERS), st.lists(st.sampled_from(EXPLANATIONS), max_size=5), st.sampled_from([" ", "\n", "\n\n"])
+)
 def test_explaining_a_statement_does_not_change_it(label: str, sentences: list[str], gap: str) -> None:
     for statement in (f"The answer is {label}.", f"Answer: {label}.", f"I choose {label}.", f"{label} is correct."):
         assert drug(gap.join([statement, *sentences])) == label

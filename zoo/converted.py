@@ -10,7 +10,6 @@ import contextlib
 import copy
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,7 @@ from .gguf_header import Header, read_header
 VERSION = "1"
 ABOUT = "medbench.json"  # beside the weights: what they were made from
 BYTES_PER_WEIGHT = 4  # float32
-PEAK = 3  # memory at the worst moment, in copies of the model
+PEAK = 2  # memory at the worst moment, in copies of the model (1.4 measured on SmolLM2)
 
 # What a GGUF file calls the way its vocabulary splits text before merging. transformers knows some of these names and
 # takes the others for GPT-2's. Those below are GPT-2's with every digit on its own, as llama.cpp has it.
@@ -106,8 +105,9 @@ def _convert(source: Path, target: Path, sha256: str, tell: Callable[[str], None
         ) from error
     _mend_splitting(tokenizer, header, tell)
     try:
-        model.save_pretrained(target)
-        tokenizer.save_pretrained(target)
+        with _quiet():
+            model.save_pretrained(target)
+            tokenizer.save_pretrained(target)
     except Exception as error:  # safetensors has an error of its own for a full disk
         raise OSError(f"{type(error).__name__}: {error}") from error
     made_from = {
@@ -125,20 +125,21 @@ def _read(source: Path) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GgufConfig
 
     folder, file = str(source.parent), source.name
-    with contextlib.redirect_stderr(io.StringIO()):  # transformers' bars, which it offers no switch for
+    with _quiet():
         config = AutoConfig.from_pretrained(folder, gguf_file=file)
         family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         loaded, report = family.from_pretrained(
             folder,
             gguf_file=file,
+            config=config,  # or it would be read anew, which takes seconds
             dtype=torch.float32,
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, config=config)
     if report["missing_keys"]:  # transformers fills them with random numbers
         raise ValueError(f"it lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}")
-    # transformers takes the model for quantised even now, and refuses to save it: the weights go into one that never was.
+    # transformers takes the model for quantised even now and refuses to save it: the weights go into another.
     config = copy.deepcopy(loaded.config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -166,9 +167,14 @@ def _mend_splitting(tokenizer: Any, header: Header, tell: Callable[[str], None])
         )
     elif header.pre_tokenizer not in AS_GPT2:
         tell(
-            f"warning: the file splits text in a way called '{header.pre_tokenizer}', which transformers does not know; "
+            f"warning: the file splits text in a way that transformers does not know, '{header.pre_tokenizer}'; "
             "some tokens may differ from the original model's"
         )
+
+
+def _quiet() -> contextlib.AbstractContextManager[Any]:
+    """Without transformers' progress bars and remarks: some of the bars have no switch."""
+    return contextlib.redirect_stderr(io.StringIO())
 
 
 def _require_room(source: Path, size: int, folder: Path) -> None:

@@ -23,10 +23,11 @@ def file_digest(path: Path, tell: Callable[[str], None] = lambda line: None) -> 
     read once. The time of change that a user cannot set (`ctime`) is among them: copying tools keep the other.
     """
     facts = path.stat()
-    stamp = [str(path.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
+    full = str(path.resolve())
+    stamp = [full, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
     if facts.st_size < SMALL:
         return _read(path)
-    note = paths.cache() / "digests" / f"{hashlib.sha256(stamp[0].encode()).hexdigest()[:SHOWN]}.json"
+    note = paths.cache() / "digests" / f"{hashlib.sha256(full.encode()).hexdigest()[:SHOWN]}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(note.read_text(encoding="utf-8"))
         if known["stamp"] == stamp:

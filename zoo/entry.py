@@ -25,7 +25,7 @@ class Entry:
     """One model of the zoo. `name` is what `--model` takes."""
 
     name: str
-    weights: str  # hub id; or the path of a model folder or a GGUF file
+    weights: str  # hub id; or the full path of a model folder or a GGUF file
     licence: str  # of the weights
     architecture: Literal["causal", "encoder-decoder"]
     parameters: int  # counted once where input and output embeddings are tied

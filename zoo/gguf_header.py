@@ -45,9 +45,7 @@ def read_header(path: Path) -> Header:
             "If it was downloaded or copied, do that again.",
         ) from error
     if size < needed:
-        raise MedbenchError(
-            f"{path} is cut short: it has {size:,} of {needed:,} bytes.", "Download or copy it again."
-        )
+        raise MedbenchError(f"{path} is cut short: it has {size:,} of {needed:,} bytes.", "Download or copy it again.")
     return header
 
 
@@ -84,7 +82,7 @@ def _format(file_type: int | None) -> str:
     import gguf
 
     try:
-        return gguf.LlamaFileType(file_type).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+        return str(gguf.LlamaFileType(file_type).name).removeprefix("MOSTLY_").removeprefix("ALL_")
     except ValueError:
         return ""
 

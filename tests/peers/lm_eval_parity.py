@@ -322,6 +322,7 @@ def run_medbench(arguments: argparse.Namespace, data: Path, out: Path) -> dict[s
     command = [sys.executable, "-m", "medbench", "run", "--model", arguments.model]
     command += ["--benchmark", arguments.benchmark, "--limit", str(arguments.limit), "--data", str(data)]
     command += ["--chat", "never", "--dtype", "float32", "--device", arguments.device]
+    command += ["--metrics", "accuracy", "--latency-items", "0"]
     call([*command, "--quiet", "--out", str(out)], out.parent / "medbench.log")
     found: dict[str, StoredRun] = {}
     for manifest in sorted(out.rglob("manifest.json")):

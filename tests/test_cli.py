@@ -1,0 +1,254 @@
+"""The command as a user gives it: through click's runner, and as a real process where it is stopped or piped."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from click.testing import CliRunner, Result
+from medbench.cli import COMMANDS, cli
+
+ENGINE = str(Path(__file__).with_name("fakes.py"))
+HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "spacy", "rich", "evaluate", "medbench.core.registry")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tmp_path_factory.mktemp("models") / "tiny-llama", "llama", window=2048)
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test works in a folder of its own, offline, without the user's settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("MEDBENCH_CACHE", str(tmp_path / "cache"))
+    for name in ("MEDBENCH_DATA", "MEDBENCH_HOME", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def medbench(*words: object) -> Result:
+    return CliRunner().invoke(cli, [str(word) for word in words], prog_name="medbench")
+
+
+def run_fast(model: Path, *words: object) -> Result:
+    return medbench("run", "--model", model, "--engine", ENGINE, "--latency-items", 0, *words)
+
+
+def process(*words: object, **options: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "medbench", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def figures(board: dict[str, Any]) -> dict[str, Any]:
+    """What must not depend on how often a run was stopped: every figure but speed and memory."""
+    return {
+        figure["metric"]: (figure["value"], figure["low"], figure["high"], figure["n"])
+        for row in board["boards"][0]["rows"]
+        for figure in row["figures"]
+        if not figure["unit"]
+    }
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "import sys; from medbench.cli import cli; cli(['--help'], standalone_mode=False); "
+    code += f"print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_helps_with_examples(name: str) -> None:
+    done = medbench(name, "--help")
+    assert done.exit_code == 0
+    assert "Usage: medbench " + name in done.output
+    assert "Examples:" in done.output or name == "doctor"
+
+
+def test_a_real_model_from_start_to_leaderboard(model: Path) -> None:
+    done = medbench("run", "-m", model, "--suite", "quick", "--limit", 3, "--latency-items", 1, "--max-new-tokens", 8)
+    assert done.exit_code == 0, done.output
+    for words in ("pubmedqa-sample", "medqa-sample", "medquad-sample", "accuracy", "rougeL", "tiny-llama", "tokens/s"):
+        assert words in done.output
+    again = medbench("run", "-m", model, "--suite", "quick", "--limit", 3, "--latency-items", 1, "--max-new-tokens", 8)
+    assert "loading" not in again.stderr, "a complete run loads no model"
+
+
+def test_json_goes_to_stdout_and_is_all_that_does(model: Path) -> None:
+    done = run_fast(model, "-b", "medqa-sample", "--limit", 5, "--json")
+    board = json.loads(done.stdout)["boards"][0]
+    assert board["benchmark"] == "medqa-sample"
+    assert {figure["metric"] for figure in board["rows"][0]["figures"]} >= {"accuracy", "ece", "brier"}
+
+
+def test_quiet_says_nothing(model: Path) -> None:
+    done = run_fast(model, "-b", "medqa-sample", "--limit", 5, "--quiet")
+    assert (done.exit_code, done.output) == (0, "")
+
+
+def test_leaderboard_writes_csv_and_markdown(model: Path, tmp_path: Path) -> None:
+    run_fast(model, "-b", "medqa-sample", "--limit", 5)
+    done = medbench("leaderboard", "--csv", "out/board.csv", "--markdown", "-")
+    assert done.exit_code == 0, done.output
+    lines = (tmp_path / "out/board.csv").read_text().splitlines()
+    assert lines[0].startswith("model,revision,adapter,engine,dtype")
+    assert any(",accuracy," in line for line in lines)
+    assert done.stdout.startswith("### medqa-sample")
+
+
+def test_show_and_score_a_stored_run(model: Path) -> None:
+    run_fast(model, "-b", "medqa-sample", "--limit", 5)
+    run = medbench("show", "tiny-llama__medqa-sample")
+    assert run.exit_code == 0, run.output
+    assert "5 of 5" in run.output
+    listed = json.loads(medbench("show", "tiny-llama", "--json").stdout)
+    item = listed["items"][0]["item"]["id"]
+    one = medbench("show", "tiny-llama", item)
+    assert "Question:" in one.output
+    assert "gold" in one.output
+    wrong = json.loads(medbench("show", "tiny-llama", "--json", "--wrong").stdout)["items"]
+    assert all(each["scores"]["accuracy"]["value"] == 0 for each in wrong)
+    assert 0 < len(wrong) < 5
+    scored = medbench("score", "tiny-llama", "--metrics", "exact_match")
+    assert scored.exit_code == 0, scored.output
+    assert "exact_match" in medbench("leaderboard", "--markdown", "-").stdout
+    assert medbench("show", "tiny-llama", "no-such-item").exit_code == 2
+
+
+def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path) -> None:
+    run_fast(model, "-b", "medqa-sample", "--limit", 8)
+    run_fast(model, "-b", "medqa-sample", "--limit", 8, "--dtype", "bfloat16")
+    run_fast(model, "-b", "medqa-sample", "--limit", 7)
+    runs = sorted(path for path in Path("runs").iterdir())
+    eight = [path for path in runs if len(json.loads((path / "manifest.json").read_text())["item_ids"]) == 8]
+    (seven,) = set(runs) - set(eight)
+    done = medbench("compare", *eight)
+    assert done.exit_code == 0, done.output
+    assert "both right" in done.output
+    assert json.loads(medbench("compare", *eight, "--json").stdout)["matches"][0]["both"] == 8
+    refused = medbench("compare", eight[0], seven)
+    assert refused.exit_code == 2
+    assert "cannot be compared" in refused.output
+    assert "items" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["run", "-b", "medqaa"], 2, ["no benchmark is called 'medqaa'", "medqa", "medbench list benchmarks"]),
+        (["run", "-m", "biogpt-lage"], 2, ["no model is called 'biogpt-lage'", "biogpt-large", "medbench list models"]),
+        (["run", "-M", "acuracy"], 2, ["no metric is called 'acuracy'", "accuracy", "medbench list metrics"]),
+        (["run", "--engine", "vlm"], 2, ["no engine is called 'vlm'"]),
+        (["run", "-m", "./nothing/here"], 2, ["no such folder or file"]),
+        (["run", "--items", "none.txt"], 2, ["none.txt cannot be read"]),
+        (["run", "-b", "none.py"], 2, ["no such file: none.py"]),
+        (["leaderbord"], 2, ["No such command", "leaderboard"]),
+        (["leaderboard"], 2, ["there is no folder runs", "medbench run"]),
+        (["show", "nothing"], 2, ["no run is called 'nothing'"]),
+        (["list", "modles"], 2, ["'modles' is not one of"]),
+    ],
+)
+def test_a_wrong_request_is_answered_in_words(words: list[str], code: int, said: list[str], model: Path) -> None:
+    if words[0] == "run" and "-m" not in words:
+        words = [*words, "-m", str(model)]
+    done = medbench(*words)
+    assert done.exit_code == code, done.output
+    assert "Traceback" not in done.output
+    for part in said:
+        assert part in done.output
+
+
+def test_missing_data_is_named_and_the_others_run(model: Path) -> None:
+    done = run_fast(model, "--suite", "medqa,medqa-sample", "--limit", 3)
+    assert done.exit_code == 1
+    assert "medqa has no data" in done.stderr
+    assert "--data" in done.stderr
+    assert "medqa-sample" in done.stdout
+
+
+def test_missing_weights_are_named_with_what_runs_without_them() -> None:
+    done = medbench("run", "--model", "biogpt-large", "--suite", "all")
+    assert done.exit_code == 1
+    assert "microsoft/BioGPT-Large" in done.stderr
+    assert "medbench run" in done.stderr
+    assert len(done.output.strip().splitlines()) < 12
+
+
+@pytest.mark.parametrize("what", ["models", "benchmarks", "metrics", "engines"])
+def test_list(what: str) -> None:
+    rows = json.loads(medbench("list", what, "--json").stdout)
+    assert rows
+    assert all(row["name"] and row["what"] for row in rows)
+    assert rows[0]["name"] in medbench("list", what).output
+
+
+def test_doctor_says_of_each_thing_ok_or_what_to_do() -> None:
+    findings = json.loads(medbench("doctor", "--json").stdout)
+    names = [finding["name"] for finding in findings]
+    for name in ("versions", "processor", "GPU", "quantisation", "hub", "cache", "runs", "model", "plugins", "data"):
+        assert name in names
+    (hub,) = (finding for finding in findings if finding["name"] == "hub")
+    assert "HF_HUB_OFFLINE" in hub["found"]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_process_resumes_to_the_same_table(model: Path, tmp_path: Path, stop: signal.Signals) -> None:
+    words = ["run", "-m", model, "--engine", ENGINE, "-b", "medqa-sample", "--latency-items", "0", "--json"]
+    whole = json.loads(medbench(*words, "--out", tmp_path / "whole").stdout)
+    patience = random.Random(int(stop))
+    stopped = 0
+    for _ in range(20):
+        running = process(*words, "--out", tmp_path / "torn", env=os.environ | {"PYTHONUNBUFFERED": "1"})
+        assert running.stderr is not None
+        while "items" not in (line := running.stderr.readline()) and line:
+            pass  # the first items are asked once its number of items is told
+        time.sleep(patience.uniform(0.3, 1.5))
+        running.send_signal(stop)
+        out, err = running.communicate(timeout=60)
+        if running.returncode == 0:
+            break
+        stopped += 1
+        if stop is signal.SIGINT:
+            assert running.returncode == 130
+            assert "the same command goes on" in err
+            assert "Traceback" not in err
+    else:
+        pytest.fail("never finished")
+    assert stopped >= 1
+    assert figures(json.loads(out)) == figures(whole)
+    (samples,) = (tmp_path / "torn").glob("*/samples.jsonl")
+    ids = [json.loads(line)["item"]["id"] for line in samples.read_text().splitlines()]
+    assert sorted(ids) == sorted(set(ids))
+    assert len(ids) == 40
+
+
+def test_a_second_writer_is_told_who_the_first_is(model: Path) -> None:
+    words = ["run", "-m", model, "--engine", ENGINE, "-b", "medqa-sample", "--latency-items", "0"]
+    first = process(*words)
+    try:
+        assert first.stderr is not None
+        while "40 items" not in first.stderr.readline():
+            pass
+        second = medbench(*words)
+        assert second.exit_code == 1
+        assert f"process {first.pid}" in second.output
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_an_output_folder_that_cannot_be_is_told(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run_fast(model, "-b", "medqa-sample", "--limit", 3, "--out", tmp_path / "file" / "runs")
+    assert done.exit_code == 1
+    assert "cannot be written" in done.output
+    assert "Traceback" not in done.output

@@ -1,0 +1,242 @@
+"""Comparing two models: pairs, tests checked against scipy and statsmodels from stored answers on, and refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import made
+import numpy as np
+import pytest
+from medbench.core.errors import UsageError
+from medbench.results.compare import Comparison, Line, compare
+from medbench.results.pairing import Counts
+
+RIGHT = made.Read("right")
+SCORE = made.Read("score", binary=False)
+LOAD = made.loader(
+    RIGHT, SCORE, made.Read("loss", binary=False, better="lower"), made.Read("ece", mean=False), made.Speed()
+)
+
+
+def two(root: Path, a: dict[str, str], b: dict[str, str], metric: str = "right", **about: Any) -> Comparison:
+    ids = sorted({*a, *b})
+    runs = [
+        made.make_run(root, answers, item_ids=ids, model=model, metrics=[metric], **about)
+        for model, answers in (("one", a), ("two", b))
+    ]
+    return compare(runs[0], runs[1], load=LOAD)
+
+
+def only(comparison: Comparison) -> Line:
+    ((line,),) = [match.lines for match in comparison.matches]
+    return line
+
+
+# --- against scipy and statsmodels ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "seed"), [(1, 0), (2, 1), (9, 2), (30, 3), (200, 4), (500, 5)])
+def test_right_and_wrong_as_statsmodels_has_mcnemar(tmp_path: Path, n: int, seed: int) -> None:
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    random = np.random.default_rng(seed)
+    a, b = (random.random(n) < 0.6).astype(int), (random.random(n) < 0.5).astype(int)
+    line = only(two(tmp_path, dict(made.enumerate_ids(a)), dict(made.enumerate_ids(b))))
+    table = [[int(((a == x) & (b == y)).sum()) for y in (1, 0)] for x in (1, 0)]
+    assert line.counts == Counts(both=table[0][0], only_a=table[0][1], only_b=table[1][0], neither=table[1][1])
+    assert (line.test, line.n) == ("exact McNemar", n)
+    assert line.p == pytest.approx(mcnemar(table, exact=True).pvalue)
+    assert (line.a, line.b) == pytest.approx((a.mean(), b.mean()))
+    assert line.difference == pytest.approx(a.mean() - b.mean())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_as_scipy_has_the_exact_permutation_test(tmp_path: Path, seed: int) -> None:
+    from scipy.stats import permutation_test
+
+    random = np.random.default_rng(seed)
+    a, b = random.random(11).round(3), random.random(11).round(3)
+    line = only(two(tmp_path, dict(made.enumerate_ids(a)), dict(made.enumerate_ids(b)), "score"))
+    theirs = permutation_test(
+        (a, b), lambda x, y: np.mean(x) - np.mean(y), permutation_type="samples", n_resamples=np.inf
+    )
+    assert (line.test, line.counts) == ("paired permutation", None)
+    assert line.p == pytest.approx(theirs.pvalue)
+
+
+def test_the_interval_of_a_difference_as_scipy_bootstraps_it(tmp_path: Path) -> None:
+    from scipy.stats import bootstrap
+
+    random = np.random.default_rng(0)
+    a = random.random(300).round(4)
+    b = (a + random.normal(0.05, 0.2, 300)).round(4)
+    line = only(two(tmp_path, dict(made.enumerate_ids(a)), dict(made.enumerate_ids(b)), "score"))
+    theirs = bootstrap(
+        (a, b),
+        lambda x, y, axis: np.mean(x, axis=axis) - np.mean(y, axis=axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert line.low is not None and line.high is not None
+    width = theirs.high - theirs.low
+    assert (line.low, line.high) == pytest.approx((theirs.low, theirs.high), abs=0.07 * width)
+
+
+def test_p_values_are_adjusted_over_everything_shown_as_statsmodels_has_holm(tmp_path: Path) -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    random = np.random.default_rng(3)
+    sides: list[list[Any]] = [[], []]
+    for benchmark in ("medqa", "pubmedqa", "mmlu-med"):
+        for side, model, share in ((0, "one", 0.7), (1, "two", 0.45)):
+            answers = dict(made.enumerate_ids((random.random(60) < share).astype(int)))
+            sides[side].append(
+                made.make_run(tmp_path, answers, model=model, benchmark=benchmark, metrics=["right", "score"])
+            )
+    comparison = compare(sides[0], sides[1], load=LOAD)
+    lines = [line for match in comparison.matches for line in match.lines]
+    assert len(lines) == comparison.tests == 6
+    theirs = multipletests([line.p for line in lines], method="holm")
+    assert [line.p_holm for line in lines] == pytest.approx(list(theirs[1]))
+    assert [line.favours for line in lines] == ["a" if real else "" for real in theirs[0]]
+    assert {line.favours for line in lines} == {"a", ""}  # both kinds occur
+
+
+# --- pairs ------------------------------------------------------------------------------------------------------------
+
+
+def test_only_items_that_both_answered_and_scored_are_paired_and_the_rest_is_counted(tmp_path: Path) -> None:
+    #              item:   000   001   002   003   004   005
+    a = dict(zip(["000", "001", "002", "003", "004"], "11?01", strict=True))
+    b = dict(zip(["001", "002", "003", "004", "005"], "01?11", strict=True))
+    comparison = two(tmp_path, a, b)
+    (match,) = comparison.matches
+    assert (match.both, match.only_a, match.only_b) == (4, 1, 1)
+    line = only(comparison)
+    # 001: A right, B wrong; 002 unscored in A; 003 unscored in B; 004: both right.
+    assert line.counts == Counts(both=1, only_a=1, only_b=0, neither=0)
+    assert (line.n, line.a, line.b, line.difference) == (2, 1.0, 0.5, 0.5)
+    assert line.left_out == (("unscored in A: no number", 1), ("unscored in B: no number", 1))
+
+
+def test_nothing_in_common_is_said_and_not_tested(tmp_path: Path) -> None:
+    comparison = two(tmp_path, {"000": "1"}, {"001": "1"})
+    line = only(comparison)
+    assert (line.n, line.p, line.note) == (0, None, "no item is scored in both")
+    assert comparison.tests == 0
+
+
+def test_one_pair_has_no_interval(tmp_path: Path) -> None:
+    line = only(two(tmp_path, {"000": "1"}, {"000": "0"}))
+    assert (line.low, line.high) == (None, None)
+    assert line.p == 1.0
+    assert line.favours == ""
+
+
+def test_documents_are_resampled_and_turned_whole(tmp_path: Path) -> None:
+    ids = [f"{n:03}" for n in range(40)]
+    a = {item_id: "0.9" if n % 4 == 0 else "0.2" for n, item_id in enumerate(ids)}
+    b = dict.fromkeys(ids, "0.1")
+    apart = only(two(tmp_path / "apart", a, b, "score"))
+    documents = {item_id: str(n % 4) for n, item_id in enumerate(ids)}
+    together = only(two(tmp_path / "together", a, b, "score", documents=documents))
+    assert together.difference == apart.difference
+    # Four documents, all in A's favour: 2 of 2⁴ sign patterns; forty items would seem far surer.
+    assert together.p == pytest.approx(2 / 16)
+    assert apart.p is not None and apart.p < 0.001
+    assert None not in (apart.low, apart.high, together.low, together.high)
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)  # type: ignore[operator]
+
+
+def test_where_lower_is_better_the_lower_side_is_favoured(tmp_path: Path) -> None:
+    low, high = (dict(made.enumerate_ids([value] * 12)) for value in (0.1, 0.9))
+    line = only(two(tmp_path, low, high, "loss"))
+    assert line.difference == pytest.approx(-0.8)
+    assert line.favours == "a"
+
+
+def test_a_figure_that_is_no_mean_is_shown_over_the_common_items_and_not_tested(tmp_path: Path) -> None:
+    line = only(two(tmp_path, made.bits("1110"), made.bits("10"), "ece"))
+    assert (line.a, line.b, line.n) == (1.0, 0.5, 2)
+    assert (line.difference, line.test, line.p) == (0.5, "", None)
+    assert line.note == "not a mean over items: not tested"
+
+
+def test_a_measurement_is_shown_and_not_tested(tmp_path: Path) -> None:
+    runs = [
+        made.make_run(
+            tmp_path, made.bits("10"), model=model, metrics=["speed"], sittings=[{"items": 2, "seconds": seconds}]
+        )
+        for model, seconds in (("one", 1.0), ("two", 4.0))
+    ]
+    line = only(compare(*runs, load=LOAD))
+    assert (line.a, line.b, line.difference, line.unit) == (2.0, 0.5, 1.5, "items/s")
+    assert (line.note, line.p, line.favours) == ("measured once per run", None, "")
+
+
+def test_namesakes_are_told_apart(tmp_path: Path) -> None:
+    a, b = (made.make_run(tmp_path, made.bits("10"), dtype=dtype) for dtype in ("float32", "bfloat16"))
+    (match,) = compare(a, b, load=LOAD).matches
+    assert (match.label_a, match.label_b) == ("tiny (dtype float32)", "tiny (dtype bfloat16)")
+
+
+def test_metrics_are_those_that_both_list_or_those_named(tmp_path: Path) -> None:
+    a = made.make_run(tmp_path, made.bits("10"), model="one", metrics=["right", "score"])
+    b = made.make_run(tmp_path, made.bits("10"), model="two", metrics=["right"])
+    assert only(compare(a, b, load=LOAD)).name == "right"
+    assert only(compare(a, b, ["score"], load=LOAD)).name == "score"
+    comparison = compare(a, b, ["gone", "right"], load=LOAD)
+    assert only(comparison).name == "right"
+    assert [str(problem) for problem in comparison.problems] == ["no metric is called 'gone'."]
+
+
+# --- what cannot be compared ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "other", "words"),
+    [
+        ("version", "2", "the benchmark's version: '1' against '2'"),
+        ("variant", "4 of 6", "the variant: '' against '4 of 6'"),
+        ("items_hash", "beef", "the items: 2 items [hash of 2] against 2 items [beef]"),
+        ("prompt_hash", "beef", "the prompts: 'plain' against 'beef'"),
+        ("shots", 3, "the number of examples (shots): 0 against 3"),
+        ("method", "logprob", "how the answer is had (method): 'generate' against 'logprob'"),
+        ("benchmark", "exam", "the benchmark: 'quiz' against 'exam'"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused_with_the_field_and_both_values(
+    tmp_path: Path, field: str, other: Any, words: str
+) -> None:
+    a = made.make_run(tmp_path, made.bits("10"), model="one")
+    b = made.make_run(tmp_path, made.bits("10"), model="two", **{field: other})
+    with pytest.raises(UsageError) as caught:
+        compare(a, b, load=LOAD)
+    assert caught.value.message.endswith(f"cannot be compared. They differ in {words}.")
+    assert a.manifest.run_id in caught.value.message
+
+
+def test_groups_are_matched_by_column_and_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
+    a = [made.make_run(tmp_path, made.bits("10"), model="one", benchmark=name) for name in ("medqa", "pubmedqa")]
+    b = [made.make_run(tmp_path, made.bits("10"), model="two", benchmark=name) for name in ("mmlu-med", "medqa")]
+    comparison = compare(a, b, load=LOAD)
+    assert [match.title for match in comparison.matches] == ["medqa · 2 items · generated · 0-shot"]
+    assert comparison.left_out == (
+        "pubmedqa · 2 items · generated · 0-shot: only A has it",
+        "mmlu-med · 2 items · generated · 0-shot: only B has it",
+    )
+    with pytest.raises(UsageError, match="the benchmark: 'pubmedqa' against 'mmlu-med'"):
+        compare(a[1:], b[:1], load=LOAD)
+
+
+def test_a_side_with_two_runs_for_one_column_is_a_choice_nobody_made(tmp_path: Path) -> None:
+    one, two_, three = (made.make_run(tmp_path, made.bits("10"), model=model) for model in ("one", "two", "three"))
+    with pytest.raises(UsageError, match=f"A has two runs of .*{one.manifest.run_id} and {two_.manifest.run_id}"):
+        compare([one, two_], three, load=LOAD)
+    with pytest.raises(UsageError, match=r"B has no runs\."):
+        compare(one, [], load=LOAD)
+    with pytest.raises(UsageError, match="A and B are the same run"):
+        compare(one, one, load=LOAD)

@@ -1,0 +1,166 @@
+"""The run loop with an engine that needs no weights: stored as it goes, stopped anywhere, resumed, measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import fakes
+import pytest
+from fakes import FakeEngine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from medbench.core import run as run_module
+from medbench.core.plan import Settings, plan
+from medbench.core.run import execute
+from medbench.core.types import ChoiceRequest, Item, ItemSet, Output
+from medbench.results.store import StoredRun
+
+TWENTY = ItemSet(fakes.items(20), "here", notes=("a note",))
+
+
+class Seen:
+    """A watch that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def loading(self, model: str) -> None:
+        self.events.append(f"loading {model}")
+
+    def begin(self, plan: Any, done: int) -> None:
+        self.events.append(f"begin {done} of {len(plan.items)}")
+
+    def answered(self, output: Output) -> None:
+        self.events.append(output.item_id)
+
+    def timing(self, item: int, items: int) -> None:
+        self.events.append(f"timing {item} of {items}")
+
+    def end(self) -> None:
+        self.events.append("end")
+
+
+def go(
+    root: Path, engine: FakeEngine, item_set: ItemSet = TWENTY, watch: Seen | None = None, **asked: Any
+) -> StoredRun:
+    planned = plan(fakes.benchmark(item_set), item_set, engine, Settings(**{"latency_items": 0, **asked}))
+    return execute(planned, engine, root, watch or Seen(), ["medbench", "run"])
+
+
+def answered(run: StoredRun) -> list[str]:
+    return [record.item.id for record in run.records()]
+
+
+def test_a_run_stores_every_answer_with_its_item_and_prompt(tmp_path: Path) -> None:
+    run = go(tmp_path, FakeEngine())
+    assert run.complete
+    first = run.records()[0]
+    assert first.item == TWENTY.items[0]
+    assert first.output.prompt == "Question: question i0?\nAnswer:"
+    assert first.output.logprobs is not None
+    assert len(first.output.logprobs) == 3
+    assert run.manifest.benchmark["notes"] == ["a note"]
+    assert run.manifest.engine == {"device": "cpu"}
+    assert run.manifest.environment["packages"]["medbench"]
+
+
+def test_the_same_command_again_does_nothing(tmp_path: Path) -> None:
+    go(tmp_path, FakeEngine())
+    engine = FakeEngine()
+    run = go(tmp_path, engine)
+    assert run.complete
+    assert (engine.loads, engine.asked) == (0, [])
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 19), st.sampled_from([KeyboardInterrupt, RuntimeError, SystemExit]))
+def test_stopped_anywhere_it_goes_on_from_there(
+    tmp_path_factory: pytest.TempPathFactory, at: int, stop: type[BaseException]
+) -> None:
+    root = tmp_path_factory.mktemp("runs")
+
+    def stop_there(item_id: str) -> None:
+        if item_id == f"i{at}":
+            raise stop
+
+    with pytest.raises(stop):
+        go(root, FakeEngine(before=stop_there))
+    engine = FakeEngine()
+    run = go(root, engine)
+    assert engine.asked == [f"i{n}" for n in range(at, 20)]
+    assert answered(run) == [item.id for item in TWENTY.items]
+    assert run.records() == go(root / "whole", FakeEngine()).records()
+    assert run.measured().items == 20
+
+
+class Failing(FakeEngine):
+    """Cannot answer `i3`, as an engine says it that runs out of memory on one item."""
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
+        for output in super().choose(requests):
+            failed = Output(output.item_id, finish="error", error="out of memory")
+            yield failed if output.item_id == "i3" else output
+
+
+def test_an_engines_failure_is_no_answer_keeps_its_reason_and_is_tried_again(tmp_path: Path) -> None:
+    run = go(tmp_path, Failing())
+    assert not run.complete
+    assert "i3" not in answered(run)
+    assert run.manifest.sittings[-1]["failures"] == {"i3": "out of memory"}
+    engine = FakeEngine()
+    assert go(tmp_path, engine).complete
+    assert engine.asked == ["i3"]
+
+
+def test_measurements_add_up_over_sittings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "_timed", lambda outputs: ((output, 0.5) for output in outputs))
+
+    def stop_at_12(item_id: str) -> None:
+        if item_id == "i12":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path, FakeEngine(before=stop_at_12))
+    measured = go(tmp_path, FakeEngine()).measured()
+    assert (measured.items, measured.seconds, measured.prompt_tokens) == (20, 20 * 0.5, 20 * 10)
+    assert measured.peak_rss_bytes
+    assert measured.peak_gpu_memory_bytes is None
+
+
+def test_latency_is_timed_one_request_at_a_time_after_a_warm_up(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    watch = Seen()
+    run = go(tmp_path, engine, watch=watch, latency_items=3)
+    assert engine.asked[20:] == ["i0", "i0", "i1", "i2"]
+    assert len(run.measured().latencies_s) == 3
+    assert watch.events[-5:] == ["timing 0 of 3", "timing 1 of 3", "timing 2 of 3", "timing 3 of 3", "end"]
+    assert run.measured().items == 20, "timed requests are no answers"
+
+
+def test_first_token_times_are_kept_for_generated_answers(tmp_path: Path) -> None:
+    run = go(tmp_path, FakeEngine(), choice="generate", latency_items=2)
+    assert run.measured().first_token_s == (0.01, 0.01)
+
+
+def test_the_watch_hears_what_happens_in_order(tmp_path: Path) -> None:
+    watch = Seen()
+    go(tmp_path, FakeEngine(), ItemSet(fakes.items(2), "here"), watch)
+    assert watch.events == ["loading fake", "begin 0 of 2", "i0", "i1", "end"]
+
+
+def test_open_questions_are_generated(tmp_path: Path) -> None:
+    questions = ItemSet((Item("o1", "what?", references=("this",)), Item("o2", "why?", references=("that",))), "here")
+    run = go(tmp_path, FakeEngine(), questions)
+    assert run.manifest.method == "generate"
+    assert [record.output.text for record in run.records()] == ["Answer: A", "Answer: A"]
+
+
+def test_another_model_is_another_run(tmp_path: Path) -> None:
+    one = go(tmp_path, FakeEngine())
+    spec = dataclasses.replace(FakeEngine().spec, revision="2")
+    other = go(tmp_path, FakeEngine(spec))
+    assert one.path != other.path
+    assert one.manifest.comparable == other.manifest.comparable

