@@ -179,15 +179,16 @@ def _pair(row: Row, names: _Names) -> _Pair:
     identity = _QUESTION_ID.fullmatch(row.text(names.question_id))
     if identity is None:
         raise row.wrong(names.question_id, f"'{row.text(names.question_id)}' is not DOCUMENT-NUMBER")
-    answer = one_spaced(row.value(names.answer) or "")
+    withheld = row.value(names.answer) is None
+    answer = "" if withheld else one_spaced(row.text(names.answer, blank=True))
     return _Pair(
         document=f"{FOLDERS[source]}/{identity[1]}",
         number=identity[2],
         question=one_spaced(row.text(names.question, blank=not answer)),
         answer=answer,
-        question_type=one_spaced(row.values.get(names.question_type) or ""),
+        question_type=one_spaced(str(row.values.get(names.question_type) or "")),
         source=source,
-        focus=one_spaced(row.values.get(names.focus) or ""),
+        focus=one_spaced(str(row.values.get(names.focus) or "")),
     )
 
 

@@ -74,7 +74,7 @@ def official_test(decisions: Mapping[str, str]) -> list[str]:
     for decision in DECISIONS:
         pmids = [pmid for pmid, decided in decisions.items() if decided == decision]
         draw.shuffle(pmids)
-        test += pmids[len(pmids) // 2 :]
+        test += pmids[(len(pmids) + 1) // 2 :]
     return test
 
 

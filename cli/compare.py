@@ -45,7 +45,11 @@ def command(a: str, b: str, metrics: tuple[str, ...], out: Path | None, as_json:
 
     found = compare(side(a), side(b), output.names(metrics))
     if as_json:
-        output.show_json(dataclasses.asdict(found) | {"problems": [str(problem) for problem in found.problems]})
+        value = dataclasses.asdict(found) | {"problems": [str(problem) for problem in found.problems]}
+        for match, shown in zip(found.matches, value["matches"]):
+            for line, fields in zip(match.lines, shown["lines"]):
+                fields["favours"] = line.favours
+        output.show_json(value)
     else:
         output.show(render.comparison(found))
     for problem in found.problems:

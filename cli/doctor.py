@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -199,7 +200,7 @@ def _data(folder: Path | None) -> Iterator[Finding]:
     from ..benchmarks.sources import Source
 
     class FolderOnly(Source):
-        def hub(self, repository: str, split: str, config: str | None = None) -> object:  # type: ignore[override]
+        def hub(self, repository: str, *_: object, **__: object) -> NoReturn:
             raise self.missing(repository)
 
     found, absent = [], []

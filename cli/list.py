@@ -41,7 +41,7 @@ def command(what: str, as_json: bool) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     headings = list(dict.fromkeys(key for row in rows for key in row if key != "problem"))
     for heading in headings:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("name", "weights"))
     for row in rows:
         if "problem" in row:
             table.add_row(row["name"], f"[red]{escape(row['problem'])}[/red]")
@@ -59,10 +59,10 @@ def _facts(group: registry.Group, name: str) -> dict[str, Any]:
     if group == "zoo":
         return {
             "name": name,
-            "what": plugin.summary,
             "parameters": _count(plugin.parameters),
             "weights": plugin.weights,
             "licence": plugin.licence,
+            "what": plugin.summary,
         }
     if group == "benchmarks":
         return {

@@ -52,6 +52,7 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
 
 
 def comparison(found: Comparison) -> list[RenderableType]:
+    from rich.markup import escape
     from rich.text import Text
 
     parts: list[RenderableType] = []
@@ -59,9 +60,9 @@ def comparison(found: Comparison) -> list[RenderableType]:
         parts.append(Text(f"{match.title} · {match.both} items answered by both", style="bold"))
         table = _table()
         for heading in ("metric", f"A {match.label_a}", f"B {match.label_b}", "A - B [95 %]", "p (Holm)", ""):
-            table.add_column(heading, justify="left" if heading in ("metric", "") else "right")
+            table.add_column(escape(heading), justify="left" if heading in ("metric", "") else "right")
         for line in match.lines:
-            table.add_row(*_line(line, match.label_a, match.label_b))
+            table.add_row(*map(escape, _line(line, match.label_a, match.label_b)))
         parts += [table]
         for line in match.lines:
             if line.counts:
@@ -95,6 +96,8 @@ def _table() -> Table:
 
 
 def _board(board: Board) -> RenderableType:
+    from rich.markup import escape
+
     shown = [
         (at, column)
         for at, column in enumerate(board.columns)
@@ -107,7 +110,9 @@ def _board(board: Board) -> RenderableType:
         table.add_column(column.name + arrow, justify="right")
     alone = len(board.rows) == 1
     for row in board.rows:
-        name = f"{row.label}\n[dim]{row.setup}[/dim]" + (f"\n[yellow]{row.progress}[/yellow]" if row.progress else "")
+        name = f"{escape(row.label)}\n[dim]{escape(row.setup)}[/dim]" + (
+            f"\n[yellow]{row.progress}[/yellow]" if row.progress else ""
+        )
         table.add_row(name, *(_cell(row.cells[at], board.asked, alone) for at, _ in shown))
     return table
 
@@ -138,6 +143,8 @@ def _measured(board: Board) -> list[tuple[int, str]]:
 
 
 def _measurements(boards: Sequence[Board]) -> RenderableType:
+    from rich.markup import escape
+
     names = list(dict.fromkeys(name for board in boards for _, name in _measured(board)))
     table = _table()
     table.add_column("model")
@@ -149,7 +156,7 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
         for row in board.rows:
             cells = [row.cells[at[name]] if name in at else None for name in names]
             values = [number(_value(c), c.figure.unit) if c is not None and c.figure else "–" for c in cells]
-            table.add_row(row.label, board.benchmark, *(v.removesuffix(" tokens/s") for v in values))
+            table.add_row(escape(row.label), board.benchmark, *(v.removesuffix(" tokens/s") for v in values))
     return table
 
 

@@ -164,6 +164,7 @@ def command(
     settings = Settings(
         limit=limit,
         items=_ids(items),
+        items_file=str(items or ""),
         shots=shots,
         seed=seed,
         choice="generate" if choice == "generate" else "logprob",

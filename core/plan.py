@@ -22,6 +22,7 @@ class Settings:
 
     limit: int | None = None  # this many items, drawn by `seed`: the same ones for every model
     items: tuple[str, ...] = ()  # these ids; empty: all
+    items_file: str = ""  # where the ids were read, for the table's title
     shots: int = 0
     seed: int = 0
     choice: Method = "logprob"  # how multiple choice is asked

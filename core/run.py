@@ -16,7 +16,7 @@ from . import environment
 from .plan import Plan
 from .types import Engine, Output, Record
 
-FLUSH_SECONDS = 1.0  # answers wait at most this long in memory
+FLUSH_SECONDS = 0.25  # answers wait at most this long in memory
 SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
 RSS_SAMPLE_SECONDS = 0.05
 
@@ -51,6 +51,7 @@ class Sitting:
     peak_rss_bytes: int | None = None
     peak_gpu_memory_bytes: int | None = None
     failures: dict[str, str] = dataclasses.field(default_factory=dict)  # item id -> why it has no answer
+    packages: dict[str, str] = dataclasses.field(default_factory=environment.packages)
 
 
 def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:

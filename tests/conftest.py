@@ -1,11 +1,19 @@
-"""What several tests need: the folder of real data, where there is one."""
+"""What several tests need: the folder of real data, where there is one, and a third party's package."""
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from medbench.core import registry
+
+PLUGIN_PACKAGE = Path(__file__).with_name("plugin_package")
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +24,41 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the official releases: set MEDBENCH_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def toy_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that pip has installed medbench-toy into, the package in tests/plugin_package."""
+    # Built from a copy, because setuptools leaves build/ and an egg-info beside what it builds.
+    source = shutil.copytree(PLUGIN_PACKAGE, tmp_path_factory.mktemp("toy") / "source")
+    site = source.with_name("site")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # Nothing is fetched: medbench, which it depends on, and setuptools, which builds it, are here.
+    done = subprocess.run(
+        [*pip, "--no-index", "--no-deps", "--no-build-isolation", "--target", str(site), str(source)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return site
+
+
+@pytest.fixture(scope="session")
+def toy(toy_site: Path) -> dict[str, str]:
+    """The environment of a process that has medbench-toy installed and no hub: for `python -m medbench …`."""
+    dropped = ("MEDBENCH_HOME", "MEDBENCH_DATA")  # what the person who runs the tests has set is not for them
+    mine = {name: value for name, value in os.environ.items() if name not in dropped}
+    path = os.pathsep.join(filter(None, [str(toy_site), os.environ.get("PYTHONPATH", "")]))
+    return mine | {"PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture
+def toy_here(toy_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """medbench-toy installed in this process while the test lasts."""
+    monkeypatch.syspath_prepend(toy_site)
+    importlib.invalidate_caches()
+    registry.points.cache_clear()
+    yield toy_site
+    registry.points.cache_clear()
+    for module in [name for name in sys.modules if name.partition(".")[0] == "medbench_toy"]:
+        del sys.modules[module]

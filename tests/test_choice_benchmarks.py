@@ -600,7 +600,8 @@ def test_the_way_an_answer_is_set_is_no_disagreement(answer: str) -> None:
 
 
 def test_repeated_rows_are_taken_once_and_two_answers_are_told(tmp_path: Path) -> None:
-    rows = [vignette(1), vignette(2), vignette(1), vignette(2, "D")]
+    again = vignette(1) | {"input": vignette(1)["input"].replace("has a", "HAS  a")}
+    rows = [vignette(1), vignette(2), again, vignette(2, "D")]
     loaded = medical_reasoning.load(folder(tmp_path, {"medical-reasoning/train.jsonl": rows}))
     assert len(loaded.items) + len(loaded.shots) == 2
     assert loaded.notes == (

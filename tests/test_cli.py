@@ -211,7 +211,7 @@ def test_a_stopped_process_resumes_to_the_same_table(model: Path, tmp_path: Path
         assert running.stderr is not None
         while "items" not in (line := running.stderr.readline()) and line:
             pass  # the first items are asked once its number of items is told
-        time.sleep(patience.uniform(0.3, 1.5))
+        time.sleep(patience.uniform(0.2, 1.5))
         running.send_signal(stop)
         out, err = running.communicate(timeout=60)
         if running.returncode == 0:

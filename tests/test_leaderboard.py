@@ -252,6 +252,19 @@ def test_a_broken_run_or_metric_is_named_once_and_the_rest_is_shown(tmp_path: Pa
     assert len(messages) == 4
 
 
+def test_a_metric_is_loaded_once_however_many_runs_name_it(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def load(name: str) -> Any:
+        asked.append(name)
+        return LOAD(name)
+
+    metrics = ["right", "gone"]
+    runs = [made.make_run(tmp_path, made.bits("10"), model=m, metrics=metrics) for m in ("one", "two", "three")]
+    build(runs, load=load)
+    assert asked == ["right", "gone"]
+
+
 def test_a_metric_that_only_one_run_lists_leaves_the_other_an_empty_cell(tmp_path: Path) -> None:
     judge = made.Read("judge")
     runs = [

@@ -20,7 +20,7 @@ from medbench.core.errors import DataMalformed, MedbenchError, UsageError
 from medbench.core.types import Item, Output, Record, Score
 from medbench.results import files
 from medbench.results.scoring import figures, score_run
-from medbench.results.store import RunWriter, StoredRun, all_runs, decode, differing, encode, find, run_id
+from medbench.results.store import RunWriter, StoredRun, add_metrics, all_runs, decode, differing, encode, find, run_id
 
 IDS = ["a", "b", "c"]
 
@@ -208,6 +208,14 @@ def test_answers_without_a_manifest_are_not_taken_for_this_run(tmp_path: Path) -
     (run.path / "manifest.json").unlink()
     with pytest.raises(DataMalformed, match=r"holds answers but no manifest\.json"):
         RunWriter(tmp_path, made.manifest(IDS)).__enter__()
+
+
+def test_metrics_join_a_stored_run_in_whatever_folder_it_lies(tmp_path: Path) -> None:
+    run = made.make_run(tmp_path, made.bits("10"))
+    moved = run.path.rename(tmp_path / "renamed")
+    add_metrics(moved, ["right", "extra"])
+    assert StoredRun(moved).manifest == dataclasses.replace(run.manifest, metrics=["right", "extra"])
+    assert [path.name for path in tmp_path.iterdir()] == ["renamed"]
 
 
 def test_what_makes_the_run_this_run_cannot_be_updated(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Entry:
     """One model of the zoo. `name` is what `--model` takes."""
 
     name: str
-    weights: str  # hub id; or the full path of a model folder or a GGUF file
+    weights: str  # hub id; the full path of a model folder or a GGUF file; or what the entry's own engine takes
     licence: str  # of the weights
     architecture: Literal["causal", "encoder-decoder"]
     parameters: int  # counted once where input and output embeddings are tied
@@ -36,6 +36,7 @@ class Entry:
     prompt_format: str = ""  # e.g. "Medical question: {prompt}"; "" is the tokenizer's own chat template, if it has one
     generation: Mapping[str, Any] = field(default_factory=dict)  # as transformers' generate() takes it; {} is greedy
     package: PackageWeights | None = None
+    engine: str = "transformers"  # another one gets `weights` as it stands here, and finds them itself
 
     def __post_init__(self) -> None:
         if self.prompt_format and "{prompt}" not in self.prompt_format:

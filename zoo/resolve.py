@@ -16,6 +16,7 @@ from .digests import content_hash
 from .entry import Entry
 from .weights import Tell, Weights, from_folder, from_gguf, from_hub, from_package
 
+ENGINE = "transformers"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 Quantize = Literal["", "nf4", "int8"]
 Chat = Literal["auto", "always", "never"]
@@ -60,7 +61,7 @@ def resolve(
         name=shown,
         location=str(weights.location),
         revision=weights.revision,
-        engine=engine or "transformers",
+        engine=engine or (entry.engine if entry else ENGINE),
         adapter=folder,
         adapter_hash=adapter_hash,
         dtype=dtype,
@@ -86,6 +87,8 @@ def _of_entry(entry: Entry, revision: str, tell: Tell) -> Weights:
     Once the package's are converted on this machine they stay in use, whether the hub answers or not: the same command
     tomorrow is to find the same model and resume the same run. `--revision` or the hub id asks for the hub's.
     """
+    if entry.engine != ENGINE:
+        return Weights(entry.weights, revision or entry.revision, entry.source)
     if not HUB_ID.fullmatch(entry.weights):
         path = Path(entry.weights).expanduser()
         if not path.exists():

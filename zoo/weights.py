@@ -37,7 +37,7 @@ ANSWER_SECONDS = 10.0  # for the hub to say what a repository holds
 class Weights:
     """A folder that transformers loads. `revision` is a commit or a content hash; `source` says in words what it is."""
 
-    location: Path
+    location: Path | str  # text where it is the business of an engine of the entry's own
     revision: str
     source: str
 
@@ -200,13 +200,15 @@ def _not_here(repository: str, revision: str, entry: Entry | None) -> tuple[str,
     """What to say of weights that are not on this disk while the hub cannot be asked."""
     at = f" @ {revision}" if revision else ""
     what = f"the weights of {entry.name}" if entry else "the weights"
-    size = ""
+    more = " (there is no folder of that name either)"
     if entry:
         low, high = entry.parameters * 2 / 1e9, entry.parameters * 4 / 1e9  # 16 or 32 bits each
-        size = f" ({entry.size} parameters, {low:.1f} to {high:.1f} GB)"
-    terms = " Its owner wants terms accepted first and HF_TOKEN set." if entry and entry.gated else ""
+        more = f" ({entry.size} parameters, {low:.1f} to {high:.1f} GB)"
+    terms = ""
+    if entry and entry.gated:
+        terms = f"\nFirst accept its terms at {hub.endpoint()}/{repository} and set HF_TOKEN."
     return (
-        f"{what} are not on this machine: hub model {repository}{at}{size}.\n{_sentence(hub.why_unreachable())}",
+        f"{what} are not on this machine: hub model {repository}{at}{more}.\n{_sentence(hub.why_unreachable())}",
         f"Run this once with network to fetch them, or name a hub cache that has them with HF_HOME.{terms}\n"
         "Without them: medbench run (the embedded default).",
     )

@@ -285,8 +285,11 @@ def call(command: Sequence[str | Path], log: Path, environment: Mapping[str, str
             env={**os.environ, **(environment or {})},
         )
     if done.returncode:
-        tail = log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
-        stop(f"exit code {done.returncode} from {' '.join(map(str, command))}\n{tail}")
+        stop(f"exit code {done.returncode} from {' '.join(map(str, command))}\n{end_of(log)}")
+
+
+def end_of(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
 
 
 def peer_python(folder: Path, work: Path) -> Path:
@@ -394,7 +397,7 @@ def compare(arguments: argparse.Namespace, work: Path) -> tuple[list[Comparison]
     runs = run_medbench(arguments, data, work / "medbench")
     missing = [name for name in names if name not in runs]
     if missing:
-        stop(f"medbench stored no run of {', '.join(missing)}:\n{(work / 'medbench.log').read_text()[-LOG_TAIL:]}")
+        stop(f"medbench stored no run of {', '.join(missing)}:\n{end_of(work / 'medbench.log')}")
     records = {name: runs[name].records() for name in names}
     manifest = runs[names[0]].manifest
     model = manifest.model

@@ -1,0 +1,144 @@
+"""Accuracy of multiple choice, with macro-F1, F1 per answer, accuracy per subject and the share of unparsed answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.stats import bootstrap_counts, clusters_of, percentiles
+from ..core.types import Figure, Record, Score
+from .extraction import read_choice
+from .figures import argmax, ends, failed, flaw_in_choice, flaw_in_logprobs, mean_figure, scored, unscored
+
+UNPARSED = "unparsed: "
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of items whose chosen option is the gold one.
+
+    By log-probability the choice is the likeliest option. A generated answer is read by extraction.py; one that names
+    no single option is wrong, keeps the reason, and counts into `unparsed_rate`.
+    """
+
+    name: str = "accuracy"
+    version: str = "1"
+    binary: bool = True
+    mean: bool = True
+    better: Literal["higher", "lower"] = "higher"
+
+    def score(self, records: Sequence[Record]) -> list[Score]:
+        return [_score(record) for record in records]
+
+    def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+        """`accuracy`; `macro_f1` with `f1[…]` per answer; `accuracy[…]` per subject where there are two or more;
+        `unparsed_rate` where answers were generated.
+        """
+        return [
+            mean_figure(self.name, records, scores, binary=True),
+            *_f1(records, scores),
+            *_by_subject(records, scores),
+            *_unparsed_rate(records, scores),
+        ]
+
+
+def _score(record: Record) -> Score:
+    item, output = record.item, record.output
+    reason = failed(record) or flaw_in_choice(item)
+    if not reason and output.text is None:
+        reason = flaw_in_logprobs(item, output)
+    if reason:
+        return unscored(record, reason)
+    if output.text is None:
+        assert output.logprobs is not None
+        chosen = argmax(output.logprobs)
+    else:
+        reading = read_choice(output.text, item.options, item.labels)
+        if reading.index is None:
+            return Score(item.id, 0.0, UNPARSED + reading.reason)
+        chosen = reading.index
+    return Score(item.id, float(chosen == item.gold), answer=item.answers[chosen])
+
+
+def _f1(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+    """F1 of each answer and their plain mean (macro-F1), over the answers that occur as gold or as a choice, as
+    scikit-learn has it. An unparsed answer misses its gold answer and falsely claims none.
+
+    Answers with a meaning of their own (yes, no, maybe: the same for every item) put macro-F1 on the leaderboard;
+    lettered ones are shown with the details only, and items with answers of neither kind have none.
+    """
+    used, kept = scored(records, scores)
+    if not used:
+        return []
+    named = not any(record.item.labels for record in used) and len({record.item.options for record in used}) == 1
+    if not named and not all(record.item.labels for record in used):
+        return []
+    answers = list(dict.fromkeys(answer for record in used for answer in record.item.answers))
+    answers = answers if named else sorted(answers)
+    number = {answer: index for index, answer in enumerate(answers)}
+    k, n = len(answers), len(used)
+    gold = [number[record.item.answers[record.item.gold or 0]] for record in used]
+    chosen = [k if score.answer is None else number[score.answer] for score in kept]  # k: unparsed
+    cells = [g * (k + 1) + c for g, c in zip(gold, chosen)]
+
+    each = _f1_of(np.bincount(cells, minlength=k * (k + 1))[None], k)[0]
+    resampled = _f1_of(bootstrap_counts(cells, k * (k + 1), clusters_of(used)), k)
+
+    def figure(name: str, value: float, over_resamples: NDArray[np.float64], headline: bool) -> Figure:
+        low, high = ends(percentiles(over_resamples))
+        return Figure(name, float(value), n, len(records), low, high, headline=headline)
+
+    macro = figure("macro_f1", np.nanmean(each), np.nanmean(resampled, axis=1), named)
+    # Resampled without its answer, an F1 counts as 0, as scikit-learn has it.
+    per_answer = zip(answers, each, np.nan_to_num(resampled).T)
+    return [macro, *(figure(f"f1[{a}]", f1, others, False) for a, f1, others in per_answer if not np.isnan(f1))]
+
+
+def _f1_of(counts: NDArray[np.int_], k: int) -> NDArray[np.float64]:
+    """2TP / (2TP + FP + FN) of each of k answers, NaN for one that is neither gold nor chosen. Tables × k.
+
+    `counts` holds one table a row: gold answer (k) by chosen answer (k, then unparsed).
+    """
+    tables = counts.reshape(-1, k, k + 1)
+    right = np.einsum("tgg->tg", tables[:, :, :k])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(2 * right / (tables.sum(axis=2) + tables[:, :, :k].sum(axis=1)), dtype=np.float64)
+
+
+def _by_subject(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+    by: dict[str, list[int]] = {}
+    for index, record in enumerate(records):
+        if record.item.meta.get("subject"):
+            by.setdefault(record.item.meta["subject"], []).append(index)
+    if len(by) < 2:
+        return []
+    return [
+        mean_figure(
+            f"accuracy[{subject}]",
+            [records[i] for i in by[subject]],
+            [scores[i] for i in by[subject]],
+            binary=True,
+            headline=False,
+        )
+        for subject in sorted(by)
+    ]
+
+
+def _unparsed_rate(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+    """Share of generated answers in which no single option could be read."""
+    if all(record.output.text is None for record in records):
+        return []
+    rates = [
+        Score(score.item_id, None)
+        if score.value is None or record.output.text is None
+        else Score(score.item_id, float((score.reason or "").startswith(UNPARSED)))
+        for record, score in zip(records, scores, strict=True)
+    ]
+    return [mean_figure("unparsed_rate", records, rates, binary=True, better="lower")]
+
+
+ACCURACY = Accuracy()

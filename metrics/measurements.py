@@ -1,0 +1,68 @@
+"""Figures read off the run itself: throughput, latency, memory. Each was measured once and has no interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..core.types import Figure, Measured
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Tokens in and out, prompt and completion, per second inside the engine, over the whole run.
+
+    Both kinds count because choosing by log-probability reads prompts and writes nothing, and generating does both.
+    Compare it only between runs on the same items by the same method and hardware: batches, prompt lengths and shared
+    prefixes all move it. A prompt token counts once per item however often it was computed.
+    """
+
+    name: str = "throughput_tokens_per_s"
+
+    def read(self, measured: Measured) -> Figure:
+        tokens = measured.prompt_tokens + measured.completion_tokens
+        known = measured.seconds > 0 and measured.items > 0
+        return _figure(self.name, tokens / measured.seconds if known else None, measured.items, "tokens/s", "higher")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """A percentile of the seconds that one request takes when it is alone, after a warm-up; linear interpolation
+    between the two nearest, as numpy. n is the number of requests timed.
+    """
+
+    name: str
+    percent: float
+
+    def read(self, measured: Measured) -> Figure:
+        seconds = measured.latencies_s
+        value = float(np.percentile(seconds, self.percent)) if seconds else None
+        return _figure(self.name, value, len(seconds), "s", "lower")
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """The most memory the process held (`rss`), or PyTorch held on the GPU (`gpu`), while the run ran, in bytes. None
+    where it was not measured: there is no GPU.
+    """
+
+    name: str
+    of: Literal["rss", "gpu"]
+
+    def read(self, measured: Measured) -> Figure:
+        value = measured.peak_rss_bytes if self.of == "rss" else measured.peak_gpu_memory_bytes
+        return _figure(self.name, value, measured.items, "bytes", "lower")
+
+
+def _figure(name: str, value: float | None, n: int, unit: str, better: Literal["higher", "lower"]) -> Figure:
+    n = 0 if value is None else n
+    return Figure(name, value, n, n, unit=unit, better=better)
+
+
+THROUGHPUT = Throughput()
+LATENCY_P50 = Latency("latency_p50_s", 50)
+LATENCY_P95 = Latency("latency_p95_s", 95)
+PEAK_GPU_MEMORY = PeakMemory("peak_gpu_memory_bytes", "gpu")
+PEAK_RSS = PeakMemory("peak_rss_bytes", "rss")

@@ -1,0 +1,99 @@
+"""ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004), F-measure, stemmed: the numbers of the `rouge_score` package.
+
+Words are split and stemmed by rouge_score itself, with each stem kept. The longest common subsequence, which it finds
+cell by cell in Python, is found here a whole row at a time, in the bits of one integer.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..core.types import Figure, Record, Score
+from .figures import mean_figure
+from .text import best_of_references
+
+Tokens = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Rouge:
+    """Mean F-measure of what `shared` counts, 0..1; the best of several references counts, by that same measure."""
+
+    name: str
+    shared: Callable[[Tokens, Tokens], tuple[int, int, int]]  # common to both, in the answer, in the reference
+    version: str = "1"
+    binary: bool = False
+    mean: bool = True
+    better: Literal["higher", "lower"] = "higher"
+
+    def score(self, records: Sequence[Record]) -> list[Score]:
+        tokens = functools.lru_cache(maxsize=256)(tokenise)  # one answer meets several references
+        return best_of_references(
+            records, lambda answer, reference: f_measure(*self.shared(tokens(answer), tokens(reference)))
+        )
+
+    def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+        return [mean_figure(self.name, records, scores, binary=False)]
+
+
+def f_measure(common: int, in_answer: int, in_reference: int) -> float:
+    """2PR / (P + R), which is twice what is common over what there is; 0 where nothing is."""
+    return 2 * common / (in_answer + in_reference) if common else 0.0
+
+
+def ngrams(answer: Tokens, reference: Tokens, n: int) -> tuple[int, int, int]:
+    """Common n-grams, as bags, and those of answer and reference."""
+    said, wanted = (Counter(zip(*(tokens[i:] for i in range(n)))) for tokens in (answer, reference))
+    return (said & wanted).total(), said.total(), wanted.total()
+
+
+def subsequence(answer: Tokens, reference: Tokens) -> tuple[int, int, int]:
+    """Length of the longest common subsequence, and of answer and reference.
+
+    Bit-parallel (Hyyrö 2004): bit i of `row` is 0 where the table's row for the answer so far rises at reference
+    token i, so the zeros count the subsequence.
+    """
+    places: dict[str, int] = {}
+    for i, token in enumerate(reference):
+        places[token] = places.get(token, 0) | 1 << i
+    full = (1 << len(reference)) - 1
+    row = full
+    for token in answer:
+        matches = row & places.get(token, 0)
+        row = ((row + matches) | (row - matches)) & full
+    return len(reference) - row.bit_count(), len(answer), len(reference)
+
+
+def tokenise(text: str) -> list[str]:
+    """Lower-case words of a-z and 0-9, those longer than three letters stemmed."""
+    from rouge_score.tokenize import tokenize
+
+    return list(tokenize(text, _Stemmer()))
+
+
+class _Stemmer:
+    """Porter's stemmer as rouge_score uses it. Stemming is most of the work, and words recur."""
+
+    def stem(self, word: str) -> str:
+        return _stem(word)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _stem(word: str) -> str:
+    return str(_porter().stem(word))
+
+
+@functools.cache
+def _porter() -> Any:
+    from nltk.stem.porter import PorterStemmer
+
+    return PorterStemmer()
+
+
+ROUGE1 = Rouge("rouge1", functools.partial(ngrams, n=1))
+ROUGE2 = Rouge("rouge2", functools.partial(ngrams, n=2))
+ROUGEL = Rouge("rougeL", subsequence)
