@@ -201,8 +201,8 @@ def _split(pairs: list[_Pair]) -> dict[Split, tuple[Item, ...]]:
 
 
 def _items(pairs: list[_Pair]) -> list[Item]:
-    """Items in the order of the pairs. Two of the release's pages about several diseases were cut into documents under
-    one id, so that question ids collide there; such pairs are numbered `~1`, `~2`, … by their question's text.
+    """Items of sorted pairs, in their order. Two of the release's pages about several diseases were cut into documents
+    under one id, so that question ids collide there; such pairs are numbered `~1`, `~2`, … by their question's text.
     """
     same_id: dict[str, list[_Pair]] = defaultdict(list)
     for pair in pairs:
@@ -210,7 +210,7 @@ def _items(pairs: list[_Pair]) -> list[Item]:
     ids = {
         pair: key if len(found) == 1 else f"{key}~{position}"
         for key, found in same_id.items()
-        for position, pair in enumerate(sorted(found, key=lambda pair: (pair.question, pair.answer)), 1)
+        for position, pair in enumerate(found, start=1)
     }
     return [
         Item(

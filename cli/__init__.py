@@ -21,6 +21,8 @@ COMMANDS = {
     "doctor": "Check versions, device, quantisation, hub, cache and data.",
 }
 
+INTERRUPTED = 130  # as shells say it: 128 + SIGINT
+
 EXAMPLES = """\b
 Examples:
   medbench run                                        the embedded model on the samples
@@ -71,6 +73,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except MedbenchError as error:
             raise Failure(error) from error
+        except KeyboardInterrupt:
+            click.echo("\nStopped. What was answered is stored; the same command goes on from there.", err=True)
+            raise SystemExit(INTERRUPTED) from None
 
 
 @click.group(

@@ -37,7 +37,7 @@ def command(
     from ..results.scoring import load_metric
     from ..results.store import all_runs
 
-    wanted = output.names(metrics)
+    wanted = output.metric_names(metrics)
     for name in wanted:
         load_metric(name)
     runs, problems = all_runs(*(folders or (paths.runs(),)))

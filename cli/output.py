@@ -24,6 +24,11 @@ def names(values: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
+def metric_names(values: tuple[str, ...]) -> list[str]:
+    """As `names`; a file by its full path, because runs keep the names of their metrics and are read from anywhere."""
+    return [str(Path(name).resolve()) if name.endswith(".py") else name for name in names(values)]
+
+
 def show(parts: Sequence[RenderableType]) -> None:
     from . import render
 

@@ -157,8 +157,9 @@ def command(
     from ..zoo.resolve import resolve
 
     # Everything that can be wrong with the request is found before anything is loaded.
-    chosen = [registry.get("benchmarks", name) for name in _benchmarks(benchmarks, suites)]
-    wanted = output.names(metrics)
+    session = Session()
+    chosen = _benchmarks(benchmarks, suites, session)
+    wanted = output.metric_names(metrics)
     for name in wanted:
         load_metric(name)
     settings = Settings(
@@ -172,36 +173,34 @@ def command(
         metrics=tuple(wanted),
         latency_items=latency_items,
     )
-    session = Session()
     data_source = Source(data or paths.data())
     loaded: dict[str, ItemSet | None] = {}
     root = out or paths.runs()
     say = (lambda text: None) if quiet else tell
-    try:
-        for name in output.names(models) or [DEFAULT_MODEL]:
-            try:
-                spec = resolve(
-                    name,
-                    revision=revision,
-                    adapter=adapter,
-                    dtype=dtype,
-                    quantize=quantize or "",
-                    device=device,
-                    chat=chat,
-                    engine=engine,
-                    tell=say,
-                )
-                model: Engine = registry.get("engines", spec.engine)(spec)
-            except UsageError:
-                raise
-            except MedbenchError as error:
-                session.problems.append(f"{name}: {error}")
-                continue
-            _run_model(model, chosen, settings, data_source, loaded, root, quiet, session)
-            del model  # its weights make room for the next one's
-    except KeyboardInterrupt:
-        click.echo("\nStopped. Every answer so far is stored; the same command goes on from there.", err=True)
-        raise SystemExit(130) from None
+    for name in output.names(models) or [DEFAULT_MODEL]:
+        try:
+            spec = resolve(
+                name,
+                revision=revision,
+                adapter=adapter,
+                dtype=dtype,
+                quantize=quantize or "",
+                device=device,
+                chat=chat,
+                engine=engine,
+                tell=say,
+            )
+            model: Engine = registry.get("engines", spec.engine)(spec)
+        except UsageError:
+            raise
+        except MedbenchError as error:
+            session.problems.append(f"{name}: {error}")
+            continue
+        except Exception as error:
+            session.problems.append(_of_a_plugin(name, error))
+            continue
+        _run_model(model, chosen, settings, data_source, loaded, root, quiet, session)
+        del model  # its weights make room for the next one's
     _report(session, root, quiet, as_json)
 
 
@@ -237,6 +236,9 @@ def _run_model(
         except MedbenchError as error:
             session.problems.append(f"{model.spec.name} on {benchmark.name}: {error}")
             continue
+        except Exception as error:
+            session.problems.append(_of_a_plugin(f"{model.spec.name} on {benchmark.name}", error))
+            continue
         session.runs.append(run)
         failures = run.manifest.sittings[-1].get("failures", {}) if run.manifest.sittings and not run.complete else {}
         if failures:
@@ -249,13 +251,18 @@ def _run_model(
 
 def _load(benchmark: Benchmark, data: Source, session: Session, quiet: bool) -> ItemSet | None:
     """The benchmark's items, or None where its data cannot be had, which is then a problem named once."""
+    from ..core.plan import checked
+
     try:
-        found = benchmark.load(data)
+        found = checked(benchmark.load(data))
     except DataMissing as error:
         session.problems.append(f"{benchmark.name} has no data. {error}")
         return None
     except MedbenchError as error:
         session.problems.append(f"{benchmark.name}: {error}")
+        return None
+    except Exception as error:
+        session.problems.append(_of_a_plugin(benchmark.name, error))
         return None
     if not quiet:
         for note in found.notes:
@@ -263,20 +270,42 @@ def _load(benchmark: Benchmark, data: Source, session: Session, quiet: bool) -> 
     return found
 
 
-def _benchmarks(benchmarks: tuple[str, ...], suites: tuple[str, ...]) -> list[str]:
-    """Names in the order given, each once; suites unfolded."""
+def _of_a_plugin(what: str, error: Exception) -> str:
+    """The problem that a third party's code makes by raising this. An error of our own goes on, as a traceback."""
     from ..core import registry
 
-    named: list[str] = []
+    if not registry.fault(error):
+        raise error
+    return f"{what}: a plugin failed: {registry.told(error)}"
+
+
+def _benchmarks(benchmarks: tuple[str, ...], suites: tuple[str, ...], session: Session) -> list[Benchmark]:
+    """The benchmarks in the order given, each once; suites unfolded. A broken one that "all" brings is a problem."""
+    from ..core import registry
+
+    named: dict[str, bool] = {}  # by name, whether the user said it
     for name in output.names(suites) or ([] if benchmarks else ["quick"]):
         if name == "quick":
-            named += SAMPLES
+            named |= dict.fromkeys(SAMPLES, True)
         elif name == "all":
             # A third party's benchmarks belong to "all"; the samples do not.
-            named += [n for n in registry.names("benchmarks") if n not in SAMPLES]
+            named |= {n: n in named for n in registry.names("benchmarks") if n not in SAMPLES}
         else:
-            named.append(name)
-    return list(dict.fromkeys([*named, *output.names(benchmarks)]))
+            named[name] = True
+    named |= dict.fromkeys(output.names(benchmarks), True)
+    found: dict[str, Benchmark] = {}
+    for name, said in named.items():
+        try:
+            benchmark: Benchmark = registry.get("benchmarks", name)
+        except MedbenchError as error:
+            if said:
+                raise
+            session.problems.append(str(error))
+            continue
+        if benchmark.name in found:
+            raise UsageError(f"two of these benchmarks are called '{benchmark.name}'; {name} is the second.")
+        found[benchmark.name] = benchmark
+    return list(found.values())
 
 
 def _ids(file: Path | None) -> tuple[str, ...]:

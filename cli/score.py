@@ -28,7 +28,7 @@ def command(runs: tuple[str, ...], metrics: tuple[str, ...], out: Path | None, a
     from ..results.scoring import load_metric
     from ..results.store import StoredRun, add_metrics, all_runs, find
 
-    wanted = output.names(metrics)
+    wanted = output.metric_names(metrics)
     if not wanted:
         raise UsageError("--metrics names none.", "All of them: medbench list metrics")
     for name in wanted:

@@ -33,28 +33,3 @@ class DataMalformed(MedbenchError):
 
 class ModelMissing(MedbenchError):
     """A model's weights cannot be had: says which weights, from where, what to do."""
-
-
-def told(error: BaseException, *modules: str) -> str:
-    """What a plugin's code raised, in one line: "KeyError: 'x' (my_metric.py, line 12)".
-
-    The place is the last that the exception passed in the packages of `modules`; it is left out where it passed none,
-    and in medbench's own.
-    """
-    where = place(error, *modules)
-    return f"{type(error).__name__}: {error}" + (f" ({where})" if where else "")
-
-
-def place(error: BaseException, *modules: str) -> str:
-    """The last file and line of these modules' packages that an exception passed; "" where it passed none of them.
-
-    medbench's own package is not looked at: what only fails in there is a bug of ours and wants a traceback.
-    """
-    packages = {module.partition(".")[0] for module in modules} - {"medbench"}
-    found, trace = "", error.__traceback__
-    while trace is not None:
-        frame = trace.tb_frame
-        if str(frame.f_globals.get("__name__")).partition(".")[0] in packages:
-            found = f"{frame.f_code.co_filename}, line {trace.tb_lineno}"
-        trace = trace.tb_next
-    return found

@@ -13,9 +13,9 @@ import importlib.util
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from .errors import MedbenchError, UsageError, told
+from .errors import MedbenchError, UsageError
 from .types import Benchmark, Measurement, Metric
 
 Group = Literal["benchmarks", "zoo", "engines", "metrics", "judges"]
@@ -26,6 +26,7 @@ PARTS = {
     "engines": ("load", "choose", "generate", "chat", "describe", "peak_gpu_memory_bytes"),
     "metrics": ("name", "version", "binary", "mean", "better", "score", "aggregate"),
 }
+FILE_MODULE = "medbench_file_"  # begins the module name of a user's file
 # What a stranger's module may raise when it is imported; SystemExit would end medbench without a word.
 RAISED = (Exception, SystemExit)
 
@@ -50,11 +51,16 @@ def names(group: Group) -> list[str]:
 
 
 def get(group: Group, name: str) -> Any:
-    """The plugin called `name`, or the one in the file that `name` is the path of.
+    """The plugin called `name`, or the one in the file that `name` is the path of; `evaluate:NAME` is a metric of
+    Hugging Face `evaluate`.
 
     Raises UsageError for an unknown name (with the nearest ones) or file, and MedbenchError for a plugin that two
     packages claim, that fails to import, or that is not what its group holds; other names are untouched by either.
     """
+    if group == "metrics" and name.startswith("evaluate:"):
+        from ..metrics.hf_evaluate import hf_metric
+
+        return hf_metric(name)
     if name.endswith(".py"):
         return _from_file(group, Path(name))
     claims = points(group).get(name)
@@ -69,7 +75,7 @@ def get(group: Group, name: str) -> Any:
     try:
         plugin = point.load()
     except RAISED as error:
-        raise MedbenchError(f"{what} cannot be loaded: {told(error, point.module)}", todo) from error
+        raise MedbenchError(f"{what} cannot be loaded: {told(error)}", todo) from error
     flaw = _flaw(group, plugin)
     if not flaw and getattr(plugin, "name", name) != name:
         flaw = f"calls itself '{plugin.name}'; name and entry point must be the same"
@@ -85,11 +91,34 @@ def unknown(group: Group, name: str) -> UsageError:
     return UsageError(f"no {NOUN[group]} is called '{name}'.{meant}", f"All of them: medbench list {LISTED[group]}")
 
 
+def fault(error: BaseException) -> str:
+    """Where a plugin failed: the last file and line of a third party's package or file that an exception passed.
+
+    "" where it passed none: then the failure is a bug of ours, and wants a traceback.
+    """
+    plugins = {point.module for group in get_args(Group) for claims in points(group).values() for point in claims}
+    theirs = {module.partition(".")[0] for module in plugins} - {"medbench"}
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package in theirs or package.startswith(FILE_MODULE):
+            found = f"{frame.f_code.co_filename}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
+
+
+def told(error: BaseException) -> str:
+    """What a plugin's code raised, in one line: "KeyError: 'x' (my_metric.py, line 12)"."""
+    where = fault(error)
+    return f"{type(error).__name__}: {error}" + (f" ({where})" if where else "")
+
+
 def _from_file(group: Group, path: Path) -> Any:
     constant, noun = CONSTANT[group], NOUN[group]
     if not path.is_file():
         raise UsageError(f"no such file: {path}", f"A {noun} file is a .py file with one {constant}.")
-    module_name = f"medbench_file_{path.stem}"
+    module_name = FILE_MODULE + path.stem
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -97,7 +126,7 @@ def _from_file(group: Group, path: Path) -> Any:
     try:
         spec.loader.exec_module(module)
     except RAISED as error:
-        raise MedbenchError(f"{path} cannot be loaded: {told(error, module_name)}", "Mend it and try again.") from error
+        raise MedbenchError(f"{path} cannot be loaded: {told(error)}", "Mend it and try again.") from error
     if not hasattr(module, constant):
         raise MedbenchError(f"{path} defines no {constant}.", f"A {noun} file ends with one: {constant} = …")
     plugin = getattr(module, constant)

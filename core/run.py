@@ -13,8 +13,9 @@ from typing import Any, Protocol
 
 from ..results.store import Manifest, RunWriter, StoredRun, run_id
 from . import environment
+from .errors import MedbenchError
 from .plan import Plan
-from .types import Engine, Output, Record
+from .types import Engine, Item, Output, Record
 
 FLUSH_SECONDS = 0.25  # answers wait at most this long in memory
 SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
@@ -117,7 +118,7 @@ def execute(plan: Plan, engine: Engine, root: Path, watch: Watch, command: list[
 
 
 def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting: Sitting) -> None:
-    items = {item.id: item for item in plan.items}
+    unanswered = {item.id: item for item in plan.items if item.id not in writer.done}
     if plan.method == "logprob":
         outputs = engine.choose(plan.choice_requests(writer.done))
     else:
@@ -138,6 +139,13 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
         try:
             for output, seconds in _timed(outputs):
                 sitting.seconds += seconds
+                item = unanswered.pop(output.item_id, None)
+                if item is None or (flaw := _flaw(output, item, plan.method)):
+                    problem = flaw if item else "it was not asked that, or not twice"
+                    raise MedbenchError(
+                        f"the engine '{engine.spec.engine}' gave no fit answer to '{output.item_id}': {problem}.",
+                        "Answers before that one are stored. Mend the engine, then give the same command again.",
+                    )
                 watch.answered(output)
                 if output.error:
                     sitting.failures[output.item_id] = output.error
@@ -146,7 +154,7 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
                 sitting.prompt_tokens += output.prompt_tokens
                 sitting.completion_tokens += output.completion_tokens
                 sitting.truncated_items += output.truncated_tokens > 0
-                waiting.append(Record(items[output.item_id], output))
+                waiting.append(Record(item, output))
                 now = time.monotonic()
                 if now - flushed >= FLUSH_SECONDS:
                     writer.append(waiting)
@@ -154,9 +162,19 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
                     if now - saved >= SAVE_SECONDS:
                         save()
                         saved = now
+            sitting.failures |= dict.fromkeys(unanswered, "the engine gave no answer")
         finally:
             writer.append(waiting)
             save()
+
+
+def _flaw(output: Output, item: Item, method: str) -> str:
+    """What is wrong with an engine's answer; "" for one that can be stored, and for one that says why it failed."""
+    if output.error:
+        return ""
+    if method == "logprob" and len(output.logprobs or ()) != len(item.answers):
+        return f"{len(output.logprobs or ())} log-probabilities for {len(item.answers)} options"
+    return "no text" if method == "generate" and output.text is None else ""
 
 
 def _latency(plan: Plan, engine: Engine, wanted: int, watch: Watch) -> dict[str, list[float]]:

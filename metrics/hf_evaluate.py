@@ -109,6 +109,11 @@ def hf_metric(name: str) -> HfMetric:
     if not local and (what.endswith(".py") or what.startswith((".", "/", "~"))):
         raise UsageError(f"no such file: {what}", "evaluate:PATH takes a metric script or a folder with one.")
     module = _load(str(path.resolve()) if local else what)
+    if not any(hasattr(form.get("predictions"), "dtype") and "references" in form for form in _inputs(module)):
+        raise MedbenchError(
+            f"'{name}' cannot be used: it takes {module.features}.",
+            "medbench gives a metric predictions and references, each a text or a class number.",
+        )
     version = f"1+evaluate{importlib.metadata.version('evaluate')}"
     if local:
         script = path / f"{path.resolve().name}.py" if path.is_dir() else path
@@ -144,12 +149,12 @@ def _load(what: str) -> Any:
     was_offline = evaluate.config.HF_EVALUATE_OFFLINE
     evaluate.config.HF_EVALUATE_OFFLINE = was_offline or not hub.reachable()
     try:
-        return evaluate.load(what)
+        return evaluate.load(what, keep_in_memory=True)
     except ImportError as error:  # evaluate names the packages that the script needs
         raise MedbenchError(f"the metric '{what}' of `evaluate` cannot be imported: {error}") from error
     except Exception as error:  # whatever a metric script may raise at import
         todo = "Mend it and try again." if local else f"All of evaluate's own: {hub.endpoint()}/evaluate-metric."
-        raise MedbenchError(f"'{what}' cannot be loaded by `evaluate`: {type(error).__name__}: {error}", todo) from error
+        raise MedbenchError(f"`evaluate` cannot load '{what}': {type(error).__name__}: {error}", todo) from error
     finally:
         evaluate.config.HF_EVALUATE_OFFLINE = was_offline
 
@@ -168,17 +173,17 @@ def _inputs(module: Any) -> list[Any]:
 
 
 def _takes_text(module: Any) -> bool:
-    return any(getattr(form["predictions"], "dtype", "") in {"string", "large_string"} for form in _inputs(module))
+    return any(getattr(form.get("predictions"), "dtype", "") in {"string", "large_string"} for form in _inputs(module))
 
 
 def _takes_list(module: Any) -> bool:
     """Whether it takes several references for one prediction."""
-    return any(getattr(form["references"], "dtype", None) is None or "list" in str(form["references"].dtype) for form in _inputs(module))
+    return any(not hasattr(form.get("references"), "dtype") for form in _inputs(module))
 
 
 def _number(value: Any) -> float | None:
     """A finite number, alone or in a list of one (as a metric returns what it computes for each item)."""
-    if isinstance(value, list | tuple) or (hasattr(value, "tolist") and getattr(value, "ndim", 0)):
+    if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
         value = value[0] if len(value) == 1 else None
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None

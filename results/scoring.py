@@ -189,4 +189,4 @@ def _blaming(metric: Metric | Measurement) -> Iterator[None]:
     except MedbenchError:
         raise
     except Exception as error:
-        raise MedbenchError(f"the metric '{metric.name}' failed: {type(error).__name__}: {error}") from error
+        raise MedbenchError(f"the metric '{metric.name}' failed: {registry.told(error)}") from error

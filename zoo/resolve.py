@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from ..core import hub, registry
-from ..core.errors import MedbenchError, ModelMissing, UsageError
+from ..core.errors import ModelMissing, UsageError
 from ..core.types import ModelSpec
 from . import converted
 from .digests import content_hash
@@ -48,7 +48,7 @@ def resolve(
     _one_of("--chat", chat, get_args(Chat))
     entry: Entry | None = None
     if name.endswith(".py") or name in registry.names("zoo"):
-        entry = _entry(name)
+        entry = cast(Entry, registry.get("zoo", name))
         shown, weights = entry.name, _of_entry(entry, revision, tell)
     else:
         shown, weights = _of_name(name, revision, tell)
@@ -74,13 +74,6 @@ def resolve(
     )
 
 
-def _entry(name: str) -> Entry:
-    entry = registry.get("zoo", name)
-    if not isinstance(entry, Entry):
-        raise MedbenchError(f"the model '{name}' is a {type(entry).__name__}, not a medbench.zoo.Entry.")
-    return entry
-
-
 def _of_entry(entry: Entry, revision: str, tell: Tell) -> Weights:
     """An entry's weights. Where a package ships them too, the hub's come first and the package's where it is silent.
 
@@ -102,7 +95,8 @@ def _of_entry(entry: Entry, revision: str, tell: Tell) -> Weights:
         return from_hub(entry.weights, entry.revision, tell, entry)
     except ModelMissing as error:
         if hub.reachable():
-            tell(f"{error.message} Using package {entry.package.requirement} instead.")
+            tell(error.message)
+            tell(f"using the package {entry.package.requirement} instead")
     return from_package(entry.package, tell)
 
 

@@ -144,6 +144,10 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
                 "Make room, or name another folder with HF_HOME; what is fetched already is kept.",
             ) from error
         refused = hub.refusal(error, repository, "model")
+        if cached:
+            tell(refused.message)
+            tell(f"using {repository} @ {cached.name[:SHORT]} from the hub's cache")
+            return _of_snapshot(repository, cached)
         raise ModelMissing(refused.message, refused.hint) from error
 
 
@@ -155,10 +159,9 @@ def _fetch(repository: str, revision: str, tell: Tell) -> Path:
     weights = weight_files(names)
     if not weights or "config.json" not in names:
         raise _not_a_model(repository, names)
-    wanted = {"allow_patterns": [*SMALL_FILES, *weights], "ignore_patterns": ["*/*"]}
-    missing = [
-        file for file in snapshot_download(repository, revision=info.sha, dry_run=True, **wanted) if file.will_download
-    ]
+    # By the branch's name, not its commit, or the hub's client would not note for later which commit the branch was.
+    wanted = {"revision": revision or None, "allow_patterns": [*SMALL_FILES, *weights], "ignore_patterns": ["*/*"]}
+    missing = [file for file in snapshot_download(repository, dry_run=True, **wanted) if file.will_download]
     size = sum(file.file_size or 0 for file in missing)
     if missing:
         cache = Path(constants.HF_HUB_CACHE)
@@ -170,7 +173,7 @@ def _fetch(repository: str, revision: str, tell: Tell) -> Path:
                 "Make room, or name a folder on another disk with HF_HOME.",
             )
         tell(f"fetching {repository} @ {str(info.sha)[:SHORT]} from the hub: {size / 1e6:,.0f} MB")
-    return Path(snapshot_download(repository, revision=info.sha, **wanted))
+    return Path(snapshot_download(repository, **wanted))
 
 
 def _cached(repository: str, revision: str) -> Path | None:

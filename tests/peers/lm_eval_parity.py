@@ -126,6 +126,12 @@ class Comparison:
         return [pair for pair in self.pairs if not pair.same_prompt]
 
     @property
+    def spread(self) -> str:
+        """How often lm-eval's choice is the first option, the second, …"""
+        chosen = [pair.peer_choice for pair in self.pairs]
+        return "/".join(str(chosen.count(option)) for option in range(len(self.pairs[0].peer_logprobs)))
+
+    @property
     def same_accuracy(self) -> bool:
         return abs(self.accuracy - self.peer_accuracy) < 0.5 / len(self.pairs)  # to the item
 
@@ -174,6 +180,7 @@ def table(comparisons: Sequence[Comparison]) -> str:
         "n",
         "medbench accuracy",
         "lm-eval accuracy",
+        "choices",
         "different choices",
         "different prompts",
         "truncated",
@@ -186,6 +193,7 @@ def table(comparisons: Sequence[Comparison]) -> str:
             str(len(comparison.pairs)),
             f"{comparison.accuracy:.4f}",
             f"{comparison.peer_accuracy:.4f}",
+            comparison.spread,
             str(len(comparison.different_choices)),
             str(len(comparison.different_prompts)),
             str(sum(pair.truncated for pair in comparison.pairs)),
@@ -246,6 +254,8 @@ def page(comparisons: Sequence[Comparison], facts: Mapping[str, str], command: s
             "",
             table(comparisons),
             "",
+            "*Choices*: how often lm-eval takes the first option, the second, and so on. Where a model takes nearly",
+            "always the same one, equal choices prove little, and the log-probabilities are the test.",
             "*Different choices*: items for which the option of the highest log-probability is another one.",
             "*Closest call*: the smallest lead, in nats, of a best option over the second. Where it is larger than",
             "twice the largest difference of a log-probability, no choice hangs on rounding.",

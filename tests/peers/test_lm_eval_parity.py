@@ -35,7 +35,7 @@ def test_rounding_is_no_difference():
     assert parity.faults([comparison]) == []
     assert comparison.pairs[0].difference == pytest.approx(1e-5)
     assert comparison.pairs[0].margin == pytest.approx(0.99999)
-    assert "| pubmedqa | 1 | 1.0000 | 1.0000 | 0 | 0 | 0 | 1.0e-05 | 1.0e+00 |" in parity.table([comparison])
+    assert "| pubmedqa | 1 | 1.0000 | 1.0000 | 1/0 | 0 | 0 | 0 | 1.0e-05 | 1.0e+00 |" in parity.table([comparison])
 
 
 def test_another_choice_is_told_with_both_sides():
