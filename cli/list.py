@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -71,8 +72,12 @@ def _facts(group: registry.Group, name: str) -> dict[str, Any]:
             "metrics": ", ".join(plugin.metrics),
             "licence": plugin.licence,
         }
-    text = (plugin.__doc__ or "").strip().splitlines()
-    return {"name": name, "what": getattr(plugin, "summary", "") or (text[0] if text else "")}
+    return {"name": name, "what": getattr(plugin, "summary", "") or _first_sentence(plugin.__doc__ or "")}
+
+
+def _first_sentence(text: str) -> str:
+    """Of a docstring, however its lines are broken."""
+    return re.split(r"(?<=\.) (?=[A-Z])", " ".join(text.split()), maxsplit=1)[0]
 
 
 def _count(parameters: int) -> str:

@@ -26,7 +26,7 @@ def names(values: tuple[str, ...]) -> list[str]:
 
 def metric_names(values: tuple[str, ...]) -> list[str]:
     """As `names`; a file by its full path, because runs keep the names of their metrics and are read from anywhere."""
-    return [str(Path(name).resolve()) if name.endswith(".py") else name for name in names(values)]
+    return [str(Path(n).resolve()) if n.endswith(".py") and not n.startswith("evaluate:") else n for n in names(values)]
 
 
 def show(parts: Sequence[RenderableType]) -> None:

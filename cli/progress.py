@@ -71,9 +71,19 @@ class PlainWatch(QuietWatch):
             self.said = now
             self._line()
 
+    def timing(self, item: int, items: int) -> None:
+        if item == 0:
+            self._told()
+            tell(f"{self.name}: timing {items} single requests")
+
     def end(self) -> None:
+        self._told()
+
+    def _told(self) -> None:
+        """The last line about answers, once."""
         if self.done > self.before:
             self._line()
+            self.before = self.done
 
     def _line(self) -> None:
         rate = (self.done - self.before) / max(time.monotonic() - self.started, 1e-9)

@@ -194,7 +194,7 @@ def command(
         except UsageError:
             raise
         except MedbenchError as error:
-            session.problems.append(f"{name}: {error}")
+            session.problems.append(str(error) if name in error.message else f"{name}: {error}")
             continue
         except Exception as error:
             session.problems.append(_of_a_plugin(name, error))

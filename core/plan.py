@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import random
 from collections.abc import Sequence
@@ -177,7 +178,11 @@ def _prompts(
             source = near if len(near) >= settings.shots else pool
             drawn = random.Random(f"shots {settings.seed} {subject}").sample(list(source), settings.shots)
             examples[subject] = tuple((benchmark.question(s), benchmark.answer(s)) for s in drawn)
-        prompts[item.id] = Prompt(benchmark.question(item), benchmark.instruction(item), examples[subject])
+        prompt = Prompt(benchmark.question(item), benchmark.instruction(item), examples[subject])
+        for part in (prompt.question, prompt.instruction, *itertools.chain(*prompt.shots)):
+            if not isinstance(part, str):  # a benchmark's own code writes them, and forgets a return
+                raise MedbenchError(f"a part of the prompt of item '{item.id}' is a {type(part).__name__}, not a text.")
+        prompts[item.id] = prompt
     return prompts
 
 

@@ -140,10 +140,10 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
             for output, seconds in _timed(outputs):
                 sitting.seconds += seconds
                 item = unanswered.pop(output.item_id, None)
-                if item is None or (flaw := _flaw(output, item, plan.method)):
-                    problem = flaw if item else "it was not asked that, or not twice"
+                flaw = _flaw(output, item, plan.method)
+                if item is None or flaw:
                     raise MedbenchError(
-                        f"the engine '{engine.spec.engine}' gave no fit answer to '{output.item_id}': {problem}.",
+                        f"the engine '{engine.spec.engine}' gave no fit answer to '{output.item_id}': {flaw}.",
                         "Answers before that one are stored. Mend the engine, then give the same command again.",
                     )
                 watch.answered(output)
@@ -168,8 +168,10 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
             save()
 
 
-def _flaw(output: Output, item: Item, method: str) -> str:
+def _flaw(output: Output, item: Item | None, method: str) -> str:
     """What is wrong with an engine's answer; "" for one that can be stored, and for one that says why it failed."""
+    if item is None:
+        return "it was not asked that, or not twice"
     if output.error:
         return ""
     if method == "logprob" and len(output.logprobs or ()) != len(item.answers):

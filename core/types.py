@@ -195,7 +195,7 @@ class Measurement(Protocol):
 class ModelSpec:
     """Everything that decides how a model answers. All of it is part of a run's identity."""
 
-    name: str  # as shown: NAME, or NAME@TAG with an adapter
+    name: str  # as shown: NAME, or NAME+FOLDER with an adapter
     location: str  # folder on disk, hub id, or whatever the engine takes
     revision: str  # commit of a hub model, content hash of a local one
     engine: str = "transformers"

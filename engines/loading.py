@@ -59,11 +59,12 @@ def load(spec: ModelSpec) -> Loaded:
     encoder_decoder = bool(config.is_encoder_decoder)
     family = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
     try:
-        model = family.from_pretrained(
+        model, report = family.from_pretrained(
             spec.location,
             dtype=getattr(torch, spec.dtype),
             quantization_config=_quantization(spec),
             device_map={"": spec.device},
+            output_loading_info=True,
         )
         if spec.adapter:
             from peft import PeftModel
@@ -76,6 +77,12 @@ def load(spec: ModelSpec) -> Loaded:
         ) from error
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise MedbenchError(f"the weights of {spec.name} do not load: {_first_line(error)}") from error
+    if report["missing_keys"]:  # transformers would go on with random numbers in their place
+        missing = sorted(report["missing_keys"])
+        raise MedbenchError(
+            f"{spec.location} lacks {len(missing)} of the weights of {spec.name}, the first: {missing[0]}.",
+            "Fetch or copy the model again.",
+        )
     model.eval()
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # masked out everywhere; any token would do

@@ -76,9 +76,8 @@ def _plain(text: str) -> str:
 
 def _read(text: str, offer: _Offer, depth: int = 0) -> Reading:
     spoken = _THOUGHT.sub("", text)
-    for end in reversed(list(_THOUGHT_END.finditer(spoken))):
-        spoken = spoken[end.end() :]
-        break
+    if ends := list(_THOUGHT_END.finditer(spoken)):  # the template of some models opens the tag itself
+        spoken = spoken[ends[-1].end() :]
     if not spoken.strip():
         return Reading(None, "reasoning without an answer" if text.strip() else "empty answer")
     inner = [_read(field, offer, depth + 1) for field in _fields(spoken)] if depth < _NESTED else []

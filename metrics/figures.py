@@ -39,7 +39,9 @@ def flaw_in_logprobs(item: Item, output: Output) -> str:
         return "no option log-probabilities"
     if len(output.logprobs) != len(item.options):
         return f"{len(output.logprobs)} log-probabilities for {len(item.options)} options"
-    return "" if all(map(math.isfinite, output.logprobs)) else f"log-probabilities not finite: {output.logprobs}"
+    if all(map(math.isfinite, output.logprobs)):
+        return ""
+    return f"log-probabilities not finite: {', '.join(map(str, output.logprobs))}"
 
 
 def argmax(values: Sequence[float]) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
 from medbench.metrics.extraction import Reading, read_choice
 
 DRUGS = ("Aspirin", "Ibuprofen", "Paracetamol", "Codeine")
@@ -24,70 +23,210 @@ def word(text: str) -> str:
     return reading.reason if reading.index is None else WORDS[reading.index]
 
 
+READ_AS_B = r"""
+# the label alone
+B
+b
+(B)
+[B]
+B.
+B)
+(b)
+b)
+B:
+**B**
+__B__
+`B`
+"B"
+'B'
+{B}
+Ｂ
+$B$
+\(B\)
+- B
+Option B
+option (B)
+Choice B.
+<B>
+B!
+# the label and its text
+B) Ibuprofen
+B. Ibuprofen
+B: ibuprofen
+(B) IBUPROFEN.
+B - Ibuprofen
+B – Ibuprofen
+B Ibuprofen
+B.Ibuprofen
+B-Ibuprofen
+**B. Ibuprofen**
+**B.** Ibuprofen
+B (Ibuprofen)
+B, ibuprofen
+b. ibuprofen 400 mg
+# the text alone
+Ibuprofen
+ibuprofen.
+"Ibuprofen"
+IBUPROFEN
+Ibuprofen (B)
+Ibuprofen (option B).
+the ibuprofen
+# said to be the answer
+Answer B.
+Answer (A/B/C/D): B
+The answers are B
+The correct letter is B
+B...
+Possibly B
+Answer: B
+Answer:B
+answer - B
+ANSWER: (B)
+**Answer: B**
+**Answer:** B
+Answer: **B**
+Answer = B
+Answer: B) Ibuprofen
+Answer: Ibuprofen
+Ans: B
+Answer choice: B
+The answer is B
+The answer is: B
+The answer is (B).
+The answer is option B.
+the answer is b.
+The answer is B because A is wrong
+The answer is B, because A and C are wrong.
+The answer is B. A is wrong.
+The answer is B (not A).
+The answer is B, not A.
+The answer is B and A is wrong.
+The answer is B rather than A.
+The answer is B, A is too weak.
+The correct answer is B: Ibuprofen.
+The correct answer would be B.
+The correct answer to this question is B.
+The best answer among the options A to D is B.
+The right choice is B.
+The correct option is **B**.
+My answer is B
+The answer, therefore, is B.
+The answer must be B.
+The answer is most likely B.
+The answer is therefore B.
+The answer is ibuprofen.
+The answer is an ibuprofen.
+The answer is not A but B.
+The answer is not A. The answer is B.
+The answer is $B$.
+The answer is "B".
+The correct option: B
+Response: B
+Conclusion: B
+Correct choice: (B) Ibuprofen
+Option A is wrong. Option C is wrong. The answer is B.
+Aspirin, codeine and paracetamol would each do harm here. The answer is B.
+The answer is B. So the answer is ibuprofen.
+# the option said to be right
+B is correct.
+B is the correct answer.
+Option B is correct because A is not.
+(B) is the best choice.
+B is the answer
+I think B is correct.
+Ibuprofen is the correct answer; aspirin is not.
+B) Ibuprofen is the right answer
+Of these, B is the best option. A is second.
+# chosen
+I choose B.
+I would go with option B, not A.
+I'd pick (B) over (A).
+We select B
+I therefore answer B.
+# concluded
+Therefore, B.
+Aspirin bleeds and codeine sedates. Therefore, B.
+So it is B.
+Thus, it must be B because A fails.
+I think it is B.
+I think it's (B), since A bleeds.
+Probably B
+Hence ibuprofen.
+It's B, not A.
+The most likely drug is ibuprofen, as aspirin is contraindicated.
+# opened with
+B. A is wrong because it bleeds.
+B, because A bleeds
+B because aspirin bleeds
+B since A bleeds and C is weak
+B) is best: A) bleeds, C) is weak.
+(B) A and C are weak.
+B. The drug of choice, unlike aspirin.
+B. Ibuprofen. A. Aspirin is wrong because it bleeds.
+B. Not A, which bleeds.
+Ibuprofen, because aspirin bleeds.
+Ibuprofen. Aspirin bleeds.
+B. Ibupro
+# only mentioned, but nothing else is
+I would give ibuprofen to this patient.
+It has to be option B here
+This patient needs (B) I suppose
+Ibuprofen 400 mg three times a day
+Give her the Ibuprofen
+One says "B" here
+B is what she needs
+# where it was asked to be put
+<answer>B</answer>
+<ANSWER>b</ANSWER>
+<answer>B
+<think>The answer is A. No: the answer is C.</think>B
+{"answer_choice": "B"}
+{"answer_choice": "B. Ibuprofen", "explanation": "A and C fail"}
+{'answer_choice': 'B'}
+{"answer": "Ibuprofen"}
+{"answer_choice": "B", "answer": "A and C are wrong"}
+{"step_by_step": "A \"classic\" case, option C", "answer_choice": "B"}
+<answer>{"answer_choice": "B"}</answer>
+{"answer_choice": "B", "reason": "A is wr
+\boxed{B}
+So the answer is $\boxed{B}$.
+\boxed{\text{B}}
+\boxed{\text{(B) Ibuprofen}}
+<answer>The correct option is B</answer> A
+<answer></answer><answer>B</answer>
+# called final
+The answer is A. Wait, A bleeds. Final answer: B
+**Final Answer:** B
+My final answer is (B).
+"""
+
+MORE_READ_AS_B = [
+    "B\u200b",
+    "### Answer\nB",
+    "**Answer**\n\nB",
+    "B</s>",
+    " B",
+    "B\n",
+    "B\r\n",
+    "Answer:\nB",
+    "Answer:\n\n**B) Ibuprofen**",
+    "The answer is B\n\nExplanation: A) Aspirin is an antiplatelet. C) Paracetamol is not an NSAID.",
+    "A. Aspirin\nB. Ibuprofen\nC. Paracetamol\nD. Codeine\nAnswer: B",
+    "A: incorrect.\nB: correct.\nC: incorrect.\nThe answer is B.",
+    "Answer: B\nAnswer: B",
+    "B) Ibuprofen\n\nExplanation: A) is wrong because it bleeds. C) is weak.",
+    "B\nA would bleed.",
+    "<answer>\nB: Ibuprofen\n</answer>",
+    "<analysis>A looks right at first. The answer is A?</analysis>\n<answer>\nB: Ibuprofen\n</answer>",
+    "A would do.</think>\n\nThe answer is B.",
+    '```json\n{\n  "explanation": "The answer is not A",\n  "answer_choice": "B"\n}\n```',
+]
+
+
 @pytest.mark.parametrize(
-    "text",
-    [
-        # the label alone
-        "B", " B", "B\n", "b", "(B)", "[B]", "B.", "B)", "(b)", "b)", "B:", "**B**", "__B__", "`B`", '"B"', "'B'", "{B}",
-        "Ｂ", "$B$", r"\(B\)", "- B", "Option B", "option (B)", "Choice B.", "<B>", "B!", "B\r\n",
-        # the label and its text
-        "B) Ibuprofen", "B. Ibuprofen", "B: ibuprofen", "(B) IBUPROFEN.", "B - Ibuprofen", "B – Ibuprofen", "B Ibuprofen",
-        "B.Ibuprofen", "B-Ibuprofen", "**B. Ibuprofen**", "**B.** Ibuprofen", "B (Ibuprofen)", "B, ibuprofen", "b. ibuprofen 400 mg",
-        # the text alone
-        "Ibuprofen", "ibuprofen.", '"Ibuprofen"', "IBUPROFEN", "Ibuprofen (B)", "Ibuprofen (option B).", "the ibuprofen",
-        # said to be the answer
-        "Answer: B", "Answer:B", "answer - B", "ANSWER: (B)", "**Answer: B**", "**Answer:** B", "Answer: **B**", "Answer = B",
-        "Answer: B) Ibuprofen", "Answer: Ibuprofen", "Answer:\nB", "Answer:\n\n**B) Ibuprofen**", "Ans: B", "Answer choice: B",
-        "The answer is B", "The answer is: B", "The answer is (B).", "The answer is option B.", "the answer is b.",
-        "The answer is B because A is wrong", "The answer is B, because A and C are wrong.", "The answer is B. A is wrong.",
-        "The answer is B (not A).", "The answer is B, not A.", "The answer is B and A is wrong.", "The answer is B rather than A.",
-        "The answer is B, A is too weak.", "The correct answer is B: Ibuprofen.", "The correct answer would be B.",
-        "The correct answer to this question is B.", "The best answer among the options A to D is B.", "The right choice is B.",
-        "The correct option is **B**.", "My answer is B", "The answer, therefore, is B.", "The answer must be B.",
-        "The answer is most likely B.", "The answer is therefore B.", "The answer is ibuprofen.", "The answer is an ibuprofen.",
-        "The answer is not A but B.", "The answer is not A. The answer is B.", "The answer is $B$.", "The answer is \"B\".",
-        "The correct option: B", "Response: B", "Conclusion: B", "Correct choice: (B) Ibuprofen",
-        "The answer is B\n\nExplanation: A) Aspirin is an antiplatelet. C) Paracetamol is not an NSAID.",
-        "Option A is wrong. Option C is wrong. The answer is B.",
-        "A. Aspirin\nB. Ibuprofen\nC. Paracetamol\nD. Codeine\nAnswer: B",
-        "Aspirin, codeine and paracetamol would each do harm here. The answer is B.",
-        "A: incorrect.\nB: correct.\nC: incorrect.\nThe answer is B.",
-        "Answer: B\nAnswer: B", "The answer is B. So the answer is ibuprofen.",
-        # the option said to be right
-        "B is correct.", "B is the correct answer.", "Option B is correct because A is not.", "(B) is the best choice.",
-        "B is the answer", "I think B is correct.", "Ibuprofen is the correct answer; aspirin is not.",
-        "B) Ibuprofen is the right answer", "Of these, B is the best option. A is second.",
-        # chosen
-        "I choose B.", "I would go with option B, not A.", "I'd pick (B) over (A).", "We select B", "I therefore answer B.",
-        # concluded
-        "Therefore, B.", "Aspirin bleeds and codeine sedates. Therefore, B.", "So it is B.", "Thus, it must be B because A fails.",
-        "I think it is B.", "I think it's (B), since A bleeds.", "Probably B", "Hence ibuprofen.", "It's B, not A.",
-        "The most likely drug is ibuprofen, as aspirin is contraindicated.",
-        # opened with
-        "B. A is wrong because it bleeds.", "B, because A bleeds", "B because aspirin bleeds", "B since A bleeds and C is weak",
-        "B) is best: A) bleeds, C) is weak.", "(B) A and C are weak.", "B. The drug of choice, unlike aspirin.",
-        "B) Ibuprofen\n\nExplanation: A) is wrong because it bleeds. C) is weak.",
-        "B. Ibuprofen. A. Aspirin is wrong because it bleeds.", "B\nA would bleed.", "B. Not A, which bleeds.",
-        "Ibuprofen, because aspirin bleeds.", "Ibuprofen. Aspirin bleeds.",
-        "B. Ibupro",
-        # only mentioned, but nothing else is
-        "I would give ibuprofen to this patient.", "It has to be option B here", "This patient needs (B) I suppose",
-        "Ibuprofen 400 mg three times a day", "Give her the Ibuprofen", 'One says "B" here', "B is what she needs",
-        # where it was asked to be put
-        "<answer>B</answer>", "<answer>\nB: Ibuprofen\n</answer>", "<ANSWER>b</ANSWER>", "<answer>B",
-        "<analysis>A looks right at first. The answer is A?</analysis>\n<answer>\nB: Ibuprofen\n</answer>",
-        "<think>The answer is A. No: the answer is C.</think>B", "A would do.</think>\n\nThe answer is B.",
-        '{"answer_choice": "B"}', '{"answer_choice": "B. Ibuprofen", "explanation": "A and C fail"}',
-        '```json\n{\n  "explanation": "The answer is not A",\n  "answer_choice": "B"\n}\n```', "{'answer_choice': 'B'}",
-        '{"answer": "Ibuprofen"}', '{"answer_choice": "B", "answer": "A and C are wrong"}',
-        '{"step_by_step": "A \\"classic\\" case, option C", "answer_choice": "B"}',
-        '<answer>{"answer_choice": "B"}</answer>', '{"answer_choice": "B", "reason": "A is wr',
-        r"\boxed{B}", r"So the answer is $\boxed{B}$.", r"\boxed{\text{B}}", r"\boxed{\text{(B) Ibuprofen}}",
-        "<answer>The correct option is B</answer> A", "<answer></answer><answer>B</answer>",
-        # called final
-        "The answer is A. Wait, A bleeds. Final answer: B", "**Final Answer:** B", "My final answer is (B).",
-    ],
-)  # fmt: skip
+    "text", [*(line for line in READ_AS_B.splitlines() if line and line[0] != "#"), *MORE_READ_AS_B]
+)
 def test_b_is_read(text: str) -> None:
     assert drug(text) == "B"
 
@@ -153,6 +292,11 @@ def test_b_is_read(text: str) -> None:
         ('{"answer_choice": "A"}{"answer_choice": "C"}', "two answers stated: A, C"),
         ("Aspirin, ibuprofen", "two answers stated: A, B"),
         ("Final answer: A. Final answer: C.", "two answers stated: A, C"),
+        ("C or maybe D", "two answers stated: C, D"),
+        ("C (or D)", "two answers stated: C, D"),
+        ("both C and D", "two answers stated: C, D"),
+        ("The answers are C and D.", "two answers stated: C, D"),
+        ("C. Paracetamol\nQuestion: And now?\nAnswer: A", "two answers stated: A, C"),
         # several mentions
         ("Either aspirin helps, or codeine does.", "two options named: A, D"),
         ("Options (A) and (C) both help.", "two options named: A, C"),
@@ -184,6 +328,9 @@ def test_b_is_read(text: str) -> None:
         ("I would not choose (B).", "only ruled out: B"),
         ("A possible answer is B.", "no option named"),
         ("neither A nor B", "no option named"),
+        ("It cannot be option A.", "only ruled out: A"),
+        ("The answer could be B.", "no option named"),
+        ("The wrong answers are A, B, D.", "no option named"),
         # not offered
         ("F", "option F not offered"),
         ("Answer: F", "option F not offered"),
@@ -201,7 +348,7 @@ def test_b_is_read(text: str) -> None:
         ("<answer></answer>", "no option named"),
         ("<answer>unclear</answer> B", "no option named"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_clear_answer(text: str, reason: str) -> None:
     assert drug(text) == reason
 
@@ -229,7 +376,7 @@ def test_what_is_no_clear_answer(text: str, reason: str) -> None:
         ("The answer is maybe.", "maybe"),
         ("The answer is maybe, since yes and no are both possible.", "maybe"),
         ("The answer is no", "no"),
-        ("The answer is \"no\".", "no"),
+        ('The answer is "no".', "no"),
         ("The answer to the question is yes.", "yes"),
         ("Answer: no", "no"),
         ("Answer: No, because nothing changed.", "no"),
@@ -254,6 +401,11 @@ def test_what_is_no_clear_answer(text: str, reason: str) -> None:
         ("It is unclear.", "no option named"),
         ("Notable effects were seen; nobody died.", "no option named"),
         ("yesterday", "no option named"),
+        ("Probably not", "no option named"),
+        ("Maybe not.", "maybe"),
+        ("Answer (yes/no/maybe): no", "no"),
+        ("The answer is maybe yes", "two options named: yes, maybe"),
+        ("Yes.\nQuestion: And now?\nAnswer: no", "two answers stated: yes, no"),
         # more than one
         ("yes or no", "two answers stated: yes, no"),
         ("Yes/no/maybe", "three answers stated: yes, no, maybe"),
@@ -263,7 +415,7 @@ def test_what_is_no_clear_answer(text: str, reason: str) -> None:
         ("Yes\nNo", "two options named: yes, no"),
         ("Answer: yes. Answer: no.", "two answers stated: yes, no"),
     ],
-)  # fmt: skip
+)
 def test_words(text: str, expected: str) -> None:
     assert word(text) == expected
 
@@ -338,47 +490,17 @@ def test_labels_must_match_the_options() -> None:
         read_choice("A", ("x", "y", "z"), ("A", "B"))
 
 
-wild = st.text() | st.lists(
-    st.sampled_from(
-        [
-            "A",
-            "b",
-            "C",
-            "yes",
-            "no",
-            "maybe",
-            "Answer:",
-            "The answer is",
-            "not",
-            "(",
-            ")",
-            "<answer>",
-            "</answer>",
-            "\n",
-        ]
-        + [
-            '{"answer_choice":',
-            '"',
-            "}",
-            "\\boxed{",
-            "**",
-            "is correct",
-            "or",
-            "and",
-            ",",
-            ".",
-            "Aspirin",
-            "option",
-            "?",
-        ]
-        + ["<think>", "</think>", "if", "Therefore,", "F", "vitamin", "I choose", "final", ":", " - ", "'", "$", "_"]
-    )
-).map(" ".join)
+PIECES = """A b C F yes no maybe Answer: The_answer_is not ( ) <answer> </answer> {"answer_choice": " } \\boxed{ ** or
+    and is_correct , . Aspirin option ? <think> </think> if Therefore, vitamin I_choose final : - ' $ _"""
+pieces = [piece.replace("_", " ") for piece in PIECES.split()]
+wild = st.text() | st.lists(st.sampled_from([*pieces, "\n", "_"])).map(" ".join)
 
 
+@settings(deadline=None)
 @given(wild, st.lists(st.text(max_size=12), min_size=1, max_size=6), st.booleans())
 @example("<answer>" * 3000, ["x"], True)
 @example("the answer " * 3000, ["x"], True)
+@example("_" * 9000, ["x"], True)
 @example("((((" * 3000 + "not " * 3000, ["x"], False)
 @example("{" * 5000 + "\\boxed{" * 500, ["x"], True)
 @example('"answer_choice": "' + "\\" * 5000, ["x"], True)
@@ -392,6 +514,7 @@ phrase = st.text("abcdefghij XYZ", min_size=3, max_size=20).map(str.strip).filte
 offers = st.lists(phrase, min_size=2, max_size=6, unique_by=str.casefold)
 
 
+@settings(deadline=None)
 @given(offers, st.data())
 def test_a_plain_statement_is_read_whatever_the_options_say(options: list[str], data: st.DataObject) -> None:
     labels = tuple("ABCDEF")[: len(options)]

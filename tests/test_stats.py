@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from medbench.core.stats import (
     UNKNOWN,
     bootstrap,
+    bootstrap_counts,
     bootstrap_mean,
     clusters_of,
     holm,
     mcnemar_exact,
     paired_bootstrap,
     paired_permutation,
+    percentiles,
     wilson,
 )
 from medbench.core.types import Item, Output, Record
@@ -138,6 +140,29 @@ class TestBootstrap:
             paired_bootstrap([1, 0], [1])
 
 
+class TestBootstrapCounts:
+    def test_is_the_same_resamples_of_documents_as_the_general_one(self) -> None:
+        random = np.random.default_rng(10)
+        cells = random.integers(0, 3, 60)
+        documents = [str(i) for i in random.integers(0, 12, 60)]
+        counts = bootstrap_counts(cells, 3, documents, seed=4, resamples=300)
+        assert counts.shape == (300, 3)
+        shares = counts[:, 1] / counts.sum(axis=1)
+        general = bootstrap(lambda chosen: float((cells[chosen] == 1).mean()), 60, documents, seed=4, resamples=300)
+        assert percentiles(shares) == pytest.approx(general, abs=1e-12)
+
+    def test_of_items_it_agrees_with_the_general_one(self) -> None:
+        cells = np.repeat([0, 1, 2], [100, 60, 40])
+        shares = bootstrap_counts(cells, 3, resamples=20000)[:, 1] / 200
+        low, high = bootstrap_mean(cells == 1, resamples=20000)
+        assert percentiles(shares) == pytest.approx((low, high), abs=0.01)
+
+    def test_fewer_than_two_units_leave_everything_open(self) -> None:
+        for counts in (bootstrap_counts([], 2), bootstrap_counts([1], 2), bootstrap_counts([0, 1], 2, ["a", "a"])):
+            assert counts.shape == (0, 2)
+            assert percentiles(counts[:, 0]) == UNKNOWN
+
+
 class TestMcNemar:
     def test_by_hand(self) -> None:
         assert mcnemar_exact(0, 5) == 2 / 32
@@ -226,7 +251,7 @@ class TestHolm:
         assert holm([0.6, 0.9]) == [1.0, 1.0]
         assert holm([]) == []
 
-    @settings(max_examples=30)
+    @settings(max_examples=30, deadline=None)
     @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
     def test_equals_statsmodels(self, p_values: list[float]) -> None:
         assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)

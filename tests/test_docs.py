@@ -1,0 +1,234 @@
+"""The pages in docs/ that say how to add something: what they show is taken from them and run as it stands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from click.testing import CliRunner, Result
+from medbench.cli import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT = "smollm2-135m"  # what the pages run; here the toy model answers in its place
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)\)")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page, in its parts."""
+
+    text: str
+
+    @classmethod
+    def read(cls, name: str) -> Page:
+        return cls((ROOT / "docs" / name).read_text(encoding="utf-8"))
+
+    def block(self, language: str) -> str:
+        """The page's one block of a language."""
+        (found,) = [body for kind, body in BLOCK.findall(self.text) if kind == language]
+        return str(found)
+
+    @property
+    def project(self) -> dict[str, Any]:
+        return tomllib.loads(self.block("toml"))
+
+    @property
+    def file(self) -> str:
+        """What the page says its Python file is to be saved as."""
+        (module,) = self.project["tool"]["setuptools"]["py-modules"]
+        assert f"save it as `{module}.py`" in " ".join(self.text.split())
+        return f"{module}.py"
+
+    def save(self) -> None:
+        Path(self.file).write_text(self.block("python"), encoding="utf-8")
+
+    def run_commands(self) -> list[Result]:
+        """Every command of the page, in order; each has to succeed."""
+        done = []
+        for line in self.block("sh").splitlines():
+            program, *words = shlex.split(line.replace(DEFAULT, "toy-model"), comments=True)
+            assert program == "medbench"
+            result = CliRunner().invoke(cli, words, prog_name="medbench")
+            assert result.exit_code == 0, f"{line}\n{result.output}\n{result.exception!r}"
+            done.append(result)
+        assert done
+        return done
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_here: Path) -> None:
+    """Each page is followed in a folder of its own, offline, with the toy model at hand."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("MEDBENCH_CACHE", str(tmp_path / "cache"))
+    for name in ("MEDBENCH_DATA", "MEDBENCH_HOME", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def medbench(*words: str) -> Result:
+    return CliRunner().invoke(cli, words, prog_name="medbench")
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    """Lines of a run's store, below the working folder."""
+    (file,) = Path("runs").glob(f"*/{name}")
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_add_a_benchmark() -> None:
+    page = Page.read("add-a-benchmark.md")
+    page.save()
+    data = Path("releases/triage/questions.jsonl")
+    assert f"`{data}`" in page.text
+    data.parent.mkdir(parents=True)
+    data.write_text(page.block("json"), encoding="utf-8")
+    board, shown = page.run_commands()
+    assert "triage · 4 items · log-probability · 0-shot" in board.stdout
+    assert "accuracy" in board.stdout
+    assert "Case: A man of 58 has had crushing chest pain for 40 minutes." in shown.stdout
+    first = rows("samples.jsonl")[0]
+    assert first["output"]["prompt"].startswith("Say how soon each patient has to be seen.\n\nCase: A man of 58")
+    assert first["output"]["prompt"].endswith("\nA. now\nB. within a day\nC. within weeks\nAnswer:")
+    assert first["item"]["gold"] == 0
+
+
+def test_the_added_benchmark_tells_what_is_wrong_with_its_data() -> None:
+    page = Page.read("add-a-benchmark.md")
+    page.save()
+    words = ("run", "-m", "toy-model", "-b", page.file)
+    without = medbench(*words)
+    assert without.exit_code == 1
+    assert "triage needs questions.jsonl" in without.stderr
+    Path("questions.jsonl").write_text(page.block("json").replace('"answer": "C"', '"answer": "D"'), encoding="utf-8")
+    wrong = medbench(*words, "--data", ".")
+    assert wrong.exit_code == 1
+    assert "questions.jsonl, row 2, field 'answer': 'D' is none of A, B, C." in wrong.stderr
+
+
+ADVICE = """
+from medbench.core.types import Benchmark, Item, ItemSet
+ASKED = ("Should I see a doctor?", "What is asthma?", "Do I call. A doctor?", "Must I ASK my pharmacist?")
+BENCHMARK = Benchmark(
+    name="advice", version="1", summary="", citation="", licence="", metrics=("referral",),
+    load=lambda source: ItemSet(tuple(Item(q, q, references=("no",)) for q in ASKED), "here"),
+    question=lambda item: f"Question: {item.question}\\nAnswer:",
+)
+"""
+
+
+def test_add_a_metric() -> None:
+    page = Page.read("add-a-metric.md")
+    page.save()
+    board, scored, shown = page.run_commands()
+    for result in (board, scored, shown):
+        assert "referral" in result.stdout
+    assert "rougeL" in board.stdout
+
+
+def test_the_added_metric_scores_what_it_says() -> None:
+    page = Page.read("add-a-metric.md")
+    page.save()
+    Path("advice.py").write_text(ADVICE)
+    # The toy model answers with the question: "see a doctor" and "ASK my pharmacist", but no "call a doctor" across a
+    # full stop, so 2 of 4.
+    done = medbench("run", "-m", "toy-model", "-b", "advice.py", "-M", page.file, "--json")
+    figures = {f["metric"]: f for f in json.loads(done.stdout)["boards"][0]["rows"][0]["figures"]}
+    assert (figures["referral"]["value"], figures["referral"]["n"]) == (2 / 4, 4)
+    assert [score.get("answer") for score in rows("scores/referral.jsonl")[1:]] == [
+        "see a doctor",
+        None,
+        None,
+        "ASK my pharmacist",
+    ]
+
+
+def test_the_added_metric_leaves_what_it_cannot_score_unscored() -> None:
+    page = Page.read("add-a-metric.md")
+    page.save()
+    done = medbench("run", "-m", "toy-model", "-b", "toy", "-M", page.file, "--json")
+    assert done.exit_code == 0, done.stderr
+    (_, *scores) = rows("scores/referral.jsonl")
+    assert {(score["value"], score["reason"]) for score in scores} == {(None, "the model chose and wrote nothing")}
+
+
+def test_add_a_model() -> None:
+    page = Page.read("add-a-model.md")
+    page.save()
+    weights = re.search(r'with_name\("([^"]+)"\)', page.block("python"))
+    assert weights
+    tiny.save(Path(weights[1]), "llama", window=2048)
+    board, _ = page.run_commands()
+    assert "ward-llama" in board.stdout
+    for name in ("medqa-sample", "medquad-sample"):
+        assert f"{name} · sample · 4 of " in board.stdout
+    (run,) = Path("runs").glob("ward-llama__medquad-sample__*")
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["identity"]["generation"]["num_beams"] == 2
+    assert manifest["identity"]["chat"] == "format"
+    assert manifest["model"]["location"] == str(Path(weights[1]).resolve())
+    prompts = [json.loads(line)["output"]["prompt"] for line in (run / "samples.jsonl").read_text().splitlines()]
+    assert all("Medical question: Question: " in prompt for prompt in prompts)
+
+
+def test_a_model_file_whose_weights_are_not_there_says_where_it_looked(tmp_path: Path) -> None:
+    page = Page.read("add-a-model.md")
+    page.save()
+    done = medbench("run", "-m", page.file, "-b", "toy")
+    assert done.exit_code == 1
+    assert str(tmp_path / "ward-llama-weights") in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "kind"),
+    [
+        ("add-a-benchmark.md", "medbench.benchmarks", "benchmarks"),
+        ("add-a-metric.md", "medbench.metrics", "metrics"),
+        ("add-a-model.md", "medbench.zoo", "models"),
+    ],
+)
+def test_the_file_becomes_an_installed_package(name: str, group: str, kind: str, toy: dict[str, str]) -> None:
+    """With the page's pyproject.toml beside it, pip installs it, and it is listed under its own name."""
+    page = Page.read(name)
+    Path("source").mkdir()
+    Path("source/pyproject.toml").write_text(page.block("toml"), encoding="utf-8")
+    Path("source", page.file).write_text(page.block("python"), encoding="utf-8")
+    ((found, points),) = page.project["project"]["entry-points"].items()
+    assert found == group
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    pip += ["--no-deps", "--no-build-isolation", "--target", "site", "./source"]
+    subprocess.run(pip, check=True, capture_output=True)
+    environment = toy | {"PYTHONPATH": os.pathsep.join([str(Path("site").resolve()), toy["PYTHONPATH"]])}
+    listed = subprocess.run(
+        [sys.executable, "-m", "medbench", "list", kind, "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    mine = [row for row in json.loads(listed.stdout) if row["name"] in points]
+    assert len(mine) == len(points) == 1
+    assert "problem" not in mine[0]
+    assert mine[0]["what"]
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("add-*.md")))
+def test_links_lead_somewhere(page: str) -> None:
+    for target in LINK.findall(Page.read(page).text):
+        assert "://" in target or (ROOT / "docs" / target).exists(), target
+
+
+def test_there_is_a_page_for_each_kind_and_the_readme_leads_to_it() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for kind in ("benchmark", "metric", "model"):
+        assert f"docs/add-a-{kind}.md" in readme
