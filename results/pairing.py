@@ -32,7 +32,8 @@ class Pairs:
 
     @property
     def test(self) -> str:
-        return "exact McNemar" if self.binary else "paired permutation"
+        # McNemar's test takes items for independent, which those of one document are not.
+        return "exact McNemar" if self.binary and self.clusters is None else "paired permutation"
 
     @property
     def counts(self) -> Counts | None:
@@ -49,7 +50,7 @@ class Pairs:
 
     def p_value(self) -> float:
         counts = self.counts
-        if counts is not None:
+        if counts is not None and self.clusters is None:
             return mcnemar_exact(counts.only_a, counts.only_b)
         return paired_permutation([a - b for a, b in zip(self.a, self.b, strict=True)], self.clusters)
 
