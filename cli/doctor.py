@@ -169,8 +169,7 @@ def _model() -> Iterator[Finding]:
 
 def _plugins() -> Iterator[Finding]:
     count, broken = 0, []
-    groups: tuple[registry.Group, ...] = ("benchmarks", "zoo", "engines", "metrics", "judges")
-    for group in groups:
+    for group in registry.GROUPS:
         for name in registry.names(group):
             count += 1
             try:

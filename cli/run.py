@@ -231,9 +231,9 @@ def _run_model(
             names = (*(settings.metrics or benchmark.metrics), *MEASUREMENTS)
             asked = dataclasses.replace(settings, metrics=tuple(dict.fromkeys(names)))
             run = execute(plan(benchmark, item_set, model, asked), model, root, shown, ["medbench", *sys.argv[1:]])
-        except UsageError:
-            raise
         except MedbenchError as error:
+            if isinstance(error, UsageError) and len(chosen) == 1 and not session.runs:
+                raise
             session.problems.append(f"{model.spec.name} on {benchmark.name}: {error}")
             continue
         except Exception as error:

@@ -8,6 +8,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from . import registry
+
 PACKAGES = (
     "medbench",
     "torch",
@@ -25,9 +27,12 @@ PACKAGES = (
 
 
 def packages() -> dict[str, str]:
-    """Version of every package that can change a number; "missing" where it is not installed."""
+    """Version of every package that can change a number, plugins too; "missing" where it is not installed."""
     found = {}
-    for name in PACKAGES:
+    plugins = (
+        registry.owner(point) for group in registry.GROUPS for ps in registry.points(group).values() for point in ps
+    )
+    for name in dict.fromkeys([*PACKAGES, *plugins]):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import MedbenchError, UsageError
-from .types import Benchmark, Measurement, Metric
+from .types import Benchmark, Measurement
 
 Group = Literal["benchmarks", "zoo", "engines", "metrics", "judges"]
+GROUPS: tuple[Group, ...] = ("benchmarks", "zoo", "engines", "metrics", "judges")
 CONSTANT = {"benchmarks": "BENCHMARK", "zoo": "MODEL", "engines": "ENGINE", "metrics": "METRIC", "judges": "JUDGE"}
 NOUN = {"benchmarks": "benchmark", "zoo": "model", "engines": "engine", "metrics": "metric", "judges": "judge"}
 LISTED = {"benchmarks": "benchmarks", "zoo": "models", "engines": "engines", "metrics": "metrics", "judges": "judges"}
 PARTS = {
+    "zoo": ("name", "weights", "licence", "parameters", "summary"),
     "engines": ("load", "choose", "generate", "chat", "describe", "peak_gpu_memory_bytes"),
     "metrics": ("name", "version", "binary", "mean", "better", "score", "aggregate"),
 }
@@ -145,8 +147,6 @@ def _from_file(group: Group, path: Path) -> Any:
 
 def _flaw(group: Group, plugin: Any) -> str:
     """What keeps an object from being a plugin of its group, as the rest of a sentence; "" if nothing does."""
-    from ..zoo.entry import Entry  # here, because zoo imports this module
-
     if group == "judges":
         return ""
     lacks = ", ".join(part for part in PARTS.get(group, ()) if not hasattr(plugin, part))
@@ -156,11 +156,10 @@ def _flaw(group: Group, plugin: Any) -> str:
         return f"has no {lacks}" if lacks else ""
     if isinstance(plugin, type):
         return f"is a class; write {plugin.__name__}(…) to make an object from it"
-    if group == "metrics":
-        return "" if isinstance(plugin, Metric | Measurement) else f"is a {type(plugin).__name__} that has no {lacks}"
-    kind: type = Benchmark if group == "benchmarks" else Entry
-    if not isinstance(plugin, kind):
-        return f"is a {type(plugin).__name__}, not a medbench {kind.__name__}"
+    if lacks and not isinstance(plugin, Measurement):
+        return f"is a {type(plugin).__name__} that has no {lacks}"
+    if group == "benchmarks" and not isinstance(plugin, Benchmark):
+        return f"is a {type(plugin).__name__}, not a medbench Benchmark"
     for field in ("metrics", "stop"):
         if isinstance(getattr(plugin, field, ()), str):
             return f'has a text for `{field}`; several are wanted, and one alone has a comma after it: ("…",)'

@@ -35,6 +35,7 @@ class Latency:
 
     name: str
     percent: float
+    summary: str
 
     def read(self, measured: Measured) -> Figure:
         seconds = measured.latencies_s
@@ -50,6 +51,7 @@ class PeakMemory:
 
     name: str
     of: Literal["rss", "gpu"]
+    summary: str
 
     def read(self, measured: Measured) -> Figure:
         value = measured.peak_rss_bytes if self.of == "rss" else measured.peak_gpu_memory_bytes
@@ -62,7 +64,7 @@ def _figure(name: str, value: float | None, n: int, unit: str, better: Literal["
 
 
 THROUGHPUT = Throughput()
-LATENCY_P50 = Latency("latency_p50_s", 50)
-LATENCY_P95 = Latency("latency_p95_s", 95)
-PEAK_GPU_MEMORY = PeakMemory("peak_gpu_memory_bytes", "gpu")
-PEAK_RSS = PeakMemory("peak_rss_bytes", "rss")
+LATENCY_P50 = Latency("latency_p50_s", 50, "Median of the seconds that one request takes when it is alone.")
+LATENCY_P95 = Latency("latency_p95_s", 95, "95th percentile of the seconds that one request takes when it is alone.")
+PEAK_GPU_MEMORY = PeakMemory("peak_gpu_memory_bytes", "gpu", "The most memory PyTorch held on the GPU, in bytes.")
+PEAK_RSS = PeakMemory("peak_rss_bytes", "rss", "The most memory the process held, in bytes.")

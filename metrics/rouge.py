@@ -24,6 +24,7 @@ class Rouge:
     """Mean F-measure of what `shared` counts, 0..1; the best of several references counts, by that same measure."""
 
     name: str
+    summary: str
     shared: Callable[[Tokens, Tokens], tuple[int, int, int]]  # common to both, in the answer, in the reference
     version: str = "1"
     binary: bool = False
@@ -94,6 +95,10 @@ def _porter() -> Any:
     return PorterStemmer()
 
 
-ROUGE1 = Rouge("rouge1", functools.partial(ngrams, n=1))
-ROUGE2 = Rouge("rouge2", functools.partial(ngrams, n=2))
-ROUGEL = Rouge("rougeL", subsequence)
+ROUGE1 = Rouge(
+    "rouge1", "F-measure of shared words, stemmed; the best reference counts.", functools.partial(ngrams, n=1)
+)
+ROUGE2 = Rouge(
+    "rouge2", "F-measure of shared pairs of words; the best reference counts.", functools.partial(ngrams, n=2)
+)
+ROUGEL = Rouge("rougeL", "F-measure of the longest common subsequence of words; the best reference.", subsequence)

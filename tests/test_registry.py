@@ -234,7 +234,7 @@ def test_a_file_that_raises_is_told_with_its_line(tmp_path: Path, text: str, sai
     [
         ("benchmarks", "BENCHMARK = {'name': 'quiz'}", "is a dict, not a medbench Benchmark"),
         ("benchmarks", BENCHMARK.format(name="quiz", metrics="('accuracy')"), "has a text for `metrics`"),
-        ("zoo", "MODEL = 'owner/model'", "is a str, not a medbench Entry"),
+        ("zoo", "MODEL = 'owner/model'", "is a str that has no name, weights"),
         ("metrics", "class METRIC: pass", "is a class; write METRIC(…) to make an object from it"),
         ("metrics", "METRIC = len", "is a builtin_function_or_method that has no name, version, binary, mean"),
         ("engines", "ENGINE = 'http://localhost'", "is a str, not a class"),

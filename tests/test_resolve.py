@@ -97,7 +97,7 @@ def test_a_file_with_one_model_is_a_zoo_entry(llama: Path, tmp_path: Path) -> No
 def test_a_file_whose_model_is_something_else_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("MODEL = 'owner/model'\n")
-    with pytest.raises(MedbenchError, match="its MODEL is a str, not a medbench Entry"):
+    with pytest.raises(MedbenchError, match="its MODEL is a str that has no name, weights"):
         resolve(str(file))
 
 
