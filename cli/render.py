@@ -78,13 +78,15 @@ def comparison(found: Comparison) -> list[RenderableType]:
 
 
 def figures(found: Sequence[Figure]) -> RenderableType:
+    from rich.markup import escape
+
     table = _table()
     table.add_column("figure")
     table.add_column("value [95 %]")
     table.add_column("n", justify="right")
     for figure in found:
         scored = str(figure.n) if figure.n == figure.total else f"{figure.n} of {figure.total}"
-        table.add_row(figure.name, figure_text(figure, figure.n).split(" (n ")[0], scored)
+        table.add_row(escape(figure.name), figure_text(figure, figure.n).split(" (n ")[0], scored)
     return table
 
 
@@ -107,7 +109,7 @@ def _board(board: Board) -> RenderableType:
     table.add_column("model", overflow="fold")
     for _, column in shown:
         arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
-        table.add_column(column.name + arrow, justify="right")
+        table.add_column(escape(column.name) + arrow, justify="right")
     alone = len(board.rows) == 1
     for row in board.rows:
         name = f"{escape(row.label)}\n[dim]{escape(row.setup)}[/dim]" + (

@@ -68,9 +68,18 @@ Examples:
     metavar="NAMES",
     help="quick (the samples), all, or benchmark names.  [default: quick]",
 )
-@click.option("--limit", type=int, metavar="N", help="N items of each benchmark, the same for every model.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="N items of each benchmark, the same for every model."
+)
 @click.option("--items", type=click.Path(path_type=Path), metavar="FILE", help="Only the item ids in FILE, one a line.")
-@click.option("--shots", type=int, default=0, show_default=True, metavar="K", help="Examples before each question.")
+@click.option(
+    "--shots",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="K",
+    help="Examples before each question.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the --limit items and the examples.")
 @click.option(
     "--choice",
@@ -334,6 +343,6 @@ def _report(session: Session, root: Path, quiet: bool, as_json: bool) -> None:
     for problem in session.problems:
         click.echo(f"\nNot done: {problem}", err=True)
     if session.problems or found.problems:
-        if not session.runs:
+        if not session.runs and not any("medbench run" in problem for problem in session.problems):
             click.echo("\nWhat runs without any of this: medbench run", err=True)
         raise SystemExit(1)

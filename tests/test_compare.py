@@ -51,6 +51,17 @@ def test_right_and_wrong_as_statsmodels_has_mcnemar(tmp_path: Path, n: int, seed
     assert line.difference == pytest.approx(a.mean() - b.mean())
 
 
+def test_right_and_wrong_on_shared_documents_are_tested_by_document(tmp_path: Path) -> None:
+    # One has all six items right, the other none. Six independent items: 2 · (1/2)⁶ = 1/32. But they are of two
+    # documents, so there are four ways to swap the two models: 2 of 4 are as extreme.
+    documents = {item_id: f"document {at // 3}" for at, item_id in enumerate(made.bits("111111"))}
+    line = only(two(tmp_path, made.bits("111111"), made.bits("000000"), documents=documents))
+    assert (line.test, line.p) == ("paired permutation", pytest.approx(1 / 2))
+    assert line.counts == Counts(both=0, only_a=6, only_b=0, neither=0)
+    alone = only(two(tmp_path / "alone", made.bits("111111"), made.bits("000000")))
+    assert (alone.test, alone.p) == ("exact McNemar", pytest.approx(1 / 32))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_scores_as_scipy_has_the_exact_permutation_test(tmp_path: Path, seed: int) -> None:
     from scipy.stats import permutation_test
