@@ -113,7 +113,7 @@ def _board(board: Board) -> RenderableType:
     alone = len(board.rows) == 1
     for row in board.rows:
         name = f"{escape(row.label)}\n[dim]{escape(row.setup)}[/dim]" + (
-            f"\n[yellow]{row.progress}[/yellow]" if row.progress else ""
+            f"\n[yellow]{row.remarks}[/yellow]" if row.remarks else ""
         )
         table.add_row(name, *(_cell(row.cells[at], board.asked, alone) for at, _ in shown))
     return table

@@ -48,7 +48,6 @@ class Sitting:
     items: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    truncated_items: int = 0
     peak_rss_bytes: int | None = None
     peak_gpu_memory_bytes: int | None = None
     failures: dict[str, str] = dataclasses.field(default_factory=dict)  # item id -> why it has no answer
@@ -153,7 +152,6 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
                 sitting.items += 1
                 sitting.prompt_tokens += output.prompt_tokens
                 sitting.completion_tokens += output.completion_tokens
-                sitting.truncated_items += output.truncated_tokens > 0
                 waiting.append(Record(item, output))
                 now = time.monotonic()
                 if now - flushed >= FLUSH_SECONDS:

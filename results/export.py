@@ -46,6 +46,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
                         "label": row.label,
                         "path": row.path,
                         "answered": row.answered,
+                        "truncated": row.truncated,
                         "complete": row.complete,
                         "figures": [
                             _figure(cell.figure, cell)
@@ -129,7 +130,7 @@ def _table(board: Board) -> str:
         _line(["---", "---", *("---:" for _ in shown)]),
     ]
     for row in board.rows:
-        name = row.label + (f" ({row.progress})" if row.progress else "")
+        name = row.label + (f" ({row.remarks})" if row.remarks else "")
         cells = [row.cells[index] for index, _ in shown]
         lines.append(_line([_escaped(name), _escaped(row.setup), *(_cell(cell, board.asked) for cell in cells)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
@@ -147,6 +148,8 @@ def _note(board: Board, statuses: set[str]) -> str:
         )
     if any(not row.complete for row in board.rows):
         parts.append("Unfinished runs show the items they have answered.")
+    if any(row.truncated for row in board.rows):
+        parts.append("Cut prompts were longer than the model's window: they lost their beginning.")
     return " ".join(parts)
 
 

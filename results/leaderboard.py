@@ -61,6 +61,7 @@ class Row:
     quantize: str
     chat: str
     answered: int
+    truncated: int  # prompts that were cut to fit the model's window
     asked: int
     cells: tuple[Cell, ...]  # one per column of the board
     apart: tuple[tuple[str, str], ...] = ()
@@ -82,9 +83,11 @@ class Row:
         return self.answered == self.asked
 
     @property
-    def progress(self) -> str:
-        """ "37 of 50 done"; "" for a complete run."""
-        return "" if self.complete else f"{self.answered} of {self.asked} done"
+    def remarks(self) -> str:
+        """What a reader has to know beside the figures: "37 of 50 done, 2 prompts cut"; "" for nothing."""
+        done = "" if self.complete else f"{self.answered} of {self.asked} done"
+        cut = f"{self.truncated} prompts cut" if self.truncated else ""
+        return ", ".join(filter(None, [done, cut]))
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,7 @@ def _board(sheets: Sequence[Sheet]) -> Board:
             path=str(made.run.path),
             **row_facts(made.run.manifest),
             answered=made.answered,
+            truncated=made.truncated,
             asked=len(made.run.manifest.item_ids),
             cells=tuple(cells),
             apart=told,

@@ -38,6 +38,7 @@ class Sheet:
 
     run: StoredRun
     answered: int
+    truncated: int  # answered items whose prompt was cut to fit the model's window
     results: dict[str, Result]  # by metric name, in the order asked for; without those in `problems`
     clusters: dict[str, str] | None  # document by item id, where items share one
     problems: tuple[MedbenchError, ...] = ()
@@ -112,7 +113,8 @@ def sheet(run: StoredRun, names: Sequence[str], load: Load = load_metric) -> She
             problems.append(MedbenchError(where + error.message, error.hint))
     documents = clusters_of(records)
     clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
-    return Sheet(run, len(records), results, clusters, tuple(problems))
+    truncated = sum(record.output.truncated_tokens > 0 for record in records)
+    return Sheet(run, len(records), truncated, results, clusters, tuple(problems))
 
 
 def _complete(run: StoredRun, metric: Metric, records: Sequence[Record]) -> dict[str, Score]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 import made
 import pytest
 from medbench.core.errors import MedbenchError
-from medbench.core.types import Figure
+from medbench.core.types import Figure, Record
 from medbench.results.export import FIELDS, figure_text, number, to_csv, to_json, to_markdown
 from medbench.results.leaderboard import Board, Cell, build
-from medbench.results.store import StoredRun
+from medbench.results.store import RunWriter, StoredRun
 
 LOAD = made.loader(made.Read(), made.Speed())
 
@@ -204,13 +205,13 @@ def test_an_unfinished_run_is_marked_and_not_best_where_a_finished_one_stands(tm
     ]
     board = only(runs)
     right = cells(board, "right")
-    assert [(row.model, row.progress) for row in board.rows] == [("part", "3 of 10 done"), ("whole", "")]
+    assert [(row.model, row.remarks) for row in board.rows] == [("part", "3 of 10 done"), ("whole", "")]
     assert (right["whole"].status, right["part"].status) == ("best", "tied")
     assert right["part"].pairs == 3
     assert right["part"].figure is not None
     assert (right["part"].figure.n, right["part"].figure.total) == (3, 10)
     (alone,) = only(runs[1:]).rows
-    assert alone.progress == "3 of 10 done"
+    assert alone.remarks == "3 of 10 done"
 
 
 def test_a_run_without_answers_has_a_row_and_no_value(tmp_path: Path) -> None:
@@ -375,3 +376,15 @@ def test_a_figure_as_text(figure: Figure, text: str) -> None:
 
 def test_no_value_is_a_dash() -> None:
     assert number(None, "s") == "–"
+
+
+def test_prompts_that_were_cut_are_counted_beside_the_model(tmp_path: Path) -> None:
+    whole = made.make_run(tmp_path, made.bits("110"), model="long-window")
+    cut = made.manifest(list(made.bits("110")), model="short-window")
+    with RunWriter(tmp_path, cut) as writer:
+        for record in whole.records():
+            output = dataclasses.replace(record.output, truncated_tokens=7)
+            writer.append([Record(record.item, output)])
+    board = build([whole, StoredRun(tmp_path / cut.run_id)], load=LOAD).boards[0]
+    assert {row.model: row.remarks for row in board.rows} == {"long-window": "", "short-window": "3 prompts cut"}
+    assert "lost their beginning" in to_markdown(build([StoredRun(tmp_path / cut.run_id)], load=LOAD))
