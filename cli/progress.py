@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LINE_SECONDS = 10.0  # at most one plain line in this time
+FEW = 5  # answers from which the time left is told
 
 
 def tell(text: str) -> None:
@@ -46,8 +47,7 @@ class PlainWatch(QuietWatch):
 
     def __init__(self) -> None:
         self.name = ""
-        self.total = self.done = self.before = 0
-        self.tokens = 0
+        self.total = self.done = self.before = self.told = 0
         self.started = self.said = 0.0
         self.current = ""
 
@@ -58,14 +58,13 @@ class PlainWatch(QuietWatch):
 
     def begin(self, plan: Plan, done: int) -> None:
         self.name, self.total, self.done, self.before = plan.benchmark.name, len(plan.items), done, done
-        self.tokens = 0
+        self.told = done
         self.started = self.said = time.monotonic()
         resumed = f", {done} of them answered before" if done else ""
         tell(f"{self.name}: {self.total} items{resumed}")
 
     def answered(self, output: Output) -> None:
         self.done += not output.error
-        self.tokens += output.completion_tokens
         now = time.monotonic()
         if now - self.said >= LINE_SECONDS:
             self.said = now
@@ -73,21 +72,21 @@ class PlainWatch(QuietWatch):
 
     def timing(self, item: int, items: int) -> None:
         if item == 0:
-            self._told()
+            self._line()
             tell(f"{self.name}: timing {items} single requests")
 
     def end(self) -> None:
-        self._told()
-
-    def _told(self) -> None:
-        """The last line about answers, once."""
-        if self.done > self.before:
-            self._line()
-            self.before = self.done
+        self._line()
 
     def _line(self) -> None:
-        rate = (self.done - self.before) / max(time.monotonic() - self.started, 1e-9)
-        left = "" if self.done >= self.total else f", {clock((self.total - self.done) / max(rate, 1e-9))} left"
+        """How far it is, unless that was said; the time left once there is something to tell it from."""
+        if self.done == self.told:
+            return
+        self.told = self.done
+        here = self.done - self.before
+        rate = here / max(time.monotonic() - self.started, 1e-9)
+        known = here >= FEW and self.done < self.total
+        left = f", {clock((self.total - self.done) / rate)} left" if known else ""
         tell(f"{self.name}: {self.done}/{self.total}, {rate:.2g} items/s{left}")
 
 
