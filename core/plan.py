@@ -63,8 +63,14 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
     items = _select(benchmark, items, settings)
     prompts = _prompts(benchmark, items, pool, settings)
     method: Method = settings.choice if items[0].options else "generate"
-    variant = ", ".join(filter(None, [item_set.variant, f"{held_out} held out as examples" if held_out else ""]))
     max_new_tokens = settings.max_new_tokens or benchmark.max_new_tokens
+    shortened = method == "generate" and max_new_tokens != benchmark.max_new_tokens
+    parts = [
+        item_set.variant,
+        f"{held_out} held out as examples" if held_out else "",
+        f"at most {max_new_tokens} new tokens" if shortened else "",
+    ]
+    variant = ", ".join(filter(None, parts))
     comparable = {
         "benchmark": benchmark.name,
         "version": benchmark.version,

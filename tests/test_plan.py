@@ -138,5 +138,11 @@ def test_generation_settings_are_part_of_a_generated_runs_identity_only() -> Non
     assert made(OPEN, max_new_tokens=5).identity != made(OPEN).identity
 
 
+def test_another_limit_on_the_answer_is_another_column() -> None:
+    assert made(OPEN, max_new_tokens=5).variant == "at most 5 new tokens"
+    assert made(OPEN, max_new_tokens=32).variant == "", "the benchmark's own limit"
+    assert made(FIFTY, max_new_tokens=5).comparable == made(FIFTY).comparable, "choosing writes nothing"
+
+
 def test_a_fingerprint_does_not_depend_on_key_order() -> None:
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1}) != fingerprint({"a": 1, "b": [3]})
