@@ -17,7 +17,7 @@ from .progress import tell, watch
 if TYPE_CHECKING:
     from ..benchmarks.sources import Source
     from ..core.plan import Settings
-    from ..core.types import Benchmark, Engine, ItemSet
+    from ..core.types import Benchmark, Engine, ItemSet, ModelSpec
 
 DEFAULT_MODEL = "smollm2-135m"
 SAMPLES = ("pubmedqa-sample", "medqa-sample", "medquad-sample")
@@ -186,6 +186,7 @@ def command(
     loaded: dict[str, ItemSet | None] = {}
     root = out or paths.runs()
     say = (lambda text: None) if quiet else tell
+    specs: list[tuple[str, ModelSpec]] = []
     for name in output.names(models) or [DEFAULT_MODEL]:
         try:
             spec = resolve(
@@ -199,11 +200,19 @@ def command(
                 engine=engine,
                 tell=say,
             )
-            model: Engine = registry.get("engines", spec.engine)(spec)
+            registry.get("engines", spec.engine)
+            specs.append((name, spec))
         except UsageError:
             raise
         except MedbenchError as error:
             session.problems.append(str(error) if name in error.message else f"{name}: {error}")
+    for name, spec in specs:
+        try:
+            model: Engine = registry.get("engines", spec.engine)(spec)
+        except UsageError:
+            raise
+        except MedbenchError as error:
+            session.problems.append(f"{name}: {error}")
             continue
         except Exception as error:
             session.problems.append(_of_a_plugin(name, error))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..core import paths
-from ..core.errors import UsageError
+from ..core.errors import MedbenchError, UsageError
 from . import output
 
 
@@ -34,14 +34,19 @@ def command(runs: tuple[str, ...], metrics: tuple[str, ...], out: Path | None, a
     for name in wanted:
         load_metric(name)
     found: list[StoredRun] = []
+    problems: list[MedbenchError] = []
     for text in runs:
         if Path(text).is_dir() and not (Path(text) / "manifest.json").exists():
-            found += all_runs(Path(text))[0]
+            runs_there, broken = all_runs(Path(text))
+            found += runs_there
+            problems += broken
         else:
             found.append(StoredRun(find(text, out or paths.runs())))
     for run in found:
         add_metrics(run.path, wanted)
     board = leaderboard.build(found, wanted)
     output.present(board, as_json=as_json)
-    if board.problems:
+    for problem in problems:
+        click.echo(f"Not scored: {problem}", err=True)
+    if board.problems or problems:
         raise SystemExit(1)

@@ -17,7 +17,7 @@ from .errors import MedbenchError
 from .plan import Plan
 from .types import Engine, Item, Output, Record
 
-FLUSH_SECONDS = 0.25  # answers wait at most this long in memory
+SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take it at most this often
 SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
 RSS_SAMPLE_SECONDS = 0.05
 
@@ -122,9 +122,8 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
         outputs = engine.choose(plan.choice_requests(writer.done))
     else:
         outputs = engine.generate(plan.generate_requests(writer.done))
-    waiting: list[Record] = []
     earlier = writer.manifest.sittings
-    flushed = saved = time.monotonic()
+    synced = saved = time.monotonic()
 
     def save() -> None:
         sitting.peak_rss_bytes = memory.peak_bytes
@@ -152,17 +151,15 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
                 sitting.items += 1
                 sitting.prompt_tokens += output.prompt_tokens
                 sitting.completion_tokens += output.completion_tokens
-                waiting.append(Record(item, output))
                 now = time.monotonic()
-                if now - flushed >= FLUSH_SECONDS:
-                    writer.append(waiting)
-                    waiting, flushed = [], now
-                    if now - saved >= SAVE_SECONDS:
-                        save()
-                        saved = now
+                due = now - synced >= SYNC_SECONDS
+                writer.append([Record(item, output)], sync=due)
+                synced = now if due else synced
+                if now - saved >= SAVE_SECONDS:
+                    save()
+                    saved = now
             sitting.failures |= dict.fromkeys(unanswered, "the engine gave no answer")
         finally:
-            writer.append(waiting)
             save()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .forward import last_logits, padded
+from .forward import bare, last_logits, padded
 from .loading import Loaded
 
 
@@ -63,13 +63,14 @@ def seq2seq_logprobs(loaded: Loaded, rows: list[Row]) -> Iterator[dict[int, floa
     tokens, mask = padded(loaded, [row.tokens for row in rows], "right")
     owners = [i for i, row in enumerate(rows) for _ in row.reads]
     answers = [answer for row in rows for _, answer in row.reads]
-    labels, _ = padded(loaded, answers, "right")  # what stands behind an answer's tokens is never read
+    start = bare(loaded.model).config.decoder_start_token_id
+    fed, _ = padded(loaded, [[start, *answer[:-1]] for answer in answers], "right")  # padding's logits are never read
     with torch.inference_mode():
         states = loaded.model.get_encoder()(input_ids=tokens, attention_mask=mask).last_hidden_state
         logits = loaded.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=states[owners]),
             attention_mask=mask[owners],
-            labels=labels,  # the model shifts them right itself
+            decoder_input_ids=fed,
         ).logits
     logprobs = logits.float().log_softmax(dim=-1)  # (answers, longest, vocabulary)
     position = 0

@@ -50,6 +50,11 @@ def last_logits(
         return torch.take_along_dim(logits, keep[..., None], dim=1).float()
 
 
+def keeps_a_cache(loaded: Loaded) -> bool:
+    """Whether the model takes the key/value cache that our own decoding hands it; state-space models have another."""
+    return "past_key_values" in _arguments(bare(loaded.model).forward.__func__)
+
+
 def bare(model: Any) -> Any:
     """The model itself, out of its adapter."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model

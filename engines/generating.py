@@ -10,6 +10,15 @@ from typing import Any, Literal
 from .forward import last_logits, padded
 from .loading import Loaded
 
+# transformers fills what is left open from the model's generation_config.json, which no run's identity names.
+PLAIN_GREEDY = {
+    "do_sample": False,
+    "num_beams": 1,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "min_length": 0,
+    "length_penalty": 1.0,
+}
 TAIL_TOKENS = 24  # how many last tokens are decoded to look for a stop string; longer stop strings raise it
 
 
@@ -19,7 +28,7 @@ class Draft:
 
     text: str
     tokens: int  # generated, the one that ended it included
-    finish: Literal["stop", "length"]  # end token or stop string; or the limit
+    finish: Literal["stop", "length", "error"]  # end token or stop string; the limit; or no number came out
     first_token_s: float
 
 
@@ -73,10 +82,15 @@ def greedy(
         # (rows, 1, vocabulary); only the last position of each row is read
         logits = last_logits(loaded, 1, input_ids=tokens, attention_mask=mask, position_ids=positions, cache=cache)
         following = logits[:, -1].argmax(dim=-1)
+        sound = logits[:, -1].isnan().logical_not().all(dim=-1).tolist()
+        chosen = following.tolist()  # on a GPU the clock is read after this, which waits for the numbers
         first_token_s = first_token_s or time.perf_counter() - started
         staying = []
-        for slot, (row, token) in enumerate(zip(rows, following.tolist())):
+        for slot, (row, token) in enumerate(zip(rows, chosen)):
             so_far = written[row]
+            if not sound[slot]:
+                yield row, Draft("", len(so_far), "error", first_token_s)
+                continue
             so_far.append(token)
             ended = token in ends
             if ended or stop.seen(so_far) or len(so_far) >= max_new_tokens:
@@ -112,9 +126,10 @@ def search(
         """Notes when the first token came, and stops greedy rows at a stop string."""
 
         def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+            rows = input_ids[:, start:].tolist()
             if not first:
                 first.append(time.perf_counter() - started)
-            done = [settings.get("num_beams", 1) == 1 and stop.seen(row[start:].tolist()) for row in input_ids]
+            done = [settings.get("num_beams", 1) == 1 and stop.seen(row) for row in rows]
             return torch.tensor(done, device=input_ids.device)
 
     inherited = loaded.model.generation_config
@@ -124,7 +139,7 @@ def search(
         bos_token_id=inherited.bos_token_id,
         eos_token_id=sorted(end_tokens(loaded)),
         decoder_start_token_id=inherited.decoder_start_token_id,
-        **{"do_sample": False, **settings},
+        **{**PLAIN_GREEDY, **settings},
     )
     with torch.inference_mode():
         made = loaded.model.generate(

@@ -12,6 +12,7 @@ from typing import Any
 from ..core.errors import MedbenchError, UsageError
 from ..core.types import ModelSpec
 
+LENGTH_DEPENDENT_ROPE = ("longrope", "dynamic")
 UNBOUNDED = 2**20  # tokenizers without a limit report an absurd one
 
 
@@ -24,6 +25,7 @@ class Loaded:
     device: str
     encoder_decoder: bool
     window: int
+    alone: bool  # one sequence at a time: its positions depend on the longest of a batch
 
 
 def settle(spec: ModelSpec) -> ModelSpec:
@@ -40,9 +42,13 @@ def settle(spec: ModelSpec) -> ModelSpec:
         raise UsageError(f"--device {device}: torch sees no CUDA GPU.", "See what it sees: medbench doctor")
     dtype = spec.dtype
     if dtype == "auto":
-        on_gpu = "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float16"
-        dtype = "float32" if device == "cpu" else on_gpu
+        real = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
+        dtype = "float32" if is_cpu(device) else "bfloat16" if real else "float16"
     return dataclasses.replace(spec, device=device, dtype=dtype)
+
+
+def is_cpu(device: str) -> bool:
+    return device.split(":")[0] == "cpu"
 
 
 def load(spec: ModelSpec) -> Loaded:
@@ -75,7 +81,7 @@ def load(spec: ModelSpec) -> Loaded:
             f"the weights of {spec.name} do not fit on {spec.device}: {_first_line(error)}",
             "Try --quantize nf4, a smaller --dtype, or --device cpu.",
         ) from error
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except Exception as error:  # a damaged file raises whatever its reader has: pickle's, safetensors', zip's
         raise MedbenchError(f"the weights of {spec.name} do not load: {_first_line(error)}") from error
     if report["missing_keys"]:  # transformers would go on with random numbers in their place
         missing = sorted(report["missing_keys"])
@@ -86,7 +92,9 @@ def load(spec: ModelSpec) -> Loaded:
     model.eval()
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # masked out everywhere; any token would do
-    return Loaded(model, tokenizer, spec.device, encoder_decoder, _window(config, tokenizer))
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    alone = str(rope.get("rope_type") or rope.get("type")) in LENGTH_DEPENDENT_ROPE
+    return Loaded(model, tokenizer, spec.device, encoder_decoder, _window(config, tokenizer), alone)
 
 
 def chat_template(location: str) -> str:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from ..core.errors import MedbenchError
 from ..core.types import Prompt
+
+LEAST_SHARE = 0.25  # of the window: what a prompt must be left at least
 
 # Some templates insert today's date, which would make the same prompt another one tomorrow.
 PINNED_DATE = datetime(2024, 7, 26)
@@ -64,7 +67,14 @@ class Prompter:
 
     def for_generation(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> Encoded:
         """The prompt's tokens, cut so that `max_new_tokens` more fit into the window."""
-        room = self.window if self.encoder_decoder else max(self.window - max_new_tokens, 1)
+        if self.encoder_decoder:
+            return self._fit(prompt, wrap, self.window)
+        room = self.window - max_new_tokens
+        if room < self.window * LEAST_SHARE:
+            raise MedbenchError(
+                f"{max_new_tokens} new tokens leave too little of the model's window of {self.window} to the prompt.",
+                f"Give --max-new-tokens {int(self.window * (1 - LEAST_SHARE))} or fewer.",
+            )
         return self._fit(prompt, wrap, room)
 
     def for_choice(self, prompt: Prompt, wrap: Wrapping, answers: Sequence[str]) -> tuple[Encoded, list[list[int]]]:
@@ -84,7 +94,10 @@ class Prompter:
         special = wrap.kind != "template"  # a template writes its own
         prompt_length = len(self._ids(context, special=special))
         ends = [self._ids(context + delimiter + answer, special=special)[prompt_length:] for answer in answers]
-        return self._fit(prompt, wrap, self.window + 1 - max(map(len, ends)), strip=True), ends
+        room = self.window + 1 - max(map(len, ends))
+        if room < self.window * LEAST_SHARE:
+            raise MedbenchError(f"an option has {max(map(len, ends))} tokens; the model's window is {self.window}.")
+        return self._fit(prompt, wrap, room, strip=True), ends
 
     def _fit(self, prompt: Prompt, wrap: Wrapping, room: int, strip: bool = False) -> Encoded:
         """Encode, and cut what exceeds `room`: under a template inside the content, never a template token."""
@@ -97,8 +110,9 @@ class Prompter:
         text, tokens = encode(prompt)
         if len(tokens) <= room:
             return Encoded(text, tokens, 0)
-        if wrap.kind != "template":
-            kept = tokens[-room:]
+        if wrap.kind == "plain":
+            first = tokens[:1] if tokens[0] == self.tokenizer.bos_token_id else []
+            kept = first + tokens[len(tokens) - room + len(first) :]
             return Encoded(self.tokenizer.decode(kept, skip_special_tokens=True), kept, len(tokens) - room)
         asked = len(tokens)
         while len(tokens) > room and (prompt.shots or prompt.instruction or prompt.question):
@@ -135,6 +149,9 @@ class Prompter:
 
     def _ids(self, text: str, special: bool) -> list[int]:
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=special)
+        if special and not self.encoder_decoder and ids and ids[-1] == self.tokenizer.eos_token_id:
+            # Some tokenizers end every text; a prompt that goes on must not be ended, unless it is its beginning.
+            return ids[:-1] if len(ids) > 1 else ids
         return ids
 
     def _start(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -9,15 +10,18 @@ from typing import Any, Literal
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from .batching import OutOfMemory, batches, run_halving
 from .choosing import Row, causal_logprobs, rows_for, seq2seq_logprobs
-from .forward import bare
+from .forward import bare, keeps_a_cache
 from .generating import Draft, StopStrings, greedy, search
-from .loading import Loaded, chat_template, load, settle
+from .loading import Loaded, chat_template, is_cpu, load, settle
 from .prompting import Encoded, Prompter, Wrapping, wrapping
 
 # Tokens in one batch, padding counted. On a CPU larger batches are no faster; on a GPU memory is the bound, and a
 # batch that does not fit is halved.
 CHOICE_TOKENS = {"cpu": 4096, "cuda": 65536}
 GENERATE_TOKENS = {"cpu": 24576, "cuda": 262144}
+
+ALONE = "out of memory, alone in its batch"
+NO_NUMBER = "the model gave no number (NaN): overflow in this dtype, or damaged weights"
 
 Unit = tuple[ChoiceRequest, Encoded, list[Row]]
 Question = tuple[GenerateRequest, Encoded]
@@ -50,13 +54,16 @@ class TransformersEngine:
             for unit in part:
                 yield unit, {index: value for _ in unit[2] for index, value in next(found).items()}
 
-        budget = CHOICE_TOKENS[self._kind()]
+        budget = 0 if loaded.alone else CHOICE_TOKENS[self._kind()]
         for batch in batches(units, lambda u: len(u[2]), lambda u: max(len(r.tokens) for r in u[2]), budget):
             started = time.perf_counter()
             for (request, prompt, _), result in run_halving(batch, answer):
                 seconds = time.perf_counter() - started
                 if isinstance(result, OutOfMemory):
-                    yield _failed(request.item_id, prompt, seconds)
+                    yield _failed(request.item_id, prompt, seconds, ALONE)
+                    continue
+                if any(math.isnan(value) for value in result.values()):
+                    yield _failed(request.item_id, prompt, seconds, NO_NUMBER)
                     continue
                 yield Output(
                     item_id=request.item_id,
@@ -81,20 +88,23 @@ class TransformersEngine:
 
         def answer(part: list[Question]) -> Iterator[tuple[Question, Draft]]:
             prompts = [prompt.tokens for _, prompt in part]
-            if loaded.encoder_decoder or self.spec.generation:
+            if loaded.encoder_decoder or self.spec.generation or not keeps_a_cache(loaded):
                 drafts = search(loaded, prompts, limit, stop, self.spec.generation)
             else:
                 drafts = greedy(loaded, prompts, limit, stop)
             for row, draft in drafts:
                 yield part[row], draft
 
-        budget = GENERATE_TOKENS[self._kind()]
+        budget = 0 if loaded.alone else GENERATE_TOKENS[self._kind()]
         for batch in batches(encoded, lambda u: 1, lambda u: len(u[1].tokens) + limit, budget):
             started = time.perf_counter()
             for (request, prompt), result in run_halving(batch, answer):
                 seconds = time.perf_counter() - started
                 if isinstance(result, OutOfMemory):
-                    yield _failed(request.item_id, prompt, seconds)
+                    yield _failed(request.item_id, prompt, seconds, ALONE)
+                    continue
+                if result.finish == "error":
+                    yield _failed(request.item_id, prompt, seconds, NO_NUMBER)
                     continue
                 yield Output(
                     item_id=request.item_id,
@@ -141,15 +151,15 @@ class TransformersEngine:
         return self.loaded, Prompter(self.loaded.tokenizer, self.loaded.window, self.loaded.encoder_decoder)
 
     def _kind(self) -> str:
-        return "cpu" if self.spec.device == "cpu" else "cuda"
+        return "cpu" if is_cpu(self.spec.device) else "cuda"
 
 
-def _failed(item_id: str, prompt: Encoded, seconds: float) -> Output:
+def _failed(item_id: str, prompt: Encoded, seconds: float, why: str) -> Output:
     return Output(
         item_id=item_id,
         prompt=prompt.text,
         prompt_tokens=len(prompt.tokens),
         finish="error",
         seconds=seconds,
-        error=f"out of memory at {len(prompt.tokens)} prompt tokens, alone in its batch",
+        error=f"{why} ({len(prompt.tokens)} prompt tokens)",
     )

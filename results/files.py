@@ -115,14 +115,16 @@ class LineFile:
             self._file.close()
             raise
 
-    def append(self, values: Iterable[Any]) -> None:
+    def append(self, values: Iterable[Any], sync: bool = True) -> None:
+        """`sync`: on the disk when this returns; otherwise safe from a killed process but not from a power cut."""
         payload = b"".join(to_json(value) + b"\n" for value in values)
         self._cut()  # what an interrupted append may have left
         try:
             rest = memoryview(payload)
             while rest:  # one write, unless the disk is nearly full
                 rest = rest[self._file.write(rest) :]
-            os.fsync(self._file.fileno())
+            if sync:
+                os.fsync(self._file.fileno())
         except OSError:
             with contextlib.suppress(OSError):
                 self._cut()

@@ -107,8 +107,10 @@ class RunWriter:
     ) -> None:
         self._close()
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Store a batch: on the disk when this returns, or not at all. Items that are stored already are left out.
+    def append(self, records: Iterable[Record], sync: bool = True) -> None:
+        """Store a batch, or nothing of it. Items that are stored already are left out.
+
+        It is on the disk when this returns or, without `sync`, with the system, which a killed process cannot undo.
 
         Raises MedbenchError where the disk refuses (what was stored before stays) and ValueError for a record that
         does not belong to this run.
@@ -126,7 +128,7 @@ class RunWriter:
         if not new:
             return
         try:
-            self._samples.append(encode(record) for record in new.values())
+            self._samples.append((encode(record) for record in new.values()), sync)
         except OSError as error:
             raise self._not_written(self.path / SAMPLES, error) from error
         self.done.update(new)

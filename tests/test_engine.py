@@ -12,6 +12,7 @@ import tiny
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from medbench.core.errors import MedbenchError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
 from medbench.engines import batching, transformers_engine
 from medbench.engines.prompting import Wrapping, pin_dates, wrapping
@@ -274,3 +275,83 @@ def test_an_adapter_changes_the_answers_as_peft_says(folders: dict[str, Path], t
     assert output.logprobs == pytest.approx(expected, abs=1e-4)
     assert output.logprobs != pytest.approx(without.logprobs, abs=1e-2)
     assert engine.describe()["architecture"] == "LlamaForCausalLM"
+
+
+def damaged(folder: Path, to: Path) -> Path:
+    """The tiny llama with one weight that is no number."""
+    import transformers
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    model.model.norm.weight.data[0] = float("nan")
+    model.save_pretrained(to)
+    tiny.tokenizer().save_pretrained(to)
+    return to
+
+
+def test_a_model_that_gives_no_numbers_gives_no_answers(folders: dict[str, Path], tmp_path: Path) -> None:
+    engine = engine_for(damaged(folders["llama"], tmp_path))
+    outputs = [*engine.choose(choice_requests()), *engine.generate([GenerateRequest("0", Prompt("fever?"), 4)])]
+    assert len(outputs) == len(QUESTIONS) + 1
+    assert all(o.error and "NaN" in o.error and o.text is None and o.logprobs is None for o in outputs)
+
+
+def test_a_model_whose_cache_is_another_is_searched_as_transformers_does(tmp_path: Path) -> None:
+    import transformers
+
+    words = tiny.tokenizer(chat=False)
+    torch.manual_seed(0)
+    config = transformers.MambaConfig(vocab_size=len(words), hidden_size=32, num_hidden_layers=2, state_size=4)
+    config.bos_token_id = config.eos_token_id = 1
+    config.initializer_range = 0.5
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    engine = engine_for(tmp_path)
+    texts = {o.item_id: o.text for o in engine.generate([GenerateRequest("0", Prompt(QUESTIONS[0]), 8)])}
+    with torch.inference_mode():
+        assert texts == {"0": greedy_alone(engine, QUESTIONS[0], 8)}
+
+
+def test_a_tokenizer_that_ends_every_text_does_not_end_a_prompt(folders: dict[str, Path], tmp_path: Path) -> None:
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoModelForCausalLM
+
+    AutoModelForCausalLM.from_pretrained(folders["llama"]).save_pretrained(tmp_path)
+    ending = tiny.tokenizer(chat=False)
+    ending.backend_tokenizer.post_processor = TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 1)])
+    ending.save_pretrained(tmp_path)
+    expected = {o.item_id: o.logprobs for o in engine_for(folders["llama"]).choose(choice_requests())}
+    outputs = {o.item_id: o.logprobs for o in engine_for(tmp_path).choose(choice_requests())}
+    for item, logprobs in outputs.items():
+        assert logprobs == pytest.approx(expected[item], abs=1e-4)
+
+
+def test_an_answer_that_leaves_no_room_for_the_prompt_is_refused(folders: dict[str, Path]) -> None:
+    with pytest.raises(MedbenchError, match="120 new tokens leave too little of the model's window of 128"):
+        list(engine_for(folders["gpt2"]).generate([GenerateRequest("0", Prompt("fever?"), 120)]))
+
+
+def test_a_long_prompt_keeps_its_format(folders: dict[str, Path]) -> None:
+    engine = engine_for(folders["llama"], prompt_format="Medical question: {prompt}")
+    (output,) = engine.generate([GenerateRequest("0", Prompt("word " * 300 + "\nAnswer:"), 16)])
+    assert output.prompt.startswith("Medical question: ")
+    assert output.prompt.endswith("Answer:")
+    assert output.prompt_tokens <= tiny.WINDOW - 16
+
+
+def test_what_a_models_own_generation_settings_say_is_not_used(folders: dict[str, Path], tmp_path: Path) -> None:
+    import transformers
+
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folders["t5"])
+    model.generation_config.update(num_beams=4, repetition_penalty=3.0, min_length=5)
+    model.save_pretrained(tmp_path)
+    tiny.tokenizer().save_pretrained(tmp_path)
+    requests = [GenerateRequest(str(i), Prompt(q), 12) for i, q in enumerate(QUESTIONS)]
+    plain = {o.item_id: o.text for o in engine_for(folders["t5"], chat="never").generate(requests)}
+    assert {o.item_id: o.text for o in engine_for(tmp_path, chat="never").generate(requests)} == plain
+
+
+def test_damaged_weights_are_told_in_words(folders: dict[str, Path], tmp_path: Path) -> None:
+    for file in folders["llama"].iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes()[: 2000 if file.suffix == ".safetensors" else None])
+    with pytest.raises(MedbenchError, match="the weights of tiny do not load"):
+        engine_for(tmp_path).load()
