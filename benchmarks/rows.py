@@ -71,7 +71,7 @@ def _parsed(line: str, where: str) -> Row:
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
-        raise DataMalformed(f"{where}: not JSON: {error.msg} at character {error.pos + 1}.", MEND) from error
+        raise DataMalformed(f"{where}: not JSON, from character {error.pos + 1} on: {error.msg}.", MEND) from error
     if not isinstance(values, dict):
         raise DataMalformed(f"{where}: an object is expected, not {reprlib.repr(values)}.", MEND)
     return Row(values, where)

@@ -25,7 +25,7 @@ Examples:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(a: str, b: str, metrics: tuple[str, ...], out: Path | None, as_json: bool) -> None:
-    """Test A against B, in pairs, on the items both answered.
+    """Test A against B, two runs of the same items, in pairs.
 
     Right/wrong metrics by exact McNemar, others by paired permutation, Holm-corrected over what is shown. Runs that
     cannot be compared (other items, prompts, examples or method) are refused.

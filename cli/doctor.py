@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 from ..core import environment, hub, paths, registry
-from ..core.errors import MedbenchError
+from ..core.errors import DataMissing, MedbenchError
 from . import output
 
 FREE_BYTES = 2 * 2**30  # what the embedded model's download and conversion need at most
@@ -202,15 +202,19 @@ def _data(folder: Path | None) -> Iterator[Finding]:
         def hub(self, repository: str, *_: object, **__: object) -> NoReturn:
             raise self.missing(repository)
 
+    from ..core.plan import checked
+
     found, absent = [], []
     for name in registry.names("benchmarks"):
         try:
             benchmark = registry.get("benchmarks", name)
             if not benchmark.sample:
-                items = benchmark.load(FolderOnly(folder))
+                items = checked(benchmark.load(FolderOnly(folder)))
                 found.append(f"{name} {len(items.items)}" + (f" ({items.variant})" if items.variant else ""))
-        except MedbenchError:
+        except DataMissing:
             absent.append(name)
+        except MedbenchError as error:
+            yield Finding("data", f"{name}: {error.message}", error.hint or "Fetch the release again.")
     yield Finding("data", f"{folder}: {', '.join(found) or 'no benchmark found'}")
     if absent:
         yield Finding(

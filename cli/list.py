@@ -40,14 +40,14 @@ def command(what: str, as_json: bool) -> None:
         output.show_json(rows)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    headings = list(dict.fromkeys(key for row in rows for key in row if key != "problem"))
-    for heading in headings:
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("name", "weights"))
+    facts = [key for key in dict.fromkeys(key for row in rows for key in row) if key in ("parameters", "metrics")]
+    for heading in ("name", *facts, "what"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for row in rows:
-        if "problem" in row:
-            table.add_row(row["name"], f"[red]{escape(row['problem'])}[/red]")
-        else:
-            table.add_row(*(escape(str(row.get(heading, ""))) for heading in headings))
+        what = f"[red]{escape(row['problem'])}[/red]" if "problem" in row else escape(row["what"])
+        below = " · ".join(str(row[key]) for key in ("weights", "licence") if key in row)
+        below = f"\n[dim]{escape(below)}[/dim]" if below else ""
+        table.add_row(row["name"], *(escape(str(row.get(fact, ""))) for fact in facts), what + below)
     output.show([table])
 
 

@@ -80,7 +80,7 @@ class PlainWatch(QuietWatch):
 
     def _line(self) -> None:
         """How far it is, unless that was said; the time left once there is something to tell it from."""
-        if self.done == self.told:
+        if self.done == self.told or (self.done - self.before < FEW and self.done < self.total):
             return
         self.told = self.done
         here = self.done - self.before
@@ -107,13 +107,23 @@ class BarWatch(QuietWatch):
 
     def begin(self, plan: Plan, done: int) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self.progress = Progress(
+            SpinnerColumn(),  # a batch takes its time, and the bar then stands still
             TextColumn("{task.description:<18}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
             TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
             speed_estimate_period=120,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..results.export import figure_text, number
+from ..results.leaderboard import label
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -25,6 +26,7 @@ SHORT = {
     "peak_rss_bytes": "peak RSS",
     "peak_gpu_memory_bytes": "peak GPU",
 }
+SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Row.setup says
 PIPE_WIDTH = 200  # a table that nobody's window bounds
 
 
@@ -58,11 +60,15 @@ def comparison(found: Comparison) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for match in found.matches:
         parts.append(Text(f"{match.title} · {match.both} items answered by both", style="bold"))
+        parts += [Text(f"A  {match.label_a}"), Text(f"B  {match.label_b}")]
         table = _table()
-        for heading in ("metric", f"A {match.label_a}", f"B {match.label_b}", "A - B [95 %]", "p (Holm)", ""):
-            table.add_column(escape(heading), justify="left" if heading in ("metric", "") else "right")
+        for heading in ("metric", "A", "B", "A - B [95 %]", "p (Holm)", ""):
+            numbers = heading not in ("metric", "")
+            table.add_column(escape(heading), justify="right" if numbers else "left", overflow="fold")
         for line in match.lines:
-            table.add_row(*map(escape, _line(line, match.label_a, match.label_b)))
+            if line.a is None and line.b is None:
+                continue  # neither run has it
+            table.add_row(*map(escape, _line(line)))
         parts += [table]
         for line in match.lines:
             if line.counts:
@@ -106,16 +112,18 @@ def _board(board: Board) -> RenderableType:
         if column.headline and not column.unit and any(_value(row.cells[at]) is not None for row in board.rows)
     ]
     table = _table()
-    table.add_column("model", overflow="fold")
+    table.add_column("model", overflow="fold", min_width=12)
     for _, column in shown:
         arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
-        table.add_column(escape(column.name) + arrow, justify="right")
+        table.add_column(escape(column.name) + arrow, justify="right", no_wrap=True)
     alone = len(board.rows) == 1
     for row in board.rows:
-        name = f"{escape(row.label)}\n[dim]{escape(row.setup)}[/dim]" + (
-            f"\n[yellow]{row.remarks}[/yellow]" if row.remarks else ""
-        )
-        table.add_row(name, *(_cell(row.cells[at], board.asked, alone) for at, _ in shown))
+        # Of what tells two runs of a model apart, the line below the name says the most.
+        rest = [(field, value) for field, value in row.apart if field not in SETUP]
+        lines = [escape(label(row.model, rest)), f"[dim]{escape(row.setup)}[/dim]"]
+        if row.remarks:
+            lines.append(f"[yellow]{row.remarks}[/yellow]")
+        table.add_row("\n".join(lines), *(_cell(row.cells[at], board.asked, alone) for at, _ in shown))
     return table
 
 
@@ -128,7 +136,8 @@ def _cell(cell: Cell, asked: int, alone: bool) -> str:
     style = "" if alone else STYLE[cell.status]
     lines = [f"[{style}]{value}[/] {mark}" if style else f"{value} {mark}".rstrip()]
     if figure.low is not None and figure.high is not None:
-        lines.append(f"[dim]{number(figure.low, figure.unit)}–{number(figure.high, figure.unit)}[/dim]")
+        low, high = (number(bound, figure.unit).replace("0.", ".") for bound in (figure.low, figure.high))
+        lines.append(f"[dim]{low}–{high}[/dim]")
     if figure.n < figure.total:
         lines.append(f"[yellow]n {figure.n} of {figure.total}[/yellow]")
     elif figure.n != asked:
@@ -149,16 +158,22 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
 
     names = list(dict.fromkeys(name for board in boards for _, name in _measured(board)))
     table = _table()
-    table.add_column("model")
-    table.add_column("benchmark")
+    table.add_column("model", overflow="fold", min_width=12)
+    table.add_column("benchmark", overflow="fold", min_width=12)
     for name in names:
-        table.add_column(SHORT.get(name, name), justify="right")
+        table.add_column(SHORT.get(name, name), justify="right", no_wrap=True)
+    names_seen = [board.benchmark for board in boards]
     for board in boards:
         at = {name: index for index, name in _measured(board)}
         for row in board.rows:
             cells = [row.cells[at[name]] if name in at else None for name in names]
             values = [number(_value(c), c.figure.unit) if c is not None and c.figure else "–" for c in cells]
-            table.add_row(escape(row.label), board.benchmark, *(v.removesuffix(" tokens/s") for v in values))
+            several = names_seen.count(board.benchmark) > 1
+            table.add_row(
+                escape(row.label),
+                escape(board.title if several else board.benchmark),
+                *(v.removesuffix(" tokens/s") for v in values),
+            )
     return table
 
 
@@ -174,7 +189,7 @@ def _legend(boards: Sequence[Board]) -> str:
     return " ".join(parts)
 
 
-def _line(line: Line, name_a: str, name_b: str) -> list[str]:
+def _line(line: Line) -> list[str]:
     def shown(value: float | None) -> str:
         return number(value, line.unit)
 
@@ -184,10 +199,10 @@ def _line(line: Line, name_a: str, name_b: str) -> list[str]:
     if line.low is not None and line.high is not None:
         difference += f" [{line.low:+.3f}, {line.high:+.3f}]"
     p = "" if line.p_holm is None else "<0.001" if line.p_holm < 0.001 else f"{line.p_holm:.3f}"
-    verdict = {"a": f"{name_a} is better", "b": f"{name_b} is better", "": ""}[line.favours]
+    verdict = {"a": "A is better", "b": "B is better", "": ""}[line.favours]
     if line.test and not line.favours:
-        verdict = "no significant difference"
-    return [line.name, shown(line.a), shown(line.b), difference, p, verdict or line.note]
+        verdict = "not significant"
+    return [SHORT.get(line.name, line.name), shown(line.a), shown(line.b), difference, p, verdict or line.note]
 
 
 def _value(cell: Cell | None) -> float | None:

@@ -45,6 +45,12 @@ def command(runs: tuple[str, ...], metrics: tuple[str, ...], out: Path | None, a
     for run in found:
         add_metrics(run.path, wanted)
     board = leaderboard.build(found, wanted)
+    for run in found:
+        for name in wanted:
+            scores = run.scores(name)[1].values()
+            if scores and all(score.value is None for score in scores):
+                why = next(iter(scores)).reason
+                problems.append(MedbenchError(f"{name} scores no item of {run.manifest.run_id}: {why}."))
     output.present(board, as_json=as_json)
     for problem in problems:
         click.echo(f"Not scored: {problem}", err=True)

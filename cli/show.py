@@ -13,9 +13,10 @@ from ..core.errors import MedbenchError, UsageError
 from . import output
 
 if TYPE_CHECKING:
-    from ..core.types import Record, Score
+    from ..core.types import Figure, Record, Score
     from ..results.store import StoredRun
 
+FEW = 10  # items from which the figure of a part (one subject) is shown
 SNIPPET = 60  # characters of an answer in the list
 
 
@@ -51,6 +52,7 @@ def command(
         output.show_json(
             {
                 "manifest": dataclasses.asdict(stored.manifest),
+                "figures": [dataclasses.asdict(figure) for figure in _figures(stored)],
                 "items": [_as_json(records[i], scores) for i in chosen[:limit]],
             }
         )
@@ -76,7 +78,9 @@ def _scores(stored: StoredRun, records: list[Record]) -> dict[str, dict[str, Sco
 
 
 def _wanted(item_id: str, scores: dict[str, dict[str, Score]], wrong: bool, unscored: bool) -> bool:
-    mine = [by_item[item_id] for by_item in scores.values()]
+    # A metric that scores no item of the run does not apply to it.
+    used = [by_item for by_item in scores.values() if any(score.value is not None for score in by_item.values())]
+    mine = [by_item[item_id] for by_item in used]
     if unscored and all(score.value is not None for score in mine):
         return False
     if not wrong:
@@ -90,6 +94,15 @@ def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, A
 
     mine = {name: dataclasses.asdict(by_item[record.item.id]) for name, by_item in scores.items()}
     return encode(record) | {"scores": mine}
+
+
+def _figures(stored: StoredRun) -> list[Figure]:
+    """All figures of the run that have a value."""
+    from ..results.leaderboard import metrics_of
+    from ..results.scoring import sheet
+
+    results = sheet(stored, metrics_of(stored.manifest)).results.values()
+    return [figure for result in results for figure in result.figures if figure.value is not None]
 
 
 def _gold(record: Record) -> str:
@@ -118,8 +131,7 @@ def _run(
     from rich.markup import escape
     from rich.table import Table
 
-    from ..results.leaderboard import metrics_of, title
-    from ..results.scoring import sheet
+    from ..results.leaderboard import title
     from . import render
 
     screen = render.console()
@@ -149,10 +161,11 @@ def _run(
         screen.print(f"[dim]{name:>18}[/dim]  {escape(str(value))}")
     for sentence in manifest.benchmark.get("notes", ()):
         screen.print(f"[dim]{'note':>18}[/dim]  {escape(sentence)}")
-    found = sheet(stored, metrics_of(manifest))
-    screen.print(
-        render.figures([f for result in found.results.values() for f in result.figures if f.value is not None])
-    )
+    known = _figures(stored)
+    shown = [f for f in known if f.headline or f.n >= FEW]
+    screen.print(render.figures(shown))
+    if len(shown) < len(known):
+        screen.print(f"[dim]{len(known) - len(shown)} figures of fewer than {FEW} items: --json has them[/dim]")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first = next(iter(scores), "")
     for heading in ("item", first, "answer", "gold", "why"):

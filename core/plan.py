@@ -109,7 +109,7 @@ def checked(loaded: object) -> ItemSet:
     if not isinstance(loaded, ItemSet):
         raise _unfit(f"it gave a {type(loaded).__name__}, not an ItemSet")
     if not loaded.items:
-        raise _unfit("it gave no items")
+        raise MedbenchError(f"{loaded.origin} holds no items.", "Fetch the release again.")
     for item in (*loaded.items, *loaded.shots):
         if not isinstance(item, Item):
             raise _unfit(f"it gave a {type(item).__name__} where an Item belongs")

@@ -13,7 +13,7 @@ from .text import best_of_references, normalised
 
 @dataclass(frozen=True)
 class ExactMatch:
-    """Share of answers that equal a reference after SQuAD's normalisation (see text.py), or, for multiple choice, the
+    """Share of answers that equal a reference after SQuAD's normalisation, or, for multiple choice, the
     gold option's label, its text, or both, after the same normalisation but with articles kept ("A" is a label).
 
     Stricter than accuracy: "The answer is B" is no exact match. Chosen by log-probability, the option is the answer,

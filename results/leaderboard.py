@@ -260,7 +260,7 @@ def _cell(made: Sheet, column: Column) -> Cell:
 
 def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[Cell]]) -> int:
     """Set the status of every cell in `table` (rows × columns); returns the number of tests."""
-    tested: list[tuple[int, int, float, bool, int]] = []  # row, column, p, whether worse than the best, pairs
+    tested: list[tuple[int, int, float, Status, int]] = []  # row, column, p, what a real difference would say, pairs
     for at, column in enumerate(columns):
         known = {row: value for row, cells in enumerate(table) if (value := _value(cells[at])) is not None}
         if len(known) < 2 or not column.better:
@@ -279,10 +279,12 @@ def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[C
             first, second = sheets[best].results[column.metric], sheets[row].results[column.metric]
             pairs = pair(first.values, second.values, first.binary, sheets[best].clusters)
             if pairs is not None:
-                tested.append((row, at, pairs.p_value(), sign * pairs.difference > 0, len(pairs.a)))
+                level: Status = "best" if known[row] == known[best] and row in (finished or known) else "tied"
+                told: Status = "worse" if sign * pairs.difference > 0 else level
+                tested.append((row, at, pairs.p_value(), told, len(pairs.a)))
     adjusted = holm([p for _, _, p, _, _ in tested])
-    for (row, at, _, worse, pairs_n), p in zip(tested, adjusted, strict=True):
-        status: Status = "worse" if worse and p < ALPHA else "tied"
+    for (row, at, _, told, pairs_n), p in zip(tested, adjusted, strict=True):
+        status: Status = "tied" if told == "worse" and p >= ALPHA else told
         table[row][at] = dataclasses.replace(table[row][at], status=status, p=p, pairs=pairs_n)
     return len(tested)
 
