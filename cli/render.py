@@ -64,7 +64,7 @@ def comparison(found: Comparison) -> list[RenderableType]:
         table = _table()
         for heading in ("metric", "A", "B", "A - B [95 %]", "p (Holm)", ""):
             numbers = heading not in ("metric", "")
-            table.add_column(escape(heading), justify="right" if numbers else "left", overflow="fold")
+            table.add_column(escape(heading), justify="right" if numbers else "left", no_wrap=numbers)
         for line in match.lines:
             if line.a is None and line.b is None:
                 continue  # neither run has it
@@ -197,7 +197,7 @@ def _line(line: Line) -> list[str]:
         "–" if line.difference is None else f"{line.difference:+.3f}" if not line.unit else shown(line.difference)
     )
     if line.low is not None and line.high is not None:
-        difference += f" [{line.low:+.3f}, {line.high:+.3f}]"
+        difference += f"\n[{line.low:+.3f}, {line.high:+.3f}]"
     p = "" if line.p_holm is None else "<0.001" if line.p_holm < 0.001 else f"{line.p_holm:.3f}"
     verdict = {"a": "A is better", "b": "B is better", "": ""}[line.favours]
     if line.test and not line.favours:
