@@ -64,7 +64,7 @@ def comparison(found: Comparison) -> list[RenderableType]:
         table = _table()
         for heading in ("metric", "A", "B", "A - B [95 %]", "p (Holm)", ""):
             numbers = heading not in ("metric", "")
-            table.add_column(escape(heading), justify="right" if numbers else "left", no_wrap=numbers)
+            table.add_column(escape(heading), justify="right" if numbers else "left", no_wrap=heading != "")
         for line in match.lines:
             if line.a is None and line.b is None:
                 continue  # neither run has it
@@ -191,7 +191,7 @@ def _legend(boards: Sequence[Board]) -> str:
 
 def _line(line: Line) -> list[str]:
     def shown(value: float | None) -> str:
-        return number(value, line.unit)
+        return number(value, line.unit).removesuffix(" tokens/s")  # as the metric's short name says
 
     difference = (
         "–" if line.difference is None else f"{line.difference:+.3f}" if not line.unit else shown(line.difference)
