@@ -114,7 +114,13 @@ def search(
 ) -> Iterator[tuple[int, Draft]]:
     """transformers' own `generate`: for encoder-decoder models and for settings such as beams."""
     import torch
-    from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+    from transformers import (
+        GenerationConfig,
+        LogitsProcessor,
+        LogitsProcessorList,
+        StoppingCriteria,
+        StoppingCriteriaList,
+    )
 
     started = time.perf_counter()
     # A decoder continues from the right end, so its padding stands left; an encoder counts positions from the left.
@@ -129,8 +135,18 @@ def search(
             rows = input_ids[:, start:].tolist()
             if not first:
                 first.append(time.perf_counter() - started)
-            done = [settings.get("num_beams", 1) == 1 and stop.seen(row) for row in rows]
+            done = [beams == 1 and stop.seen(row) for row in rows]
             return torch.tensor(done, device=input_ids.device)
+
+    beams = settings.get("num_beams", 1)
+    unsound: set[int] = set()
+
+    class Numbers(LogitsProcessor):  # type: ignore[misc]
+        """Notes the rows for which the model gave no number."""
+
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            unsound.update(at // beams for at, bad in enumerate(scores.isnan().any(dim=-1).tolist()) if bad)
+            return scores
 
     inherited = loaded.model.generation_config
     config = GenerationConfig(
@@ -146,10 +162,14 @@ def search(
             input_ids=tokens,
             attention_mask=mask,
             generation_config=config,
+            logits_processor=LogitsProcessorList([Numbers()]),
             stopping_criteria=StoppingCriteriaList([Watch()]),
         )
     ends = end_tokens(loaded)
     for row, found in enumerate(made[:, start:].tolist()):
+        if row in unsound:
+            yield row, Draft("", len(found), "error", first[0] if first else 0.0)
+            continue
         length = next((i for i, token in enumerate(found) if token in ends), None)
         ended = length is not None
         # A row that met a stop string is padded to the end of its batch.

@@ -288,8 +288,11 @@ def damaged(folder: Path, to: Path) -> Path:
     return to
 
 
-def test_a_model_that_gives_no_numbers_gives_no_answers(folders: dict[str, Path], tmp_path: Path) -> None:
-    engine = engine_for(damaged(folders["llama"], tmp_path))
+@pytest.mark.parametrize("generation", [{}, {"num_beams": 2}])
+def test_a_model_that_gives_no_numbers_gives_no_answers(
+    folders: dict[str, Path], tmp_path: Path, generation: dict[str, Any]
+) -> None:
+    engine = engine_for(damaged(folders["llama"], tmp_path), generation=generation)
     outputs = [*engine.choose(choice_requests()), *engine.generate([GenerateRequest("0", Prompt("fever?"), 4)])]
     assert len(outputs) == len(QUESTIONS) + 1
     assert all(o.error and "NaN" in o.error and o.text is None and o.logprobs is None for o in outputs)
