@@ -15,9 +15,9 @@ from .generating import Draft, StopStrings, greedy, search
 from .loading import Loaded, chat_template, is_cpu, load, settle
 from .prompting import Encoded, Prompter, Wrapping, wrapping
 
-# Tokens in one batch, padding counted. On a CPU larger batches are no faster; on a GPU memory is the bound, and a
-# batch that does not fit is halved.
-CHOICE_TOKENS = {"cpu": 4096, "cuda": 65536}
+# Tokens in one batch, padding counted. On a CPU larger batches of prompts are slower (docs/measurements.md); on a GPU
+# memory is the bound, and a batch that does not fit is halved.
+CHOICE_TOKENS = {"cpu": 1024, "cuda": 65536}
 GENERATE_TOKENS = {"cpu": 24576, "cuda": 262144}
 
 ALONE = "out of memory, alone in its batch"
