@@ -42,15 +42,17 @@ def command(runs: tuple[str, ...], metrics: tuple[str, ...], out: Path | None, a
             problems += broken
         else:
             found.append(StoredRun(find(text, out or paths.runs())))
-    for run in found:
-        add_metrics(run.path, wanted)
     board = leaderboard.build(found, wanted)
     for run in found:
+        useful = []
         for name in wanted:
             scores = run.scores(name)[1].values()
             if scores and all(score.value is None for score in scores):
                 why = next(iter(scores)).reason
                 problems.append(MedbenchError(f"{name} scores no item of {run.manifest.run_id}: {why}."))
+            else:
+                useful.append(name)
+        add_metrics(run.path, useful)  # one that does not apply stays out of the run's tables
     output.present(board, as_json=as_json)
     for problem in problems:
         click.echo(f"Not scored: {problem}", err=True)

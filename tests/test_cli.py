@@ -120,6 +120,10 @@ def test_show_and_score_a_stored_run(model: Path) -> None:
     scored = medbench("score", "tiny-llama", "--metrics", "exact_match")
     assert scored.exit_code == 0, scored.output
     assert "exact_match" in medbench("leaderboard", "--markdown", "-").stdout
+    other = medbench("score", "tiny-llama", "--metrics", "rouge1")
+    assert other.exit_code == 1
+    assert "rouge1 scores no item" in other.output
+    assert "rouge1" not in medbench("leaderboard", "--csv", "-").stdout, "what does not apply joins no table"
     assert medbench("show", "tiny-llama", "no-such-item").exit_code == 2
 
 
