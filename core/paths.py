@@ -17,6 +17,11 @@ def runs() -> Path:
     return home() / "runs"
 
 
+def adapters() -> Path:
+    """Where training puts what it makes: a folder per model, in it one per tag."""
+    return home() / "adapters"
+
+
 def cache() -> Path:
     """Converted weights and other things that can be made again: MEDBENCH_CACHE, or the platform's cache folder."""
     override = os.environ.get("MEDBENCH_CACHE")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .recipe import Recipe
+
 
 @dataclass(frozen=True)
 class PackageWeights:
@@ -37,6 +39,8 @@ class Entry:
     generation: Mapping[str, Any] = field(default_factory=dict)  # as transformers' generate() takes it; {} is greedy
     package: PackageWeights | None = None
     engine: str = "transformers"  # another one gets `weights` as it stands here, and finds them itself
+    recipe: Recipe | None = None  # how it is trained; None: it is not
+    config: Mapping[str, Any] = field(default_factory=dict)  # transformers' configuration, "model_type" among its values
 
     def __post_init__(self) -> None:
         if self.prompt_format and "{prompt}" not in self.prompt_format:
