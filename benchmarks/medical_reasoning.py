@@ -11,14 +11,14 @@ import ast
 import hashlib
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from ..core.errors import DataMalformed
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
-from .rows import Row, hub_rows, json_lines, json_value, words
-from .sources import MEND, Source, SourceFile
+from .rows import Row, hub_rows, json_lines, json_rows, parquet_rows, words
+from .sources import MEND, Source
 
 HUB = "mamachang/medical-reasoning"
 EXPORT = "an export of medical-reasoning (a folder of that name with .parquet, .jsonl or .json)"
@@ -140,35 +140,13 @@ def _note(rows: list[str], total: int, what: str) -> tuple[str, ...]:
 
 def _read(source: Source) -> tuple[Iterable[Row], str]:
     """The rows of an export of the data set (Parquet, JSON lines or JSON; shards are put together), or of the hub's."""
-    for kind, rows_of in {"parquet": _parquet, "jsonl": json_lines, "json": _json}.items():
+    for kind, rows_of in {"parquet": parquet_rows, "jsonl": json_lines, "json": json_rows}.items():
         files = source.files("medical-reasoning", f"medical-reasoning/*.{kind}")
         files = [file for file in files if not file.path.endswith(("dataset_info.json", "dataset_infos.json"))]
         if files:
             return (row for file in files for row in rows_of(file)), ", ".join(file.origin for file in files)
     found = source.hub(HUB, "train", needed=EXPORT)
     return hub_rows(found), found.origin
-
-
-def _parquet(file: SourceFile) -> Iterator[Row]:
-    import pyarrow
-
-    buffer = pyarrow.BufferReader(file.bytes())
-    try:
-        import pyarrow.parquet
-
-        rows = pyarrow.parquet.read_table(buffer).to_pylist()
-    except pyarrow.ArrowException as error:
-        raise DataMalformed(f"{file.origin} cannot be read: {error}", MEND) from error
-    return (Row(values, f"{file.origin}, row {number}") for number, values in enumerate(rows, start=1))
-
-
-def _json(file: SourceFile) -> Iterator[Row]:
-    """A list of objects, or JSON lines under the name of JSON, as `datasets` writes them."""
-    if file.text().lstrip()[:1] != "[":
-        return json_lines(file)
-    rows = json_value(file)
-    wheres = (f"{file.origin}, row {number}" for number in range(1, len(rows) + 1))
-    return (Row(values if isinstance(values, dict) else {}, where) for values, where in zip(rows, wheres))
 
 
 MEDICAL_REASONING = Benchmark(

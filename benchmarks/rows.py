@@ -141,3 +141,26 @@ def words(text: str) -> str:
 def partial(found: int, official: int, noun: str = "items") -> str:
     """What a column's name says of a set that is not whole; empty for the whole set."""
     return "" if found == official else f"{found:,} of {official:,} {noun}"
+
+
+def parquet_rows(file: SourceFile) -> Iterator[Row]:
+    """Raises DataMalformed where it is no Parquet file."""
+    import pyarrow
+
+    buffer = pyarrow.BufferReader(file.bytes())
+    try:
+        import pyarrow.parquet
+
+        rows = pyarrow.parquet.read_table(buffer).to_pylist()
+    except pyarrow.ArrowException as error:
+        raise DataMalformed(f"{file.origin} cannot be read: {error}", MEND) from error
+    return (Row(values, f"{file.origin}, row {number}") for number, values in enumerate(rows, start=1))
+
+
+def json_rows(file: SourceFile) -> Iterator[Row]:
+    """A list of objects, or JSON lines under the name of JSON, as `datasets` writes them."""
+    if file.text().lstrip()[:1] != "[":
+        return json_lines(file)
+    rows = json_value(file)
+    wheres = (f"{file.origin}, row {number}" for number in range(1, len(rows) + 1))
+    return (Row(values if isinstance(values, dict) else {}, where) for values, where in zip(rows, wheres))

@@ -80,11 +80,12 @@ def near_duplicates(questions: Sequence[str], pool: Iterable[str]) -> list[int]:
     III" share 97 % of their character trigrams and are two diseases, and two questions made by one template differ
     in one word.
     """
-    known = {_content(question) for question in pool}
-    return [index for index, question in enumerate(questions) if _content(question) in known]
+    known = {content_words(question) for question in pool}
+    return [index for index, question in enumerate(questions) if content_words(question) in known]
 
 
-def _content(question: str) -> tuple[str, ...]:
+def content_words(question: str) -> tuple[str, ...]:
+    """What `near_duplicates` compares: the same for two questions that are near-duplicates."""
     words = normalise(_POSSESSIVE.sub("", question.casefold())).split()
     return tuple(sorted(_singular(word) for word in words if word not in _FUNCTION_WORDS))
 

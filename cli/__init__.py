@@ -13,10 +13,12 @@ from ..core.errors import MedbenchError
 # name -> one line for `medbench --help`; the command is `command` in the module of that name
 COMMANDS = {
     "run": "Run models on benchmarks and show the leaderboard.",
+    "train": "Train a model of the zoo by its own recipe, into an adapter.",
     "leaderboard": "Show what stored runs say: models by metrics, with intervals.",
     "compare": "Test two models against each other on the items both answered.",
     "show": "Show a run, or one of its items: prompt, answer, gold, scores.",
     "score": "Score stored answers again, without the model.",
+    "adapters": "List, show and merge what `medbench train` made.",
     "list": "List models, benchmarks, metrics or engines.",
     "doctor": "Check versions, device, quantisation, hub, cache and data.",
 }
@@ -28,6 +30,7 @@ Examples:
   medbench run                                        the embedded model on the samples
   medbench run --model biogpt-large --suite all
   medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
+  medbench train --model smollm2-135m                 then: run --model smollm2-135m,smollm2-135m@default
   medbench leaderboard --csv board.csv
   medbench compare RUN_A RUN_B
 """
@@ -74,7 +77,7 @@ class LazyGroup(click.Group):
         except MedbenchError as error:
             raise Failure(error) from error
         except KeyboardInterrupt:
-            click.echo("\nStopped. What was answered is stored; the same command goes on from there.", err=True)
+            click.echo("\nStopped. What was done is stored; the same command goes on from there.", err=True)
             raise SystemExit(INTERRUPTED) from None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..results.export import figure_text, number
 from ..results.leaderboard import label
+from ..results.scoring import CLEAN
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -41,12 +42,16 @@ def console() -> Console:
 
 
 def leaderboard(found: Leaderboard) -> list[RenderableType]:
-    """One table per board, then what was measured, then what the marks mean."""
+    """One table per board (a second one of its clean figures), then what was measured, then what the marks mean."""
     from rich.text import Text
 
     parts: list[RenderableType] = []
     for board in found.boards:
         parts += [Text(board.title, style="bold"), _board(board)]
+        if board.clean:
+            parts.append(Text(board.clean))
+        if any(column.clean for column in board.columns) and len(board.leaked) < board.asked:
+            parts.append(_board(board, clean=True))
     if any(_measured(board) for board in found.boards):
         parts += [Text("speed and memory, measured once on this machine", style="bold"), _measurements(found.boards)]
     parts.append(Text(_legend(found.boards), style="dim"))
@@ -76,6 +81,7 @@ def comparison(found: Comparison) -> list[RenderableType]:
                 counted = f"{line.name}: both right {c.both}, only A {c.only_a}, only B {c.only_b}, neither {c.neither}"
                 parts.append(Text(counted, style="dim"))
             parts += [Text(f"{line.name}: {n} left out, {why}", style="dim") for why, n in line.left_out]
+        parts += [Text(note) for note in match.notes]
         parts.append(Text())
     note = f"p: exact McNemar for right/wrong, paired permutation otherwise, Holm-corrected over {found.tests} tests."
     parts.append(Text(note, style="dim"))
@@ -103,27 +109,32 @@ def _table() -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False)
 
 
-def _board(board: Board) -> RenderableType:
+def _board(board: Board, clean: bool = False) -> RenderableType:
+    """The figures of all asked items, or those of the clean ones."""
     from rich.markup import escape
 
     shown = [
         (at, column)
         for at, column in enumerate(board.columns)
-        if column.headline and not column.unit and any(_value(row.cells[at]) is not None for row in board.rows)
+        if column.headline and not column.unit and column.clean == clean
+        if any(_value(row.cells[at]) is not None for row in board.rows)
     ]
+    asked = board.asked - len(board.leaked) if clean else board.asked
     table = _table()
     table.add_column("model", overflow="fold", min_width=12)
     for _, column in shown:
         arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
-        table.add_column(escape(column.name) + arrow, justify="right", no_wrap=True)
+        table.add_column(
+            escape(column.name.removesuffix(CLEAN) if clean else column.name) + arrow, justify="right", no_wrap=True
+        )
     alone = len(board.rows) == 1
     for row in board.rows:
         # Of what tells two runs of a model apart, the line below the name says the most.
         rest = [(field, value) for field, value in row.apart if field not in SETUP]
         lines = [escape(label(row.model, rest)), f"[dim]{escape(row.setup)}[/dim]"]
-        if row.remarks:
+        if row.remarks and not clean:
             lines.append(f"[yellow]{row.remarks}[/yellow]")
-        table.add_row("\n".join(lines), *(_cell(row.cells[at], board.asked, alone) for at, _ in shown))
+        table.add_row("\n".join(lines), *(_cell(row.cells[at], asked, alone) for at, _ in shown))
     return table
 
 
@@ -202,7 +213,8 @@ def _line(line: Line) -> list[str]:
     verdict = {"a": "A is better", "b": "B is better", "": ""}[line.favours]
     if line.test and not line.favours:
         verdict = "not significant"
-    return [SHORT.get(line.name, line.name), shown(line.a), shown(line.b), difference, p, verdict or line.note]
+    name = "  clean" if line.clean else SHORT.get(line.name, line.name)
+    return [name, shown(line.a), shown(line.b), difference, p, verdict or line.note]
 
 
 def _value(cell: Cell | None) -> float | None:

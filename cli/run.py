@@ -56,7 +56,7 @@ Examples:
     "models",
     multiple=True,
     metavar="NAMES",
-    help="Zoo entries, hub ids, folders or GGUF files, by comma.  [default: smollm2-135m]",
+    help="Zoo entries, hub ids, folders or GGUF files, each also @TAG as trained, by comma.  [default: smollm2-135m]",
 )
 @click.option(
     "--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Benchmarks or .py files, by comma."

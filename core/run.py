@@ -15,7 +15,7 @@ from ..results.store import Manifest, RunWriter, StoredRun, run_id
 from . import environment
 from .errors import MedbenchError
 from .plan import Plan
-from .types import Engine, Item, Output, Record
+from .types import Engine, Item, ModelSpec, Output, Record
 
 SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take it at most this often
 SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
@@ -61,7 +61,7 @@ def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
         run_id=run_id(engine.spec.name, benchmark.name, plan.identity),
         identity=plan.identity,
         comparable=plan.comparable,
-        model=dataclasses.asdict(engine.spec) | {"generation": dict(engine.spec.generation)},
+        model=_model(plan, engine.spec),
         benchmark={
             "name": benchmark.name,
             "version": benchmark.version,
@@ -86,6 +86,18 @@ def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
         created=_now(),
         metrics=list(plan.settings.metrics or benchmark.metrics),
     )
+
+
+def _model(plan: Plan, spec: ModelSpec) -> dict[str, Any]:
+    """The spec as JSON has it. Of what its training data leak, the items of this run; None: not checked for them."""
+    fields = dataclasses.asdict(dataclasses.replace(spec, leaked=None, generation=dict(spec.generation)))
+    del fields["leaked"]
+    if spec.leaked is None:
+        return fields  # medbench has not trained it
+    if plan.benchmark.name not in spec.leaked:
+        return fields | {"leaked": None}
+    held = set(spec.leaked[plan.benchmark.name])
+    return fields | {"leaked": [item.id for item in plan.items if item.id in held]}
 
 
 def execute(plan: Plan, engine: Engine, root: Path, watch: Watch, command: list[str]) -> StoredRun:

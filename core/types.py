@@ -193,7 +193,7 @@ class Measurement(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Everything that decides how a model answers. All of it is part of a run's identity."""
+    """Everything that decides how a model answers. All of it is part of a run's identity but `leaked`."""
 
     name: str  # as shown: NAME, or NAME+FOLDER with an adapter
     location: str  # folder on disk, hub id, or whatever the engine takes
@@ -208,6 +208,9 @@ class ModelSpec:
     prompt_format: str = ""  # e.g. "Medical question: {prompt}"; used in the place of a chat template
     generation: Mapping[str, Any] = field(default_factory=dict)  # beams, n-gram blocking, …; greedy unless said
     source: str = ""  # where the weights came from, in words
+    # By benchmark, for each that was checked, ids of the items that its training data hold (training/leaks.py). None
+    # for a model that medbench did not train. Not of the identity: the weights that were trained are, by their hash.
+    leaked: Mapping[str, tuple[str, ...]] | None = None
 
 
 class Engine(Protocol):

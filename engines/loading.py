@@ -6,6 +6,7 @@ import dataclasses
 import json
 import warnings
 from dataclasses import dataclass
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -53,48 +54,69 @@ def is_cpu(device: str) -> bool:
 
 def load(spec: ModelSpec) -> Loaded:
     """Load a settled spec. Raises MedbenchError in words for what a user can mend."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
-
-    _quiet_libraries()
-    try:
-        config = AutoConfig.from_pretrained(spec.location)
-        tokenizer = AutoTokenizer.from_pretrained(spec.location)
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise MedbenchError(f"{spec.location} does not load as a model: {_first_line(error)}") from error
-    encoder_decoder = bool(config.is_encoder_decoder)
-    family = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
-    try:
-        model, report = family.from_pretrained(
-            spec.location,
-            dtype=getattr(torch, spec.dtype),
-            quantization_config=_quantization(spec),
-            device_map={"": spec.device},
-            output_loading_info=True,
-        )
-        if spec.adapter:
-            from peft import PeftModel
-
-            model = PeftModel.from_pretrained(model, spec.adapter)
-    except torch.OutOfMemoryError as error:
-        raise MedbenchError(
-            f"the weights of {spec.name} do not fit on {spec.device}: {_first_line(error)}",
-            "Try --quantize nf4, a smaller --dtype, or --device cpu.",
-        ) from error
-    except Exception as error:  # a damaged file raises whatever its reader has: pickle's, safetensors', zip's
-        raise MedbenchError(f"the weights of {spec.name} do not load: {_first_line(error)}") from error
-    if report["missing_keys"]:  # transformers would go on with random numbers in their place
-        missing = sorted(report["missing_keys"])
-        raise MedbenchError(
-            f"{spec.location} lacks {len(missing)} of the weights of {spec.name}, the first: {missing[0]}.",
-            "Fetch or copy the model again.",
-        )
+    config, tokenizer = opened(spec.location)
+    model = weights(spec.name, spec.location, config, spec.dtype, spec.device, _quantization(spec), spec.adapter)
     model.eval()
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # masked out everywhere; any token would do
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     alone = str(rope.get("rope_type") or rope.get("type")) in LENGTH_DEPENDENT_ROPE
-    return Loaded(model, tokenizer, spec.device, encoder_decoder, _window(config, tokenizer), alone)
+    return Loaded(model, tokenizer, spec.device, bool(config.is_encoder_decoder), window(config, tokenizer), alone)
+
+
+def opened(location: str) -> tuple[Any, Any]:
+    """Configuration and tokenizer of a model folder, as transformers reads them. Raises MedbenchError."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    quiet_libraries()
+    try:
+        return AutoConfig.from_pretrained(location), AutoTokenizer.from_pretrained(location)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise MedbenchError(f"{location} does not load as a model: {first_line(error)}") from error
+
+
+def weights(
+    name: str, location: str, config: Any, dtype: str, device: str, quantization: Any = None, adapter: str = ""
+) -> Any:
+    """The model of a folder in memory, `adapter` (a folder, "" for none) on it.
+
+    Raises MedbenchError where they do not fit or do not load, or where some of them are missing.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    try:
+        model, report = family.from_pretrained(
+            location,
+            dtype=getattr(torch, dtype),
+            quantization_config=quantization,
+            device_map={"": device},
+            output_loading_info=True,
+        )
+        if adapter:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, adapter)
+    except torch.OutOfMemoryError as error:
+        raise MedbenchError(
+            f"the weights of {name} do not fit on {device}: {first_line(error)}",
+            "Try --quantize nf4, a smaller --dtype, or --device cpu.",
+        ) from error
+    except Exception as error:  # a damaged file raises whatever its reader has: pickle's, safetensors', zip's
+        raise MedbenchError(f"the weights of {name} do not load: {first_line(error)}") from error
+    if report["missing_keys"]:  # transformers would go on with random numbers in their place
+        missing = sorted(report["missing_keys"])
+        raise MedbenchError(
+            f"{location} lacks {len(missing)} of the weights of {name}, the first: {missing[0]}.",
+            "Fetch or copy the model again.",
+        )
+    for module in model.modules():
+        # On a processor with AVX512-BF16 bitsandbytes repacks 4-bit weights for a kernel that rounds to bfloat16, takes
+        # no width that 64 does not divide, and has no backward pass. Answers are to be those of any other processor.
+        if getattr(module, "support_avx512bf16_for_cpu", False):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 def chat_template(location: str) -> str:
@@ -125,7 +147,7 @@ def _quantization(spec: ModelSpec) -> Any:
     )
 
 
-def _window(config: Any, tokenizer: Any) -> int:
+def window(config: Any, tokenizer: Any) -> int:
     """The most positions a model takes, found as lm-evaluation-harness does: configuration, tokenizer, 2,048."""
     for name in ("n_positions", "max_position_embeddings", "n_ctx"):
         value = getattr(config, name, None)
@@ -135,13 +157,18 @@ def _window(config: Any, tokenizer: Any) -> int:
     return int(limit) if limit and limit < UNBOUNDED else 2048
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
+    """Keep the libraries' own bars and remarks off the screen."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
+    getLogger("bitsandbytes").setLevel(ERROR)  # says that an optional kernel is not installed
     warnings.filterwarnings("ignore", message="MatMul8bitLt")  # says for every layer what int8 is: a cast to float16
+    warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")  # PEFT sets it right itself, for GPT-2
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     logging.disable_progress_bar()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """What an exception says, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

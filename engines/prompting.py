@@ -99,6 +99,31 @@ class Prompter:
             raise MedbenchError(f"an option has {max(map(len, ends))} tokens; the model's window is {self.window}.")
         return self._fit(prompt, wrap, room, strip=True), ends
 
+    def uncut(self, prompts: Sequence[Prompt], wrap: Wrapping) -> list[Encoded]:
+        """Every prompt as `for_generation` encodes it where it fits."""
+        texts = [self._render(prompt, wrap) for prompt in prompts]
+        tokens = self._all_ids(texts, special=wrap.kind != "template")
+        return [Encoded(text, ids or [self._start()], 0) for text, ids in zip(texts, tokens, strict=True)]
+
+    def continuations(self, prompts: Sequence[Encoded], answers: Sequence[str], wrap: Wrapping) -> list[list[int]]:
+        """Each answer's tokens as they follow its uncut prompt's, which stay what they are.
+
+        Without a template a space parts the two, unless the prompt ends in white space, and they are tokenised as one
+        text; where that would merge tokens across the boundary, the answer is tokenised on its own.
+        """
+        if self.encoder_decoder or wrap.kind == "template":
+            return self._all_ids(answers, special=False)
+        ends = [
+            answer if prompt.text[-1:].isspace() or not prompt.text else f" {answer}"
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+        wholes = self._all_ids([prompt.text + end for prompt, end in zip(prompts, ends, strict=True)], special=True)
+        found = []
+        for prompt, end, whole in zip(prompts, ends, wholes, strict=True):
+            length = len(prompt.tokens)
+            found.append(whole[length:] if whole[:length] == prompt.tokens else self._ids(end, special=False))
+        return found
+
     def _fit(self, prompt: Prompt, wrap: Wrapping, room: int, strip: bool = False) -> Encoded:
         """Encode, and cut what exceeds `room`: under a template inside the content, never a template token."""
 
@@ -148,11 +173,17 @@ class Prompter:
         return str(rendered)
 
     def _ids(self, text: str, special: bool) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=special)
-        if special and not self.encoder_decoder and ids and ids[-1] == self.tokenizer.eos_token_id:
-            # Some tokenizers end every text; a prompt that goes on must not be ended, unless it is its beginning.
-            return ids[:-1] if len(ids) > 1 else ids
-        return ids
+        return self._all_ids([text], special)[0]
+
+    def _all_ids(self, texts: Sequence[str], special: bool) -> list[list[int]]:
+        if not texts:
+            return []
+        rows: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=special)["input_ids"]
+        if not special or self.encoder_decoder:
+            return rows
+        # Some tokenizers end every text; a prompt that goes on must not be ended, unless it is its beginning.
+        end = self.tokenizer.eos_token_id
+        return [ids[:-1] if len(ids) > 1 and ids[-1] == end else ids for ids in rows]
 
     def _start(self) -> int:
         """What stands before an answer to an empty prompt."""

@@ -11,9 +11,9 @@ from ..core.errors import MedbenchError, UsageError
 from ..core.plan import fingerprint
 from ..core.stats import clusters_of, holm
 from ..core.types import Figure, Metric, Record, Score
-from .leaderboard import apart, items_of, label, metrics_of, row_facts, title
+from .leaderboard import apart, clean_note, items_of, label, leaked_in, metrics_of, row_facts, title, unchecked
 from .pairing import ALPHA, Counts, pair
-from .scoring import Load, aggregate, evaluate, load_metric, score_run
+from .scoring import CLEAN, Load, aggregate, evaluate, load_metric, score_run
 from .store import Manifest, StoredRun, differing
 
 Side = Literal["a", "b", ""]
@@ -53,6 +53,7 @@ class Line:
     p_holm: float | None = None
     counts: Counts | None = None  # right/wrong metrics only
     left_out: tuple[tuple[str, int], ...] = ()
+    clean: bool = False  # the line above once more, without the items that either model's training data hold
 
     @property
     def favours(self) -> Side:
@@ -75,6 +76,7 @@ class Match:
     only_a: int
     only_b: int
     lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()  # what the training data of either model hold of these items, a sentence each
 
 
 @dataclass(frozen=True)
@@ -167,12 +169,18 @@ def _match(run_a: StoredRun, run_b: StoredRun, names: Sequence[str], load: Load)
     all_a = {record.item.id: record for record in run_a.records()}
     all_b = {record.item.id: record for record in run_b.records()}
     common = [item_id for item_id in all_a if item_id in all_b]
+    leaked = set(leaked_in([run_a, run_b])).intersection(common)
+    clean = [item_id for item_id in common if item_id not in leaked] if leaked else []
     lines, problems = list[Line](), list[MedbenchError]()
     for name in names or [name for name in metrics_of(run_a.manifest) if name in run_b.manifest.metrics]:
         try:
             metric = load(name)
             if isinstance(metric, Metric):
-                lines += _lines(metric, (run_a, all_a), (run_b, all_b), common)
+                for line in _lines(metric, (run_a, all_a), (run_b, all_b), common):
+                    lines.append(line)
+                    if clean and line.name == metric.name:
+                        again = _lines(metric, (run_a, all_a), (run_b, all_b), clean)[:1]
+                        lines += [replace(first, name=first.name + CLEAN, clean=True) for first in again]
             else:
                 figures = [evaluate(run, metric, ()).figures[0] for run in (run_a, run_b)]
                 lines.append(_untested(figures[0], figures[1], min(f.n for f in figures), "measured once per run"))
@@ -181,6 +189,11 @@ def _match(run_a: StoredRun, run_b: StoredRun, names: Sequence[str], load: Load)
     label_a, label_b = (
         label(row_facts(run.manifest)["model"], told) for run, told in zip((run_a, run_b), apart([run_a, run_b]))
     )
+    unsure = [
+        f"the training data of {name} were not checked against this benchmark"
+        for name, run in zip("AB", (run_a, run_b))
+        if unchecked(run.manifest)
+    ]
     match = Match(
         title=title(run_a.manifest),
         run_a=run_a.manifest.run_id,
@@ -191,6 +204,7 @@ def _match(run_a: StoredRun, run_b: StoredRun, names: Sequence[str], load: Load)
         only_a=len(all_a) - len(common),
         only_b=len(all_b) - len(common),
         lines=tuple(lines),
+        notes=tuple(filter(None, [clean_note([run_a, run_b], len(leaked), len(common)), *unsure])),
     )
     return match, problems
 

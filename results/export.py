@@ -40,6 +40,8 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
                 "title": board.title,
                 **_board(board),
                 "tests": board.tests,
+                "clean": board.clean,
+                "leaked": list(board.leaked),
                 "rows": [
                     {
                         **_run(row),
@@ -48,6 +50,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
                         "answered": row.answered,
                         "truncated": row.truncated,
                         "complete": row.complete,
+                        "leaks_unchecked": row.unchecked,
                         "figures": [
                             _figure(cell.figure, cell)
                             | {"better": column.better, "headline": column.headline, "pairs": cell.pairs}
@@ -146,6 +149,8 @@ def _note(board: Board, statuses: set[str]) -> str:
             "≈: not significantly different from the best, ▼: significantly worse (paired tests on the items both "
             f"answered, 5 %, Holm-corrected over this table's {board.tests})."
         )
+    if board.clean:
+        parts.append(f"{_escaped(board.clean)}.")
     if any(not row.complete for row in board.rows):
         parts.append("Unfinished runs show the items they have answered.")
     if any(row.truncated for row in board.rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ Status = Literal["best", "worse", "tied", ""]
 
 @dataclass(frozen=True)
 class Column:
-    """One figure. `tested`: its rows are compared item by item."""
+    """One figure. `tested`: its rows are compared item by item. `clean`: over the items that no model has leaked."""
 
     metric: str  # the metric that gives it, as it is asked for
     name: str
@@ -31,6 +31,7 @@ class Column:
     better: Literal["higher", "lower", ""]
     headline: bool
     tested: bool
+    clean: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Row:
     asked: int
     cells: tuple[Cell, ...]  # one per column of the board
     apart: tuple[tuple[str, str], ...] = ()
+    unchecked: bool = False  # trained by medbench on data that were not looked through for these items
 
     @property
     def label(self) -> str:
@@ -87,7 +89,8 @@ class Row:
         """What a reader has to know beside the figures: "37 of 50 done, 2 prompts cut"; "" for nothing."""
         done = "" if self.complete else f"{self.answered} of {self.asked} done"
         cut = f"{self.truncated} prompts cut" if self.truncated else ""
-        return ", ".join(filter(None, [done, cut]))
+        unchecked = "training data not checked against this benchmark" if self.unchecked else ""
+        return ", ".join(filter(None, [done, cut, unchecked]))
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ class Board:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     tests: int  # how many p-values were adjusted together
+    leaked: tuple[str, ...] = ()  # ids of the asked items that the training data of a model of this board hold
+    clean: str = ""  # what the clean columns leave out, in words
 
 
 @dataclass(frozen=True)
@@ -122,17 +127,40 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load = l
     load = _once(load)
     sheets: dict[str, list[Sheet]] = {}
     problems: dict[str, MedbenchError] = {}
+    groups: dict[str, list[StoredRun]] = {}
     for run in runs:
-        try:
-            made = sheet(run, metrics or metrics_of(run.manifest), load)
-        except MedbenchError as error:
-            problems.setdefault(str(error), error)
-            continue
-        problems.update((str(error), error) for error in made.problems if str(error) not in problems)
-        sheets.setdefault(fingerprint(run.manifest.comparable), []).append(made)
-    boards = [_board(group) for group in sheets.values()]
-    titled = _told_apart(boards, [group[0].run.manifest for group in sheets.values()])
+        groups.setdefault(fingerprint(run.manifest.comparable), []).append(run)
+    for comparable, group in groups.items():
+        leaked = set(leaked_in(group))
+        for run in group:
+            try:
+                made = sheet(run, metrics or metrics_of(run.manifest), load, leaked)
+            except MedbenchError as error:
+                problems.setdefault(str(error), error)
+                continue
+            problems.update((str(error), error) for error in made.problems if str(error) not in problems)
+            sheets.setdefault(comparable, []).append(made)
+    boards = [_board(made, groups[comparable]) for comparable, made in sheets.items()]
+    titled = _told_apart(boards, [made[0].run.manifest for made in sheets.values()])
     return Leaderboard(tuple(sorted(titled, key=lambda board: (board.sample, board.title))), tuple(problems.values()))
+
+
+def leaked_in(runs: Sequence[StoredRun]) -> tuple[str, ...]:
+    """Ids of the items of comparable runs that the training data of any of their models hold, in order."""
+    found = {item_id for run in runs for item_id in run.manifest.model.get("leaked") or ()}
+    return tuple(item_id for item_id in runs[0].manifest.item_ids if item_id in found)
+
+
+def unchecked(manifest: Manifest) -> bool:
+    """Whether medbench trained the model on data that were not looked through for the items of this run."""
+    return "leaked" in manifest.model and manifest.model["leaked"] is None
+
+
+def clean_note(runs: Iterable[StoredRun], leaked: int, items: int) -> str:
+    """What the figures named "…_clean" leave out, in words; "" where nothing is leaked."""
+    models = dict.fromkeys(row_facts(run.manifest)["model"] for run in runs if run.manifest.model.get("leaked"))
+    held = f"the {leaked} of {items} items whose text was found in the training data of {', '.join(models)}"
+    return f"clean: without {held}" if leaked else ""
 
 
 def title(manifest: Manifest) -> str:
@@ -201,11 +229,13 @@ def metrics_of(manifest: Manifest) -> list[str]:
     return [*own, *(name for name in manifest.metrics if name not in own)]
 
 
-def _board(sheets: Sequence[Sheet]) -> Board:
+def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun]) -> Board:
+    """The board of a group of comparable runs, of which those in `sheets` could be read."""
     manifest = sheets[0].run.manifest
     columns = _columns(sheets)
     table = [[_cell(made, column) for column in columns] for made in sheets]
-    tests = _mark(sheets, columns, table)
+    leaked = leaked_in(group)
+    tests = _mark(sheets, columns, table, frozenset(leaked))
     told_apart = apart([made.run for made in sheets])
     rows = [
         Row(
@@ -217,6 +247,7 @@ def _board(sheets: Sequence[Sheet]) -> Board:
             asked=len(made.run.manifest.item_ids),
             cells=tuple(cells),
             apart=told,
+            unchecked=unchecked(made.run.manifest),
         )
         for made, cells, told in zip(sheets, table, told_apart, strict=True)
     ]
@@ -233,6 +264,8 @@ def _board(sheets: Sequence[Sheet]) -> Board:
         columns=tuple(columns),
         rows=tuple(sorted(rows, key=lambda row: (_rank(columns, row), row.label, row.run_id))),
         tests=tests,
+        leaked=leaked,
+        clean=clean_note(group, len(leaked), len(manifest.item_ids)),
     )
 
 
@@ -250,15 +283,20 @@ def _columns(sheets: Sequence[Sheet]) -> list[Column]:
                     (metric, figure.name),
                     Column(metric, figure.name, figure.unit, figure.better, figure.headline, tested),
                 )
+                if index == 0 and result is not None and result.clean:
+                    clean = dataclasses.replace(columns[metric, figure.name], name=result.clean.name, clean=True)
+                    columns.setdefault((metric, clean.name), clean)
     return list(columns.values())
 
 
 def _cell(made: Sheet, column: Column) -> Cell:
     result = made.results.get(column.metric)
+    if result and column.clean:
+        return Cell(result.clean)
     return Cell(next((f for f in result.figures if f.name == column.name), None) if result else None)
 
 
-def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[Cell]]) -> int:
+def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[Cell]], leaked: Collection[str]) -> int:
     """Set the status of every cell in `table` (rows × columns); returns the number of tests."""
     tested: list[tuple[int, int, float, Status, int]] = []  # row, column, p, what a real difference would say, pairs
     for at, column in enumerate(columns):
@@ -277,7 +315,8 @@ def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[C
         table[best][at] = dataclasses.replace(table[best][at], status="best")
         for row in known.keys() - {best}:
             first, second = sheets[best].results[column.metric], sheets[row].results[column.metric]
-            pairs = pair(first.values, second.values, first.binary, sheets[best].clusters)
+            values = {i: v for i, v in first.values.items() if not (column.clean and i in leaked)}
+            pairs = pair(values, second.values, first.binary, sheets[best].clusters)
             if pairs is not None:
                 level: Status = "best" if known[row] == known[best] and row in (finished or known) else "tied"
                 told: Status = "worse" if sign * pairs.difference > 0 else level

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..core import registry
@@ -15,6 +15,7 @@ from ..core.types import Figure, Measurement, Metric, Record, Score
 from .files import READ_ONLY, LineFile, Lock, remedy, replace_file, to_json
 from .store import StoredRun, encode_score
 
+CLEAN = "_clean"  # ends the name of a figure over the items that no model's training data hold
 BATCH = 256  # items scored between two writes: what a kill loses at most
 WAIT_S = 30.0  # how long another process that scores the same is waited for
 
@@ -30,6 +31,7 @@ class Result:
     binary: bool = False
     paired: bool = False  # the first figure is the plain mean of `values`: two runs can be tested item by item
     measured: bool = False  # read off the run as a whole
+    clean: Figure | None = None  # the first figure without leaked items, where there are any
 
 
 @dataclass(frozen=True)
@@ -81,19 +83,38 @@ def figures(run: StoredRun, metrics: Sequence[Metric | Measurement]) -> list[Fig
     return [figure for metric in metrics for figure in evaluate(run, metric, records).figures]
 
 
-def evaluate(run: StoredRun, metric: Metric | Measurement, records: Sequence[Record]) -> Result:
-    """One metric over one run. Raises MedbenchError where the metric fails."""
+def evaluate(
+    run: StoredRun, metric: Metric | Measurement, records: Sequence[Record], leaked: Collection[str] = ()
+) -> Result:
+    """One metric over one run, and once more without the `leaked` items. Raises MedbenchError where it fails."""
     if isinstance(metric, Metric):
         scores = score_run(run, metric, records)
         values = {score.item_id: score.value for score in scores if score.value is not None}
         found = aggregate(metric, records, scores, len(run.manifest.item_ids) - len(records))
-        return Result(tuple(found), values, metric.binary, metric.mean)
+        clean = _clean(run, metric, records, scores, leaked) if leaked and found else None
+        return Result(tuple(found), values, metric.binary, metric.mean, clean=clean)
     with _blaming(metric):
         return Result((_finite(metric.read(run.measured())),), measured=True)
 
 
-def sheet(run: StoredRun, names: Sequence[str], load: Load = load_metric) -> Sheet:
-    """All figures of a run under the metrics called `names`. A metric that cannot be had leaves the others alone.
+def _clean(
+    run: StoredRun, metric: Metric, records: Sequence[Record], scores: Sequence[Score], leaked: Collection[str]
+) -> Figure:
+    """The metric's first figure over what is not leaked; without a value where all is."""
+    kept = [(r, s) for r, s in zip(records, scores, strict=True) if r.item.id not in leaked]
+    asked = sum(item_id not in leaked for item_id in run.manifest.item_ids)
+    if not asked:
+        return Figure(metric.name + CLEAN, None, 0, 0, better=metric.better)
+    first = aggregate(metric, [r for r, _ in kept], [s for _, s in kept], asked - len(kept))[0]
+    return dataclasses.replace(first, name=first.name + CLEAN)
+
+
+def sheet(
+    run: StoredRun, names: Sequence[str], load: Load = load_metric, leaked: Collection[str] = frozenset()
+) -> Sheet:
+    """All figures of a run under the metrics called `names`, the first of each once more without the `leaked` items.
+
+    A metric that cannot be had leaves the others alone.
 
     Raises DataMalformed where the run's records are broken.
     """
@@ -107,7 +128,7 @@ def sheet(run: StoredRun, names: Sequence[str], load: Load = load_metric) -> She
             problems.append(error)
             continue
         try:
-            results[name] = evaluate(run, metric, records)
+            results[name] = evaluate(run, metric, records, leaked)
         except MedbenchError as error:
             where = "" if str(run.path) in error.message else f"{run.path}: "
             problems.append(MedbenchError(where + error.message, error.hint))

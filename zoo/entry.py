@@ -40,7 +40,7 @@ class Entry:
     package: PackageWeights | None = None
     engine: str = "transformers"  # another one gets `weights` as it stands here, and finds them itself
     recipe: Recipe | None = None  # how it is trained; None: it is not
-    config: Mapping[str, Any] = field(default_factory=dict)  # transformers' configuration, "model_type" among its values
+    config: Mapping[str, Any] = field(default_factory=dict)  # transformers' configuration, with "model_type"
 
     def __post_init__(self) -> None:
         if self.prompt_format and "{prompt}" not in self.prompt_format:

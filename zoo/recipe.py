@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-DISCLAIMER = "This is general information and not medical advice. Consult a healthcare professional about your own case."
+DISCLAIMER = (
+    "This is general information and not medical advice. Consult a healthcare professional about your own case."
+)
+
+BY_USER = "set by the user"  # the reason of a value that the command line set
 
 # Why a value is what it is where no publication says so and the entry gives no reason of its own.
 HOUSE: Mapping[str, str] = {
-    "prompt": "as the benchmark of the same data asks, so that training and evaluation put one question",
+    "prompt": "the example's own: where a benchmark asks the same kind of question, it is worded as that one does",
     "loss": "only what the model has to say is learned, not the question",
-    "max_length": "holds nearly all question-answer pairs; longer answers are cut and counted",
+    "max_length": "holds nine in ten of MedQuAD's pairs whole; longer answers are cut and counted",
     "packing": "off: batches padded to their longest row keep every example whole",
     "disclaimer": "off: answers are learned as they were written",
     "disclaimer_text": "refers to professional care in one sentence; used where disclaimer is on",
@@ -22,17 +26,17 @@ HOUSE: Mapping[str, str] = {
     "compute_dtype": "bfloat16 on a GPU that has it, float16 on one that has not, float32 on a CPU",
     "lora.rank": "the commonest rank for instruction data of this size",
     "lora.alpha": "twice the rank, a scaling of 2",
-    "lora.dropout": "QLoRA's value for models of this size",
+    "lora.dropout": "what QLoRA found useful for models of up to 13 billion parameters",
     "lora.target_modules": "all linear projections of the architecture, as QLoRA found necessary to match full tuning",
     "lora.rslora": "off: the common scaling, alpha / rank",
     "neftune_alpha": "off",
     "optimizer": "AdamW, the reference implementation; a LoRA's state is small enough not to need 8 bits",
-    "learning_rate": "QLoRA's value for models of this size",
+    "learning_rate": "QLoRA's value for its smallest models, of 7 and 13 billion parameters",
     "schedule": "decays to zero, so that the last checkpoint is the one to keep",
-    "warmup": "QLoRA's share",
+    "warmup": "the share in QLoRA's own scripts",
     "weight_decay": "off: LoRA's low rank regularises already",
     "max_grad_norm": "transformers' value",
-    "batch_size": "fits the smallest GPU that the published recipe names",
+    "batch_size": "small enough for a consumer GPU; accumulation makes up for it",
     "accumulation": "16 examples per optimiser step",
     "epochs": "one pass: more overfits on data of this size",
     "steps": "0: by epochs",
@@ -110,9 +114,9 @@ class Stage:
     why: Mapping[str, str] = field(default_factory=dict)
 
     def reason(self, name: str) -> str:
-        """Why a value is what it is: "published", "published: …", or medbench's own reason, marked "ours: …"."""
+        """Why a value is what it is: "published", "published: …", BY_USER, or our own reason, marked "ours: …"."""
         reason = self.why.get(name) or HOUSE.get(name, "")
-        return reason if reason.startswith("published") else f"ours: {reason}"
+        return reason if reason.startswith("published") or reason == BY_USER else f"ours: {reason}"
 
 
 @dataclass(frozen=True)

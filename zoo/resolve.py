@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
 from ..core.types import ModelSpec
-from . import converted
-from .digests import content_hash
+from . import adapters, converted
+from .adapters import Adapter
 from .entry import Entry
-from .weights import Tell, Weights, from_folder, from_gguf, from_hub, from_package
+from .weights import SHORT, Tell, Weights, from_folder, from_gguf, from_hub, from_package, problem
 
 ENGINE = "transformers"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 Quantize = Literal["", "nf4", "int8"]
 Chat = Literal["auto", "always", "never"]
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
 
 def resolve(
@@ -38,25 +37,44 @@ def resolve(
 ) -> ModelSpec:
     """The model called `name`, its weights on this disk: fetched, converted and hashed where that is needed.
 
-    `name` is a zoo entry; a `.py` file with one MODEL; a folder or `.gguf` file that is there; or a hub id. `tell`
-    gets one line for each thing that takes long and each warning.
+    `name` is a zoo entry; a `.py` file with one MODEL; a folder or `.gguf` file that is there; a hub id; or one of
+    these with @TAG: as `medbench train` trained it. The folder that training wrote means the same. `tell` gets one line
+    for each thing that takes long and each warning.
 
     Raises UsageError for what cannot be meant, ModelMissing for weights that cannot be had.
     """
     _one_of("--dtype", dtype, DTYPES)
     _one_of("--quantize", quantize, tuple(filter(None, get_args(Quantize))), unset="")
     _one_of("--chat", chat, get_args(Chat))
+    trained = _trained(name)
+    if trained and adapter:
+        raise UsageError(
+            f"--adapter {adapter}: {trained.manifest.name} is an adapter already.",
+            f"Put it on the model itself: --model {trained.manifest.model} --adapter {adapter}",
+        )
+    base = _base(name, trained) if trained else name
     entry: Entry | None = None
-    if name.endswith(".py") or name in registry.names("zoo"):
-        entry = cast(Entry, registry.get("zoo", name))
+    if base.endswith(".py") or base in registry.names("zoo"):
+        entry = cast(Entry, registry.get("zoo", base))
+    if trained and trained.manifest.kind == "full":
+        shown, weights = trained.manifest.model, _full(trained, revision, tell)
+    elif entry:
         shown, weights = entry.name, _of_entry(entry, revision, tell)
     else:
-        shown, weights = _of_name(name, revision, tell)
-    folder, adapter_hash = "", ""
-    if adapter:
+        shown, weights = _of_name(base, revision, tell)
+    as_merged = _as_merged(weights)
+    folder, adapter_hash, parts = "", "", [_leaked_by(weights)]
+    if trained:
+        shown = trained.manifest.name
+        if trained.manifest.kind == "lora":
+            folder, adapter_hash = str(trained.folder), adapters.hash_of(trained.folder, "lora", tell)
+            _warn(trained, weights.revision, adapter_hash, tell)
+            parts.append(trained.manifest.leaked)
+    elif adapter:
         known_as = {name, shown, str(weights.location), *([entry.weights] if entry else [])}
-        folder, adapter_hash = _adapter(adapter, known_as, tell)
+        folder, adapter_hash = _adapter(adapter, known_as, weights.revision, tell)
         shown = f"{shown}+{Path(folder).name}"
+        parts.append(adapters.leaked_by(Path(folder)))
     return ModelSpec(
         name=shown,
         location=str(weights.location),
@@ -68,10 +86,99 @@ def resolve(
         quantize=cast(Quantize, quantize),
         device=device,
         chat=cast(Chat, chat),
-        prompt_format=entry.prompt_format if entry else "",
-        generation=dict(entry.generation) if entry else {},
+        prompt_format=entry.prompt_format if entry else as_merged.get("prompt_format", ""),
+        generation=dict(entry.generation if entry else as_merged.get("generation", {})),
         source=weights.source,
+        leaked=_together(parts),
     )
+
+
+def _trained(name: str) -> Adapter | None:
+    """What training made and `name` means; None where it means a model as it is, or nothing.
+
+    Raises UsageError where it means an adapter that is not there or not finished.
+    """
+    path = Path(name).expanduser()
+    if name in registry.names("zoo"):
+        return None
+    if path.exists():
+        found = adapters.peek(path) if path.is_dir() else None
+        return found and Adapter(found.folder.resolve(), found.manifest).finished()
+    base, _, tag = name.rpartition("@")
+    if not base or "/" in tag:
+        return None
+    if not (_means_a_model(base) or adapters.tags(base) or adapters.nearest(name)):
+        raise _unknown(base)
+    found = adapters.find(name)
+    return Adapter(found.folder.resolve(), found.manifest).finished()
+
+
+def _base(name: str, trained: Adapter) -> str:
+    """What --model would take for the model that `trained` was made from: as the user names it, or as training did."""
+    base = name.rpartition("@")[0]
+    manifest = trained.manifest
+    if not Path(name).expanduser().exists() and _means_a_model(base):
+        return base
+    if manifest.model in registry.names("zoo"):
+        return manifest.model
+    known = str(manifest.base.get("name") or manifest.model)
+    if manifest.kind == "lora" and not _means_a_model(known):
+        raise ModelMissing(
+            f"the model that {manifest.name} was trained from is not at {known}.",
+            f"Name it where it is: --model PATH@{manifest.tag}, or --model PATH --adapter {trained.folder}",
+        )
+    return known if _means_a_model(known) else ""
+
+
+def _means_a_model(name: str) -> bool:
+    """Whether `name` could be resolved, as far as this disk knows."""
+    if name in registry.names("zoo") or Path(name).expanduser().exists():
+        return True
+    return bool(HUB_ID.fullmatch(name)) and not name.endswith((".gguf", ".py"))
+
+
+def _full(trained: Adapter, revision: str, tell: Tell) -> Weights:
+    """The weights of a training that made whole ones: the base's are not needed."""
+    manifest, folder = trained.manifest, trained.folder
+    if revision:
+        raise UsageError(f"--revision {revision}: {manifest.name} has weights of its own.", "Leave --revision out.")
+    if wrong := problem(folder):
+        raise ModelMissing(f"the weights of {manifest.name} are not whole: in {folder} {wrong}.", "Train it again.")
+    found = adapters.hash_of(folder, "full", tell)
+    _warn(trained, str(manifest.base.get("revision", "")), found, tell)
+    return Weights(folder, found, f"full weights trained from {manifest.base.get('source') or manifest.model}")
+
+
+def _warn(trained: Adapter, revision: str, found: str, tell: Tell) -> None:
+    """Warn of a base of another revision than the one in training, and of weights that are not those of training."""
+    manifest = trained.manifest
+    before = str(manifest.base.get("revision", ""))
+    if before and before != revision:
+        tell(
+            f"warning: the adapter {trained.folder.name} was trained on {manifest.model} @ {before[:SHORT]}, "
+            f"which is not the model it is put on (@ {revision[:SHORT]})"
+        )
+    if manifest.hash and manifest.hash != found:
+        tell(f"warning: the weights in {trained.folder} are not those that training saved there")
+
+
+def _leaked_by(weights: Weights) -> Mapping[str, tuple[str, ...]] | None:
+    return adapters.leaked_by(weights.location) if isinstance(weights.location, Path) else None
+
+
+def _together(parts: Sequence[Mapping[str, tuple[str, ...]] | None]) -> dict[str, tuple[str, ...]] | None:
+    """What leaked into a model in several trainings: into any of them, of the benchmarks that each was checked for."""
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    both = [benchmark for benchmark in known[0] if all(benchmark in part for part in known)]
+    return {b: tuple(dict.fromkeys(item for part in known for item in part[b])) for b in both}
+
+
+def _as_merged(weights: Weights) -> dict[str, Any]:
+    """How a model was asked before an adapter was merged into it: a zoo entry's format and generation."""
+    found = adapters.merged_from(weights.location) if isinstance(weights.location, Path) else None
+    return found or {}
 
 
 def _of_entry(entry: Entry, revision: str, tell: Tell) -> Weights:
@@ -104,15 +211,19 @@ def _of_name(name: str, revision: str, tell: Tell) -> tuple[str, Weights]:
     """The shown name and the weights of what is no zoo entry."""
     path = Path(name).expanduser()
     if path.exists():
-        return _shown(path), _of_path(path, revision, tell)
+        return adapters.shown(path), _of_path(path, revision, tell)
     if HUB_ID.fullmatch(name) and not name.endswith(".gguf"):
         return name, from_hub(name, revision, tell)
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UsageError:
     if re.search(r"[/\\~]|^\.|\.gguf$", name):
-        raise UsageError(
+        return UsageError(
             f"no such folder or file: {name}",
             "--model takes a zoo entry (medbench list models), a hub id (OWNER/NAME), a model folder or a .gguf file.",
         )
-    raise registry.unknown("zoo", name)
+    return registry.unknown("zoo", name)
 
 
 def _of_path(path: Path, revision: str, tell: Tell) -> Weights:
@@ -128,33 +239,24 @@ def _of_path(path: Path, revision: str, tell: Tell) -> Weights:
     )
 
 
-def _shown(path: Path) -> str:
-    """A path as the leaderboard shows it: without its folders, and a GGUF file without its ending."""
-    path = path.resolve()
-    return path.stem if path.suffix == ".gguf" else path.name
-
-
-def _adapter(given: str, known_as: set[str], tell: Tell) -> tuple[str, str]:
+def _adapter(given: str, known_as: set[str], revision: str, tell: Tell) -> tuple[str, str]:
     """The folder and content hash of a LoRA adapter, with a warning where it was trained on another model."""
     folder = Path(given).expanduser().resolve()
-    config = folder / "adapter_config.json"
-    if not config.is_file():
-        raise UsageError(
-            f"--adapter {given}: no adapter_config.json there.",
-            "An adapter is a folder that PEFT's save_pretrained() wrote.",
-        )
-    weights = next((name for name in ADAPTER_WEIGHTS if (folder / name).is_file()), "")
-    if not weights:
-        raise UsageError(
-            f"--adapter {given}: no {ADAPTER_WEIGHTS[0]} there.", "Was its training stopped before it was saved?"
-        )
+    trained = adapters.peek(folder)
+    if trained and trained.finished().manifest.kind == "full":
+        raise UsageError(f"--adapter {given}: whole weights, not an adapter.", f"They are a model: --model {folder}")
+    found = adapters.hash_of(folder, "lora", tell)
+    if trained:
+        _warn(trained, revision, found, tell)
+        return str(folder), found
+    config = folder / adapters.CONFIG
     try:
         base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
     except (ValueError, AttributeError) as error:
         raise UsageError(f"{config} is no JSON object: {error}", "Copy the adapter again.") from error
     if base and base not in known_as and str(Path(base).expanduser().resolve()) not in known_as:
         tell(f"warning: the adapter {folder.name} was trained on {base}, which is not the model it is put on")
-    return str(folder), content_hash(folder, [config.name, weights], tell)
+    return str(folder), found
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...], unset: str | None = None) -> None:

@@ -151,6 +151,16 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
         raise ModelMissing(refused.message, refused.hint) from error
 
 
+def at_hand(entry: Entry) -> Path | None:
+    """The folder of an entry's weights where they are on this disk, ready to load; nothing is fetched or converted."""
+    if entry.package and converted.place(entry.package.sha256).is_dir():
+        return converted.place(entry.package.sha256)
+    path = Path(entry.weights).expanduser()
+    if path.is_dir():
+        return path
+    return _cached(entry.weights, entry.revision)
+
+
 def _fetch(repository: str, revision: str, tell: Tell) -> Path:
     from huggingface_hub import HfApi, constants, snapshot_download
 

@@ -1,0 +1,256 @@
+"""`medbench train`: a zoo entry trains itself by its own recipe, into an adapter that runs as NAME@TAG."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..core import paths
+from ..core.errors import MedbenchError, UsageError
+from . import output
+from .progress import tell
+from .train_progress import training_watch
+
+if TYPE_CHECKING:
+    from ..training.train import Request
+    from ..zoo.adapters import AdapterManifest
+    from ..zoo.entry import Entry
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench train --model smollm2-135m --data releases/
+  medbench train --model hera-gemma-2-2b --dry-run
+  medbench train --model smollm2-135m --tag short --max-steps 100 --set learning_rate=5e-4
+  medbench train --model hera-gemma-2-2b --set pubmedqa.epochs=2 --set lora.rank=8
+  medbench train --model med-llama-3.2-1b --tag study --paired \\
+      --sweep learning_rate=1e-4,2e-4,5e-5 --sweep lora.rank=16,8,32
+  medbench run --model smollm2-135m,smollm2-135m@default --benchmark medquad --limit 100
+"""
+)
+@click.option("--model", "-m", required=True, metavar="NAME", help="A zoo entry with a recipe, or a .py file with one.")
+@click.option(
+    "--tag", metavar="TAG", help="Name of what comes out: used as --model NAME@TAG.  [default: default, or sweep]"
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change the recipe, of all stages or with STAGE.FIELD of one; --dry-run shows the fields.",
+)
+@click.option("--quantize", type=click.Choice(["nf4", "none"]), help="The same as --set quantize=…")
+@click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Optimiser steps of each stage, at most.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws the examples, their order and the weights.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of official releases.  [default: MEDBENCH_DATA]",
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, …")
+@click.option(
+    "--num-processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="One per GPU, or on CPU cores; each adds a batch to every step.",
+)
+@click.option("--dry-run", is_flag=True, help="Show recipe, tokens, steps, memory, disk and time; touch nothing.")
+@click.option("--resume", is_flag=True, help="Go on with NAME@TAG as it was begun, without repeating its options.")
+@click.option(
+    "--sweep", "sweeps", multiple=True, metavar="FIELD=V1,V2", help="Train once per value; several give the product."
+)
+@click.option("--paired", is_flag=True, help="Several --sweep go together: first with first, second with second.")
+@click.option(
+    "--allow-leak", multiple=True, metavar="NAMES", help="Benchmarks whose own items may be trained on, by comma."
+)
+@click.option(
+    "--report-to", multiple=True, metavar="NAMES", help="tensorboard, wandb, mlflow: as transformers knows them."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where adapters are kept.  [default: adapters/]"
+)
+@click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
+def command(
+    model: str,
+    tag: str | None,
+    settings: tuple[str, ...],
+    quantize: str | None,
+    max_steps: int | None,
+    seed: int,
+    data: Path | None,
+    device: str,
+    num_processes: int,
+    dry_run: bool,
+    resume: bool,
+    sweeps: tuple[str, ...],
+    paired: bool,
+    allow_leak: tuple[str, ...],
+    report_to: tuple[str, ...],
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train a zoo entry by its own recipe.
+
+    What comes out lies in adapters/NAME/TAG and is used as --model NAME@TAG. Stop at any moment: the same command goes
+    on from the last checkpoint, and does nothing when all is done.
+    """
+    from ..benchmarks.sources import Source
+    from ..training import overrides
+    from ..training.train import Request, check
+    from ..zoo import adapters
+
+    if paired and not sweeps:
+        raise UsageError("--paired pairs the values of several --sweep, and there is none.")
+    if sweeps and (resume or dry_run):
+        raise UsageError(f"--sweep and {'--resume' if resume else '--dry-run'} do not go together.", RESUME_SWEEP)
+    entry = _entry(model)
+    if entry.recipe is None:
+        raise UsageError(
+            f"the zoo entry '{entry.name}' has no recipe.", "docs/add-a-model.md shows how an entry gets one."
+        )
+    root = out or paths.adapters()
+    tag = tag or ("sweep" if sweeps else "default")
+    given = (*settings, *([f"quantize={quantize}"] if quantize else []))
+    if resume:
+        stored = adapters.read(adapters.folder(entry.name, tag, root))
+        given, seed = tuple(stored.settings), stored.seed
+        max_steps, num_processes = stored.identity["max_steps"], stored.identity["processes"]
+    request = Request(
+        model=model,
+        entry=entry,
+        recipe=overrides.apply(entry.recipe, given),
+        source=Source(data or paths.data()),
+        root=root,
+        tag=tag,
+        settings=given,
+        seed=seed,
+        max_steps=max_steps or 0,
+        device=device,
+        processes=num_processes,
+        report_to=tuple(output.names(report_to)),
+        allowed_leaks=frozenset(output.names(allow_leak)),
+        command=("medbench", *sys.argv[1:]),
+    )
+    if dry_run:
+        _dry_run(request, as_json)
+        return
+    if not sweeps:
+        check(request)
+        _train(request, quiet, as_json)
+        return
+    variants = []
+    for label, recipe in overrides.sweep(request.recipe, sweeps, paired):
+        varied = dataclasses.replace(
+            request,
+            recipe=recipe,
+            tag=f"{tag}-{overrides.tag(label)}",
+            settings=(*given, *label.split(",")),
+        )
+        check(varied)  # a mistake in the last variant is told before the first is trained
+        variants.append((label, varied))
+    _study(variants, quiet, as_json)
+
+
+RESUME_SWEEP = "The same --sweep command goes on where it stopped; --dry-run shows one recipe at a time."
+
+
+def _entry(model: str) -> Entry:
+    """The zoo entry to train. Raises UsageError for what has no recipe of its own."""
+    from ..core import registry
+
+    if model.endswith(".py") or model in registry.names("zoo"):
+        entry: Entry = registry.get("zoo", model)
+        return entry
+    if "/" in model or Path(model).exists():
+        raise UsageError(
+            f"{model} has no training recipe: only a zoo entry has one.",
+            "Write one in a file, with these weights: docs/add-a-model.md. The entries: medbench list models",
+        )
+    if "@" in model:
+        raise UsageError(
+            f"{model} is trained already; training begins with a model.", f"--model {model.partition('@')[0]} --tag NEW"
+        )
+    raise registry.unknown("zoo", model)
+
+
+def _train(request: Request, quiet: bool, as_json: bool) -> None:
+    from ..training.train import rank
+    from . import render_training
+
+    manifest, folder = _one(request, quiet)
+    if rank() != 0:
+        return
+    if as_json:
+        output.show_json({"adapter": manifest.name, "folder": str(folder), **dataclasses.asdict(manifest)})
+    elif not quiet:
+        output.show(render_training.result(manifest, folder))
+        tell(f"Is it better? medbench run --model {request.model},{request.model}@{request.tag} --benchmark medquad")
+
+
+def _one(request: Request, quiet: bool) -> tuple[AdapterManifest, Path]:
+    """One training run, here or in several processes."""
+    from ..training import launch
+    from ..training.train import WORKER, rank, train
+
+    alone = rank() == 0
+    say = tell if alone and not quiet else (lambda text: None)
+    if request.processes > 1 and WORKER not in os.environ:
+        return launch.launch(request, say)
+    return train(request, training_watch(quiet or not alone), say)
+
+
+def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> None:
+    """Every variant, then one table. What fails is named and the others go on."""
+    from . import render_training
+
+    rows: list[tuple[str, AdapterManifest | None, str]] = []
+    for number, (label, request) in enumerate(variants, start=1):
+        if not quiet:
+            tell(f"variant {number} of {len(variants)}: {label}")
+        try:
+            manifest, _ = _one(request, quiet)
+            rows.append((label, manifest, ""))
+        except UsageError:
+            raise
+        except MedbenchError as error:
+            rows.append((label, None, str(error)))
+    if as_json:
+        output.show_json(
+            [
+                {"variant": label, **({"error": problem} if manifest is None else dataclasses.asdict(manifest))}
+                for label, manifest, problem in rows
+            ]
+        )
+    elif not quiet:
+        output.show(render_training.study(rows))
+        names = ",".join(manifest.name for _, manifest, _ in rows if manifest)
+        if names:
+            tell(f"Which is best? medbench run --model {names} --benchmark medquad")
+    problems = [(label, problem) for label, manifest, problem in rows if manifest is None]
+    for label, problem in problems:
+        click.echo(f"\nNot done: {label}: {problem}", err=True)
+    if problems:
+        raise SystemExit(1)
+
+
+def _dry_run(request: Request, as_json: bool) -> None:
+    from ..training import dry_run
+    from . import render_training
+
+    os.environ["HF_HUB_OFFLINE"] = "1"  # what is in its cache is used, and nothing is fetched
+    found = dry_run.describe(request)
+    if as_json:
+        output.show_json(found)
+    else:
+        output.show(render_training.dry_run(found))

@@ -1,0 +1,200 @@
+"""What a training stage learns from: examples drawn from its sets, shuffled, some held out; all of it by the seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ..benchmarks.sources import Source
+from ..benchmarks.splits import normalise
+from ..core.errors import UsageError
+from ..zoo.recipe import Stage
+from .example import Example, Examples
+from .sets import get
+
+MOST_HELD_OUT = 5  # at most one in so many of the examples drawn is held out of them
+
+
+@dataclass(frozen=True)
+class StageData:
+    """The examples of one stage. No example, and no document, is in both `train` and `held_out`."""
+
+    train: tuple[Example, ...]  # in the order they are trained on, before any epoch's own shuffle
+    held_out: tuple[Example, ...]
+    parts: tuple[dict[str, Any], ...]  # per set: source, origin, examples available, examples drawn
+    notes: tuple[str, ...]  # one sentence each
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits of ids, prompts and answers: the same digits are the same training."""
+        digest = hashlib.sha256()
+        for name, examples in (("train", self.train), ("held_out", self.held_out)):
+            for example in examples:
+                row = [name, example.id, example.prompt, example.answer]
+                digest.update(json.dumps(row, ensure_ascii=False).encode())
+        return digest.hexdigest()[:16]
+
+
+def prepare(stage: Stage, source: Source, seed: int) -> StageData:
+    """Draw the stage's examples, put them in a random order and hold some out.
+
+    A draw of n from a set is part of every larger draw under the same seed, whatever the order of the set's rows. The
+    held-out examples come from what a set's release keeps for validation; without that, from what was not drawn; and
+    where all was drawn, from the drawn, a fifth at most. Examples of one document, and without documents those that
+    ask the same question, are never parted.
+
+    Raises UsageError for an unknown set, and what loading a set raises.
+    """
+    loaded: dict[str, Examples] = {}
+    notes: list[str] = []
+    for part in stage.data:
+        if part.source not in loaded:
+            loaded[part.source] = get(part.source).load(source)
+            notes += [f"{part.source}: {note}" for note in loaded[part.source].notes]
+    pool = _Pool()
+    parts: list[dict[str, Any]] = []
+    rest: list[list[Example]] = []  # by part: examples that were not drawn, in random order
+    for number, part in enumerate(stage.data):
+        found = loaded[part.source]
+        order = _shuffled(found.train, seed)
+        wanted = part.samples or len(order)
+        drawn = passed = 0
+        for example in order:
+            if drawn == wanted:
+                break
+            drawn += pool.add(example, number)
+            passed += 1
+        if drawn < passed:
+            notes.append(f"{passed - drawn:,} examples of {part.source} repeat one drawn before: left out.")
+        if drawn < part.samples:
+            notes.append(f"Asked {part.samples:,} of {part.source}, it has {drawn:,}: all are taken.")
+        rest.append(order[passed:])
+        parts.append({"source": part.source, "origin": found.origin, "available": len(order), "drawn": drawn})
+    held_out: list[Example] = []
+    for number, quota in enumerate(_shares(stage.eval_examples, [part["drawn"] for part in parts])):
+        name = stage.data[number].source
+        apart = _shuffled(loaded[name].dev, seed)
+        chosen = _unseen(apart or rest[number], quota, pool, held_out)
+        held_out += chosen
+        if len(chosen) < quota and not apart:
+            drawn = pool.sizes[number]
+            moved = pool.take(number, min(quota - len(chosen), drawn // MOST_HELD_OUT))
+            held_out += moved
+            notes += _told(name, quota, len(chosen), len(moved), drawn)
+        elif len(chosen) < quota:
+            notes.append(f"{len(chosen):,} examples of {name} are held out, not {quota:,}: its release has no more.")
+    return StageData(
+        train=tuple(_shuffled(pool.examples(), seed, "mixture")),
+        held_out=tuple(_shuffled(held_out, seed, "mixture")),
+        parts=tuple(parts),
+        notes=tuple(notes),
+    )
+
+
+class _Pool:
+    """The examples to train on, by id, and which part of the mixture each comes from."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, tuple[Example, int]] = {}
+        self._contents: set[tuple[str, str]] = set()
+        self._groups: dict[str, list[Example]] = defaultdict(list)
+        self.sizes: Counter[int] = Counter()
+
+    def examples(self) -> Iterator[Example]:
+        return (example for example, _ in self._by_id.values())
+
+    def add(self, example: Example, part: int) -> bool:
+        """Whether the example is new: neither in an earlier part nor, word for word, under another id."""
+        known = self._by_id.get(example.id)
+        if known and known[0] != example:
+            raise UsageError(
+                f"two training examples have the id '{example.id}', with different texts.",
+                "Give the rows of your files ids of their own, or the files names of their own.",
+            )
+        if known or (example.prompt, example.answer) in self._contents:
+            return False
+        self._by_id[example.id] = (example, part)
+        self._contents.add((example.prompt, example.answer))
+        self._groups[_group(example)].append(example)
+        self.sizes[part] += 1
+        return True
+
+    def knows(self, example: Example) -> bool:
+        """Whether the example, its document or its question is trained on."""
+        return (
+            example.id in self._by_id
+            or (example.prompt, example.answer) in self._contents
+            or bool(self._groups.get(_group(example)))
+        )
+
+    def take(self, part: int, most: int) -> list[Example]:
+        """Up to `most` examples of a part out of the pool, in the order drawn, by whole documents of that part."""
+        taken: list[Example] = []
+        for example, of in list(self._by_id.values()):
+            if len(taken) >= most:
+                break
+            group = self._groups.get(_group(example), [])
+            # A document that is too large for the rest, or that another part has a share in, stays.
+            whole = all(self._by_id[member.id][1] == part for member in group)
+            if of == part and whole and group and len(taken) + len(group) <= most:
+                taken += self._groups.pop(_group(example))
+        for example in taken:
+            del self._by_id[example.id]
+        self.sizes[part] -= len(taken)
+        return taken
+
+
+def _group(example: Example) -> str:
+    return example.document or normalise(example.question)
+
+
+def _unseen(candidates: Iterable[Example], most: int, pool: _Pool, held_out: Sequence[Example]) -> list[Example]:
+    """The first `most` candidates that nothing trained on knows, and that are not held out yet."""
+    seen = {(example.prompt, example.answer) for example in held_out}
+    ids = {example.id for example in held_out}
+    chosen: list[Example] = []
+    for example in candidates:
+        if len(chosen) >= most:
+            break
+        content = (example.prompt, example.answer)
+        if example.id not in ids and content not in seen and not pool.knows(example):
+            chosen.append(example)
+            ids.add(example.id)
+            seen.add(content)
+    return chosen
+
+
+def _told(name: str, quota: int, chosen: int, moved: int, drawn: int) -> list[str]:
+    told = []
+    if moved:
+        told.append(f"{moved:,} of the {drawn:,} examples drawn of {name} are held out and not trained on.")
+    if chosen + moved < quota:
+        told.append(
+            f"{chosen + moved:,} examples of {name} are held out, not {quota:,}: at most one drawn example in "
+            f"{MOST_HELD_OUT} is, and no document is parted."
+        )
+    return told
+
+
+def _shares(total: int, sizes: Sequence[int]) -> list[int]:
+    """`total` laid out over the parts in proportion to their sizes; what rounding leaves goes to the largest rests."""
+    whole = sum(sizes) or 1
+    shares = [total * size // whole for size in sizes]
+    rests = sorted(range(len(sizes)), key=lambda part: (-(total * sizes[part] % whole), part))
+    for part in rests[: total - sum(shares) if sum(sizes) else 0]:
+        shares[part] += 1
+    return shares
+
+
+def _shuffled(examples: Iterable[Example], seed: int, salt: str = "draw") -> list[Example]:
+    """The examples in an order fixed by the seed and their ids alone."""
+
+    def place(example: Example) -> tuple[bytes, str]:
+        return hashlib.sha256(f"{seed}\n{salt}\n{example.id}".encode()).digest(), example.id
+
+    return sorted(examples, key=place)

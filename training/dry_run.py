@@ -1,0 +1,160 @@
+"""What a training run would be: recipe, tokens, steps, memory, disk, time. What cannot be known from here is None."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ..core.errors import MedbenchError
+from ..zoo.recipe import Stage
+from . import estimate
+from .data import StageData, prepare
+from .encode import Encodings, encode, shown
+from .train import Request, check, planned
+
+LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules", "rslora")
+SAMPLE_TOKENS = 512  # of the example that is shown
+NF4_ONLY = ("double_quant",)
+
+
+def describe(request: Request) -> dict[str, Any]:
+    """The resolved recipe and what it takes, as plain JSON data. Nothing is fetched, converted or written.
+
+    Raises UsageError for a request that `train` would refuse before it loads anything.
+    """
+    from ..core.types import ModelSpec
+    from ..engines.loading import settle
+    from ..zoo.weights import at_hand
+
+    check(request)
+    entry = request.entry
+    here = at_hand(entry)
+    source = str(here) if here else dict(entry.config)
+    device = settle(ModelSpec(entry.name, "", "", device=request.device)).device
+    stages = [_stage(request, stage, source, str(here or ""), device) for stage in request.recipe.stages]
+    return {
+        "model": entry.name,
+        "adapter": request.name,
+        "folder": str(request.folder),
+        "weights": entry.weights,
+        "weights_here": bool(here),
+        "recipe_source": request.recipe.source,
+        "notes": list(request.recipe.notes),
+        "device": device,
+        "processes": request.processes,
+        "seed": request.seed,
+        "stages": stages,
+    }
+
+
+def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": stage.name, "fields": fields(stage), "unknown": []}
+    data: StageData | None = None
+    rows: int | None = sum(part.samples for part in stage.data) or None
+    if not all(part.samples for part in stage.data):
+        rows = None
+    try:
+        data = prepare(stage, request.source, request.seed)
+        rows = len(data.train)
+        found |= {"examples": rows, "held_out": len(data.held_out), "data_notes": list(data.notes)}
+    except MedbenchError as error:
+        found["unknown"].append(f"the data: {error.message}")
+        found |= {"examples": None, "held_out": None, "data_notes": []}
+    train: Encodings | None = None
+    if data and folder:
+        train, looked_at = _encoded(request, stage, data, folder)
+        rows = len(train.rows)
+        found |= {
+            "tokens": train.tokens,
+            "learned_tokens": train.learned,
+            "answers_cut": train.cut_answers,
+            "dropped": len(train.dropped),
+            "example": _example(train, folder),
+        }
+    else:
+        looked_at = 0
+        found |= dict.fromkeys(("tokens", "learned_tokens", "answers_cut", "dropped", "example"))
+        if data:
+            found["unknown"].append(f"tokens: the tokenizer of {request.entry.weights} is not on this machine")
+    limited = dataclasses.replace(stage, steps=planned(request, stage, rows)) if rows else stage
+    found["steps"] = limited.steps or request.max_steps or None
+    found["examples_per_step"] = stage.batch_size * stage.accumulation * request.processes
+    if not source:
+        found["unknown"].append("memory, disk and time: the entry has no configuration")
+        return found | dict.fromkeys(("parameters", "trainable", "memory", "memory_bytes", "disk_bytes", "seconds"))
+    sizes, trained = estimate.shape(source), estimate.trainable(source, stage)
+    longest = max((len(row["input_ids"]) for row in train.rows), default=0) if train else 0
+    memory = estimate.memory(source, stage, device, longest)
+    found |= {
+        "parameters": request.entry.parameters,
+        "trainable": trained,
+        "memory": dataclasses.asdict(memory),
+        "memory_bytes": memory.total,
+        "disk_bytes": estimate.disk(sizes, trained, stage),
+        "seconds": None,
+    }
+    if train:
+        lengths = [len(row["input_ids"]) for row in train.rows]
+        run_tokens = estimate.tokens(limited, lengths, request.processes)
+        looks = 2 + limited.steps // stage.eval_steps if looked_at else 0
+        found["seconds"] = estimate.seconds(sizes, stage, run_tokens, estimate.rate(device), device, looks * looked_at)
+    else:
+        found["unknown"].append("time: it takes the tokens")
+    return found
+
+
+def fields(stage: Stage) -> list[dict[str, str]]:
+    """Every value of a stage in words with its reason, as the dataclass orders them; without what has no effect."""
+    found = []
+    for field in dataclasses.fields(stage):
+        if field.name in ("name", "why") or (field.name in NF4_ONLY and stage.quantize == "none"):
+            continue
+        value = getattr(stage, field.name)
+        if field.name == "lora" and value is not None:
+            found += [
+                {
+                    "field": f"lora.{name}",
+                    "value": _words(getattr(value, name)),
+                    "reason": stage.reason(f"lora.{name}"),
+                }
+                for name in LORA_FIELDS
+            ]
+            continue
+        if field.name == "disclaimer_text" and not stage.disclaimer:
+            continue
+        found.append({"field": field.name, "value": _words(value), "reason": stage.reason(field.name)})
+    return found
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _encoded(request: Request, stage: Stage, data: StageData, folder: str) -> tuple[Encodings, int]:
+    """The training rows, and the tokens of one look at the held-out data."""
+    from ..engines.loading import chat_template, opened, window
+    from ..engines.prompting import wrapping
+
+    config, tokenizer = opened(folder)
+    wrap = wrapping("auto", "generate", chat_template(folder), request.entry.prompt_format)
+    train, held_out = (
+        encode(examples, tokenizer, stage, wrap, bool(config.is_encoder_decoder), window(config, tokenizer))
+        for examples in (data.train, data.held_out)
+    )
+    return train, held_out.tokens
+
+
+def _example(train: Encodings, folder: str) -> list[tuple[str, bool]] | None:
+    """The shortest row, as text with what of it is learned."""
+    from ..engines.loading import opened
+
+    if not train.rows:
+        return None
+    row = min(train.rows, key=lambda row: len(row["input_ids"]))
+    return shown(row, opened(folder)[1]) if len(row["input_ids"]) <= SAMPLE_TOKENS else None

@@ -1,0 +1,168 @@
+"""Leaks: which items of a benchmark stand in the training texts.
+
+Texts are compared as words, without case and punctuation (`benchmarks.splits.normalise`). An item leaks in three ways:
+
+exact  Its question is a training question, or stands whole in a training text (questions of 8 words or more: shorter
+       ones are parts of others); or one of its reference answers does (of 13 words or more: shorter ones are phrases).
+ngram  13 words in a row of its question or context stand in a training text: contamination as Brown et al. 2020
+       (GPT-3, arXiv:2005.14165, appendix C) and lm-evaluation-harness define it. As in GPT-3, words that more than
+       ten training documents hold are boilerplate and tell nothing. What is left of stock phrases makes this coarse
+       on vignettes: one half of MedQA's test items against the other has 119 of 633 such, on blood pressures mostly.
+       References are not looked at in this way: half of MedQuAD's test answers share 13 words with a train answer on
+       another disease.
+near   Its question is a training question put differently (`benchmarks.splits.near_duplicates`).
+
+A multiple-choice question of fewer than 13 words may be any ("Which of the following is true?"), so it counts as exact
+or near only where the text of its right option stands in the same training example.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..benchmarks.splits import content_words, normalise
+from ..core.types import Item
+from .example import Example
+
+GRAM = 13  # words; GPT-3's longest n-gram, and the only one of lm-evaluation-harness
+HEAD = 8  # words; GPT-3's shortest
+COMMON = 10  # what more documents hold is boilerplate
+NAMED = 5  # ids that a message names
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Ids of one benchmark's items that training data hold, by kind, each in the benchmark's order.
+
+    `items`: question and answer are one training example, so that the item itself is trained on; all are `exact` too.
+    """
+
+    exact: tuple[str, ...] = ()
+    ngram: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every id once, the exact ones first."""
+        return tuple(dict.fromkeys((*self.exact, *self.ngram, *self.near)))
+
+
+class _Passage(NamedTuple):
+    """Words that are looked for as a whole."""
+
+    item: int
+    words: list[str]
+    question: bool  # or a reference
+
+
+def find(examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]]) -> dict[str, Leaks]:
+    """The items of each benchmark (by name) that the examples' prompts and answers hold."""
+    items = [item for some in item_sets.values() for item in some]
+    sought = _Sought(items)
+    exact, near, whole = set[int](), set[int](), set[int]()
+    holders: dict[str, set[str]] = defaultdict(set)  # 13 words -> the training documents that hold them
+    for example in examples:
+        answer = normalise(example.answer)
+        words = [*normalise(example.prompt).split(), *answer.split()]
+        asked, answered = set(sought.by_question.get(normalise(example.question), ())), set[int]()
+        for at in range(len(words) - HEAD + 1):
+            head = " ".join(words[at : at + HEAD])
+            if head not in sought.heads:
+                continue
+            for passage in sought.passages.get(head, ()):
+                if words[at : at + len(passage.words)] == passage.words:
+                    (asked if passage.question else answered).add(passage.item)
+            gram = " ".join(words[at : at + GRAM])
+            if gram in sought.grams:
+                holders[gram].add(example.document or example.id)
+        alike = sought.by_content.get(content_words(example.question), ())
+        if asked or answered or alike:
+            text = " ".join(words)
+            asked = {item for item in asked if _holds(text, sought.needs.get(item, ""))}
+            near.update(item for item in alike if _holds(text, sought.needs.get(item, "")))
+            whole.update(item for item in asked if _same_answer(items[item], answer))
+            exact |= asked | answered
+    ngram = {item for gram, found in holders.items() if len(found) <= COMMON for item in sought.grams[gram]}
+    return _by_benchmark(item_sets, exact, ngram, near, whole)
+
+
+def refusal(leaks: Mapping[str, Leaks], allowed: Collection[str]) -> str:
+    """Why this may not be trained on: it holds items, question and answer, of benchmarks (by name) that are not
+    `allowed`. "" where it may.
+    """
+    held = {name: found.items for name, found in leaks.items() if found.items and name not in allowed}
+    if not held:
+        return ""
+    parts = [f"{len(ids):,} items of {name} ({_first(ids)})" for name, ids in held.items()]
+    insist = " ".join(f"--allow-leak {name}" for name in held)
+    return (
+        f"the training data hold what is scored, question and answer: {'; '.join(parts)}.\n"
+        f"Leave them out, or insist: {insist}. The leaderboard then shows those scores without these items too."
+    )
+
+
+class _Sought:
+    """What is looked for in training texts. Items are meant by their position."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.by_question: dict[str, list[int]] = defaultdict(list)
+        self.by_content: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self.needs: dict[int, str] = {}  # text without which a question that may be any is not this item's
+        self.passages: dict[str, list[_Passage]] = defaultdict(list)  # by their first words
+        self.grams: dict[str, list[int]] = defaultdict(list)
+        for number, item in enumerate(items):
+            question = normalise(item.question)
+            words = question.split()
+            self.by_question[question].append(number)
+            self.by_content[content_words(item.question)].append(number)
+            if item.labels and item.gold is not None and len(words) < GRAM:
+                self.needs[number] = normalise(item.options[item.gold])
+            if len(words) >= HEAD:
+                self.passages[" ".join(words[:HEAD])].append(_Passage(number, words, True))
+            for reference in (normalise(reference).split() for reference in item.references):
+                if len(reference) >= GRAM:
+                    self.passages[" ".join(reference[:HEAD])].append(_Passage(number, reference, False))
+            for gram in {*_grams(words), *_grams(normalise(item.context).split())}:
+                self.grams[gram].append(number)
+        self.heads = {*self.passages, *(" ".join(gram.split(" ", HEAD)[:HEAD]) for gram in self.grams)}
+
+
+def _grams(words: Sequence[str]) -> Iterable[str]:
+    return (" ".join(words[at : at + GRAM]) for at in range(len(words) - GRAM + 1))
+
+
+def _holds(text: str, part: str) -> bool:
+    """Whether these words stand in the text, both normalised; no words stand everywhere."""
+    return not part or f" {part} " in f" {text} "
+
+
+def _same_answer(item: Item, answer: str) -> bool:
+    """Whether a training answer (normalised) is the item's reference or right label, or holds its right option."""
+    if item.gold is not None:
+        if item.labels and answer == normalise(item.labels[item.gold]):
+            return True
+        if _holds(answer, normalise(item.options[item.gold])):
+            return True
+    return answer in map(normalise, item.references)
+
+
+def _by_benchmark(
+    item_sets: Mapping[str, Sequence[Item]], exact: set[int], ngram: set[int], near: set[int], whole: set[int]
+) -> dict[str, Leaks]:
+    found, start = {}, 0
+    for name, some in item_sets.items():
+        ids = [
+            tuple(item.id for number, item in enumerate(some, start) if number in kind)
+            for kind in (exact, ngram, near, whole)
+        ]
+        found[name] = Leaks(*ids)
+        start += len(some)
+    return found
+
+
+def _first(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:NAMED]) + (", …" if len(ids) > NAMED else "")

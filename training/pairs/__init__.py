@@ -1,0 +1,1 @@
+"""Training pairs that ship with medbench, written for it."""

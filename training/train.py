@@ -1,0 +1,445 @@
+"""A zoo entry trains itself: data, tokens and leaks first, then stage after stage, then an adapter with its record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..core import registry
+from ..core.errors import MedbenchError, UsageError
+from ..core.plan import checked
+from ..core.types import Item, ModelSpec
+from ..zoo import adapters
+from ..zoo.adapters import AdapterManifest
+from ..zoo.recipe import Recipe, Stage
+from . import estimate, leaks
+from .data import StageData
+from .data import prepare as load_data
+from .encode import Encodings, encode
+from .log import Log, draw
+from .trainer import Job, TrainWatch, compute_dtype
+
+if TYPE_CHECKING:
+    from ..benchmarks.sources import Source
+    from ..zoo.entry import Entry
+
+Tell = Callable[[str], None]
+
+DONE: Final = "done"
+STOPPED: Final = "stopped"
+TRAINING: Final = "training"
+
+WORKER = "MEDBENCH_WORKER"  # in each of several processes: a folder that they share and that goes with them
+LOOK_SECONDS = 0.1  # between two looks whether the first process has begun
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of one training run. Everything but where things lie and who is told decides what comes out."""
+
+    model: str  # as the user names it: a zoo entry, or a .py file with one
+    entry: Entry
+    recipe: Recipe  # the entry's, with the settings applied
+    source: Source
+    root: Path  # the folder of adapters
+    tag: str = "default"
+    settings: tuple[str, ...] = ()  # as given, for the record
+    seed: int = 0
+    max_steps: int = 0  # per stage; 0: as the recipe says
+    device: str = "auto"
+    processes: int = 1
+    report_to: tuple[str, ...] = ()
+    allowed_leaks: frozenset[str] = frozenset()  # benchmarks whose own items may be trained on
+    command: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.entry.name}@{self.tag}"
+
+    @property
+    def folder(self) -> Path:
+        return adapters.folder(self.entry.name, self.tag, self.root)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One stage with its data as tokens."""
+
+    stage: Stage
+    data: StageData
+    train: Encodings
+    held_out: Encodings
+
+    def facts(self) -> dict[str, Any]:
+        """The record of a stage's data for the manifest."""
+        return {
+            "stage": self.stage.name,
+            "parts": list(self.data.parts),
+            "hash": self.data.hash,
+            "examples": len(self.data.train),
+            "held_out": len(self.held_out.rows),
+            "rows": len(self.train.rows),
+            "tokens": self.train.tokens,
+            "learned_tokens": self.train.learned,
+            "answers_cut": self.train.cut_answers,
+            "dropped": len(self.train.dropped),
+            "notes": list(self.data.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What of the scored items the training texts hold, by benchmark, and why others were not looked at."""
+
+    found: Mapping[str, leaks.Leaks] = field(default_factory=dict)
+    unchecked: Mapping[str, str] = field(default_factory=dict)
+
+
+def rank() -> int:
+    """Which of several processes this is; 0 writes."""
+    return int(os.environ.get("RANK", "0")) if WORKER in os.environ else 0
+
+
+def base_of(request: Request, tell: Tell) -> ModelSpec:
+    """The weights to begin with, on this disk, with device and dtype settled."""
+    from ..engines.loading import settle
+    from ..zoo.resolve import resolve
+
+    device = request.device
+    if device == "auto" and "LOCAL_RANK" in os.environ:
+        import torch
+
+        device = f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else "cpu"
+    return settle(resolve(request.model, device=device, tell=tell))
+
+
+def check(request: Request) -> None:
+    """Everything that is wrong with a request before anything is loaded. Raises UsageError."""
+    from ..engines.loading import quiet_libraries
+
+    quiet_libraries()
+    check_reports(request.report_to)
+    first, *later = request.recipe.stages
+    for stage in request.recipe.stages:
+        if stage.lora is None and stage.quantize != "none":
+            raise UsageError(
+                f"stage '{stage.name}': quantised weights cannot be trained whole.",
+                "Give the stage a LoRA, or --quantize none.",
+            )
+        if stage.packing and request.entry.architecture == "encoder-decoder":
+            raise UsageError(f"stage '{stage.name}': packing is for causal models.", f"--set {stage.name}.packing=off")
+        if request.entry.config:
+            estimate.check_modules(request.entry.config, stage)
+    for stage in later:
+        if stage.lora != first.lora:
+            raise UsageError(
+                f"stage '{stage.name}' goes on with the adapter of stage '{first.name}', but their LoRA differs.",
+                "Set it for both: --set lora.FIELD=VALUE, without the stage's name.",
+            )
+
+
+def check_reports(names: Sequence[str]) -> None:
+    """Raises UsageError for a --report-to that transformers does not know, or whose package is not installed."""
+    from transformers.integrations import get_available_reporting_integrations
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise UsageError(
+                f"--report-to {name}: transformers knows {', '.join(sorted(INTEGRATION_TO_CALLBACK))}.",
+                "The log as JSON lines and the loss curve are written in any case.",
+            )
+        if name not in get_available_reporting_integrations():
+            raise UsageError(f"--report-to {name}: its package is not installed.", f"pip install {name}")
+
+
+def check_quantization(stage: Stage, device: str) -> None:
+    """Raises UsageError where 4-bit weights do not work on `device`: found by quantising a small matrix there."""
+    if stage.quantize == "none":
+        return
+    try:
+        import torch
+        from bitsandbytes import functional
+
+        packed, state = functional.quantize_4bit(torch.ones(64, 64, device=device), quant_type="nf4")
+        functional.dequantize_4bit(packed, state)
+    except Exception as error:  # bitsandbytes raises what its build lacks
+        from ..engines.loading import first_line
+
+        raise UsageError(
+            f"stage '{stage.name}' wants its weights in NF4, and bitsandbytes cannot do that on {device}: "
+            f"{first_line(error)}.",
+            "Train with unquantised weights, which need four times the memory: --quantize none",
+        ) from error
+
+
+def prepare(request: Request, base: ModelSpec, tell: Tell) -> tuple[Prepared, ...]:
+    """The stages with their data as tokens. Raises DataMissing, and MedbenchError where nothing is left to learn."""
+    from ..engines.loading import chat_template, opened, window
+    from ..engines.prompting import wrapping
+
+    config, tokenizer = opened(base.location)
+    wrap = wrapping("auto", "generate", chat_template(base.location), request.entry.prompt_format)
+    prepared = []
+    for stage in request.recipe.stages:
+        data = load_data(stage, request.source, request.seed)
+        room = window(config, tokenizer)
+        train, held_out = (
+            encode(examples, tokenizer, stage, wrap, bool(config.is_encoder_decoder), room)
+            for examples in (data.train, data.held_out)
+        )
+        if not train.rows:
+            raise MedbenchError(
+                f"stage '{stage.name}': none of its {len(data.train):,} examples leaves anything to learn within "
+                f"{min(stage.max_length, room)} tokens.",
+                f"Try a larger --set {stage.name}.max_length={2 * stage.max_length}",
+            )
+        for note in data.notes:
+            tell(f"{stage.name}: {note}")
+        tell(f"{stage.name}: {counts(train, held_out)}")
+        prepared.append(Prepared(stage, data, train, held_out))
+    return tuple(prepared)
+
+
+def counts(train: Encodings, held_out: Encodings) -> str:
+    """What there is to learn, in words."""
+    cut = f", {train.cut_answers:,} answers cut" if train.cut_answers else ""
+    dropped = f", {len(train.dropped):,} dropped (no room for an answer)" if train.dropped else ""
+    return (
+        f"{len(train.rows):,} examples, {train.tokens:,} tokens, {train.learned:,} of them learned{cut}{dropped}; "
+        f"{len(held_out.rows):,} held out"
+    )
+
+
+def check_leaks(request: Request, stages: Sequence[Prepared], tell: Tell) -> Checked:
+    """Look for every installed benchmark's items in the training texts. Raises UsageError for refused ones."""
+    items: dict[str, Sequence[Item]] = {}
+    unchecked: dict[str, str] = {}
+    for name in registry.names("benchmarks"):
+        try:
+            benchmark = registry.get("benchmarks", name)
+            items[benchmark.name] = checked(benchmark.load(request.source)).items
+        except MedbenchError as error:
+            unchecked[name] = error.message
+        except Exception as error:  # a third party's benchmark
+            unchecked[name] = registry.told(error)
+    examples = {example.id: example for stage in stages for example in stage.data.train}
+    found = leaks.find(list(examples.values()), items)
+    refusal = leaks.refusal(found, request.allowed_leaks)
+    if refusal:
+        raise UsageError(refusal)
+    for name, leak in found.items():
+        if leak.all:
+            tell(f"leak check: {len(leak.all):,} of {len(items[name]):,} items of {name} stand in the training texts")
+    if unchecked:
+        tell(f"leak check: no data here for {', '.join(unchecked)}; a run on these will say so")
+    return Checked(found, unchecked)
+
+
+def identity(request: Request, base: ModelSpec, stages: Sequence[Prepared]) -> dict[str, Any]:
+    """Everything that decides what comes out, as plain JSON data."""
+    plain = dataclasses.asdict(request.recipe)
+    for stage in plain["stages"]:
+        del stage["why"]
+    decided = {
+        "model": request.entry.name,
+        "base": {"weights": request.entry.weights, "revision": base.revision},
+        "stages": {stage.pop("name"): stage for stage in plain["stages"]},
+        "max_steps": request.max_steps,
+        "seed": request.seed,
+        "processes": request.processes,
+        "compute_dtype": [compute_dtype(stage.stage, base.device) for stage in stages],
+        "data": [stage.data.hash for stage in stages],
+    }
+    as_stored: dict[str, Any] = json.loads(json.dumps(decided))
+    return as_stored
+
+
+def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManifest, Path]:
+    """Train what is asked, or go on with it, or find it done. Returns the manifest and the adapter's folder.
+
+    Raises UsageError where the tag holds another training run, Diverged where the loss is no number.
+    """
+    from ..results.files import Lock
+
+    check(request)
+    base = base_of(request, tell)
+    for stage in request.recipe.stages:
+        check_quantization(stage, base.device)
+    stages = prepare(request, base, tell)
+    folder = request.folder
+    if rank() != 0:
+        while not _begun().exists():  # what started us ends us, should the first process fail
+            time.sleep(LOOK_SECONDS)
+        if adapters.read(folder).status != DONE:
+            _stages(request, base, stages, folder, watch, None)
+        return adapters.read(folder), folder
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = Lock(folder / ".lock", request.name)
+    lock.acquire()
+    try:
+        manifest = _begin(request, base, stages, tell)
+        if manifest.status != DONE:
+            _check_room(request, base, stages, folder)
+        if WORKER in os.environ:
+            _begun().touch()
+        if manifest.status == DONE:
+            return manifest, folder
+        try:
+            manifest = _stages(request, base, stages, folder, watch, manifest)
+        except (KeyboardInterrupt, MedbenchError) as error:
+            why = error.message if isinstance(error, MedbenchError) else "stopped by the user"
+            adapters.write(folder, dataclasses.replace(adapters.read(folder), status=STOPPED, stopped=why))
+            raise
+        return _finish(request, folder, manifest), folder
+    finally:
+        lock.release()
+
+
+def _begun() -> Path:
+    """What the first of several processes writes when the others may look at the manifest."""
+    return Path(os.environ[WORKER]) / "begun"
+
+
+def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: Tell) -> AdapterManifest:
+    """The manifest of this training run: the stored one where it was begun before, else a new one, written."""
+    from ..core import environment
+    from ..results.store import differing
+
+    folder, wanted = request.folder, identity(request, base, stages)
+    if (folder / adapters.MANIFEST).exists():
+        stored = adapters.read(folder)
+        differences = differing(stored.identity, wanted)
+        if differences:
+            name, old, new = differences[0]
+            raise UsageError(
+                f"{request.name} was trained otherwise: {name} is {old} there and {new} here.",
+                f"Give this one another name with --tag, or delete {folder}.",
+            )
+        if stored.status != DONE:
+            tell(f"going on with {request.name}")
+            stored = dataclasses.replace(stored, status=TRAINING, stopped="")
+            adapters.write(folder, stored)
+        return stored
+    seen = check_leaks(request, stages, tell)
+    manifest = AdapterManifest(
+        model=request.entry.name,
+        tag=request.tag,
+        kind="lora" if stages[-1].stage.lora else "full",
+        status=TRAINING,
+        identity=wanted,
+        base={
+            "name": str(Path(request.model).resolve()) if request.model.endswith(".py") else request.model,
+            "weights": request.entry.weights,
+            "revision": base.revision,
+            "source": base.source,
+            "location": base.location,
+        },
+        recipe=dataclasses.asdict(request.recipe),
+        settings=list(request.settings),
+        stages=[],
+        data=[stage.facts() for stage in stages],
+        seed=request.seed,
+        environment=environment.describe(),
+        leaks={name: dataclasses.asdict(leak) for name, leak in seen.found.items()},
+        unchecked=dict(seen.unchecked),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=list(request.command),
+        hash="",
+    )
+    with (folder / "examples.jsonl").open("w", encoding="utf-8") as out:
+        for stage in stages:
+            for split, examples in (("train", stage.data.train), ("held_out", stage.data.held_out)):
+                for example in examples:
+                    line = {"stage": stage.stage.name, "split": split, "id": example.id}
+                    out.write(json.dumps(line, ensure_ascii=False) + "\n")
+    adapters.write(folder, manifest)
+    return manifest
+
+
+def _check_room(request: Request, base: ModelSpec, stages: Sequence[Prepared], folder: Path) -> None:
+    """Raises MedbenchError where disk or memory will not do, before hours are spent."""
+    for stage in stages:
+        longest = max(len(row["input_ids"]) for row in stage.train.rows)
+        estimate.check(base.location, stage.stage, folder, base.device, longest)
+
+
+def _stages(
+    request: Request,
+    base: ModelSpec,
+    stages: Sequence[Prepared],
+    folder: Path,
+    watch: TrainWatch,
+    manifest: AdapterManifest | None,
+) -> AdapterManifest:
+    """Every stage that is not done yet. Without a manifest: one of several processes that leaves writing to another."""
+    from .trainer import run
+
+    log = Log(folder / "log.jsonl")
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
+    location, adapter = base.location, ""
+    done = {stage["name"] for stage in (manifest or adapters.read(folder)).stages}
+    for number, prepared in enumerate(stages, start=1):
+        stage = prepared.stage
+        work = folder / "work" / f"{number}-{stage.name}"
+        out = work / "result"
+        if stage.name not in done:
+            work.mkdir(parents=True, exist_ok=True)
+            job = Job(
+                stage=stage,
+                model=request.entry.name,
+                base=request.entry.weights,
+                location=location,
+                adapter=adapter,
+                train=prepared.train,
+                held_out=prepared.held_out,
+                work=work,
+                out=out,
+                device=base.device,
+                seed=request.seed,
+                max_steps=planned(request, stage, len(prepared.train.rows)) if request.max_steps else 0,
+                report_to=request.report_to,
+                main=manifest is not None,
+            )
+            measured = run(job, log, watch)
+            if manifest is not None:
+                manifest = dataclasses.replace(manifest, stages=[*manifest.stages, measured])
+                adapters.write(folder, manifest)
+        location, adapter = (location, str(out)) if stage.lora else (str(out), "")
+    return manifest or adapters.read(folder)
+
+
+def planned(request: Request, stage: Stage, rows: int) -> int:
+    """Optimiser steps of a stage over `rows` rows: what the recipe says, or --max-steps where that is fewer.
+
+    Packed rows are counted by the trainer alone, so there --max-steps is taken as it is and 0 is as the recipe says.
+    """
+    if stage.packing:
+        return request.max_steps or stage.steps
+    whole = estimate.steps(stage, rows, request.processes)
+    return min(whole, request.max_steps) if request.max_steps else whole
+
+
+def _finish(request: Request, folder: Path, manifest: AdapterManifest) -> AdapterManifest:
+    """Put the last stage's result where it is found, draw the curve, and call it done; the checkpoints go."""
+    last = sorted((folder / "work").glob("*/result"), key=lambda path: int(path.parent.name.partition("-")[0]))[-1]
+    for path in sorted(last.iterdir()):
+        target = folder / path.name
+        target.unlink(missing_ok=True)
+        try:
+            os.link(path, target)  # a model's weights need not be on the disk twice
+        except OSError:
+            shutil.copy2(path, target)
+    draw(folder / "loss.png", request.name, Log(folder / "log.jsonl").lines())
+    done = dataclasses.replace(manifest, status=DONE, hash=adapters.hash_of(folder, manifest.kind))
+    adapters.write(folder, done)
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    return done

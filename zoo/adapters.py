@@ -1,0 +1,307 @@
+"""What training made, on this disk: `adapters/NAME/TAG` with its weights and a manifest that says where they are from.
+
+    manifest.json                                  what was trained, on what, how it ended; replaced as a whole
+    adapter_config.json, adapter_model.safetensors kind "lora", as PEFT writes them
+    config.json, model.safetensors, tokenizer      kind "full", as transformers writes them
+    log.jsonl                                      a line per optimiser step
+    work/                                          checkpoints, while it trains
+
+`NAME@TAG` names it wherever a model is named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+from ..core import paths, registry
+from ..core.errors import DataMalformed, MedbenchError, UsageError
+from ..results.files import from_json, read_lines, remedy, replace_file, to_json
+from .digests import content_hash
+from .weights import SMALL_FILES, Tell, weight_files
+
+MANIFEST = "manifest.json"
+LOG = "log.jsonl"
+MERGED = "medbench.json"  # in a folder of merged weights: what they were merged from
+CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+TAG = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+LEAK_KINDS = ("exact", "ngram", "near")
+RESTORE = "Restore it, or move that folder away."
+
+Kind = Literal["lora", "full"]
+Status = Literal["training", "stopped", "done"]
+
+
+@dataclass(frozen=True)
+class AdapterManifest:
+    """Everything about a training but its weights and log. All values are what JSON can hold."""
+
+    model: str  # as shown: a zoo entry, a hub id, or the name of a folder or file
+    tag: str
+    kind: Kind
+    status: Status
+    identity: dict[str, Any]  # everything that decides what comes out
+    base: dict[str, Any]  # weights, revision, source, location; name (as --model takes it) where it is no zoo entry
+    recipe: dict[str, Any] = field(default_factory=dict)  # a Recipe
+    settings: list[str] = field(default_factory=list)  # what --set said
+    stages: list[dict[str, Any]] = field(default_factory=list)  # what was measured, of every stage that is done
+    data: list[dict[str, Any]] = field(default_factory=list)  # what was learned from, stage by stage
+    seed: int = 0
+    environment: dict[str, Any] = field(default_factory=dict)  # core/environment.py
+    leaks: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # benchmark -> "exact", "ngram", "near" -> ids
+    unchecked: dict[str, str] = field(default_factory=dict)  # benchmark -> why it was not checked for leaks
+    created: str = ""  # ISO 8601, UTC
+    command: list[str] = field(default_factory=list)
+    hash: str = ""  # of the weights, once they are done: hash_of
+    stopped: str = ""  # why, where status is "stopped"
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}@{self.tag}"
+
+    @property
+    def leaked(self) -> dict[str, tuple[str, ...]]:
+        """By benchmark that was checked, the ids of the items that the training data hold."""
+        return {
+            benchmark: tuple(dict.fromkeys(item for kind in LEAK_KINDS for item in by_kind.get(kind, ())))
+            for benchmark, by_kind in self.leaks.items()
+            if benchmark not in self.unchecked
+        }
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A manifest and the folder that it was read from."""
+
+    folder: Path
+    manifest: AdapterManifest
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files in the folder, checkpoints included."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
+    @property
+    def reached(self) -> dict[str, int]:
+        """Optimiser steps by stage: of those that are done, and as far as the log goes of the one that is not."""
+        done = {str(stage.get("name")): int(stage.get("steps") or 0) for stage in self.manifest.stages}
+        steps = dict(done)
+        with contextlib.suppress(MedbenchError):  # a log that cannot be read
+            for _, line in read_lines(self.folder / LOG):
+                if isinstance(line, dict) and line.get("stage") not in done:
+                    steps[str(line.get("stage"))] = int(line.get("step") or 0)
+        return steps
+
+    def finished(self) -> Adapter:
+        """Itself. Raises UsageError, with the command that goes on, where training has not come to its end."""
+        manifest = self.manifest
+        if manifest.status == "done":
+            return self
+        stages = [str(stage.get("name")) for stage in manifest.recipe.get("stages", ())]
+        where = "before its first step"
+        for stage, step in self.reached.items():
+            where = f"at step {step} of stage '{stage}'"
+            if len(stages) > 1 and stage in stages:
+                where += f" ({stages.index(stage) + 1} of {len(stages)})"
+        said = f"training stopped {where}{f' ({manifest.stopped})' if manifest.stopped else ''}"
+        if manifest.status == "training":
+            said = f"it is in training, or was killed in it, {where}"
+        again = shlex.join(manifest.command) or f"medbench train --model {manifest.model} --tag {manifest.tag}"
+        raise UsageError(f"{manifest.name} is not ready: {said}.", f"The same command goes on: {again}")
+
+
+def folder(name: str, tag: str, root: Path | None = None) -> Path:
+    """Where the adapter TAG of the model called `name` (as shown) lies, or will.
+
+    Raises UsageError for a tag that is no plain word.
+    """
+    if not TAG.fullmatch(tag):
+        raise UsageError(
+            f"'{tag}' cannot be a tag.", "A tag is letters, digits, '.', '-' and '_', with a letter or digit first."
+        )
+    return (root or paths.adapters()) / _safe(name) / tag
+
+
+def shown(path: Path) -> str:
+    """A path as tables show it: without its folders, and a GGUF file without its ending."""
+    path = path.resolve()
+    return path.stem if path.suffix == ".gguf" else path.name
+
+
+def hash_of(folder: Path, kind: Kind, tell: Tell = lambda line: None) -> str:
+    """The content hash of the files that decide how the model in `folder` answers. Raises UsageError without them."""
+    names = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    if kind == "full":
+        small = {name for name in names if any(Path(name).match(pattern) for pattern in SMALL_FILES)}
+        return content_hash(folder, small - {MANIFEST} | set(weight_files(names)), tell)
+    if CONFIG not in names:
+        raise UsageError(f"{folder}: no {CONFIG} there.", "An adapter is a folder that PEFT's save_pretrained() wrote.")
+    weights = [name for name in ADAPTER_WEIGHTS if name in names]
+    if not weights:
+        raise UsageError(f"{folder}: no {ADAPTER_WEIGHTS[0]} there.", "Was its training stopped before it was saved?")
+    return content_hash(folder, [CONFIG, weights[0]], tell)
+
+
+def write(folder: Path, manifest: AdapterManifest) -> None:
+    """Write the manifest, making the folder: at any moment the old one or the new is there, whole.
+
+    A number that is not finite (the loss of a training that diverged) is written as null. Raises MedbenchError where
+    the disk refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / MANIFEST, to_json(_finite(dataclasses.asdict(manifest)), indent=1) + b"\n")
+    except OSError as error:
+        raise MedbenchError(
+            f"{folder / MANIFEST} cannot be written: {error.strerror or error}.",
+            f"{remedy(error)}, then give the same command again.",
+        ) from error
+
+
+def read(folder: Path) -> AdapterManifest:
+    """Raises UsageError where `folder` is none that training made, DataMalformed where its manifest is broken."""
+    found = peek(folder)
+    if found is None:
+        raise UsageError(f"{folder} holds nothing that medbench trained.", "See what does: medbench adapters list")
+    return found.manifest
+
+
+def peek(folder: Path) -> Adapter | None:
+    """What training made in `folder`; None where it made nothing there. Raises DataMalformed for a broken manifest."""
+    path = folder / MANIFEST
+    try:
+        value = from_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise DataMalformed(f"{path} cannot be read: {error}", RESTORE) from error
+    if not isinstance(value, dict) or not {"tag", "kind", "identity"} <= value.keys():
+        return None  # another program's manifest
+    return Adapter(folder, _manifest(path, value))
+
+
+def all_adapters(root: Path | None = None) -> tuple[list[Adapter], list[MedbenchError]]:
+    """Everything trained below `root`, in the alphabet's order, and an error for each manifest that is broken."""
+    found, problems = list[Adapter](), list[MedbenchError]()
+    for path in sorted((root or paths.adapters()).glob(f"*/*/{MANIFEST}")):
+        try:
+            adapter = peek(path.parent)
+        except MedbenchError as error:
+            problems.append(error)
+            continue
+        if adapter:
+            found.append(adapter)
+    return found, problems
+
+
+def tags(name: str, root: Path | None = None) -> list[str]:
+    """The tags of what was trained from a model, which is named as --model takes it."""
+    made_from = (root or paths.adapters()) / _safe(_called(name))
+    return [path.parent.name for path in sorted(made_from.glob(f"*/{MANIFEST}"))]
+
+
+def nearest(text: str, root: Path | None = None) -> list[str]:
+    """The names most like `text` (NAME@TAG) of what is there."""
+    return difflib.get_close_matches(text, [a.manifest.name for a in all_adapters(root)[0]], n=3, cutoff=0.6)
+
+
+def find(text: str, root: Path | None = None) -> Adapter:
+    """What `text` means: NAME@TAG, or a folder that training made; finished or not.
+
+    NAME is whatever --model takes, or the name in `medbench adapters list`. Raises UsageError where there is none,
+    with the tags there are, or how to train one.
+    """
+    path = Path(text).expanduser()
+    if path.is_dir() and (adapter := peek(path)):
+        return adapter
+    name, _, tag = text.rpartition("@")
+    if not name or not tag:
+        meant = _meant(nearest(text, root))
+        raise UsageError(f"'{text}' names no adapter.{meant}", "NAME@TAG does. All of them: medbench adapters list")
+    adapter = peek(folder(_called(name), tag, root))
+    if adapter:
+        return adapter
+    known = tags(name, root)
+    if known:
+        meant = _meant(difflib.get_close_matches(tag, known, n=2, cutoff=0.5))
+        raise UsageError(f"{name} has no adapter '{tag}'.{meant}", f"Its tags: {', '.join(known)}")
+    if near := nearest(text, root):
+        raise UsageError(f"no adapter is called '{text}'.{_meant(near)}", "All of them: medbench adapters list")
+    raise UsageError(f"no adapter is called '{text}'.", f"To train one: medbench train --model {name} --tag {tag}")
+
+
+def leaked_by(folder: Path) -> dict[str, tuple[str, ...]] | None:
+    """`AdapterManifest.leaked` of a folder that training or merging made; None for any other."""
+    if adapter := peek(folder):
+        return adapter.manifest.leaked
+    about = merged_from(folder)
+    return {benchmark: tuple(items) for benchmark, items in about["leaked"].items()} if about else None
+
+
+def merged_from(folder: Path) -> dict[str, Any] | None:
+    """What the weights in `folder` were merged from (training/merge.py writes it); None where they were not merged."""
+    try:
+        value = json.loads((folder / MERGED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) and {"adapter", "leaked"} <= value.keys() else None
+
+
+def _called(name: str) -> str:
+    """The shown name of what --model takes."""
+    if name in registry.names("zoo"):
+        return name
+    path = Path(name).expanduser()
+    if name.endswith(".py") and path.is_file():
+        return str(registry.get("zoo", name).name)
+    return shown(path) if path.exists() else name
+
+
+def _safe(name: str) -> str:
+    """A model's name as a folder's: "org/model" is org--model."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", name.replace("/", "--")).lstrip(".") or "_"
+
+
+def _meant(near: list[str]) -> str:
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _manifest(path: Path, value: dict[str, Any]) -> AdapterManifest:
+    known = {f.name: f for f in dataclasses.fields(AdapterManifest)}
+    kinds: dict[str, type] = dict.fromkeys(known, dict) | {"seed": int}
+    kinds |= dict.fromkeys(("model", "tag", "kind", "status", "created", "hash", "stopped"), str)
+    kinds |= dict.fromkeys(("settings", "stages", "data", "command"), list)
+    for name, f in known.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if (required or name in value) and not isinstance(value.get(name), kinds[name]):
+            problem = f"should be a {kinds[name].__name__}" if name in value else "is missing"
+            raise DataMalformed(f"{path}: the field '{name}' {problem}", RESTORE)
+    for name, allowed in (("kind", get_args(Kind)), ("status", get_args(Status))):
+        if value[name] not in allowed:
+            said = f"is '{value[name]}', not one of {', '.join(allowed)}"
+            raise DataMalformed(f"{path}: the field '{name}' {said}", RESTORE)
+    for name in ("stages", "data"):
+        if not all(isinstance(part, dict) for part in value.get(name, ())):
+            raise DataMalformed(f"{path}: the field '{name}' should hold objects", RESTORE)
+    if not all(isinstance(by_kind, dict) for by_kind in value.get("leaks", {}).values()):
+        raise DataMalformed(f"{path}: the field 'leaks' should hold objects", RESTORE)
+    # A later version may have added fields; what this one does not know it does not read.
+    return AdapterManifest(**{name: value[name] for name in known if name in value})
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else cast(Any, value)
