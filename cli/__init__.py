@@ -19,7 +19,7 @@ COMMANDS = {
     "show": "Show a run, or one of its items: prompt, answer, gold, scores.",
     "score": "Score stored answers again, without the model.",
     "adapters": "List, show and merge what `medbench train` made.",
-    "list": "List models, benchmarks, metrics or engines.",
+    "list": "List models, benchmarks, metrics, engines or training sets.",
     "doctor": "Check versions, device, quantisation, hub, cache and data.",
 }
 

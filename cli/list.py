@@ -11,6 +11,8 @@ from ..core import registry
 from ..core.errors import MedbenchError
 from . import output
 
+TRAINING_SETS = "training-sets"  # no plugins: a file of pairs is named by its path
+
 GROUPS: dict[str, registry.Group] = {
     "models": "zoo",
     "benchmarks": "benchmarks",
@@ -26,16 +28,19 @@ Examples:
   medbench list benchmarks --json
 """
 )
-@click.argument("what", type=click.Choice(list(GROUPS)))
+@click.argument("what", type=click.Choice([*GROUPS, TRAINING_SETS]))
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(what: str, as_json: bool) -> None:
-    """List models, benchmarks, metrics or engines: ours and those of installed plugin packages."""
+    """List models, benchmarks, metrics or engines (ours and those of installed plugin packages), or training sets."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    group = GROUPS[what]
-    rows = [_facts(group, name) for name in registry.names(group)]
+    if what == TRAINING_SETS:
+        rows = _training_sets()
+    else:
+        group = GROUPS[what]
+        rows = [_facts(group, name) for name in registry.names(group)]
     if as_json:
         output.show_json(rows)
         return
@@ -45,7 +50,7 @@ def command(what: str, as_json: bool) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for row in rows:
         what = f"[red]{escape(row['problem'])}[/red]" if "problem" in row else escape(row["what"])
-        below = " · ".join(str(row[key]) for key in ("weights", "licence") if key in row)
+        below = " · ".join(str(row[key]) for key in ("weights", "hub", "licence") if key in row)
         below = f"\n[dim]{escape(below)}[/dim]" if below else ""
         table.add_row(row["name"], *(escape(str(row.get(fact, ""))) for fact in facts), what + below)
     output.show([table])
@@ -73,6 +78,15 @@ def _facts(group: registry.Group, name: str) -> dict[str, Any]:
             "licence": plugin.licence,
         }
     return {"name": name, "what": getattr(plugin, "summary", "") or _first_sentence(plugin.__doc__ or "")}
+
+
+def _training_sets() -> list[dict[str, Any]]:
+    from ..training.sets import SETS
+
+    return [
+        {"name": made.name, "what": made.summary, "hub": made.hub or "shipped with medbench", "licence": made.licence}
+        for made in SETS.values()
+    ]
 
 
 def _first_sentence(text: str) -> str:

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from ..training.trainer import Unwatched
 from .progress import LINE_SECONDS, clock, tell
 
 if TYPE_CHECKING:
@@ -14,26 +15,11 @@ if TYPE_CHECKING:
 AFTER_STEP = "stopping after this step, with a checkpoint (Ctrl-C again: at once)"
 
 
-class QuietTraining:
-    """Shows nothing."""
-
-    def loading(self, model: str) -> None:
-        pass
-
-    def begin(self, stage: str, step: int, steps: int) -> None:
-        pass
-
-    def step(self, step: int, loss: float, learning_rate: float, tokens_per_s: float) -> None:
-        pass
-
-    def looked(self, step: int, eval_loss: float) -> None:
-        pass
+class QuietTraining(Unwatched):
+    """Says only that Ctrl-C was heard."""
 
     def stopping(self) -> None:
         tell(AFTER_STEP)
-
-    def end(self) -> None:
-        pass
 
 
 class PlainTraining(QuietTraining):

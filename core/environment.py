@@ -16,6 +16,8 @@ PACKAGES = (
     "transformers",
     "tokenizers",
     "peft",
+    "trl",
+    "accelerate",
     "bitsandbytes",
     "datasets",
     "evaluate",

@@ -25,7 +25,7 @@ from .data import StageData
 from .data import prepare as load_data
 from .encode import Encodings, encode
 from .log import Log, draw
-from .trainer import Job, TrainWatch, compute_dtype
+from .trainer import Job, TrainWatch, Unwatched, compute_dtype
 
 if TYPE_CHECKING:
     from ..benchmarks.sources import Source
@@ -221,6 +221,7 @@ def counts(train: Encodings, held_out: Encodings) -> str:
 
 def check_leaks(request: Request, stages: Sequence[Prepared], tell: Tell) -> Checked:
     """Look for every installed benchmark's items in the training texts. Raises UsageError for refused ones."""
+    tell("leak check: looking for the items of every benchmark in the training texts")
     items: dict[str, Sequence[Item]] = {}
     unchecked: dict[str, str] = {}
     for name in registry.names("benchmarks"):
@@ -287,13 +288,12 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
     lock.acquire()
     try:
         manifest = _begin(request, base, stages, tell)
-        if manifest.status != DONE:
-            _check_room(request, base, stages, folder)
         if WORKER in os.environ:
             _begun().touch()
         if manifest.status == DONE:
             return manifest, folder
         try:
+            _check_room(base, stages, folder)
             manifest = _stages(request, base, stages, folder, watch, manifest)
         except (KeyboardInterrupt, MedbenchError) as error:
             why = error.message if isinstance(error, MedbenchError) else "stopped by the user"
@@ -302,6 +302,29 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
         return _finish(request, folder, manifest), folder
     finally:
         lock.release()
+        if not (folder / adapters.MANIFEST).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # refused before anything was made
+
+
+def train_entry(entry: Entry, tag: str, settings: Sequence[str], data: Path | None, **options: Any) -> Path:
+    """`Entry.train`: without a terminal, saying nothing."""
+    from ..benchmarks.sources import Source
+    from ..core import paths
+    from .overrides import apply
+
+    if entry.recipe is None:
+        raise UsageError(f"the zoo entry '{entry.name}' has no recipe.", "Give it one: docs/add-a-model.md")
+    request = Request(
+        model=options.pop("model", entry.name),
+        entry=entry,
+        recipe=apply(entry.recipe, settings),
+        source=Source(data or paths.data()),
+        root=options.pop("root", None) or paths.adapters(),
+        tag=tag,
+        settings=tuple(settings),
+        **options,
+    )
+    return train(request, Unwatched(), lambda line: None)[1]
 
 
 def _begun() -> Path:
@@ -365,7 +388,7 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
     return manifest
 
 
-def _check_room(request: Request, base: ModelSpec, stages: Sequence[Prepared], folder: Path) -> None:
+def _check_room(base: ModelSpec, stages: Sequence[Prepared], folder: Path) -> None:
     """Raises MedbenchError where disk or memory will not do, before hours are spent."""
     for stage in stages:
         longest = max(len(row["input_ids"]) for row in stage.train.rows)

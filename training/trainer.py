@@ -49,6 +49,28 @@ class TrainWatch(Protocol):
     def end(self) -> None: ...
 
 
+class Unwatched:
+    """A TrainWatch that nobody looks at."""
+
+    def loading(self, model: str) -> None:
+        pass
+
+    def begin(self, stage: str, step: int, steps: int) -> None:
+        pass
+
+    def step(self, step: int, loss: float, learning_rate: float, tokens_per_s: float) -> None:
+        pass
+
+    def looked(self, step: int, eval_loss: float) -> None:
+        pass
+
+    def stopping(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Job:
     """One stage, ready to run."""
