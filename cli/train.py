@@ -195,7 +195,8 @@ def _train(request: Request, quiet: bool, as_json: bool) -> None:
         output.show_json({"adapter": manifest.name, "folder": str(folder), **dataclasses.asdict(manifest)})
     elif not quiet:
         output.show(render_training.result(manifest, folder))
-        tell(f"Is it better? medbench run --model {request.model},{request.model}@{request.tag} --benchmark medquad")
+        models = f"{request.model},{request.model}@{request.tag}"
+        tell(f"Is it better? medbench run --model {models} --benchmark medquad{_from(request)}")
 
 
 def _one(request: Request, quiet: bool) -> tuple[AdapterManifest, Path]:
@@ -236,12 +237,17 @@ def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> N
         output.show(render_training.study(rows))
         names = ",".join(manifest.name for _, manifest, _ in rows if manifest)
         if names:
-            tell(f"Which is best? medbench run --model {names} --benchmark medquad")
+            tell(f"Which is best? medbench run --model {names} --benchmark medquad{_from(variants[0][1])}")
     problems = [(label, problem) for label, manifest, problem in rows if manifest is None]
     for label, problem in problems:
         click.echo(f"\nNot done: {label}: {problem}", err=True)
     if problems:
         raise SystemExit(1)
+
+
+def _from(request: Request) -> str:
+    """The --data of the next command, where this one's was given."""
+    return f" --data {request.source.data}" if request.source.data else ""
 
 
 def _dry_run(request: Request, as_json: bool) -> None:

@@ -437,7 +437,7 @@ def _save(job: Job, model: Any, tokenizer: Any) -> None:
         tokenizer.save_pretrained(part)
     else:
         model.peft_config["default"].base_model_name_or_path = job.base
-        model.save_pretrained(part)
+        model.save_pretrained(part, save_embedding_layers=False)  # PEFT would look for them on the hub
         for path in part.iterdir():
             if path.name not in SMALL:
                 path.unlink()  # PEFT's page of advice
