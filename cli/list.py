@@ -10,6 +10,7 @@ import click
 from ..core import registry
 from ..core.errors import MedbenchError
 from . import output
+from .progress import tell
 
 TRAINING_SETS = "training-sets"  # no plugins: a file of pairs is named by its path
 
@@ -49,11 +50,13 @@ def command(what: str, as_json: bool) -> None:
     for heading in ("name", *facts, "what"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for row in rows:
-        what = f"[red]{escape(row['problem'])}[/red]" if "problem" in row else escape(row["what"])
+        told = f"[red]{escape(row['problem'])}[/red]" if "problem" in row else escape(row["what"])
         below = " · ".join(str(row[key]) for key in ("weights", "hub", "licence") if key in row)
         below = f"\n[dim]{escape(below)}[/dim]" if below else ""
-        table.add_row(row["name"], *(escape(str(row.get(fact, ""))) for fact in facts), what + below)
+        table.add_row(row["name"], *(escape(str(row.get(fact, ""))) for fact in facts), told + below)
     output.show([table])
+    if what == TRAINING_SETS:
+        tell("Named in a recipe, or: medbench train --model NAME --set data=SET:SAMPLES,pairs.jsonl (your own rows)")
 
 
 def _facts(group: registry.Group, name: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
         parts += ["", Text(f"stage {stage['name']}{of}", style="bold"), _fields(stage["fields"])]
         parts += ["", _needs(stage, found)]
         parts += [f"· {escape(note)}" for note in stage["data_notes"]]
-        parts += [f"[yellow]unknown[/yellow] {escape(why)}" for why in stage["unknown"]]
+        parts += [f"[yellow]Not known:[/yellow] {escape(why)}" for why in stage["unknown"]]
         if stage.get("example"):
             parts += ["", Text("one example as tokens are; what is learned is green", style="bold")]
             parts.append(Text.assemble(*((text, "green" if learned else "dim") for text, learned in stage["example"])))
@@ -60,7 +60,7 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
     return [
         Text(f"{manifest.name} is trained: {folder}", style="bold"),
         table,
-        "Losses are cross-entropy in nats per token, first and last over ten steps; the curve: "
+        "Losses are cross-entropy in nats per token, means of the first and last tenth of the steps; the curve: "
         + str(folder / "loss.png"),
         f"Scored items that stand in the training texts: {told}.",
     ]
@@ -127,8 +127,10 @@ def _needs(stage: Mapping[str, Any], found: Mapping[str, Any]) -> Table:
     )
     rows = {
         "trainable parameters": _count(stage["trainable"]) + share,
-        "examples": f"{_count(stage['examples'])}, {_count(stage['held_out'])} held out{cut}",
-        "tokens in them": f"{_count(stage['tokens'])}, {_count(stage['learned_tokens'])} of them learned",
+        "examples": f"{stage['examples']:,}, {stage['held_out']:,} held out{cut}" if stage["examples"] else UNKNOWN,
+        "tokens in them": f"{stage['tokens']:,}, {stage['learned_tokens']:,} of them learned"
+        if stage["tokens"]
+        else UNKNOWN,
         "optimiser steps": f"{_count(stage['steps'])} of {stage['examples_per_step']} examples",
         "memory": f"about {size(stage['memory_bytes'])}{of}" if memory else UNKNOWN,
         "disk while it trains": f"about {size(stage['disk_bytes'])}" if memory else UNKNOWN,

@@ -43,7 +43,8 @@ Examples:
     "settings",
     multiple=True,
     metavar="FIELD=VALUE",
-    help="Change the recipe, of all stages or with STAGE.FIELD of one; --dry-run shows the fields.",
+    help="Change the recipe, of all stages or with STAGE.FIELD of one; --dry-run shows the fields. "
+    "data=NAME:SAMPLES,pairs.jsonl takes other data.",
 )
 @click.option("--quantize", type=click.Choice(["nf4", "none"]), help="The same as --set quantize=…")
 @click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Optimiser steps of each stage, at most.")
@@ -112,6 +113,8 @@ def command(
 
     if paired and not sweeps:
         raise UsageError("--paired pairs the values of several --sweep, and there is none.")
+    if resume:
+        _only_resume()
     if sweeps and (resume or dry_run):
         raise UsageError(f"--sweep and {'--resume' if resume else '--dry-run'} do not go together.", RESUME_SWEEP)
     entry = _entry(model)
@@ -165,6 +168,21 @@ def command(
 RESUME_SWEEP = "The same --sweep command goes on where it stopped; --dry-run shows one recipe at a time."
 
 
+def _only_resume() -> None:
+    """Raises UsageError where --resume stands beside an option that would change what it goes on with."""
+    from click.core import ParameterSource
+
+    context = click.get_current_context()
+    changing = ("settings", "quantize", "max_steps", "seed", "num_processes")
+    for parameter in context.command.params:
+        given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        if parameter.name in changing and given:
+            raise UsageError(
+                f"--resume goes on as the training was begun; {parameter.opts[0]} would change it.",
+                f"Leave {parameter.opts[0]} out, or train anew under another --tag.",
+            )
+
+
 def _entry(model: str) -> Entry:
     """The zoo entry to train. Raises UsageError for what has no recipe of its own."""
     from ..core import registry
@@ -179,24 +197,25 @@ def _entry(model: str) -> Entry:
         )
     if "@" in model:
         raise UsageError(
-            f"{model} is trained already; training begins with a model.", f"--model {model.partition('@')[0]} --tag NEW"
+            f"{model}: training begins with a model, not with an adapter.",
+            "Name the model and the adapter's tag: --model {} --tag {}".format(*model.split("@", 1)),
         )
     raise registry.unknown("zoo", model)
 
 
 def _train(request: Request, quiet: bool, as_json: bool) -> None:
-    from ..training.train import rank
+    from ..training.train import WORKER
     from . import render_training
 
     manifest, folder = _one(request, quiet)
-    if rank() != 0:
-        return
+    if WORKER in os.environ:
+        return  # the process that started this one shows what came out
     if as_json:
         output.show_json({"adapter": manifest.name, "folder": str(folder), **dataclasses.asdict(manifest)})
     elif not quiet:
         output.show(render_training.result(manifest, folder))
         models = f"{request.model},{request.model}@{request.tag}"
-        tell(f"Is it better? medbench run --model {models} --benchmark medquad{_from(request)}")
+        tell(f"Is it better? medbench run --model {models} {_benchmark(request, manifest)}")
 
 
 def _one(request: Request, quiet: bool) -> tuple[AdapterManifest, Path]:
@@ -237,7 +256,8 @@ def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> N
         output.show(render_training.study(rows))
         names = ",".join(manifest.name for _, manifest, _ in rows if manifest)
         if names:
-            tell(f"Which is best? medbench run --model {names} --benchmark medquad{_from(variants[0][1])}")
+            first, made = variants[0][1], next(manifest for _, manifest, _ in rows if manifest)
+            tell(f"Which is best? medbench run --model {first.model},{names} {_benchmark(first, made)}")
     problems = [(label, problem) for label, manifest, problem in rows if manifest is None]
     for label, problem in problems:
         click.echo(f"\nNot done: {label}: {problem}", err=True)
@@ -245,9 +265,11 @@ def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> N
         raise SystemExit(1)
 
 
-def _from(request: Request) -> str:
-    """The --data of the next command, where this one's was given."""
-    return f" --data {request.source.data}" if request.source.data else ""
+def _benchmark(request: Request, manifest: AdapterManifest) -> str:
+    """Options of the command to try next: open questions whose items were here when leaks were looked for."""
+    if "medquad" not in manifest.leaks:
+        return "--benchmark medquad-sample"
+    return "--benchmark medquad --limit 100" + (f" --data {request.source.data}" if request.source.data else "")
 
 
 def _dry_run(request: Request, as_json: bool) -> None:

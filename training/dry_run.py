@@ -58,7 +58,7 @@ def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str
         rows = len(data.train)
         found |= {"examples": rows, "held_out": len(data.held_out), "data_notes": list(data.notes)}
     except MedbenchError as error:
-        found["unknown"].append(f"the data: {error.message}")
+        found["unknown"].append(f"examples, tokens and time. {error}")
         found |= {"examples": None, "held_out": None, "data_notes": []}
     train: Encodings | None = None
     if data and folder:
@@ -75,12 +75,14 @@ def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str
         looked_at = 0
         found |= dict.fromkeys(("tokens", "learned_tokens", "answers_cut", "dropped", "example"))
         if data:
-            found["unknown"].append(f"tokens: the tokenizer of {request.entry.weights} is not on this machine")
+            found["unknown"].append(
+                f"tokens and time. The tokenizer of {request.entry.weights} is not on this machine."
+            )
     limited = dataclasses.replace(stage, steps=planned(request, stage, rows)) if rows else stage
     found["steps"] = limited.steps or request.max_steps or None
     found["examples_per_step"] = stage.batch_size * stage.accumulation * request.processes
     if not source:
-        found["unknown"].append("memory, disk and time: the entry has no configuration")
+        found["unknown"].append("memory and disk. The entry has no configuration.")
         return found | dict.fromkeys(("parameters", "trainable", "memory", "memory_bytes", "disk_bytes", "seconds"))
     sizes, trained = estimate.shape(source), estimate.trainable(source, stage)
     longest = max((len(row["input_ids"]) for row in train.rows), default=0) if train else 0
@@ -98,8 +100,6 @@ def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str
         run_tokens = estimate.tokens(limited, lengths, request.processes)
         looks = 2 + limited.steps // stage.eval_steps if looked_at else 0
         found["seconds"] = estimate.seconds(sizes, stage, run_tokens, estimate.rate(device), device, looks * looked_at)
-    else:
-        found["unknown"].append("time: it takes the tokens")
     return found
 
 

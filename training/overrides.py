@@ -181,8 +181,8 @@ def _part(setting: str, text: str) -> Part:
         source, samples = text, ""
     if not source or (colon and source != text and not (samples.isdecimal() and int(samples) > 0)):
         raise UsageError(
-            f"{setting}: '{text}' is no part of a mixture.",
-            "Write NAME or NAME:SAMPLES, with commas between parts. The names: medbench list training-sets",
+            f"{setting}: '{text}' names no examples; their number, if any, is 1 or more.",
+            "Write NAME, NAME:SAMPLES or FILE.jsonl, with commas between several. Names: medbench list training-sets",
         )
     return Part(source, int(samples or 0))
 

@@ -319,6 +319,13 @@ def load_medical_questions(source: Source) -> Examples:
 
 def _own(path: Path) -> Examples:
     """The user's examples. Every row needs a question and an answer: one without is a mistake, not a gap."""
+    try:
+        return _own_rows(path)
+    except DataMalformed as error:
+        raise DataMalformed(error.message, 'Correct the file: a row is {"question": "…", "answer": "…"}.') from error
+
+
+def _own_rows(path: Path) -> Examples:
     tally = _Tally()
     examples: dict[str, Example] = {}
     for row in json_lines(SourceFile(str(path), path)):

@@ -127,6 +127,7 @@ def check(request: Request) -> None:
 
     quiet_libraries()
     check_reports(request.report_to)
+    assert request.folder  # a tag that cannot be one is told here
     first, *later = request.recipe.stages
     for stage in request.recipe.stages:
         if stage.lora is None and stage.quantize != "none":
@@ -291,6 +292,7 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
         if WORKER in os.environ:
             _begun().touch()
         if manifest.status == DONE:
+            tell(f"{request.name} is trained already: nothing to do")
             return manifest, folder
         try:
             _check_room(base, stages, folder)
@@ -343,6 +345,9 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
         differences = differing(stored.identity, wanted)
         if differences:
             name, old, new = differences[0]
+            if name == "data":
+                old, new = (_sizes(facts) for facts in (stored.data, [stage.facts() for stage in stages]))
+                name = "the text of its data" if old == new else name
             raise UsageError(
                 f"{request.name} was trained otherwise: {name} is {old} there and {new} here.",
                 f"Give this one another name with --tag, or delete {folder}.",
@@ -386,6 +391,10 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
                     out.write(json.dumps(line, ensure_ascii=False) + "\n")
     adapters.write(folder, manifest)
     return manifest
+
+
+def _sizes(facts: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{stage['examples']} examples in stage '{stage['stage']}'" for stage in facts)
 
 
 def _check_room(base: ModelSpec, stages: Sequence[Prepared], folder: Path) -> None:

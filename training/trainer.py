@@ -306,6 +306,7 @@ def _arguments(job: Job, looks: bool) -> dict[str, Any]:
         "remove_unused_columns": False,
         "dataloader_pin_memory": not is_cpu(job.device),
         "label_names": ["labels"],
+        "ddp_find_unused_parameters": False,
     }
 
 
@@ -450,10 +451,14 @@ def _save(job: Job, model: Any, tokenizer: Any) -> None:
 
 
 def _measured(job: Job, lines: list[dict[str, Any]], trainer: Any, peak_rss: int) -> dict[str, Any]:
-    """What the manifest keeps of a finished stage. Losses are in nats per token, `first` and `last` over ten steps."""
+    """What the manifest keeps of a finished stage.
+
+    Losses are in nats per token, `first` and `last` the means of the first and last tenth of the steps, ten at most.
+    """
     import torch
 
     losses = [line["loss"] for line in lines if "loss" in line]
+    few = min(10, math.ceil(len(losses) / 10))
     looks = [line for line in lines if "eval_loss" in line]
     seconds = sum(line.get("seconds", 0.0) for line in lines)
     tokens = sum(line.get("tokens", 0) for line in lines)
@@ -463,8 +468,8 @@ def _measured(job: Job, lines: list[dict[str, Any]], trainer: Any, peak_rss: int
         "steps": trainer.state.global_step,
         "epochs": round(float(trainer.state.epoch or 0.0), 3),
         "trainable": sum(p.numel() for p in parameters if p.requires_grad),
-        "loss_first": _mean(losses[:10]),
-        "loss_last": _mean(losses[-10:]),
+        "loss_first": _mean(losses[:few]),
+        "loss_last": _mean(losses[-few:]),
         "loss_final": losses[-1] if losses else None,
         "eval_loss_before": looks[0]["eval_loss"] if looks and looks[0]["step"] == 0 else None,
         "eval_loss_after": looks[-1]["eval_loss"] if looks else None,
