@@ -271,6 +271,12 @@ def test_the_same_command_again_does_nothing_and_another_recipe_needs_another_ta
     entry = entries.entry(tmp_path, "smollm2-135m")
     made = train(entry)
     assert train(entry) == made
+    again = medbench("train", "--model", entry, "--tag", "t", "--resume")
+    assert again.exit_code == 0
+    assert "is trained already: nothing to do" in again.output
+    changed = medbench("train", "--model", entry, "--tag", "t", "--resume", "--max-steps", 9)
+    assert changed.exit_code == 2
+    assert "--max-steps would change it" in changed.output
     other = medbench(
         *("train", "--model", entry, "--tag", "t", "--set", f"data={entries.data(tmp_path)}"),
         *("--max-steps", 2, *SHORT, "--set", "learning_rate=1e-5"),
@@ -351,6 +357,26 @@ def test_a_module_that_the_architecture_lacks_is_named_with_those_it_has() -> No
     assert refused.exit_code == 2
     assert "o_proj" in refused.output
     assert "out_proj" in refused.output
+
+
+def test_a_row_of_the_users_own_file_that_is_wrong_is_named_with_how_one_looks(tmp_path: Path) -> None:
+    entry = entries.entry(tmp_path, "smollm2-135m")
+    file = entries.data(tmp_path, 3)
+    with file.open("a", encoding="utf-8") as out:
+        out.write('{"question": "And then?"}\n')
+    refused = medbench("train", "--model", entry, "--set", f"data={file}")
+    assert refused.exit_code == 1
+    assert "row 4, field 'answer': it is missing" in refused.output
+    assert 'a row is {"question"' in refused.output
+
+
+def test_data_that_has_changed_since_is_told_by_its_size(tmp_path: Path) -> None:
+    entry = entries.entry(tmp_path, "smollm2-135m")
+    train(entry)
+    words = ("train", "--model", entry, "--tag", "t", "--set", f"data={entries.data(tmp_path, 20)}")
+    refused = medbench(*words, "--max-steps", 2, *SHORT)
+    assert refused.exit_code == 2
+    assert "22 examples in stage 'sft' there and 18 examples in stage 'sft' here" in refused.output
 
 
 def test_data_that_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
