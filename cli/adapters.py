@@ -53,7 +53,7 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def list_(as_json: bool) -> None:
-    """List what was trained: name, status, base, data, steps, losses, when, size."""
+    """List what was trained: name, status, data, steps, held-out loss, size. --json has base, losses and dates too."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -66,19 +66,18 @@ def list_(as_json: bool) -> None:
         output.show_json(rows)
     elif rows:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("name", "status", "trained on", "steps", "loss", "held-out", "made (UTC)", "size"):
+        for heading in ("name", "status", "trained on", "steps", "held-out loss", "size"):
             numbers = heading in ("steps", "size")
-            table.add_column(heading, overflow="fold", justify="right" if numbers else "left", no_wrap=numbers)
+            whole = numbers or heading in ("name", "status", "held-out loss")  # a name is there to be copied
+            table.add_column(heading, overflow="fold", justify="right" if numbers else "left", no_wrap=whole)
         for row in rows:
             stages = row["stages"]
             table.add_row(
-                f"{escape(row['name'])}\n[dim]{escape(row['base'])}[/dim]",
+                escape(row["name"]),
                 row["status"] if row["status"] == "done" else f"[yellow]{row['status']}[/yellow]",
                 escape("\n".join(row["data"])),
                 f"{row['steps']:,}",
-                "\n".join(_change(stage["loss_first"], stage["loss_last"]) for stage in stages),
                 "\n".join(_change(stage["eval_loss_before"], stage["eval_loss_after"]) for stage in stages),
-                row["created"][:16].replace("T", " "),
                 _size(row["size_bytes"]),
             )
         output.show([table])
@@ -184,9 +183,13 @@ def _show(adapter: Adapter) -> None:
 
     manifest, screen = adapter.manifest, render.console()
 
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(justify="right", style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+
     def fact(name: str, value: str) -> None:
         if value:
-            screen.print(f"[dim]{name:>18}[/dim]  {escape(value)}")
+            facts.add_row(name, escape(value))
 
     packages = manifest.environment.get("packages", {})
     versions = [
@@ -215,16 +218,17 @@ def _show(adapter: Adapter) -> None:
         if items:
             by_kind = manifest.leaks[benchmark]
             kinds = ", ".join(f"{len(by_kind[kind]):,} {kind}" for kind in LEAK_KINDS if by_kind.get(kind))
-            fact("leaks", f"{benchmark}: {len(items):,} items stand in the training texts ({kinds})")
+            fact("leaks", f"{benchmark}: {len(items):,} of its items in the training texts ({kinds})")
     clean = [benchmark for benchmark, items in manifest.leaked.items() if not items]
     fact("no leaks", ", ".join(clean))
-    for benchmark, why in manifest.unchecked.items():
-        fact("not checked", f"{benchmark}: {' '.join(why.split())}")
+    if manifest.unchecked:
+        fact("not checked", f"{', '.join(manifest.unchecked)} (no data was here; --json has each reason)")
     fact("versions", ", ".join(versions))
     fact("made", manifest.created)
     fact("command", " ".join(manifest.command))
     fact("folder", f"{adapter.folder} ({_size(adapter.size)})")
     fact("files", ", ".join(_files(adapter)))
+    screen.print(facts)
     if manifest.stages:
         columns = [name for name in MEASURED if any(stage.get(name) is not None for stage in manifest.stages)]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -236,7 +240,7 @@ def _show(adapter: Adapter) -> None:
         screen.print(table)
     _recipe(screen, manifest)
     if manifest.status == "done":
-        screen.print(f"[dim]To measure it: medbench run --model {escape(manifest.name)}[/dim]")
+        screen.print(f"[dim]Is it better? medbench run --model {escape(manifest.model)},{escape(manifest.name)}[/dim]")
 
 
 def _recipe(screen: Any, manifest: AdapterManifest) -> None:
@@ -293,4 +297,5 @@ def _size(size: int) -> str:
 
 
 def _files(adapter: Adapter) -> list[str]:
-    return sorted(path.name + "/" * path.is_dir() for path in adapter.folder.iterdir())
+    visible = (path for path in adapter.folder.iterdir() if not path.name.startswith("."))
+    return sorted(path.name + "/" * path.is_dir() for path in visible)

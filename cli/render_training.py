@@ -56,13 +56,13 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
             size(stage["peak_gpu_memory_bytes"] or stage["peak_rss_bytes"]),
         )
     leaked = {name: len(items) for name, items in manifest.leaked.items() if items}
-    told = ", ".join(f"{count:,} items of {name}" for name, count in leaked.items()) or "none"
+    told = ", ".join(f"{count:,} of {name}" for name, count in leaked.items()) or "none"
     return [
         Text(f"{manifest.name} is trained: {folder}", style="bold"),
         table,
         "Losses are cross-entropy in nats per token, means of the first and last tenth of the steps; the curve: "
         + str(folder / "loss.png"),
-        f"Scored items that stand in the training texts: {told}.",
+        f"Scored items found in the training texts: {told}.",
     ]
 
 

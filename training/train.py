@@ -240,7 +240,7 @@ def check_leaks(request: Request, stages: Sequence[Prepared], tell: Tell) -> Che
         raise UsageError(refusal)
     for name, leak in found.items():
         if leak.all:
-            tell(f"leak check: {len(leak.all):,} of {len(items[name]):,} items of {name} stand in the training texts")
+            tell(f"leak check: {len(leak.all):,} of {len(items[name]):,} items of {name} found in the training texts")
     if unchecked:
         tell(f"leak check: no data here for {', '.join(unchecked)}; a run on these will say so")
     return Checked(found, unchecked)
