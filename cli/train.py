@@ -127,6 +127,10 @@ def command(
     given = (*settings, *([f"quantize={quantize}"] if quantize else []))
     if resume:
         stored = adapters.read(adapters.folder(entry.name, tag, root))
+        if stored.status == "done":  # its data need not be here any more
+            tell(f"{stored.name} is trained already: nothing to do")
+            _told(stored, adapters.folder(entry.name, tag, root), quiet, as_json)
+            return
         given, seed = tuple(stored.settings), stored.seed
         max_steps, num_processes = stored.identity["max_steps"], stored.identity["processes"]
     request = Request(
@@ -205,17 +209,23 @@ def _entry(model: str) -> Entry:
 
 def _train(request: Request, quiet: bool, as_json: bool) -> None:
     from ..training.train import WORKER
-    from . import render_training
 
     manifest, folder = _one(request, quiet)
     if WORKER in os.environ:
         return  # the process that started this one shows what came out
+    _told(manifest, folder, quiet, as_json)
+    if not quiet and not as_json:
+        models = f"{request.model},{request.model}@{request.tag}"
+        tell(f"Is it better? medbench run --model {models} {_benchmark(request, manifest)}")
+
+
+def _told(manifest: AdapterManifest, folder: Path, quiet: bool, as_json: bool) -> None:
+    from . import render_training
+
     if as_json:
         output.show_json({"adapter": manifest.name, "folder": str(folder), **dataclasses.asdict(manifest)})
     elif not quiet:
         output.show(render_training.result(manifest, folder))
-        models = f"{request.model},{request.model}@{request.tag}"
-        tell(f"Is it better? medbench run --model {models} {_benchmark(request, manifest)}")
 
 
 def _one(request: Request, quiet: bool) -> tuple[AdapterManifest, Path]:

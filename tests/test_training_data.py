@@ -416,7 +416,7 @@ def test_held_out_examples_come_from_what_the_release_keeps_for_it(given: Any) -
     assert found.notes == ("a: 1 row is skipped.",)
     more = given({"a": kept}, "a", eval_examples=9)
     assert len(more.held_out) == 5 and len(more.train) == 20
-    assert more.notes[1] == "5 examples of a are held out, not 9: its release has no more."
+    assert more.notes[1] == "a: 5 held out, not 9: its release has no more."
 
 
 def test_held_out_examples_come_from_what_was_not_drawn(given: Any) -> None:
@@ -431,10 +431,7 @@ def test_of_thirteen_pairs_two_are_held_out(given: Any) -> None:
     found = given({"a": made("a", 13)}, "a", eval_examples=100)
     assert (len(found.train), len(found.held_out)) == (11, 2)
     assert ids(found.train) | ids(found.held_out) == ids(made("a", 13))
-    assert found.notes == (
-        "2 of the 13 examples drawn of a are held out and not trained on.",
-        "2 examples of a are held out, not 100: at most one drawn example in 5 is, and no document is parted.",
-    )
+    assert found.notes == ("a: 2 held out, not 100; 2 of them are not trained on though drawn (one in 5 at most).",)
 
 
 @pytest.mark.parametrize("part", ["a", "a:60"])

@@ -87,7 +87,7 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
             held_out += moved
             notes += _told(name, quota, len(chosen), len(moved), drawn)
         elif len(chosen) < quota:
-            notes.append(f"{len(chosen):,} examples of {name} are held out, not {quota:,}: its release has no more.")
+            notes.append(f"{name}: {len(chosen):,} held out, not {quota:,}: its release has no more.")
     return StageData(
         train=tuple(_shuffled(pool.examples(), seed, "mixture")),
         held_out=tuple(_shuffled(held_out, seed, "mixture")),
@@ -170,15 +170,12 @@ def _unseen(candidates: Iterable[Example], most: int, pool: _Pool, held_out: Seq
 
 
 def _told(name: str, quota: int, chosen: int, moved: int, drawn: int) -> list[str]:
-    told = []
-    if moved:
-        told.append(f"{moved:,} of the {drawn:,} examples drawn of {name} are held out and not trained on.")
-    if chosen + moved < quota:
-        told.append(
-            f"{chosen + moved:,} examples of {name} are held out, not {quota:,}: at most one drawn example in "
-            f"{MOST_HELD_OUT} is, and no document is parted."
-        )
-    return told
+    held_out = chosen + moved
+    if not moved and held_out >= quota:
+        return []
+    fewer = f", not {quota:,}" if held_out < quota else ""
+    kept = f"; {moved:,} of them are not trained on though drawn (one in {MOST_HELD_OUT} at most)" if moved else ""
+    return [f"{name}: {held_out:,} held out{fewer}{kept}."]
 
 
 def _shares(total: int, sizes: Sequence[int]) -> list[int]:
