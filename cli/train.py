@@ -215,7 +215,7 @@ def _train(request: Request, quiet: bool, as_json: bool) -> None:
         return  # the process that started this one shows what came out
     _told(manifest, folder, quiet, as_json)
     if not quiet and not as_json:
-        models = f"{request.model},{request.model}@{request.tag}"
+        models = f"{request.model},{_called(request)}"
         tell(f"Is it better? medbench run --model {models} {_benchmark(request, manifest)}")
 
 
@@ -264,7 +264,8 @@ def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> N
         )
     elif not quiet:
         output.show(render_training.study(rows))
-        names = ",".join(manifest.name for _, manifest, _ in rows if manifest)
+        trained = {label for label, manifest, _ in rows if manifest}
+        names = ",".join(_called(request) for label, request in variants if label in trained)
         if names:
             first, made = variants[0][1], next(manifest for _, manifest, _ in rows if manifest)
             tell(f"Which is best? medbench run --model {first.model},{names} {_benchmark(first, made)}")
@@ -273,6 +274,12 @@ def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> N
         click.echo(f"\nNot done: {label}: {problem}", err=True)
     if problems:
         raise SystemExit(1)
+
+
+def _called(request: Request) -> str:
+    """What --model takes for the result: NAME@TAG, or its folder where --out put it elsewhere."""
+    at_home = request.root.resolve() == paths.adapters().resolve()
+    return f"{request.model}@{request.tag}" if at_home else str(request.folder)
 
 
 def _benchmark(request: Request, manifest: AdapterManifest) -> str:

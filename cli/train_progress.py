@@ -54,7 +54,7 @@ class PlainTraining(QuietTraining):
 
 
 class BarTraining(QuietTraining):
-    """One bar per stage: steps, loss, held-out loss, learning rate, tokens/s, time left."""
+    """One bar per stage: steps, loss, held-out loss (dev), learning rate, tokens/s, time left; 80 columns hold it."""
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
@@ -71,17 +71,15 @@ class BarTraining(QuietTraining):
             Progress,
             SpinnerColumn,
             TextColumn,
-            TimeElapsedColumn,
             TimeRemainingColumn,
         )
 
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=14),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("{task.fields[told]}"),
-            TimeElapsedColumn(),
             TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
             speed_estimate_period=300,
@@ -96,7 +94,7 @@ class BarTraining(QuietTraining):
         self.progress.update(self.task, completed=step, told=told)
 
     def looked(self, step: int, eval_loss: float) -> None:
-        self.held_out = f" (held out {eval_loss:.2f})"
+        self.held_out = f" dev {eval_loss:.2f}"
 
     def end(self) -> None:
         if self.progress is not None:
