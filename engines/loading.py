@@ -111,12 +111,41 @@ def weights(
             f"{location} lacks {len(missing)} of the weights of {name}, the first: {missing[0]}.",
             "Fetch or copy the model again.",
         )
+    _mend_4bit(name, model)
+    return model
+
+
+def _mend_4bit(name: str, model: Any) -> None:
+    """What bitsandbytes 0.50 gets wrong on CPUs with AVX512. Raises UsageError where that cannot be mended.
+
+    - With AVX512-BF16 it repacks 4-bit weights for a kernel that rounds to bfloat16 and has no backward pass: training
+      would go on with gradients that stop there. Answers are to be those of any other processor, so that is off.
+    - It unpacks a matrix wrongly whose rows are no whole number of 64-weight blocks, without a word.
+    """
+    narrow: set[int] = set()
     for module in model.modules():
-        # On a processor with AVX512-BF16 bitsandbytes repacks 4-bit weights for a kernel that rounds to bfloat16, takes
-        # no width that 64 does not divide, and has no backward pass. Answers are to be those of any other processor.
         if getattr(module, "support_avx512bf16_for_cpu", False):
             module.support_avx512bf16_for_cpu = False
-    return model
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is not None and module.weight.device.type == "cpu" and state.shape[-1] % state.blocksize:
+            narrow.add(state.shape[-1])
+    for width in sorted(narrow):
+        if not _unpacks(width):
+            raise UsageError(
+                f"{name} has 4-bit weights in rows of {width}, which bitsandbytes unpacks wrongly on this processor.",
+                "Use unquantised weights: leave --quantize nf4 out, or, to train, --quantize none.",
+            )
+
+
+def _unpacks(width: int) -> bool:
+    """Whether NF4 on this CPU gives back, within its rounding, a matrix with rows of `width`."""
+    import torch
+    from bitsandbytes import functional
+
+    # Block by block ever smaller, so that a scale taken from the wrong block shows.
+    matrix = (0.5 ** (torch.arange(64 * width) // 64 % 8).float()).reshape(64, width)
+    back = functional.dequantize_4bit(*functional.quantize_4bit(matrix, quant_type="nf4", compress_statistics=False))
+    return bool(torch.allclose(back, matrix, rtol=1e-3))
 
 
 def chat_template(location: str) -> str:

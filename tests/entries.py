@@ -26,7 +26,7 @@ def entry(folder: Path, like: str, *, chat: bool = True) -> Path:
 
     Recipe, prompt format and generation settings are the entry's own.
     """
-    weights = tiny.save(folder / f"weights-{like}", FAMILY[like], chat=chat, window=256)
+    weights = tiny.save(folder / f"weights-{like}", FAMILY[like], chat=chat, window=256, width=64)
     file = folder / f"{like.replace('.', '_')}.py"
     file.write_text(
         "import dataclasses\n"

@@ -12,9 +12,9 @@ import tiny
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from medbench.core.errors import MedbenchError
+from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
-from medbench.engines import batching, transformers_engine
+from medbench.engines import batching, loading, transformers_engine
 from medbench.engines.prompting import Wrapping, pin_dates, wrapping
 from medbench.engines.transformers_engine import TransformersEngine
 
@@ -242,14 +242,26 @@ def test_an_item_that_does_not_fit_alone_is_an_error_and_not_an_answer(
 
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
-def test_quantised_weights_answer_nearly_the_same(folders: dict[str, Path], quantize: str) -> None:
+def test_quantised_weights_answer_nearly_the_same(tmp_path: Path, quantize: str) -> None:
+    folder = tiny.save(tmp_path / "wide", "llama", width=64)
     whole, rounded = (
-        {o.item_id: o.logprobs for o in engine_for(folders["llama"], quantize=q).choose(choice_requests())}
+        {o.item_id: o.logprobs for o in engine_for(folder, quantize=q).choose(choice_requests())}
         for q in ("", quantize)
     )
     assert whole != rounded, "nothing was quantised"
     for item, logprobs in whole.items():
         assert rounded[item] == pytest.approx(logprobs, abs=6)
+
+
+def test_four_bit_rows_that_a_processor_unpacks_wrongly_are_refused(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bitsandbytes does so on some processors where 64 does not divide a row, without a word."""
+    monkeypatch.setattr(loading, "_unpacks", lambda width: False)
+    with pytest.raises(UsageError, match="4-bit weights in rows of 32, which bitsandbytes unpacks wrongly"):
+        engine_for(folders["llama"], quantize="nf4").load()
+    monkeypatch.undo()
+    assert loading._unpacks(64)
 
 
 def test_an_adapter_changes_the_answers_as_peft_says(folders: dict[str, Path], tmp_path: Path) -> None:

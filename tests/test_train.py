@@ -215,7 +215,7 @@ def test_flan_t5_can_be_trained_by_lora_instead(tmp_path: Path) -> None:
     entry = entries.entry(tmp_path, "flan-t5-base-medqa")
     made = train(entry, "--set", "lora.rank=4", "--set", "lora.target_modules=q,v")
     assert made["kind"] == "lora"
-    assert made["stages"][0]["trainable"] == 2 * 3 * 2 * 2 * 4 * (32 + 32) / 2  # layers·attentions·(q, v)·(A, B)
+    assert made["stages"][0]["trainable"] == 2 * 3 * 2 * 2 * 4 * (64 + 64) / 2  # layers·attentions·(q, v)·(A, B)
 
 
 def test_accumulated_batches_of_an_encoder_decoder_are_averaged_not_summed(tmp_path: Path) -> None:

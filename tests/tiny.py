@@ -41,8 +41,8 @@ def tokenizer(chat: bool = True) -> Any:
     )
 
 
-def save(folder: Path, family: str, *, chat: bool = True, seed: int = 0, window: int = WINDOW) -> Path:
-    """Write a tiny model of `family` with its tokenizer to `folder`."""
+def save(folder: Path, family: str, *, chat: bool = True, seed: int = 0, window: int = WINDOW, width: int = 32) -> Path:
+    """Write a tiny model of `family` with its tokenizer to `folder`. NF4 wants a `width` that 64 divides."""
     import torch
     import transformers as hf
 
@@ -50,7 +50,7 @@ def save(folder: Path, family: str, *, chat: bool = True, seed: int = 0, window:
     words = tokenizer(chat)
     ends = {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0, "vocab_size": len(words)}
     llama_like = {
-        "hidden_size": 32,
+        "hidden_size": width,
         "intermediate_size": 64,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
@@ -59,18 +59,20 @@ def save(folder: Path, family: str, *, chat: bool = True, seed: int = 0, window:
     }
     config = {
         "llama": lambda: hf.LlamaConfig(**llama_like, **ends),
-        "gpt2": lambda: hf.GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=window, **ends),
+        "gpt2": lambda: hf.GPT2Config(n_embd=width, n_layer=2, n_head=4, n_positions=window, **ends),
         "biogpt": lambda: hf.BioGptConfig(
-            hidden_size=32,
+            hidden_size=width,
             num_hidden_layers=2,
             num_attention_heads=4,
             intermediate_size=64,
             max_position_embeddings=window,
             **ends,
         ),
-        "gemma2": lambda: hf.Gemma2Config(head_dim=8, sliding_window=16, query_pre_attn_scalar=8, **llama_like, **ends),
+        "gemma2": lambda: hf.Gemma2Config(
+            head_dim=width // 4, sliding_window=16, query_pre_attn_scalar=width // 4, **llama_like, **ends
+        ),
         "t5": lambda: hf.T5Config(
-            d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0, **ends
+            d_model=width, d_kv=width // 4, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0, **ends
         ),
     }[family]()
     config.initializer_range = 0.3  # so that answers differ from item to item
