@@ -315,6 +315,34 @@ def test_a_checkpoint_that_was_not_finished_is_never_used(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
 
 
+@pytest.mark.parametrize("name", ["smollm2-135m", "flan-t5-base-medqa"])
+def test_killed_between_the_last_checkpoint_and_the_result_no_step_is_added(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medbench.training import trainer
+
+    entry = entries.entry(tmp_path, name)
+    whole = train(entry, steps=3, tag="whole")
+    words = ("train", "--model", entry, "--tag", "t", "--set", f"data={entries.data(tmp_path)}", "--max-steps", 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert medbench(*words, *SHORT).exit_code == 130
+    made = train(entry, steps=3)
+    assert losses(entry) == losses(entry, "whole")
+    assert made["hash"] == whole["hash"]
+
+
+def test_each_variant_of_a_sweep_reports_to_its_own_folder(tmp_path: Path) -> None:
+    entry = entries.entry(tmp_path, "smollm2-135m")
+    done = medbench(
+        *("train", "--model", entry, "--set", f"data={entries.data(tmp_path)}", "--max-steps", 1, *SHORT),
+        *("--sweep", "learning_rate=1e-4,2e-4", "--report-to", "tensorboard", "--quiet"),
+    )
+    assert done.exit_code == 0, done.output
+    for rate in ("1e-4", "2e-4"):
+        assert list((folder(entry, f"sweep-learning_rate-{rate}") / "tensorboard").glob("events*"))
+
+
 def test_max_steps_is_at_most_what_the_recipe_says(tmp_path: Path) -> None:
     entry = entries.entry(tmp_path, "smollm2-135m")
     made = train(entry, steps=1000)

@@ -9,8 +9,8 @@ from ..core.errors import MedbenchError
 from ..zoo.recipe import Stage
 from . import estimate
 from .data import StageData, prepare
-from .encode import Encodings, encode, shown
-from .train import Request, check, planned
+from .encode import Encodings, shown
+from .train import Request, as_tokens, check, planned
 
 LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules", "rslora")
 SAMPLE_TOKENS = 512  # of the example that is shown
@@ -62,7 +62,8 @@ def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str
         found |= {"examples": None, "held_out": None, "data_notes": []}
     train: Encodings | None = None
     if data and folder:
-        train, looked_at = _encoded(request, stage, data, folder)
+        train, held_out = as_tokens(request, stage, data, folder)
+        looked_at = held_out.tokens
         rows = len(train.rows)
         found |= {
             "tokens": train.tokens,
@@ -134,20 +135,6 @@ def _words(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _encoded(request: Request, stage: Stage, data: StageData, folder: str) -> tuple[Encodings, int]:
-    """The training rows, and the tokens of one look at the held-out data."""
-    from ..engines.loading import chat_template, opened, window
-    from ..engines.prompting import wrapping
-
-    config, tokenizer = opened(folder)
-    wrap = wrapping("auto", "generate", chat_template(folder), request.entry.prompt_format)
-    train, held_out = (
-        encode(examples, tokenizer, stage, wrap, bool(config.is_encoder_decoder), window(config, tokenizer))
-        for examples in (data.train, data.held_out)
-    )
-    return train, held_out.tokens
 
 
 def _example(train: Encodings, folder: str) -> list[tuple[str, bool]] | None:

@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ STOPPED: Final = "stopped"
 TRAINING: Final = "training"
 
 WORKER = "MEDBENCH_WORKER"  # in each of several processes: a folder that they share and that goes with them
+TENSORBOARD = "TENSORBOARD_LOGGING_DIR"
 LOOK_SECONDS = 0.1  # between two looks whether the first process has begun
 
 
@@ -130,11 +132,6 @@ def check(request: Request) -> None:
     assert request.folder  # a tag that cannot be one is told here
     first, *later = request.recipe.stages
     for stage in request.recipe.stages:
-        if stage.lora is None and stage.quantize != "none":
-            raise UsageError(
-                f"stage '{stage.name}': quantised weights cannot be trained whole.",
-                "Give the stage a LoRA, or --quantize none.",
-            )
         if stage.packing and request.entry.architecture == "encoder-decoder":
             raise UsageError(f"stage '{stage.name}': packing is for causal models.", f"--set {stage.name}.packing=off")
         if request.entry.config:
@@ -184,23 +181,14 @@ def check_quantization(stage: Stage, device: str) -> None:
 
 def prepare(request: Request, base: ModelSpec, tell: Tell) -> tuple[Prepared, ...]:
     """The stages with their data as tokens. Raises DataMissing, and MedbenchError where nothing is left to learn."""
-    from ..engines.loading import chat_template, opened, window
-    from ..engines.prompting import wrapping
-
-    config, tokenizer = opened(base.location)
-    wrap = wrapping("auto", "generate", chat_template(base.location), request.entry.prompt_format)
     prepared = []
     for stage in request.recipe.stages:
         data = load_data(stage, request.source, request.seed)
-        room = window(config, tokenizer)
-        train, held_out = (
-            encode(examples, tokenizer, stage, wrap, bool(config.is_encoder_decoder), room)
-            for examples in (data.train, data.held_out)
-        )
+        train, held_out = as_tokens(request, stage, data, base.location)
         if not train.rows:
             raise MedbenchError(
                 f"stage '{stage.name}': none of its {len(data.train):,} examples leaves anything to learn within "
-                f"{min(stage.max_length, room)} tokens.",
+                f"{stage.max_length} tokens.",
                 f"Try a larger --set {stage.name}.max_length={2 * stage.max_length}",
             )
         for note in data.notes:
@@ -208,6 +196,20 @@ def prepare(request: Request, base: ModelSpec, tell: Tell) -> tuple[Prepared, ..
         tell(f"{stage.name}: {counts(train, held_out)}")
         prepared.append(Prepared(stage, data, train, held_out))
     return tuple(prepared)
+
+
+def as_tokens(request: Request, stage: Stage, data: StageData, location: str) -> tuple[Encodings, Encodings]:
+    """A stage's training and held-out examples as the model whose folder is `location` reads them."""
+    from ..engines.loading import chat_template, opened, window
+    from ..engines.prompting import wrapping
+
+    config, tokenizer = opened(location)
+    wrap = wrapping("auto", "generate", chat_template(location), request.entry.prompt_format)
+    room, both = window(config, tokenizer), bool(config.is_encoder_decoder)
+    return (
+        encode(data.train, tokenizer, stage, wrap, both, room),
+        encode(data.held_out, tokenizer, stage, wrap, both, room),
+    )
 
 
 def counts(train: Encodings, held_out: Encodings) -> str:
@@ -416,7 +418,6 @@ def _stages(
     from .trainer import run
 
     log = Log(folder / "log.jsonl")
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard"))
     location, adapter = base.location, ""
     done = {stage["name"] for stage in (manifest or adapters.read(folder)).stages}
     for number, prepared in enumerate(stages, start=1):
@@ -441,12 +442,26 @@ def _stages(
                 report_to=request.report_to,
                 main=manifest is not None,
             )
-            measured = run(job, log, watch)
+            with _tensorboard_in(folder):
+                measured = run(job, log, watch)
             if manifest is not None:
                 manifest = dataclasses.replace(manifest, stages=[*manifest.stages, measured])
                 adapters.write(folder, manifest)
         location, adapter = (location, str(out)) if stage.lora else (str(out), "")
     return manifest or adapters.read(folder)
+
+
+@contextmanager
+def _tensorboard_in(folder: Path) -> Iterator[None]:
+    """Where transformers' callback writes, unless the user has said where; it is told by this variable alone."""
+    if TENSORBOARD in os.environ:
+        yield
+        return
+    os.environ[TENSORBOARD] = str(folder / "tensorboard")
+    try:
+        yield
+    finally:
+        del os.environ[TENSORBOARD]
 
 
 def planned(request: Request, stage: Stage, rows: int) -> int:

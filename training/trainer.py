@@ -147,7 +147,8 @@ def run(job: Job, log: Log, watch: TrainWatch) -> dict[str, Any]:
             torch.cuda.reset_peak_memory_stats()
         try:
             with stop.listening():
-                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+                if not (checkpoint and _at_its_end(trainer, checkpoint)):
+                    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except torch.OutOfMemoryError as error:
             raise MedbenchError(
                 f"{job.device} ran out of memory while training {job.model}: {first_line(error)}",
@@ -172,6 +173,18 @@ def run(job: Job, log: Log, watch: TrainWatch) -> dict[str, Any]:
             raise _no_room(job, error) from error
     trainer.accelerator.wait_for_everyone()
     return _measured(job, log.stage(job.stage.name), trainer, memory.peak_bytes)
+
+
+def _at_its_end(trainer: Any, checkpoint: Path) -> bool:
+    """Whether a checkpoint is of the last step; if so it is loaded. Asked to resume there, Trainer adds a step."""
+    from transformers import TrainerState
+
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    if state.global_step < state.max_steps:
+        return False
+    trainer.state = state
+    trainer._load_from_checkpoint(str(checkpoint))
+    return True
 
 
 def _model(job: Job) -> tuple[Any, Any]:
