@@ -90,6 +90,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
             "dtype": spec.dtype,
             "quantize": spec.quantize,
             "prompt_format": spec.prompt_format,
+            **({"base_url": spec.base_url} if spec.base_url else {}),
         },
         **comparable,
         "seed": settings.seed,

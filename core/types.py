@@ -93,6 +93,7 @@ class GenerateRequest:
     prompt: Prompt
     max_new_tokens: int
     stop: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None  # JSON schema of the answer, for servers that can hold a model to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ class ModelSpec:
     prompt_format: str = ""  # e.g. "Medical question: {prompt}"; used in the place of a chat template
     generation: Mapping[str, Any] = field(default_factory=dict)  # beams, n-gram blocking, …; greedy unless said
     source: str = ""  # where the weights came from, in words
+    base_url: str = ""  # of the server that runs it, for engines that ask one
     # By benchmark, for each that was checked, ids of the items that its training data hold (training/leaks.py). None
     # for a model that medbench did not train. Not of the identity: the weights that were trained are, by their hash.
     leaked: Mapping[str, tuple[str, ...]] | None = None
