@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -167,6 +167,96 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
+    """Spearman's rank correlation (1904): Pearson's of the ranks, equal values sharing their mean rank.
+
+    None where either side is constant or there are fewer than two pairs: nothing is ordered there.
+    """
+    left, right = (_ranks(side) for side in _pairs(a, b))
+    if len(left) < 2 or not left.any() or not right.any():
+        return None
+    return float(left @ right / math.sqrt((left @ left) * (right @ right)))
+
+
+def bootstrap_spearman(
+    a: ArrayLike, b: ArrayLike, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = 2000
+) -> tuple[float, float]:
+    """Percentile bootstrap of Spearman's correlation: as `bootstrap` with `spearman`, from the same resamples, but
+    vectorised. Resamples in which either side is constant say nothing and are left out.
+    """
+    left, right = _pairs(a, b)
+    ids = np.arange(len(left)) if clusters is None else _ids(len(left), clusters)
+    units = len(np.unique(ids))
+    if units < 2:
+        return UNKNOWN
+    order_a, order_b = np.argsort(left, kind="stable"), np.argsort(right, kind="stable")
+    (group_a, starts_a), (group_b, starts_b) = (_groups(side) for side in (left, right))
+    found = []
+    for drawn in _draws(units, seed, resamples, width=32 * len(left)):  # what is made of a row stays in the cache
+        times = np.stack([np.bincount(row, minlength=units) for row in drawn]).astype(np.float64)[:, ids]
+        counts_a = np.add.reduceat(times[:, order_a], starts_a, axis=1)
+        counts_b = np.add.reduceat(times[:, order_b], starts_b, axis=1)
+        ranks_a, ranks_b = _weighted_ranks(counts_a), _weighted_ranks(counts_b)
+        squares = np.einsum("rg,rg,rg->r", counts_a, ranks_a, ranks_a)
+        squares *= np.einsum("rg,rg,rg->r", counts_b, ranks_b, ranks_b)
+        products = np.einsum("rn,rn,rn->r", times, ranks_a[:, group_a], ranks_b[:, group_b])
+        found.append(products[squares > 0] / np.sqrt(squares[squares > 0]))
+    return percentiles(np.concatenate(found))
+
+
+def weighted_kappa(a: Sequence[Any], b: Sequence[Any], levels: Sequence[Any]) -> float | None:
+    """Cohen's kappa with quadratic weights (Cohen 1968): two raters' grades of the same units, corrected for chance.
+
+    `levels` are all grades there can be, in order; a disagreement of d steps weighs d². None without pairs, and where
+    chance alone cannot disagree (both raters always give the same one grade). Raises ValueError for an unknown grade.
+    """
+    kappa = _kappas(np.bincount(_cells(a, b, levels), minlength=len(levels) ** 2)[None], len(levels))[0]
+    return None if math.isnan(kappa) else float(kappa)
+
+
+def bootstrap_kappa(
+    a: Sequence[Any],
+    b: Sequence[Any],
+    levels: Sequence[Any],
+    clusters: Sequence[str] | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> tuple[float, float]:
+    """Percentile bootstrap of `weighted_kappa`. Resamples where kappa is undefined are left out."""
+    tables = bootstrap_counts(_cells(a, b, levels), len(levels) ** 2, clusters, seed, resamples)
+    kappas = _kappas(tables, len(levels))
+    return percentiles(kappas[~np.isnan(kappas)])
+
+
+def krippendorff_alpha(
+    ratings: Sequence[Sequence[float | None]], level: Literal["nominal", "ordinal", "interval"] = "interval"
+) -> float | None:
+    """Krippendorff's alpha, after "Computing Krippendorff's Alpha-Reliability" (2011): agreement of any number of
+    raters, some of whose ratings may be missing. 1 is perfect, 0 what chance gives, below 0 worse.
+
+    `ratings`: units × raters, None where a rater gave none. A unit with fewer than two ratings is left out. None where
+    no unit has two, and where all ratings are one value, which chance could not miss.
+    """
+    units = [[float(value) for value in unit if value is not None] for unit in ratings]
+    units = [unit for unit in units if len(unit) > 1]
+    if not units:
+        return None
+    sizes = np.array([len(unit) for unit in units])
+    values, cells = np.unique(np.concatenate(units), return_inverse=True)
+    if not np.isfinite(values).all():
+        raise ValueError("not all ratings are finite")
+    counts = np.zeros((len(units), len(values)))  # how often each value was given to each unit
+    np.add.at(counts, (np.repeat(np.arange(len(units)), sizes), cells), 1.0)
+    totals = counts.sum(axis=0)
+    # What two values differ by. Ordinal: the ratings between them, half of their own counted: a distance of mid-ranks.
+    places = np.cumsum(totals) - totals / 2 if level == "ordinal" else values
+    apart = 1.0 - np.eye(len(values)) if level == "nominal" else np.subtract.outer(places, places) ** 2
+    shares = counts / (sizes - 1)[:, None]
+    observed = (counts.T @ shares * apart).sum()
+    expected = totals @ apart @ totals / (totals.sum() - 1)
+    return float(1 - observed / expected) if expected > 0 else None
+
+
 def clusters_of(records: Sequence[Record]) -> list[str] | None:
     """The document of each record, by `item.meta["document"]`; None where no two records share one.
 
@@ -177,6 +267,59 @@ def clusters_of(records: Sequence[Record]) -> list[str] | None:
         for record in records
     ]
     return named if len(set(named)) < len(named) else None
+
+
+def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if left.shape != right.shape or left.ndim != 1:
+        raise ValueError(f"not pairs: {left.shape} against {right.shape}")
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        raise ValueError("not all values are finite")
+    return left, right
+
+
+def _groups(values: NDArray[np.float64]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """Which distinct value each is, from 0 in order, and where each of those begins once the values are sorted."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return group, np.cumsum(counts) - counts
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean ranks of the values, measured from the middle one: they sum to 0, and all are 0 where all are equal."""
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = _weighted_ranks(counts[None].astype(np.float64))[0][group]
+    return ranks
+
+
+def _weighted_ranks(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As `_ranks`, of each distinct value (in order) from how often it occurs. Resamples × values, both.
+
+    Whole and half numbers throughout, so that equal ranks are exactly equal.
+    """
+    ranks: NDArray[np.float64] = np.cumsum(counts, axis=1) - counts / 2 - counts.sum(axis=1, keepdims=True) / 2
+    return ranks
+
+
+def _cells(a: Sequence[Any], b: Sequence[Any], levels: Sequence[Any]) -> NDArray[np.int_]:
+    """The cell of the levels × levels table, row by row, that each pair of grades lies in."""
+    if len(a) != len(b):
+        raise ValueError(f"not pairs: {len(a)} against {len(b)}")
+    at = {level: index for index, level in enumerate(levels)}
+    unknown = [grade for grade in (*a, *b) if grade not in at]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is none of the levels {list(levels)}")
+    return np.array([at[one] * len(levels) + at[other] for one, other in zip(a, b)], dtype=np.int_)
+
+
+def _kappas(tables: NDArray[np.int_], levels: int) -> NDArray[np.float64]:
+    """Quadratic-weighted kappa of each table, given as a row of levels × levels counts; NaN where it is undefined."""
+    counts = tables.reshape(-1, levels, levels).astype(np.float64)
+    steps = np.subtract.outer(np.arange(levels), np.arange(levels)) ** 2
+    rows, columns = counts.sum(axis=2), counts.sum(axis=1)
+    observed = (counts * steps).sum(axis=(1, 2)) * counts.sum(axis=(1, 2))
+    by_chance = np.einsum("ri,ij,rj->r", rows, steps.astype(np.float64), columns)
+    defined = by_chance > 0
+    return np.where(defined, 1 - observed / np.where(defined, by_chance, 1.0), np.nan)
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> NDArray[Any]:
@@ -204,10 +347,13 @@ def _totals(values: ArrayLike, clusters: Sequence[str] | None) -> tuple[NDArray[
     return np.bincount(ids, weights=array), np.bincount(ids)
 
 
-def _draws(units: int, seed: int, resamples: int) -> Iterator[NDArray[np.int_]]:
-    """`resamples` rows of `units` indices drawn with replacement, a few rows at a time. Rows × units."""
+def _draws(units: int, seed: int, resamples: int, width: int = 0) -> Iterator[NDArray[np.int_]]:
+    """`resamples` rows of `units` indices drawn with replacement, a few rows at a time. Rows × units.
+
+    `width`: values that the caller makes of a row, where they are more than `units`.
+    """
     random = np.random.default_rng(seed)
-    rows = max(1, CHUNK // units)
+    rows = max(1, CHUNK // max(units, width))
     for start in range(0, resamples, rows):
         yield random.integers(0, units, size=(min(rows, resamples - start), units))
 

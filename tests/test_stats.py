@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import tracemalloc
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,17 +16,23 @@ from medbench.core.stats import (
     UNKNOWN,
     bootstrap,
     bootstrap_counts,
+    bootstrap_kappa,
     bootstrap_mean,
+    bootstrap_spearman,
     clusters_of,
     holm,
+    krippendorff_alpha,
     mcnemar_exact,
     paired_bootstrap,
     paired_permutation,
     percentiles,
+    spearman,
+    weighted_kappa,
     wilson,
 )
 from medbench.core.types import Item, Output, Record
 from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
@@ -262,6 +269,161 @@ class TestHolm:
             holm([0.5, wrong])
 
 
+class TestSpearman:
+    def test_by_hand(self) -> None:
+        # Ranks 1, 2.5, 2.5, 4 and 1, 4, 2.5, 2.5; from their mean 2.5: -1.5, 0, 0, 1.5 and -1.5, 1.5, 0, 0.
+        # Products add up to 2.25, squares to 4.5 and 4.5: 2.25 / 4.5.
+        assert spearman([1, 2, 2, 4], [0.1, 0.9, 0.5, 0.5]) == pytest.approx(0.5, abs=1e-15)
+
+    @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 1)), min_size=2, max_size=40))
+    def test_equals_scipy(self, pairs: list[tuple[int, float]]) -> None:
+        a, b = zip(*pairs)
+        found = spearman(a, b)
+        if len(set(a)) == 1 or len(set(b)) == 1:
+            assert found is None
+        else:
+            assert found == pytest.approx(scipy.stats.spearmanr(a, b).statistic, abs=1e-12)
+
+    def test_nothing_to_order(self) -> None:
+        assert spearman([0.1] * 7, range(7)) is None
+        assert spearman([1], [2]) is None
+        assert spearman([], []) is None
+
+    def test_refuses_what_are_no_pairs_of_numbers(self) -> None:
+        with pytest.raises(ValueError, match="not pairs"):
+            spearman([1, 2], [1])
+        with pytest.raises(ValueError, match="not all values are finite"):
+            spearman([1, math.nan], [1, 2])
+
+    @pytest.mark.parametrize("clusters", [None, [str(i % 7) for i in range(60)]])
+    def test_its_bootstrap_is_the_same_resamples_as_the_general_one(self, clusters: list[str] | None) -> None:
+        rng = np.random.default_rng(11)
+        grades = rng.integers(1, 5, 60)
+        values = np.round(grades + rng.normal(size=60), 1)  # some are equal
+
+        def general(chosen: np.ndarray) -> float:
+            found = spearman(values[chosen], grades[chosen])
+            assert found is not None
+            return found
+
+        ours = bootstrap_spearman(values, grades, clusters, seed=3)
+        assert ours == pytest.approx(bootstrap(general, 60, clusters, seed=3), abs=1e-12)
+        assert -1 <= ours[0] < ours[1] <= 1
+
+    def test_a_bootstrap_that_says_nothing(self) -> None:
+        assert bootstrap_spearman([1, 2, 3], [1, 2, 3], ["one"] * 3) == UNKNOWN
+        assert bootstrap_spearman([1, 1, 1], [1, 2, 3]) == UNKNOWN
+        assert bootstrap_spearman([], []) == UNKNOWN
+        # Resamples of a single pair are constant and left out; all others order the two pairs rightly.
+        assert bootstrap_spearman([1, 2], [5, 6]) == (1.0, 1.0)
+
+
+class TestWeightedKappa:
+    def test_by_hand(self) -> None:
+        # Squared steps apart: 0, 1, 0, 0, 4, so 5 in five pairs. By chance, from how often each grade is given (2, 1,
+        # 2 and 2, 2, 1): one step apart 2·2 + 1·2 + 1·1 + 2·2 = 11 of 25, two steps 2·1 + 2·2 = 6 of 25,
+        # (11 + 4·6)/25 = 1.4 a pair. 1 - (5/5)/1.4 = 2/7.
+        assert weighted_kappa([1, 1, 2, 3, 3], [1, 2, 2, 3, 1], (1, 2, 3)) == pytest.approx(2 / 7, abs=1e-15)
+
+    @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=40))
+    def test_equals_statsmodels(self, pairs: list[tuple[int, int]]) -> None:
+        a, b = zip(*pairs)
+        found = weighted_kappa(a, b, (1, 2, 3, 4))
+        if len({*a, *b}) == 1:
+            assert found is None
+            return
+        table = np.zeros((4, 4))
+        for one, other in pairs:
+            table[one - 1, other - 1] += 1
+        assert found == pytest.approx(cohens_kappa(table, wt="quadratic", return_results=False), abs=1e-12)
+
+    def test_ends(self) -> None:
+        assert weighted_kappa("abc", "abc", "abc") == 1.0
+        assert weighted_kappa("ac", "ca", "abc") == -1.0
+        assert weighted_kappa("aa", "aa", "abc") is None
+        assert weighted_kappa([], [], (1, 2)) is None
+
+    def test_a_level_that_nobody_gave_still_counts_as_a_step(self) -> None:
+        # With level 2 between, 1 and 3 lie two steps apart; the weights of all pairs grow alike and kappa stays.
+        a, b = [1, 1, 3, 3], [1, 3, 3, 3]
+        assert weighted_kappa(a, b, (1, 3)) == weighted_kappa(a, b, (1, 2, 3))
+
+    def test_refuses_an_unknown_grade_and_what_are_no_pairs(self) -> None:
+        with pytest.raises(ValueError, match="5 is none of the levels"):
+            weighted_kappa([1, 5], [1, 1], (1, 2, 3, 4))
+        with pytest.raises(ValueError, match="not pairs"):
+            weighted_kappa([1, 2], [1], (1, 2))
+
+    def test_its_bootstrap_is_the_same_resamples_as_the_general_one(self) -> None:
+        rng = np.random.default_rng(12)
+        a = rng.integers(1, 5, 80)
+        b = np.clip(a + rng.integers(-1, 2, 80), 1, 4)
+        documents = [str(i // 4) for i in range(80)]
+
+        def general(chosen: np.ndarray) -> float:
+            found = weighted_kappa(list(a[chosen]), list(b[chosen]), (1, 2, 3, 4))
+            assert found is not None
+            return found
+
+        ours = bootstrap_kappa(list(a), list(b), (1, 2, 3, 4), documents, seed=4)
+        assert ours == pytest.approx(bootstrap(general, 80, documents, seed=4), abs=1e-12)
+
+    def test_its_bootstrap_leaves_out_resamples_without_kappa(self) -> None:
+        assert bootstrap_kappa([1, 1], [1, 1], (1, 2)) == UNKNOWN
+        assert bootstrap_kappa([1, 2], [1, 2], (1, 2), ["a", "b"]) == (1.0, 1.0)
+
+
+class TestKrippendorff:
+    # The worked examples of Krippendorff 2011, with the values printed there.
+    BINARY = (
+        (0, 1, 0, 0, 0, 0, 0, 0, 1, 0),
+        (1, 1, 1, 0, 0, 1, 0, 0, 0, 0),
+    )
+    FOUR_OBSERVERS = (
+        (1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None),
+        (1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3),
+        (None, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, None),
+        (1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, None),
+    )
+
+    def test_two_observers(self) -> None:
+        # Of 20 values 14 are 0 and 6 are 1; 4 of 10 units differ, which is 8 of 20 pairable values. By chance
+        # 2·14·6/19 would: 1 - 8·19/(2·14·6) = 1 - 152/168.
+        assert krippendorff_alpha(list(zip(*self.BINARY)), "nominal") == pytest.approx(1 - 152 / 168, abs=1e-15)
+        assert round(1 - 152 / 168, 3) == 0.095
+
+    @pytest.mark.parametrize(("level", "printed"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)])
+    def test_four_observers_with_missing_ratings(self, level: Literal["nominal", "ordinal"], printed: float) -> None:
+        assert krippendorff_alpha(list(zip(*self.FOUR_OBSERVERS)), level) == pytest.approx(printed, abs=5e-4)
+
+    def test_interval_by_hand(self) -> None:
+        # Squared differences over all ordered pairs: within units 2·1 + 0 = 2, over 4 values 0.5 a value. Across all
+        # of 1, 2, 3, 3: 2·(1 + 4 + 4 + 1 + 1 + 0) = 22, over 4·3 pairs. 1 - 0.5/(22/12).
+        assert krippendorff_alpha([[1, 2], [3, 3]]) == pytest.approx(1 - 0.5 * 12 / 22, abs=1e-15)
+
+    def test_a_unit_that_one_rater_saw_changes_nothing(self) -> None:
+        assert krippendorff_alpha([[1, 2], [3, 3], [9, None], [None, None]]) == krippendorff_alpha([[1, 2], [3, 3]])
+
+    def test_ends(self) -> None:
+        assert krippendorff_alpha([[1, 1], [5, 5]]) == 1.0
+        assert krippendorff_alpha([[1, 5], [5, 1]]) < 0  # type: ignore[operator]
+        assert krippendorff_alpha([[3, 3], [3, 3]]) is None
+        assert krippendorff_alpha([[1, None], [None, 2]]) is None
+        assert krippendorff_alpha([]) is None
+
+    @given(st.lists(st.lists(st.one_of(st.none(), st.integers(1, 5)), min_size=3, max_size=3), min_size=1, max_size=15))
+    def test_interval_is_twice_the_variances(self, ratings: list[list[int | None]]) -> None:
+        """Another way to the same number: differences squared over all pairs are variances."""
+        units = [kept for unit in ratings if len(kept := [float(v) for v in unit if v is not None]) > 1]
+        values = [value for unit in units for value in unit]
+        found = krippendorff_alpha(ratings)
+        if len(set(values)) < 2:
+            assert found is None
+            return
+        within = sum(len(unit) * np.var(unit, ddof=1) for unit in units) / len(values)
+        assert found == pytest.approx(1 - within / np.var(values, ddof=1), abs=1e-9)
+
+
 class TestClusters:
     def record(self, item: str, **meta: str) -> Record:
         return Record(Item(id=item, question="?", meta=meta), Output(item_id=item))
@@ -286,6 +448,7 @@ def test_a_hundred_thousand_values_stay_within_memory() -> None:
         bootstrap_mean(values, documents, resamples=200)
         bootstrap_mean(values, resamples=200)
         paired_permutation(values, permutations=200)
+        bootstrap_spearman(values[:20_000], values[20_000:40_000], documents[:20_000], resamples=20)
         assert tracemalloc.get_traced_memory()[1] < 150e6
     finally:
         tracemalloc.stop()
