@@ -34,12 +34,9 @@ def command(
     FOLDERS are run folders or folders of runs (default: runs/). Runs that may be compared share a table.
     """
     from ..results import leaderboard
-    from ..results.scoring import load_metric
     from ..results.store import all_runs
 
     wanted = output.metric_names(metrics)
-    for name in wanted:
-        load_metric(name)
     runs, problems = all_runs(*(folders or (paths.runs(),)))
     if not runs and not problems:
         where = ", ".join(map(str, folders)) or str(paths.runs())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..core.errors import MedbenchError
+from ..core.errors import MedbenchError, UsageError
 from .progress import tell
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from ..core.types import Measurement, Metric
     from ..results.leaderboard import Leaderboard
 
 
@@ -24,9 +25,51 @@ def names(values: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
-def metric_names(values: tuple[str, ...]) -> list[str]:
-    """As `names`; a file by its full path, because runs keep the names of their metrics and are read from anywhere."""
-    return [str(Path(n).resolve()) if n.endswith(".py") and not n.startswith("evaluate:") else n for n in names(values)]
+def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
+    """As `names`, each as runs keep it: `all` unfolded, a file by its full path (runs are read from anywhere), an
+    entity metric with its pipeline, which is `entity_model` where it names none. All of them can be loaded.
+
+    `all` is every registered metric that scores answers. No judge is among them: what can cost money is asked for by
+    name. Raises UsageError or MedbenchError for a name that cannot be meant or loaded; a third party's broken metric
+    among `all` is told and left out.
+    """
+    from ..core import registry
+    from ..core.types import Metric
+    from ..results.scoring import load_metric
+
+    found: list[str] = []
+    used = False
+    for name in names(values):
+        if name == "all":
+            for each in registry.names("metrics"):
+                try:
+                    plugin = registry.get("metrics", each)
+                except MedbenchError as error:
+                    tell(f"Left out of all metrics: {error}")
+                    continue
+                if isinstance(plugin, Metric):
+                    found.append(_kept(plugin, each, entity_model))
+                    used |= hasattr(plugin, "of")
+            continue
+        if name.endswith(".py") and not name.startswith("evaluate:"):
+            name = str(Path(name).resolve())
+        plugin = load_metric(name)
+        found.append(_kept(plugin, name, entity_model))
+        used |= hasattr(plugin, "of")
+    if entity_model and not used:
+        raise UsageError(
+            f"--entity-model {entity_model}: no metric asked for finds entities.",
+            "Ask for one: --metrics entity_recall,entity_f1",
+        )
+    return list(dict.fromkeys(found))
+
+
+def _kept(plugin: Metric | Measurement, name: str, entity_model: str) -> str:
+    """The name that runs keep of a metric: a setting is part of it. A file's is its path."""
+    if not hasattr(plugin, "of"):
+        return name
+    named_alone = ":" not in name
+    return str((plugin.of(entity_model) if entity_model and named_alone else plugin).canonical_name)
 
 
 def show(parts: Sequence[RenderableType]) -> None:

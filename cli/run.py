@@ -104,7 +104,13 @@ Examples:
     "-M",
     multiple=True,
     metavar="NAMES",
-    help="In the place of the benchmark's own; .py files and evaluate:NAME too.",
+    help="In the place of the benchmark's own: names, all, .py files, evaluate:NAME.",
+)
+@click.option(
+    "--entity-model",
+    default="",
+    metavar="NAME",
+    help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
 )
 @click.option(
     "--latency-items",
@@ -143,6 +149,7 @@ def command(
     chat: str,
     max_new_tokens: int | None,
     metrics: tuple[str, ...],
+    entity_model: str,
     latency_items: int,
     adapter: str,
     quantize: str | None,
@@ -163,15 +170,12 @@ def command(
     from ..benchmarks.sources import Source
     from ..core import registry
     from ..core.plan import Settings
-    from ..results.scoring import load_metric
     from ..zoo.resolve import resolve
 
     # Everything that can be wrong with the request is found before anything is loaded.
     session = Session()
     chosen = _benchmarks(benchmarks, suites, session)
-    wanted = output.metric_names(metrics)
-    for name in wanted:
-        load_metric(name)
+    wanted = output.metric_names(metrics, entity_model)
     settings = Settings(
         limit=limit,
         items=_ids(items),

@@ -19,20 +19,22 @@ Examples:
 """
 )
 @click.argument("runs", nargs=-1, required=True)
-@click.option("--metrics", "-M", multiple=True, required=True, metavar="NAMES", help="Metrics to score, or .py files.")
+@click.option(
+    "--metrics", "-M", multiple=True, required=True, metavar="NAMES", help="Metrics to score: names, all, .py files."
+)
+@click.option("--entity-model", default="", metavar="NAME", help="spaCy pipeline of the entity metrics.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
-def command(runs: tuple[str, ...], metrics: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def command(
+    runs: tuple[str, ...], metrics: tuple[str, ...], entity_model: str, out: Path | None, as_json: bool
+) -> None:
     """Score RUNS again under METRICS. What is scored already is kept; the metrics join the run's leaderboard."""
     from ..results import leaderboard
-    from ..results.scoring import load_metric
     from ..results.store import StoredRun, add_metrics, all_runs, find
 
-    wanted = output.metric_names(metrics)
+    wanted = output.metric_names(metrics, entity_model)
     if not wanted:
         raise UsageError("--metrics names none.", "All of them: medbench list metrics")
-    for name in wanted:
-        load_metric(name)
     found: list[StoredRun] = []
     problems: list[MedbenchError] = []
     for text in runs:
@@ -48,6 +50,8 @@ def command(runs: tuple[str, ...], metrics: tuple[str, ...], out: Path | None, a
         for name in wanted:
             scores = run.scores(name)[1].values()
             if scores and all(score.value is None for score in scores):
+                if "all" in output.names(metrics):
+                    continue  # not all of them can fit
                 why = next(iter(scores)).reason
                 problems.append(MedbenchError(f"{name} scores no item of {run.manifest.run_id}: {why}."))
             else:

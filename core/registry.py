@@ -54,7 +54,7 @@ def names(group: Group) -> list[str]:
 
 def get(group: Group, name: str) -> Any:
     """The plugin called `name`, or the one in the file that `name` is the path of; `evaluate:NAME` is a metric of
-    Hugging Face `evaluate`.
+    Hugging Face `evaluate`, and `METRIC:SETTING` one that can be set up in several ways (`entity_f1:en_core_sci_sm`).
 
     Raises UsageError for an unknown name (with the nearest ones) or file, and MedbenchError for a plugin that two
     packages claim, that fails to import, or that is not what its group holds; other names are untouched by either.
@@ -67,6 +67,9 @@ def get(group: Group, name: str) -> Any:
         return _from_file(group, Path(name))
     claims = points(group).get(name)
     if claims is None:
+        base, _, setting = name.partition(":")
+        if group == "metrics" and setting and base in points(group):
+            return _set_up(name, get(group, base), setting)
         raise unknown(group, name)
     if len(claims) > 1:
         owners = " and ".join(sorted(f"{owner(point)} ({point.value})" for point in claims))
@@ -84,6 +87,12 @@ def get(group: Group, name: str) -> Any:
     if flaw:
         raise MedbenchError(f"{what} cannot be used: it {flaw}.", todo)
     return plugin
+
+
+def _set_up(name: str, plugin: Any, setting: str) -> Any:
+    if not hasattr(plugin, "of"):
+        raise UsageError(f"'{name}': the metric '{plugin.name}' has no settings.", f"Name it alone: {plugin.name}")
+    return plugin.of(setting)
 
 
 def unknown(group: Group, name: str) -> UsageError:

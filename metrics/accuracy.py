@@ -30,6 +30,8 @@ class Accuracy:
     binary: bool = True
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
+    dimension: str = "accuracy"
+    unit: str = "share"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return [_score(record) for record in records]

@@ -43,6 +43,8 @@ class ExpectedCalibrationError:
     binary: bool = False
     mean: bool = False
     better: Literal["higher", "lower"] = "lower"
+    dimension: str = "accuracy"
+    unit: str = "0..1"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         scores = []
@@ -78,6 +80,8 @@ class Brier:
     binary: bool = False
     mean: bool = True
     better: Literal["higher", "lower"] = "lower"
+    dimension: str = "accuracy"
+    unit: str = "0..2"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         scores = []

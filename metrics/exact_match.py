@@ -25,6 +25,8 @@ class ExactMatch:
     binary: bool = True
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
+    dimension: str = "accuracy"
+    unit: str = "share"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return [

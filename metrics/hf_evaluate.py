@@ -45,6 +45,8 @@ class HfMetric:
     module: Any = field(repr=False, compare=False)
     binary: bool = False
     mean: bool = True
+    dimension: str = "text quality"
+    unit: str = "as evaluate has it"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return [self._score(record) for record in records]

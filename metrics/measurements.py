@@ -20,11 +20,14 @@ class Throughput:
     """
 
     name: str = "throughput_tokens_per_s"
+    better: Literal["higher", "lower"] = "higher"
+    dimension: str = "efficiency"
+    unit: str = "tokens/s"
 
     def read(self, measured: Measured) -> Figure:
         tokens = measured.prompt_tokens + measured.completion_tokens
         known = measured.seconds > 0 and measured.items > 0
-        return _figure(self.name, tokens / measured.seconds if known else None, measured.items, "tokens/s", "higher")
+        return _figure(self, tokens / measured.seconds if known else None, measured.items)
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,14 @@ class Latency:
     name: str
     percent: float
     summary: str
+    better: Literal["higher", "lower"] = "lower"
+    dimension: str = "efficiency"
+    unit: str = "s"
 
     def read(self, measured: Measured) -> Figure:
         seconds = measured.latencies_s
         value = float(np.percentile(seconds, self.percent)) if seconds else None
-        return _figure(self.name, value, len(seconds), "s", "lower")
+        return _figure(self, value, len(seconds))
 
 
 @dataclass(frozen=True)
@@ -50,17 +56,20 @@ class PeakMemory:
     """
 
     name: str
-    of: Literal["rss", "gpu"]
+    where: Literal["rss", "gpu"]
     summary: str
+    better: Literal["higher", "lower"] = "lower"
+    dimension: str = "efficiency"
+    unit: str = "bytes"
 
     def read(self, measured: Measured) -> Figure:
-        value = measured.peak_rss_bytes if self.of == "rss" else measured.peak_gpu_memory_bytes
-        return _figure(self.name, value, measured.items, "bytes", "lower")
+        value = measured.peak_rss_bytes if self.where == "rss" else measured.peak_gpu_memory_bytes
+        return _figure(self, value, measured.items)
 
 
-def _figure(name: str, value: float | None, n: int, unit: str, better: Literal["higher", "lower"]) -> Figure:
+def _figure(of: Throughput | Latency | PeakMemory, value: float | None, n: int) -> Figure:
     n = 0 if value is None else n
-    return Figure(name, value, n, n, unit=unit, better=better)
+    return Figure(of.name, value, n, n, unit=of.unit, better=of.better)
 
 
 THROUGHPUT = Throughput()

@@ -30,6 +30,8 @@ class Rouge:
     binary: bool = False
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
+    dimension: str = "text quality"
+    unit: str = "0..1"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         tokens = functools.lru_cache(maxsize=256)(tokenise)  # one answer meets several references

@@ -23,6 +23,8 @@ class TokenF1:
     binary: bool = False
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
+    dimension: str = "text quality"
+    unit: str = "0..1"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return best_of_references(records, f1)
