@@ -1,0 +1,163 @@
+"""What may be asked of a server, and when: at once, per minute, in all, and at what cost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+from .errors import UsageError
+
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on the requests of one engine. None: no bound of ours."""
+
+    concurrency: int = 8  # requests at once; fewer while the server says that it is asked too fast
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None  # of prompt and answer
+    max_calls: int | None = None  # HTTP requests, retries counted
+    max_cost: float | None = None  # USD; needs prices
+    prices: tuple[float, float] | None = None  # USD per million prompt tokens and per million new tokens
+    retries: int = 5  # of one request, after the first
+    timeout_s: float = 120.0  # for one whole reply
+
+    def __post_init__(self) -> None:
+        if self.max_cost is not None and self.prices is None:
+            raise UsageError("a cap on cost needs the model's prices.", "Give them, or cap the number of calls.")
+        if self.concurrency < 1:
+            raise UsageError(f"{self.concurrency} requests at once: at least one is needed.")
+
+    def cost(self, prompt_tokens: int, new_tokens: int) -> float:
+        """USD; 0 without prices."""
+        prompt, new = self.prices or (0.0, 0.0)
+        return (prompt * prompt_tokens + new * new_tokens) / 1e6
+
+
+@dataclass
+class Usage:
+    """What was used so far. `cost` (USD) holds an estimate for replies that did not say what they took."""
+
+    calls: int = 0  # HTTP requests really sent, retries counted
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None  # None without prices
+
+
+class CapReached(Exception):
+    """One more request would go past a cap; the text says which."""
+
+
+class Stopped(Exception):
+    """Nothing more is to be asked."""
+
+
+@dataclass
+class Ticket:
+    """One request that was let through."""
+
+    started: float
+    tokens: int  # prompt and answer: estimated, then as the server told
+    cost: float  # USD, the most it may come to
+
+
+class Budget:
+    """The gate before a server: `enter` before every HTTP request, `leave` after it. Shared by threads."""
+
+    def __init__(self, limits: Limits, usage: Usage, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits = limits
+        self.usage = usage
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._recent: deque[Ticket] = deque()  # of the last minute
+        self._out: list[Ticket] = []
+        self._width = float(limits.concurrency)
+        self._paused_until = -inf
+        if limits.prices is not None and usage.cost is None:
+            usage.cost = 0.0
+
+    def enter(self, prompt_tokens: int, new_tokens: int, stop: threading.Event) -> Ticket:
+        """Wait until one more request may be sent, and count it as sent.
+
+        Raises CapReached where it may not, Stopped once `stop` is set (`wake` makes those who wait look).
+        """
+        ticket = Ticket(0.0, prompt_tokens + new_tokens, self.limits.cost(prompt_tokens, new_tokens))
+        with self._changed:
+            while not stop.is_set():
+                self._check_caps(ticket)
+                now = self._clock()
+                wait = self._wait(ticket, now)
+                if wait <= 0:
+                    ticket.started = now
+                    self._recent.append(ticket)
+                    self._out.append(ticket)
+                    self.usage.calls += 1
+                    return ticket
+                self._changed.wait(None if wait == inf else wait)
+        raise Stopped
+
+    def leave(self, ticket: Ticket, told: tuple[int, int] | None, *, billed: bool, throttled: bool) -> None:
+        """After a request: the prompt and new tokens it took, where the server told.
+
+        `billed`: where it did not tell, it may have answered all the same, and the estimate stands for its cost.
+        `throttled`: it wants fewer requests. Half as many are then sent at once, and one more after each full round of
+        answers: with all of them sent again, a tight limit would refuse the same request until its retries are spent.
+        """
+        with self._changed:
+            self._out.remove(ticket)
+            cost = ticket.cost if billed else 0.0
+            if told:
+                ticket.tokens, cost = sum(told), self.limits.cost(*told)
+                self.usage.prompt_tokens += told[0]
+                self.usage.completion_tokens += told[1]
+            if self.usage.cost is not None:
+                self.usage.cost += cost
+            if throttled:
+                self._width = max(1.0, self._width / 2)
+            elif told or billed:
+                self._width = min(float(self.limits.concurrency), self._width + 1 / self._width)
+            self._changed.notify_all()
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing for so long: what one request was told holds for all."""
+        with self._changed:
+            self._paused_until = max(self._paused_until, self._clock() + seconds)
+
+    def wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _check_caps(self, ticket: Ticket) -> None:
+        calls, cost = self.limits.max_calls, self.limits.max_cost
+        if calls is not None and self.usage.calls >= calls:
+            raise CapReached(f"the cap of {calls} calls is reached")
+        if cost is not None and (self.usage.cost or 0.0) + ticket.cost > cost:
+            raise CapReached(f"the cap of ${cost:.2f} is reached")
+
+    def _wait(self, ticket: Ticket, now: float) -> float:
+        """Seconds until `ticket` may start as far as is known; infinity: until another one has left."""
+        limits, recent = self.limits, self._recent
+        if len(self._out) >= int(self._width):
+            return inf
+        reserved = sum(other.cost for other in self._out)
+        if limits.max_cost is not None and (self.usage.cost or 0.0) + reserved + ticket.cost > limits.max_cost:
+            return inf
+        while recent and recent[0].started + MINUTE_S <= now:
+            recent.popleft()
+        waits = [self._paused_until - now]
+        if limits.requests_per_minute is not None and len(recent) >= limits.requests_per_minute:
+            waits.append(recent[-limits.requests_per_minute].started + MINUTE_S - now)
+        if limits.tokens_per_minute is not None:
+            room = limits.tokens_per_minute - ticket.tokens
+            taken = sum(other.tokens for other in recent)
+            for other in recent:  # a request larger than the budget goes when the minute is empty
+                if taken <= room:
+                    break
+                waits.append(other.started + MINUTE_S - now)
+                taken -= other.tokens
+        return max(waits)
