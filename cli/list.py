@@ -18,21 +18,25 @@ GROUPS: dict[str, registry.Group] = {
     "models": "zoo",
     "benchmarks": "benchmarks",
     "metrics": "metrics",
+    "judges": "judges",
     "engines": "engines",
 }
+FACTS = ("parameters", "metrics", "dimension", "unit", "better")  # columns of their own
 
 
 @click.command(
     epilog="""\b
 Examples:
   medbench list models
+  medbench list metrics                   by dimension, each with its definition and unit
   medbench list benchmarks --json
 """
 )
 @click.argument("what", type=click.Choice([*GROUPS, TRAINING_SETS]))
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(what: str, as_json: bool) -> None:
-    """List models, benchmarks, metrics or engines (ours and those of installed plugin packages), or training sets."""
+    """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), or training
+    sets."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -42,11 +46,14 @@ def command(what: str, as_json: bool) -> None:
     else:
         group = GROUPS[what]
         rows = [_facts(group, name) for name in registry.names(group)]
+    if what == "metrics":
+        order = {name: at for at, name in enumerate(registry.DIMENSIONS)}
+        rows.sort(key=lambda row: order.get(row.get("dimension", ""), len(order)))
     if as_json:
         output.show_json(rows)
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    facts = [key for key in dict.fromkeys(key for row in rows for key in row) if key in ("parameters", "metrics")]
+    facts = [key for key in FACTS if any(key in row for row in rows)]
     for heading in ("name", *facts, "what"):
         table.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for row in rows:
@@ -80,7 +87,10 @@ def _facts(group: registry.Group, name: str) -> dict[str, Any]:
             "metrics": ", ".join(plugin.metrics),
             "licence": plugin.licence,
         }
-    return {"name": name, "what": getattr(plugin, "summary", "") or _first_sentence(plugin.__doc__ or "")}
+    told = {"name": name, "what": getattr(plugin, "summary", "") or _first_sentence(plugin.__doc__ or "")}
+    if group == "metrics":
+        return told | {fact: getattr(plugin, fact, "") for fact in ("dimension", "unit", "better")}
+    return told
 
 
 def _training_sets() -> list[dict[str, Any]]:

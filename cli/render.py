@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..core import registry
+from ..core.errors import MedbenchError
 from ..results.export import figure_text, number
 from ..results.leaderboard import label
 from ..results.scoring import CLEAN
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..core.types import Figure
     from ..results.compare import Comparison, Line
-    from ..results.leaderboard import Board, Cell, Leaderboard
+    from ..results.leaderboard import Board, Cell, Column, Leaderboard
 
 MARK = {"best": "★", "tied": "≈", "worse": "▼", "": ""}
 STYLE = {"best": "bold green", "tied": "", "worse": "", "": ""}
@@ -42,16 +44,18 @@ def console() -> Console:
 
 
 def leaderboard(found: Leaderboard) -> list[RenderableType]:
-    """One table per board (a second one of its clean figures), then what was measured, then what the marks mean."""
+    """A table per board, or one per dimension where the window is narrower than all of them, the same for its clean
+    figures, then what was measured, then what the marks mean.
+    """
     from rich.text import Text
 
     parts: list[RenderableType] = []
     for board in found.boards:
-        parts += [Text(board.title, style="bold"), _board(board)]
+        parts += [Text(board.title, style="bold"), *_board(board)]
         if board.clean:
             parts.append(Text(board.clean))
         if any(column.clean for column in board.columns) and len(board.leaked) < board.asked:
-            parts.append(_board(board, clean=True))
+            parts += _board(board, clean=True)
     if any(_measured(board) for board in found.boards):
         parts += [Text("speed and memory, measured once on this machine", style="bold"), _measurements(found.boards)]
     parts.append(Text(_legend(found.boards), style="dim"))
@@ -109,24 +113,60 @@ def _table() -> Table:
     return Table(box=box.SIMPLE_HEAD, pad_edge=False)
 
 
-def _board(board: Board, clean: bool = False) -> RenderableType:
-    """The figures of all asked items, or those of the clean ones."""
-    from rich.markup import escape
+def _board(board: Board, clean: bool = False) -> list[RenderableType]:
+    """The figures of all asked items, or those of the clean ones: in one table if the window holds it."""
+    from rich.measure import Measurement
+    from rich.text import Text
 
+    screen = console()
     shown = [
         (at, column)
         for at, column in enumerate(board.columns)
         if column.headline and not column.unit and column.clean == clean
         if any(_value(row.cells[at]) is not None for row in board.rows)
     ]
+
+    def fits(columns: Sequence[tuple[int, Column]]) -> bool:
+        return Measurement.get(screen, screen.options, _figures(board, columns, clean)).minimum <= screen.width
+
+    if fits(shown):
+        return [_figures(board, shown, clean)]
+    parts: list[RenderableType] = []
+    of = {column.metric: _dimension(column.metric) for _, column in shown}
+    for dimension in sorted(set(of.values()), key=lambda name: (*registry.DIMENSIONS, name).index(name)):
+        rest = [(at, column) for at, column in shown if of[column.metric] == dimension]
+        parts.append(Text(dimension or "other", style="italic"))
+        while rest:
+            most = next((n for n in range(len(rest), 1, -1) if fits(rest[:n])), 1)
+            parts.append(_figures(board, rest[:most], clean))
+            rest = rest[most:]
+    return parts
+
+
+def _dimension(metric: str) -> str:
+    """What a metric measures; "" where it does not say, or is not to be had any more."""
+    try:
+        return str(getattr(registry.get("metrics", metric), "dimension", ""))
+    except MedbenchError:
+        return ""
+
+
+def heading(name: str) -> str:
+    """The name of a figure on several lines: what is set up in it ("entity_f1:NAME") stands below, without folders."""
+    return "\n".join(part.rpartition("/")[2] or part for part in name.split(":"))
+
+
+def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> Table:
+    """A table of some columns, each with its place in the board."""
+    from rich.markup import escape
+
     asked = board.asked - len(board.leaked) if clean else board.asked
     table = _table()
     table.add_column("model", overflow="fold", min_width=12)
     for _, column in shown:
         arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
-        table.add_column(
-            escape(column.name.removesuffix(CLEAN) if clean else column.name) + arrow, justify="right", no_wrap=True
-        )
+        name, *below = heading(column.name.removesuffix(CLEAN) if clean else column.name).split("\n")
+        table.add_column(escape("\n".join([name + arrow, *below])), justify="right", no_wrap=True)
     alone = len(board.rows) == 1
     for row in board.rows:
         # Of what tells two runs of a model apart, the line below the name says the most.
@@ -213,7 +253,7 @@ def _line(line: Line) -> list[str]:
     verdict = {"a": "A is better", "b": "B is better", "": ""}[line.favours]
     if line.test and not line.favours:
         verdict = "not significant"
-    name = "  clean" if line.clean else SHORT.get(line.name, line.name)
+    name = "  clean" if line.clean else SHORT.get(line.name, heading(line.name))
     return [name, shown(line.a), shown(line.b), difference, p, verdict or line.note]
 
 

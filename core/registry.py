@@ -28,6 +28,8 @@ PARTS = {
     "engines": ("load", "choose", "generate", "chat", "describe", "peak_gpu_memory_bytes"),
     "metrics": ("name", "version", "binary", "mean", "better", "score", "aggregate"),
 }
+# What metrics measure, as their `dimension` says it; a third party's may say nothing.
+DIMENSIONS = ("accuracy", "text quality", "safety", "efficiency")
 FILE_MODULE = "medbench_file_"  # begins the module name of a user's file
 # What a stranger's module may raise when it is imported; SystemExit would end medbench without a word.
 RAISED = (Exception, SystemExit)
