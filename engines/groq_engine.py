@@ -1,9 +1,68 @@
-"""The engine for Groq, through its SDK."""
+"""The engine for Groq, through its SDK. Groq has chat only and gives no log-probabilities."""
 
 from __future__ import annotations
 
-from .served import ServedEngine
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import UsageError
+from ..core.types import ModelSpec
+from .replies import Reply
+from .served import Limits, Path, ServedEngine
+
+if TYPE_CHECKING:
+    from groq import Groq
+
+BASE_URL = "https://api.groq.com"
 
 
 class GroqEngine(ServedEngine):
-    """`spec.location` is the model's name at Groq."""
+    """`spec.location` is the model's name at Groq; `spec.base_url` is "", or where the SDK is to find it."""
+
+    server = BASE_URL
+    key_variable = "GROQ_API_KEY"
+    keys_at = "https://console.groq.com/keys"
+    limit_field = "max_completion_tokens"
+    gives_logprobs = False
+
+    _client: Groq
+
+    def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
+        if spec.chat == "never" or spec.prompt_format:
+            raise UsageError(
+                f"{spec.name}: Groq's models take chat only.", "Leave out --chat never and prompt formats."
+            )
+        super().__init__(spec, limits)
+
+    def _connect(self, key: str) -> None:
+        from groq import Groq
+
+        from .wire import client
+
+        http = client(self.limits.timeout_s, self.local)
+        # Retries are ours: they are counted, bounded and kept within the budget.
+        self._client = Groq(
+            api_key=key or "none",
+            base_url=self.spec.base_url or BASE_URL,
+            max_retries=0,
+            timeout=http.timeout,
+            http_client=http,
+        )
+
+    def _post(self, path: Path, body: Mapping[str, Any]) -> Reply:
+        import groq
+        import httpx
+
+        from .wire import unreachable
+
+        rest = {name: value for name, value in body.items() if name not in ("model", "messages")}
+        create = self._client.chat.completions.with_raw_response.create
+        try:
+            response = create(model=body["model"], messages=body["messages"], extra_body=rest).http_response
+        except groq.APIStatusError as error:
+            response = error.response
+        except groq.APIConnectionError as error:
+            raise unreachable(error.__cause__) from None
+        except httpx.HTTPError as error:
+            raise unreachable(error) from None
+        return Reply(response.status_code, response.headers, response.text)

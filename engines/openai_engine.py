@@ -1,9 +1,41 @@
-"""The engine for any server that speaks OpenAI's API."""
+"""The engine for any server that speaks OpenAI's API: OpenAI, Ollama, vLLM, llama-server, hosted ones."""
 
 from __future__ import annotations
 
-from .served import ServedEngine
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .replies import Reply
+from .served import Path, ServedEngine
+
+if TYPE_CHECKING:
+    import httpx
 
 
 class OpenAIEngine(ServedEngine):
     """`spec.location` is the model's name at the server `spec.base_url`."""
+
+    server = "OpenAI"
+    key_variable = "OPENAI_API_KEY"
+    keys_at = "https://platform.openai.com/api-keys"
+
+    _client: httpx.Client
+
+    def _connect(self, key: str) -> None:
+        from .wire import client
+
+        self._client = client(self.limits.timeout_s, self.local)
+        self._client.base_url = self.spec.base_url.rstrip("/") + "/"
+        if key:
+            self._client.headers["Authorization"] = f"Bearer {key}"
+
+    def _post(self, path: Path, body: Mapping[str, Any]) -> Reply:
+        import httpx
+
+        from .wire import unreachable
+
+        try:
+            response = self._client.post(path, json=dict(body))
+        except httpx.HTTPError as error:
+            raise unreachable(error) from None
+        return Reply(response.status_code, response.headers, response.text)

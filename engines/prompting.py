@@ -57,6 +57,18 @@ def pin_dates(template: str) -> str:
     return _DATE_CALL.sub(lambda call: repr(PINNED_DATE.strftime(call.group(2))), template)
 
 
+def messages(prompt: Prompt) -> list[dict[str, str]]:
+    """The turns of a chat: examples are turns of their own, and the instruction opens the first one."""
+    turns = [*prompt.shots, (prompt.question, None)]
+    found = []
+    for index, (question, answer) in enumerate(turns):
+        opening = f"{prompt.instruction}\n\n" if index == 0 and prompt.instruction else ""
+        found.append({"role": "user", "content": opening + question})
+        if answer is not None:
+            found.append({"role": "assistant", "content": answer})
+    return found
+
+
 class Prompter:
     """Encodes prompts for one model. All lengths are in tokens."""
 
@@ -160,15 +172,8 @@ class Prompter:
             return prompt.plain
         if wrap.kind == "format":
             return wrap.template.replace("{prompt}", prompt.plain)
-        turns = [*prompt.shots, (prompt.question, None)]
-        messages = []
-        for index, (question, answer) in enumerate(turns):
-            opening = f"{prompt.instruction}\n\n" if index == 0 and prompt.instruction else ""
-            messages.append({"role": "user", "content": opening + question})
-            if answer is not None:
-                messages.append({"role": "assistant", "content": answer})
         rendered = self.tokenizer.apply_chat_template(
-            messages, chat_template=wrap.template, add_generation_prompt=True, tokenize=False
+            messages(prompt), chat_template=wrap.template, add_generation_prompt=True, tokenize=False
         )
         return str(rendered)
 

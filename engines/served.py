@@ -1,23 +1,94 @@
-"""What engines that ask a server share: many requests at once, retries, budgets, and log-probabilities where given."""
+"""What engines that ask a server share: many requests at once, retries, budgets, and log-probabilities where given.
+
+A subclass says how one HTTP request is made (`_connect`, `_post`). Everything else is here: one `Output` for each
+request, whatever the server does, and no request that is not counted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+import dataclasses
+import ipaddress
+import os
+import queue
+import random
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from ..core.budget import Budget, Limits, Usage
-from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
+from ..core.budget import Budget, CapReached, Limits, Stopped, Usage
+from ..core.errors import MedbenchError
+from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
+from . import replies
+from .prompting import Wrapping, messages, wrapping
+from .replies import Complaint, Failed, Reply
 
-__all__ = ["Limits", "ServedEngine", "Usage"]
+__all__ = ["Limits", "Refused", "ServedEngine", "Usage", "is_local"]
+
+Path = Literal["chat/completions", "completions"]
+Request = TypeVar("Request", ChoiceRequest, GenerateRequest)
+
+CHARACTERS_PER_TOKEN = 4  # of English prompts, where the server has not counted yet
+STOP_STRINGS = 4  # as many as OpenAI takes; the others are cut here
+PATIENCE_S = 300.0  # a server that wants to be left alone for longer is left alone: the run ends, and can go on later
+GIVE_UP = 10  # requests in a row that brought nothing, after which no more are made
+RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
+REFUSED = {402, 403}  # and 401, 404: as the next request would be
+NO_CREDIT = "insufficient_quota"  # a 429 that no wait mends
+# What some servers refuse to be told, and how to do without; in this order.
+DISPENSABLE = ("max_tokens", "stop", "response_format")
+
+# Answers that any vocabulary has as one token, so that one token tells them apart.
+_ONE_TOKEN = re.compile(r"\w{1,5}")
+_KEY_LIKE = re.compile(r"\b(?:sk|gsk|pk)[-_][\w*.-]{4,}")
+
+
+class Refused(MedbenchError):
+    """The server refuses, or cannot be asked at all, and the next request would fare no better."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to ask a server for log-probabilities."""
+
+    path: Path
+    top: int  # how many tokens it lists
+
+
+TOPS = (20, 5)  # most servers list 20; some list 5 at most, and refuse to be asked for more
+PROBE = Prompt("Question: Which of these is a colour?\nA. red\nB. seven\nAnswer:")
 
 
 class ServedEngine:
-    """Skeleton: the names are settled, the work is on its way."""
+    """Asks a model at a server. `spec.location` is its name there. Making one asks nothing.
+
+    `limits` may be set at any time but while requests are out; `usage` goes on through all of an engine's life.
+    """
+
+    server = ""  # in words
+    key_variable = ""
+    keys_at = ""
+    limit_field = "max_tokens"
+    completes = True  # has /completions beside /chat/completions
+    gives_logprobs = True  # may give them: is asked once
 
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
         self.spec = spec
         self.usage = Usage()
         self.budget = Budget(limits or Limits(), self.usage)
+        self.backoff_s = (0.5, 30.0)  # the first wait after a failure and the longest; each is twice the one before
+        self._key = ""
+        self._connected = False
+        self._reached = False  # it has answered something
+        self._refuses: frozenset[str] = frozenset()  # fields that it has refused
+        self._form: Form | None = None
+        self._probed = False
+        self._lock = threading.Lock()
 
     @property
     def limits(self) -> Limits:
@@ -26,20 +97,405 @@ class ServedEngine:
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self.budget = Budget(limits, self.usage)
+        self._connected = False  # the client has the time limit
 
-    def load(self) -> None: ...
+    @property
+    def local(self) -> bool:
+        """On this machine or network: needs no key, and asking costs nothing."""
+        return is_local(self.spec.base_url)
+
+    def load(self) -> None:
+        """Find the key and make the client; asks nothing. Raises Refused where a key is needed and there is none."""
+        if self._connected:
+            return
+        self._key = os.environ.get(self.key_variable, "").strip()
+        if not self._key and not self.local:
+            raise Refused(
+                f"{self.spec.name} needs a key: {self.key_variable} is not set.",
+                f"Get one at {self.keys_at}, then: export {self.key_variable}=…\n"
+                "Without one: every model on this machine, and servers on it (--model openai:NAME --base-url URL).",
+            )
+        if not self._key.isascii() or len(self._key.split()) > 1:
+            raise Refused(f"{self.key_variable} holds what cannot be a key.", f"Copy it again from {self.keys_at}")
+        self._connect(self._key)
+        self._connected = True
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
-        raise NotImplementedError
+        """The log-probability of each answer's first token, in order of completion.
+
+        Minus infinity stands for one below the server's list.
+        """
+        if requests and (why := self.cannot_choose(request.answers for request in requests)):
+            raise MedbenchError(f"{self.spec.name} cannot choose by log-probability: {why}.", "Give --choice generate.")
+        yield from self._all(requests, self._choose)
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
-        raise NotImplementedError
+        """Text for every request, in order of completion."""
+        yield from self._all(requests, self._generate)
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        return "plain" if self.spec.chat == "never" else "template"
+        return self._wrapping(method).kind
+
+    def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
+        """Why answers like these cannot be chosen between by log-probability; "" where they can.
+
+        A server shows one token at a time, so what one token does not tell apart is not for it. Asks the server once
+        whether it gives log-probabilities. Raises Refused where it cannot be asked.
+        """
+        for labels in answers:
+            unfit = [label for label in labels if not _ONE_TOKEN.fullmatch(label)]
+            if unfit or len({label.casefold() for label in labels}) < len(labels):
+                return f"a server's next token does not tell options like '{(unfit or labels)[0][:40]}' apart"
+        return "" if self._logprobs() else f"the server gives no log-probabilities for {self.spec.location}"
 
     def describe(self) -> dict[str, Any]:
-        return {}
+        form = self._form
+        how = {"logprobs": f"of the first token, the {form.top} likeliest, by /{form.path}"} if form else {}
+        return {"server": self._at} | how
 
     def peak_gpu_memory_bytes(self) -> int | None:
         return None
+
+    def scrubbed(self, text: str) -> str:
+        """`text` without the key, and without what looks like one."""
+        if self._key:
+            whole = re.escape(self._key) if len(self._key) >= 8 else rf"(?<!\w){re.escape(self._key)}(?!\w)"
+            text = re.sub(whole, "***", text)
+        return _KEY_LIKE.sub("***", text)
+
+    @property
+    def _at(self) -> str:
+        return self.spec.base_url or self.server
+
+    def _connect(self, key: str) -> None:
+        """Make the client. `key` is "" where there is none."""
+        raise NotImplementedError
+
+    def _post(self, path: Path, body: Mapping[str, Any]) -> Reply:
+        """Make one HTTP request. Raises Unreachable where no whole reply came."""
+        raise NotImplementedError
+
+    def _wrapping(self, method: str) -> Wrapping:
+        template = "messages"  # the server's own, which is not ours to see
+        found = wrapping(self.spec.chat, method, template, self.spec.prompt_format)
+        form = self._logprobs() if method == "choose" and self.spec.chat == "auto" else None
+        return Wrapping("template", template) if form and form.path == "chat/completions" else found
+
+    def _all(
+        self, requests: Sequence[Request], answer: Callable[[Request, threading.Event], Output]
+    ) -> Iterator[Output]:
+        """Every request's output, `concurrency` at a time. Closed or interrupted, no new request starts."""
+        self.load()
+        waiting, done = deque(requests), queue.SimpleQueue[Output | BaseException]()
+        stop = threading.Event()
+        fruitless = 0  # in a row
+
+        def work() -> None:
+            nonlocal fruitless
+            while not stop.is_set():
+                try:
+                    request = waiting.popleft()
+                except IndexError:
+                    return
+                try:
+                    if fruitless >= GIVE_UP:
+                        raise CapReached(f"the {GIVE_UP} requests before it brought nothing")
+                    done.put(answer(request, stop))
+                    fruitless = 0
+                except CapReached as cap:
+                    done.put(self._error(request, f"not asked: {cap}"))
+                except Failed as failure:
+                    fruitless = 0 if failure.answered else fruitless + 1
+                    done.put(self._error(request, str(failure)))
+                except Stopped:
+                    return
+                except BaseException as error:
+                    done.put(error)
+                    return
+
+        # Daemons: a process that is told to stop does not wait for replies.
+        workers = min(self.limits.concurrency, len(waiting))
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
+        try:
+            for thread in threads:
+                thread.start()
+            for _ in requests:
+                found = done.get()
+                if isinstance(found, BaseException):
+                    stop.set()
+                    self.budget.wake()
+                    for thread in threads:  # what is out already may be paid for: it is waited for
+                        thread.join()
+                    yield from _received(done)
+                    raise found
+                yield found
+        except KeyboardInterrupt:
+            stop.set()
+            yield from _received(done)
+            raise
+        finally:
+            stop.set()
+            self.budget.wake()
+
+    def _generate(self, request: GenerateRequest, stop: threading.Event) -> Output:
+        path, body = self._body(request.prompt, self._wrapping("generate"), request.max_new_tokens)
+        strings = tuple(filter(None, request.stop))
+        if strings:
+            body["stop"] = list(strings[:STOP_STRINGS])
+        if request.schema is not None and path == "chat/completions":
+            form = {"name": "answer", "strict": True, "schema": dict(request.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
+        reply = self._ask(path, body, stop)
+        text, finish = replies.text_of(reply, request.max_new_tokens)
+        text, stopped = replies.cut(text, strings)
+        prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
+        return Output(
+            item_id=request.item_id,
+            prompt=_shown(body),
+            text=text,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=new_tokens,
+            finish="stop" if stopped else finish,
+            seconds=reply.seconds,
+        )
+
+    def _choose(self, request: ChoiceRequest, stop: threading.Event) -> Output:
+        form = self._logprobs()
+        assert form is not None
+        path, body = self._for_logprobs(request.prompt, form)
+        reply = self._ask(path, body, stop)
+        listed = replies.first_token(reply)
+        found = replies.of_answers(listed, request.answers, exact=path == "completions")
+        if found is None:
+            likeliest = ", ".join(repr(token) for token, _ in listed[:3]) or "none"
+            raise Failed(f"no option is among the {form.top} likeliest tokens (the first: {likeliest})", answered=True)
+        prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
+        return Output(
+            item_id=request.item_id,
+            prompt=_shown(body),
+            logprobs=found,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=new_tokens,
+            finish="choice",
+            seconds=reply.seconds,
+        )
+
+    def _error(self, request: ChoiceRequest | GenerateRequest, why: str) -> Output:
+        return Output(request.item_id, prompt=request.prompt.plain, finish="error", error=self.scrubbed(why))
+
+    def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Path, dict[str, Any]]:
+        """Where to and what to send. A setting of the model's own generation that is None is left out."""
+        settings = {self.limit_field: max_new_tokens, "temperature": 0} | dict(self.spec.generation)
+        asked = {"model": self.spec.location} | {name: value for name, value in settings.items() if value is not None}
+        if wrap.kind == "template":
+            return "chat/completions", asked | {"messages": messages(prompt)}
+        text = wrap.template.replace("{prompt}", prompt.plain) if wrap.kind == "format" else prompt.plain
+        return "completions", asked | {"prompt": text}
+
+    def _for_logprobs(self, prompt: Prompt, form: Form) -> tuple[Path, dict[str, Any]]:
+        if form.path == "chat/completions":
+            path, body = self._body(prompt, Wrapping("template"), 1)
+            return path, body | {"logprobs": True, "top_logprobs": form.top}
+        wrap = wrapping(self.spec.chat, "choose", "", self.spec.prompt_format)
+        path, body = self._body(prompt, wrap, 1)
+        # The space before an answer is part of its token.
+        return path, body | {"prompt": str(body["prompt"]).rstrip(), "logprobs": form.top}
+
+    def _logprobs(self) -> Form | None:
+        """How this server is asked for log-probabilities; None where it gives none. Asked once, a token at a time."""
+        with self._lock:
+            if not self._probed and self.gives_logprobs:
+                self.load()
+                self._form = self._find_form()
+            self._probed = True
+            return self._form
+
+    def _find_form(self) -> Form | None:
+        kind = wrapping(self.spec.chat, "choose", "messages", self.spec.prompt_format).kind
+        paths: list[Path] = ["chat/completions"] if kind == "template" else ["completions"]
+        if self.spec.chat == "auto":
+            paths.append("chat/completions")
+        for path in paths:
+            for top in TOPS:
+                form = Form(path, top)
+                reply = self._probe(form)
+                if reply.fine and replies.of_answers(replies.first_token(reply), ("A", "B"), exact=True):
+                    return form
+                if reply.status not in (400, 422):
+                    break
+        return None
+
+    def _probe(self, form: Form) -> Reply:
+        """What the server answers to a question with one token and a list. 500 is how some say that they have none."""
+        path, body = self._for_logprobs(PROBE, form)
+        try:
+            reply = self._exchange(path, body, threading.Event(), min(1, self.limits.retries))
+            if reply.status == 401 or (_passing(reply) and reply.status != 500):
+                raise self._failure(reply)
+        except (Failed, CapReached) as error:
+            raise Refused(
+                f"it cannot be told whether {self._at} gives log-probabilities: {self.scrubbed(str(error))}",
+                "Try again, or have it write its answers: --choice generate",
+            ) from None
+        return reply
+
+    def _ask(self, path: Path, body: dict[str, Any], stop: threading.Event) -> Reply:
+        """A fine reply, if need be without what this server refuses to be told, which is then remembered.
+
+        Raises Failed, Refused, CapReached or Stopped.
+        """
+        left_out, learned = frozenset[str](), frozenset[str]()
+        while True:
+            asked = _without(body, self._refuses | left_out)
+            reply = self._exchange(path, asked, stop, self.limits.retries)
+            if reply.fine:
+                self._refuses |= learned
+                return reply
+            told = replies.complaint(reply)
+            name = _dispensable(reply, told, asked)
+            if name is None:
+                raise self._failure(reply)
+            left_out |= {name}
+            if told.code != "json_validate_failed":  # Groq's word for an answer, not for the request
+                learned |= {name}
+
+    def _exchange(self, path: Path, body: Mapping[str, Any], stop: threading.Event, retries: int) -> Reply:
+        """The reply, after at most `retries` repetitions; it is not fine where they are spent or would not help.
+
+        Raises Failed where no reply came, Refused where none ever will, CapReached or Stopped where it was not asked.
+        """
+        from .wire import Unreachable
+
+        expected = _estimate(body)
+        problem = ""
+        for attempt in range(retries + 1):
+            try:
+                ticket = self.budget.enter(*expected, stop)
+            except CapReached as cap:
+                raise Failed(f"{problem}; not asked again: {cap}") if problem else cap from None
+            reply, broken, started = None, None, time.monotonic()
+            try:
+                reply = self._post(path, body)
+                self._reached = True
+            except Unreachable as error:
+                broken = error
+            finally:
+                self.budget.leave(
+                    ticket,
+                    replies.usage(reply) if reply and reply.fine else None,
+                    billed=reply.fine if reply else broken is None or broken.connected,
+                    throttled=reply is not None and reply.status == 429,
+                )
+            if reply is not None and not _passing(reply):
+                return dataclasses.replace(reply, seconds=time.monotonic() - started)
+            if broken and not broken.connected and not self._reached:
+                raise Refused(f"no server answers at {self._at}: {broken}", "Start it, or name another: --base-url URL")
+            problem = str(broken) if reply is None else str(self._failure(reply))
+            rest = self._rest(reply, attempt)
+            if attempt < retries and stop.wait(rest):
+                raise Stopped
+        if reply is None:
+            raise Failed(f"{problem} ({retries + 1} times)")
+        return reply
+
+    def _rest(self, reply: Reply | None, attempt: int) -> float:
+        """Seconds that this request waits before it is made again. What the server asks for holds all requests up.
+
+        Raises Refused where it asks for more than PATIENCE_S.
+        """
+        first, longest = self.backoff_s
+        asked = replies.wait_asked(reply.headers, datetime.now(UTC)) if reply else None
+        if reply and asked and asked > PATIENCE_S:
+            words = self.scrubbed(replies.complaint(reply).message)
+            raise Refused(
+                f"{self._at} takes no request for {asked / 60:.0f} minutes: {words}",
+                "What was answered is kept: the same command goes on from there.",
+            )
+        wait = asked or min(longest, first * 2**attempt) * random.uniform(0.5, 1.0)
+        if asked or (reply and reply.status == 429):
+            self.budget.pause(wait)
+            return 0.0
+        return wait
+
+    def _failure(self, reply: Reply) -> Failed | Refused:
+        """What a reply that is not fine means: for this request, or for all."""
+        told = replies.complaint(reply)
+        words, at, variable = self.scrubbed(told.message), self._at, self.key_variable
+        if told.code == NO_CREDIT:
+            return Refused(f"{at} has no credit for this key: {words}", "Add some there, or set another key.")
+        if reply.status == 401 and not self._key:
+            return Refused(f"{at} wants a key: {words}", f"Set {variable}.")
+        if reply.status == 401:
+            return Refused(f"{at} does not take the key in {variable}: {words}", f"Keys: {self.keys_at}")
+        if reply.status == 404:
+            return Refused(
+                f"{at} has no model '{self.spec.location}', or no such address: {words}",
+                f"It lists its models at {at}/models. A base URL usually ends in /v1.",
+            )
+        if reply.status in REFUSED:
+            return Refused(
+                f"{at} refuses {self.spec.location} ({reply.status}): {words}", "Ask for another model there."
+            )
+        if 300 <= reply.status < 400:
+            return Refused(f"{at} sends one on to {reply.headers.get('location', 'nowhere')}.", "Give that: --base-url")
+        return Failed(f"the server answered {reply.status}: {words}")
+
+
+def is_local(base_url: str) -> bool:
+    """Whether a server is on this machine or its network. "" is an engine's own, which is not."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+
+
+def _received(done: queue.SimpleQueue[Output | BaseException]) -> Iterator[Output]:
+    """The outputs that are there already."""
+    while True:
+        try:
+            found = done.get_nowait()
+        except queue.Empty:
+            return
+        if isinstance(found, Output):
+            yield found
+
+
+def _passing(reply: Reply) -> bool:
+    """Whether the same request may fare better in a while."""
+    if reply.status == 429:
+        return replies.complaint(reply).code != NO_CREDIT
+    return reply.status in RETRIED or (reply.status >= 500 and reply.status != 501)
+
+
+def _dispensable(reply: Reply, told: Complaint, asked: Mapping[str, Any]) -> str | None:
+    """The field of `asked` that the server refuses to be told and that can be done without.
+
+    Servers name a schema that they do not take in many ways, so that any refusal of a request with one may mean it.
+    """
+    if reply.status not in (400, 422):
+        return None
+    sent = [name for name in DISPENSABLE if name in asked]
+    named = [name for name in sent if told.param == name or re.search(rf"\b{name}\b", told.message)]
+    return next(iter(named), "response_format" if "response_format" in sent else None)
+
+
+def _without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """`body` without these fields. The limit of tokens is not left out: newer models want it under a newer name."""
+    found = {name: value for name, value in body.items() if name not in names}
+    if "max_tokens" in names and "max_tokens" in body:
+        found["max_completion_tokens"] = body["max_tokens"]
+    return found
+
+
+def _estimate(body: Mapping[str, Any]) -> tuple[int, int]:
+    """Prompt tokens and most new tokens, before the server has counted."""
+    characters = sum(len(turn["content"]) for turn in body.get("messages", ())) + len(body.get("prompt", ""))
+    new = body.get("max_tokens") or body.get("max_completion_tokens") or 0
+    return characters // CHARACTERS_PER_TOKEN + 1, int(new)
+
+
+def _shown(body: Mapping[str, Any]) -> str:
+    """What was sent, as text: the prompt, or the turns of a chat."""
+    turns = [f"{turn['role']}: {turn['content']}" for turn in body.get("messages", ())]
+    return "\n\n".join(turns) or str(body["prompt"])
