@@ -27,6 +27,7 @@ PARTS = {
     "zoo": ("name", "weights", "licence", "parameters", "summary"),
     "engines": ("load", "choose", "generate", "chat", "describe", "peak_gpu_memory_bytes"),
     "metrics": ("name", "version", "binary", "mean", "better", "score", "aggregate"),
+    "judges": ("name", "summary", "make"),
 }
 # What metrics measure, as their `dimension` says it; a third party's may say nothing.
 DIMENSIONS = ("accuracy", "text quality", "safety", "efficiency")
@@ -56,7 +57,8 @@ def names(group: Group) -> list[str]:
 
 def get(group: Group, name: str) -> Any:
     """The plugin called `name`, or the one in the file that `name` is the path of; `evaluate:NAME` is a metric of
-    Hugging Face `evaluate`, and `METRIC:SETTING` one that can be set up in several ways (`entity_f1:en_core_sci_sm`).
+    Hugging Face `evaluate`, `judge:…` and `jury:…` are what judges said of a run (judges/names.py), and
+    `METRIC:SETTING` one that can be set up in several ways (`entity_f1:en_core_sci_sm`).
 
     Raises UsageError for an unknown name (with the nearest ones) or file, and MedbenchError for a plugin that two
     packages claim, that fails to import, or that is not what its group holds; other names are untouched by either.
@@ -65,6 +67,10 @@ def get(group: Group, name: str) -> Any:
         from ..metrics.hf_evaluate import hf_metric
 
         return hf_metric(name)
+    if group == "metrics" and name.startswith(("judge:", "jury:")):
+        from ..judges.names import judge_metric
+
+        return judge_metric(name)
     if name.endswith(".py"):
         return _from_file(group, Path(name))
     claims = points(group).get(name)
@@ -158,8 +164,6 @@ def _from_file(group: Group, path: Path) -> Any:
 
 def _flaw(group: Group, plugin: Any) -> str:
     """What keeps an object from being a plugin of its group, as the rest of a sentence; "" if nothing does."""
-    if group == "judges":
-        return ""
     lacks = ", ".join(part for part in PARTS.get(group, ()) if not hasattr(plugin, part))
     if group == "engines":
         if not isinstance(plugin, type):

@@ -46,6 +46,7 @@ class Cell:
     status: Status = ""
     p: float | None = None
     pairs: int = 0
+    remark: str = ""  # what a reader has to know of it: that a judge judged itself
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Row:
         done = "" if self.complete else f"{self.answered} of {self.asked} done"
         cut = f"{self.truncated} prompts cut" if self.truncated else ""
         unchecked = "training data not checked against this benchmark" if self.unchecked else ""
-        return ", ".join(filter(None, [done, cut, unchecked]))
+        of_figures = dict.fromkeys(cell.remark for cell in self.cells)
+        return ", ".join(filter(None, [done, cut, unchecked, *of_figures]))
 
 
 @dataclass(frozen=True)
@@ -291,9 +293,10 @@ def _columns(sheets: Sequence[Sheet]) -> list[Column]:
 
 def _cell(made: Sheet, column: Column) -> Cell:
     result = made.results.get(column.metric)
-    if result and column.clean:
-        return Cell(result.clean)
-    return Cell(next((f for f in result.figures if f.name == column.name), None) if result else None)
+    if result is None:
+        return Cell(None)
+    of_column = (f for f in result.figures if f.name == column.name)
+    return Cell(result.clean if column.clean else next(of_column, None), remark=result.remark)
 
 
 def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[Cell]], leaked: Collection[str]) -> int:

@@ -7,6 +7,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from ..core import registry
 from ..core.errors import MedbenchError
@@ -22,6 +23,15 @@ WAIT_S = 30.0  # how long another process that scores the same is waited for
 Load = Callable[[str], Metric | Measurement]  # by name; raises MedbenchError
 
 
+@runtime_checkable
+class OfRun(Protocol):
+    """A metric that reads more of a run than its records: what a judge said of them. Its scores are not kept again."""
+
+    def of_run(self, run: StoredRun) -> Metric:
+        """The metric as it is for this run; its `remark`, if it has one, goes with its figures."""
+        ...
+
+
 @dataclass(frozen=True)
 class Result:
     """One metric over one run. `values` holds the scored items only, in the benchmark's order."""
@@ -32,6 +42,7 @@ class Result:
     paired: bool = False  # the first figure is the plain mean of `values`: two runs can be tested item by item
     measured: bool = False  # read off the run as a whole
     clean: Figure | None = None  # the first figure without leaked items, where there are any
+    remark: str = ""  # what a reader has to know of it: that a judge judged itself
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,14 @@ def load_metric(name: str) -> Metric | Measurement:
     return plugin
 
 
+def bound(run: StoredRun, metric: Metric, records: Sequence[Record]) -> tuple[Metric, list[Score]]:
+    """The metric as it is for this run, and its scores, as `score_run` has them."""
+    if isinstance(metric, OfRun):
+        metric = metric.of_run(run)
+        return metric, _score(metric, records)
+    return metric, score_run(run, metric, records)
+
+
 def score_run(run: StoredRun, metric: Metric, records: Sequence[Record] | None = None) -> list[Score]:
     """One score per stored record, in order. Only what has none under this version is computed, and appended.
 
@@ -62,6 +81,8 @@ def score_run(run: StoredRun, metric: Metric, records: Sequence[Record] | None =
     scoring with this metric.
     """
     records = run.records() if records is None else records
+    if isinstance(metric, OfRun):
+        return bound(run, metric, records)[1]
     version, scores = run.scores(metric.name)
     if version != metric.version or any(record.item.id not in scores for record in records):
         scores = _complete(run, metric, records)
@@ -88,11 +109,12 @@ def evaluate(
 ) -> Result:
     """One metric over one run, and once more without the `leaked` items. Raises MedbenchError where it fails."""
     if isinstance(metric, Metric):
-        scores = score_run(run, metric, records)
+        metric, scores = bound(run, metric, records)
         values = {score.item_id: score.value for score in scores if score.value is not None}
         found = aggregate(metric, records, scores, len(run.manifest.item_ids) - len(records))
         clean = _clean(run, metric, records, scores, leaked) if leaked and found else None
-        return Result(tuple(found), values, metric.binary, metric.mean, clean=clean)
+        remark = str(getattr(metric, "remark", ""))
+        return Result(tuple(found), values, metric.binary, metric.mean, clean=clean, remark=remark)
     with _blaming(metric):
         return Result((_finite(metric.read(run.measured())),), measured=True)
 

@@ -3,6 +3,7 @@
     RUN/manifest.json        what ran, on what, how fast; replaced as a whole
     RUN/samples.jsonl        one Record per line, append-only, on the disk batch by batch
     RUN/scores/METRIC.jsonl  {"metric", "version"}, then one Score per line, append-only
+    RUN/judgements/…         per judge and mode: a header, then one Reply per line, append-only
     RUN/lock                 held while a process writes
 
 Whatever a killed process or a full disk leaves behind, what was stored before stays readable.
@@ -29,6 +30,7 @@ from .files import LineFile, Lock, from_json, malformed, read_lines, remedy, rep
 MANIFEST = "manifest.json"
 SAMPLES = "samples.jsonl"
 SCORES = "scores"
+JUDGEMENTS = "judgements"
 LOCK = "lock"
 
 
@@ -51,6 +53,14 @@ class Manifest:
     metrics: list[str] = field(default_factory=list)  # names, in the order they are shown
     sittings: list[dict[str, Any]] = field(default_factory=list)  # one per process that answered items
     latency: dict[str, list[float]] = field(default_factory=dict)  # "seconds", "first_token_s": one per timed request
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a judge gave back, as its engine did, bound to what it was shown."""
+
+    asked: str  # hash of the material; another answer than the one judged has another
+    output: Output  # its item_id: the item's, and in which order two answers stood
 
 
 def run_id(model: str, benchmark: str, identity: Mapping[str, Any]) -> str:
@@ -238,8 +248,7 @@ class StoredRun:
 
     def score_file(self, metric: str) -> Path:
         """Where the scores of a metric lie; a name that no file can have is made safe and told apart by a hash."""
-        safe = _safe(metric)
-        return self.path / SCORES / f"{safe if safe == metric else f'{safe}-{fingerprint(metric)[:6]}'}.jsonl"
+        return self.path / SCORES / f"{_file_name(metric)}.jsonl"
 
     def scores(self, metric: str) -> tuple[str | None, dict[str, Score]]:
         """(version, score by item id) that are stored for a metric; (None, {}) where none are."""
@@ -256,6 +265,30 @@ class StoredRun:
             except (TypeError, LookupError) as error:
                 raise malformed(path, number, f"not a score: {error}") from error
         return version, found
+
+    def judgement_file(self, metric: str, against: str = "") -> Path:
+        """Where the replies behind a judge's metric lie; `against`: id of the run that this one is compared with."""
+        other = f"__against__{against}" if against else ""
+        return self.path / JUDGEMENTS / f"{_file_name(metric)}{other}.jsonl"
+
+    def judgements(self, metric: str, against: str = "") -> tuple[dict[str, Any], dict[str, Reply]]:
+        """(header, reply by its output's item_id) that are stored for a judge's metric; ({}, {}) where none are.
+
+        Of two replies under one id, the later: the earlier one judged an answer that was replaced.
+        """
+        path = self.judgement_file(metric, against)
+        header: dict[str, Any] = {}
+        found: dict[str, Reply] = {}
+        for number, value in read_lines(path):
+            try:
+                if number == 1:
+                    header = dict(value)
+                else:
+                    reply = Reply(str(value["asked"]), Output(**value["output"]))
+                    found[reply.output.item_id] = reply
+            except (TypeError, LookupError, ValueError) as error:
+                raise malformed(path, number, f"not a judge's reply: {error}") from error
+        return header, found
 
     def scored(self) -> list[str]:
         """Names of the metrics that have a score file, in the alphabet's order."""
@@ -396,6 +429,11 @@ def encode_score(score: Score) -> dict[str, Any]:
     return _compact(score)
 
 
+def encode_reply(reply: Reply) -> dict[str, Any]:
+    """A judge's reply as JSON: fields of its output that hold their default are left out."""
+    return {"asked": reply.asked, "output": _compact(reply.output)}
+
+
 def _records(run: Path, manifest: Manifest) -> Iterator[Record]:
     asked, seen = set(manifest.item_ids), set[str]()
     path = run / SAMPLES
@@ -421,6 +459,12 @@ def _run_folders(root: Path) -> list[Path]:
 
 def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._@+-]+", "_", name).lstrip("._-")[:60] or "_"
+
+
+def _file_name(metric: str) -> str:
+    """A name that no file can have is made safe and told apart by a hash."""
+    safe = _safe(metric)
+    return safe if safe == metric else f"{safe}-{fingerprint(metric)[:6]}"
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,329 @@
+"""Stored answers before a judge: what lacks a reply is asked, and each reply is on the disk as it comes.
+
+A judge is a model like any other, run by the same engines. Its replies lie in the run that it judges, so the same call
+asks only what is missing: what was killed, capped or refused. A failure of the engine is not stored; a reply that
+cannot be read is, because it was paid for, and is shown and unscored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from .. import __version__
+from ..core.budget import Limits, Usage
+from ..core.errors import MedbenchError
+from ..core.types import Engine, GenerateRequest, Output
+from ..results.files import LineFile, Lock, remedy
+from ..results.store import Reply, StoredRun, differing, encode_reply
+from .metric import asked, not_to_judge, pair_id
+from .modes import Mode, mode_of
+from .names import metric_name
+
+MAX_NEW_TOKENS = 2048  # a judge that reasons before it replies needs room
+
+
+@dataclass
+class Judge:
+    """A model that grades. `label` names its scores: "groq:openai/gpt-oss-120b"."""
+
+    label: str
+    engine: Engine
+    max_new_tokens: int = MAX_NEW_TOKENS
+    prices: tuple[float, float] | None = None  # USD per million prompt tokens and per million new tokens; None: unknown
+    own: Usage = field(default_factory=Usage)  # of an engine that keeps no count: one call per request
+
+    @property
+    def served(self) -> bool:
+        """Whether its engine asks a server, within limits."""
+        return hasattr(self.engine, "limits")
+
+    @property
+    def usage(self) -> Usage:
+        """What it has used so far in this process."""
+        return getattr(self.engine, "usage", self.own)
+
+    def facts(self) -> dict[str, Any]:
+        """What decides how it grades, for the head of its replies. No key is among it."""
+        spec = self.engine.spec
+        names = ("name", "location", "revision", "engine", "adapter_hash", "dtype", "quantize", "base_url")
+        return {name: getattr(spec, name) for name in names} | {"generation": dict(spec.generation)}
+
+
+class JudgePlugin(Protocol):
+    """What the group `medbench.judges` holds: how a name becomes a judge. `summary` is for `medbench list judges`."""
+
+    name: str
+    summary: str
+
+    def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
+        """The judge that asks `model`; "": its default. Raises UsageError without a model or a key that it needs."""
+        ...
+
+
+class Watch(Protocol):
+    """What judging tells whoever watches."""
+
+    def loading(self, judge: Judge) -> None: ...
+
+    def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
+        """`what` is judged: `total` replies are wanted, and `done` are stored."""
+        ...
+
+    def replied(self, output: Output) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Silent:
+    """Watches and tells nothing."""
+
+    def loading(self, judge: Judge) -> None:
+        pass
+
+    def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
+        pass
+
+    def replied(self, output: Output) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+@dataclass
+class Caps:
+    """The limits of one command. Calls and cost are capped over all its judges together; rates hold for each."""
+
+    limits: Limits = field(default_factory=Limits)
+    judges: list[Judge] = field(default_factory=list)  # those that have asked something
+
+    def admit(self, judge: Judge) -> int | None:
+        """Set the judge's engine to what is left; returns how many calls may still be made, None without a cap."""
+        if judge not in self.judges:
+            self.judges.append(judge)
+        others = [other.usage for other in self.judges if other is not judge]
+        calls, cost = self.limits.max_calls, self.limits.max_cost
+        # An engine counts from its start, so what it has used itself is not taken off.
+        calls = None if calls is None else max(0, calls - sum(usage.calls for usage in others))
+        cost = None if cost is None else max(0.0, cost - sum(usage.cost or 0.0 for usage in others))
+        if judge.served:
+            wanted = replace(self.limits, max_calls=calls, max_cost=cost, prices=judge.prices)
+            if judge.engine.limits != wanted:  # type: ignore[attr-defined]  # setting them forgets the last minute
+                judge.engine.limits = wanted  # type: ignore[attr-defined]
+        return None if calls is None else max(0, calls - judge.usage.calls)
+
+    @property
+    def calls(self) -> int:
+        return sum(judge.usage.calls for judge in self.judges)
+
+    @property
+    def cost(self) -> float | None:
+        """USD of the judges whose prices are known; None where none is."""
+        known = [judge.usage.cost for judge in self.judges if judge.usage.cost is not None]
+        return sum(known) if known else None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What came of it. `missing`: why replies that were wanted are not there, and how many for each reason."""
+
+    metric: str
+    wanted: int
+    stored: int
+    missing: Counter[str]
+
+
+def judge(
+    run: StoredRun,
+    judge: Judge,
+    mode: str,
+    caps: Caps | None = None,
+    watch: Watch | None = None,
+    against: StoredRun | None = None,
+) -> str:
+    """As `ask`; returns the name of the metric, which `results.scoring.load_metric` takes."""
+    return ask(run, judge, mode, caps, watch, against).metric
+
+
+def ask(
+    run: StoredRun,
+    judge: Judge,
+    mode: str,
+    caps: Caps | None = None,
+    watch: Watch | None = None,
+    against: StoredRun | None = None,
+) -> Judging:
+    """Put the run's answers before a judge, in the benchmark's order, and store its replies in the run's folder.
+
+    `against`: the run whose answers these are compared with, for a mode that compares. Raises MedbenchError where the
+    folder cannot be written, another process is judging the same, or what is stored there is another model's; what
+    was stored stays. Engine failures and caps raise nothing: see `missing`.
+    """
+    how, caps, watch = mode_of(mode), caps or Caps(), watch or Silent()
+    name = metric_name(how, judge.label)
+    other = against.manifest.run_id if against else ""
+    wanted = _wanted(how, run, against, judge.max_new_tokens)
+    if not wanted:
+        return Judging(name, 0, 0, Counter())
+    # A comparison that was asked the other way round holds the same pairs in the same two orders.
+    known = against.judgements(name, run.manifest.run_id)[1] if against else {}
+    path = run.judgement_file(name, other)
+    header = _header(name, how, judge, other)
+    with _Replies(path, header, f"'{name}' of the run {run.path}") as replies:
+        stored, mine = run.judgements(name, other)
+        _same_judge(stored, header, path)
+        for reply in (*known.values(), *mine.values()):
+            if reply.output.item_id in wanted and wanted[reply.output.item_id][0] == reply.asked:
+                replies.stored.add(reply.output.item_id)
+        missing = _fill(replies, judge, wanted, caps, watch, run.manifest.run_id)
+        return Judging(name, len(wanted), len(replies.stored), missing)
+
+
+def _fill(
+    replies: _Replies,
+    judge: Judge,
+    wanted: dict[str, tuple[str, GenerateRequest]],
+    caps: Caps,
+    watch: Watch,
+    what: str,
+) -> Counter[str]:
+    """Ask what has no reply and store what comes; why the rest has none."""
+    todo = [request for key, (_, request) in wanted.items() if key not in replies.stored]
+    if not todo:
+        return Counter()
+    left = caps.admit(judge)
+    capped = "" if left is None else f"the cap of {caps.limits.max_calls} calls is reached"
+    now = todo if left is None else todo[:left]
+    failures: dict[str, str] = {}
+    if now:
+        watch.loading(judge)
+        judge.engine.load()
+        watch.begin(judge, what, len(wanted), len(replies.stored))
+        outputs = judge.engine.generate(now)
+        try:
+            for output in outputs:
+                if not judge.served:
+                    judge.own.calls += 1
+                    judge.own.prompt_tokens += output.prompt_tokens
+                    judge.own.completion_tokens += output.completion_tokens
+                watch.replied(output)
+                if output.error is None and output.text is None:
+                    output = replace(output, error="the engine gave no text")
+                if output.error is not None:
+                    failures[output.item_id] = output.error
+                elif output.item_id in wanted and output.item_id not in replies.stored:
+                    replies.append(Reply(wanted[output.item_id][0], output))
+        finally:
+            watch.end()
+            with contextlib.suppress(AttributeError):
+                outputs.close()  # type: ignore[attr-defined]  # a generator's threads end here, not when it is forgotten
+    unasked = capped or "the engine gave no reply"
+    return Counter(failures.get(r.item_id, unasked) for r in todo if r.item_id not in replies.stored)
+
+
+def _wanted(
+    mode: Mode, run: StoredRun, against: StoredRun | None, max_new_tokens: int
+) -> dict[str, tuple[str, GenerateRequest]]:
+    """By the id that its reply has: what names the material, and the request."""
+    found: dict[str, tuple[str, GenerateRequest]] = {}
+    others = {record.item.id: record for record in against.records()} if against else {}
+
+    def add(key: str, named: str, prompt: Any) -> None:
+        found[key] = named, GenerateRequest(key, prompt, max_new_tokens, schema=mode.schema)
+
+    for record in run.records():
+        if not_to_judge(record, mode):
+            continue
+        item, text = record.item, record.output.text or ""
+        if not mode.both_orders:
+            add(item.id, asked(item, text), mode.prompt(item, text))
+            continue
+        other = others.get(item.id)
+        if other is None or not_to_judge(other, mode):
+            continue
+        theirs = other.output.text or ""
+        for first, second in ((text, theirs), (theirs, text)):
+            add(pair_id(item, first, second), asked(item, first, second), mode.prompt(item, first, second))
+    return found
+
+
+def _header(name: str, mode: Mode, judge: Judge, against: str) -> dict[str, Any]:
+    return {
+        "metric": name,
+        "mode": mode.name,
+        "prompt_hash": mode.hash,
+        "schema": mode.schema,
+        "judge": judge.label,
+        "model": judge.facts(),
+        "settings": {"max_new_tokens": judge.max_new_tokens, "chat": judge.engine.chat("generate")},
+        "against": against,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "medbench": __version__,
+    }
+
+
+def _same_judge(stored: dict[str, Any], header: dict[str, Any], path: Path) -> None:
+    """Raises MedbenchError where what is stored was given by another model, or one that was asked in another way."""
+    told = differing(stored.get("model", {}), header["model"]) + differing(
+        stored.get("settings", {}), header["settings"]
+    )
+    if told:
+        field, before, now = told[0]
+        raise MedbenchError(
+            f"{path} holds the replies of another judge: its {field} is {before!r} there and {now!r} here.",
+            "Judge in the same way as before, or move that file away to judge anew.",
+        )
+
+
+class _Replies:
+    """The file of one judge's replies, open to append and locked while the `with` block lasts."""
+
+    def __init__(self, path: Path, header: dict[str, Any], what: str) -> None:
+        self.path = path
+        self.header = header
+        self.stored: set[str] = set()  # the item_ids of the replies that are on the disk
+        self._lock = Lock(path.with_suffix(".lock"), what)
+        self._file: LineFile | None = None
+
+    def __enter__(self) -> _Replies:
+        with self._telling():
+            self.path.parent.mkdir(exist_ok=True)
+            self._lock.acquire()
+            try:
+                self._file = LineFile(self.path)
+                if not self._file.size:
+                    self._file.append([self.header])
+            except BaseException:
+                self.__exit__()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._lock.release()
+
+    def append(self, reply: Reply) -> None:
+        """On the disk when this returns: it was paid for."""
+        assert self._file is not None, "used in a with block"
+        with self._telling():
+            self._file.append([encode_reply(reply)])
+        self.stored.add(reply.output.item_id)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MedbenchError(
+                f"{self.path} cannot be written: {error.strerror or error}. {len(self.stored)} replies are stored and "
+                "safe.",
+                f"{remedy(error)}, then give the same command again.",
+            ) from error

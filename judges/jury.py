@@ -1,0 +1,97 @@
+"""Several judges of one mode: the mean of what they say, and how far they agree."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..core.stats import krippendorff_alpha
+from ..core.types import Figure, Record, Score
+from ..metrics.figures import Indices, mean_figure, statistic_figure, unscored
+from ..results.store import StoredRun
+from .metric import Graded, Preferred, preferences
+from .modes import Mode
+
+
+@dataclass(frozen=True)
+class _Jury:
+    """The mean of the judges' values, over the answers that all of them gave one; Krippendorff's alpha of all values.
+
+    Each judge's own figures are those of its own metric.
+    """
+
+    name: str
+    mode: Mode
+    members: tuple[Graded | Preferred, ...]
+    version: str = "1"
+    binary: bool = False
+    mean: bool = True
+    better: Literal["higher", "lower"] = "higher"
+
+    @property
+    def dimension(self) -> str:
+        return self.members[0].dimension
+
+    @property
+    def remark(self) -> str:
+        return ", ".join(member.remark for member in self.members if member.remark)
+
+    def score(self, records: Sequence[Record]) -> list[Score]:
+        columns = [member.score(records) for member in self.members]
+        return [self._score(record, scores) for record, *scores in zip(records, *columns, strict=True)]
+
+    def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+        """The mean (of preferences, with wins, ties and losses by majority), then alpha."""
+        own = (
+            preferences(self.name, records, scores)
+            if self.mode.both_orders
+            else [mean_figure(self.name, records, scores, binary=False)]
+        )
+        return [own[0], self._alpha(records), *own[1:]]
+
+    def _alpha(self, records: Sequence[Record]) -> Figure:
+        columns = [member.score(records) for member in self.members]
+        ratings = [[score.value for score in row] for row in zip(*columns, strict=True)]
+        # An answer that one judge alone graded says nothing about agreement.
+        kept = [(record, row) for record, row in zip(records, ratings) if sum(v is not None for v in row) > 1]
+        # Grades of one reply are ranks; the mean of several is a measure.
+        level: Literal["ordinal", "interval"] = "interval" if len(self.mode.fields) > 1 else "ordinal"
+
+        def alpha(rows: Indices) -> float:
+            found = krippendorff_alpha([kept[row][1] for row in rows], level)
+            return math.nan if found is None else found
+
+        return statistic_figure(f"{self.name}[alpha]", alpha, [record for record, _ in kept], len(records))
+
+    def _score(self, record: Record, scores: Sequence[Score]) -> Score:
+        values = [score.value for score in scores if score.value is not None]
+        if len(values) < len(scores):
+            reasons = dict.fromkeys(
+                f"{member.judge}: {score.reason}" for member, score in zip(self.members, scores) if score.value is None
+            )
+            return unscored(record, "; ".join(reasons))
+        told = ", ".join(f"{member.judge} {score.value:g}" for member, score in zip(self.members, scores))
+        return Score(record.item.id, math.fsum(values) / len(values), answer=told)
+
+
+@dataclass(frozen=True)
+class Jury(_Jury):
+    """Of grades. Made by name, it has no replies: `of_run` reads them."""
+
+    members: tuple[Graded, ...]
+
+    def of_run(self, run: StoredRun) -> Jury:
+        return dataclasses.replace(self, members=tuple(member.of_run(run) for member in self.members))
+
+
+@dataclass(frozen=True)
+class PreferenceJury(_Jury):
+    """Of preferences between two runs; `between` reads them."""
+
+    members: tuple[Preferred, ...]
+
+    def between(self, a: StoredRun, b: StoredRun) -> PreferenceJury:
+        return dataclasses.replace(self, members=tuple(member.between(a, b) for member in self.members))

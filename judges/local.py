@@ -1,0 +1,35 @@
+"""A model on this machine as a judge: a zoo entry, a hub id, a folder or a GGUF file. No key, no network, no cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..core import registry
+from ..core.errors import UsageError
+from .judging import Judge
+
+MAX_NEW_TOKENS = 384  # a reason of two sentences and the grades; small models have small windows
+SHORT = 8  # digits of a revision
+
+
+@dataclass(frozen=True)
+class Local:
+    name: str = "local"
+    summary: str = (
+        "A model on this machine, named as with --model: local:med-llama-3.2-1b. Free; small ones grade badly."
+    )
+
+    def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
+        """Raises UsageError without a model, ModelMissing for weights that cannot be had. Loads nothing yet."""
+        from ..zoo.resolve import resolve
+
+        if not model:
+            raise UsageError("the judge local needs a model.", "Name it as with --model: --judge local:smollm2-135m")
+        spec = resolve(model, tell=tell)
+        weights = (spec.revision[:SHORT] + (f"+{spec.adapter_hash[:SHORT]}" if spec.adapter_hash else "")) or "unknown"
+        engine = registry.get("engines", spec.engine)(spec)
+        return Judge(f"{self.name}:{spec.name}@{weights}", engine, max_new_tokens=MAX_NEW_TOKENS)
+
+
+JUDGE = Local()

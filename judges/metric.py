@@ -1,0 +1,240 @@
+"""A judge's stored replies as a metric: pure functions of a run's answers and what lies in its `judgements` folder.
+
+Nothing here asks a judge (judging.py does). An answer that no reply was stored for is unscored, never guessed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..core.plan import fingerprint
+from ..core.types import Figure, Item, Record, Score
+from ..metrics.figures import failed, mean_figure, unscored
+from ..results.files import malformed
+from ..results.store import Reply, StoredRun
+from .modes import FIRST, PREFERENCE, SECOND, Mode, fields_of, read, reason
+
+SHOWN = 160  # characters of a reply that cannot be read, in the reason for it
+
+NOT_JUDGED = "not judged"
+
+
+def asked(item: Item, answer: str, second: str = "") -> str:
+    """Names what a judge was shown. Another answer, or the same two the other way round, has another name."""
+    return fingerprint([item.question, item.context, list(item.references), answer, second])
+
+
+def not_to_judge(record: Record, mode: Mode) -> str:
+    """Why an answer is not put before a judge; "" where it is. An empty answer is one, and is judged."""
+    if why := failed(record):
+        return why
+    if record.item.options or record.output.text is None:
+        return "multiple choice: not judged"
+    return "no reference answer" if mode.needs_reference and not record.item.references else ""
+
+
+def by_itself(judge: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
+    """Whether two models, as manifests have them, are one: the same weights and adapter, or one name at one server."""
+
+    def adapter(facts: Mapping[str, Any]) -> Any:
+        return facts.get("adapter_hash") or ""
+
+    def server(facts: Mapping[str, Any]) -> tuple[Any, ...]:
+        return facts.get("engine"), facts.get("location"), facts.get("base_url") or ""
+
+    if adapter(judge) != adapter(model):
+        return False
+    weights = judge.get("revision"), model.get("revision")
+    # A zoo entry's weights have one revision from the hub and another from a package, under the same name.
+    one_name = bool(judge.get("name")) and (judge["name"], judge.get("engine")) == (
+        model.get("name"),
+        model.get("engine"),
+    )
+    at_a_server = bool(judge.get("location")) and server(judge) == server(model)
+    return at_a_server or (
+        not judge.get("base_url")
+        and not model.get("base_url")
+        and (one_name or (bool(weights[0]) and weights[0] == weights[1]))
+    )
+
+
+@dataclass(frozen=True)
+class Graded:
+    """One judge's grades of a run's answers. Made by name, it has no replies: `of_run` reads them."""
+
+    name: str
+    mode: Mode
+    judge: str  # as --judge names it
+    replies: Mapping[str, Reply] = field(default_factory=dict, repr=False)
+    fields: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
+    remark: str = ""  # what a table has to say of them
+    version: str = "1"
+    binary: bool = False
+    mean: bool = True
+    better: Literal["higher", "lower"] = "higher"
+
+    @property
+    def dimension(self) -> str:
+        return "text quality" if self.mode.name == "rubric" else "accuracy"
+
+    def of_run(self, run: StoredRun) -> Graded:
+        """With the replies that lie in the run. Raises DataMalformed where their file is broken."""
+        header, replies = run.judgements(self.name)
+        if not header:
+            return self
+        own = by_itself(header.get("model", {}), run.manifest.model)
+        return dataclasses.replace(
+            self,
+            replies=replies,
+            fields=_fields(run, self.name, header),
+            remark=f"judged by itself ({self.judge})" if own else "",
+        )
+
+    def score(self, records: Sequence[Record]) -> list[Score]:
+        return [self._score(record) for record in records]
+
+    def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+        """The mean of the values and, where a reply holds several grades, the mean of each."""
+        figures = [mean_figure(self.name, records, scores, binary=False)]
+        names = list(self.fields or self.mode.fields)
+        for name in names if len(names) > 1 else ():
+            of_one = [
+                dataclasses.replace(score, value=grades[name])
+                if (grades := self.grades(record))
+                else unscored(record, "")
+                for record, score in zip(records, scores, strict=True)
+            ]
+            figures.append(mean_figure(f"{self.name}[{name}]", records, of_one, binary=False, headline=False))
+        return figures
+
+    def grades(self, record: Record) -> dict[str, Any] | None:
+        """The graded fields of the reply to an answer; None where it has none that can be read."""
+        found = self._read(record)
+        return None if isinstance(found, str) else found
+
+    def _read(self, record: Record) -> dict[str, Any] | str:
+        if why := not_to_judge(record, self.mode):
+            return why
+        reply = self.replies.get(record.item.id)
+        if reply is None or reply.asked != asked(record.item, record.output.text or ""):
+            return NOT_JUDGED
+        return read_reply(reply, self.fields)
+
+    def _score(self, record: Record) -> Score:
+        found = self._read(record)
+        if isinstance(found, str):
+            return unscored(record, found)
+        told = ", ".join(f"{name} {value}" for name, value in found.items())
+        why = reason(self.replies[record.item.id].output.text or "")
+        return Score(record.item.id, math.fsum(found.values()) / len(found), why or None, told)
+
+
+@dataclass(frozen=True)
+class Preferred:
+    """One judge's preferences between two runs: 1 where A's answer won, 0 where B's did, 1/2 for a tie.
+
+    Each pair was shown in both orders; what is not preferred in both is a tie. Its own mean is A's win rate.
+    """
+
+    name: str
+    mode: Mode
+    judge: str
+    others: Mapping[str, str] = field(default_factory=dict, repr=False)  # B's answer by item id
+    replies: Mapping[str, Reply] = field(default_factory=dict, repr=False)
+    fields: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
+    remark: str = ""
+    version: str = "1"
+    binary: bool = False
+    mean: bool = True
+    better: Literal["higher", "lower"] = "higher"
+    dimension: str = "text quality"
+
+    def between(self, a: StoredRun, b: StoredRun) -> Preferred:
+        """With the replies that lie in either run. A preference was asked for once, whichever is called A."""
+        (of_a, in_a), (of_b, in_b) = (
+            run.judgements(self.name, other.manifest.run_id) for run, other in ((a, b), (b, a))
+        )
+        header = of_a or of_b
+        if not header:
+            return self
+        own = [name for name, run in zip("AB", (a, b)) if by_itself(header.get("model", {}), run.manifest.model)]
+        return dataclasses.replace(
+            self,
+            others={record.item.id: record.output.text or "" for record in b.records()},
+            replies=in_a | in_b,
+            fields=_fields(a if of_a else b, self.name, header),
+            remark=f"{' and '.join(own)} judged by itself ({self.judge})" if own else "",
+        )
+
+    def score(self, records: Sequence[Record]) -> list[Score]:
+        """Of A's records."""
+        return [self._score(record) for record in records]
+
+    def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+        """The win rate, then how often A won, neither did, and B did."""
+        return preferences(self.name, records, scores)
+
+    def _score(self, record: Record) -> Score:
+        if why := not_to_judge(record, self.mode):
+            return unscored(record, why)
+        mine, other = record.output.text or "", self.others.get(record.item.id)
+        if other is None:
+            return unscored(record, NOT_JUDGED if self.others else "a preference is between two runs")
+        verdicts: list[str] = []
+        for first, second in ((mine, other), (other, mine)):
+            reply = self.replies.get(pair_id(record.item, first, second))
+            if reply is None:
+                return unscored(record, "not judged in both orders" if verdicts else NOT_JUDGED)
+            found = read_reply(reply, self.fields)
+            if isinstance(found, str):
+                return unscored(record, found)
+            verdicts.append(found[PREFERENCE])
+        won, lost = verdicts == [FIRST, SECOND], verdicts == [SECOND, FIRST]
+        told = f"A first: {verdicts[0]}; B first: {verdicts[1]}"
+        return Score(record.item.id, 1.0 if won else 0.0 if lost else 0.5, answer=told)
+
+
+def pair_id(item: Item, first: str, second: str) -> str:
+    """Names one order of one pair in a file of replies; two that read the same are one, and asked once."""
+    return f"{item.id}|{asked(item, first, second)}"
+
+
+def read_reply(reply: Reply, fields: Mapping[str, Sequence[Any]]) -> dict[str, Any] | str:
+    """The grades of a stored reply, or why there are none: "unparsed: …; the judge wrote: …"."""
+    output = reply.output
+    if output.truncated_tokens:
+        return f"the judge saw a part only: {output.truncated_tokens} tokens did not fit its window"
+    found = read(output.text or "", fields)
+    if isinstance(found, str):
+        cut = " (cut off at its token limit)" if output.finish == "length" else ""
+        wrote = " ".join((output.text or "").split())
+        return f"unparsed{cut}: {found}" + (f"; the judge wrote: {wrote[:SHOWN]}" if wrote else "")
+    return found
+
+
+def preferences(name: str, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+    """The win rate with its interval, then the number of wins, ties and losses of A."""
+    values = [score.value for score in scores if score.value is not None]
+    counts = {
+        "wins": sum(value > 0.5 for value in values),
+        "ties": values.count(0.5),
+        "losses": sum(value < 0.5 for value in values),
+    }
+    return [
+        mean_figure(name, records, scores, binary=False),
+        *(
+            Figure(f"{name}[{what}]", float(count), len(values), len(records), unit="items", better="", headline=False)
+            for what, count in counts.items()
+        ),
+    ]
+
+
+def _fields(run: StoredRun, name: str, header: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    try:
+        return fields_of(header.get("schema"))
+    except ValueError as error:
+        raise malformed(run.judgement_file(name), 1, str(error)) from error

@@ -1,0 +1,46 @@
+"""What judges' scores are called, and the metric of such a name.
+
+    judge:MODE:JUDGE:MODEL:HASH      one judge. MODEL has a local model's revision, and a server's host if not the usual
+    jury:MODE:JUDGE:MODEL~…:HASH     several
+
+HASH is the mode's: of its prompt file and schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.errors import UsageError
+from .jury import Jury, PreferenceJury
+from .metric import Graded, Preferred
+from .modes import Mode, mode_of
+
+JUDGE, JURY = "judge", "jury"
+AND = "~"  # between the judges of a jury
+
+
+def metric_name(mode: Mode, label: str) -> str:
+    """The name of the scores that the judge called `label` ("groq:openai/gpt-oss-120b") gives in a mode."""
+    return f"{JUDGE}:{mode.name}:{label}:{mode.hash}"
+
+
+def jury_name(metrics: Sequence[str]) -> str:
+    """The name of the jury of several judges' metrics, all of one mode."""
+    parts = [name.split(":") for name in metrics]
+    return ":".join([JURY, parts[0][1], AND.join(":".join(part[2:-1]) for part in parts), parts[0][-1]])
+
+
+def judge_metric(name: str) -> Graded | Preferred | Jury | PreferenceJury:
+    """The metric called `judge:…` or `jury:…`. Raises UsageError for a name that is neither."""
+    kind, *parts = name.split(":")
+    if kind not in (JUDGE, JURY) or len(parts) < 4:
+        raise UsageError(
+            f"no judge's scores are called '{name}'.", "A judge is asked by: medbench score RUN --judge groq"
+        )
+    mode, label = mode_of(parts[0]), ":".join(parts[1:-1])
+    if kind == JUDGE:
+        return Preferred(name, mode, label) if mode.both_orders else Graded(name, mode, label)
+    each = [(":".join([JUDGE, parts[0], one, parts[-1]]), mode, one) for one in label.split(AND)]
+    if mode.both_orders:
+        return PreferenceJury(name, mode, tuple(Preferred(*one) for one in each))
+    return Jury(name, mode, tuple(Graded(*one) for one in each))
