@@ -12,12 +12,13 @@ from ..core.errors import MedbenchError, UsageError
 from .progress import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
 
-    from ..core.types import Measurement, Metric
+    from ..core.types import Measurement, Metric, Record
     from ..results.leaderboard import Leaderboard
+    from ..results.store import StoredRun
 
 
 def names(values: tuple[str, ...]) -> list[str]:
@@ -70,6 +71,20 @@ def _kept(plugin: Metric | Measurement, name: str, entity_model: str) -> str:
         return name
     named_alone = ":" not in name
     return str((plugin.of(entity_model) if entity_model and named_alone else plugin).canonical_name)
+
+
+def record(stored: StoredRun, item: str, records: Mapping[str, Record] | None = None) -> Record:
+    """The record of one item of a run. Raises UsageError, with the nearest ids, where it has none."""
+    known = {found.item.id: found for found in stored.records()} if records is None else records
+    if item in known:
+        return known[item]
+    import difflib
+
+    asked = item in stored.manifest.item_ids
+    near = difflib.get_close_matches(item, list(known), n=3, cutoff=0.3)
+    meant = f" Did you mean {' or '.join(near)}?" if near and not asked else ""
+    why = "is not answered yet" if asked else "is not an item of this run"
+    raise UsageError(f"'{item}' {why}.{meant}", f"Its items: medbench show {stored.path.name}")
 
 
 def show(parts: Sequence[RenderableType]) -> None:

@@ -70,7 +70,7 @@ def comparison(found: Comparison) -> list[RenderableType]:
     for match in found.matches:
         parts.append(Text(f"{match.title} · {match.both} items answered by both", style="bold"))
         parts += [Text(f"A  {match.label_a}"), Text(f"B  {match.label_b}")]
-        table = _table()
+        table = plain_table()
         for heading in ("metric", "A", "B", "A - B [95 %]", "p (Holm)", ""):
             numbers = heading not in ("metric", "")
             table.add_column(escape(heading), justify="right" if numbers else "left", no_wrap=heading != "")
@@ -96,7 +96,7 @@ def comparison(found: Comparison) -> list[RenderableType]:
 def figures(found: Sequence[Figure]) -> RenderableType:
     from rich.markup import escape
 
-    table = _table()
+    table = plain_table()
     table.add_column("figure")
     table.add_column("value [95 %]")
     table.add_column("n", justify="right")
@@ -106,7 +106,7 @@ def figures(found: Sequence[Figure]) -> RenderableType:
     return table
 
 
-def _table() -> Table:
+def plain_table() -> Table:
     from rich import box
     from rich.table import Table
 
@@ -161,7 +161,7 @@ def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> 
     from rich.markup import escape
 
     asked = board.asked - len(board.leaked) if clean else board.asked
-    table = _table()
+    table = plain_table()
     table.add_column("model", overflow="fold", min_width=12)
     for _, column in shown:
         arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
@@ -208,7 +208,7 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
     from rich.markup import escape
 
     names = list(dict.fromkeys(name for board in boards for _, name in _measured(board)))
-    table = _table()
+    table = plain_table()
     table.add_column("model", overflow="fold", min_width=12)
     table.add_column("benchmark", overflow="fold", min_width=12)
     for name in names:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core import paths
-from ..core.errors import MedbenchError, UsageError
+from ..core.errors import MedbenchError
 from . import output
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ Examples:
   medbench show smollm2-135m__medqa              the run: what ran, its figures, its first items
   medbench show smollm2-135m__medqa --wrong      items answered wrong
   medbench show smollm2-135m__medqa 17           item 17: prompt, answer, gold, scores
+  medbench explain smollm2-135m__medquad ITEM    which words led to its safety labels and entities
 """
 )
 @click.argument("run")
@@ -189,15 +190,7 @@ def _item(
 
     from . import render
 
-    if item not in records:
-        import difflib
-
-        asked = item in stored.manifest.item_ids
-        near = difflib.get_close_matches(item, list(records), n=3, cutoff=0.3)
-        meant = f" Did you mean {' or '.join(near)}?" if near and not asked else ""
-        why = "is not answered yet" if asked else "is not an item of this run"
-        raise UsageError(f"'{item}' {why}.{meant}", f"Its items: medbench show {stored.path.name}")
-    record = records[item]
+    record = output.record(stored, item, records)
     if as_json:
         output.show_json(_as_json(record, scores))
         return
