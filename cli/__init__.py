@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "Train a model of the zoo by its own recipe, into an adapter.",
     "leaderboard": "Show what stored runs say: models by metrics, with intervals.",
     "compare": "Test two models against each other on the items both answered.",
+    "agreement": "Measure how far metrics and judges agree with people's grades.",
     "show": "Show a run, or one of its items: prompt, answer, gold, scores.",
     "score": "Score stored answers again, without the model.",
     "adapters": "List, show and merge what `medbench train` made.",

@@ -1,0 +1,181 @@
+"""`medbench agreement`: metrics and judges against people."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..core import paths
+from . import output
+from .progress import LINE_SECONDS, clock, tell
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ..results.agreement import Agreement, Estimate
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench agreement --data releases/                       every metric, against people's grades
+  medbench agreement --metrics rougeL,entity_recall,my_metric.py
+  medbench agreement --limit 200 --markdown table.md        200 graded answers, the same ones every time
+  medbench agreement --grades mine.csv                      your own: columns question, answer, grade, reference
+"""
+)
+@click.option("--metrics", "-M", multiple=True, metavar="NAMES", help="Names, all, .py files.  [default: all]")
+@click.option(
+    "--entity-model",
+    default="",
+    metavar="NAME",
+    help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+)
+@click.option(
+    "--grades",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Your own grades, CSV or JSON lines: question, answer, grade (a whole number); reference, item.",
+)
+@click.option("--limit", type=click.IntRange(min=2), metavar="N", help="N of the graded answers, drawn by --seed.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws the --limit answers.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder of official releases.  [default: MEDBENCH_DATA]",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where runs are kept.  [default: runs/]")
+@click.option("--csv", metavar="FILE", default="", help='All figures as CSV; "-": stdout.')
+@click.option("--markdown", metavar="FILE", default="", help='The table as Markdown; "-": stdout.')
+@click.option("--json", "as_json", is_flag=True, help="All figures as JSON on stdout.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+def command(
+    metrics: tuple[str, ...],
+    entity_model: str,
+    grades: Path | None,
+    limit: int | None,
+    seed: int,
+    data: Path | None,
+    out: Path | None,
+    csv: str,
+    markdown: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """How far metrics and judges agree with people.
+
+    2,311 answers to 103 questions of LiveQA, graded by people from 1 (incorrect) to 4 (excellent), are scored as any
+    run is; what is scored once is kept, in runs/agreement. Each metric is then ranked against the grades: over all
+    answers at once, and over the answers to one question.
+
+    How far people agree with each other these grades cannot tell: 168 answers have two grades, all of which conflict,
+    and two alike would look like one.
+    """
+    from ..benchmarks import graded_file, liveqa_grades
+    from ..benchmarks.sources import Source
+    from ..results import agreement
+
+    asked = output.names(metrics) or ["all"]
+    names = output.metric_names(tuple(asked), entity_model)
+    graded = graded_file.load(grades) if grades else liveqa_grades.load(Source(data or paths.data()))
+    if not quiet:
+        for note in graded.notes:
+            tell(f"{graded.name}: {note}")
+    run = agreement.keep(graded, (out or paths.runs()) / agreement.FOLDER)
+    records = agreement.draw(run.records(), limit, seed)
+    with _progress(quiet) as step:
+        found = agreement.measure(run, records, graded.levels, names, step=step)
+    _present(found, csv, markdown, as_json)
+    for name, reason in found.silent:
+        tell(f"Not shown: {name} scores none of these answers: {reason}")
+    for problem in found.problems:
+        tell(f"Not shown: {problem}")
+    if found.problems or ("all" not in asked and found.silent):
+        raise SystemExit(1)
+
+
+def _present(found: Agreement, csv: str, markdown: str, as_json: bool) -> None:
+    from ..results import agreement
+
+    if csv:
+        output.write(csv, agreement.to_csv(found))
+    if markdown:
+        output.write(markdown, agreement.to_markdown(found))
+    if as_json:
+        output.show_json(agreement.to_json(found))
+    elif "-" not in (csv, markdown):
+        output.show(_table(found))
+
+
+def _table(found: Agreement) -> list[RenderableType]:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    from ..results import agreement
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("metric", overflow="fold")
+    judged = any(line.kappa for line in found.lines)
+    for heading in ("ρ across", "ρ within", *(["κ"] if judged else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in found.lines:
+        few = f"\n[yellow]n {line.n:,} of {line.total:,}[/yellow]" if line.n < line.total else ""
+        figures = [line.across, line.within, *([line.kappa] if judged else [])]
+        table.add_row(escape(agreement.heading(line)) + few, *map(_cell, figures))
+    return [Text(found.title, style="bold"), table, Text(" ".join(agreement.legend(found)), style="dim")]
+
+
+def _cell(estimate: Estimate | None) -> str:
+    from rich.markup import escape
+
+    from ..results.agreement import estimate_text
+
+    value, _, interval = estimate_text(estimate).partition(" ")
+    return f"{value} [dim]{escape(interval)}[/dim]" if interval else value
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """How far the scoring is: a bar per metric on a terminal, now and then a line elsewhere, nothing when quiet."""
+    if quiet:
+        yield lambda name, done, total: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            tasks = {}
+
+            def step(name: str, done: int, total: int) -> None:
+                if name not in tasks:
+                    tasks[name] = bar.add_task(name, total=total)
+                bar.update(tasks[name], completed=done)
+
+            yield step
+    else:
+        yield _Lines().step
+
+
+class _Lines:
+    """A line at most every LINE_SECONDS, with the time that is left for this metric."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.started = self.said = time.monotonic()
+
+    def step(self, name: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if name != self.name:
+            self.name, self.started = name, now
+        if done and done < total and now - self.said >= LINE_SECONDS:
+            self.said = now
+            tell(f"{name}: {done:,}/{total:,}, {clock((now - self.started) * (total - done) / done)} left")

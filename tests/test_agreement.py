@@ -1,0 +1,296 @@
+"""Agreement with people on made-up grades, with the arithmetic written out, and the command on hand-made releases."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from made import Read, Speed, loader
+from medbench.benchmarks.liveqa_grades import Graded
+from medbench.cli import cli
+from medbench.core.errors import MedbenchError, UsageError
+from medbench.core.types import Item, Output, Record, Score
+from medbench.results import agreement
+from medbench.results.agreement import Estimate, Line, draw, keep, line, measure, to_csv, to_markdown
+from medbench.results.store import StoredRun
+
+
+def pair(question: str, number: int, value: float | str, grades: str) -> Record:
+    """An answer whose text is the value that the metric `Read` gives it, and its grades by people."""
+    name = f"{question}/{number}"
+    item = Item(name, f"{question}?", references=("yes",), meta={"document": question, "grades": grades})
+    return Record(item, Output(name, prompt=f"{question}?", text=str(value), finish="stop"))
+
+
+def graded(*records: Record) -> Graded:
+    return Graded("made-up", "1", "nobody", records, (1, 2, 3, 4), "here", notes=("made up",))
+
+
+# Question a: the metric's order is people's. b: the opposite. c: people see no difference. d: the metric sees none.
+RECORDS = (
+    *(pair("a", n, value, grade) for n, (value, grade) in enumerate([(0.1, "1"), (0.2, "2"), (0.3, "4")])),
+    *(pair("b", n, value, grade) for n, (value, grade) in enumerate([(0.4, "3"), (0.5, "1")])),
+    *(pair("c", n, value, grade) for n, (value, grade) in enumerate([(0.6, "2"), (0.7, "2")])),
+    *(pair("d", n, value, grade) for n, (value, grade) in enumerate([(0.8, "1"), (0.8, "4")])),
+)
+
+
+def line_of(*records: Record, levels: tuple[int, ...] = ()) -> Line:
+    metric = Read(binary=False)
+    return line(metric.name, metric.better, records, metric.score(records), levels)
+
+
+class TestLine:
+    def test_within_is_the_mean_over_the_questions_whose_grades_differ(self) -> None:
+        # a: 1. b: -1. c: no grades differ, left out. d: the metric orders nothing, 0. (1 - 1 + 0)/3.
+        found = line_of(*RECORDS).within
+        assert (found.value, found.n) == (pytest.approx(0.0, abs=1e-15), 3)
+        assert found.low == -1.0 and found.high == 1.0  # a drawn three times, b drawn three times
+        assert line_of(*RECORDS[:3], *RECORDS[5:]).within.value == pytest.approx(0.5)  # without b: (1 + 0)/2
+
+    def test_a_question_counts_once_however_many_answers_it_has(self) -> None:
+        many = [pair("a", n, n, str(1 + n // 5)) for n in range(20)]
+        found = line_of(*many, *RECORDS[3:5]).within  # twenty answers in order, two the other way round
+        first = line_of(*many).within.value
+        assert first is not None and first > 0.9
+        assert found.value == pytest.approx((first - 1) / 2)
+
+    def test_across_ranks_all_pairs_at_once(self) -> None:
+        # Values have ranks 1 to 7 and 8.5, 8.5. Grades 1 (thrice), 2 (thrice), 3, 4 (twice): ranks 2, 5, 7, 8.5.
+        # From the mean rank 5 the values are -4, -3, -2, -1, 0, 1, 2, 3.5, 3.5 and the grades -3, 0, 3.5, 2, -3, 0, 0,
+        # -3, 3.5. Products: 12 - 7 - 2 - 10.5 + 12.25 = 4.75; squares 59.5 and 3·9 + 4 + 2·12.25 = 55.5.
+        assert line_of(*RECORDS).across.value == pytest.approx(4.75 / (59.5 * 55.5) ** 0.5)
+
+    def test_several_grades_count_with_their_mean_and_are_left_out_beside_it(self) -> None:
+        records = (pair("a", 0, 1, "2"), pair("a", 1, 2, "1,4"), pair("a", 2, 3, "3"))
+        found = line_of(*records)
+        # Mean 2.5 lies between 2 and 3: the order is the metric's.
+        assert (found.across.value, found.across.n) == (pytest.approx(1.0), 3)
+        assert (found.across_one_grade.value, found.across_one_grade.n) == (pytest.approx(1.0), 2)
+        assert line_of(records[1], pair("a", 3, 1, "3")).across.value == pytest.approx(-1.0)  # 2.5 lies below 3
+
+    def test_unscored_pairs_are_left_out_and_counted(self) -> None:
+        found = line_of(*RECORDS[:3], pair("a", 3, "?", "1"))
+        assert (found.n, found.total, found.coverage) == (3, 4, 0.75)
+        assert found.unscored == (("no number", 1),)
+        assert found.across.value == pytest.approx(1.0)
+
+    def test_a_constant_metric_has_no_order(self) -> None:
+        found = line_of(pair("a", 0, 1, "2"), pair("a", 1, 1, "3"), pair("b", 0, 1, "1"), pair("b", 1, 1, "3"))
+        assert found.across == Estimate(None, 4)
+        assert (found.within.value, found.within.n) == (0.0, 2)
+
+    def test_one_question_has_no_interval(self) -> None:
+        found = line_of(*RECORDS[:3])
+        assert (found.across.low, found.within.low) == (None, None)
+
+    def test_kappa_is_over_pairs_with_one_grade_on_peoples_scale(self) -> None:
+        # Judge 1, 3, 3 against people 1, 2, 4; steps² 0, 1, 1. By chance: judge 1 (once) and 3 (twice) against 1, 2, 4:
+        # 0 + 1 + 9 + 2·(4 + 1 + 1) = 22 over 9 pairs. 1 - (2/3)/(22/9) = 1 - 6/22.
+        records = (pair("a", 0, 1, "1"), pair("b", 0, 3, "2"), pair("c", 0, 3, "4"), pair("c", 1, 4, "1,2"))
+        kappa = line_of(*records, levels=(1, 2, 3, 4)).kappa
+        assert kappa is not None
+        assert (kappa.value, kappa.n) == (pytest.approx(1 - 6 / 22), 3)
+        assert line_of(*records).kappa is None
+
+
+class TestKeep:
+    def test_the_same_answers_are_the_same_run_and_are_written_once(self, tmp_path: Path) -> None:
+        run = keep(graded(*RECORDS), tmp_path)
+        assert run.records() == list(RECORDS)
+        before = (run.path / "samples.jsonl").stat().st_mtime_ns
+        again = keep(graded(*RECORDS), tmp_path)
+        assert (again.path, (run.path / "samples.jsonl").stat().st_mtime_ns) == (run.path, before)
+
+    def test_other_grades_are_another_run(self, tmp_path: Path) -> None:
+        other = (*RECORDS[:-1], pair("d", 1, 0.8, "3"))
+        assert keep(graded(*other), tmp_path).path != keep(graded(*RECORDS), tmp_path).path
+
+    def test_what_a_kill_left_is_completed(self, tmp_path: Path) -> None:
+        run = keep(graded(*RECORDS), tmp_path)
+        samples = run.path / "samples.jsonl"
+        samples.write_bytes(samples.read_bytes()[:-40])  # a torn last line
+        assert keep(graded(*RECORDS), tmp_path).records() == list(RECORDS)
+
+
+def test_a_draw_is_the_same_every_time_and_in_order() -> None:
+    drawn = draw(RECORDS, 4, seed=0)
+    assert drawn == draw(RECORDS, 4, seed=0) != draw(RECORDS, 4, seed=1)
+    assert [RECORDS.index(record) for record in drawn] == sorted(RECORDS.index(record) for record in drawn)
+    assert len(drawn) == 4
+    assert draw(RECORDS, None, 0) == draw(RECORDS, 99, 0) == list(RECORDS)
+
+
+class TestMeasure:
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> StoredRun:
+        return keep(graded(*RECORDS), tmp_path)
+
+    def measure(self, run: StoredRun, *metrics: Any, **about: Any) -> agreement.Agreement:
+        names = [metric.name for metric in metrics if metric.name not in about.get("judges", ())]
+        return measure(run, run.records(), (1, 2, 3, 4), names, load=loader(*metrics), **about)
+
+    def test_scores_are_kept_and_not_made_again(self, run: StoredRun) -> None:
+        first, again = Read(binary=False), Read(binary=False)
+        assert self.measure(run, first) == self.measure(run, again)
+        assert (len(first.asked), len(again.asked)) == (9, 0)
+
+    def test_the_length_of_an_answer_is_shown_beside_the_metrics(self, run: StoredRun) -> None:
+        found = self.measure(run, Read(binary=False))
+        assert [each.name for each in found.lines] == ["right", agreement.WORDS]
+        assert found.lines[1].across.value is None  # all these answers have one word
+        assert (found.pairs, found.questions, found.several) == (9, 4, 0)
+        assert found.grades == {"1": 3, "2": 3, "3": 1, "4": 2}
+
+    def test_what_fails_or_says_nothing_leaves_the_others_alone(self, run: StoredRun) -> None:
+        class Broken(Read):
+            def score(self, records: Any) -> list[Score]:
+                raise MedbenchError("no pipeline")
+
+        class Silent(Read):
+            def score(self, records: Any) -> list[Score]:
+                return [Score(record.item.id, None, "not multiple choice") for record in records]
+
+        found = self.measure(run, Broken("broken"), Silent("silent"), Read(binary=False))
+        assert [each.name for each in found.lines] == ["right", agreement.WORDS]
+        assert [str(problem) for problem in found.problems] == ["no pipeline"]
+        assert found.silent == (("silent", "not multiple choice"),)
+
+    def test_a_measurement_says_nothing_of_an_answer(self, run: StoredRun) -> None:
+        with pytest.raises(UsageError, match="speed is read off a run as a whole"):
+            self.measure(run, Speed())
+
+    def test_steps_are_told(self, run: StoredRun) -> None:
+        told: list[tuple[str, int, int]] = []
+        self.measure(run, Read(binary=False), step=lambda *seen: told.append(seen))
+        assert told == [("right", 0, 9), ("right", 9, 9)]
+
+
+class TestTables:
+    @pytest.fixture
+    def found(self, tmp_path: Path) -> agreement.Agreement:
+        records = (*RECORDS, pair("e", 0, 0.9, "1,2"), pair("e", 1, "?", "2"))
+        run = keep(graded(*records), tmp_path)
+        worse = Read("worse", binary=False, better="lower")
+        return measure(run, run.records(), (1, 2, 3, 4), ["worse"], load=loader(worse))
+
+    def test_csv_has_every_figure_and_leaves_undefined_ones_empty(self, found: agreement.Agreement) -> None:
+        rows = list(csv.DictReader(io.StringIO(to_csv(found))))
+        assert [row["metric"] for row in rows] == ["worse", agreement.WORDS]
+        assert (rows[0]["n"], rows[0]["total"], rows[0]["within_n"]) == ("10", "11", "3")
+        assert float(rows[0]["across"]) == found.lines[0].across.value
+        assert (rows[0]["kappa"], rows[1]["across"]) == ("", "")
+
+    def test_markdown_says_how_it_was_made(self, found: agreement.Agreement) -> None:
+        text = to_markdown(found)
+        assert "| worse ↓ | 10 |" in text
+        assert "| (words in the answer) | 11 | – |" in text
+        assert "ρ within, pairs of one grade" in text  # one pair has two
+        for said in (
+            "11 answers to 5 questions",
+            "bootstrap over questions",
+            "less is better",
+            "more than one grade (1)",
+        ):
+            assert said in text
+
+    def test_json_can_be_written(self, found: agreement.Agreement) -> None:
+        value = json.loads(json.dumps(agreement.to_json(found)))
+        assert value["lines"][0]["within"]["n"] == 3
+        assert value["lines"][0]["unscored"] == [["no number", 1]]
+
+
+@pytest.fixture
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("MEDBENCH_DATA", "MEDBENCH_HOME", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+OWN = "question,answer,grade,reference\n" + "".join(
+    f"{question},{answer},{grade},rest and drink water\n"
+    for question in ("What now?", "What helps?", "And then?")
+    for answer, grade in [("rest and drink water", 4), ("rest and drink", 3), ("rest", 2), ("run", 1)]
+)
+
+
+@pytest.mark.usefixtures("_alone")
+class TestCommand:
+    def medbench(self, *words: object) -> Result:
+        return CliRunner().invoke(cli, [str(word) for word in words], prog_name="medbench")
+
+    def own(self) -> Path:
+        file = Path("mine.csv")
+        file.write_text(OWN, encoding="utf-8")
+        return file
+
+    def test_from_a_file_of_grades_to_a_table(self) -> None:
+        done = self.medbench("agreement", "--grades", self.own(), "--metrics", "token_f1,exact_match")
+        assert done.exit_code == 0, done.output
+        # token_f1 orders these answers as people do. exact_match tells one of four from the rest. Twice the ranks,
+        # from their mean: -1, -1, -1, 3 against -3, -1, 1, 3, so (3 + 1 - 1 + 9)/√(12·20).
+        (f1,) = [line for line in done.stdout.splitlines() if line.strip().startswith("token_f1 ↑")]
+        assert f1.split()[2:] == ["1.00", "[1.00,", "1.00]"] * 2
+        (exact,) = [line for line in done.stdout.splitlines() if line.strip().startswith("exact_match ↑")]
+        assert exact.split()[2] == f"{12 / 240**0.5:.2f}" == "0.77"
+        assert "12 answers to 3 questions" in " ".join(done.stdout.split())
+        runs = list(Path("runs/agreement").iterdir())
+        assert [sorted(path.name for path in run.glob("scores/*.jsonl")) for run in runs] == [
+            ["exact_match.jsonl", "token_f1.jsonl"]
+        ]
+
+    def test_a_leaderboard_of_the_runs_does_not_list_it(self) -> None:
+        self.medbench("agreement", "--grades", self.own(), "--metrics", "token_f1")
+        assert "graded-answers" not in self.medbench("leaderboard").output
+        (run,) = Path("runs/agreement").iterdir()
+        assert "graded-answers" in self.medbench("show", run).output
+
+    def test_a_metric_that_does_not_apply_is_told_and_a_failure_where_it_was_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = self.own()
+        named = self.medbench("agreement", "--grades", file, "--metrics", "accuracy,token_f1", "--json")
+        monkeypatch.setattr("medbench.cli.output.metric_names", lambda asked, entities: ["accuracy", "token_f1"])
+        everything = self.medbench("agreement", "--grades", file, "--json")
+        assert (named.exit_code, everything.exit_code) == (1, 0)
+        for done in (named, everything):
+            assert "accuracy scores none of these answers: not multiple choice" in done.stderr
+            assert [line["name"] for line in json.loads(done.stdout)["lines"]] == ["token_f1", agreement.WORDS]
+
+    def test_csv_and_markdown_go_where_they_are_told(self) -> None:
+        words = ("agreement", "--grades", self.own(), "--metrics", "token_f1")
+        done = self.medbench(*words, "--csv", "out/a.csv", "--markdown", "-")
+        assert done.exit_code == 0, done.output
+        assert done.stdout.startswith("### mine\n")
+        assert Path("out/a.csv").read_text(encoding="utf-8").startswith("metric,better,n,total")
+
+    def test_a_limit_scores_only_what_it_draws(self) -> None:
+        words = ("agreement", "--grades", self.own(), "--metrics", "token_f1", "--json")
+        part = json.loads(self.medbench(*words, "--limit", 5).stdout)
+        assert (part["title"], part["pairs"]) == ("mine (5 of 12 pairs)", 5)
+        (run,) = Path("runs/agreement").iterdir()
+        assert len(StoredRun(run).scores("token_f1")[1]) == 5
+        assert json.loads(self.medbench(*words).stdout)["pairs"] == 12
+
+    @pytest.mark.parametrize(
+        ("words", "code", "said"),
+        [
+            ([], 1, ["liveqa needs TREC-2017", "no data folder was named", "--data or MEDBENCH_DATA"]),
+            (["--data", "."], 1, ["liveqa needs TREC-2017", "is not below ."]),
+            (["--grades", "none.csv"], 2, ["none.csv", "there is no such file"]),
+            (["--metrics", "rouge9"], 2, ["rouge9", "rouge1"]),
+            (["--grades", "mine.csv", "--metrics", "latency_p50_s"], 2, ["read off a run as a whole"]),
+        ],
+    )
+    def test_mistakes_are_told(self, words: list[str], code: int, said: list[str]) -> None:
+        self.own()
+        done = self.medbench("agreement", *words)
+        assert done.exit_code == code, done.output
+        assert all(part in done.output for part in said)
+        assert "Traceback" not in done.output
