@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..core.errors import MedbenchError, UsageError
 from ..core.plan import fingerprint
-from ..core.stats import clusters_of, holm
+from ..core.stats import clusters_of, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
 from .leaderboard import apart, clean_note, items_of, label, leaked_in, metrics_of, row_facts, title, unchecked
 from .pairing import ALPHA, Counts, pair
-from .scoring import CLEAN, Load, aggregate, evaluate, load_metric, score_run
+from .scoring import CLEAN, Load, aggregate, bound, evaluate, load_metric
 from .store import Manifest, StoredRun, differing
 
 Side = Literal["a", "b", ""]
@@ -27,6 +27,15 @@ MEANING = {
     "shots": "the number of examples (shots)",
     "method": "how the answer is had (method)",
 }
+
+
+@runtime_checkable
+class Between(Protocol):
+    """A metric of two runs: of each item, whether A's answer is preferred (1), B's (0) or neither (1/2)."""
+
+    def between(self, a: StoredRun, b: StoredRun) -> Metric:
+        """The metric of A's records, beside B's; its `remark`, if it has one, is told with the comparison."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class Line:
     a: float | None
     b: float | None
     n: int
-    test: str = ""  # "exact McNemar" or "paired permutation"
+    test: str = ""  # "exact McNemar", "paired permutation" or, of preferences, "exact sign"
     note: str = ""
     difference: float | None = None
     low: float | None = None
@@ -76,7 +85,7 @@ class Match:
     only_a: int
     only_b: int
     lines: tuple[Line, ...]
-    notes: tuple[str, ...] = ()  # what the training data of either model hold of these items, a sentence each
+    notes: tuple[str, ...] = ()  # what the training data of either model hold, what judges preferred: a sentence each
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,10 @@ def compare(
     b: StoredRun | Sequence[StoredRun],
     metrics: Sequence[str] = (),
     load: Load = load_metric,
+    preferences: Sequence[str] = (),
 ) -> Comparison:
-    """A against B. Two groups are matched run by run where they may be compared. `metrics`: empty, what both list.
+    """A against B. Two groups are matched run by run where they may be compared. `metrics`: empty, what both list and
+    what judges preferred. `preferences`: besides these, more such metrics of two runs.
 
     Raises UsageError, naming the fields that differ and both values, where nothing can be compared.
     """
@@ -103,7 +114,7 @@ def compare(
         raise _refusal(list(side_a.values()), list(side_b.values()))
     matches, problems = [], dict[str, MedbenchError]()
     for key in shared:
-        match, failed = _match(side_a[key], side_b[key], metrics, load)
+        match, failed = _match(side_a[key], side_b[key], metrics, preferences, load)
         matches.append(match)
         problems.update((str(error), error) for error in failed)
     left_out = [
@@ -162,7 +173,9 @@ def _worded(name: str, value: Any, manifest: Manifest) -> str:
     return repr(value)
 
 
-def _match(run_a: StoredRun, run_b: StoredRun, names: Sequence[str], load: Load) -> tuple[Match, list[MedbenchError]]:
+def _match(
+    run_a: StoredRun, run_b: StoredRun, names: Sequence[str], preferences: Sequence[str], load: Load
+) -> tuple[Match, list[MedbenchError]]:
     """Two comparable runs, p-values not yet adjusted; and the metrics that failed."""
     if run_a.path.resolve() == run_b.path.resolve():
         raise UsageError(f"A and B are the same run: {run_a.manifest.run_id}.")
@@ -171,15 +184,28 @@ def _match(run_a: StoredRun, run_b: StoredRun, names: Sequence[str], load: Load)
     common = [item_id for item_id in all_a if item_id in all_b]
     leaked = set(leaked_in([run_a, run_b])).intersection(common)
     clean = [item_id for item_id in common if item_id not in leaked] if leaked else []
-    lines, problems = list[Line](), list[MedbenchError]()
-    for name in names or [name for name in metrics_of(run_a.manifest) if name in run_b.manifest.metrics]:
+    lines, problems, remarks = list[Line](), list[MedbenchError](), list[str]()
+    both = [name for name in metrics_of(run_a.manifest) if name in run_b.manifest.metrics]
+    judged = [*run_a.judged_against(run_b.manifest.run_id), *run_b.judged_against(run_a.manifest.run_id)]
+    for name in dict.fromkeys((*(names or [*both, *judged]), *preferences)):
         try:
             metric = load(name)
-            if isinstance(metric, Metric):
-                for line in _lines(metric, (run_a, all_a), (run_b, all_b), common):
+            if isinstance(metric, Between):
+                preferred = metric.between(run_a, run_b)
+                lines.append(_preference(preferred, [all_a[item_id] for item_id in common]))
+                if clean:
+                    line = _preference(preferred, [all_a[item_id] for item_id in clean])
+                    lines.append(replace(line, name=line.name + CLEAN, clean=True))
+                remarks += _verdicts(preferred, [all_a[item_id] for item_id in common])
+            elif isinstance(metric, Metric):
+                metrics, scores = _scored(metric, (run_a, all_a), (run_b, all_b))
+                remarks += [
+                    f"{side} was {told}" for side, m in zip("AB", metrics) if (told := getattr(m, "remark", ""))
+                ]
+                for line in _lines(metrics, scores, (all_a, all_b), common):
                     lines.append(line)
                     if clean and line.name == metric.name:
-                        again = _lines(metric, (run_a, all_a), (run_b, all_b), clean)[:1]
+                        again = _lines(metrics, scores, (all_a, all_b), clean)[:1]
                         lines += [replace(first, name=first.name + CLEAN, clean=True) for first in again]
             else:
                 figures = [evaluate(run, metric, ()).figures[0] for run in (run_a, run_b)]
@@ -204,29 +230,76 @@ def _match(run_a: StoredRun, run_b: StoredRun, names: Sequence[str], load: Load)
         only_a=len(all_a) - len(common),
         only_b=len(all_b) - len(common),
         lines=tuple(lines),
-        notes=tuple(filter(None, [clean_note([run_a, run_b], len(leaked), len(common)), *unsure])),
+        notes=tuple(filter(None, [clean_note([run_a, run_b], len(leaked), len(common)), *unsure, *remarks])),
     )
     return match, problems
 
 
+def _scored(
+    metric: Metric, a: tuple[StoredRun, dict[str, Record]], b: tuple[StoredRun, dict[str, Record]]
+) -> tuple[tuple[Metric, Metric], tuple[dict[str, Score], dict[str, Score]]]:
+    """The metric as it is for either run, and the scores of each by item."""
+    (metric_a, of_a), (metric_b, of_b) = (bound(run, metric, list(answered.values())) for run, answered in (a, b))
+    return (metric_a, metric_b), ({s.item_id: s for s in of_a}, {s.item_id: s for s in of_b})
+
+
 def _lines(
-    metric: Metric,
-    a: tuple[StoredRun, dict[str, Record]],
-    b: tuple[StoredRun, dict[str, Record]],
+    metrics: tuple[Metric, Metric],
+    scored: tuple[dict[str, Score], dict[str, Score]],
+    answered: tuple[dict[str, Record], dict[str, Record]],
     common: Sequence[str],
 ) -> list[Line]:
     """The headline figures of one metric over the items that both answered; the first one tested where it is a mean."""
-    records = [[answered[item_id] for item_id in common] for _, answered in (a, b)]
-    scores = [_pick(common, score_run(run, metric, list(answered.values()))) for run, answered in (a, b)]
-    figures_a, figures_b = (aggregate(metric, rows, found) for rows, found in zip(records, scores, strict=True))
+    records = [[by_id[item_id] for item_id in common] for by_id in answered]
+    scores = [[by_id[item_id] for item_id in common] for by_id in scored]
+    figures_a, figures_b = (aggregate(*each) for each in zip(metrics, records, scores, strict=True))
     theirs = {figure.name: figure for figure in figures_b}
     lines = []
     for index, figure in enumerate(figures_a):
-        if index == 0 and metric.mean:
-            lines.append(_tested(metric, figure, scores[0], scores[1], records[0]))
+        if index == 0 and metrics[0].mean:
+            lines.append(_tested(metrics[0], figure, scores[0], scores[1], records[0]))
         elif figure.headline and figure.name in theirs:
             lines.append(_untested(figure, theirs[figure.name], len(common), "not a mean over items: not tested"))
     return lines
+
+
+def _preference(metric: Metric, records: Sequence[Record]) -> Line:
+    """How often A is preferred against how often B is, a tie being half of each."""
+    scores = metric.score(records)
+    of_a = {score.item_id: score.value for score in scores if score.value is not None}
+    left_out = _most(Counter(score.reason or "no reason given" for score in scores if score.value is None))
+    documents = clusters_of(records)
+    clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
+    pairs = pair(of_a, {item_id: 1 - value for item_id, value in of_a.items()}, False, clusters)
+    if pairs is None:
+        return Line(metric.name, "", "higher", None, None, 0, note="no item is judged", left_out=left_out)
+    low, high = pairs.interval() or (None, None)
+    # The sign test takes items for independent, which those of one document are not.
+    wins, losses = sum(value > 0.5 for value in of_a.values()), sum(value < 0.5 for value in of_a.values())
+    return Line(
+        name=metric.name,
+        unit="",
+        better="higher",
+        a=sum(pairs.a) / len(pairs.a),
+        b=sum(pairs.b) / len(pairs.b),
+        n=len(pairs.a),
+        test="exact sign" if clusters is None else pairs.test,
+        difference=pairs.difference,
+        low=low,
+        high=high,
+        p=mcnemar_exact(wins, losses) if clusters is None else pairs.p_value(),
+        left_out=left_out,
+    )
+
+
+def _verdicts(metric: Metric, records: Sequence[Record]) -> list[str]:
+    """What was preferred, in words."""
+    values = [score.value for score in metric.score(records) if score.value is not None]
+    wins, losses = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
+    ties = len(values) - wins - losses
+    told = f"{metric.name}: A preferred on {wins} items, B on {losses}, neither on {ties} (asked in both orders)"
+    remark = str(getattr(metric, "remark", ""))
+    return [told, *([remark] if remark else [])] if values else []
 
 
 def _tested(
@@ -266,11 +339,6 @@ def _tested(
 def _untested(a: Figure, b: Figure, n: int, note: str) -> Line:
     difference = None if a.value is None or b.value is None else a.value - b.value
     return Line(a.name, a.unit, a.better, a.value, b.value, n, note=note, difference=difference)
-
-
-def _pick(ids: Sequence[str], scores: Sequence[Score]) -> list[Score]:
-    by_id = {score.item_id: score for score in scores}
-    return [by_id[item_id] for item_id in ids]
 
 
 def _most(counted: Counter[str]) -> tuple[tuple[str, int], ...]:

@@ -290,10 +290,18 @@ class StoredRun:
                 raise malformed(path, number, f"not a judge's reply: {error}") from error
         return header, found
 
+    def judged_against(self, other: str) -> list[str]:
+        """The judges' metrics whose replies compare this run with the run of that id, in the alphabet's order."""
+        return self._names(f"{JUDGEMENTS}/*__against__{other}.jsonl")
+
     def scored(self) -> list[str]:
         """Names of the metrics that have a score file, in the alphabet's order."""
+        return self._names(f"{SCORES}/*.jsonl")
+
+    def _names(self, files: str) -> list[str]:
+        """The metrics that the first lines of these files name."""
         names = []
-        for path in sorted((self.path / SCORES).glob("*.jsonl")):
+        for path in sorted(self.path.glob(files)):
             for number, value in read_lines(path):
                 try:
                     names.append(str(value["metric"]))
