@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -16,9 +17,10 @@ from .progress import tell, watch
 
 if TYPE_CHECKING:
     from ..benchmarks.sources import Source
-    from ..core.plan import Settings
+    from ..core.plan import Choice, Settings
     from ..core.types import Benchmark, Engine, ItemSet, ModelSpec
 
+TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
 DEFAULT_MODEL = "smollm2-135m"
 SAMPLES = ("pubmedqa-sample", "medqa-sample", "medquad-sample")
 # Read off every run: they cost nothing but the few requests that latency is timed on.
@@ -48,6 +50,7 @@ Examples:
   medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
   medbench run -m my/hub-model -b medqa --shots 5 --chat always
   medbench run -m models/mine.gguf -b my_benchmark.py --json
+  medbench run -m openai:llama3.2 --base-url http://localhost:11434/v1
 """
 )
 @click.option(
@@ -56,7 +59,8 @@ Examples:
     "models",
     multiple=True,
     metavar="NAMES",
-    help="Zoo entries, hub ids, folders or GGUF files, each also @TAG as trained, by comma.  [default: smollm2-135m]",
+    help="Zoo entries, hub ids, folders or GGUF files, each also @TAG as trained, or openai:NAME and groq:NAME at a "
+    "server, by comma.  [default: smollm2-135m]",
 )
 @click.option(
     "--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Benchmarks or .py files, by comma."
@@ -84,10 +88,10 @@ Examples:
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the --limit items and the examples.")
 @click.option(
     "--choice",
-    type=click.Choice(["logprob", "generate"]),
-    default="logprob",
+    type=click.Choice(["auto", "logprob", "generate"]),
+    default="auto",
     show_default=True,
-    help="How multiple choice is asked.",
+    help="How multiple choice is asked: auto is by log-probability where the engine gives them.",
 )
 @click.option(
     "--chat",
@@ -115,10 +119,8 @@ Examples:
 @click.option(
     "--latency-items",
     type=click.IntRange(min=0),
-    default=5,
-    show_default=True,
     metavar="N",
-    help="Single requests to time; 0: none.",
+    help="Single requests to time; 0: none.  [default: 5; 0 for a server elsewhere, where they may cost]",
 )
 @click.option("--adapter", default="", metavar="DIR", help="LoRA adapter to put on the model.")
 @click.option("--quantize", type=click.Choice(["nf4", "int8"]), help="Load the weights quantised (bitsandbytes).")
@@ -128,6 +130,14 @@ Examples:
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, …")
 @click.option("--revision", default="", help="Commit, branch or tag of a hub model.")
 @click.option("--engine", default="", metavar="NAME", help="How the model runs.  [default: the model's]")
+@click.option(
+    "--base-url", default="", metavar="URL", help="Server of openai:NAME.  [default: OPENAI_BASE_URL, or OpenAI's]"
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests at once to a server.  [default: 8]"
+)
+@click.option("--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="At most, to a server.")
+@click.option("--tokens-per-minute", type=click.IntRange(min=1), metavar="N", help="At most, to a server.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -150,13 +160,17 @@ def command(
     max_new_tokens: int | None,
     metrics: tuple[str, ...],
     entity_model: str,
-    latency_items: int,
+    latency_items: int | None,
     adapter: str,
     quantize: str | None,
     dtype: str,
     device: str,
     revision: str,
     engine: str,
+    base_url: str,
+    concurrency: int | None,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
     data: Path | None,
     out: Path | None,
     quiet: bool,
@@ -182,11 +196,15 @@ def command(
         items_file=str(items or ""),
         shots=shots,
         seed=seed,
-        choice="generate" if choice == "generate" else "logprob",
+        choice=cast("Choice", choice),
         max_new_tokens=max_new_tokens,
         metrics=tuple(wanted),
-        latency_items=latency_items,
     )
+    bounds = {
+        "concurrency": concurrency,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+    }
     data_source = Source(data or paths.data())
     loaded: dict[str, ItemSet | None] = {}
     root = out or paths.runs()
@@ -203,6 +221,7 @@ def command(
                 device=device,
                 chat=chat,
                 engine=engine,
+                base_url=base_url,
                 tell=say,
             )
             registry.get("engines", spec.engine)
@@ -214,6 +233,7 @@ def command(
     for name, spec in specs:
         try:
             model: Engine = registry.get("engines", spec.engine)(spec)
+            elsewhere = _served(model, {name: value for name, value in bounds.items() if value is not None})
         except UsageError:
             raise
         except MedbenchError as error:
@@ -222,9 +242,28 @@ def command(
         except Exception as error:
             session.problems.append(_of_a_plugin(name, error))
             continue
+        timed = latency_items if latency_items is not None else 0 if elsewhere else TIMED_ITEMS
+        settings = dataclasses.replace(settings, latency_items=timed)
         _run_model(model, chosen, settings, data_source, loaded, root, quiet, session)
         del model  # its weights make room for the next one's
     _report(session, root, quiet, as_json)
+
+
+def _served(model: Engine, bounds: dict[str, Any]) -> bool:
+    """Whether a server elsewhere runs `model`, whose requests are kept within `bounds`.
+
+    Raises UsageError for bounds on a model that no server runs.
+    """
+    from ..core.budget import Limits
+    from ..engines.served import ServedEngine
+
+    if isinstance(model, ServedEngine):
+        model.limits = Limits(**bounds)
+        return not model.local
+    if bounds:
+        option = next(iter(bounds)).replace("_", "-")
+        raise UsageError(f"--{option}: {model.spec.name} runs on this machine, not at a server.", "Leave it out.")
+    return False
 
 
 def _run_model(
@@ -238,10 +277,9 @@ def _run_model(
     session: Session,
 ) -> None:
     """One model through all benchmarks; what fails is named and the others go on."""
-    import dataclasses
-
     from ..core.plan import plan
     from ..core.run import execute
+    from ..engines.served import Refused
 
     shown = watch(quiet)
     for benchmark in chosen:
@@ -257,6 +295,10 @@ def _run_model(
         except MedbenchError as error:
             if isinstance(error, UsageError) and len(chosen) == 1 and not session.runs:
                 raise
+            if isinstance(error, Refused):  # as it would be on every benchmark
+                session.problems.append(str(error))
+                session.missing = True
+                return
             session.problems.append(f"{model.spec.name} on {benchmark.name}: {error}")
             continue
         except Exception as error:

@@ -15,6 +15,7 @@ from .errors import MedbenchError, UsageError
 from .types import Benchmark, ChoiceRequest, Engine, GenerateRequest, Item, ItemSet, Prompt
 
 Method = Literal["logprob", "generate"]
+Choice = Literal["auto", "logprob", "generate"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Settings:
     items_file: str = ""  # where the ids were read, for the table's title
     shots: int = 0
     seed: int = 0
-    choice: Method = "logprob"  # how multiple choice is asked
+    choice: Choice = "auto"  # how multiple choice is asked; "auto": by log-probability where the engine can
     max_new_tokens: int | None = None  # None: the benchmark's own
     metrics: tuple[str, ...] = ()  # empty: the benchmark's own
     latency_items: int = 5
@@ -62,7 +63,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
     pool, items, held_out = _split_off_shots(benchmark, item_set, settings)
     items = _select(benchmark, items, settings)
     prompts = _prompts(benchmark, items, pool, settings)
-    method: Method = settings.choice if items[0].options else "generate"
+    method = _method(items, engine, settings)
     max_new_tokens = settings.max_new_tokens or benchmark.max_new_tokens
     shortened = method == "generate" and max_new_tokens != benchmark.max_new_tokens
     parts = [
@@ -170,6 +171,16 @@ def _select(benchmark: Benchmark, items: tuple[Item, ...], settings: Settings) -
     by_id = sorted(item.id for item in items)
     drawn = set(random.Random(f"items {settings.seed}").sample(by_id, settings.limit))
     return tuple(item for item in items if item.id in drawn)
+
+
+def _method(items: Sequence[Item], engine: Engine, settings: Settings) -> Method:
+    """How these items are asked. An engine that cannot choose says why; one that is silent about it can."""
+    if not items[0].options or settings.choice == "generate":
+        return "generate"
+    why = engine.cannot_choose(item.answers for item in items) if hasattr(engine, "cannot_choose") else ""
+    if why and settings.choice == "logprob":
+        raise UsageError(f"--choice logprob: {why}.", "Without that option the model writes its answer.")
+    return "generate" if why else "logprob"
 
 
 def _prompts(

@@ -140,7 +140,7 @@ def by_path(**behaviours: Behaviour) -> Behaviour:
 
 
 class Server:
-    """Behaves as `script` says, one behaviour for each request in order of arrival, and as `then` afterwards (a plain answer)."""
+    """Behaves as `script` says, a behaviour for each request in order of arrival, then as `then`: a plain answer."""
 
     def __init__(self, *script: Behaviour, then: Behaviour | None = None) -> None:
         self.asked: list[Asked] = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
+from urllib.parse import urlsplit
 
 from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
@@ -20,6 +22,9 @@ ENGINE = "transformers"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 Quantize = Literal["", "nf4", "int8"]
 Chat = Literal["auto", "always", "never"]
+# Engines that ask a server: the variable that may hold its address, and the address where neither it nor an option does
+# ("": the engine's own).
+SERVED = {"openai": ("OPENAI_BASE_URL", "https://api.openai.com/v1"), "groq": ("", "")}
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -33,19 +38,25 @@ def resolve(
     device: str = "auto",
     chat: str = "auto",
     engine: str = "",
+    base_url: str = "",
     tell: Callable[[str], None] = lambda line: None,
 ) -> ModelSpec:
     """The model called `name`, its weights on this disk: fetched, converted and hashed where that is needed.
 
     `name` is a zoo entry; a `.py` file with one MODEL; a folder or `.gguf` file that is there; a hub id; or one of
-    these with @TAG: as `medbench train` trained it. The folder that training wrote means the same. `tell` gets one line
-    for each thing that takes long and each warning.
+    these with @TAG: as `medbench train` trained it. The folder that training wrote means the same. Or it is
+    `openai:NAME` or `groq:NAME`, a model at a server; `base_url` says which. `tell` gets one line for each thing that
+    takes long and each warning.
 
     Raises UsageError for what cannot be meant, ModelMissing for weights that cannot be had.
     """
     _one_of("--dtype", dtype, DTYPES)
     _one_of("--quantize", quantize, tuple(filter(None, get_args(Quantize))), unset="")
     _one_of("--chat", chat, get_args(Chat))
+    if name.partition(":")[0] in SERVED:
+        given = {"--revision": revision, "--adapter": adapter, "--quantize": quantize, "--engine": engine}
+        given |= {"--dtype": dtype.removeprefix("auto"), "--device": device.removeprefix("auto")}
+        return _served(name, cast(Chat, chat), base_url, given)
     trained = _trained(name)
     if trained and adapter:
         raise UsageError(
@@ -75,11 +86,12 @@ def resolve(
         folder, adapter_hash = _adapter(adapter, known_as, weights.revision, tell)
         shown = f"{shown}+{Path(folder).name}"
         parts.append(adapters.leaked_by(Path(folder)))
+    runs_on = engine or (entry.engine if entry else ENGINE)
     return ModelSpec(
         name=shown,
         location=str(weights.location),
         revision=weights.revision,
-        engine=engine or (entry.engine if entry else ENGINE),
+        engine=runs_on,
         adapter=folder,
         adapter_hash=adapter_hash,
         dtype=dtype,
@@ -90,7 +102,47 @@ def resolve(
         generation=dict(entry.generation if entry else as_merged.get("generation", {})),
         source=weights.source,
         leaked=_together(parts),
+        base_url=_base_url(runs_on, base_url),
     )
+
+
+def _served(name: str, chat: Chat, base_url: str, given: Mapping[str, str]) -> ModelSpec:
+    """A model that a server runs, which decides everything that `given` options would."""
+    engine, _, model = name.partition(":")
+    if not model:
+        raise UsageError(f"--model {name} names no model.", f"As its server calls it: {engine}:NAME")
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} {value}: {name} is run by a server, which decides that.", "Leave it out.")
+    url = _base_url(engine, base_url)
+    return ModelSpec(name, model, "", engine, chat=chat, source=f"served at {url or engine}", base_url=url)
+
+
+def _base_url(engine: str, given: str) -> str:
+    """The address of the server that `engine` asks; "" for engines that ask none, and for one that knows its own.
+
+    Raises UsageError for what cannot be one: it is stored with every run, so it may hold no password.
+    """
+    if engine not in SERVED:
+        if given:
+            raise UsageError(f"--base-url {given}: only openai:NAME and groq:NAME are at a server.", "Leave it out.")
+        return ""
+    variable, standard = SERVED[engine]
+    url = (given or (os.environ.get(variable, "") if variable else "") or standard).strip().rstrip("/")
+    if not url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
+    except ValueError:
+        known = False
+    if not known or parts.username or parts.password or parts.query or parts.fragment:
+        shown = "" if "@" in url or "?" in url else f" {url}"
+        raise UsageError(
+            f"the base URL{shown} cannot be used.",
+            "It is like http://localhost:8000/v1, without a password or key: keys are read from the environment.",
+        )
+    return url
 
 
 def _trained(name: str) -> Adapter | None:
