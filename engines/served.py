@@ -40,8 +40,8 @@ GIVE_UP = 10  # requests in a row that brought nothing, after which no more are 
 RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
 REFUSED = {402, 403}  # and 401, 404: as the next request would be
 NO_CREDIT = "insufficient_quota"  # a 429 that no wait mends
-# What some servers refuse to be told, and how to do without; in this order.
-DISPENSABLE = ("max_tokens", "stop", "response_format")
+# What some servers refuse to be told and can be done without, in this order.
+DISPENSABLE = ("max_tokens", "stop", "min_tokens", "response_format")
 
 # Answers that any vocabulary has as one token, so that one token tells them apart.
 _ONE_TOKEN = re.compile(r"\w{1,5}")
@@ -60,7 +60,7 @@ class Form:
     top: int  # how many tokens it lists
 
 
-TOPS = (20, 5)  # most servers list 20; some list 5 at most, and refuse to be asked for more
+TOPS = (100, 20, 5)  # llama.cpp lists as many as it is asked for; others refuse more than 20, or more than 5
 PROBE = Prompt("Question: Which of these is a colour?\nA. red\nB. seven\nAnswer:")
 
 
@@ -298,8 +298,9 @@ class ServedEngine:
             return path, body | {"logprobs": True, "top_logprobs": form.top}
         wrap = wrapping(self.spec.chat, "choose", "", self.spec.prompt_format)
         path, body = self._body(prompt, wrap, 1)
-        # The space before an answer is part of its token.
-        return path, body | {"prompt": str(body["prompt"]).rstrip(), "logprobs": form.top}
+        # The space before an answer is part of its token. A model that would rather end than answer is held to a token:
+        # some servers list nothing for an end.
+        return path, body | {"prompt": str(body["prompt"]).rstrip(), "logprobs": form.top, "min_tokens": 1}
 
     def _logprobs(self) -> Form | None:
         """How this server is asked for log-probabilities; None where it gives none. Asked once, a token at a time."""
@@ -329,7 +330,7 @@ class ServedEngine:
         """What the server answers to a question with one token and a list. 500 is how some say that they have none."""
         path, body = self._for_logprobs(PROBE, form)
         try:
-            reply = self._exchange(path, body, threading.Event(), min(1, self.limits.retries))
+            reply = self._send(path, body, threading.Event(), min(1, self.limits.retries))
             if reply.status == 401 or (_passing(reply) and reply.status != 500):
                 raise self._failure(reply)
         except (Failed, CapReached) as error:
@@ -340,21 +341,23 @@ class ServedEngine:
         return reply
 
     def _ask(self, path: Path, body: dict[str, Any], stop: threading.Event) -> Reply:
-        """A fine reply, if need be without what this server refuses to be told, which is then remembered.
+        """A fine reply. Raises Failed, Refused, CapReached or Stopped."""
+        reply = self._send(path, body, stop, self.limits.retries)
+        if not reply.fine:
+            raise self._failure(reply)
+        return reply
 
-        Raises Failed, Refused, CapReached or Stopped.
-        """
+    def _send(self, path: Path, body: dict[str, Any], stop: threading.Event, retries: int) -> Reply:
+        """The reply; if need be to a request without what this server refuses to be told, which is remembered."""
         left_out, learned = frozenset[str](), frozenset[str]()
         while True:
             asked = _without(body, self._refuses | left_out)
-            reply = self._exchange(path, asked, stop, self.limits.retries)
-            if reply.fine:
-                self._refuses |= learned
-                return reply
+            reply = self._exchange(path, asked, stop, retries)
             told = replies.complaint(reply)
             name = _dispensable(reply, told, asked)
             if name is None:
-                raise self._failure(reply)
+                self._refuses |= learned if reply.fine else frozenset()
+                return reply
             left_out |= {name}
             if told.code != "json_validate_failed":  # Groq's word for an answer, not for the request
                 learned |= {name}

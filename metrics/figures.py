@@ -34,12 +34,15 @@ def flaw_in_choice(item: Item) -> str:
 
 
 def flaw_in_logprobs(item: Item, output: Output) -> str:
-    """Why the option log-probabilities cannot be used; "" where they can."""
+    """Why the option log-probabilities cannot be used; "" where they can.
+
+    Minus infinity, for an option held impossible or below the list that a server gives, is a value among finite ones.
+    """
     if output.logprobs is None:
         return "no option log-probabilities"
     if len(output.logprobs) != len(item.options):
         return f"{len(output.logprobs)} log-probabilities for {len(item.options)} options"
-    if all(map(math.isfinite, output.logprobs)):
+    if any(map(math.isfinite, output.logprobs)) and all(value < math.inf for value in output.logprobs):
         return ""
     return f"log-probabilities not finite: {', '.join(map(str, output.logprobs))}"
 

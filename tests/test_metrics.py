@@ -137,6 +137,10 @@ class TestAccuracy:
         (score,) = ACCURACY.score([word("maybe", "Maybe, the trial was small.")])
         assert (score.value, score.answer) == (1.0, "maybe")
 
+    def test_an_option_below_a_servers_list_is_not_the_choice(self) -> None:
+        (score,) = ACCURACY.score([choice(1, logprobs=(-math.inf, -3.0, -4.0, -math.inf))])
+        assert (score.value, score.answer) == (1.0, "B")
+
     def test_an_unparsed_answer_is_wrong_and_says_why(self) -> None:
         (score,) = ACCURACY.score([choice(1, text="A or B")])
         assert (score.value, score.answer, score.reason) == (0.0, None, "unparsed: two answers stated: A, B")
@@ -149,7 +153,7 @@ class TestAccuracy:
             (open_question("Rest.", "Rest."), "not multiple choice"),
             (choice(None, text="A"), "no gold answer"),
             (choice(0, logprobs=(-1.0, math.nan, -2.0, -3.0)), "log-probabilities not finite: -1.0, nan, -2.0, -3.0"),
-            (choice(0, logprobs=(-math.inf, -1.0, -2.0, -3.0)), "log-probabilities not finite: -inf, -1.0, -2.0, -3.0"),
+            (choice(0, logprobs=(-math.inf,) * 4), "log-probabilities not finite: -inf, -inf, -inf, -inf"),
             (choice(0, logprobs=(-1.0, -2.0)), "2 log-probabilities for 4 options"),
         ],
     )
