@@ -1,0 +1,181 @@
+"""Which mentions a sentence denies ("no fever", "denies chest pain", "rash is absent").
+
+After NegEx (Chapman et al. 2001, A simple algorithm for identifying negated findings and diseases in discharge
+summaries) and ConText (Harkema et al. 2009): cues with a direction and a scope that other words end, and phrases that
+look like cues and are none ("no increase in", "not only"). The lists and the rules of scope are our own, for answers to
+medical questions as well as notes. What is only uncertain ("may have", "to rule out"), or true on a condition ("if not
+treated"), is not denied. It works on text and character offsets, so it is the same for every pipeline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+WINDOW = 7  # words a scope may run on without a comma, "or" or "and"
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+_STOP = re.compile(r"[.!?](?=\s|$)|[;:](?=\s|$)|\n")
+
+
+def _phrases(text: str) -> frozenset[tuple[str, ...]]:
+    """Phrases of a list with commas; a/b/c in one stands for each of them."""
+    found: set[tuple[str, ...]] = set()
+    for line in " ".join(text.split()).split(","):
+        ways: list[tuple[str, ...]] = [()]
+        for word in line.split():
+            ways = [(*way, each) for way in ways for each in word.split("/")]
+        found.update(way for way in ways if way)
+    return frozenset(found)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# What follows is denied.
+BEFORE = _phrases(
+    """no, without, denies/denied/deny/denying, not, never, cannot, can't, doesn't, don't, didn't, isn't, aren't,
+    wasn't, weren't, hasn't, haven't, hadn't, won't, neither, nor, absence of, free of/from, clear of, negative for,
+    was/were/is/are/been negative for, no longer, unlikely to be/have/cause,
+    is/are/was/were unlikely to be/have/cause, rather than, as opposed to, ruled out, rules out, excludes/excluded,
+    none had/have/has/developed/experienced/reported/showed, none of the/these/those/them/our,
+    nothing to suggest/indicate,
+    failed to show/reveal/demonstrate/detect/develop/produce/cause/find/grow/identify/induce,
+    fails to show/reveal/demonstrate/detect/develop/produce/cause/find/identify, with no, not with/from,
+    not associated with, not due/related/attributed/attributable/lead/led to, not caused by, not result/resulted in,
+    not consistent/compatible with, not suggestive/indicative/diagnostic of, not suffer/suffering from,
+    not complain/complaining of, not at risk of/for, not raise/increase/increases your/the/her/his risk of/for,
+    doesn't raise/increase your/the risk of/for, not allergic to"""
+)
+# What stands before is denied.
+AFTER = _phrases(
+    """was/were/is/are/been/be/being ruled/excluded out, was/were/is/are/been excluded,
+    was/were/is/are/been ruled out, is/are/was/were absent, is/are/was/were negative,
+    is/are/was/were/been not present/seen/found/detected/observed/noted/noticed/reported/identified/evident/visible,
+    was/were/is/are/been denied, is/was/seems/seem/appears/are/were unlikely/improbable/doubtful,
+    is/are/was/were very/highly/most unlikely, has/have/had resolved, has/have/had disappeared,
+    has/have/had not occurred/developed/recurred, did not occur/develop/recur, does not occur, do not occur,
+    isn't/aren't/wasn't/weren't present/seen/found/detected/observed/noted/reported"""
+)
+# Looks like a cue and is none.
+NEITHER = _phrases(
+    """
+    no increase/increased/decrease/change/changes/difference/differences/improvement/effect/effects/benefit/response,
+    no significant/clear/statistically/other/major change/changes/difference/differences/effect/increase/decrease,
+    no cure/treatment/treatments/therapy/therapies/medicine/medicines/medication/drug/drugs/vaccine/test/tests/way,
+    no single/specific/one/doubt/matter/wonder/consensus/proven, nobody, no reason/need/data/studies/study/research,
+    not only/just/merely/simply/solely/all/always/every/everyone/everybody/necessarily/necessary/really/mean/sure/until,
+    not known/know/clear/certain/understood/yet/fully/well/properly/completely/entirely/adequately/enough/sufficient,
+    not yet known/clear/understood, not been well/fully/properly,
+    not treated/controlled/managed/diagnosed/recognized/recognised/corrected/addressed/checked/caught/removed/monitored,
+    not be treated/controlled/cured/reversed/prevented/managed/confused/ignored/excluded/mistaken,
+    not/isn't/aren't seen/present/found in every/all, is/are/was/were not seen/present/found in every/all,
+    not the same/only,
+    not exclude/rule/help/treat/cure/prevent/stop/relieve/improve/affect/work/respond/reduce/protect,
+    not be ruled out, not excluded, cannot exclude/prevent/cure/treat/rule/help,
+    cannot be cured/excluded/treated/prevented, can't cure/treat/prevent/rule/exclude/help,
+    don't/doesn't/didn't help/treat/cure/prevent/stop/know/work/respond/mean, not to say/mention/worry,
+    not uncommon/unusual/unlikely/infrequent/rare/unheard, not uncommonly, not infrequently,
+    without treatment/therapy/treating/delay/medical/proper/prompt/help, never stop/ignore/delay/skip/forget,
+    not stop/skip/delay/ignore/forget, don't stop/skip/delay/ignore, no sooner, non, if not, whether or not"""
+)
+# Ends every scope.
+_END = _words(
+    """but however yet although though whereas while except besides because since unless despite therefore thus so
+    which who whom whose if when whenever where instead apart aside"""
+)
+# Ends a scope that runs over nouns, as all do but that of "denies": a verb or a preposition opens something new.
+_OPEN = _words(
+    """is are was were be been has have had do does did can could may might will would should must that there it he
+    she they we you i in on for with to at by after before during against from between among as than into over under
+    about following causes caused cause leads led means occurs occur remains makes"""
+)
+_FIRST = _words("had has have been be a an any the that cause causes by to known")
+# "no sign of X": the preposition after one of these does not end the scope.
+_EVIDENCE = _words(
+    """evidence sign signs symptom symptoms history indication indications suggestion finding findings complaint
+    complaints presence case cases trace report reports allergy allergies allergic episode episodes feature features
+    development recurrence occurrence incidence risk onset diagnosis manifestations stigmata problem problems
+    issues trouble experience"""
+)
+_LIST = frozenset([",", "or", "and", "nor", "/"])
+_DENIES = frozenset(["denies", "denied", "deny", "denying"])
+_CUES = frozenset(phrase[0] for phrase in BEFORE if len(phrase) == 1) - {"nor"}  # one cue's scope ends at the next
+_LONGEST = max(map(len, BEFORE | AFTER | NEITHER))
+
+
+class _Word(NamedTuple):
+    text: str  # lower case
+    start: int
+    end: int
+
+
+def negated(text: str, spans: Sequence[tuple[int, int]]) -> list[bool]:
+    """Whether the text denies each of its character spans."""
+    denied = list(_scopes(text)) if spans else []
+    return [any(start < high and low < end for low, high in denied) for start, end in spans]
+
+
+def _scopes(text: str) -> Iterator[tuple[int, int]]:
+    """Character spans that a cue denies."""
+    start = 0
+    for stop in [*(match.end() for match in _STOP.finditer(text)), len(text)]:
+        words = [_Word(m[0].lower().replace("’", "'"), m.start(), m.end()) for m in _WORD.finditer(text, start, stop)]
+        start = stop
+        for first, last, ahead in _cues(words):
+            low, high = _ahead(words, first, last) if ahead else _behind(words, first)
+            if low < high:
+                yield words[low].start, words[high - 1].end
+
+
+def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
+    """(first word, word after the last, whether its scope lies ahead) of each cue; the longest phrase wins."""
+    place = 0
+    while place < len(words):
+        for length in range(min(_LONGEST, len(words) - place), 0, -1):
+            phrase = tuple(word.text for word in words[place : place + length])
+            if phrase in NEITHER:
+                place += length
+                break
+            if phrase in AFTER:
+                yield place, place + length, False
+                place += length
+                break
+            if phrase in BEFORE and not (phrase == ("without",) and place == 0):  # "Without X, …" is a condition
+                yield place, place + length, True
+                place += length
+                break
+        else:
+            place += 1
+
+
+def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
+    """The range of words that a cue denies after itself."""
+    denies = words[first].text in _DENIES
+    left = WINDOW
+    for place in range(last, len(words)):
+        word, before = words[place].text, words[place - 1].text
+        left = WINDOW if word in _LIST else left - 1
+        next_cue = place > last and word in _CUES
+        if denies:  # "denies that the child had fever": verbs and prepositions belong to it, until a new clause
+            opens = word in _OPEN and before in _LIST
+        else:
+            opens = word in _OPEN and before not in _EVIDENCE and not (place == last and word in _FIRST)
+        if word in _END or opens or next_cue or left < 0:
+            return last, place
+        if word == "of" and place > last and before not in _EVIDENCE:
+            left = min(left, 3)
+    return last, len(words)
+
+
+def _behind(words: Sequence[_Word], first: int) -> tuple[int, int]:
+    """The range of words that a cue denies before itself."""
+    left = WINDOW
+    for place in range(first - 1, -1, -1):
+        word = words[place].text
+        left = WINDOW if word in _LIST else left - 1
+        if word in _END or left < 0 or (word in _OPEN and word not in ("in", "has", "have", "had", "at", "of")):
+            return place + 1, first
+    return 0, first
