@@ -9,6 +9,7 @@ import click
 
 from ..core import paths
 from . import output
+from .judge_options import Asked, judge_options, judge_runs, panel
 
 
 @click.command(
@@ -17,20 +18,23 @@ Examples:
   medbench compare runs/smollm2-135m__medqa__0a1b2c3d4e runs/biogpt-large__medqa__5f6a7b8c9d
   medbench compare smollm2-135m__medqa biogpt-large__medqa     parts of names that fit one run
   medbench compare before/ after/                              folders of runs, matched by benchmark
+  medbench compare RUN_A RUN_B --judge groq                    which answers a judge prefers, asked in both orders
 """
 )
 @click.argument("a")
 @click.argument("b")
 @click.option("--metrics", "-M", multiple=True, metavar="NAMES", help="Only these metrics (default: what both list).")
+@judge_options(modes=("pairwise",), default="pairwise")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
-def command(a: str, b: str, metrics: tuple[str, ...], out: Path | None, as_json: bool) -> None:
+def command(a: str, b: str, metrics: tuple[str, ...], judging: Asked, out: Path | None, as_json: bool) -> None:
     """Test A against B, two runs of the same items, in pairs.
 
-    Right/wrong metrics by exact McNemar, others by paired permutation, Holm-corrected over what is shown. Runs that
-    cannot be compared (other items, prompts, examples or method) are refused.
+    Right/wrong metrics by exact McNemar, others by paired permutation, what judges prefer by the exact sign test,
+    Holm-corrected over what is shown. Runs that cannot be compared (other items, prompts, examples or method) are
+    refused.
     """
-    from ..results.compare import compare
+    from ..results.compare import compare, matched
     from ..results.store import StoredRun, all_runs, find
     from . import render
 
@@ -43,7 +47,14 @@ def command(a: str, b: str, metrics: tuple[str, ...], out: Path | None, as_json:
             return runs
         return StoredRun(find(text, out or paths.runs()))
 
-    found = compare(side(a), side(b), output.names(metrics))
+    judges = panel(judging)
+    one, other = side(a), side(b)
+    judged: dict[Path, list[str]] = {}
+    if judges:
+        pairs = matched(one, other)
+        judged = judge_runs(judges, [run for run, _ in pairs], against={run.path: beside for run, beside in pairs})
+    preferences = list(dict.fromkeys(name for names in judged.values() for name in names))
+    found = compare(one, other, output.names(metrics), preferences=preferences)
     if as_json:
         value = dataclasses.asdict(found) | {"problems": [str(problem) for problem in found.problems]}
         for match, shown in zip(found.matches, value["matches"]):
@@ -54,5 +65,8 @@ def command(a: str, b: str, metrics: tuple[str, ...], out: Path | None, as_json:
         output.show(render.comparison(found))
     for problem in found.problems:
         click.echo(f"Not shown: {problem}", err=True)
-    if found.problems:
+    unjudged = judges.problems if judges else []
+    for told in unjudged:
+        click.echo(f"Not judged: {told}", err=True)
+    if found.problems or unjudged:
         raise SystemExit(1)

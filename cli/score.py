@@ -9,6 +9,7 @@ import click
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from . import output
+from .judge_options import Asked, judge_options, judge_runs, panel
 
 
 @click.command(
@@ -16,25 +17,37 @@ from . import output
 Examples:
   medbench score smollm2-135m__medquad --metrics rougeL,token_f1
   medbench score runs/ --metrics my_metric.py
+  medbench score smollm2-135m__medquad --judge groq --max-judge-cost 0.50
+  medbench score smollm2-135m__medquad --judge groq,openai:gpt-4.1-mini --judge-mode rubric     a jury
 """
 )
 @click.argument("runs", nargs=-1, required=True)
 @click.option(
-    "--metrics", "-M", multiple=True, required=True, metavar="NAMES", help="Metrics to score: names, all, .py files."
+    "--metrics", "-M", multiple=True, metavar="NAMES", help="Metrics to score: names, all (no judge), .py files."
 )
 @click.option("--entity-model", default="", metavar="NAME", help="spaCy pipeline of the entity metrics.")
+@judge_options()
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(
-    runs: tuple[str, ...], metrics: tuple[str, ...], entity_model: str, out: Path | None, as_json: bool
+    runs: tuple[str, ...],
+    metrics: tuple[str, ...],
+    entity_model: str,
+    judging: Asked,
+    out: Path | None,
+    as_json: bool,
 ) -> None:
-    """Score RUNS again under METRICS. What is scored already is kept; the metrics join the run's leaderboard."""
+    """Score RUNS again under METRICS, or put their open answers before judges.
+
+    What is scored or judged already is kept; the metrics join the run's leaderboard.
+    """
     from ..results import leaderboard
     from ..results.store import StoredRun, add_metrics, all_runs, find
 
     wanted = output.metric_names(metrics, entity_model)
-    if not wanted:
-        raise UsageError("--metrics names none.", "All of them: medbench list metrics")
+    judges = panel(judging)
+    if not wanted and not judges:
+        raise UsageError("--metrics names none.", "All of them: medbench list metrics. Or name judges: --judge groq")
     found: list[StoredRun] = []
     problems: list[MedbenchError] = []
     for text in runs:
@@ -44,7 +57,9 @@ def command(
             problems += broken
         else:
             found.append(StoredRun(find(text, out or paths.runs())))
-    board = leaderboard.build(found, wanted)
+    judged = judge_runs(judges, found) if judges else {}
+    shown = dict.fromkeys([*wanted, *(name for names in judged.values() for name in names)])
+    board = leaderboard.build(found, list(shown))
     for run in found:
         useful = []
         for name in wanted:
@@ -60,5 +75,8 @@ def command(
     output.present(board, as_json=as_json)
     for problem in problems:
         click.echo(f"Not scored: {problem}", err=True)
-    if board.problems or problems:
+    unjudged = judges.problems if judges else []
+    for told in unjudged:
+        click.echo(f"Not judged: {told}", err=True)
+    if board.problems or problems or unjudged:
         raise SystemExit(1)

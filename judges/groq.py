@@ -16,12 +16,11 @@ class Groq:
     summary: str = f"A model at Groq, {DEFAULT_MODEL} unless said (groq:llama-3.3-70b-versatile). Needs GROQ_API_KEY."
 
     def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
-        """`base_url` is for servers of the openai judge. Raises UsageError without a key."""
-        from ..engines.groq_engine import GroqEngine
+        """Raises UsageError without a key."""
         from .served import served
 
-        # Graded as evenly as a sampling server can: the engine's temperature is 0.
-        return served(self.name, GroqEngine, model or DEFAULT_MODEL, "", {"seed": 0})
+        # With the engine's temperature of 0, as repeatable as Groq has it.
+        return served(self.name, model or DEFAULT_MODEL, base_url, seed=0)
 
 
 JUDGE = Groq()

@@ -26,7 +26,7 @@ def metric_name(mode: Mode, label: str) -> str:
 
 def jury_name(metrics: Sequence[str]) -> str:
     """The name of the jury of several judges' metrics, all of one mode."""
-    parts = [name.split(":") for name in metrics]
+    parts = [name.split(":") for name in sorted(metrics)]  # however they were named, it is one jury
     return ":".join([JURY, parts[0][1], AND.join(":".join(part[2:-1]) for part in parts), parts[0][-1]])
 
 

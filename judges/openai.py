@@ -16,12 +16,11 @@ class OpenAI:
 
     def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
         """Raises UsageError without a model, or without a key where the server needs one."""
-        from ..engines.openai_engine import OpenAIEngine
         from .served import served
 
         if not model:
             raise UsageError("the judge openai needs a model.", "Name it: --judge openai:NAME")
-        return served(self.name, OpenAIEngine, model, base_url, {})
+        return served(self.name, model, base_url)  # no seed: some of these servers refuse one
 
 
 JUDGE = OpenAI()

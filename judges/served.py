@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
+from ..core import registry
 from ..core.errors import MedbenchError, UsageError
-from ..core.types import ModelSpec
+from ..zoo.resolve import SERVED, resolve
 from .judging import Judge
 from .prices import PRICES
 
 
-def served(
-    plugin: str, engine: Any, model: str, base_url: str, generation: dict[str, Any], *, usual: str = ""
-) -> Judge:
-    """A judge that is `model` at the server `base_url` ("": the engine's usual one).
+def served(plugin: str, model: str, base_url: str, **generation: Any) -> Judge:
+    """A judge that is `model` at the server `base_url` ("": the usual one); the plugin is named as its engine is.
 
     Raises UsageError where a key is needed that is not there: before anything is answered or loaded.
     """
     label = f"{plugin}:{model}"
-    address = urlsplit(base_url)
-    elsewhere = bool(base_url) and base_url.rstrip("/") != usual.rstrip("/")
-    spec = ModelSpec(
-        name=label,
-        location=model,
-        revision="",
-        engine=engine.name if hasattr(engine, "name") else plugin,
-        generation=generation,
-        source=f"asked at {urlunsplit(address)}" if base_url else "",
-        base_url=base_url,
-    )
-    made = engine(spec)
+    spec = dataclasses.replace(resolve(label, base_url=base_url), generation=generation)
+    engine = registry.get("engines", spec.engine)(spec)
     try:
-        made.load()  # finds the key and asks nothing
+        engine.load()  # finds the key and asks nothing
     except MedbenchError as error:
+        if engine.local or os.environ.get(engine.key_variable):
+            raise UsageError(f"the judge {error.message}", error.hint) from error
         raise UsageError(
-            f"the judge {error.message}",
-            f"{error.hint}\nA judge that needs none: --judge local:smollm2-135m. Metrics that do: medbench list metrics",
+            f"the judge {label} needs a key: {engine.key_variable} is not set.",
+            f"Get one at {engine.keys_at}, then: export {engine.key_variable}=…\n"
+            "Without one: a judge on this machine (--judge local:smollm2-135m, or --judge openai:NAME --judge-base-url "
+            "URL), and every metric of: medbench list metrics",
         ) from error
-    host = address.netloc.rpartition("@")[2]
-    return Judge(f"{label}@{host}" if elsewhere else label, made, prices=None if elsewhere else PRICES.get(label))
+    host = urlsplit(spec.base_url).netloc
+    usual = host == urlsplit(SERVED[plugin][1]).netloc
+    prices = (0.0, 0.0) if engine.local else PRICES.get(label) if usual else None
+    return Judge(label if usual else f"{label}@{host}", engine, prices=prices)

@@ -109,12 +109,9 @@ def compare(
     Raises UsageError, naming the fields that differ and both values, where nothing can be compared.
     """
     side_a, side_b = _by_column(a, "A"), _by_column(b, "B")
-    shared = [key for key in side_a if key in side_b]
-    if not shared:
-        raise _refusal(list(side_a.values()), list(side_b.values()))
     matches, problems = [], dict[str, MedbenchError]()
-    for key in shared:
-        match, failed = _match(side_a[key], side_b[key], metrics, preferences, load)
+    for run_a, run_b in matched(a, b):
+        match, failed = _match(run_a, run_b, metrics, preferences, load)
         matches.append(match)
         problems.update((str(error), error) for error in failed)
     left_out = [
@@ -133,6 +130,20 @@ def compare(
     ]
     tests = sum(line.p is not None for match in done for line in match.lines)
     return Comparison(tuple(done), tests, tuple(left_out), tuple(problems.values()))
+
+
+def matched(
+    a: StoredRun | Sequence[StoredRun], b: StoredRun | Sequence[StoredRun]
+) -> list[tuple[StoredRun, StoredRun]]:
+    """Each run of A with the run of B that it may be compared with.
+
+    Raises UsageError, naming the fields that differ and both values, where no two may be.
+    """
+    side_a, side_b = _by_column(a, "A"), _by_column(b, "B")
+    shared = [key for key in side_a if key in side_b]
+    if not shared:
+        raise _refusal(list(side_a.values()), list(side_b.values()))
+    return [(side_a[key], side_b[key]) for key in shared]
 
 
 def _by_column(side: StoredRun | Sequence[StoredRun], name: str) -> dict[str, StoredRun]:

@@ -1,0 +1,235 @@
+"""`--judge` and what belongs to it, the same for every command that asks judges."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..core.errors import MedbenchError, UsageError
+from . import judge_progress, output
+from .progress import tell
+
+if TYPE_CHECKING:
+    from ..judges.judging import Caps, Judge, Judging
+    from ..results.store import StoredRun
+
+GRADING = ("reference", "rubric", "grades")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options as given."""
+
+    names: tuple[str, ...]
+    mode: str
+    base_url: str
+    price: str
+    max_calls: int | None
+    max_cost: float | None
+    concurrency: int | None
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+
+
+@dataclass
+class Panel:
+    """The judges of one command, ready to be asked: their keys are there and their caps are set."""
+
+    judges: list[Judge]
+    mode: str
+    caps: Caps
+    problems: list[str] = field(default_factory=list)  # what could not be judged, and why
+
+
+def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") -> Callable[[Any], Any]:
+    """Decorates a click command, which then takes `judging: Asked`. With one mode there is no --judge-mode."""
+    options = [
+        click.option(
+            "--judge",
+            "judge_names",
+            multiple=True,
+            metavar="NAMES",
+            help="Judges, by comma: groq, groq:MODEL, openai:MODEL, local:MODEL. Several are a jury.",
+        ),
+        click.option("--judge-base-url", default="", metavar="URL", help="Server of the judge openai:MODEL."),
+        click.option(
+            "--max-judge-calls", type=click.IntRange(min=0), metavar="N", help="At most N calls, retries too."
+        ),
+        click.option(
+            "--max-judge-cost", type=click.FloatRange(min=0), metavar="USD", help="At most so much, by the price table."
+        ),
+        click.option(
+            "--judge-price", default="", metavar="IN,OUT", help="USD per million prompt and new tokens of the judges."
+        ),
+        click.option(
+            "--judge-concurrency", type=click.IntRange(min=1), metavar="N", help="Calls at once.  [default: 8]"
+        ),
+        click.option("--judge-rpm", type=click.IntRange(min=1), metavar="N", help="Calls per minute to each judge."),
+        click.option("--judge-tpm", type=click.IntRange(min=1), metavar="N", help="Tokens per minute to each judge."),
+    ]
+    if len(modes) > 1:
+        chosen = click.option(
+            "--judge-mode",
+            type=click.Choice(list(modes)),
+            default=default,
+            show_default=True,
+            help="What is asked: 1-5 by the reference, four criteria, or LiveQA's four grades.",
+        )
+        options.insert(1, chosen)
+
+    def decorate(command: Any) -> Any:
+        @functools.wraps(command)
+        def with_judges(
+            *args: Any,
+            judge_names: tuple[str, ...],
+            judge_base_url: str,
+            max_judge_calls: int | None,
+            max_judge_cost: float | None,
+            judge_price: str,
+            judge_concurrency: int | None,
+            judge_rpm: int | None,
+            judge_tpm: int | None,
+            judge_mode: str = default,
+            **rest: Any,
+        ) -> Any:
+            asked = Asked(
+                tuple(output.names(judge_names)),
+                judge_mode,
+                judge_base_url,
+                judge_price,
+                max_judge_calls,
+                max_judge_cost,
+                judge_concurrency,
+                judge_rpm,
+                judge_tpm,
+            )
+            return command(*args, judging=asked, **rest)
+
+        for option in reversed(options):
+            with_judges = option(with_judges)
+        return with_judges
+
+    return decorate
+
+
+def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
+    """The judges asked for; None where none is. Nothing is asked or loaded yet.
+
+    Raises UsageError for judges, options and prices that cannot be meant and for keys that are not there, ModelMissing
+    for weights that cannot be had.
+    """
+    from ..core import registry
+    from ..core.budget import Limits
+    from ..judges.judging import Caps
+
+    if not asked.names:
+        given = {
+            "--judge-base-url": asked.base_url,
+            "--judge-price": asked.price,
+            "--max-judge-calls": asked.max_calls,
+            "--max-judge-cost": asked.max_cost,
+            "--judge-concurrency": asked.concurrency,
+            "--judge-rpm": asked.requests_per_minute,
+            "--judge-tpm": asked.tokens_per_minute,
+        }
+        for option, value in given.items():
+            if value not in ("", None):
+                raise UsageError(f"{option} {value}: no judge is asked for.", "Name one: --judge groq")
+        return None
+    price = _price(asked.price)
+    plugins = [name.partition(":")[0] for name in asked.names]
+    # A server's address is for the judge that can be at any; alone, the other one takes it too.
+    at_server = "openai" if "openai" in plugins else "groq"
+    if asked.base_url and at_server not in plugins:
+        raise UsageError(f"--judge-base-url {asked.base_url}: no judge asked for is at a server.", "Leave it out.")
+    judges: list[Judge] = []
+    for name in asked.names:
+        plugin, _, model = name.partition(":")
+        made = registry.get("judges", plugin).make(model, asked.base_url if plugin == at_server else "", say)
+        if made.label in [judge.label for judge in judges]:
+            raise UsageError(f"--judge names {made.label} twice.")
+        if price and made.served:
+            made.prices = price
+        if asked.max_cost is not None and made.served and made.prices is None:
+            raise UsageError(
+                f"--max-judge-cost {asked.max_cost:g}: the price of {made.label} is not known.",
+                "Give it, in USD per million prompt and new tokens: --judge-price IN,OUT\n"
+                "Or cap the calls: --max-judge-calls N",
+            )
+        judges.append(made)
+    limits = Limits(
+        concurrency=asked.concurrency or Limits.concurrency,
+        requests_per_minute=asked.requests_per_minute,
+        tokens_per_minute=asked.tokens_per_minute,
+        max_calls=asked.max_calls,
+        max_cost=asked.max_cost,
+        prices=None if asked.max_cost is None else (0.0, 0.0),  # each judge has its own
+    )
+    return Panel(judges, asked.mode, Caps(limits))
+
+
+def judge_runs(
+    panel: Panel, runs: Sequence[StoredRun], quiet: bool = False, against: Mapping[Path, StoredRun] | None = None
+) -> dict[Path, list[str]]:
+    """Put runs before a panel. Returns the metrics that came of it by run folder; what failed is in `problems`.
+
+    `against`: by run folder, the run that it is compared with; such metrics are of two runs and join neither's own.
+    """
+    from ..judges.judging import ask
+    from ..judges.names import jury_name
+    from ..results.store import add_metrics
+
+    watch = judge_progress.watch(quiet)
+    found: dict[Path, list[str]] = {run.path: [] for run in runs}
+    for judge in panel.judges:
+        for run in runs:
+            other = (against or {}).get(run.path)
+            try:
+                came = ask(run, judge, panel.mode, panel.caps, watch, other)
+            except MedbenchError as error:
+                panel.problems.append(f"{judge.label} on {run.manifest.run_id}: {error}")
+                continue
+            if not came.wanted:
+                if not quiet:
+                    tell(f"{run.manifest.run_id}: no open answers for {judge.label} to judge")
+                continue
+            found[run.path].append(came.metric)
+            _report(panel, judge, run, came)
+    for run in runs:
+        metrics = found[run.path]
+        if len(panel.judges) > 1 and len(metrics) == len(panel.judges):
+            metrics.append(jury_name(metrics))
+        if metrics and not against:
+            add_metrics(run.path, metrics)
+    if not quiet:
+        tell(f"Judges: {judge_progress.spent(panel.caps.calls, panel.caps.cost)} in all")
+    return found
+
+
+def _report(panel: Panel, judge: Judge, run: StoredRun, came: Judging) -> None:
+    if not came.missing:
+        return
+    why = "; ".join(f"{count} not: {reason}" for reason, count in came.missing.most_common(3))
+    panel.problems.append(
+        f"{judge.label} on {run.manifest.run_id}: {came.stored} of {came.wanted} replies are there; {why}.\n"
+        "The same command asks only what is missing."
+    )
+
+
+def _price(text: str) -> tuple[float, float] | None:
+    if not text:
+        return None
+    try:
+        prompt, new = (float(part) for part in text.split(","))
+    except ValueError:
+        prompt = new = -1.0
+    if not (0 <= prompt < float("inf") and 0 <= new < float("inf")):
+        raise UsageError(
+            f"--judge-price {text}: not two prices.", "USD per million tokens, as in: --judge-price 0.15,0.60"
+        )
+    return prompt, new

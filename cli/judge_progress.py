@@ -1,0 +1,131 @@
+"""What a person sees while judges are asked: a bar on a terminal, plain lines elsewhere, with calls and cost so far."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from .progress import FEW, LINE_SECONDS, clock, tell
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from ..core.budget import Usage
+    from ..core.types import Output
+    from ..judges.judging import Judge
+
+
+class Silent:
+    """Shows nothing."""
+
+    def loading(self, judge: Judge) -> None:
+        pass
+
+    def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
+        pass
+
+    def replied(self, output: Output) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+class Lines(Silent):
+    """A line when something begins and ends, and now and then between."""
+
+    def __init__(self) -> None:
+        self.judge: Judge | None = None
+        self.loaded: set[str] = set()
+        self.total = self.done = self.before = 0
+        self.told = -1
+        self.started = self.said = 0.0
+
+    def loading(self, judge: Judge) -> None:
+        if not judge.served and judge.label not in self.loaded:
+            self.loaded.add(judge.label)
+            tell(f"loading the judge {judge.label}")
+
+    def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
+        stored = f", {done} replies are stored" if done else ""
+        tell(f"{judge.label} judges {what}{stored}")
+        self.judge, self.total, self.done, self.before, self.told = judge, total, done, done, done
+        self.started = self.said = time.monotonic()
+
+    def replied(self, output: Output) -> None:
+        self.done += not output.error
+        now = time.monotonic()
+        if now - self.said >= LINE_SECONDS:
+            self.said = now
+            self._line()
+
+    def end(self) -> None:
+        self._line()
+
+    def _line(self) -> None:
+        if self.judge is None or self.done == self.told:
+            return
+        self.told = self.done
+        here = self.done - self.before
+        rate = here / max(time.monotonic() - self.started, 1e-9)
+        known = here >= FEW and self.done < self.total
+        left = f", {clock((self.total - self.done) / rate)} left" if known else ""
+        tell(f"{self.judge.label}: {self.done}/{self.total}, {rate:.2g} replies/s{left}, {used(self.judge.usage)}")
+
+
+class Bar(Lines):
+    """One bar per judge and run: replies, calls, cost, time left."""
+
+    progress: Progress | None = None
+    task: TaskID | None = None
+
+    def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self.judge, self.done = judge, done
+        tell(f"{judge.label} judges {what}")
+        self.progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[used]}"),
+            TimeRemainingColumn(compact=True),
+            console=Console(stderr=True),
+            speed_estimate_period=120,
+        )
+        self.progress.start()
+        self.task = self.progress.add_task("", total=total, completed=done, used=used(judge.usage))
+
+    def replied(self, output: Output) -> None:
+        assert self.progress is not None and self.task is not None and self.judge is not None
+        self.progress.update(self.task, advance=not output.error, used=used(self.judge.usage))
+
+    def end(self) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+
+
+def used(usage: Usage) -> str:
+    """ "14 calls, $0.0031": what was used in this process."""
+    return spent(usage.calls, usage.cost)
+
+
+def spent(calls: int, cost: float | None) -> str:
+    return f"{calls} calls" + (f", ${cost:.4f}" if cost else "")
+
+
+def watch(quiet: bool) -> Silent:
+    """The watch that fits: nothing when quiet, a bar on a terminal, lines elsewhere."""
+    if quiet:
+        return Silent()
+    return Bar() if sys.stderr.isatty() else Lines()
