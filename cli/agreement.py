@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ..core import paths
-from . import output
+from ..core.errors import UsageError
+from . import judge_options, output
 from .progress import LINE_SECONDS, clock, tell
+
+LEVELS = (1, 2, 3, 4)  # a judge's grades: those of judges/modes.py, which is not imported before it is needed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,6 +30,8 @@ Examples:
   medbench agreement --data releases/                       every metric, against people's grades
   medbench agreement --metrics rougeL,entity_recall,my_metric.py
   medbench agreement --limit 200 --markdown table.md        200 graded answers, the same ones every time
+  medbench agreement --judge groq --limit 200 --max-judge-calls 250
+  medbench agreement --judge openai:qwen3:8b --judge-base-url http://localhost:11434/v1 --limit 200
   medbench agreement --grades mine.csv                      your own: columns question, answer, grade, reference
 """
 )
@@ -37,6 +42,7 @@ Examples:
     metavar="NAME",
     help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
 )
+@judge_options.judge_options(("grades",), "grades")
 @click.option(
     "--grades",
     type=click.Path(path_type=Path),
@@ -59,6 +65,7 @@ Examples:
 def command(
     metrics: tuple[str, ...],
     entity_model: str,
+    judging: judge_options.Asked,
     grades: Path | None,
     limit: int | None,
     seed: int,
@@ -73,7 +80,8 @@ def command(
 
     2,311 answers to 103 questions of LiveQA, graded by people from 1 (incorrect) to 4 (excellent), are scored as any
     run is; what is scored once is kept, in runs/agreement. Each metric is then ranked against the grades: over all
-    answers at once, and over the answers to one question.
+    answers at once, and over the answers to one question. A judge grades on the same scale, and Cohen's kappa with
+    quadratic weights is added; it is asked of every answer, so give a --limit.
 
     How far people agree with each other these grades cannot tell: 168 answers have two grades, all of which conflict,
     and two alike would look like one.
@@ -84,20 +92,32 @@ def command(
 
     asked = output.names(metrics) or ["all"]
     names = output.metric_names(tuple(asked), entity_model)
+    panel = judge_options.panel(judging)
     graded = graded_file.load(grades) if grades else liveqa_grades.load(Source(data or paths.data()))
+    if panel and not set(graded.levels) <= set(LEVELS):
+        raise UsageError(
+            f"--judge: its grades are 1 to 4, those of {graded.origin} {', '.join(map(str, graded.levels))}.",
+            "A judge can be measured on grades from 1 (incorrect) to 4 (excellent).",
+        )
     if not quiet:
         for note in graded.notes:
             tell(f"{graded.name}: {note}")
     run = agreement.keep(graded, (out or paths.runs()) / agreement.FOLDER)
     records = agreement.draw(run.records(), limit, seed)
+    part = agreement.Part(run, records)
+    judged = judge_options.judge_runs(panel, [part], quiet)[part.path] if panel else []
+    # A jury's grade is a mean, which is not on the scale.
+    judges = [name for name in judged if not name.startswith("jury:")]
     with _progress(quiet) as step:
-        found = agreement.measure(run, records, graded.levels, names, step=step)
+        others = [*names, *(name for name in judged if name not in judges)]
+        found = agreement.measure(part, records, LEVELS if panel else graded.levels, others, judges, step=step)
     _present(found, csv, markdown, as_json)
+    problems = [*(panel.problems if panel else ()), *map(str, found.problems)]
     for name, reason in found.silent:
         tell(f"Not shown: {name} scores none of these answers: {reason}")
-    for problem in found.problems:
-        tell(f"Not shown: {problem}")
-    if found.problems or ("all" not in asked and found.silent):
+    for problem in problems:
+        tell(f"Not done: {problem}")
+    if problems or ("all" not in asked and found.silent):
         raise SystemExit(1)
 
 
@@ -131,7 +151,13 @@ def _table(found: Agreement) -> list[RenderableType]:
         few = f"\n[yellow]n {line.n:,} of {line.total:,}[/yellow]" if line.n < line.total else ""
         figures = [line.across, line.within, *([line.kappa] if judged else [])]
         table.add_row(escape(agreement.heading(line)) + few, *map(_cell, figures))
-    return [Text(found.title, style="bold"), table, Text(" ".join(agreement.legend(found)), style="dim")]
+    unscored = [
+        f"{line.name}: {line.total - line.n:,} unscored, most often: {line.unscored[0][0]}"
+        for line in found.lines
+        if line.unscored
+    ]
+    told = [*unscored, " ".join(agreement.legend(found))]
+    return [Text(found.title, style="bold"), table, *(Text(text, style="dim") for text in told)]
 
 
 def _cell(estimate: Estimate | None) -> str:
@@ -145,7 +171,7 @@ def _cell(estimate: Estimate | None) -> str:
 
 @contextlib.contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """How far the scoring is: a bar per metric on a terminal, now and then a line elsewhere, nothing when quiet."""
+    """How far it is: a bar per metric on a terminal, now and then a line elsewhere, nothing when quiet."""
     if quiet:
         yield lambda name, done, total: None
     elif sys.stderr.isatty():

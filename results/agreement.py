@@ -20,7 +20,7 @@ import dataclasses
 import io
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -143,19 +143,30 @@ def draw(records: Sequence[Record], limit: int | None, seed: int) -> list[Record
     return [record for record in records if record.item.id in drawn]
 
 
+class Part(StoredRun):
+    """A run of which some records alone are seen: a judge is asked of these, and its replies lie in the run."""
+
+    def __init__(self, run: StoredRun, records: Sequence[Record]) -> None:
+        super().__init__(run.path)
+        self._seen = list(records)
+
+    def records(self) -> list[Record]:
+        return list(self._seen)
+
+
 def measure(
     run: StoredRun,
     records: Sequence[Record],
     levels: Sequence[int],
     metrics: Sequence[str],
-    judges: Sequence[str] = (),
+    judges: Collection[str] = (),
     load: Load = load_metric,
     step: Step = lambda name, done, total: None,
 ) -> Agreement:
     """What `metrics` and `judges` (metrics whose values are grades of `levels`) say of the records, against people.
 
-    What is not scored yet is scored and kept. A metric that fails leaves the others alone. Raises UsageError for a
-    measurement, which says nothing of an answer.
+    What is not scored yet is scored and kept; judges have been asked before. A metric that fails leaves the others
+    alone. Raises UsageError for a measurement, which says nothing of an answer.
     """
     lines, silent, problems = list[Line](), list[tuple[str, str]](), list[MedbenchError]()
     for name in (*metrics, *judges):
@@ -171,7 +182,7 @@ def measure(
         except MedbenchError as error:
             problems.append(error)
             continue
-        if records and all(score.value is None for score in scores):
+        if name not in judges and records and all(score.value is None for score in scores):
             silent.append((name, scores[0].reason or "no reason given"))
             continue
         lines.append(line(name, metric.better, records, scores, levels if name in judges else ()))

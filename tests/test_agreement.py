@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from medbench.core.types import Item, Output, Record, Score
 from medbench.results import agreement
 from medbench.results.agreement import Estimate, Line, draw, keep, line, measure, to_csv, to_markdown
 from medbench.results.store import StoredRun
+from servers import Asked, Server, says
 
 
 def pair(question: str, number: int, value: float | str, grades: str) -> Record:
@@ -209,7 +211,7 @@ class TestTables:
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    for name in ("MEDBENCH_DATA", "MEDBENCH_HOME", "COLUMNS"):
+    for name in ("MEDBENCH_DATA", "MEDBENCH_HOME", "COLUMNS", "GROQ_API_KEY", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -218,6 +220,13 @@ OWN = "question,answer,grade,reference\n" + "".join(
     for question in ("What now?", "What helps?", "And then?")
     for answer, grade in [("rest and drink water", 4), ("rest and drink", 3), ("rest", 2), ("run", 1)]
 )
+
+
+def grade(asked: Asked) -> str:
+    """A judge that grades as people do, but for the worst answer, which it gives a 2."""
+    given = re.findall(r"<answer-(\w+)>\n(.*?)\n</answer-\1>", asked.text, re.DOTALL)[-1][1]
+    grades = {"rest and drink water": 4, "rest and drink": 3}
+    return json.dumps({"reason": "so it is", "grade": grades.get(given, 2)})
 
 
 @pytest.mark.usefixtures("_alone")
@@ -278,9 +287,55 @@ class TestCommand:
         assert len(StoredRun(run).scores("token_f1")[1]) == 5
         assert json.loads(self.medbench(*words).stdout)["pairs"] == 12
 
+    def test_a_judge_grades_on_peoples_scale_and_is_asked_once(self) -> None:
+        with Server(then=says(grade)) as server:
+            words = ("agreement", "--grades", self.own(), "--metrics", "token_f1", "--json")
+            judge = ("--judge", "openai:judge", "--judge-base-url", server.url)
+            part = self.medbench(*words, *judge, "--limit", 5)
+            assert (part.exit_code, len(server.asked)) == (0, 5), part.output
+            done = self.medbench(*words, *judge)
+            assert (done.exit_code, len(server.asked)) == (0, 12), done.output
+            again = self.medbench(*words, *judge)
+            assert (again.stdout, len(server.asked)) == (done.stdout, 12)
+        f1, judged, _ = json.loads(done.stdout)["lines"]
+        assert judged["name"].startswith("judge:grades:openai:judge")
+        # Of each question's answers, graded 4, 3, 2 and 1, the judge gives the last one 2: a step of 1 in 3 of 12
+        # pairs. By chance, judge 4, 3, 2 (3, 3 and 6 times) against each grade (3 times): 3·3·(9 + 4 + 1) for its 4,
+        # 3·3·(4 + 1 + 1) for 3, 6·3·(1 + 1 + 4) for 2, so 288 over 144 pairs. 1 - (3/12)/(288/144).
+        assert judged["kappa"]["value"] == pytest.approx(0.875)
+        assert f1["kappa"] is None
+        # Ranks, doubled and from their mean: -2, -2, 1, 3 against -3, -1, 1, 3: (6 + 2 + 1 + 9)/√(18·20).
+        assert judged["within"]["value"] == pytest.approx(18 / 360**0.5)
+
+    def test_a_reply_that_is_no_grade_is_left_out_and_shown(self) -> None:
+        with Server(says("Excellent!"), then=says(grade)) as server:
+            judge = ("--judge", "openai:judge", "--judge-base-url", server.url, "--judge-concurrency", 1)
+            done = self.medbench("agreement", "--grades", self.own(), "--metrics", "token_f1", *judge)
+        assert done.exit_code == 0, done.output
+        shown = " ".join(done.stdout.split())
+        assert "n 11 of 12" in shown
+        assert "1 unscored, most often: unparsed: not one JSON object" in shown
+
+    def test_a_jury_has_no_kappa_because_a_mean_is_not_on_the_scale(self) -> None:
+        with Server(then=says(grade)) as server:
+            words = ("agreement", "--grades", self.own(), "--metrics", "token_f1", "--json")
+            judges = ("--judge", "openai:one,openai:two", "--judge-base-url", server.url)
+            lines = json.loads(self.medbench(*words, *judges).stdout)["lines"]
+        kinds = {line["name"].split(":")[0]: line["kappa"] is not None for line in lines}
+        assert kinds == {"token_f1": False, "judge": True, "jury": False, agreement.WORDS: False}
+
+    def test_a_judge_cannot_be_measured_on_another_scale(self) -> None:
+        file = Path("five.csv")
+        file.write_text("question,answer,grade\na,b,1\na,c,5\n", encoding="utf-8")
+        judge = ("--judge", "openai:judge", "--judge-base-url", "http://127.0.0.1:9/v1")
+        done = self.medbench("agreement", "--grades", file, "--metrics", "token_f1", *judge)
+        assert done.exit_code == 2
+        assert "its grades are 1 to 4, those of five.csv 1, 5" in done.output
+
     @pytest.mark.parametrize(
         ("words", "code", "said"),
         [
+            (["--judge", "groq"], 2, ["GROQ_API_KEY"]),
             ([], 1, ["liveqa needs TREC-2017", "no data folder was named", "--data or MEDBENCH_DATA"]),
             (["--data", "."], 1, ["liveqa needs TREC-2017", "is not below ."]),
             (["--grades", "none.csv"], 2, ["none.csv", "there is no such file"]),
