@@ -30,6 +30,7 @@ SHORT = {
     "peak_gpu_memory_bytes": "peak GPU",
 }
 SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Row.setup says
+FOLDED = 16  # characters of a line of a model's name, at the least
 PIPE_WIDTH = 200  # a table that nobody's window bounds
 
 
@@ -127,7 +128,9 @@ def _board(board: Board, clean: bool = False) -> list[RenderableType]:
     ]
 
     def fits(columns: Sequence[tuple[int, Column]]) -> bool:
-        return Measurement.get(screen, screen.options, _figures(board, columns, clean)).minimum <= screen.width
+        table = _figures(board, columns, clean)
+        table.columns[0].max_width = FOLDED
+        return Measurement.get(screen, screen.options.update(width=10_000), table).maximum <= screen.width
 
     if fits(shown):
         return [_figures(board, shown, clean)]
