@@ -198,27 +198,35 @@ def judge_runs(
                 if not quiet:
                     tell(f"{run.manifest.run_id}: no open answers for {judge.label} to judge")
                 continue
-            found[run.path].append(came.metric)
-            _report(panel, judge, run, came)
+            if _useful(panel, judge, run, came, quiet):
+                found[run.path].append(came.metric)
     for run in runs:
         metrics = found[run.path]
         if len(panel.judges) > 1 and len(metrics) == len(panel.judges):
             metrics.append(jury_name(metrics))
         if metrics and not against:
             add_metrics(run.path, metrics)
-    if not quiet:
+    if not quiet and panel.caps.judges:
         tell(f"Judges: {judge_progress.spent(panel.caps.calls, panel.caps.cost)} in all")
     return found
 
 
-def _report(panel: Panel, judge: Judge, run: StoredRun, came: Judging) -> None:
-    if not came.missing:
-        return
-    why = "; ".join(f"{count} not: {reason}" for reason, count in came.missing.most_common(3))
-    panel.problems.append(
-        f"{judge.label} on {run.manifest.run_id}: {came.stored} of {came.wanted} replies are there; {why}.\n"
-        "The same command asks only what is missing."
-    )
+def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, quiet: bool) -> bool:
+    """Tell what is missing and what cannot be read; whether anything was graded."""
+    where = f"{judge.label} on {run.manifest.run_id}"
+    if came.missing:
+        why = "; ".join(f"{count} not: {reason}" for reason, count in came.missing.most_common(3))
+        panel.problems.append(
+            f"{where}: {came.stored} of {came.wanted} replies are there; {why}.\n"
+            "The same command asks only what is missing."
+        )
+    if came.unread:
+        told = f"{where}: {len(came.unread)} of {came.stored} replies grade nothing, the first: {came.unread[0]}"
+        if len(came.unread) == came.stored:
+            panel.problems.append(f"{told}.\nThis judge does not keep the form that it is asked for: name another.")
+        elif not quiet:
+            tell(f"{told}. All: medbench show {run.manifest.run_id} --unscored")
+    return came.stored > len(came.unread)
 
 
 def _price(text: str) -> tuple[float, float] | None:

@@ -71,7 +71,7 @@ class Lines(Silent):
         rate = here / max(time.monotonic() - self.started, 1e-9)
         known = here >= FEW and self.done < self.total
         left = f", {clock((self.total - self.done) / rate)} left" if known else ""
-        tell(f"{self.judge.label}: {self.done}/{self.total}, {rate:.2g} replies/s{left}, {used(self.judge.usage)}")
+        tell(f"{self.judge.label}: {self.done}/{self.total}, {rate:.3g} replies/s{left}, {used(self.judge.usage)}")
 
 
 class Bar(Lines):

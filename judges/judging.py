@@ -21,7 +21,7 @@ from ..core.errors import MedbenchError
 from ..core.types import Engine, GenerateRequest, Output
 from ..results.files import LineFile, Lock, remedy
 from ..results.store import Reply, StoredRun, differing, encode_reply
-from .metric import asked, not_to_judge, pair_id
+from .metric import asked, not_to_judge, pair_id, read_reply
 from .modes import Mode, mode_of
 from .names import metric_name
 
@@ -104,7 +104,9 @@ class Caps:
     judges: list[Judge] = field(default_factory=list)  # those that have asked something
 
     def admit(self, judge: Judge) -> int | None:
-        """Set the judge's engine to what is left; returns how many calls may still be made, None without a cap."""
+        """Set a served judge's engine to what is left, which then keeps to it. Of another judge, how many calls may
+        still be made; None: no cap of ours to keep.
+        """
         if judge not in self.judges:
             self.judges.append(judge)
         others = [other.usage for other in self.judges if other is not judge]
@@ -116,7 +118,14 @@ class Caps:
             wanted = replace(self.limits, max_calls=calls, max_cost=cost, prices=judge.prices)
             if judge.engine.limits != wanted:  # type: ignore[attr-defined]  # setting them forgets the last minute
                 judge.engine.limits = wanted  # type: ignore[attr-defined]
+            return None
         return None if calls is None else max(0, calls - judge.usage.calls)
+
+    def told(self, reason: str) -> str:
+        """An engine's reason for not asking, with the cap of the command in the place of what was left to it."""
+        if "the cap of $" in reason:
+            return f"the cap of ${self.limits.max_cost:.2f} is reached"
+        return f"the cap of {self.limits.max_calls} calls is reached" if "the cap of " in reason else reason
 
     @property
     def calls(self) -> int:
@@ -131,12 +140,15 @@ class Caps:
 
 @dataclass(frozen=True)
 class Judging:
-    """What came of it. `missing`: why replies that were wanted are not there, and how many for each reason."""
+    """What came of it. `missing`: why replies that were wanted are not there, and how many for each reason; `unread`:
+    why a stored one grades nothing, for each.
+    """
 
     metric: str
     wanted: int
     stored: int
-    missing: Counter[str]
+    missing: Counter[str] = field(default_factory=Counter)
+    unread: tuple[str, ...] = ()
 
 
 def judge(
@@ -170,7 +182,7 @@ def ask(
     other = against.manifest.run_id if against else ""
     wanted = _wanted(how, run, against, judge.max_new_tokens)
     if not wanted:
-        return Judging(name, 0, 0, Counter())
+        return Judging(name, 0, 0)
     # A comparison that was asked the other way round holds the same pairs in the same two orders.
     known = against.judgements(name, run.manifest.run_id)[1] if against else {}
     path = run.judgement_file(name, other)
@@ -180,9 +192,11 @@ def ask(
         _same_judge(stored, header, path)
         for reply in (*known.values(), *mine.values()):
             if reply.output.item_id in wanted and wanted[reply.output.item_id][0] == reply.asked:
-                replies.stored.add(reply.output.item_id)
+                replies.stored[reply.output.item_id] = reply
         missing = _fill(replies, judge, wanted, caps, watch, run.manifest.run_id)
-        return Judging(name, len(wanted), len(replies.stored), missing)
+        found = (read_reply(reply, how.fields) for reply in replies.stored.values())
+        unread = tuple(why for why in found if isinstance(why, str))
+        return Judging(name, len(wanted), len(replies.stored), missing, unread)
 
 
 def _fill(
@@ -224,7 +238,7 @@ def _fill(
             with contextlib.suppress(AttributeError):
                 outputs.close()  # type: ignore[attr-defined]  # a generator's threads end here, not when it is forgotten
     unasked = capped or "the engine gave no reply"
-    return Counter(failures.get(r.item_id, unasked) for r in todo if r.item_id not in replies.stored)
+    return Counter(caps.told(failures.get(r.item_id, unasked)) for r in todo if r.item_id not in replies.stored)
 
 
 def _wanted(
@@ -287,7 +301,7 @@ class _Replies:
     def __init__(self, path: Path, header: dict[str, Any], what: str) -> None:
         self.path = path
         self.header = header
-        self.stored: set[str] = set()  # the item_ids of the replies that are on the disk
+        self.stored: dict[str, Reply] = {}  # those that are on the disk, by item_id
         self._lock = Lock(path.with_suffix(".lock"), what)
         self._file: LineFile | None = None
 
@@ -315,7 +329,7 @@ class _Replies:
         assert self._file is not None, "used in a with block"
         with self._telling():
             self._file.append([encode_reply(reply)])
-        self.stored.add(reply.output.item_id)
+        self.stored[reply.output.item_id] = reply
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:

@@ -64,7 +64,8 @@ class _Jury:
             found = krippendorff_alpha([kept[row][1] for row in rows], level)
             return math.nan if found is None else found
 
-        return statistic_figure(f"{self.name}[alpha]", alpha, [record for record, _ in kept], len(records))
+        found = statistic_figure(f"{self.name}[alpha]", alpha, [record for record, _ in kept], len(records))
+        return dataclasses.replace(found, better="")  # it is of the judges, not of the model
 
     def _score(self, record: Record, scores: Sequence[Score]) -> Score:
         values = [score.value for score in scores if score.value is not None]

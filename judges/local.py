@@ -17,7 +17,7 @@ SHORT = 8  # digits of a revision
 class Local:
     name: str = "local"
     summary: str = (
-        "A model on this machine, named as with --model: local:med-llama-3.2-1b. Free; small ones grade badly."
+        "A model on this machine, named as with --model: local:med-llama-3.2-1b. Small ones seldom keep to the form."
     )
 
     def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
@@ -25,7 +25,9 @@ class Local:
         from ..zoo.resolve import resolve
 
         if not model:
-            raise UsageError("the judge local needs a model.", "Name it as with --model: --judge local:smollm2-135m")
+            raise UsageError(
+                "the judge local needs a model.", "Name it as with --model: --judge local:med-llama-3.2-1b"
+            )
         spec = resolve(model, tell=tell)
         weights = (spec.revision[:SHORT] + (f"+{spec.adapter_hash[:SHORT]}" if spec.adapter_hash else "")) or "unknown"
         engine = registry.get("engines", spec.engine)(spec)

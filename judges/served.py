@@ -30,8 +30,8 @@ def served(plugin: str, model: str, base_url: str, **generation: Any) -> Judge:
         raise UsageError(
             f"the judge {label} needs a key: {engine.key_variable} is not set.",
             f"Get one at {engine.keys_at}, then: export {engine.key_variable}=…\n"
-            "Without one: a judge on this machine (--judge local:smollm2-135m, or --judge openai:NAME --judge-base-url "
-            "URL), and every metric of: medbench list metrics",
+            "Without one: a judge on this machine (--judge local:MODEL, or --judge openai:NAME --judge-base-url URL), "
+            "and every metric of: medbench list metrics",
         ) from error
     host = urlsplit(spec.base_url).netloc
     usual = host == urlsplit(SERVED[plugin][1]).netloc

@@ -12,7 +12,7 @@ from .leaderboard import Board, Cell, Column, Leaderboard, Row
 FIELDS = (
     *("model", "revision", "adapter", "engine", "dtype", "quantize", "chat"),
     *("benchmark", "version", "variant", "sample", "items", "shots", "method"),
-    *("metric", "value", "low", "high", "n", "total", "coverage", "unit", "status", "p_holm", "run_id"),
+    *("metric", "value", "low", "high", "n", "total", "coverage", "unit", "status", "p_holm", "remark", "run_id"),
 )
 
 MARKS = {"best": "**{}**", "tied": "{} ≈", "worse": "{} ▼", "": "{}"}
@@ -121,6 +121,7 @@ def _figure(figure: Figure, cell: Cell) -> dict[str, Any]:
         "unit": figure.unit,
         "status": cell.status,
         "p_holm": cell.p,
+        "remark": cell.remark,
     }
 
 

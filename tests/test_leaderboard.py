@@ -327,6 +327,7 @@ def test_json_holds_the_same_and_is_json(table: Any) -> None:
         "unit": "",
         "status": "tied",
         "p_holm": 1.0,
+        "remark": "",
         "better": "higher",
         "headline": True,
         "pairs": 8,
