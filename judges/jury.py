@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core.stats import krippendorff_alpha
+import numpy as np
+
+from ..core.stats import bootstrap, clusters_of, krippendorff_alpha
 from ..core.types import Figure, Record, Score
-from ..metrics.figures import Indices, mean_figure, statistic_figure, unscored
+from ..metrics.figures import Indices, ends, mean_figure, unscored
 from ..results.store import StoredRun
 from .metric import Graded, Preferred, preferences
 from .modes import Mode
+
+RESAMPLES = 500  # of alpha: each takes a millisecond for 500 answers, at every look at a table
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,13 @@ class _Jury:
             found = krippendorff_alpha([kept[row][1] for row in rows], level)
             return math.nan if found is None else found
 
-        found = statistic_figure(f"{self.name}[alpha]", alpha, [record for record, _ in kept], len(records))
-        return dataclasses.replace(found, better="")  # it is of the judges, not of the model
+        name, total = f"{self.name}[alpha]", len(records)
+        if not kept:
+            return Figure(name, None, 0, total, better="")
+        documents = clusters_of([record for record, _ in kept])
+        low, high = ends(bootstrap(alpha, len(kept), documents, resamples=RESAMPLES))
+        # It is of the judges, not of the model: no run is better for it.
+        return Figure(name, alpha(np.arange(len(kept))), len(kept), total, low, high, better="")
 
     def _score(self, record: Record, scores: Sequence[Score]) -> Score:
         values = [score.value for score in scores if score.value is not None]
