@@ -137,7 +137,7 @@ class Budget:
         if calls is not None and self.usage.calls >= calls:
             raise CapReached(f"the cap of {calls} calls is reached")
         if cost is not None and (self.usage.cost or 0.0) + ticket.cost > cost:
-            raise CapReached(f"the cap of ${cost:.2f} is reached")
+            raise CapReached(f"the cap of ${cost:g} is reached")
 
     def _wait(self, ticket: Ticket, now: float) -> float:
         """Seconds until `ticket` may start as far as is known; infinity: until another one has left."""

@@ -84,7 +84,7 @@ class ServedEngine:
         self.backoff_s = (0.5, 30.0)  # the first wait after a failure and the longest; each is twice the one before
         self._key = ""
         self._connected = False
-        self._reached = False  # it has answered something
+        self._answered = 0  # replies that were not put off
         self._refuses: frozenset[str] = frozenset()  # fields that it has refused
         self._form: Form | None = None
         self._probed = False
@@ -370,18 +370,19 @@ class ServedEngine:
         from .wire import Unreachable
 
         expected = _estimate(body)
-        problem = ""
-        for attempt in range(retries + 1):
+        problem, spent, answered = "", 0, self._answered
+        while True:
             try:
                 ticket = self.budget.enter(*expected, stop)
             except CapReached as cap:
                 raise Failed(f"{problem}; not asked again: {cap}") if problem else cap from None
-            reply, broken, started = None, None, time.monotonic()
+            reply, broken, rest, started = None, None, 0.0, time.monotonic()
             try:
-                reply = self._post(path, body)
-                self._reached = True
+                reply = dataclasses.replace(self._post(path, body), seconds=time.monotonic() - started)
+                if _passing(reply):
+                    rest = self._rest(reply, spent)  # now, while no other request can start in this one's place
             except Unreachable as error:
-                broken = error
+                broken, rest = error, self._rest(None, spent)
             finally:
                 self.budget.leave(
                     ticket,
@@ -390,15 +391,21 @@ class ServedEngine:
                     throttled=reply is not None and reply.status == 429,
                 )
             if reply is not None and not _passing(reply):
-                return dataclasses.replace(reply, seconds=time.monotonic() - started)
-            if broken and not broken.connected and not self._reached:
+                self._answered += 1
+                return reply
+            if broken and not broken.connected and not self._answered:
                 raise Refused(f"no server answers at {self._at}: {broken}", "Start it, or name another: --base-url URL")
             problem = str(broken) if reply is None else str(self._failure(reply))
-            rest = self._rest(reply, attempt)
-            if attempt < retries and stop.wait(rest):
+            if reply is not None and reply.status == 429 and self._answered > answered:
+                answered = self._answered  # the limit let others through: this one's turn comes
+            else:
+                spent += 1
+            if spent > retries:
+                break
+            if stop.wait(rest):
                 raise Stopped
         if reply is None:
-            raise Failed(f"{problem} ({retries + 1} times)")
+            raise Failed(f"{problem} ({spent} times)")
         return reply
 
     def _rest(self, reply: Reply | None, attempt: int) -> float:

@@ -1,0 +1,65 @@
+"""What is Groq's own: its SDK, its limits. What the engine shares with `openai` is in test_openai_engine.py."""
+
+from __future__ import annotations
+
+import pytest
+import servers
+from medbench.core.errors import MedbenchError, UsageError
+from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
+from medbench.engines.groq_engine import BASE_URL, GroqEngine
+from medbench.engines.served import Limits
+from servers import Server
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GROQ_API_KEY", "GROQ_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def spec(base_url: str = "", **fields: str) -> ModelSpec:
+    return ModelSpec("groq:m", "m", "", "groq", base_url=base_url, **fields)  # type: ignore[arg-type]
+
+
+ASK = GenerateRequest("i", Prompt("question?"), 32)
+
+
+def test_it_goes_through_the_sdk_which_retries_nothing_of_its_own() -> None:
+    with Server(servers.error(500)) as server:
+        engine = GroqEngine(spec(server.root), Limits(retries=0))
+        (output,) = engine.generate([ASK])
+    assert output.error == "the server answered 500: it went wrong"
+    assert engine.usage.calls == len(server.asked) == 1
+    assert server.asked[0].path == "/chat/completions"
+    assert server.asked[0].headers["user-agent"].startswith("Groq/Python")
+
+
+def test_another_address_in_the_environment_changes_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would read it, and the run's identity would not know."""
+    monkeypatch.setenv("GROQ_API_KEY", "gsk_0123456789")
+    monkeypatch.setenv("GROQ_BASE_URL", "http://127.0.0.1:9")
+    engine = GroqEngine(spec())
+    engine.load()
+    assert str(engine._client.base_url).rstrip("/") == BASE_URL
+    assert not engine.local
+
+
+def test_choosing_is_by_generation_and_asks_nobody() -> None:
+    engine = GroqEngine(spec())
+    assert engine.cannot_choose([("A", "B")]) == "the server gives no log-probabilities for m"
+    assert engine.usage.calls == 0
+    with pytest.raises(MedbenchError, match="cannot choose by log-probability"):
+        list(engine.choose([ChoiceRequest("i", Prompt("q"), ("A", "B"))]))
+
+
+@pytest.mark.parametrize("fields", [{"chat": "never"}, {"prompt_format": "Q: {prompt}"}])
+def test_plain_prompts_are_refused(fields: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="take chat only"):
+        GroqEngine(spec(**fields))
+
+
+def test_what_it_is_asked_with_is_the_newer_limit() -> None:
+    with Server() as server:
+        list(GroqEngine(spec(server.root)).generate([ASK]))
+    assert server.asked[0].body["max_completion_tokens"] == 32
+    assert "max_tokens" not in server.asked[0].body
