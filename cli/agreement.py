@@ -92,6 +92,7 @@ def command(
 
     asked = output.names(metrics) or ["all"]
     names = output.metric_names(tuple(asked), entity_model)
+    agreement.metrics_called(names)  # what is wrong with the request is told before a judge is paid
     panel = judge_options.panel(judging)
     graded = graded_file.load(grades) if grades else liveqa_grades.load(Source(data or paths.data()))
     if panel and not set(graded.levels) <= set(LEVELS):

@@ -154,6 +154,17 @@ class Part(StoredRun):
         return list(self._seen)
 
 
+def metrics_called(names: Sequence[str], load: Load = load_metric) -> list[Metric]:
+    """Raises UsageError for a measurement, which says nothing of one answer, and what `load` raises."""
+    found = []
+    for name in names:
+        metric = load(name)
+        if not isinstance(metric, Metric):
+            raise UsageError(f"{name} is read off a run as a whole: it says nothing of one answer.")
+        found.append(metric)
+    return found
+
+
 def measure(
     run: StoredRun,
     records: Sequence[Record],
@@ -166,13 +177,11 @@ def measure(
     """What `metrics` and `judges` (metrics whose values are grades of `levels`) say of the records, against people.
 
     What is not scored yet is scored and kept; judges have been asked before. A metric that fails leaves the others
-    alone. Raises UsageError for a measurement, which says nothing of an answer.
+    alone. Raises as `metrics_called`.
     """
     lines, silent, problems = list[Line](), list[tuple[str, str]](), list[MedbenchError]()
-    for name in (*metrics, *judges):
-        metric = load(name)
-        if not isinstance(metric, Metric):
-            raise UsageError(f"{name} is read off a run as a whole: it says nothing of one answer.")
+    names = [*metrics, *judges]
+    for name, metric in zip(names, metrics_called(names, load)):
         try:
             scores = list[Score]()
             for start in range(0, len(records), BATCH):
