@@ -230,10 +230,11 @@ def command(
             raise
         except MedbenchError as error:
             session.problems.append(str(error) if name in error.message else f"{name}: {error}")
+    _at_servers(specs, {"base_url": base_url, **bounds})
     for name, spec in specs:
         try:
             model: Engine = registry.get("engines", spec.engine)(spec)
-            elsewhere = _served(model, {name: value for name, value in bounds.items() if value is not None})
+            elsewhere = _bounded(model, bounds)
         except UsageError:
             raise
         except MedbenchError as error:
@@ -249,21 +250,26 @@ def command(
     _report(session, root, quiet, as_json)
 
 
-def _served(model: Engine, bounds: dict[str, Any]) -> bool:
-    """Whether a server elsewhere runs `model`, whose requests are kept within `bounds`.
+def _at_servers(specs: list[tuple[str, ModelSpec]], options: dict[str, Any]) -> None:
+    """Raises UsageError for options about servers that are given where no model is at one."""
+    from ..core import registry
+    from ..engines.served import ServedEngine
 
-    Raises UsageError for bounds on a model that no server runs.
-    """
+    given = [name for name, value in options.items() if value]
+    if given and specs and not any(issubclass(registry.get("engines", spec.engine), ServedEngine) for _, spec in specs):
+        option = given[0].replace("_", "-")
+        raise UsageError(f"--{option}: {specs[0][1].name} runs on this machine, not at a server.", "Leave it out.")
+
+
+def _bounded(model: Engine, bounds: dict[str, Any]) -> bool:
+    """Keep requests to a server within `bounds`. Whether it is a server elsewhere, where requests may cost."""
     from ..core.budget import Limits
     from ..engines.served import ServedEngine
 
-    if isinstance(model, ServedEngine):
-        model.limits = Limits(**bounds)
-        return not model.local
-    if bounds:
-        option = next(iter(bounds)).replace("_", "-")
-        raise UsageError(f"--{option}: {model.spec.name} runs on this machine, not at a server.", "Leave it out.")
-    return False
+    if not isinstance(model, ServedEngine):
+        return False
+    model.limits = Limits(**{name: value for name, value in bounds.items() if value is not None})
+    return not model.local
 
 
 def _run_model(

@@ -30,7 +30,7 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from medbench.cli import cli
-from medbench.cli.run import _served
+from medbench.cli.run import _bounded
 from medbench.core.errors import UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
 from medbench.engines import served
@@ -793,6 +793,16 @@ class TestRuns:
         assert done.exit_code == 2
         assert "--concurrency: tiny runs on this machine, not at a server." in done.output
 
+    def test_a_zoo_entry_can_be_at_a_server_beside_one_that_is_not(self, tmp_path: Path) -> None:
+        entry = 'from medbench.zoo.entry import Entry\nMODEL = Entry("mine", "m-1", "MIT", "causal", 1, "s", "s", '
+        Path("mine.py").write_text(entry + 'engine="openai", generation={"temperature": None, "seed": 7})\n')
+        model = str(tiny.save(tmp_path / "tiny", "llama", window=2048))
+        with Server() as server:
+            done = medbench(server, "--choice", "generate", model=f"{model},mine.py")
+        assert done.exit_code == 0, done.output
+        body = server.asked[0].body
+        assert (body["model"], body["seed"], "temperature" in body, len(server.asked)) == ("m-1", 7, False, 4)
+
     def test_single_requests_are_timed_only_where_they_cost_nothing(self) -> None:
         with Server() as server:
             done = CliRunner().invoke(
@@ -800,9 +810,9 @@ class TestRuns:
             )
         assert done.exit_code == 0, done.output
         assert len(server.asked) == 1 + 1 + 1  # the item, a warm-up, and the item timed
-        assert not _served(made("openai", server), {})
-        assert _served(OpenAIEngine(resolve("openai:gpt-5")), {})
-        assert _served(GroqEngine(resolve("groq:m")), {})
+        assert not _bounded(made("openai", server), {})
+        assert _bounded(OpenAIEngine(resolve("openai:gpt-5")), {})
+        assert _bounded(GroqEngine(resolve("groq:m")), {})
 
 
 def _python_with_llama_cpp() -> str:

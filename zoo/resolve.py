@@ -124,8 +124,6 @@ def _base_url(engine: str, given: str) -> str:
     Raises UsageError for what cannot be one: it is stored with every run, so it may hold no password.
     """
     if engine not in SERVED:
-        if given:
-            raise UsageError(f"--base-url {given}: only openai:NAME and groq:NAME are at a server.", "Leave it out.")
         return ""
     variable, standard = SERVED[engine]
     url = (given or (os.environ.get(variable, "") if variable else "") or standard).strip().rstrip("/")
