@@ -5,6 +5,7 @@ A text is analysed once: what was found is kept in memory and, by pipeline and t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -60,16 +61,15 @@ def analyse(pipeline: Pipeline, texts: Iterable[str]) -> dict[str, Analysis]:
         else:
             known[text] = _remember(key, found)
     if missing:
-        disk = _Disk(pipeline)
-        stored = disk.read(list(missing))
-        known |= {missing.pop(key): _remember(key, found) for key, found in stored.items()}
-        unread = list(missing.items())
-        for start in range(0, len(unread), READ_AT_ONCE):
-            part = unread[start : start + READ_AT_ONCE]
-            read = dict(zip([key for key, _ in part], _read(pipeline, [text for _, text in part])))
-            disk.write(read)
-            known |= {text: _remember(key, read[key]) for key, text in part}
-        disk.close()
+        with contextlib.closing(_Disk(pipeline)) as disk:
+            for key, found in disk.read(list(missing)).items():
+                known[missing.pop(key)] = _remember(key, found)
+            unread = list(missing.items())
+            for start in range(0, len(unread), READ_AT_ONCE):
+                keys, part = zip(*unread[start : start + READ_AT_ONCE])
+                read = dict(zip(keys, _read(pipeline, part)))
+                disk.write(read)
+                known |= {text: _remember(key, read[key]) for key, text in zip(keys, part)}
     return known
 
 
