@@ -9,13 +9,19 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+import scipy.stats
 from click.testing import CliRunner, Result
 from made import Read, Speed, loader
+from medbench.benchmarks import liveqa_grades
 from medbench.benchmarks.liveqa_grades import Graded
+from medbench.benchmarks.sources import Source
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import Item, Output, Record, Score
+from medbench.metrics.token_f1 import TOKEN_F1
 from medbench.results import agreement
 from medbench.results.agreement import Estimate, Line, draw, keep, line, measure, to_csv, to_markdown
 from medbench.results.store import StoredRun
@@ -99,6 +105,27 @@ class TestLine:
         assert kappa is not None
         assert (kappa.value, kappa.n) == (pytest.approx(1 - 6 / 22), 3)
         assert line_of(*records).kappa is None
+
+
+def test_on_the_real_grades_it_is_what_scipy_finds(real_data: Path) -> None:
+    records = liveqa_grades.load(Source(real_data)).records
+    scores = TOKEN_F1.score(records)
+    found = line("token_f1", "higher", records, scores)
+    table = pd.DataFrame(
+        {
+            "question": [record.item.meta["document"] for record in records],
+            "value": [score.value for score in scores],
+            "grade": [np.mean([int(grade) for grade in record.item.meta["grades"].split(",")]) for record in records],
+        }
+    )
+    assert found.across.value == pytest.approx(scipy.stats.spearmanr(table["value"], table["grade"]).statistic)
+    each = [
+        scipy.stats.spearmanr(answers["value"], answers["grade"]).statistic
+        for _, answers in table.groupby("question")
+        if answers["grade"].nunique() > 1
+    ]
+    assert (found.within.value, found.within.n) == (pytest.approx(np.mean(each)), len(each))
+    assert (found.across.n, found.across_one_grade.n) == (2311, 2143)
 
 
 class TestKeep:
