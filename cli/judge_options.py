@@ -126,6 +126,7 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
     from ..core import registry
     from ..core.budget import Limits
     from ..judges.judging import Caps
+    from ..judges.prices import AS_OF
 
     if not asked.names:
         given = {
@@ -161,6 +162,9 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
                 "Give it, in USD per million prompt and new tokens: --judge-price IN,OUT\n"
                 "Or cap the calls: --max-judge-calls N",
             )
+        if asked.max_cost is not None and made.prices and not price and any(made.prices):
+            prompt, new = made.prices
+            say(f"{made.label}: ${prompt:g} and ${new:g} per million prompt and new tokens (list prices of {AS_OF})")
         judges.append(made)
     limits = Limits(
         concurrency=asked.concurrency or Limits.concurrency,
@@ -180,6 +184,8 @@ def judge_runs(
 
     `against`: by run folder, the run that it is compared with; such metrics are of two runs and join neither's own.
     """
+    from ..core import registry
+    from ..engines.served import Refused
     from ..judges.judging import ask
     from ..judges.names import jury_name
     from ..results.store import add_metrics
@@ -191,9 +197,17 @@ def judge_runs(
             other = (against or {}).get(run.path)
             try:
                 came = ask(run, judge, panel.mode, panel.caps, watch, other)
+            except Refused as error:  # as every other run would be
+                panel.problems.append(str(error))
+                break
             except MedbenchError as error:
                 panel.problems.append(f"{judge.label} on {run.manifest.run_id}: {error}")
                 continue
+            except Exception as error:
+                if not registry.fault(error):
+                    raise
+                panel.problems.append(f"{judge.label}: a plugin failed: {registry.told(error)}")
+                break
             if not came.wanted:
                 if not quiet:
                     tell(f"{run.manifest.run_id}: no open answers for {judge.label} to judge")

@@ -1,12 +1,12 @@
 """What providers charge, for the cap on cost: USD per million prompt tokens and per million new tokens.
 
-From the providers' public price lists, seen on the date below, without discounts for batches or cached prompts. They
-change: `--judge-price IN,OUT` overrides them.
+The providers' public list prices as they were known in the month below, without discounts for batches or cached
+prompts. They change: `--judge-price IN,OUT` overrides them.
 """
 
 from __future__ import annotations
 
-AS_OF = "2026-11-24"
+AS_OF = "2026-05"
 
 # By judge and model, as --judge names them.
 PRICES: dict[str, tuple[float, float]] = {

@@ -448,6 +448,41 @@ def test_options_that_cannot_be_meant_are_refused_before_anything_is_asked(
     assert not (run.path / "judgements").exists()
 
 
+# --- a judge of one's own ---------------------------------------------------------------------------------------------
+
+OWN_JUDGE = """
+import sys
+sys.path.insert(0, {tests!r})
+import test_judging
+from medbench.judges.judging import Judge
+
+class Mine:
+    name = "mine"
+    summary = "A judge of a test."
+
+    def make(self, model, base_url, tell):
+        return Judge(f"mine:{{model or 'usual'}}", test_judging.Grader())
+
+JUDGE = Mine()
+"""
+
+
+def test_a_file_with_a_judge_is_one(run: StoredRun, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+    from medbench.cli import cli
+
+    file = tmp_path / "my_judge.py"
+    file.write_text(OWN_JUDGE.format(tests=str(Path(__file__).parent)))
+    done = CliRunner().invoke(cli, ["score", str(run.path), "--judge", f"{file},local:no-such-model"])
+    assert done.exit_code == 2  # one that cannot be meant, and none is asked
+    assert not (run.path / "judgements").exists()
+    done = CliRunner().invoke(cli, ["score", str(run.path), "--judge", str(file)])
+    assert done.exit_code == 0, done.output
+    (name,) = [name for name in StoredRun(run.path).manifest.metrics if name.startswith("judge:")]
+    assert name == f"judge:reference:mine:usual:{MODES['reference'].hash}"
+    assert set(values(run, name).values()) == {1.0, 2.0, 3.0, 4.0, 5.0}
+
+
 # --- its own answers, in tables and exports ---------------------------------------------------------------------------
 
 
