@@ -40,26 +40,14 @@ def not_to_judge(record: Record, mode: Mode) -> str:
 def by_itself(judge: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
     """Whether two models, as manifests have them, are one: the same weights and adapter, or one name at one server."""
 
-    def adapter(facts: Mapping[str, Any]) -> Any:
-        return facts.get("adapter_hash") or ""
+    def same(*names: str) -> bool:
+        return all((judge.get(name) or "") == (model.get(name) or "") for name in names)
 
-    def server(facts: Mapping[str, Any]) -> tuple[Any, ...]:
-        return facts.get("engine"), facts.get("location"), facts.get("base_url") or ""
-
-    if adapter(judge) != adapter(model):
-        return False
-    weights = judge.get("revision"), model.get("revision")
+    if judge.get("base_url") or model.get("base_url"):
+        return same("engine", "location", "base_url")
     # A zoo entry's weights have one revision from the hub and another from a package, under the same name.
-    one_name = bool(judge.get("name")) and (judge["name"], judge.get("engine")) == (
-        model.get("name"),
-        model.get("engine"),
-    )
-    at_a_server = bool(judge.get("location")) and server(judge) == server(model)
-    return at_a_server or (
-        not judge.get("base_url")
-        and not model.get("base_url")
-        and (one_name or (bool(weights[0]) and weights[0] == weights[1]))
-    )
+    one = (judge.get("name") and same("engine", "name")) or (judge.get("revision") and same("revision"))
+    return bool(one) and same("adapter_hash")
 
 
 @dataclass(frozen=True)
