@@ -17,7 +17,10 @@ BASE_URL = "https://api.groq.com"
 
 
 class GroqEngine(ServedEngine):
-    """`spec.location` is the model's name at Groq; `spec.base_url` is "", or where the SDK is to find it."""
+    """Asks Groq, through its SDK: --model groq:NAME.
+
+    The model's name there is `spec.location`; `spec.base_url` is "", or where the SDK is to look for Groq.
+    """
 
     server = BASE_URL
     key_variable = "GROQ_API_KEY"

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class OpenAIEngine(ServedEngine):
-    """`spec.location` is the model's name at the server `spec.base_url`."""
+    """Asks any server that speaks OpenAI's API: --model openai:NAME --base-url URL.
+
+    The model's name there is `spec.location`, and the server is `spec.base_url`.
+    """
 
     server = "OpenAI"
     key_variable = "OPENAI_API_KEY"

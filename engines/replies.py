@@ -19,7 +19,7 @@ _SPACE_MARKS = "\u2581\u0120\u010a \n\t"  # a token's leading space as tokenizer
 
 
 class Failed(Exception):
-    """One request has no answer; the text says why. `answered`: the server did its part, the reply was not fit."""
+    """One request has no answer; the text says why. `answered`: the server works, but not for this one."""
 
     def __init__(self, reason: str, answered: bool = False) -> None:
         super().__init__(reason)

@@ -36,13 +36,15 @@ Request = TypeVar("Request", ChoiceRequest, GenerateRequest)
 CHARACTERS_PER_TOKEN = 4  # of English prompts, where the server has not counted yet
 STOP_STRINGS = 4  # as many as OpenAI takes; the others are cut here
 PATIENCE_S = 300.0  # a server that wants to be left alone for longer is left alone: the run ends, and can go on later
-GIVE_UP = 10  # requests in a row that brought nothing, after which no more are made
+GIVE_UP = 10  # requests in a row that the server failed, after which no more are made
 RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
 REFUSED = {402, 403}  # and 401, 404: as the next request would be
 NO_CREDIT = "insufficient_quota"  # a 429 that no wait mends
 # What some servers refuse to be told and can be done without, in this order.
 DISPENSABLE = ("max_tokens", "stop", "min_tokens", "response_format")
 
+TOPS = (100, 20, 5)  # llama.cpp lists as many as it is asked for; others refuse more than 20, or more than 5
+PROBE = Prompt("Question: Which of these is a colour?\nA. red\nB. seven\nAnswer:")
 # Answers that any vocabulary has as one token, so that one token tells them apart.
 _ONE_TOKEN = re.compile(r"\w{1,5}")
 _KEY_LIKE = re.compile(r"\b(?:sk|gsk|pk)[-_][\w*.-]{4,}")
@@ -60,10 +62,6 @@ class Form:
     top: int  # how many tokens it lists
 
 
-TOPS = (100, 20, 5)  # llama.cpp lists as many as it is asked for; others refuse more than 20, or more than 5
-PROBE = Prompt("Question: Which of these is a colour?\nA. red\nB. seven\nAnswer:")
-
-
 class ServedEngine:
     """Asks a model at a server. `spec.location` is its name there. Making one asks nothing.
 
@@ -74,7 +72,6 @@ class ServedEngine:
     key_variable = ""
     keys_at = ""
     limit_field = "max_tokens"
-    completes = True  # has /completions beside /chat/completions
     gives_logprobs = True  # may give them: is asked once
 
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
@@ -199,7 +196,7 @@ class ServedEngine:
                     return
                 try:
                     if fruitless >= GIVE_UP:
-                        raise CapReached(f"the {GIVE_UP} requests before it brought nothing")
+                        raise CapReached(f"the server failed the {GIVE_UP} requests before it")
                     done.put(answer(request, stop))
                     fruitless = 0
                 except CapReached as cap:
@@ -293,11 +290,12 @@ class ServedEngine:
         return "completions", asked | {"prompt": text}
 
     def _for_logprobs(self, prompt: Prompt, form: Form) -> tuple[Path, dict[str, Any]]:
-        if form.path == "chat/completions":
-            path, body = self._body(prompt, Wrapping("template"), 1)
-            return path, body | {"logprobs": True, "top_logprobs": form.top}
-        wrap = wrapping(self.spec.chat, "choose", "", self.spec.prompt_format)
+        chats = form.path == "chat/completions"
+        wrap = Wrapping("template") if chats else wrapping(self.spec.chat, "choose", "", self.spec.prompt_format)
         path, body = self._body(prompt, wrap, 1)
+        body[self.limit_field] = 1  # whatever the model's own generation says
+        if chats:
+            return path, body | {"logprobs": True, "top_logprobs": form.top}
         # The space before an answer is part of its token. A model that would rather end than answer is held to a token:
         # some servers list nothing for an end.
         return path, body | {"prompt": str(body["prompt"]).rstrip(), "logprobs": form.top, "min_tokens": 1}
@@ -448,7 +446,9 @@ class ServedEngine:
             )
         if 300 <= reply.status < 400:
             return Refused(f"{at} sends one on to {reply.headers.get('location', 'nowhere')}.", "Give that: --base-url")
-        return Failed(f"the server answered {reply.status}: {words}")
+        if reply.status == 400 and "temperature" in words:
+            words += ' (a zoo entry with generation={"temperature": None} sends none)'
+        return Failed(f"the server answered {reply.status}: {words}", answered=not _passing(reply))
 
 
 def is_local(base_url: str) -> bool:

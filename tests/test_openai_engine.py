@@ -273,7 +273,14 @@ class TestFailures:
         assert len(found) == 100
         assert len(server.asked) == GIVE_UP
         told = Counter(output.error for output in found.values())
-        assert told[f"not asked: the {GIVE_UP} requests before it brought nothing"] == 100 - GIVE_UP
+        assert told[f"not asked: the server failed the {GIVE_UP} requests before it"] == 100 - GIVE_UP
+
+    @BOTH
+    def test_one_that_takes_some_requests_and_not_others_is_not_given_up(self, kind: str) -> None:
+        long = 2 * GIVE_UP
+        with Server(*[servers.error(400, "the prompt is too long")] * long) as server:
+            found = by_id(made(kind, server, concurrency=1).generate(asks(long + 3)))
+        assert sum(output.text is not None for output in found.values()) == 3
 
     @BOTH
     @pytest.mark.parametrize(
@@ -389,6 +396,11 @@ class TestChoosing:
             engine = made("openai", server)
             assert only(engine.choose(picks())).logprobs == (-1.5, -0.2, -inf)
         assert [asked.body["logprobs"] for asked in server.asked] == [100, 20, 5, 5]
+
+    def test_one_token_is_asked_for_whatever_the_models_own_settings_are(self) -> None:
+        with Server(then=servers.gives(TOP)) as server:
+            only(made("openai", server, {"generation": {"max_tokens": 4000}}).choose(picks()))
+        assert [asked.body["max_tokens"] for asked in server.asked] == [1, 1]
 
     def test_none_of_the_options_in_the_list_is_a_failure(self) -> None:
         with Server(servers.gives(TOP), then=servers.gives({" The": -0.1, " It": -2.5})) as server:
