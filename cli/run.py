@@ -13,6 +13,7 @@ import click
 from ..core import paths
 from ..core.errors import DataMissing, MedbenchError, UsageError
 from . import output
+from .judge_options import Asked, Panel, judge_options, judge_runs, panel
 from .progress import tell, watch
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ Examples:
   medbench run -m my/hub-model -b medqa --shots 5 --chat always
   medbench run -m models/mine.gguf -b my_benchmark.py --json
   medbench run -m openai:llama3.2 --base-url http://localhost:11434/v1
+  medbench run -m smollm2-135m -b medquad --limit 50 --judge groq --max-judge-cost 0.50
 """
 )
 @click.option(
@@ -138,6 +140,7 @@ Examples:
 )
 @click.option("--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="At most, to a server.")
 @click.option("--tokens-per-minute", type=click.IntRange(min=1), metavar="N", help="At most, to a server.")
+@judge_options()
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -171,6 +174,7 @@ def command(
     concurrency: int | None,
     requests_per_minute: int | None,
     tokens_per_minute: int | None,
+    judging: Asked,
     data: Path | None,
     out: Path | None,
     quiet: bool,
@@ -190,6 +194,8 @@ def command(
     session = Session()
     chosen = _benchmarks(benchmarks, suites, session)
     wanted = output.metric_names(metrics, entity_model)
+    say = (lambda text: None) if quiet else tell
+    judges = panel(judging, say)
     settings = Settings(
         limit=limit,
         items=_ids(items),
@@ -208,7 +214,6 @@ def command(
     data_source = Source(data or paths.data())
     loaded: dict[str, ItemSet | None] = {}
     root = out or paths.runs()
-    say = (lambda text: None) if quiet else tell
     specs: list[tuple[str, ModelSpec]] = []
     for name in output.names(models) or [DEFAULT_MODEL]:
         try:
@@ -247,7 +252,18 @@ def command(
         settings = dataclasses.replace(settings, latency_items=timed)
         _run_model(model, chosen, settings, data_source, loaded, root, quiet, session)
         del model  # its weights make room for the next one's
+    if judges:
+        _judge(judges, session, quiet)
     _report(session, root, quiet, as_json)
+
+
+def _judge(judges: Panel, session: Session, quiet: bool) -> None:
+    """The answers of this command's runs before judges, who join the runs' tables."""
+    from ..results.store import StoredRun
+
+    judge_runs(judges, session.runs, quiet)
+    session.runs = [StoredRun(run.path) for run in session.runs]
+    session.problems += judges.problems
 
 
 def _at_servers(specs: list[tuple[str, ModelSpec]], options: dict[str, Any]) -> None:
