@@ -448,6 +448,41 @@ def test_options_that_cannot_be_meant_are_refused_before_anything_is_asked(
     assert not (run.path / "judgements").exists()
 
 
+def test_run_answers_then_asks_the_judge_and_says_that_it_judged_itself(tmp_path: Path) -> None:
+    """The judge is the model at the same server: asked for answers and for grades, each once."""
+
+    def reply(asked: servers.Asked) -> str:
+        return grade(5) if "Reply with one JSON object" in asked.text else "Drink water."
+
+    with servers.Server(then=servers.says(reply)) as server:
+        command = [
+            *("run", "--model", "openai:m", "--base-url", server.url, "--benchmark", "medquad-sample", "--limit", "4"),
+            *("--metrics", "exact_match", "--out", str(tmp_path), "--latency-items", "0"),
+            *("--judge", "openai:m", "--judge-base-url", server.url, "--json"),
+        ]
+        process = medbench(*command)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        assert len(server.asked) == 4 + 4
+        process = medbench(*command)
+        again, err = process.communicate(timeout=120)
+        assert (process.returncode, again) == (0, out), err
+        assert len(server.asked) == 8
+    (row,) = json.loads(out)["boards"][0]["rows"]
+    (figure,) = [figure for figure in row["figures"] if figure["metric"].startswith("judge:reference:openai:m@127")]
+    assert (figure["value"], figure["n"]) == (5.0, 4)
+    assert figure["remark"].startswith("judged by itself (openai:m@127.0.0.1:")
+
+
+def test_run_without_a_key_for_its_judge_answers_nothing(tmp_path: Path) -> None:
+    process = medbench("run", "--benchmark", "medquad-sample", "--out", tmp_path, "--judge", "groq")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert "GROQ_API_KEY is not set" in err
+    assert "loading" not in err
+    assert not list(tmp_path.iterdir())
+
+
 # --- a judge of one's own ---------------------------------------------------------------------------------------------
 
 OWN_JUDGE = """
