@@ -26,7 +26,7 @@ from ..core.errors import MedbenchError
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
 from . import replies
 from .prompting import Wrapping, messages, wrapping
-from .replies import Complaint, Failed, Reply
+from .replies import Failed, Reply
 
 __all__ = ["Limits", "Refused", "ServedEngine", "Usage", "is_local"]
 
@@ -40,6 +40,7 @@ GIVE_UP = 10  # requests in a row that the server failed, after which no more ar
 RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
 REFUSED = {402, 403}  # and 401, 404: as the next request would be
 NO_CREDIT = "insufficient_quota"  # a 429 that no wait mends
+MISSED_SCHEMA = "json_validate_failed"  # Groq's 400 for what the model wrote, not for the request
 # What some servers refuse to be told and can be done without, in this order.
 DISPENSABLE = ("max_tokens", "stop", "min_tokens", "response_format")
 
@@ -351,13 +352,12 @@ class ServedEngine:
         while True:
             asked = _without(body, self._refuses | left_out)
             reply = self._exchange(path, asked, stop, retries)
-            told = replies.complaint(reply)
-            name = _dispensable(reply, told, asked)
+            name = _dispensable(reply, asked)
             if name is None:
                 self._refuses |= learned if reply.fine else frozenset()
                 return reply
             left_out |= {name}
-            if told.code != "json_validate_failed":  # Groq's word for an answer, not for the request
+            if replies.complaint(reply).code != MISSED_SCHEMA:
                 learned |= {name}
 
     def _exchange(self, path: Path, body: Mapping[str, Any], stop: threading.Event, retries: int) -> Reply:
@@ -374,10 +374,11 @@ class ServedEngine:
                 ticket = self.budget.enter(*expected, stop)
             except CapReached as cap:
                 raise Failed(f"{problem}; not asked again: {cap}") if problem else cap from None
-            reply, broken, rest, started = None, None, 0.0, time.monotonic()
+            reply, broken, final, rest, started = None, None, False, 0.0, time.monotonic()
             try:
                 reply = dataclasses.replace(self._post(path, body), seconds=time.monotonic() - started)
-                if _passing(reply):
+                final = not _passing(reply) or _dispensable(reply, body) is not None
+                if not final:
                     rest = self._rest(reply, spent)  # now, while no other request can start in this one's place
             except Unreachable as error:
                 broken, rest = error, self._rest(None, spent)
@@ -388,7 +389,7 @@ class ServedEngine:
                     billed=reply.fine if reply else broken is None or broken.connected,
                     throttled=reply is not None and reply.status == 429,
                 )
-            if reply is not None and not _passing(reply):
+            if reply is not None and final:
                 self._answered += 1
                 return reply
             if broken and not broken.connected and not self._answered:
@@ -478,16 +479,19 @@ def _passing(reply: Reply) -> bool:
     return reply.status in RETRIED or (reply.status >= 500 and reply.status != 501)
 
 
-def _dispensable(reply: Reply, told: Complaint, asked: Mapping[str, Any]) -> str | None:
+def _dispensable(reply: Reply, asked: Mapping[str, Any]) -> str | None:
     """The field of `asked` that the server refuses to be told and that can be done without.
 
     Servers name a schema that they do not take in many ways, so that any refusal of a request with one may mean it.
+    Some (llama-cpp-python's) refuse with 500, and name the field.
     """
-    if reply.status not in (400, 422):
+    if reply.status not in (400, 422, 500):
         return None
+    told = replies.complaint(reply)
     sent = [name for name in DISPENSABLE if name in asked]
     named = [name for name in sent if told.param == name or re.search(rf"\b{name}\b", told.message)]
-    return next(iter(named), "response_format" if "response_format" in sent else None)
+    maybe = "response_format" if "response_format" in sent and reply.status != 500 else None
+    return next(iter(named), maybe)
 
 
 def _without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
