@@ -448,6 +448,34 @@ def test_options_that_cannot_be_meant_are_refused_before_anything_is_asked(
     assert not (run.path / "judgements").exists()
 
 
+def test_a_refused_key_is_told_and_is_nowhere(run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+    from medbench.cli import cli
+
+    key = "sk-secret-of-the-test"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with servers.Server(then=servers.error(401, f"Incorrect API key provided: {key}")) as server:
+        command = ["score", str(run.path), "--judge", "openai:m", "--judge-base-url", server.url]
+        done = CliRunner().invoke(cli, command)
+        assert server.asked[0].headers["authorization"] == f"Bearer {key}"
+    assert done.exit_code == 1
+    assert "Not judged" in done.output
+    assert key not in done.output
+    assert not [file for file in run.path.rglob("*") if file.is_file() and key in file.read_text()]
+
+
+def test_another_process_that_judges_the_same_is_named(run: StoredRun) -> None:
+    asked = fake()
+
+    def ask_again(text: str) -> str:
+        with pytest.raises(MedbenchError, match=f"is being written by process {os.getpid()}"):
+            ask(run, fake(), "reference")
+        return by_number(text)
+
+    asked.engine.text = ask_again  # type: ignore[attr-defined]
+    assert ask(run, asked, "reference").stored == 6
+
+
 def test_run_answers_then_asks_the_judge_and_says_that_it_judged_itself(tmp_path: Path) -> None:
     """The judge is the model at the same server: asked for answers and for grades, each once."""
 
