@@ -25,7 +25,7 @@ Examples:
 """
 
 
-@click.group()
+@click.group(epilog=EXAMPLES)
 def command() -> None:
     """Download what medbench does not ship: entity models."""
 

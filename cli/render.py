@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,10 @@ def comparison(found: Comparison) -> list[RenderableType]:
             parts += [Text(f"{line.name}: {n} left out, {why}", style="dim") for why, n in line.left_out]
         parts += [Text(note) for note in match.notes]
         parts.append(Text())
-    note = f"p: exact McNemar for right/wrong, paired permutation otherwise, Holm-corrected over {found.tests} tests."
+    note = (
+        "p: exact McNemar for right/wrong, exact sign test for judges' preferences, paired permutation otherwise, "
+        f"Holm-corrected over {found.tests} tests."
+    )
     parts.append(Text(note, style="dim"))
     parts += [Text(sentence, style="dim") for sentence in found.left_out]
     return parts
@@ -155,8 +159,11 @@ def _dimension(metric: str) -> str:
 
 
 def heading(name: str) -> str:
-    """The name of a figure on several lines: what is set up in it ("entity_f1:NAME") stands below, without folders."""
-    return "\n".join(part.rpartition("/")[2] or part for part in name.split(":"))
+    """The name of a figure on several lines: what is set up in it ("entity_f1:NAME", "judge:MODE:JUDGE:MODEL:HASH")
+    stands below, without folders.
+    """
+    parts = [part.rpartition("/")[2] or part for part in re.split("[:~]", name)]
+    return "\n".join(parts if len(parts) < 3 else [" ".join(parts[:2]), *parts[2:]])
 
 
 def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> Table:
