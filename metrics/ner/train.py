@@ -81,8 +81,10 @@ def student(out: Path, texts: str, seed: int, begun: Path | None = None) -> Path
     from spacy.training.loop import train as run
 
     target = out / f"student-{texts}"
-    if (target / "model-last").exists():
+    done = target / "done"
+    if done.exists():
         return target / "model-best"
+    target.mkdir(exist_ok=True)
     paths = {"paths.train": str(out / f"{texts}.spacy"), "paths.dev": str(out / "devel.spacy"), "system.seed": seed}
     config = spacy.util.load_config(Path(__file__).with_name("config.cfg"), overrides=paths, interpolate=False)
     if begun:
@@ -95,6 +97,7 @@ def student(out: Path, texts: str, seed: int, begun: Path | None = None) -> Path
     spacy.registry.callbacks.register("medbench_tokenizer.v1", func=lambda: give_tokenizer)
     config["initialize"] = {"before_init": {"@callbacks": "medbench_tokenizer.v1"}}
     run(init_nlp(config), target)
+    done.touch()
     return target / "model-best"
 
 
