@@ -168,7 +168,9 @@ def abbreviations(text: str) -> dict[str, str]:
     if "(" not in text:
         return {}
     tokenizer, detector = _detector()
-    shorts = detector(tokenizer(text))._.abbreviations
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a text defines none
+        shorts = detector(tokenizer(text))._.abbreviations
     return {short.text: short._.long_form.text for short in shorts if normalised(short.text)}
 
 

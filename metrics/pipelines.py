@@ -36,6 +36,8 @@ RELEASES = {
 RELEASE = "0.5.4"
 _URL = "https://s3-us-west-2.amazonaws.com/ai2-s2-scispacy/releases/v{release}/{name}-{release}.tar.gz"
 
+SHOWN = 300  # characters of what a library says is wrong
+
 # Components whose modules have to be imported before spaCy knows them.
 _FACTORIES = {
     "abbreviation_detector": "scispacy.abbreviation",
@@ -183,7 +185,7 @@ def load(pipeline: Pipeline) -> Any:
     except MedbenchError:
         raise
     except Exception as error:  # spaCy, thinc and a pipeline's own code raise anything
-        said = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+        said = " ".join(str(error).split())[:SHOWN] or type(error).__name__
         raise MedbenchError(
             f"the entity model '{pipeline.name}' cannot be loaded: {said}",
             f"It must be a pipeline that spaCy {spacy.__version__} reads. Built in: --entity-model {EMBEDDED}",

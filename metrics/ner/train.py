@@ -107,7 +107,7 @@ def ship(trained: Path, target: Path, version: str) -> None:
 
     nlp = spacy.load(trained)
     nlp.config["initialize"]["before_init"] = None
-    nlp.config["paths"] = {"train": None, "dev": None}
+    nlp.config["paths"] = dict.fromkeys(nlp.config["paths"])
     nlp.meta.update(
         name=NAME.partition("_")[2],
         version=version,
