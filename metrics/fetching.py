@@ -87,7 +87,7 @@ def download(address: str, target: Path, progress: Progress) -> None:
                 raise  # the disk's, not the network's
             have = _have(target, address)[0]
             if not left or have == before:  # it does not get on
-                raise _broken(address, have, error) from error
+                raise _broken(address, target, have, error) from error
 
 
 _NETWORK = (urllib.error.URLError, ConnectionError, TimeoutError)
@@ -165,9 +165,10 @@ def _forget(target: Path) -> None:
     _beside(target).unlink(missing_ok=True)
 
 
-def _broken(address: str, have: int, error: Exception) -> MedbenchError:
+def _broken(address: str, target: Path, have: int, error: Exception) -> MedbenchError:
+    name = target.name.removeprefix(".").removesuffix(".part")
     by_hand = (
-        "Download it where the network allows, then: medbench fetch entity-model NAME --from FILE\n"
+        f"Download it where the network allows, then: medbench fetch entity-model {name} --from FILE\n"
         f"The address: {address}"
     )
     if isinstance(error, urllib.error.HTTPError):

@@ -167,7 +167,7 @@ def test_where_nothing_answers_the_way_by_hand_is_told(monkeypatch: pytest.Monke
     told = medbench("en_core_sci_sm")
     assert told.exit_code == 1
     assert "cannot be reached from here" in told.stderr
-    assert "medbench fetch entity-model NAME --from FILE" in told.stderr
+    assert "medbench fetch entity-model en_core_sci_sm --from FILE" in told.stderr
     assert f"127.0.0.1:{closed.server_port}/en_core_sci_sm-0.5.4.tar.gz" in told.stderr
 
 
