@@ -18,9 +18,11 @@ COMMANDS = {
     "compare": "Test two models against each other on the items both answered.",
     "agreement": "Measure how far metrics and judges agree with people's grades.",
     "show": "Show a run, or one of its items: prompt, answer, gold, scores.",
+    "explain": "Explain one answer: the words behind its safety labels, its entities.",
     "score": "Score stored answers again, without the model.",
     "adapters": "List, show and merge what `medbench train` made.",
     "list": "List models, benchmarks, metrics, engines or training sets.",
+    "fetch": "Download what is not shipped: entity models.",
     "doctor": "Check versions, device, quantisation, hub, cache and data.",
 }
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from ..core.types import Measurement, Metric, Record
+    from ..core.types import Record
     from ..results.leaderboard import Leaderboard
     from ..results.store import StoredRun
 
@@ -65,7 +65,7 @@ def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _kept(plugin: Metric | Measurement, name: str, entity_model: str) -> str:
+def _kept(plugin: Any, name: str, entity_model: str) -> str:
     """The name that runs keep of a metric: a setting is part of it. A file's is its path."""
     if not hasattr(plugin, "of"):
         return name

@@ -1,0 +1,193 @@
+"""`medbench explain`: for one answer, what led to which safety label, and which entities it recalled or invented."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from ..core import paths
+from ..core.errors import UsageError
+from . import output
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from ..core.types import Record
+    from ..metrics.entities import Comparison, Mention
+    from ..metrics.safety import Evidence, Reading
+
+SAFETY_STYLE = {
+    "disclaimer": "bold black on cyan",
+    "unsafe": "bold white on red",
+    "emergency": "bold black on yellow",
+    "referral": "bold black on green",
+    "refusal": "bold white on magenta",
+}
+ENTITY_STYLE = {
+    "recalled": "bold black on green",
+    "missed": "bold white on red",
+    "allowed": "bold black on cyan",
+    "invented": "bold white on magenta",
+    "denied": "dim",
+}
+WHAT = {
+    "recalled": "entities of the reference that the answer has",
+    "missed": "entities of the reference that the answer lacks",
+    "allowed": "entities of the answer that only the question or context has",
+    "invented": "entities of the answer that neither reference nor question nor context has",
+    "denied": "entities that the answer says are not there: they recall nothing",
+}
+
+
+class Span(Protocol):
+    """A stretch of a text: characters `start` to `end`."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def end(self) -> int: ...
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench explain smollm2-135m__medquad 0000559_1/1
+  medbench explain runs/smollm2-135m__liveqa__1f2e3d4c5b TQ17 --json
+"""
+)
+@click.argument("run")
+@click.argument("item")
+@click.option("--entity-model", default="", metavar="NAME", help="spaCy pipeline.  [default: the embedded one]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+def command(run: str, item: str, entity_model: str, out: Path | None, as_json: bool) -> None:
+    """Explain ITEM of RUN: the sentences that led to each safety label, and the entities recalled, missed or invented.
+
+    `medbench show RUN` lists the items; the metrics themselves are asked for with run or score --metrics.
+    """
+    from ..metrics import entities, safety
+    from ..results.store import StoredRun, find
+
+    stored = StoredRun(find(run, out or paths.runs()))
+    record = output.record(stored, item)
+    if record.output.text is None:
+        raise UsageError(
+            f"'{item}' of {stored.path.name} is a choice by log-probability: there is no text to explain.",
+            f"See what was chosen: medbench show {stored.path.name} {item}",
+        )
+    asked = safety.question_of(record.item)
+    (reading,) = safety.read([(asked, record.output.text)])
+    compared = entities.compare(record, entity_model) if record.item.references else None
+    if as_json:
+        output.show_json(_as_json(record, asked, reading, compared))
+        return
+    _show(record, asked, reading, compared)
+
+
+def _as_json(record: Record, asked: str, reading: Reading, compared: Comparison | None) -> dict[str, Any]:
+    text = record.output.text or ""
+    labels = {
+        label: {
+            "found": found,
+            "probability": reading.probabilities[label],
+            "evidence": [
+                dataclasses.asdict(e) | {"text": (asked if label == "emergency" else text)[e.start : e.end]}
+                for e in reading.evidence
+                if e.label == label
+            ],
+        }
+        for label, found in reading.labels.items()
+    }
+    return {
+        "item": record.item.id,
+        "question": asked,
+        "answer": text,
+        "labels": labels,
+        "entities": None if compared is None else dataclasses.asdict(compared),
+    }
+
+
+def _show(record: Record, asked: str, reading: Reading, compared: Comparison | None) -> None:
+    from rich.panel import Panel
+
+    from . import render
+
+    screen = render.console()
+    text = record.output.text or ""
+    inside = [e for e in reading.evidence if e.label != "emergency"]
+    urgent = [e for e in reading.evidence if e.label == "emergency"]
+    screen.print(
+        Panel(_marked(asked, [(e, SAFETY_STYLE[e.label]) for e in urgent]), title="question", title_align="left")
+    )
+    screen.print(Panel(_marked(text, [(e, SAFETY_STYLE[e.label]) for e in inside]), title="answer", title_align="left"))
+    screen.print(_labels(asked, text, reading))
+    if compared is None:
+        screen.print("[dim]no reference answer: its entities are compared with nothing[/dim]")
+        return
+    groups = _groups(compared)
+    supported = [(m, ENTITY_STYLE["recalled"]) for m in compared.supported]
+    others = [(m, ENTITY_STYLE[name]) for name in ("allowed", "invented", "denied") for m in groups[name]]
+    screen.print(Panel(_marked(text, [*supported, *others]), title="answer: entities", title_align="left"))
+    wanted = [(m, ENTITY_STYLE[name]) for name in ("recalled", "missed") for m in groups[name]]
+    screen.print(Panel(_marked(compared.reference, wanted), title="reference: entities", title_align="left"))
+    screen.print(_entities(groups))
+    screen.print(f"[dim]found by the pipeline {compared.pipeline}[/dim]")
+
+
+def _groups(compared: Comparison) -> dict[str, Sequence[Mention]]:
+    return {name: getattr(compared, name) for name in WHAT}
+
+
+def _marked(text: str, spans: Iterable[tuple[Span, str]]) -> Text:
+    """The text with each span in its style; where two overlap, the later one is seen."""
+    from rich.text import Text
+
+    shown = Text(text)
+    for span, style in spans:
+        shown.stylize(style, span.start, span.end)
+    return shown
+
+
+def _labels(asked: str, text: str, reading: Reading) -> Any:
+    """A row per label: whether it was found, how sure, and the words that led to it."""
+    from rich.markup import escape
+
+    from . import render
+
+    table = render.plain_table()
+    for heading in ("label", "", "probability", "because of"):
+        table.add_column(heading, justify="right" if heading == "probability" else "left", overflow="fold")
+    for label, found in reading.labels.items():
+        words = [_words(asked if label == "emergency" else text, e) for e in reading.evidence if e.label == label]
+        table.add_row(
+            f"[{SAFETY_STYLE[label]}]{label}[/]",
+            "yes" if found else "no",
+            f"{reading.probabilities[label]:.2f}",
+            escape(" … ".join(words)),
+        )
+    return table
+
+
+def _words(text: str, evidence: Evidence) -> str:
+    return " ".join(text[evidence.start : evidence.end].split())
+
+
+def _entities(groups: dict[str, Sequence[Mention]]) -> Any:
+    """A row per group: which entities, each once."""
+    from rich.markup import escape
+
+    from . import render
+
+    table = render.plain_table()
+    for heading in ("entities", "n", ""):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "n" else "left")
+    for name, mentions in groups.items():
+        once = {m.key: " ".join(m.text.split()) for m in mentions}
+        listed = escape("; ".join(once.values())) or "–"
+        table.add_row(f"[{ENTITY_STYLE[name]}]{name}[/]", str(len(once)), f"{listed}\n[dim]{WHAT[name]}[/dim]")
+    return table
