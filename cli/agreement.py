@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Examples:
   medbench agreement --data releases/                       every metric, against people's grades
   medbench agreement --metrics rougeL,entity_recall,my_metric.py
+  medbench agreement --from-grade 2                         among answers that are not incorrect
   medbench agreement --limit 200 --markdown table.md        200 graded answers, the same ones every time
   medbench agreement --judge groq --limit 200 --max-judge-calls 250
   medbench agreement --judge openai:qwen3:8b --judge-base-url http://localhost:11434/v1 --limit 200
@@ -49,6 +50,7 @@ Examples:
     metavar="FILE",
     help="Your own grades, CSV or JSON lines: question, answer, grade (a whole number); reference, item.",
 )
+@click.option("--from-grade", type=int, metavar="N", help="Only answers that nobody graded below N.")
 @click.option("--limit", type=click.IntRange(min=2), metavar="N", help="N of the graded answers, drawn by --seed.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the --limit answers.")
 @click.option(
@@ -67,6 +69,7 @@ def command(
     entity_model: str,
     judging: judge_options.Asked,
     grades: Path | None,
+    from_grade: int | None,
     limit: int | None,
     seed: int,
     data: Path | None,
@@ -104,7 +107,7 @@ def command(
         for note in graded.notes:
             tell(f"{graded.name}: {note}")
     run = agreement.keep(graded, (out or paths.runs()) / agreement.FOLDER)
-    records = agreement.draw(run.records(), limit, seed)
+    records = agreement.draw(agreement.graded_from(run.records(), from_grade), limit, seed)
     part = agreement.Part(run, records)
     judged = judge_options.judge_runs(panel, [part], quiet)[part.path] if panel else []
     # A jury's grade is a mean, which is not on the scale.

@@ -135,6 +135,14 @@ def keep(graded: Graded, root: Path) -> StoredRun:
     return StoredRun(path)
 
 
+def graded_from(records: Sequence[Record], lowest: int | None) -> list[Record]:
+    """Those that nobody graded below `lowest`; all where it is None. Raises UsageError where there are none."""
+    kept = [record for record in records if lowest is None or min(_grades(record)) >= lowest]
+    if not kept:
+        raise UsageError(f"--from-grade {lowest}: every answer has a grade below it.")
+    return kept
+
+
 def draw(records: Sequence[Record], limit: int | None, seed: int) -> list[Record]:
     """`limit` of the records, drawn by `seed`, in their order; all without a limit."""
     if limit is None or limit >= len(records):

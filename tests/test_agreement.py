@@ -23,7 +23,7 @@ from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import Item, Output, Record, Score
 from medbench.metrics.token_f1 import TOKEN_F1
 from medbench.results import agreement
-from medbench.results.agreement import Estimate, Line, draw, keep, line, measure, to_csv, to_markdown
+from medbench.results.agreement import Estimate, Line, draw, graded_from, keep, line, measure, to_csv, to_markdown
 from medbench.results.store import StoredRun
 from servers import Asked, Server, says
 
@@ -153,6 +153,14 @@ def test_a_draw_is_the_same_every_time_and_in_order() -> None:
     assert [RECORDS.index(record) for record in drawn] == sorted(RECORDS.index(record) for record in drawn)
     assert len(drawn) == 4
     assert draw(RECORDS, None, 0) == draw(RECORDS, 99, 0) == list(RECORDS)
+
+
+def test_answers_that_nobody_graded_lower() -> None:
+    records = (pair("a", 0, 1, "1,3"), pair("a", 1, 2, "2"), pair("a", 2, 3, "3,4"))
+    assert graded_from(records, 2) == [records[1], records[2]]
+    assert graded_from(records, None) == list(records)
+    with pytest.raises(UsageError, match="every answer has a grade below it"):
+        graded_from(records, 4)
 
 
 class TestMeasure:
@@ -313,6 +321,7 @@ class TestCommand:
         (run,) = Path("runs/agreement").iterdir()
         assert len(StoredRun(run).scores("token_f1")[1]) == 5
         assert json.loads(self.medbench(*words).stdout)["pairs"] == 12
+        assert json.loads(self.medbench(*words, "--from-grade", 3).stdout)["grades"] == {"3": 3, "4": 3}
 
     def test_a_judge_grades_on_peoples_scale_and_is_asked_once(self) -> None:
         with Server(then=says(grade)) as server:
