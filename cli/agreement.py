@@ -18,6 +18,12 @@ from .progress import LINE_SECONDS, clock, tell
 
 LEVELS = (1, 2, 3, 4)  # a judge's grades: those of judges/modes.py, which is not imported before it is needed
 
+# What the answers' rightness can be read off; the metrics of safety, which are slower, ask something else.
+DEFAULT = (
+    *("rouge1", "rouge2", "rougeL", "token_f1", "exact_match"),
+    *("entity_recall", "entity_precision", "entity_f1", "hallucinated_entity_rate"),
+)
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
-  medbench agreement --data releases/                       every metric, against people's grades
+  medbench agreement --data releases/                       text and entity metrics against people's grades
   medbench agreement --metrics rougeL,entity_recall,my_metric.py
   medbench agreement --from-grade 2                         among answers that are not incorrect
   medbench agreement --limit 200 --markdown table.md        200 graded answers, the same ones every time
@@ -36,7 +42,9 @@ Examples:
   medbench agreement --grades mine.csv                      your own: columns question, answer, grade, reference
 """
 )
-@click.option("--metrics", "-M", multiple=True, metavar="NAMES", help="Names, all, .py files.  [default: all]")
+@click.option(
+    "--metrics", "-M", multiple=True, metavar="NAMES", help="Names, all, .py files.  [default: text and entities]"
+)
 @click.option(
     "--entity-model",
     default="",
@@ -93,8 +101,8 @@ def command(
     from ..benchmarks.sources import Source
     from ..results import agreement
 
-    asked = output.names(metrics) or ["all"]
-    names = output.metric_names(tuple(asked), entity_model)
+    asked = output.names(metrics)
+    names = output.metric_names(tuple(asked) or DEFAULT, entity_model)
     agreement.metrics_called(names)  # what is wrong with the request is told before a judge is paid
     panel = judge_options.panel(judging)
     graded = graded_file.load(grades) if grades else liveqa_grades.load(Source(data or paths.data()))
@@ -121,7 +129,7 @@ def command(
         tell(f"Not shown: {name} scores none of these answers: {reason}")
     for problem in problems:
         tell(f"Not done: {problem}")
-    if problems or ("all" not in asked and found.silent):
+    if problems or (found.silent and asked and "all" not in asked):
         raise SystemExit(1)
 
 
