@@ -11,6 +11,7 @@ asserts and that question and context do not mention.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,6 +20,7 @@ from ..core.types import Figure, Item, Record, Score
 from . import mentions, pipelines
 from .figures import failed, mean_figure, unscored
 from .mentions import Analysis, Found
+from .negation import negated
 
 VERSION = "1"
 
@@ -218,30 +220,54 @@ def _resolved(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, t
     shared: dict[str, str] = {}
     for text in texts:
         shared = dict(read[text].abbreviations) | shared
-    forms = {
-        text: [_written_out(found, shared | dict(read[text].abbreviations)) for found in read[text].found]
-        for text in texts
+    long = {text: shared | dict(read[text].abbreviations) for text in texts}
+    mentioned = {
+        text: [replace(each, forms=_written_out(each, text, long[text])) for each in read[text].found] for text in texts
     }
-    key = _merged(each for found in forms.values() for each in found)
+    if shared:
+        every = sorted((each for found in mentioned.values() for each in found), key=lambda each: len(each.text))
+        labels = {each.forms[0]: each.label for each in every}  # the long form's own is the surest
+        mentioned = {text: _with_short_forms(text, found, long[text], labels) for text, found in mentioned.items()}
+    key = _merged(each.forms for found in mentioned.values() for each in found)
     return {
-        text: tuple(
-            Mention(found.text, found.start, found.end, found.label, key[own[0]], found.negated)
-            for found, own in zip(read[text].found, forms[text], strict=True)
-        )
-        for text in texts
+        text: tuple(Mention(f.text, f.start, f.end, f.label, key[f.forms[0]], f.negated) for f in found)
+        for text, found in mentioned.items()
     }
 
 
-def _written_out(found: Found, long: Mapping[str, str]) -> tuple[str, ...]:
-    """A mention's forms, with its text's abbreviations replaced by what they stand for. The short form itself is then
-    no form of it: elsewhere the same letters may stand for something else.
+def _with_short_forms(
+    text: str, found: Sequence[Found], long: Mapping[str, str], labels: Mapping[str, str]
+) -> list[Found]:
+    """The mentions of a text with those that the pipeline passed over: the places of an abbreviation whose long form is
+    an entity (`labels`, by form) in any of the item's texts.
     """
+    places: list[tuple[int, int, str]] = []
+    for short, whole in long.items():
+        form = mentions.normalised(whole)
+        for match in re.finditer(rf"(?<!\w){re.escape(short)}s?(?!\w)", text) if form in labels else ():
+            if all(match.end() <= each.start or each.end <= match.start() for each in found):
+                places.append((*match.span(), form))
+    denied = negated(text, [(start, end) for start, end, _ in places])
+    more = (
+        Found(text[start:end], start, end, labels[form], (form,), no) for (start, end, form), no in zip(places, denied)
+    )
+    return sorted([*found, *more], key=lambda each: each.start)
+
+
+def _written_out(found: Found, text: str, long: Mapping[str, str]) -> tuple[str, ...]:
+    """A mention's forms, with abbreviations replaced by what they stand for. The short form itself is then no form of
+    it: elsewhere the same letters may stand for something else. A mention that ends a long form (a pipeline that finds
+    "diabetes mellitus" in "type 2 diabetes mellitus") is the whole of it.
+    """
+    if found.text in long:
+        return (mentions.normalised(long[found.text]), *_ids(found))
+    for whole in sorted(set(long.values()), key=len, reverse=True):
+        start = found.end - len(whole)
+        if 0 <= start < found.start and text[start : found.end].lower() == whole.lower():
+            return (mentions.normalised(whole), *_ids(found))
     words = found.text.split()
-    stripped = [(word, word.strip("()[],.;:")) for word in words]
-    whole = {found.text: long[found.text]} if found.text in long else {}
-    if whole:
-        return (mentions.normalised(whole[found.text]), *_ids(found))
-    full = [long.get(bare) or long.get(bare.removesuffix("s")) or word for word, bare in stripped]
+    bare = [word.strip("()[],.;:") for word in words]
+    full = [long.get(each) or long.get(each.removesuffix("s")) or word for each, word in zip(bare, words)]
     return found.forms if full == words else (mentions.normalised(" ".join(full)), *_ids(found))
 
 

@@ -133,6 +133,28 @@ def test_an_abbreviation_is_one_concept_with_its_long_form(folder: str) -> None:
     assert values(folder, one) == four(1 / 2, 1, 2 / 3, 0)
 
 
+def test_a_part_of_a_long_form_is_the_whole_where_it_ends_it() -> None:
+    text, long = "Cocaine-induced mood disorder", {"CIMD": "cocaine-induced mood disorder"}
+
+    def forms(part: str) -> tuple[str, ...]:
+        start = text.index(part)
+        found = Found(part, start, start + len(part), "", (normalised(part),), False)
+        return entities._written_out(found, text, long)
+
+    assert forms("mood disorder") == ("cocaine induced mood disorder",)
+    assert forms("Cocaine") == ("cocaine",)
+
+
+def test_an_abbreviation_that_the_pipeline_passes_over_is_a_mention(folder: str) -> None:
+    # "HA" is no entity of the pipeline's own; the question makes it one.
+    question = "Is a heart attack (HA) painful?"
+    assert values(folder, record("HA hurts.", "A heart attack.", question=question)) == four(1, 1, 1, 0)
+    assert values(folder, record("No HA, but fever.", "HAs and fever.", question=question))["entity_recall"] == 1 / 2
+    # What is no entity in full is none in short.
+    asked = "Is a magnetic resonance scan (MRS) needed?"
+    assert values(folder, record("MRS. Fever.", "Fever.", question=asked)) == four(1, 1, 1, 0)
+
+
 def test_plural_case_and_punctuation_do_not_matter(folder: str) -> None:
     assert values(folder, record("HEART ATTACKS", "A heart-attack? A heart attack."))["entity_recall"] == 1
 
@@ -204,7 +226,7 @@ def test_one_text_s_abbreviation_is_not_another_s() -> None:
 def test_a_short_form_inside_a_mention_is_written_out() -> None:
     long = {"MI": "myocardial infarction"}
     for text in ("acute MI", "acute MIs"):
-        written = entities._written_out(Found(text, 0, 0, "", (normalised(text),), False), long)
+        written = entities._written_out(Found(text, 0, len(text), "", (normalised(text),), False), text, long)
         assert written == ("acute myocardial infarction",)
 
 
