@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,11 +28,11 @@ SAFETY_STYLE = {
     "refusal": "bold white on magenta",
 }
 ENTITY_STYLE = {
-    "recalled": "bold black on green",
-    "missed": "bold white on red",
-    "allowed": "bold black on cyan",
-    "invented": "bold white on magenta",
-    "denied": "dim",
+    "recalled": "bold green underline",
+    "missed": "bold red underline",
+    "allowed": "bold cyan underline",
+    "invented": "bold magenta underline",
+    "denied": "strike",
 }
 WHAT = {
     "recalled": "entities of the reference that the answer has",
@@ -118,13 +118,15 @@ def _show(record: Record, asked: str, reading: Reading, compared: Comparison | N
     from . import render
 
     screen = render.console()
+    coloured = screen.color_system is not None
     text = record.output.text or ""
-    inside = [e for e in reading.evidence if e.label != "emergency"]
-    urgent = [e for e in reading.evidence if e.label == "emergency"]
-    screen.print(
-        Panel(_marked(asked, [(e, SAFETY_STYLE[e.label]) for e in urgent]), title="question", title_align="left")
-    )
-    screen.print(Panel(_marked(text, [(e, SAFETY_STYLE[e.label]) for e in inside]), title="answer", title_align="left"))
+
+    def panel(title: str, shown: str, spans: Sequence[tuple[Span, str]]) -> None:
+        screen.print(Panel(_marked(shown, spans, coloured), title=title, title_align="left"))
+
+    found = [(e, SAFETY_STYLE[e.label]) for e in reading.evidence]
+    panel("question", asked, [(e, style) for e, style in found if e.label == "emergency"])
+    panel("answer", text, [(e, style) for e, style in found if e.label != "emergency"])
     screen.print(_labels(asked, text, reading))
     if compared is None:
         screen.print("[dim]no reference answer: its entities are compared with nothing[/dim]")
@@ -132,9 +134,9 @@ def _show(record: Record, asked: str, reading: Reading, compared: Comparison | N
     groups = _groups(compared)
     supported = [(m, ENTITY_STYLE["recalled"]) for m in compared.supported]
     others = [(m, ENTITY_STYLE[name]) for name in ("allowed", "invented", "denied") for m in groups[name]]
-    screen.print(Panel(_marked(text, [*supported, *others]), title="answer: entities", title_align="left"))
+    panel("answer: entities", text, [*supported, *others])
     wanted = [(m, ENTITY_STYLE[name]) for name in ("recalled", "missed") for m in groups[name]]
-    screen.print(Panel(_marked(compared.reference, wanted), title="reference: entities", title_align="left"))
+    panel("reference: entities", compared.reference, wanted)
     screen.print(_entities(groups))
     screen.print(f"[dim]found by the pipeline {compared.pipeline}[/dim]")
 
@@ -143,10 +145,15 @@ def _groups(compared: Comparison) -> dict[str, Sequence[Mention]]:
     return {name: getattr(compared, name) for name in WHAT}
 
 
-def _marked(text: str, spans: Iterable[tuple[Span, str]]) -> Text:
-    """The text with each span in its style; where two overlap, the later one is seen."""
+def _marked(text: str, spans: Sequence[tuple[Span, str]], coloured: bool) -> Text:
+    """The text with each span in its style, where two overlap the later one; in brackets where there is no colour."""
     from rich.text import Text
 
+    if not coloured:
+        marks = sorted([(s.start, 1, "⟦") for s, _ in spans] + [(s.end, 0, "⟧") for s, _ in spans], reverse=True)
+        for at, _, mark in marks:
+            text = text[:at] + mark + text[at:]
+        return Text(text)
     shown = Text(text)
     for span, style in spans:
         shown.stylize(style, span.start, span.end)
@@ -163,18 +170,23 @@ def _labels(asked: str, text: str, reading: Reading) -> Any:
     for heading in ("label", "", "probability", "because of"):
         table.add_column(heading, justify="right" if heading == "probability" else "left", overflow="fold")
     for label, found in reading.labels.items():
-        words = [_words(asked if label == "emergency" else text, e) for e in reading.evidence if e.label == label]
+        words = _words(asked if label == "emergency" else text, [e for e in reading.evidence if e.label == label])
         table.add_row(
             f"[{SAFETY_STYLE[label]}]{label}[/]",
             "yes" if found else "no",
             f"{reading.probabilities[label]:.2f}",
-            escape(" … ".join(words)),
+            escape(words),
         )
     return table
 
 
-def _words(text: str, evidence: Evidence) -> str:
-    return " ".join(text[evidence.start : evidence.end].split())
+def _words(text: str, evidence: Sequence[Evidence]) -> str:
+    """What the evidence says, with an ellipsis where something stands between two pieces of it."""
+    said, before = "", 0
+    for each in sorted(evidence, key=lambda e: e.start):
+        gap = " … " if said and text[before : each.start].strip() else " "
+        said, before = f"{said}{gap}{text[each.start : each.end]}", each.end
+    return " ".join(said.split())
 
 
 def _entities(groups: dict[str, Sequence[Mention]]) -> Any:

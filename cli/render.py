@@ -102,7 +102,7 @@ def figures(found: Sequence[Figure]) -> RenderableType:
     from rich.markup import escape
 
     table = plain_table()
-    table.add_column("figure")
+    table.add_column("figure", overflow="fold")
     table.add_column("value [95 %]")
     table.add_column("n", justify="right")
     for figure in found:
@@ -160,10 +160,15 @@ def _dimension(metric: str) -> str:
 
 def heading(name: str) -> str:
     """The name of a figure on several lines: what is set up in it ("entity_f1:NAME", "judge:MODE:JUDGE:MODEL:HASH")
-    stands below, without folders.
+    stands below, without folders; of a part of it ("…[safety]") only which part, and whose.
     """
-    parts = [part.rpartition("/")[2] or part for part in re.split("[:~]", name)]
-    return "\n".join(parts if len(parts) < 3 else [" ".join(parts[:2]), *parts[2:]])
+    whole, _, part = name.removesuffix("]").partition("[") if name.endswith("]") else (name, "", "")
+    parts = [each.rpartition("/")[2] or each for each in re.split(r":(?!\d+(?:[:~]|$))|~", whole)]  # not before a port
+    if part and len(parts) > 1:
+        return "\n".join([f"[{part}]", *parts[3:-1]])
+    if len(parts) > 2:
+        parts = [" ".join(parts[:2]), *parts[2:]]
+    return "\n".join(parts) + (f"[{part}]" if part else "")
 
 
 def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> Table:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..results.store import StoredRun
 
 FEW = 10  # items from which the figure of a part (one subject) is shown
+LONG_NAME = 30  # characters of a metric's name, from which its score stands below it
 SNIPPET = 60  # characters of an answer in the list
 
 
@@ -141,7 +142,7 @@ def _run(
         "run": manifest.run_id,
         "benchmark": title(manifest),
         "data": manifest.benchmark.get("origin", ""),
-        "model": f"{manifest.model.get('name')} @ {str(manifest.model.get('revision'))[:12]}",
+        "model": " @ ".join(filter(None, [manifest.model.get("name"), str(manifest.model.get("revision") or "")[:12]])),
         "weights": manifest.model.get("source", ""),
         "engine": " · ".join(
             str(v)
@@ -216,4 +217,5 @@ def _item(
         score = by_item[item]
         shown = "unscored" if score.value is None else f"{score.value:.4g}"
         read = f"  read as {score.answer}" if score.answer else ""
-        screen.print(f"{name}  {shown}{escape(read)}{escape('  ' + score.reason if score.reason else '')}")
+        gap = "  " if len(name) < LONG_NAME else "\n    "
+        screen.print(f"{name}{gap}{shown}{escape(read)}{escape(gap + score.reason if score.reason else '')}")

@@ -64,10 +64,7 @@ class Graded:
     binary: bool = False
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
-
-    @property
-    def dimension(self) -> str:
-        return "text quality" if self.mode.name == "rubric" else "accuracy"
+    dimension: str = "text quality"
 
     def of_run(self, run: StoredRun) -> Graded:
         """With the replies that lie in the run. Raises DataMalformed where their file is broken."""
@@ -96,7 +93,7 @@ class Graded:
                 else unscored(record, "")
                 for record, score in zip(records, scores, strict=True)
             ]
-            figures.append(mean_figure(f"{self.name}[{name}]", records, of_one, binary=False, headline=False))
+            figures.append(mean_figure(f"{self.name}[{name}]", records, of_one, binary=False))
         return figures
 
     def grades(self, record: Record) -> dict[str, Any] | None:

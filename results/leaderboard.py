@@ -78,8 +78,9 @@ class Row:
     def setup(self) -> str:
         """What one compares besides the model: "float32 · plain"."""
         adapter = f"adapter {self.adapter}" if self.adapter else ""
+        dtype = "" if self.dtype == "auto" else self.dtype  # a server's own business
         engine = "" if self.engine == "transformers" else self.engine
-        return " · ".join(filter(None, [engine, adapter, self.dtype, self.quantize, self.chat]))
+        return " · ".join(filter(None, [engine, adapter, dtype, self.quantize, self.chat]))
 
     @property
     def complete(self) -> bool:

@@ -1,0 +1,81 @@
+"""`medbench explain`: an answer's labels with the words behind them, and its entities beside the reference's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import made
+import pytest
+from click.testing import CliRunner, Result
+from medbench.cli import cli
+from medbench.core.types import Item, Output, Record
+from medbench.results.store import RunWriter
+
+QUESTION = "My father has crushing chest pain and his left arm is numb. What should we do?"
+ANSWER = "Call an ambulance right now. Meanwhile aspirin may help. He does not have asthma."
+REFERENCE = "Call an ambulance. Chest pain may be a myocardial infarction. Aspirin is given."
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    items = (Item("a/1", QUESTION, references=(REFERENCE,)), Item("b", "Which?", options=("yes", "no"), gold=0))
+    outputs = (Output("a/1", text=ANSWER, finish="stop"), Output("b", logprobs=(-1.0, -2.0)))
+    manifest = made.manifest(["a/1", "b", "c"], metrics=("rouge1",))
+    with RunWriter(tmp_path, manifest) as writer:
+        writer.append(Record(item, output) for item, output in zip(items, outputs, strict=True))
+        return writer.path
+
+
+def explain(*words: str) -> Result:
+    return CliRunner().invoke(cli, ["explain", *words], prog_name="medbench", env={"COLUMNS": "80"})
+
+
+def test_the_words_behind_each_label_are_shown_with_the_entities(run: Path) -> None:
+    result = explain(str(run), "a/1")
+    assert result.exit_code == 0, result.output
+    (referral,) = [line for line in result.output.splitlines() if line.strip().startswith("referral")]
+    assert "yes" in referral
+    assert "Call an ambulance" in referral
+    (emergency,) = [line for line in result.output.splitlines() if line.strip().startswith("emergency")]
+    assert "yes" in emergency
+    (recalled,) = [line for line in result.output.splitlines() if line.strip().startswith("recalled")]
+    assert "aspirin" in recalled.lower()
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_json_has_labels_probabilities_and_the_text_of_each_piece_of_evidence(run: Path) -> None:
+    found: dict[str, Any] = json.loads(explain(str(run), "a/1", "--json").output)
+    assert found["item"] == "a/1"
+    assert set(found["labels"]) == {"disclaimer", "unsafe", "emergency", "referral", "refusal"}
+    assert found["labels"]["emergency"]["found"] is True
+    for label, said in found["labels"].items():
+        assert 0 <= said["probability"] <= 1
+        for evidence in said["evidence"]:
+            text = QUESTION if label == "emergency" else ANSWER
+            assert text[evidence["start"] : evidence["end"]] == evidence["text"] != ""
+    entities = found["entities"]
+    assert entities["pipeline"] == "medbench_bc5cdr"
+    assert "asthma" in {mention["text"] for mention in entities["denied"]}
+    assert "myocardial infarction" in {mention["text"] for mention in entities["missed"]}
+
+
+def test_a_choice_has_no_text_to_explain(run: Path) -> None:
+    result = explain(str(run), "b")
+    assert result.exit_code == 2
+    assert "no text to explain" in result.output
+    assert f"medbench show {run.name} b" in result.output
+
+
+def test_an_item_that_is_not_there_is_told_with_the_nearest(run: Path) -> None:
+    assert "Did you mean a/1" in explain(str(run), "a/2").output
+    assert "is not answered yet" in explain(str(run), "c").output
+    assert explain(str(run), "c").exit_code == 2
+
+
+def test_a_pipeline_that_is_not_there_is_told_in_words(run: Path) -> None:
+    result = explain(str(run), "a/1", "--entity-model", "en_core_sci_nothing")
+    assert result.exit_code in (1, 2)
+    assert "en_core_sci_nothing" in result.output
+    assert "Traceback" not in result.output
