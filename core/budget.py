@@ -43,7 +43,7 @@ class Limits:
 class Usage:
     """What was used so far. `cost` (USD) holds an estimate for replies that did not say what they took."""
 
-    calls: int = 0  # HTTP requests really sent, retries counted
+    calls: int = 0  # HTTP requests that reached a server, retries counted
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None  # None without prices
@@ -78,6 +78,7 @@ class Budget:
         self._out: list[Ticket] = []
         self._width = float(limits.concurrency)
         self._paused_until = -inf
+        self.too_dear = inf  # USD, the least that a request may come to that the cap on cost held back
         if limits.prices is not None and usage.cost is None:
             usage.cost = 0.0
 
@@ -101,15 +102,19 @@ class Budget:
                 self._changed.wait(None if wait == inf else wait)
         raise Stopped
 
-    def leave(self, ticket: Ticket, told: tuple[int, int] | None, *, billed: bool, throttled: bool) -> None:
+    def leave(
+        self, ticket: Ticket, told: tuple[int, int] | None, *, billed: bool, throttled: bool, reached: bool = True
+    ) -> None:
         """After a request: the prompt and new tokens it took, where the server told.
 
         `billed`: where it did not tell, it may have answered all the same, and the estimate stands for its cost.
         `throttled`: it wants fewer requests. Half as many are then sent at once, and one more after each full round of
         answers: with all of them sent again, a tight limit would refuse the same request until its retries are spent.
+        `reached`: without a connection nothing was asked, and it is no call.
         """
         with self._changed:
             self._out.remove(ticket)
+            self.usage.calls -= not reached
             cost = ticket.cost if billed else 0.0
             if told:
                 ticket.tokens, cost = sum(told), self.limits.cost(*told)
@@ -135,8 +140,9 @@ class Budget:
     def _check_caps(self, ticket: Ticket) -> None:
         calls, cost = self.limits.max_calls, self.limits.max_cost
         if calls is not None and self.usage.calls >= calls:
-            raise CapReached(f"the cap of {calls} calls is reached")
+            raise CapReached(f"the cap of {calls} call{'s' * (calls != 1)} is reached")
         if cost is not None and (self.usage.cost or 0.0) + ticket.cost > cost:
+            self.too_dear = min(self.too_dear, ticket.cost)
             raise CapReached(f"the cap of ${cost:g} is reached")
 
     def _wait(self, ticket: Ticket, now: float) -> float:

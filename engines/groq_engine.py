@@ -22,7 +22,7 @@ class GroqEngine(ServedEngine):
     The model's name there is `spec.location`; `spec.base_url` is "", or where the SDK is to look for Groq.
     """
 
-    server = BASE_URL
+    server = home = BASE_URL
     key_variable = "GROQ_API_KEY"
     keys_at = "https://console.groq.com/keys"
     limit_field = "max_completion_tokens"

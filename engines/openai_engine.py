@@ -19,6 +19,7 @@ class OpenAIEngine(ServedEngine):
     """
 
     server = "OpenAI"
+    home = "https://api.openai.com/v1"
     key_variable = "OPENAI_API_KEY"
     keys_at = "https://platform.openai.com/api-keys"
 

@@ -70,6 +70,8 @@ class ServedEngine:
     """
 
     server = ""  # in words
+    home = ""  # the address of the one whose keys are at `keys_at`
+    url_option = "--base-url"  # how the user names another server, for hints
     key_variable = ""
     keys_at = ""
     limit_field = "max_tokens"
@@ -83,7 +85,9 @@ class ServedEngine:
         self._key = ""
         self._connected = False
         self._answered = 0  # replies that were not put off
-        self._refuses: frozenset[str] = frozenset()  # fields that it has refused
+        self.refuses: frozenset[str] = frozenset()  # fields that the server has refused to be told: they are not sent
+        self._schema_tried = False  # whether it has answered a request that was to have a schema, with it or without
+        self._first_schema = threading.Lock()
         self._form: Form | None = None
         self._probed = False
         self._lock = threading.Lock()
@@ -102,11 +106,21 @@ class ServedEngine:
         """On this machine or network: needs no key, and asking costs nothing."""
         return is_local(self.spec.base_url)
 
+    @property
+    def usual(self) -> bool:
+        """The server that this kind of engine is named for, where `keys_at` is about."""
+        return not self.spec.base_url or urlsplit(self.spec.base_url).netloc == urlsplit(self.home).netloc
+
     def load(self) -> None:
         """Find the key and make the client; asks nothing. Raises Refused where a key is needed and there is none."""
         if self._connected:
             return
         self._key = os.environ.get(self.key_variable, "").strip()
+        if not self._key and not self.local and not self.usual:
+            raise Refused(
+                f"{self._at} may want a key: {self.key_variable} is not set.",
+                f"Set it to that server's key (any text if it wants none): export {self.key_variable}=…",
+            )
         if not self._key and not self.local:
             raise Refused(
                 f"{self.spec.name} needs a key: {self.key_variable} is not set.",
@@ -114,7 +128,8 @@ class ServedEngine:
                 "Without one: every model on this machine, and servers on it (--model openai:NAME --base-url URL).",
             )
         if not self._key.isascii() or len(self._key.split()) > 1:
-            raise Refused(f"{self.key_variable} holds what cannot be a key.", f"Copy it again from {self.keys_at}")
+            where = f" from {self.keys_at}" if self.usual else ""
+            raise Refused(f"{self.key_variable} holds what cannot be a key.", f"Copy it again{where}.")
         self._connect(self._key)
         self._connected = True
 
@@ -348,13 +363,30 @@ class ServedEngine:
 
     def _send(self, path: Path, body: dict[str, Any], stop: threading.Event, retries: int) -> Reply:
         """The reply; if need be to a request without what this server refuses to be told, which is remembered."""
+        if "response_format" in body and not self._schema_tried:
+            # One at a time until it is known: many at once would all be refused, and all count.
+            with self._first_schema:
+                if not self._schema_tried:
+                    reply = self._send_or_less(path, body, stop, retries)
+                    self._schema_tried = reply.fine
+                    return reply
+        return self._send_or_less(path, body, stop, retries)
+
+    def _send_or_less(self, path: Path, body: dict[str, Any], stop: threading.Event, retries: int) -> Reply:
         left_out, learned = frozenset[str](), frozenset[str]()
         while True:
-            asked = _without(body, self._refuses | left_out)
-            reply = self._exchange(path, asked, stop, retries)
+            asked = _without(body, self.refuses | left_out)
+            try:
+                reply = self._exchange(path, asked, stop, retries)
+            except CapReached:
+                # It cannot be seen any more whether it answers without. If it never took a schema, that is believed:
+                # else a cap of one call would be spent on the same refusal again and again.
+                if not self._schema_tried:
+                    self.refuses |= learned
+                raise
             name = _dispensable(reply, asked)
             if name is None:
-                self._refuses |= learned if reply.fine else frozenset()
+                self.refuses |= learned if reply.fine else frozenset()
                 return reply
             left_out |= {name}
             if replies.complaint(reply).code != MISSED_SCHEMA:
@@ -388,12 +420,13 @@ class ServedEngine:
                     replies.usage(reply) if reply and reply.fine else None,
                     billed=reply.fine if reply else broken is None or broken.connected,
                     throttled=reply is not None and reply.status == 429,
+                    reached=broken is None or broken.connected,
                 )
             if reply is not None and final:
                 self._answered += 1
                 return reply
             if broken and not broken.connected and not self._answered:
-                raise Refused(f"no server answers at {self._at}: {broken}", "Start it, or name another: --base-url URL")
+                raise Refused(f"no server answers at {self._at}: {broken}", self._unreached())
             problem = str(broken) if reply is None else str(self._failure(reply))
             if reply is not None and reply.status == 429 and self._answered > answered:
                 answered = self._answered  # the limit let others through: this one's turn comes
@@ -406,6 +439,14 @@ class ServedEngine:
         if reply is None:
             raise Failed(f"{problem} ({spent} times)")
         return reply
+
+    def _unreached(self) -> str:
+        """What to do where there is no connection."""
+        if self.local:
+            return f"Start it, or name another: {self.url_option} URL"
+        if self.usual:
+            return "Is this machine online? The same command tries again."
+        return f"Is that its address, and is this machine online? Another: {self.url_option} URL"
 
     def _rest(self, reply: Reply | None, attempt: int) -> float:
         """Seconds that this request waits before it is made again. What the server asks for holds all requests up.
@@ -435,7 +476,8 @@ class ServedEngine:
         if reply.status == 401 and not self._key:
             return Refused(f"{at} wants a key: {words}", f"Set {variable}.")
         if reply.status == 401:
-            return Refused(f"{at} does not take the key in {variable}: {words}", f"Keys: {self.keys_at}")
+            keys = f"Keys: {self.keys_at}" if self.usual else f"Set {variable} to that server's key."
+            return Refused(f"{at} does not take the key in {variable}: {words}", keys)
         if reply.status == 404:
             return Refused(
                 f"{at} has no model '{self.spec.location}', or no such address: {words}",
@@ -446,7 +488,8 @@ class ServedEngine:
                 f"{at} refuses {self.spec.location} ({reply.status}): {words}", "Ask for another model there."
             )
         if 300 <= reply.status < 400:
-            return Refused(f"{at} sends one on to {reply.headers.get('location', 'nowhere')}.", "Give that: --base-url")
+            there = reply.headers.get("location", "nowhere")
+            return Refused(f"{at} sends one on to {there}.", f"Give that: {self.url_option}")
         if reply.status == 400 and "temperature" in words:
             words += ' (a zoo entry with generation={"temperature": None} sends none)'
         return Failed(f"the server answered {reply.status}: {words}", answered=not _passing(reply))

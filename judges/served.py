@@ -20,12 +20,17 @@ def served(plugin: str, model: str, base_url: str, **generation: Any) -> Judge:
     Raises UsageError where a key is needed that is not there: before anything is answered or loaded.
     """
     label = f"{plugin}:{model}"
-    spec = dataclasses.replace(resolve(label, base_url=base_url), generation=generation)
+    movable = any(SERVED[plugin])  # has no address of its own
+    spec = resolve(label, base_url=base_url if movable else "")
+    spec = dataclasses.replace(spec, base_url=spec.base_url if movable else base_url, generation=generation)
     engine = registry.get("engines", spec.engine)(spec)
+    engine.url_option = "--judge-base-url"
     try:
         engine.load()  # finds the key and asks nothing
     except MedbenchError as error:
-        if engine.local or os.environ.get(engine.key_variable):
+        if not engine.usual:
+            raise UsageError(f"the judge {label}: {error.message}", error.hint) from error
+        if os.environ.get(engine.key_variable):
             raise UsageError(f"the judge {error.message}", error.hint) from error
         raise UsageError(
             f"the judge {label} needs a key: {engine.key_variable} is not set.",
@@ -34,6 +39,5 @@ def served(plugin: str, model: str, base_url: str, **generation: Any) -> Judge:
             "and every metric of: medbench list metrics",
         ) from error
     host = urlsplit(spec.base_url).netloc
-    usual = host == urlsplit(SERVED[plugin][1]).netloc
-    prices = (0.0, 0.0) if engine.local else PRICES.get(label) if usual else None
-    return Judge(label if usual else f"{label}@{host}", engine, prices=prices)
+    prices = (0.0, 0.0) if engine.local else PRICES.get(label) if engine.usual else None
+    return Judge(label if engine.usual else f"{label}@{host}", engine, prices=prices)

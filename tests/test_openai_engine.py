@@ -286,7 +286,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("behaviour", "message", "hint"),
         [
-            (servers.error(401, "bad key"), "does not take the key in .*_API_KEY: bad key", "Keys: https://"),
+            (servers.error(401, "bad key"), "does not take the key in .*_API_KEY: bad key", "that server's key"),
             (servers.error(402, "pay first"), r"refuses m \(402\): pay first", "another model"),
             (servers.error(403, "not for you"), r"refuses m \(403\): not for you", "another model"),
             (servers.error(404, "no m here"), "has no model 'm', or no such address: no m here", "/models"),
@@ -324,7 +324,14 @@ class TestFailures:
         engine = made(kind, gone, retries=5)
         with pytest.raises(Refused, match=r"no server answers at http://127\.0\.0\.1:\d+") as refused:
             list(engine.generate(asks(20)))
-        assert "--base-url" in refused.value.hint
+        assert refused.value.hint == "Start it, or name another: --base-url URL"
+        assert engine.usage.calls == 0, "nothing was asked: it takes nothing off a cap"
+
+    def test_what_is_not_on_this_machine_nobody_is_told_to_start(self) -> None:
+        assert "online" in GroqEngine(resolve("groq:m"))._unreached()
+        assert "Start" not in GroqEngine(resolve("groq:m"))._unreached()
+        elsewhere = OpenAIEngine(resolve("openai:m", base_url="https://models.example.org/v1"))
+        assert "Is that its address" in elsewhere._unreached()
 
     @BOTH
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -582,6 +589,36 @@ class TestWhatAServerRefusesToBeTold:
         assert engine.usage.calls == 4
 
     @BOTH
+    @pytest.mark.parametrize("status", [400, 500])
+    def test_a_schema_is_tried_by_one_request_while_the_others_wait(self, kind: str, status: int) -> None:
+        """Of three calls one is refused for its schema, and two are answered, however many may go at once."""
+        refusing = servers.refuses("response_format", servers.says("4"), status)
+        with Server(then=refusing) as server:
+            engine = made(kind, server, max_calls=3, concurrency=8)
+            found = by_id(engine.generate(asks(8, schema=SCHEMA)))
+        assert sum(output.text == "4" for output in found.values()) == 2
+        assert ["response_format" in asked.body for asked in server.asked] == [True, False, False]
+        assert engine.refuses == {"response_format"}
+
+    def test_a_schema_that_is_taken_is_then_sent_by_many_at_once(self) -> None:
+        def slowly(asked: servers.Asked) -> servers.Answer:
+            time.sleep(0.02)
+            return servers.says("4")(asked)
+
+        with Server(then=slowly) as server:
+            by_id(made("openai", server, concurrency=4).generate(asks(13, schema=SCHEMA)))
+        assert server.most_at_once == 4
+
+    @pytest.mark.parametrize("status", [400, 500])
+    def test_a_cap_of_one_call_learns_from_it(self, status: int) -> None:
+        with Server(then=servers.refuses("response_format", servers.says("4"), status)) as server:
+            first = made("openai", server, max_calls=1)
+            assert only(first.generate(asks(schema=SCHEMA))).text is None
+            second = made("openai", server, max_calls=1)
+            second.refuses = first.refuses
+            assert only(second.generate(asks(schema=SCHEMA))).text == "4"
+
+    @BOTH
     def test_a_refusal_of_another_kind_is_not_blamed_on_the_schema(self, kind: str) -> None:
         too_long = servers.error(400, "the prompt is too long")
         with Server(too_long, too_long) as server:
@@ -652,6 +689,13 @@ class TestKeys:
         assert "Without one: every model on this machine" in refused.value.hint
         assert engine.usage.calls == 0
 
+    def test_at_another_server_it_is_that_servers_key(self) -> None:
+        url = "https://models.example.org/v1"
+        with pytest.raises(Refused, match=f"{url} may want a key: OPENAI_API_KEY is not set") as refused:
+            OpenAIEngine(resolve("openai:m", base_url=url)).load()
+        assert "any text if it wants none" in refused.value.hint
+        assert "platform.openai.com" not in str(refused.value)
+
     @BOTH
     def test_it_is_sent_and_never_shown(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"{kind.upper()}_API_KEY", "very-secret-words")
@@ -711,6 +755,9 @@ class TestModels:
             ("groq:m", {"adapter": "a"}, "--adapter a: groq:m is run by a server"),
             ("openai:m", {"dtype": "bfloat16"}, "--dtype bfloat16"),
             ("openai:m", {"engine": "transformers"}, "--engine transformers"),
+            ("groq:m", {"base_url": "http://localhost:8000/v1"}, "a groq model is asked at its own address only"),
+            ("opneai:llama3.2:1b", {}, "Did you mean openai:llama3.2:1b?"),
+            ("gorq:m", {}, "Did you mean groq:m?"),
             ("openai:m", {"base_url": "localhost:8000"}, "the base URL localhost:8000 cannot be used"),
             ("openai:m", {"base_url": "http://localhost:port/v1"}, "cannot be used"),
             ("openai:m", {"base_url": "https://me:secret@host/v1"}, "the base URL cannot be used"),
@@ -809,7 +856,7 @@ class TestRuns:
         done = medbench(None, "-b", "pubmedqa-sample", model=model)
         assert done.exit_code == 1
         assert done.output.count("_API_KEY is not set") == 1, "once, not for every benchmark"
-        assert "What runs without any of this: medbench run" in done.output
+        assert "What runs without any of this" not in done.output, "it is said of weights and data only"
 
     def test_options_for_a_server_are_refused_where_there_is_none(self, tmp_path: Path) -> None:
         model = str(tiny.save(tmp_path / "tiny", "llama", window=2048))

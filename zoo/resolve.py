@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -126,6 +127,11 @@ def _base_url(engine: str, given: str) -> str:
     if engine not in SERVED:
         return ""
     variable, standard = SERVED[engine]
+    if given and not (variable or standard):
+        raise UsageError(
+            f"--base-url {given}: a {engine} model is asked at its own address only, where its key goes.",
+            "A model at another server that speaks OpenAI's API: --model openai:NAME --base-url URL",
+        )
     url = (given or (os.environ.get(variable, "") if variable else "") or standard).strip().rstrip("/")
     if not url:
         return ""
@@ -268,6 +274,11 @@ def _of_name(name: str, revision: str, tell: Tell) -> tuple[str, Weights]:
 
 
 def _unknown(name: str) -> UsageError:
+    prefix, colon, rest = name.partition(":")
+    if colon and (near := difflib.get_close_matches(prefix, SERVED, n=1)):
+        return UsageError(
+            f"no model is called '{name}'. Did you mean {near[0]}:{rest}?", "All of them: medbench list models"
+        )
     if re.search(r"[/\\~]|^\.|\.gguf$", name):
         return UsageError(
             f"no such folder or file: {name}",
