@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ..core import paths
 from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.plan import fingerprint
 from ..core.types import Item, Measured, Output, Record, Score
@@ -32,6 +33,8 @@ SAMPLES = "samples.jsonl"
 SCORES = "scores"
 JUDGEMENTS = "judgements"
 LOCK = "lock"
+
+NAMED = 5  # runs that an ambiguous name lists
 
 
 @dataclass(frozen=True)
@@ -318,7 +321,7 @@ def read_manifest(run: Path) -> Manifest:
         value = from_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         message = f"{run} is no run folder: it has no {MANIFEST}."
-        raise UsageError(message, "See the runs: medbench leaderboard") from None
+        raise UsageError(message, "The runs: medbench list runs") from None
     except (OSError, ValueError) as error:
         raise DataMalformed(f"{path} cannot be read: {error}", "Restore it, or move that run away.") from error
     known = {f.name: f for f in dataclasses.fields(Manifest)}
@@ -339,34 +342,43 @@ def read_manifest(run: Path) -> Manifest:
 def find(text: str, root: Path) -> Path:
     """The one run folder that `text` means: a path, a run id below `root`, or a part of one that no other has.
 
-    Raises UsageError where there is none (with the nearest ids) or more than one.
+    A run without an answer gives way to those with one. Raises UsageError where there is none (with the nearest ids)
+    or more than one (with what tells them apart).
     """
     if (Path(text) / MANIFEST).is_file():
         return Path(text)
     ids = [path.name for path in _run_folders(root)] if root.is_dir() else []
-    for fits in (str.__eq__, str.startswith, str.__contains__):
-        found = [run for run in ids if fits(run, text)]
-        if len(found) == 1:
-            return root / found[0]
-        if found:
-            raise UsageError(f"'{text}' fits {len(found)} runs: {', '.join(found[:5])}", "Name more of it.")
+    if text in ids:
+        return root / text
+    for among in ([run for run in ids if _begun(root / run)], ids):
+        for fits in (str.startswith, str.__contains__):
+            found = [run for run in among if fits(run, text)]
+            if len(found) == 1:
+                return root / found[0]
+            if found:
+                told = "".join(f"\n  {run}{_told(root / run)}" for run in found[:NAMED])
+                more = f"\n  and {len(found) - NAMED} more" if len(found) > NAMED else ""
+                raise UsageError(f"'{text}' fits {len(found)} runs:{told}{more}", f"Name more of it. {_listed(root)}")
     near = difflib.get_close_matches(text, ids, n=3, cutoff=0.4)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
-    hint = f"All of them: medbench leaderboard {root}" if ids else f"There are no runs in {root}: medbench run"
+    hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"
     raise UsageError(f"no run is called '{text}'.{meant}", hint)
 
 
-def all_runs(*paths: Path) -> tuple[list[StoredRun], list[MedbenchError]]:
-    """The runs at `paths` (each a run folder or a folder of runs), and an error for each that cannot be read.
+def all_runs(*places: Path, empty: bool = False) -> tuple[list[StoredRun], list[MedbenchError]]:
+    """The runs at `places` (each a run folder or a folder of runs), and an error for each that cannot be read.
 
-    Folders that are no runs are passed over. Raises UsageError for a path that does not exist.
+    Folders that are no runs are passed over and, in a folder of runs, those without an answer unless `empty`. Raises
+    UsageError for a path that does not exist.
     """
     folders: dict[Path, Path] = {}
-    for path in paths:
+    for path in places:
         if not path.is_dir():
             raise UsageError(f"there is no folder {path}.", "medbench run makes runs; --out says where.")
-        for folder in [path] if (path / MANIFEST).exists() else _run_folders(path):
-            folders.setdefault(folder.resolve(), folder)
+        named = (path / MANIFEST).exists()
+        for folder in [path] if named else _run_folders(path):
+            if named or empty or _begun(folder):
+                folders.setdefault(folder.resolve(), folder)
     runs, problems = list[StoredRun](), list[MedbenchError]()
     for folder in folders.values():
         try:
@@ -374,6 +386,11 @@ def all_runs(*paths: Path) -> tuple[list[StoredRun], list[MedbenchError]]:
         except MedbenchError as error:
             problems.append(error)
     return runs, problems
+
+
+def minute(created: str) -> str:
+    """When a run was made, as people read it: "2026-11-24 15:03", UTC."""
+    return created[:16].replace("T", " ")
 
 
 def encode(record: Record) -> dict[str, Any]:
@@ -463,6 +480,29 @@ def _answered(run: Path, manifest: Manifest) -> set[str]:
 
 def _run_folders(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
+
+
+def _begun(run: Path) -> bool:
+    """Whether it holds an answer, whole or broken; a start that failed leaves a folder without one."""
+    try:
+        return next(read_lines(run / SAMPLES), None) is not None
+    except DataMalformed:
+        return True
+
+
+def _told(run: Path) -> str:
+    """What tells a run from those named alike; "" where it cannot be read."""
+    try:
+        stored = StoredRun(run)
+        answered = f"{len(stored.answered())} of {len(stored.manifest.item_ids)} answered"
+    except MedbenchError:
+        return ""
+    return f"  ({', '.join(filter(None, [answered, minute(stored.manifest.created)]))})"
+
+
+def _listed(root: Path) -> str:
+    """The hint that says how to see all runs in `root`."""
+    return "All of them: medbench list runs" + ("" if root == paths.runs() else f" --out {root}")
 
 
 def _safe(name: str) -> str:

@@ -28,6 +28,7 @@ def manifest(
     settings: Mapping[str, Any] | None = None,
     sample: bool = False,
     n_total: int | None = None,
+    created: str = "",
     **comparable: Any,
 ) -> Manifest:
     column = {
@@ -55,6 +56,7 @@ def manifest(
         method=str(column["method"]),
         item_ids=tuple(item_ids),
         settings=dict(settings or {}),
+        created=created,
         metrics=list(metrics),
     )
 

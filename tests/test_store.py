@@ -464,6 +464,34 @@ def test_find_takes_a_path_an_id_or_a_part_that_only_one_run_has(tmp_path: Path)
         find("smol", tmp_path / "nothing")
 
 
+def test_runs_that_a_name_fits_are_told_apart(tmp_path: Path) -> None:
+    made.make_run(tmp_path, made.bits("1"), item_ids=["000", "001", "002"], model="smol", created="2026-11-24T15:03:07")
+    made.make_run(tmp_path, made.bits("10"), model="smol", dtype="bfloat16")
+    with pytest.raises(UsageError) as error:
+        find("smol", tmp_path)
+    assert error.value.message.startswith("'smol' fits 2 runs:\n")
+    told = sorted(line.split("  ")[-1] for line in error.value.message.splitlines()[1:])
+    assert told == ["(1 of 3 answered, 2026-11-24 15:03)", "(2 of 2 answered)"]
+    assert f"medbench list runs --out {tmp_path}" in error.value.hint
+
+
+def test_a_start_that_left_no_answer_stands_in_no_runs_way(tmp_path: Path) -> None:
+    empty = made.make_run(tmp_path, {}, item_ids=["a", "b"], model="smol")
+    with pytest.raises(UsageError, match="no run is called"):
+        find("other", tmp_path)
+    assert find("smol", tmp_path) == empty.path, "it is what is meant where nothing else is"
+    run = made.make_run(tmp_path, {"a": "1"}, item_ids=["a", "b"], model="my-smol")
+    assert find("smol", tmp_path) == run.path
+    assert find(empty.manifest.run_id, tmp_path) == empty.path, "named in full"
+    assert [each.path for each in all_runs(tmp_path)[0]] == [run.path]
+    assert [each.path for each in all_runs(empty.path)[0]] == [empty.path]
+    assert len(all_runs(tmp_path, empty=True)[0]) == 2
+    (empty.path / "samples.jsonl").write_text('{"item": {"id": "a"')  # killed within its first answer
+    assert [each.path for each in all_runs(tmp_path)[0]] == [run.path]
+    made.make_run(tmp_path, {"a": "1", "b": "0"}, model="smol")
+    assert len(all_runs(tmp_path)[0]) == 2, "it resumes, and is a run like any other"
+
+
 def test_all_runs_passes_over_other_folders_and_names_a_broken_run(tmp_path: Path) -> None:
     good = made.make_run(tmp_path, made.bits("1"), model="good")
     broken = made.make_run(tmp_path, made.bits("1"), model="broken")
