@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ..core import paths
-from ..core.errors import DataMissing, MedbenchError, UsageError
+from ..core.errors import DataMissing, MedbenchError, ModelMissing, UsageError
 from . import output
 from .judge_options import Asked, Panel, judge_options, judge_runs, panel
 from .progress import tell, watch
@@ -235,6 +235,7 @@ def command(
             raise
         except MedbenchError as error:
             session.problems.append(str(error) if name in error.message else f"{name}: {error}")
+            session.missing |= isinstance(error, ModelMissing)
     _at_servers(specs, {"base_url": base_url, **bounds})
     for name, spec in specs:
         try:
@@ -319,14 +320,14 @@ def _run_model(
                 raise
             if isinstance(error, Refused):  # as it would be on every benchmark
                 session.problems.append(str(error))
-                session.missing = True
                 return
             session.problems.append(f"{model.spec.name} on {benchmark.name}: {error}")
             continue
         except Exception as error:
             session.problems.append(_of_a_plugin(f"{model.spec.name} on {benchmark.name}", error))
             continue
-        session.runs.append(run)
+        if run.answered():  # without an answer there is nothing to score, judge or show
+            session.runs.append(run)
         failures = run.manifest.sittings[-1].get("failures", {}) if run.manifest.sittings and not run.complete else {}
         if failures:
             first = next(iter(failures.items()))
