@@ -21,7 +21,7 @@ COMMANDS = {
     "explain": "Explain one answer: the words behind its safety labels, its entities.",
     "score": "Score stored answers again, without the model.",
     "adapters": "List, show and merge what `medbench train` made.",
-    "list": "List models, benchmarks, metrics, engines or training sets.",
+    "list": "List models, benchmarks, metrics, judges, runs, engines or training sets.",
     "fetch": "Download what is not shipped: entity models.",
     "doctor": "Check versions, device, quantisation, hub, cache and data.",
 }

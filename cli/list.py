@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..core import registry
-from ..core.errors import MedbenchError
+from ..core import paths, registry
+from ..core.errors import MedbenchError, UsageError
 from . import output
 from .progress import tell
 
+if TYPE_CHECKING:
+    from ..results.store import StoredRun
+
 TRAINING_SETS = "training-sets"  # no plugins: a file of pairs is named by its path
+RUNS = "runs"  # what was made, not what can be
 
 GROUPS: dict[str, registry.Group] = {
     "models": "zoo",
@@ -22,6 +27,23 @@ GROUPS: dict[str, registry.Group] = {
     "engines": "engines",
 }
 FACTS = ("parameters", "metrics", "dimension", "unit", "better")  # columns of their own
+# Said after the table, where it is not all that can be named.
+MORE = {
+    "metrics": (
+        "macro_f1 comes with accuracy.",
+        "Any metric of Hugging Face evaluate: --metrics evaluate:NAME",
+        "Models that judge answers: medbench list judges",
+    ),
+    "judges": (
+        "How they judge, by --judge-mode: reference (against the reference answer), rubric (by criteria), grades "
+        "(1 to 4, as people graded).",
+        "Which of two answers is better (pairwise): medbench compare RUN_A RUN_B --judge NAME",
+        "For example: medbench run -b medquad --limit 50 --judge groq --max-judge-cost 0.50",
+    ),
+    TRAINING_SETS: (
+        "Named in a recipe, or: medbench train --model NAME --set data=SET:SAMPLES,pairs.jsonl (your own rows)",
+    ),
+}
 
 
 @click.command(
@@ -30,13 +52,22 @@ Examples:
   medbench list models
   medbench list metrics                   by dimension, each with its definition and unit
   medbench list benchmarks --json
+  medbench list runs                      by time: what was asked, how much of it is answered
 """
 )
-@click.argument("what", type=click.Choice([*GROUPS, TRAINING_SETS]))
+@click.argument("what", type=click.Choice([*GROUPS, TRAINING_SETS, RUNS]))
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where runs are kept.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
-def command(what: str, as_json: bool) -> None:
-    """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), or training
-    sets."""
+def command(what: str, out: Path | None, as_json: bool) -> None:
+    """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), training sets,
+    or stored runs."""
+    if what == RUNS:
+        _runs(out or paths.runs(), as_json)
+        return
+    if out:
+        raise UsageError(
+            f"--out says where runs are; {what} are not kept there.", "Leave it out, or: medbench list runs --out DIR"
+        )
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -62,8 +93,58 @@ def command(what: str, as_json: bool) -> None:
         below = f"\n[dim]{escape(below)}[/dim]" if below else ""
         table.add_row(row["name"], *(escape(str(row.get(fact, ""))) for fact in facts), told + below)
     output.show([table])
-    if what == TRAINING_SETS:
-        tell("Named in a recipe, or: medbench train --model NAME --set data=SET:SAMPLES,pairs.jsonl (your own rows)")
+    for line in MORE.get(what, ()):
+        tell(line)
+
+
+def _runs(root: Path, as_json: bool) -> None:
+    """Every run in a folder, those without an answer too, oldest first; what cannot be read as lines on stderr."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..results import store
+
+    runs, problems = store.all_runs(root, empty=True) if root.is_dir() else ([], [])
+    rows = []
+    for run in sorted(runs, key=lambda run: (run.manifest.created, run.path.name)):
+        try:
+            rows.append(_run(run))
+        except MedbenchError as error:
+            problems.append(error)
+    if as_json:
+        output.show_json(rows)
+    elif rows:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for heading in ("run", "answered", "made (UTC)"):
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            model = " · ".join(filter(None, (row[key] for key in ("model", "engine", "adapter", "dtype", "quantize"))))
+            told = f"{escape(row['run'])}\n[dim]{escape(row['benchmark'])}\n{escape(model)}[/dim]"
+            table.add_row(told, f"{row['answered']} of {row['asked']}", store.minute(row["created"]))
+        output.show([table])
+    elif not problems:
+        tell(f"There are no runs in {root}: medbench run")
+    for problem in problems:
+        tell(f"Not shown: {problem}")
+    if problems:
+        raise SystemExit(1)
+
+
+def _run(run: StoredRun) -> dict[str, Any]:
+    """A row: what tells a run from others. Raises DataMalformed where its answers are broken."""
+    from ..results import leaderboard
+
+    manifest = run.manifest
+    return {
+        "run": run.path.name,
+        **leaderboard.row_facts(manifest),
+        "benchmark": leaderboard.title(manifest),
+        "answered": len(run.answered()),
+        "asked": len(manifest.item_ids),
+        "created": manifest.created,
+        "path": str(run.path),
+    }
 
 
 def _facts(group: registry.Group, name: str) -> dict[str, Any]:

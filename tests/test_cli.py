@@ -15,6 +15,7 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 from medbench.cli import COMMANDS, cli
+from medbench.judges.modes import MODES
 
 ENGINE = str(Path(__file__).with_name("fakes.py"))
 HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "spacy", "rich", "evaluate", "medbench.core.registry")
@@ -186,12 +187,55 @@ def test_missing_weights_are_named_with_what_runs_without_them() -> None:
     assert len(done.output.strip().splitlines()) < 12
 
 
+def test_missing_weights_alone_are_told_with_what_runs_without_them() -> None:
+    done = medbench("run", "--model", "biogpt-large", "-b", "medqa-sample")
+    assert done.exit_code == 1
+    assert "What runs without any of this: medbench run" in done.stderr
+
+
+def test_a_server_that_is_not_there_leaves_nothing_in_a_table() -> None:
+    nowhere = ("run", "-m", "openai:x", "--base-url", "http://127.0.0.1:1/v1", "-b", "medquad-sample", "--limit", 2)
+    done = medbench(*nowhere)
+    assert done.exit_code == 1
+    assert "no server answers at http://127.0.0.1:1/v1" in done.stderr
+    assert "What runs without" not in done.stderr
+    board = medbench("leaderboard")
+    assert (board.exit_code, "there are no runs in runs" in board.output) == (2, True), board.output
+    (row,) = json.loads(medbench("list", "runs", "--json").stdout)
+    assert (row["answered"], row["asked"]) == (0, 2), "what a start left behind can be seen"
+
+
 @pytest.mark.parametrize("what", ["models", "benchmarks", "metrics", "engines"])
 def test_list(what: str) -> None:
     rows = json.loads(medbench("list", what, "--json").stdout)
     assert rows
     assert all(row["name"] and row["what"] for row in rows)
     assert rows[0]["name"] in medbench("list", what).output
+
+
+def test_list_runs_names_what_the_other_commands_take(model: Path) -> None:
+    nothing = medbench("list", "runs")
+    assert (nothing.exit_code, nothing.stderr) == (0, "There are no runs in runs: medbench run\n")
+    run_fast(model, "-b", "medqa-sample", "--limit", 3)
+    run_fast(model, "-b", "medqa-sample", "--limit", 2, "--out", "elsewhere")
+    (row,) = json.loads(medbench("list", "runs", "--json").stdout)
+    assert (row["model"], row["answered"], row["asked"]) == ("tiny-llama", 3, 3)
+    assert row["benchmark"].startswith("medqa-sample · sample · 3 of 40 items (seed 0)")
+    assert medbench("show", row["run"]).exit_code == 0
+    shown = medbench("list", "runs", "--out", "elsewhere").stdout
+    assert "2 of 2" in shown
+    assert "tiny-llama__medqa-sample__" in shown
+    assert row["run"] not in shown
+    assert "medbench list runs" in medbench("show", "nothing").stderr
+    assert medbench("list", "models", "--out", "elsewhere").exit_code == 2
+
+
+def test_list_says_what_else_can_be_named() -> None:
+    metrics, judges = medbench("list", "metrics"), medbench("list", "judges")
+    for words in ("macro_f1", "evaluate:NAME", "medbench list judges"):
+        assert words in metrics.stderr
+    for mode in MODES:
+        assert mode in judges.stderr
 
 
 def test_doctor_says_of_each_thing_ok_or_what_to_do() -> None:
