@@ -43,7 +43,11 @@ Examples:
 """
 )
 @click.option(
-    "--metrics", "-M", multiple=True, metavar="NAMES", help="Names, all, .py files.  [default: text and entities]"
+    "--metrics",
+    "-M",
+    multiple=True,
+    metavar="NAMES",
+    help="Names, all, .py files.  [default: text and entity metrics]",
 )
 @click.option(
     "--entity-model",
@@ -63,7 +67,7 @@ Examples:
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the --limit answers.")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Folder of official releases.  [default: MEDBENCH_DATA]",
 )
@@ -114,12 +118,17 @@ def command(
     if not quiet:
         for note in graded.notes:
             tell(f"{graded.name}: {note}")
+        if not asked:
+            tell("Text and entity metrics; others by --metrics NAMES, which takes all too: medbench list metrics")
     run = agreement.keep(graded, (out or paths.runs()) / agreement.FOLDER)
     records = agreement.draw(agreement.graded_from(run.records(), from_grade), limit, seed)
     part = agreement.Part(run, records)
     judged = judge_options.judge_runs(panel, [part], quiet)[part.path] if panel else []
     # A jury's grade is a mean, which is not on the scale.
     judges = [name for name in judged if not name.startswith("jury:")]
+    first = [name for name in names if name not in run.scored()]
+    if first and not quiet:  # what is scored once is only read
+        tell(f"scoring {len(records):,} answers: {', '.join(first)}")
     with _progress(quiet) as step:
         others = [*names, *(name for name in judged if name not in judges)]
         found = agreement.measure(part, records, LEVELS if panel else graded.levels, others, judges, step=step)

@@ -36,6 +36,7 @@ from .store import MANIFEST, Manifest, RunWriter, StoredRun, encode, run_id
 FOLDER = "agreement"  # below the folder of runs, so that a leaderboard of that folder does not list these
 ENGINE = "replay"  # nothing was run: the answers were there
 WORDS = "(words in the answer)"  # the line of what needs no metric at all
+FEW = 10  # questions: below this, draws of them differ too little for an interval
 
 Step = Callable[[str, int, int], None]  # metric, answers scored, of how many
 
@@ -325,7 +326,7 @@ def to_markdown(found: Agreement) -> str:
         cells += [estimate_text(each.across_one_grade), estimate_text(each.within_one_grade)] if found.several else []
         rows.append(cells)
     table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows)
-    return f"### {found.title}\n\n{table}\n\n{' '.join(legend(found))}\n"
+    return f"### {found.title}\n\n{table}\n\n{' '.join(legend(found, alone=True))}\n"
 
 
 def heading(each: Line) -> str:
@@ -340,8 +341,8 @@ def estimate_text(estimate: Estimate | None) -> str:
     return f"{estimate.value:.2f}{ends}"
 
 
-def legend(found: Agreement) -> list[str]:
-    """What the table shows and how it was made, a sentence each."""
+def legend(found: Agreement, alone: bool = False) -> list[str]:
+    """What the table shows and how it was made, a sentence each. `alone`: it has the figures over one grade, too."""
     told = [
         f"ρ: Spearman's correlation with people's grades of {found.pairs:,} answers to {found.questions} questions, "
         "across all of them at once and within each question (the mean over those whose grades differ).",
@@ -351,6 +352,22 @@ def legend(found: Agreement) -> list[str]:
         told.append("↓: less is better, so agreement is below 0.")
     if found.several:
         told.append(f"Of pairs with more than one grade ({found.several}) the mean counts for ρ.")
-    if any(each.kappa for each in found.lines):
+    judged = any(each.kappa for each in found.lines)
+    if judged:
         told.append("κ: Cohen's kappa with quadratic weights, over the pairs with one grade.")
+    shown = [e for each in found.lines for e in (each.across, each.within)]
+    if alone and found.several:
+        shown += [e for each in found.lines for e in (each.across_one_grade, each.within_one_grade)]
+    if judged or any(estimate.value is None for estimate in shown):
+        of_kappa = "; κ, where the values are no grades" if judged else ""
+        told.append(f"–: undefined, where all values or all grades are alike{of_kappa}.")
+    differ = max((each.within.n for each in found.lines), default=0)
+    if found.questions < FEW:
+        told.append(f"{_count(found.questions)} too few for an interval that can be trusted.")
+    elif 0 < differ < FEW:
+        told.append(f"{_count(differ, ' with grades that differ')} too few for an interval within questions.")
     return told
+
+
+def _count(questions: int, which: str = "") -> str:
+    return f"{questions} question{which} is" if questions == 1 else f"{questions} questions{which} are"

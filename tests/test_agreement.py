@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -236,6 +237,15 @@ class TestTables:
         ):
             assert said in text
 
+    def test_what_a_reader_would_trip_over_is_told(self, found: agreement.Agreement) -> None:
+        few, more = " ".join(agreement.legend(found)), dataclasses.replace(found, questions=10)
+        assert "5 questions are too few for an interval that can be trusted." in few
+        assert "–: undefined" in few  # all these answers have one word
+        assert "4 questions with grades that differ are too few" in " ".join(agreement.legend(more))
+        plain = line_of(*(pair(f"q{n}", i, i, str(1 + i)) for n in range(10) for i in range(2)))
+        enough = dataclasses.replace(more, several=0, lines=(plain,))
+        assert not [told for told in agreement.legend(enough) if "too few" in told or "–" in told]
+
     def test_json_can_be_written(self, found: agreement.Agreement) -> None:
         value = json.loads(json.dumps(agreement.to_json(found)))
         assert value["lines"][0]["within"]["n"] == 3
@@ -288,6 +298,19 @@ class TestCommand:
         assert [sorted(path.name for path in run.glob("scores/*.jsonl")) for run in runs] == [
             ["exact_match.jsonl", "token_f1.jsonl"]
         ]
+
+    def test_what_is_scored_for_the_first_time_and_what_is_left_out_are_told(self) -> None:
+        words = ("agreement", "--grades", self.own(), "--metrics", "token_f1")
+        first, again = self.medbench(*words), self.medbench(*words)
+        assert "scoring 12 answers: token_f1\n" in first.stderr
+        assert "scoring" not in again.stderr + self.medbench(*words, "--quiet").stderr
+        assert "Text and entity metrics" not in first.stderr, "these were asked for"
+        assert "3 questions are too few for an interval that can be trusted." in " ".join(first.stdout.split())
+
+    def test_without_metrics_it_is_told_which_these_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("medbench.cli.agreement.DEFAULT", ("token_f1",))
+        done = self.medbench("agreement", "--grades", self.own())
+        assert "Text and entity metrics; others by --metrics NAMES" in done.stderr
 
     def test_a_leaderboard_of_the_runs_does_not_list_it(self) -> None:
         self.medbench("agreement", "--grades", self.own(), "--metrics", "token_f1")
@@ -374,6 +397,8 @@ class TestCommand:
             (["--judge", "groq"], 2, ["GROQ_API_KEY"]),
             ([], 1, ["liveqa needs TREC-2017", "no data folder was named", "--data or MEDBENCH_DATA"]),
             (["--data", "."], 1, ["liveqa needs TREC-2017", "is not below ."]),
+            (["--data", "nowhere"], 2, ["--data", "'nowhere' does not exist"]),
+            (["--data", "mine.csv"], 2, ["--data", "'mine.csv' is a file"]),
             (["--grades", "none.csv"], 2, ["none.csv", "there is no such file"]),
             (["--metrics", "rouge9"], 2, ["rouge9", "rouge1"]),
             (["--grades", "mine.csv", "--metrics", "latency_p50_s"], 2, ["read off a run as a whole"]),
