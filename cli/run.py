@@ -143,7 +143,7 @@ Examples:
 @judge_options()
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Folder of official releases.  [default: MEDBENCH_DATA]",
 )

@@ -51,7 +51,7 @@ Examples:
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the examples, their order and the weights.")
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Folder of official releases.  [default: MEDBENCH_DATA]",
 )

@@ -155,6 +155,7 @@ def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path)
         (["run", "-m", "./nothing/here"], 2, ["no such folder or file"]),
         (["run", "--items", "none.txt"], 2, ["none.txt cannot be read"]),
         (["run", "-b", "none.py"], 2, ["no such file: none.py"]),
+        (["run", "--data", "nowhere"], 2, ["--data", "'nowhere' does not exist"]),
         (["leaderbord"], 2, ["No such command", "leaderboard"]),
         (["leaderboard"], 2, ["there is no folder runs", "medbench run"]),
         (["show", "nothing"], 2, ["no run is called 'nothing'"]),
