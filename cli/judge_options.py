@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import MedbenchError, UsageError
-from . import judge_progress, output
+from . import judge_progress
 from .progress import tell
 
 if TYPE_CHECKING:
     from ..judges.judging import Caps, Judge, Judging
     from ..results.store import StoredRun
 
+MOVABLE = "openai"  # the judge that --judge-base-url is for: it can be at any server, with that server's key
+EXCERPT = 100  # characters of a reply that could not be read
 GRADING = ("reference", "rubric", "grades")
 
 
@@ -25,8 +27,9 @@ GRADING = ("reference", "rubric", "grades")
 class Asked:
     """The options as given."""
 
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # each as often as it was given
     mode: str
+    mode_given: bool
     base_url: str
     price: str
     max_calls: int | None
@@ -76,9 +79,7 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
         chosen = click.option(
             "--judge-mode",
             type=click.Choice(list(modes)),
-            default=default,
-            show_default=True,
-            help="What is asked: 1-5 by the reference, four criteria, or LiveQA's four grades.",
+            help=f"What is asked: 1-5 by the reference, four criteria, or LiveQA's four grades.  [default: {default}]",
         )
         options.insert(1, chosen)
 
@@ -94,12 +95,13 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
             judge_concurrency: int | None,
             judge_rpm: int | None,
             judge_tpm: int | None,
-            judge_mode: str = default,
+            judge_mode: str | None = None,
             **rest: Any,
         ) -> Any:
             asked = Asked(
-                tuple(output.names(judge_names)),
-                judge_mode,
+                tuple(name.strip() for value in judge_names for name in value.split(",") if name.strip()),
+                judge_mode or default,
+                judge_mode is not None,
                 judge_base_url,
                 judge_price,
                 max_judge_calls,
@@ -130,6 +132,7 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
 
     if not asked.names:
         given = {
+            "--judge-mode": asked.mode_given,
             "--judge-base-url": asked.base_url,
             "--judge-price": asked.price,
             "--max-judge-calls": asked.max_calls,
@@ -139,21 +142,23 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
             "--judge-tpm": asked.tokens_per_minute,
         }
         for option, value in given.items():
-            if value not in ("", None):
-                raise UsageError(f"{option} {value}: no judge is asked for.", "Name one: --judge groq")
+            if value not in ("", None, False):
+                raise UsageError(f"{option} needs --judge.", "Name a judge: --judge groq, --judge openai:NAME")
         return None
     price = _price(asked.price)
     plugins = [name.partition(":")[0] for name in asked.names]
-    # A server's address is for the judge that can be at any; alone, the other one takes it too.
-    at_server = "openai" if "openai" in plugins else "groq"
-    if asked.base_url and at_server not in plugins:
-        raise UsageError(f"--judge-base-url {asked.base_url}: no judge asked for is at a server.", "Leave it out.")
+    if asked.base_url and MOVABLE not in plugins:
+        raise UsageError(
+            f"--judge-base-url is for {MOVABLE}:NAME, which is not among the judges asked for.",
+            "Leave it out, or name the judge at that server: --judge openai:NAME. "
+            "Groq is asked at its own address only, where its key goes.",
+        )
     judges: list[Judge] = []
     for name in asked.names:
         plugin, _, model = name.partition(":")
-        made = registry.get("judges", plugin).make(model, asked.base_url if plugin == at_server else "", say)
+        made = registry.get("judges", plugin).make(model, asked.base_url if plugin == MOVABLE else "", say)
         if made.label in [judge.label for judge in judges]:
-            raise UsageError(f"--judge names {made.label} twice.")
+            raise UsageError(f"--judge names {made.label} twice.", "Once is enough: its replies would be the same.")
         if price and made.served:
             made.prices = price
         if asked.max_cost is not None and made.served and made.prices is None:
@@ -193,6 +198,7 @@ def judge_runs(
     watch = judge_progress.watch(quiet)
     found: dict[Path, list[str]] = {run.path: [] for run in runs}
     for judge in panel.judges:
+        plain = False  # whether it was said that its server takes no schema
         for run in runs:
             other = (against or {}).get(run.path)
             try:
@@ -212,6 +218,9 @@ def judge_runs(
                 if not quiet:
                     tell(f"{run.manifest.run_id}: no open answers for {judge.label} to judge")
                 continue
+            if "response_format" in judge.refuses and not plain and not quiet:
+                plain = True
+                tell(f"{judge.label}: its server takes no JSON schema; replies are read strictly without one")
             if _useful(panel, judge, run, came, quiet):
                 found[run.path].append(came.metric)
     for run in runs:
@@ -227,20 +236,34 @@ def judge_runs(
 
 def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, quiet: bool) -> bool:
     """Tell what is missing and what cannot be read; whether anything was graded."""
+    from ..judges.judging import dollars
+
     where = f"{judge.label} on {run.manifest.run_id}"
     if came.missing:
         why = "; ".join(f"{count} not: {reason}" for reason, count in came.missing.most_common(3))
-        panel.problems.append(
-            f"{where}: {came.stored} of {came.wanted} replies are there; {why}.\n"
-            "The same command asks only what is missing."
-        )
+        cap, next_step = panel.caps.limits.max_cost, "The same command asks only what is missing."
+        if cap is not None and came.too_dear is not None and came.too_dear > cap:
+            next_step = f"One call may cost up to {dollars(came.too_dear)}, more than the cap: raise --max-judge-cost."
+        panel.problems.append(f"{where}: {came.stored} of {came.wanted} replies are there; {why}.\n{next_step}")
     if came.unread:
-        told = f"{where}: {len(came.unread)} of {came.stored} replies grade nothing, the first: {came.unread[0]}"
+        told = _unreadable(where, came)
         if len(came.unread) == came.stored:
-            panel.problems.append(f"{told}.\nThis judge does not keep the form that it is asked for: name another.")
+            panel.problems.append(f"{told}\nThis judge does not keep the form that it is asked for: name another.")
         elif not quiet:
-            tell(f"{told}. All: medbench show {run.manifest.run_id} --unscored")
+            tell(f"{told} Each: medbench show {run.manifest.run_id} --unscored")
     return came.stored > len(came.unread)
+
+
+def _unreadable(where: str, came: Judging) -> str:
+    """How many replies grade nothing, what one of them says, and what becomes of them."""
+    problem, _, wrote = came.unread[0].partition("; the judge wrote: ")
+    excerpt = wrote if len(wrote) <= EXCERPT else f"{wrote[:EXCERPT]}…"
+    one = f'"{excerpt}"' if excerpt else problem.removeprefix("unparsed: ")
+    many = f"{len(came.unread)} of {came.stored} replies"
+    return (
+        f"{where}: {many} could not be read as a grade. The first: {one}\n"
+        f"They are kept in {came.path} and not asked again; delete that file to ask anew."
+    )
 
 
 def _price(text: str) -> tuple[float, float] | None:

@@ -48,7 +48,7 @@ class Lines(Silent):
             tell(f"loading the judge {judge.label}")
 
     def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
-        stored = f", {done} replies are stored" if done else ""
+        stored = f", {done} of {total} replies are stored" if done else ""
         tell(f"{judge.label} judges {what}{stored}")
         self.judge, self.total, self.done, self.before, self.told = judge, total, done, done, done
         self.started = self.said = time.monotonic()
@@ -71,7 +71,7 @@ class Lines(Silent):
         rate = here / max(time.monotonic() - self.started, 1e-9)
         known = here >= FEW and self.done < self.total
         left = f", {clock((self.total - self.done) / rate)} left" if known else ""
-        tell(f"{self.judge.label}: {self.done}/{self.total}, {rate:.3g} replies/s{left}, {used(self.judge.usage)}")
+        tell(f"{self.judge.label}: {self.done}/{self.total}, {speed(rate)}{left}, {used(self.judge.usage)}")
 
 
 class Bar(Lines):
@@ -121,7 +121,12 @@ def used(usage: Usage) -> str:
 
 
 def spent(calls: int, cost: float | None) -> str:
-    return f"{calls} calls" + (f", ${cost:.4f}" if cost else "")
+    return f"{calls} call{'s' * (calls != 1)}" + (f", ${cost:.4f}" if cost else "")
+
+
+def speed(per_second: float) -> str:
+    """ "2.5 replies/s", or "31 s/reply" where it is below one a second."""
+    return f"{per_second:.3g} replies/s" if per_second >= 1 else f"{1 / max(per_second, 1e-9):.3g} s/reply"
 
 
 def watch(quiet: bool) -> Silent:

@@ -10,6 +10,7 @@ from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from . import output
 from .judge_options import Asked, judge_options, judge_runs, panel
+from .progress import tell
 
 
 @click.command(
@@ -28,6 +29,7 @@ Examples:
 @click.option("--entity-model", default="", metavar="NAME", help="spaCy pipeline of the entity metrics.")
 @judge_options()
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(
     runs: tuple[str, ...],
@@ -35,17 +37,19 @@ def command(
     entity_model: str,
     judging: Asked,
     out: Path | None,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Score RUNS again under METRICS, or put their open answers before judges.
 
     What is scored or judged already is kept; the metrics join the run's leaderboard.
     """
-    from ..results import leaderboard
+    from ..results import export, leaderboard
     from ..results.store import StoredRun, add_metrics, all_runs, find
+    from . import render
 
     wanted = output.metric_names(metrics, entity_model)
-    judges = panel(judging)
+    judges = panel(judging, (lambda text: None) if quiet else tell)
     if not wanted and not judges:
         raise UsageError("--metrics names none.", "All of them: medbench list metrics. Or name judges: --judge groq")
     found: list[StoredRun] = []
@@ -57,9 +61,10 @@ def command(
             problems += broken
         else:
             found.append(StoredRun(find(text, out or paths.runs())))
-    judged = judge_runs(judges, found) if judges else {}
+    judged = judge_runs(judges, found, quiet) if judges else {}
     shown = dict.fromkeys([*wanted, *(name for names in judged.values() for name in names)])
-    board = leaderboard.build(found, list(shown))
+    # Without a name a leaderboard has every column of its runs, which nobody asked for here.
+    board = leaderboard.build(found if shown else [], list(shown))
     for run in found:
         useful = []
         for name in wanted:
@@ -72,11 +77,17 @@ def command(
             else:
                 useful.append(name)
         add_metrics(run.path, useful)  # one that does not apply stays out of the run's tables
-    output.present(board, as_json=as_json)
+    unjudged = judges.problems if judges else []
+    if as_json:
+        value = export.to_json(board)
+        output.show_json(value | {"problems": [*value["problems"], *map(str, problems), *unjudged]})
+    elif shown and not quiet:
+        output.show(render.leaderboard(board))
+    for told in board.problems:
+        click.echo(f"Not shown: {told}", err=True)
     for problem in problems:
         click.echo(f"Not scored: {problem}", err=True)
-    unjudged = judges.problems if judges else []
-    for told in unjudged:
-        click.echo(f"Not judged: {told}", err=True)
+    for text in unjudged:
+        click.echo(f"Not judged: {text}", err=True)
     if board.problems or problems or unjudged:
         raise SystemExit(1)

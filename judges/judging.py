@@ -8,10 +8,12 @@ cannot be read is, because it was paid for, and is shown and unscored.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from math import floor, inf, log10
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +21,7 @@ from .. import __version__
 from ..core.budget import Limits, Usage
 from ..core.errors import MedbenchError
 from ..core.types import Engine, GenerateRequest, Output
-from ..results.files import LineFile, Lock, remedy
+from ..results.files import LineFile, Lock, remedy, replace_file, to_json
 from ..results.store import Reply, StoredRun, differing, encode_reply
 from .metric import asked, not_to_judge, pair_id, read_reply
 from .modes import Mode, mode_of
@@ -42,6 +44,11 @@ class Judge:
     def served(self) -> bool:
         """Whether its engine asks a server, within limits."""
         return hasattr(self.engine, "limits")
+
+    @property
+    def refuses(self) -> frozenset[str]:
+        """What its server has refused to be told, "response_format" (the schema) among it, and is not told again."""
+        return getattr(self.engine, "refuses", frozenset())
 
     @property
     def usage(self) -> Usage:
@@ -124,8 +131,8 @@ class Caps:
     def told(self, reason: str) -> str:
         """An engine's reason for not asking, with the cap of the command in the place of what was left to it."""
         if "the cap of $" in reason:
-            return f"the cap of ${self.limits.max_cost:.2f} is reached"
-        return f"the cap of {self.limits.max_calls} calls is reached" if "the cap of " in reason else reason
+            return f"the cap of {dollars(self.limits.max_cost or 0.0)} is reached"
+        return f"the cap of {calls_told(self.limits.max_calls or 0)} is reached" if "the cap of " in reason else reason
 
     @property
     def calls(self) -> int:
@@ -138,10 +145,23 @@ class Caps:
         return sum(known) if known else None
 
 
+def dollars(amount: float) -> str:
+    """ "$0.50", and as many digits as an amount with a part of a cent needs, four of them at most."""
+    if round(amount, 2) == round(amount, 9):
+        return f"${amount:.2f}"
+    digits = max(2, 3 - floor(log10(amount)))
+    return f"${amount:.{digits}f}".rstrip("0")
+
+
+def calls_told(count: int) -> str:
+    return f"{count} call{'s' * (count != 1)}"
+
+
 @dataclass(frozen=True)
 class Judging:
     """What came of it. `missing`: why replies that were wanted are not there, and how many for each reason; `unread`:
-    why a stored one grades nothing, for each.
+    why a stored one grades nothing, for each; `too_dear`: USD, the least that a call may come to that the cap on cost
+    held back; `path`: where the replies lie.
     """
 
     metric: str
@@ -149,6 +169,8 @@ class Judging:
     stored: int
     missing: Counter[str] = field(default_factory=Counter)
     unread: tuple[str, ...] = ()
+    too_dear: float | None = None
+    path: Path | None = field(default=None, compare=False)
 
 
 def judge(
@@ -190,13 +212,20 @@ def ask(
     with _Replies(path, header, f"'{name}' of the run {run.path}") as replies:
         stored, mine = run.judgements(name, other)
         _same_judge(stored, header, path)
+        if judge.served:
+            judge.engine.refuses |= frozenset(stored.get("refuses", ()))  # type: ignore[attr-defined]
         for reply in (*known.values(), *mine.values()):
             if reply.output.item_id in wanted and wanted[reply.output.item_id][0] == reply.asked:
                 replies.stored[reply.output.item_id] = reply
-        missing = _fill(replies, judge, wanted, caps, watch, run.manifest.run_id)
+        try:
+            missing = _fill(replies, judge, wanted, caps, watch, run.manifest.run_id)
+        finally:
+            replies.refused = sorted(judge.refuses)
+        too_dear = judge.engine.budget.too_dear if judge.served else inf  # type: ignore[attr-defined]
         found = (read_reply(reply, how.fields) for reply in replies.stored.values())
         unread = tuple(why for why in found if isinstance(why, str))
-        return Judging(name, len(wanted), len(replies.stored), missing, unread)
+        dear = too_dear if missing and too_dear < inf else None
+        return Judging(name, len(wanted), len(replies.stored), missing, unread, dear, path)
 
 
 def _fill(
@@ -212,7 +241,7 @@ def _fill(
     if not todo:
         return Counter()
     left = caps.admit(judge)
-    capped = "" if left is None else f"the cap of {caps.limits.max_calls} calls is reached"
+    capped = "" if left is None else f"the cap of {calls_told(caps.limits.max_calls or 0)} is reached"
     now = todo if left is None else todo[:left]
     failures: dict[str, str] = {}
     if now:
@@ -289,6 +318,11 @@ def _same_judge(stored: dict[str, Any], header: dict[str, Any], path: Path) -> N
     )
     if told:
         field, before, now = told[0]
+        if field == "base_url" and before and now:
+            raise MedbenchError(
+                f"earlier replies of this judge came from {before}; this command names {now}.",
+                f"Give --judge-base-url {before}, or move {path} away to judge anew.",
+            )
         raise MedbenchError(
             f"{path} holds the replies of another judge: its {field} is {before!r} there and {now!r} here.",
             "Judge in the same way as before, or move that file away to judge anew.",
@@ -302,6 +336,7 @@ class _Replies:
         self.path = path
         self.header = header
         self.stored: dict[str, Reply] = {}  # those that are on the disk, by item_id
+        self.refused: list[str] = []  # what the server refuses to be told, for the next command: kept in the header
         self._lock = Lock(path.with_suffix(".lock"), what)
         self._file: LineFile | None = None
 
@@ -322,7 +357,16 @@ class _Replies:
         if self._file is not None:
             self._file.close()
             self._file = None
+            # Without it the next command would ask once more than it needs to.
+            with contextlib.suppress(OSError, ValueError):
+                self._keep_refused()
         self._lock.release()
+
+    def _keep_refused(self) -> None:
+        first, _, rest = self.path.read_bytes().partition(b"\n")
+        header = json.loads(first)
+        if self.refused and header.get("refuses", []) != self.refused:
+            replace_file(self.path, to_json(header | {"refuses": self.refused}) + b"\n" + rest)
 
     def append(self, reply: Reply) -> None:
         """On the disk when this returns: it was paid for."""

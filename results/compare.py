@@ -28,6 +28,8 @@ MEANING = {
     "method": "how the answer is had (method)",
 }
 
+STORED = "Preferences are those that judges gave in earlier commands; with --judge, only those of the judges named."
+
 
 @runtime_checkable
 class Between(Protocol):
@@ -36,6 +38,17 @@ class Between(Protocol):
     def between(self, a: StoredRun, b: StoredRun) -> Metric:
         """The metric of A's records, beside B's; its `remark`, if it has one, is told with the comparison."""
         ...
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """On how many items an answer is preferred. `judged` of the `both` items that both runs answered have a verdict."""
+
+    a: int
+    b: int
+    neither: int
+    judged: int
+    both: int
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class Line:
     a: float | None
     b: float | None
     n: int
-    test: str = ""  # "exact McNemar", "paired permutation" or, of preferences, "exact sign"
+    test: str = ""  # "exact McNemar", "paired permutation"; of preferences "exact sign", "permutation by document"
     note: str = ""
     difference: float | None = None
     low: float | None = None
@@ -61,6 +74,7 @@ class Line:
     p: float | None = None
     p_holm: float | None = None
     counts: Counts | None = None  # right/wrong metrics only
+    verdicts: Verdicts | None = None  # preferences only
     left_out: tuple[tuple[str, int], ...] = ()
     clean: bool = False  # the line above once more, without the items that either model's training data hold
 
@@ -101,10 +115,10 @@ def compare(
     b: StoredRun | Sequence[StoredRun],
     metrics: Sequence[str] = (),
     load: Load = load_metric,
-    preferences: Sequence[str] = (),
+    preferences: Sequence[str] | None = None,
 ) -> Comparison:
-    """A against B. Two groups are matched run by run where they may be compared. `metrics`: empty, what both list and
-    what judges preferred. `preferences`: besides these, more such metrics of two runs.
+    """A against B. Two groups are matched run by run where they may be compared. `metrics`: empty, what both list.
+    `preferences`: besides these, what judges preferred; None: where no metric is named, all that is stored.
 
     Raises UsageError, naming the fields that differ and both values, where nothing can be compared.
     """
@@ -137,12 +151,15 @@ def matched(
 ) -> list[tuple[StoredRun, StoredRun]]:
     """Each run of A with the run of B that it may be compared with.
 
-    Raises UsageError, naming the fields that differ and both values, where no two may be.
+    Raises UsageError, naming the fields that differ and both values, where no two may be, and where two are one.
     """
     side_a, side_b = _by_column(a, "A"), _by_column(b, "B")
     shared = [key for key in side_a if key in side_b]
     if not shared:
         raise _refusal(list(side_a.values()), list(side_b.values()))
+    for key in shared:
+        if side_a[key].path.resolve() == side_b[key].path.resolve():
+            raise UsageError(f"A and B are the same run: {side_a[key].manifest.run_id}.")
     return [(side_a[key], side_b[key]) for key in shared]
 
 
@@ -185,11 +202,9 @@ def _worded(name: str, value: Any, manifest: Manifest) -> str:
 
 
 def _match(
-    run_a: StoredRun, run_b: StoredRun, names: Sequence[str], preferences: Sequence[str], load: Load
+    run_a: StoredRun, run_b: StoredRun, names: Sequence[str], preferences: Sequence[str] | None, load: Load
 ) -> tuple[Match, list[MedbenchError]]:
     """Two comparable runs, p-values not yet adjusted; and the metrics that failed."""
-    if run_a.path.resolve() == run_b.path.resolve():
-        raise UsageError(f"A and B are the same run: {run_a.manifest.run_id}.")
     all_a = {record.item.id: record for record in run_a.records()}
     all_b = {record.item.id: record for record in run_b.records()}
     common = [item_id for item_id in all_a if item_id in all_b]
@@ -197,17 +212,20 @@ def _match(
     clean = [item_id for item_id in common if item_id not in leaked] if leaked else []
     lines, problems, remarks = list[Line](), list[MedbenchError](), list[str]()
     both = [name for name in metrics_of(run_a.manifest) if name in run_b.manifest.metrics]
-    judged = [*run_a.judged_against(run_b.manifest.run_id), *run_b.judged_against(run_a.manifest.run_id)]
-    for name in dict.fromkeys((*(names or [*both, *judged]), *preferences)):
+    stored = list[str]()
+    if preferences is None and not names:
+        stored = [*run_a.judged_against(run_b.manifest.run_id), *run_b.judged_against(run_a.manifest.run_id)]
+    for name in dict.fromkeys((*(names or both), *(preferences or stored))):
         try:
             metric = load(name)
             if isinstance(metric, Between):
                 preferred = metric.between(run_a, run_b)
-                lines.append(_preference(preferred, [all_a[item_id] for item_id in common]))
+                whole = _preference(preferred, [all_a[item_id] for item_id in common])
+                lines.append(whole)
                 if clean:
-                    line = _preference(preferred, [all_a[item_id] for item_id in clean])
-                    lines.append(replace(line, name=line.name + CLEAN, clean=True))
-                remarks += _verdicts(preferred, [all_a[item_id] for item_id in common])
+                    part = _preference(preferred, [all_a[item_id] for item_id in clean])
+                    lines.append(replace(part, name=part.name + CLEAN, clean=True))
+                remarks += _verdicts(preferred, whole)
             elif isinstance(metric, Metric):
                 metrics, scores = _scored(metric, (run_a, all_a), (run_b, all_b))
                 remarks += [
@@ -223,6 +241,8 @@ def _match(
                 lines.append(_untested(figures[0], figures[1], min(f.n for f in figures), "measured once per run"))
         except MedbenchError as error:
             problems.append(error)
+    if any(line.verdicts for line in lines if line.name in stored):
+        remarks.append(STORED)
     label_a, label_b = (
         label(row_facts(run.manifest)["model"], told) for run, told in zip((run_a, run_b), apart([run_a, run_b]))
     )
@@ -294,23 +314,26 @@ def _preference(metric: Metric, records: Sequence[Record]) -> Line:
         a=sum(pairs.a) / len(pairs.a),
         b=sum(pairs.b) / len(pairs.b),
         n=len(pairs.a),
-        test="exact sign" if clusters is None else pairs.test,
+        test="exact sign" if clusters is None else "permutation by document",
         difference=pairs.difference,
         low=low,
         high=high,
         p=mcnemar_exact(wins, losses) if clusters is None else pairs.p_value(),
         left_out=left_out,
+        verdicts=Verdicts(wins, losses, len(of_a) - wins - losses, len(of_a), len(records)),
     )
 
 
-def _verdicts(metric: Metric, records: Sequence[Record]) -> list[str]:
+def _verdicts(metric: Metric, line: Line) -> list[str]:
     """What was preferred, in words."""
-    values = [score.value for score in metric.score(records) if score.value is not None]
-    wins, losses = sum(value > 0.5 for value in values), sum(value < 0.5 for value in values)
-    ties = len(values) - wins - losses
-    told = f"{metric.name}: A preferred on {wins} items, B on {losses}, neither on {ties} (asked in both orders)"
+    if line.verdicts is None:
+        return []
+    v = line.verdicts
+    many = f"{v.judged} of {v.both} items" if v.judged < v.both else f"{v.both} item{'s' * (v.both != 1)}"
+    verdicts = f"A preferred on {v.a}, B on {v.b}, neither on {v.neither}"
+    told = f"{metric.name}: {many} judged in both orders: {verdicts}"
     remark = str(getattr(metric, "remark", ""))
-    return [told, *([remark] if remark else [])] if values else []
+    return [told, *([remark] if remark else [])]
 
 
 def _tested(

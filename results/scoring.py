@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from ..core import registry
-from ..core.errors import MedbenchError
+from ..core.errors import MedbenchError, UsageError
 from ..core.stats import clusters_of
 from ..core.types import Figure, Measurement, Metric, Record, Score
 from .files import READ_ONLY, LineFile, Lock, remedy, replace_file, to_json
@@ -19,6 +19,8 @@ from .store import StoredRun, encode_score
 CLEAN = "_clean"  # ends the name of a figure over the items that no model's training data hold
 BATCH = 256  # items scored between two writes: what a kill loses at most
 WAIT_S = 30.0  # how long another process that scores the same is waited for
+
+JUDGING = ("judge", "jury")  # begin the names of what judges said
 
 Load = Callable[[str], Metric | Measurement]  # by name; raises MedbenchError
 
@@ -59,6 +61,10 @@ class Sheet:
 
 def load_metric(name: str) -> Metric | Measurement:
     """The metric or measurement registered as `name`. Raises UsageError or MedbenchError."""
+    if ":" not in name and name.startswith(JUDGING) and name not in registry.names("metrics"):
+        raise UsageError(
+            f"no metric is called '{name}'.", "A judge is asked by --judge: --judge groq --judge-mode rubric"
+        )
     plugin = registry.get("metrics", name)
     if not isinstance(plugin, Metric | Measurement):
         raise MedbenchError(f"'{name}' is no metric: it has neither score and aggregate nor read.")

@@ -20,11 +20,13 @@ import fakes
 import made
 import pytest
 import servers
+from medbench.cli.judge_progress import speed, spent
 from medbench.core import registry
 from medbench.core.budget import Limits
 from medbench.core.errors import DataMalformed, MedbenchError
 from medbench.core.types import GenerateRequest, Item, Output, Record, Score
-from medbench.judges.judging import Caps, Judge, Judging, ask, judge
+from medbench.engines.served import Refused
+from medbench.judges.judging import Caps, Judge, Judging, ask, dollars, judge
 from medbench.judges.modes import MODES
 from medbench.results import leaderboard
 from medbench.results.export import to_csv, to_json, to_markdown
@@ -198,6 +200,14 @@ def test_replies_of_another_model_under_the_same_name_are_refused(run: StoredRun
     other.engine.spec = dataclasses.replace(other.engine.spec, dtype="bfloat16")
     with pytest.raises(MedbenchError, match="dtype is 'float32' there and 'bfloat16' here"):
         ask(run, other, "reference")
+    moved = fake()
+    for url, each in (("http://a/v1", fake()), ("http://a/v2", moved)):
+        each.label = "fake:moved"
+        each.engine.spec = dataclasses.replace(each.engine.spec, base_url=url)
+        if each is not moved:
+            ask(run, each, "reference")
+    with pytest.raises(MedbenchError, match="came from http://a/v1; this command names http://a/v2"):
+        ask(run, moved, "reference")
     assert other.usage.calls == 0
 
 
@@ -251,6 +261,35 @@ def test_a_cap_on_cost_holds_over_all_judges(run: StoredRun) -> None:
     assert came[1].missing == Counter({"the cap of $0.50 is reached": 5})  # told as given, not as what was left
 
 
+def test_a_cap_below_one_call_says_so(run: StoredRun) -> None:
+    """2,048 new tokens at 1 USD per million come to $0.002048; with the prompt free, no call fits $0.0015."""
+    with servers.Server(then=WELL) as server:
+        command = ("score", run.path, "--judge", "openai:m", "--judge-base-url", server.url, "--judge-price", "0,1")
+        process = medbench(*command, "--max-judge-cost", "0.0015")
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, server.asked) == (1, "", [])
+    assert "6 not: the cap of $0.0015 is reached" in err
+    assert "One call may cost up to $0.002048, more than the cap: raise --max-judge-cost." in err
+
+
+def test_amounts_have_the_digits_that_they_need() -> None:
+    assert [dollars(amount) for amount in (0.5, 12.0, 0.0015, 0.00004)] == ["$0.50", "$12.00", "$0.0015", "$0.00004"]
+    assert [spent(1, None), spent(2, 0.25)] == ["1 call", "2 calls, $0.2500"]
+    assert [speed(2.5), speed(0.032)] == ["2.5 replies/s", "31.2 s/reply"]
+
+
+def test_a_judge_that_is_not_there_leaves_the_calls_to_the_others(run: StoredRun) -> None:
+    with servers.Server() as gone:
+        pass
+    with servers.Server(then=WELL) as server:
+        caps = Caps(Limits(max_calls=6))
+        with pytest.raises(Refused, match="no server answers") as told:
+            ask(run, served(gone, "away"), "reference", caps)
+        assert ask(run, served(server), "reference", caps).stored == 6
+    assert caps.calls == len(server.asked) == 6
+    assert told.value.hint == "Start it, or name another: --judge-base-url URL"
+
+
 # --- servers ----------------------------------------------------------------------------------------------------------
 
 
@@ -298,6 +337,45 @@ def test_whatever_a_server_does_is_counted_and_only_grades_are_scores(
         assert ask(run, asked, "reference", Caps(QUICK)).stored == 6  # the same command, once more
         assert len(server.asked) == asked.usage.calls == calls + 6 - judged
     assert server.asked[0].body["response_format"]["json_schema"]["schema"] == MODES["reference"].schema
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_server_that_takes_no_schema_is_asked_without_one_by_the_next_command(run: StoredRun, status: int) -> None:
+    """With one call each, the first command learns it, and each of the others has a reply."""
+    with servers.Server(then=servers.refuses("response_format", WELL, status)) as server:
+        for stored in (0, 1, 2):
+            came = ask(run, served(server), "reference", Caps(Limits(max_calls=1)))
+            assert came.stored == stored
+        assert ask(run, served(server), "reference").stored == 6
+    assert ["response_format" in asked.body for asked in server.asked] == [True, *[False] * 6]
+    header, replies = run.judgements(came.metric)
+    assert (header["refuses"], len(replies)) == (["response_format"], 6)
+
+
+def test_it_is_told_once_that_a_server_takes_no_schema(run: StoredRun, tmp_path: Path) -> None:
+    other = made.make_run(tmp_path / "more", ANSWERS, model="other")
+    with servers.Server(then=servers.refuses("response_format", WELL, 500)) as server:
+        process = medbench("score", run.path, other.path, "--judge", "openai:m", "--judge-base-url", server.url)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, len(server.asked)) == (0, 1 + 6 + 6)
+    assert err.count("takes no JSON schema") == 1
+
+
+def test_replies_that_cannot_be_read_are_told_in_words_and_without_a_table(run: StoredRun) -> None:
+    with servers.Server(then=servers.says("I would say 4 of 5.")) as server:
+        command = ("score", run.path, "--judge", "openai:m", "--judge-base-url", server.url)
+        process = medbench(*command)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (1, "")
+        as_json = medbench(*command, "--json", "--quiet")
+        found, told = as_json.communicate(timeout=60)
+    assert '6 of 6 replies could not be read as a grade. The first: "I would say 4 of 5."' in err
+    assert "not asked again; delete that file to ask anew" in err
+    (file,) = (run.path / "judgements").glob("*.jsonl")
+    assert str(file) in err
+    assert as_json.returncode == 1
+    assert json.loads(found)["boards"] == []
+    assert told.strip() == "Not judged: " + "".join(json.loads(found)["problems"])
 
 
 ALWAYS = {
@@ -430,8 +508,12 @@ def test_a_capped_command_says_how_far_it_came_and_fails(run: StoredRun) -> None
             ["--judge", "openai:m", "--judge-base-url", "http://127.0.0.1:1/v1", "--judge-price", "cheap"],
             "not two prices",
         ),
-        (["--max-judge-calls", "3", "--metrics", "rougeL"], "no judge is asked for"),
-        (["--judge", "local:x", "--judge-base-url", "http://127.0.0.1:1/v1"], "no judge asked for is at a server"),
+        (["--max-judge-calls", "3", "--metrics", "rougeL"], "--max-judge-calls needs --judge"),
+        (["--judge-mode", "rubric"], "--judge-mode needs --judge"),
+        (["--metrics", "judge"], "A judge is asked by --judge"),
+        (["--judge", "local:x", "--judge-base-url", "http://127.0.0.1:1/v1"], "--judge-base-url is for openai:NAME"),
+        (["--judge", "groq", "--judge-base-url", "http://127.0.0.1:1/v1"], "--judge-base-url is for openai:NAME"),
+        (["--judge", "openai:m,openai:m"], "--judge names openai:m twice"),
         (["--judge", "openai:m,openai:m ,openai:m", "--judge-mode", "taste"], "'taste' is not one of"),
     ],
 )

@@ -12,13 +12,13 @@ import fakes
 import made
 import pytest
 import servers
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.stats import krippendorff_alpha
 from medbench.core.types import GenerateRequest, Output, Score
 from medbench.judges.judging import Judge, Judging, ask
 from medbench.judges.names import jury_name
-from medbench.results.compare import Comparison, Line, compare
+from medbench.results.compare import STORED, Comparison, Line, Verdicts, compare
 from medbench.results.scoring import figures, load_metric, score_run
 from medbench.results.store import StoredRun
 
@@ -235,10 +235,15 @@ def test_a_comparison_has_win_rate_interval_and_sign_test(tmp_path: Path) -> Non
     assert line.low is not None and line.high is not None
     assert 0 < line.low < 8 / 12 < line.high <= 1
     assert found.matches[0].notes == (
-        f"{came.metric}: A preferred on 9 items, B on 1, neither on 2 (asked in both orders)",
+        f"{came.metric}: 12 items judged in both orders: A preferred on 9, B on 1, neither on 2",
     )
+    assert line.verdicts == Verdicts(a=9, b=1, neither=2, judged=12, both=12)
     assert found.tests == 1
-    assert preferred(compare(a, b), came.metric).p == line.p  # what is stored is shown without being named
+    # What is stored is shown without being named, and is said to be stored; asked for none of it, none is shown.
+    stored = compare(a, b)
+    assert preferred(stored, came.metric).p == line.p
+    assert STORED in stored.matches[0].notes
+    assert (compare(a, b, preferences=[]).tests, compare(a, b, preferences=[came.metric]).tests) == (0, 1)
 
 
 def test_preferences_of_one_document_are_tested_by_document(tmp_path: Path) -> None:
@@ -251,7 +256,8 @@ def test_preferences_of_one_document_are_tested_by_document(tmp_path: Path) -> N
     ]
     came = ask(runs[0], Judge("fake:x", prefers(pairs)), "pairwise", against=runs[1])
     line = preferred(compare(*runs, [came.metric]), came.metric)
-    assert (line.test, line.p) == ("paired permutation", pytest.approx(1 / 2))
+    assert (line.test, line.p) == ("permutation by document", pytest.approx(1 / 2))
+    assert line.verdicts == Verdicts(a=6, b=0, neither=0, judged=6, both=6)
 
 
 def test_a_jury_of_preferences_goes_by_majority(tmp_path: Path) -> None:
@@ -303,6 +309,44 @@ def test_compare_asks_a_jury_which_run_it_prefers(tmp_path: Path) -> None:
     lines = json.loads(done.stdout)["matches"][0]["lines"]
     judged = [line for line in lines if line["name"].startswith(("judge:pairwise:", "jury:pairwise:"))]
     assert [(line["a"], line["b"], line["test"]) for line in judged] == [(1.0, 0.0, "exact sign")] * 3
+
+
+def test_compare_shows_the_judges_it_names_and_how_much_they_judged(tmp_path: Path) -> None:
+    """One judge of an earlier command, and one whose two calls pay for one item of four."""
+    a, b = (made.make_run(tmp_path, made.bits(bits), model=bits, metrics=["exact_match"]) for bits in ("1111", "0000"))
+
+    def command(*words: str) -> Result:
+        return CliRunner().invoke(cli, ["compare", str(a.path), str(b.path), *words])
+
+    with servers.Server(then=servers.says(reply)) as server:
+        at = ("--judge-base-url", server.url)
+        assert command("--judge", "openai:kind", *at, "--quiet").output == ""
+        capped = command(
+            "--judge", "openai:strict", *at, "--max-judge-calls", "2", "--judge-concurrency", "1", "--json"
+        )
+    found = json.loads(capped.stdout)
+    (match,) = found["matches"]
+    (line,) = [line for line in match["lines"] if line["name"].startswith("judge:")]
+    assert "openai:strict" in line["name"]
+    assert line["verdicts"] == {"a": 1, "b": 0, "neither": 0, "judged": 1, "both": 4}
+    assert (
+        f"{line['name']}: 1 of 4 items judged in both orders: A preferred on 1, B on 0, neither on 0" in match["notes"]
+    )
+    assert found["tests"] == sum(line["p"] is not None for line in match["lines"])
+    assert capped.exit_code == 1
+    assert "6 not: the cap of 2 calls is reached" in found["problems"][0]
+    both = command()
+    assert "openai:kind" in both.output and "openai:strict" in both.output
+    assert STORED[:30] in both.output
+
+
+def test_a_run_is_not_put_before_a_judge_against_itself(tmp_path: Path) -> None:
+    run = made.make_run(tmp_path, made.bits("11"), metrics=["exact_match"])
+    with servers.Server(then=servers.says(reply)) as server:
+        command = ["compare", str(run.path), str(run.path), "--judge", "openai:kind", "--judge-base-url", server.url]
+        done = CliRunner().invoke(cli, command)
+    assert (done.exit_code, server.asked) == (2, [])
+    assert "A and B are the same run" in done.output
 
 
 def test_a_jury_joins_the_tables_of_a_run_with_its_members(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def _base_url(engine: str, given: str) -> str:
     variable, standard = SERVED[engine]
     if given and not (variable or standard):
         raise UsageError(
-            f"--base-url {given}: a {engine} model is asked at its own address only, where its key goes.",
+            f"--base-url: a {engine} model is asked at its own address only, where its key goes.",
             "A model at another server that speaks OpenAI's API: --model openai:NAME --base-url URL",
         )
     url = (given or (os.environ.get(variable, "") if variable else "") or standard).strip().rstrip("/")
