@@ -262,7 +262,7 @@ def _unreadable(where: str, came: Judging) -> str:
     many = f"{len(came.unread)} of {came.stored} replies"
     return (
         f"{where}: {many} could not be read as a grade. The first: {one}\n"
-        f"They are kept in {came.path} and not asked again; delete that file to ask anew."
+        f"They are kept in {came.path} and not asked again; delete that file to ask all anew."
     )
 
 

@@ -331,8 +331,9 @@ def _run_model(
         failures = run.manifest.sittings[-1].get("failures", {}) if run.manifest.sittings and not run.complete else {}
         if failures:
             first = next(iter(failures.items()))
+            many = "1 item has" if len(failures) == 1 else f"{len(failures)} items have"
             session.problems.append(
-                f"{model.spec.name} on {benchmark.name}: {len(failures)} items have no answer; {first[0]}: {first[1]}\n"
+                f"{model.spec.name} on {benchmark.name}: {many} no answer; {first[0]}: {first[1]}\n"
                 "The same command tries them again."
             )
 

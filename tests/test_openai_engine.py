@@ -817,7 +817,7 @@ class TestRuns:
             asked = len(server.asked)
             again = medbench(server, "--choice", "generate")
         assert first.exit_code == 1
-        assert "1 items have no answer" in first.output
+        assert "1 item has no answer" in first.output
         assert "not a JSON object" in first.output
         assert again.exit_code == 0
         assert (asked, len(server.asked)) == (4, 5)
