@@ -55,6 +55,8 @@ def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
         if name.endswith(".py") and not name.startswith("evaluate:"):
             name = str(Path(name).resolve())
         plugin = load_metric(name)
+        if hasattr(plugin, "ready"):  # what it lacks is told before anything is run
+            plugin.ready()
         found.append(_kept(plugin, name, entity_model))
         used |= hasattr(plugin, "of")
     if entity_model and not used:

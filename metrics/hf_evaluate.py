@@ -15,7 +15,8 @@ import math
 import numbers
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,19 +37,37 @@ class HfMetric:
 
     Where it takes numbers (class indices), a choice and the gold answer are given as option indices; where it takes
     text, as what was generated (or the chosen option) and the references (or the gold option).
+
+    Its script is imported when the first record is scored: `evaluate` takes seconds, and stored scores need none of it.
     """
 
     name: str
     version: str
     better: Literal["higher", "lower"]
     key: str  # of the result; "" for the default
-    module: Any = field(repr=False, compare=False)
+    script: str  # as `evaluate` loads it: a name on the hub, or a full path
     binary: bool = False
     mean: bool = True
     dimension: str = "text quality"
     unit: str = "as evaluate has it"
 
+    @cached_property
+    def module(self) -> Any:
+        """Raises MedbenchError for a metric that cannot be fetched, imported or used."""
+        module = _load(self.script)
+        if not any(hasattr(form.get("predictions"), "dtype") and "references" in form for form in _inputs(module)):
+            raise MedbenchError(
+                f"'{self.name}' cannot be used: it takes {module.features}.",
+                "medbench gives a metric predictions and references, each a text or a class number.",
+            )
+        return module
+
+    def ready(self) -> None:
+        """Raises what would be raised when the first record is scored."""
+        _ = self.module
+
     def score(self, records: Sequence[Record]) -> list[Score]:
+        self.ready()  # before any record, whose own failure is only its own
         return [self._score(record) for record in records]
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
@@ -100,28 +119,22 @@ class HfMetric:
 
 
 def hf_metric(name: str) -> HfMetric:
-    """The metric called `evaluate:NAME` or `evaluate:NAME:KEY`.
-
-    Raises UsageError for a path that does not exist, MedbenchError for a metric that cannot be fetched or imported:
-    within seconds where the hub does not answer.
-    """
+    """The metric called `evaluate:NAME` or `evaluate:NAME:KEY`. Raises UsageError for a path that does not exist."""
     what, key = _parts(name)
     path = Path(what)
     local = path.exists()
     if not local and (what.endswith(".py") or what.startswith((".", "/", "~"))):
         raise UsageError(f"no such file: {what}", "evaluate:PATH takes a metric script or a folder with one.")
-    module = _load(str(path.resolve()) if local else what)
-    if not any(hasattr(form.get("predictions"), "dtype") and "references" in form for form in _inputs(module)):
-        raise MedbenchError(
-            f"'{name}' cannot be used: it takes {module.features}.",
-            "medbench gives a metric predictions and references, each a text or a class number.",
-        )
     version = f"1+evaluate{importlib.metadata.version('evaluate')}"
     if local:
-        script = path / f"{path.resolve().name}.py" if path.is_dir() else path
+        path = path.resolve()
+        script = path / f"{path.name}.py" if path.is_dir() else path
+        if not script.is_file():
+            raise UsageError(f"no such file: {script}", "A folder's metric is the script of its name.")
         version += f"+{hashlib.sha256(script.read_bytes()).hexdigest()[:10]}"
-    own = module.name.rpartition("/")[2]
-    return HfMetric(name, version, "lower" if own in ERRORS or key in ERRORS else "higher", key, module)
+        what = str(path)
+    own = what.rpartition("/")[2].removesuffix(".py")
+    return HfMetric(name, version, "lower" if own in ERRORS or key in ERRORS else "higher", key, what)
 
 
 def _parts(name: str) -> tuple[str, str]:

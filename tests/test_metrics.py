@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import made
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from medbench.core import hub, registry
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.stats import wilson
 from medbench.core.types import Figure, Item, Measured, Measurement, Metric, Output, Record, Score
+from medbench.metrics import hf_evaluate
 from medbench.metrics.accuracy import ACCURACY
 from medbench.metrics.calibration import BRIER, ECE
 from medbench.metrics.exact_match import EXACT_MATCH
@@ -19,6 +21,7 @@ from medbench.metrics.measurements import LATENCY_P50, LATENCY_P95, PEAK_GPU_MEM
 from medbench.metrics.rouge import ROUGE1, ROUGE2, ROUGEL
 from medbench.metrics.text import normalised
 from medbench.metrics.token_f1 import TOKEN_F1, f1
+from medbench.results import scoring
 from rouge_score.rouge_scorer import RougeScorer
 
 METRICS: list[Metric] = [ACCURACY, EXACT_MATCH, TOKEN_F1, ROUGE1, ROUGE2, ROUGEL, ECE, BRIER]
@@ -518,20 +521,33 @@ class TestHfEvaluate:
     def test_input_that_medbench_cannot_give(self, script: Path) -> None:
         write(script, predictions="{'id': text}")
         with pytest.raises(MedbenchError, match="a text or a class number"):
-            registry.get("metrics", f"evaluate:{script}")
+            registry.get("metrics", f"evaluate:{script}").ready()
 
     def test_a_broken_script(self, script: Path) -> None:
         script.write_text("import evaluate\n1 / 0\n")
         with pytest.raises(MedbenchError, match="ZeroDivisionError"):
-            registry.get("metrics", f"evaluate:{script}")
+            registry.get("metrics", f"evaluate:{script}").ready()
 
     def test_without_the_hub_it_says_so(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(hub, "reachable", lambda: False)
         monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path))
         with pytest.raises(MedbenchError, match=r"'bleu' of `evaluate` is a script on the hub(.|\n)*evaluate:PATH"):
-            registry.get("metrics", "evaluate:bleu:bleu")
+            registry.get("metrics", "evaluate:bleu:bleu").ready()
 
-    @pytest.mark.parametrize("name", ["evaluate:", "evaluate:no/such/file.py", "evaluate:./missing"])
+    def test_stored_scores_need_no_script(self, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = made.make_run(tmp_path, {"a": "yes", "b": "no"})
+        name = f"evaluate:{write(script)}"
+        first = scoring.figures(run, [registry.get("metrics", name)])
+        monkeypatch.setattr(hf_evaluate, "_load", lambda what: pytest.fail("its import takes seconds"))
+        assert scoring.figures(run, [registry.get("metrics", name)]) == first
+        assert first[0].value == 0.5
+
+    def test_what_an_error_rate_measures_is_better_where_it_is_less(self, script: Path) -> None:
+        assert registry.get("metrics", "evaluate:wer").better == "lower"
+        assert registry.get("metrics", f"evaluate:{write(script.with_name('cer.py'))}").better == "lower"
+        assert registry.get("metrics", f"evaluate:{write(script)}").better == "higher"
+
+    @pytest.mark.parametrize("name", ["evaluate:", "evaluate:no/such/file.py", "evaluate:./missing", "evaluate:/"])
     def test_names_of_nothing(self, name: str) -> None:
         with pytest.raises(UsageError):
             registry.get("metrics", name)
