@@ -41,6 +41,7 @@ def command(
     With --judge, only the preferences of the judges named are shown; without, those that earlier commands asked for.
     """
     from ..results.compare import compare, matched
+    from ..results.scoring import load_metric
     from ..results.store import StoredRun, all_runs, find
     from . import render
 
@@ -58,6 +59,8 @@ def command(
     preferences: list[str] | None = None
     if judges:
         pairs = matched(one, other)
+        for name in output.names(metrics):
+            load_metric(name)  # a name that nobody knows is told before a judge is paid
         beside = {run.path: run_b for run, run_b in pairs}
         judged = judge_runs(judges, [run for run, _ in pairs], quiet, against=beside)
         preferences = list(dict.fromkeys(name for names in judged.values() for name in names))

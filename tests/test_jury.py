@@ -340,13 +340,16 @@ def test_compare_shows_the_judges_it_names_and_how_much_they_judged(tmp_path: Pa
     assert STORED[:30] in both.output
 
 
-def test_a_run_is_not_put_before_a_judge_against_itself(tmp_path: Path) -> None:
+def test_what_cannot_be_compared_is_told_before_a_judge_is_paid(tmp_path: Path) -> None:
     run = made.make_run(tmp_path, made.bits("11"), metrics=["exact_match"])
     with servers.Server(then=servers.says(reply)) as server:
         command = ["compare", str(run.path), str(run.path), "--judge", "openai:kind", "--judge-base-url", server.url]
         done = CliRunner().invoke(cli, command)
-    assert (done.exit_code, server.asked) == (2, [])
+        other = made.make_run(tmp_path, made.bits("00"), model="other", metrics=["exact_match"])
+        wrong = CliRunner().invoke(cli, [*command[:2], str(other.path), *command[3:], "--metrics", "exact_mtach"])
+    assert (done.exit_code, wrong.exit_code, server.asked) == (2, 2, [])
     assert "A and B are the same run" in done.output
+    assert "Did you mean exact_match?" in wrong.output
 
 
 def test_a_jury_joins_the_tables_of_a_run_with_its_members(tmp_path: Path) -> None:
