@@ -90,7 +90,8 @@ def comparison(found: Comparison) -> list[RenderableType]:
         parts += [Text(note) for note in match.notes]
         parts.append(Text())
     note = (
-        "p: exact McNemar for right/wrong, exact sign test for judges' preferences, paired permutation otherwise, "
+        "p: exact McNemar for right/wrong, exact sign test for judges' preferences (by permutation where items share a "
+        "document), paired permutation otherwise, "
         f"Holm-corrected over {found.tests} tests."
     )
     parts.append(Text(note, style="dim"))
