@@ -664,7 +664,11 @@ class TestStopping:
             return servers.hangs(30)(asked)
 
         with Server(servers.says("B"), servers.says("B"), then=interrupts) as server:
-            kept, _ = kept_until(KeyboardInterrupt, made(kind, server, concurrency=1).generate(asks(9)))
+            before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
+            try:
+                kept, _ = kept_until(KeyboardInterrupt, made(kind, server, concurrency=1).generate(asks(9)))
+            finally:
+                signal.signal(signal.SIGINT, before)
             assert [output.text for output in kept] == ["B", "B"]
             assert len(server.asked) == 3
 
