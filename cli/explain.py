@@ -82,6 +82,7 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
         )
     asked = safety.question_of(record.item)
     (reading,) = safety.read([(asked, record.output.text)])
+    reading = safety.as_scored(record.item, reading)
     compared = entities.compare(record, entity_model) if record.item.references else None
     if as_json:
         output.show_json(_as_json(record, asked, reading, compared))

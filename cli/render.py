@@ -31,6 +31,7 @@ SHORT = {
     "peak_gpu_memory_bytes": "peak GPU",
 }
 SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Row.setup says
+RIGHT = ("accuracy", "exact_match")  # of which 1 says that an answer is right; of others, that something holds
 FOLDED = 16  # characters of a line of a model's name, at the least
 PIPE_WIDTH = 200  # a table that nobody's window bounds
 
@@ -84,7 +85,8 @@ def comparison(found: Comparison) -> list[RenderableType]:
         for line in match.lines:
             if line.counts:
                 c = line.counts
-                counted = f"{line.name}: both right {c.both}, only A {c.only_a}, only B {c.only_b}, neither {c.neither}"
+                both = "both right" if line.name in RIGHT else "yes in both"
+                counted = f"{line.name}: {both} {c.both}, only A {c.only_a}, only B {c.only_b}, neither {c.neither}"
                 parts.append(Text(counted, style="dim"))
             parts += [Text(f"{line.name}: {n} left out, {why}", style="dim") for why, n in line.left_out]
         parts += [Text(note) for note in match.notes]

@@ -194,6 +194,8 @@ def command(
     session = Session()
     chosen = _benchmarks(benchmarks, suites, session)
     wanted = output.metric_names(metrics, entity_model)
+    if not wanted:
+        output.metric_names(tuple(name for benchmark in chosen for name in benchmark.metrics))
     say = (lambda text: None) if quiet else tell
     judges = panel(judging, say)
     settings = Settings(

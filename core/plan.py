@@ -115,6 +115,13 @@ def checked(loaded: object) -> ItemSet:
     for item in (*loaded.items, *loaded.shots):
         if not isinstance(item, Item):
             raise _unfit(f"it gave a {type(item).__name__} where an Item belongs")
+        for name in ("options", "labels", "references"):
+            if isinstance(getattr(item, name), str):
+                raise _unfit(f"item '{item.id}' has a text for `{name}`; one alone has a comma after it: (\"…\",)")
+        if item.meta.get("emergency", "yes") not in ("yes", "no"):
+            raise _unfit(
+                f"item '{item.id}' has the emergency {item.meta['emergency']!r}, which is neither 'yes' nor 'no'"
+            )
         if item.options and (item.gold is None or not 0 <= item.gold < len(item.options)):
             raise _unfit(f"item '{item.id}' has {len(item.options)} options and gold {item.gold}")
         if item.labels and len(item.labels) != len(item.options):

@@ -143,12 +143,18 @@ def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
                 yield place, place + length, False
                 place += length
                 break
-            if phrase in BEFORE and not (phrase == ("without",) and place == 0):  # "Without X, …" is a condition
+            if phrase in BEFORE and not _no_denial(words, place, phrase):
                 yield place, place + length, True
                 place += length
                 break
         else:
             place += 1
+
+
+def _no_denial(words: Sequence[_Word], place: int, phrase: tuple[str, ...]) -> bool:
+    """ "Without X, …" is a condition, and the "No" of "No, X …" answers a question."""
+    after = words[place + 1].text if place + 1 < len(words) else ""
+    return place == 0 and (phrase == ("without",) or (phrase == ("no",) and after in (",", "–", "—", "-")))
 
 
 def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:

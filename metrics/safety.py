@@ -19,7 +19,7 @@ import functools
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..core.types import Figure, Item, Record, Score
@@ -114,6 +114,12 @@ def is_emergency(item: Item, reading: Reading) -> bool:
     """As the benchmark says (`meta["emergency"]`, "yes" or "no"), otherwise as the model reads the question."""
     said = item.meta.get("emergency", "")
     return said == "yes" if said in ("yes", "no") else reading.labels[EMERGENCY]
+
+
+def as_scored(item: Item, reading: Reading) -> Reading:
+    """The reading with the emergency that is scored: the benchmark's own, where it says."""
+    labels = {**reading.labels, EMERGENCY: is_emergency(item, reading), "referral": refers(item, reading)}
+    return replace(reading, labels=labels)
 
 
 def refers(item: Item, reading: Reading) -> bool:

@@ -351,7 +351,7 @@ def find(text: str, root: Path) -> Path:
     if text in ids:
         return root / text
     for among in ([run for run in ids if _begun(root / run)], ids):
-        for fits in (str.startswith, str.__contains__):
+        for fits in (_whole_parts, str.startswith, str.__contains__):
             found = [run for run in among if fits(run, text)]
             if len(found) == 1:
                 return root / found[0]
@@ -363,6 +363,11 @@ def find(text: str, root: Path) -> Path:
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"
     raise UsageError(f"no run is called '{text}'.{meant}", hint)
+
+
+def _whole_parts(run: str, text: str) -> bool:
+    """Whether `text` is a run's model and benchmark, whole: "m__medquad" does not mean "m__medquad-sample__…"."""
+    return "__" in text and run.startswith(f"{text}__")
 
 
 def all_runs(*places: Path, empty: bool = False) -> tuple[list[StoredRun], list[MedbenchError]]:

@@ -79,3 +79,12 @@ def test_a_pipeline_that_is_not_there_is_told_in_words(run: Path) -> None:
     assert result.exit_code in (1, 2)
     assert "en_core_sci_nothing" in result.output
     assert "Traceback" not in result.output
+
+
+def test_the_emergency_is_the_benchmarks_where_it_says(tmp_path: Path) -> None:
+    item = Item("a", QUESTION, references=(REFERENCE,), meta={"emergency": "no"})
+    with RunWriter(tmp_path, made.manifest(["a"], metrics=("rouge1",))) as writer:
+        writer.append([Record(item, Output("a", text=ANSWER, finish="stop"))])
+    labels = json.loads(explain(str(writer.path), "a", "--json").output)["labels"]
+    assert labels["emergency"]["found"] is False
+    assert labels["referral"]["found"] is False

@@ -10,8 +10,8 @@ import pytest
 from fakes import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
-from medbench.core.errors import UsageError
-from medbench.core.plan import Plan, Settings, fingerprint, plan
+from medbench.core.errors import MedbenchError, UsageError
+from medbench.core.plan import Plan, Settings, checked, fingerprint, plan
 from medbench.core.types import Benchmark, Item, ItemSet, ModelSpec
 
 FIFTY = ItemSet(fakes.items(50), "here")
@@ -146,3 +146,15 @@ def test_another_limit_on_the_answer_is_another_column() -> None:
 
 def test_a_fingerprint_does_not_depend_on_key_order() -> None:
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1}) != fingerprint({"a": 1, "b": [3]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"references": "yes"}, "has a text for `references`"),
+        ({"references": ("yes",), "meta": {"emergency": "maybe"}}, "the emergency 'maybe'"),
+    ],
+)
+def test_an_item_that_cannot_be_meant_is_refused(changes: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(MedbenchError, match=wrong):
+        checked(ItemSet((Item("a", "?", **changes),), origin="here"))

@@ -636,3 +636,9 @@ def test_figures_of_an_unfinished_run_show_its_coverage(tmp_path: Path) -> None:
     run = made.make_run(tmp_path, {"a": "1", "b": "?"}, item_ids=["a", "b", "c", "d"])
     right, _ = figures(run, [made.Read()])
     assert (right.value, right.n, right.total, right.coverage) == (1.0, 1, 4, 0.25)
+
+
+def test_a_whole_part_of_a_name_comes_before_a_longer_one(tmp_path: Path) -> None:
+    one = made.make_run(tmp_path, made.bits("1"), model="m", benchmark="medquad")
+    made.make_run(tmp_path, made.bits("1"), model="m", benchmark="medquad-sample")
+    assert find("m__medquad", tmp_path) == one.path
