@@ -71,7 +71,7 @@ def test_the_package_ships_every_file_of_it() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     tool = project["tool"]["setuptools"]
     assert "medbench.metrics.ner" in tool["packages"]
-    home = ROOT / "metrics" / "ner"
+    home = FOLDER.parent
     shipped = {path for pattern in tool["package-data"]["medbench.metrics.ner"] for path in home.glob(pattern)}
     assert {path for path in FOLDER.rglob("*") if path.is_file()} <= shipped
     assert home / "MODEL_CARD.md" in shipped
