@@ -56,7 +56,7 @@ class Span(Protocol):
 @click.command(
     epilog="""\b
 Examples:
-  medbench explain smollm2-135m__medquad 0000559_1/1
+  medbench explain smollm2-135m__medquad 2_GARD_QA/0002442/2
   medbench explain runs/smollm2-135m__liveqa__1f2e3d4c5b TQ17 --json
 """
 )
