@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import MedbenchError, UsageError
-from . import judge_progress
 from .progress import tell
 
 if TYPE_CHECKING:
@@ -194,6 +193,7 @@ def judge_runs(
     from ..judges.judging import ask
     from ..judges.names import jury_name
     from ..results.store import add_metrics
+    from . import judge_progress
 
     watch = judge_progress.watch(quiet)
     found: dict[Path, list[str]] = {run.path: [] for run in runs}

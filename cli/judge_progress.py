@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from ..judges.judging import Silent
 from .progress import FEW, LINE_SECONDS, clock, tell
 
 if TYPE_CHECKING:
@@ -14,22 +15,6 @@ if TYPE_CHECKING:
     from ..core.budget import Usage
     from ..core.types import Output
     from ..judges.judging import Judge
-
-
-class Silent:
-    """Shows nothing."""
-
-    def loading(self, judge: Judge) -> None:
-        pass
-
-    def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
-        pass
-
-    def replied(self, output: Output) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
 
 
 class Lines(Silent):
