@@ -22,7 +22,7 @@ from .figures import failed, mean_figure, unscored
 from .mentions import Analysis, Found
 from .negation import negated
 
-VERSION = "1"
+VERSION = "2"
 
 NO_ENTITY = "no entity in the reference"
 NONE_ASSERTED = "no entity in the answer"
@@ -221,9 +221,7 @@ def _resolved(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, t
     for text in texts:
         shared = dict(read[text].abbreviations) | shared
     long = {text: shared | dict(read[text].abbreviations) for text in texts}
-    mentioned = {
-        text: [replace(each, forms=_written_out(each, text, long[text])) for each in read[text].found] for text in texts
-    }
+    mentioned = {text: _written_out(read[text].found, text, long[text]) for text in texts}
     if shared:
         every = sorted((each for found in mentioned.values() for each in found), key=lambda each: len(each.text))
         labels = {each.forms[0]: each.label for each in every}  # the long form's own is the surest
@@ -254,17 +252,36 @@ def _with_short_forms(
     return sorted([*found, *more], key=lambda each: each.start)
 
 
-def _written_out(found: Found, text: str, long: Mapping[str, str]) -> tuple[str, ...]:
-    """A mention's forms, with abbreviations replaced by what they stand for. The short form itself is then no form of
-    it: elsewhere the same letters may stand for something else. A mention that ends a long form (a pipeline that finds
-    "diabetes mellitus" in "type 2 diabetes mellitus") is the whole of it.
+def _written_out(found: Sequence[Found], text: str, long: Mapping[str, str]) -> list[Found]:
+    """A text's mentions with their abbreviations written out. A long form that a mention ends is one mention, whatever
+    parts of it the pipeline found ("type 2" and "diabetes mellitus", or the latter alone).
     """
-    if found.text in long:
-        return (mentions.normalised(long[found.text]), *_ids(found))
+    whole = [_stretched(each, text, long) for each in found]
+    spans = [(long_form.start, long_form.end) for each, long_form in zip(found, whole) if long_form is not each]
+    kept = [
+        each
+        for each in whole
+        if (each.start, each.end) in spans or not any(low <= each.start and each.end <= high for low, high in spans)
+    ]
+    return [replace(each, forms=_forms(each, long)) for each in kept]
+
+
+def _stretched(found: Found, text: str, long: Mapping[str, str]) -> Found:
+    """A mention that ends a long form, as the whole of it."""
     for whole in sorted(set(long.values()), key=len, reverse=True):
         start = found.end - len(whole)
         if 0 <= start < found.start and text[start : found.end].lower() == whole.lower():
-            return (mentions.normalised(whole), *_ids(found))
+            forms = (mentions.normalised(whole), *_ids(found))
+            return replace(found, text=text[start : found.end], start=start, forms=forms)
+    return found
+
+
+def _forms(found: Found, long: Mapping[str, str]) -> tuple[str, ...]:
+    """A mention's forms, with abbreviations replaced by what they stand for. The short form itself is then no form of
+    it: elsewhere the same letters may stand for something else.
+    """
+    if found.text in long:
+        return (mentions.normalised(long[found.text]), *_ids(found))
     words = found.text.split()
     bare = [word.strip("()[],.;:") for word in words]
     full = [long.get(each) or long.get(each.removesuffix("s")) or word for each, word in zip(bare, words)]

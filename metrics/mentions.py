@@ -22,7 +22,7 @@ from ..core import paths
 from .negation import negated
 from .pipelines import Pipeline, load
 
-VERSION = "2"  # raised whenever the same pipeline would give another analysis
+VERSION = "3"  # raised whenever the same pipeline would give another analysis
 REMEMBERED = 1 << 16  # texts kept in memory, a few kilobytes each at most
 READ_AT_ONCE = 1024  # texts between two writes to the cache
 LOCK_SECONDS = 10.0  # how long another process that writes to the cache is waited for

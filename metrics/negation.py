@@ -92,6 +92,13 @@ _OPEN = _words(
     she they we you i in on for with to at by after before during against from between among as than into over under
     about following causes caused cause leads led means occurs occur remains makes"""
 )
+# After a comma, a noun and one of these is a new clause: "no fever, sepsis is possible".
+_VERBS = _words(
+    """is are was were has have had does do did can could may might will would should must causes caused leads means
+    occurs occur occurred remains remain remained"""
+)
+_NO_SUBJECT = _words("that it he she they we you i with")  # no noun that such a verb can follow goes on over these
+_CONDITION = _words("if when")
 _FIRST = _words("had has have been be a an any the that cause causes by to known")
 # "no sign of X": the preposition after one of these does not end the scope.
 _EVIDENCE = _words(
@@ -160,11 +167,13 @@ def _no_denial(words: Sequence[_Word], place: int, phrase: tuple[str, ...]) -> b
 def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
     """The range of words that a cue denies after itself."""
     denies = words[first].text in _DENIES
-    left = WINDOW
+    left, main = WINDOW, _main_clause(words, first)
     for place in range(last, len(words)):
         word, before = words[place].text, words[place - 1].text
         left = WINDOW if word in _LIST else left - 1
         next_cue = place > last and word in _CUES
+        if word == "," and place > last and (place == main or _clause(words, place + 1)):
+            return last, place
         if denies:  # "denies that the child had fever": verbs and prepositions belong to it, until a new clause
             opens = word in _OPEN and before in _LIST
         else:
@@ -174,6 +183,27 @@ def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
         if word == "of" and place > last and before not in _EVIDENCE:
             left = min(left, 3)
     return last, len(words)
+
+
+def _clause(words: Sequence[_Word], place: int) -> bool:
+    """Whether a clause of its own begins there: words that no list goes on after, then a verb."""
+    for at in range(place, min(place + WINDOW, len(words))):
+        word = words[at].text
+        if word in _VERBS:
+            return at > place
+        if word in _LIST or word in _END or word in _NO_SUBJECT or word in _CUES:
+            return False
+    return False
+
+
+def _main_clause(words: Sequence[_Word], cue: int) -> int | None:
+    """The comma after which a sentence that opens with "if" and a cue says what then; None in others. It is the last
+    one: those before it are of a list.
+    """
+    opening = [word.text for word in words[:cue]]
+    if "," in opening or not _CONDITION.intersection(opening[:2]):
+        return None
+    return max((at for at in range(cue, len(words)) if words[at].text == ","), default=None)
 
 
 def _behind(words: Sequence[_Word], first: int) -> tuple[int, int]:

@@ -133,16 +133,45 @@ def test_an_abbreviation_is_one_concept_with_its_long_form(folder: str) -> None:
     assert values(folder, one) == four(1 / 2, 1, 2 / 3, 0)
 
 
-def test_a_part_of_a_long_form_is_the_whole_where_it_ends_it() -> None:
-    text, long = "Cocaine-induced mood disorder", {"CIMD": "cocaine-induced mood disorder"}
+def at(text: str, *parts: str) -> list[Found]:
+    """Mentions of a text, as a pipeline finds them."""
+    starts = [text.index(part) for part in parts]
+    return [Found(p, start, start + len(p), "", (normalised(p),), False) for p, start in zip(parts, starts)]
 
-    def forms(part: str) -> tuple[str, ...]:
-        start = text.index(part)
-        found = Found(part, start, start + len(part), "", (normalised(part),), False)
-        return entities._written_out(found, text, long)
 
-    assert forms("mood disorder") == ("cocaine induced mood disorder",)
-    assert forms("Cocaine") == ("cocaine",)
+@pytest.mark.parametrize(
+    ("parts", "mentions_left"),
+    [
+        (["mood disorder"], ["Cocaine-induced mood disorder"]),
+        (["Cocaine", "mood disorder"], ["Cocaine-induced mood disorder"]),
+        (["Cocaine"], ["Cocaine"]),  # none ends it: the pipeline does not hold the whole for an entity
+        (["Cocaine", "rash"], ["Cocaine", "rash"]),
+    ],
+)
+def test_a_long_form_is_one_mention_where_one_ends_it(parts: list[str], mentions_left: list[str]) -> None:
+    text, long = "Cocaine-induced mood disorder and a rash.", {"CIMD": "cocaine-induced mood disorder"}
+    left = entities._written_out(at(text, *parts), text, long)
+    assert [each.text for each in left] == mentions_left
+    assert [each.forms for each in left] == [(normalised(each),) for each in mentions_left]
+    assert all(text[each.start : each.end] == each.text for each in left)
+
+
+def test_the_parts_of_a_long_form_are_not_missed_where_its_abbreviation_recalls_it(
+    monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """Some pipelines find "type 2" and "diabetes mellitus" in it."""
+    question, answer, reference = "What is type 2 diabetes mellitus (T2DM)?", "T2DM.", "Type 2 diabetes mellitus."
+    split = {
+        question: at(question, "type 2", "diabetes mellitus", "T2DM"),
+        answer: at(answer, "T2DM"),
+        reference: at(reference, "Type 2", "diabetes mellitus"),
+    }
+
+    def read(pipeline: pipelines.Pipeline, texts: list[str]) -> Iterator[Analysis]:
+        return (Analysis(tuple(split.get(text, ())), abbreviations(text)) for text in texts)
+
+    monkeypatch.setattr(mentions, "_read", read)
+    assert values(folder, record(answer, reference, question=question)) == four(1, 1, 1, 0)
 
 
 def test_an_abbreviation_that_the_pipeline_passes_over_is_a_mention(folder: str) -> None:
@@ -226,8 +255,8 @@ def test_one_text_s_abbreviation_is_not_another_s() -> None:
 def test_a_short_form_inside_a_mention_is_written_out() -> None:
     long = {"MI": "myocardial infarction"}
     for text in ("acute MI", "acute MIs"):
-        written = entities._written_out(Found(text, 0, len(text), "", (normalised(text),), False), text, long)
-        assert written == ("acute myocardial infarction",)
+        (written,) = entities._written_out(at(text, text), text, long)
+        assert written.forms == ("acute myocardial infarction",)
 
 
 def test_compare_sorts_every_mention(folder: str) -> None:
@@ -426,6 +455,27 @@ def test_negation_of_sentences_it_was_not_built_on() -> None:
     assert sum(said == truth for said, truth in pairs) == 113
     assert sum(said and truth for said, truth in pairs) == 49  # of the 52 that are denied
     assert sum(said and not truth for said, truth in pairs) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "If no {fever}, [sepsis] is still possible.",
+        "If no {fever}, [sepsis] and [meningitis] remain possible.",
+        "If there is no {fever}, think of [sepsis].",
+        "If no {fever}, {chills} or {cough}, think of [sepsis].",
+        "[Sepsis] is possible if no {fever}, {chills} or {cough} is there.",
+        "No {fever}, [cough] is mild.",
+        "No {fever}, {chills} or {cough}.",
+        "No {fever}, {chills}, or {cough} was reported.",
+        "He denies {fever}, {chills} and {cough}.",
+        "He denies {fever}, [cough] was noted.",
+        "No {fever}, {rash} that is itchy.",
+    ],
+)
+def test_a_denial_ends_where_another_clause_begins(line: str) -> None:
+    text, spans, denied = parsed(line)
+    assert negated(text, spans) == denied
 
 
 def test_negation_does_not_pass_the_sentence_s_end() -> None:
