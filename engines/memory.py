@@ -1,0 +1,89 @@
+"""How many tokens fit into the memory that is free: on a CPU under its container's limit, or on a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .loading import Loaded, is_cpu
+
+SHARE = 0.7  # of what is free; the rest is for other programs, and for what a pass takes beyond our count
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one token takes, in bytes."""
+
+    cached: int  # its keys and values, kept in every layer
+    passing: int  # its activations while a pass goes through the widest layer, attention weights not counted
+    logits: int  # one position that is read: the vocabulary in the model's dtype and in float32
+
+
+def costs(loaded: Loaded) -> Costs:
+    """Read off the model's configuration. An estimate: what does not fit after all halves its batch."""
+    config = loaded.model.config.get_text_config(decoder=True)
+    size = int(getattr(loaded.model.dtype, "itemsize", 4))
+    heads = int(config.num_attention_heads)
+    kept_heads = int(getattr(config, "num_key_value_heads", None) or heads)
+    head_width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
+    wide = max(_number(config, ("intermediate_size", "n_inner", "d_ff")), 4 * int(config.hidden_size))
+    return Costs(
+        cached=int(config.num_hidden_layers) * kept_heads * head_width * 2 * size,
+        passing=(8 * int(config.hidden_size) + 3 * wide) * size,
+        logits=int(config.vocab_size) * (size + 4),
+    )
+
+
+def free_bytes(device: str) -> int:
+    """Memory that this process can still take on `device`, what torch holds without need of it included."""
+    if not is_cpu(device):
+        import torch
+
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + idle)
+    import psutil
+
+    left = _left_in_group()
+    available: int = psutil.virtual_memory().available
+    return available if left is None else min(available, left)
+
+
+def fitting(device: str, bytes_each: int, share: float = SHARE) -> int:
+    """How many things of `bytes_each` fit into `share` of what is free on `device`; at least one."""
+    return max(1, int(free_bytes(device) * share) // bytes_each)
+
+
+def cache_tokens(loaded: Loaded) -> int:
+    """How many tokens' keys and values fit into the memory that is free."""
+    return fitting(loaded.device, costs(loaded).cached)
+
+
+def pass_tokens(loaded: Loaded) -> int:
+    """How many tokens one pass without logits may hold, their keys and values kept."""
+    cost = costs(loaded)
+    return fitting(loaded.device, cost.cached + cost.passing)
+
+
+def _number(config: Any, names: tuple[str, ...]) -> int:
+    return next((int(value) for name in names if (value := getattr(config, name, None))), 0)
+
+
+def _left_in_group() -> int | None:
+    """Bytes left under the memory limit of this process's control group; None without one.
+
+    File pages that the kernel can drop count as free, as psutil counts them for the whole machine.
+    """
+    for limit, used, droppable in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            most, taken = int((CGROUP / limit).read_text()), int((CGROUP / used).read_text())
+            rows = (CGROUP / limit).with_name("memory.stat").read_text().splitlines()
+        except (OSError, ValueError):  # no such group, or its limit is the word "max"
+            continue
+        pages = dict(row.split() for row in rows)
+        return max(0, most - taken + int(pages.get(droppable, 0)))
+    return None
