@@ -12,25 +12,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from environments import LM_EVAL, SHARED, best, call, end_of, facts, json_lines, made, markdown, stop, tell
 
 if TYPE_CHECKING:
     from medbench.core.types import Record
     from medbench.results.store import StoredRun
 
-PEER = "0.4.13"  # of lm-eval
-SHARED = ("torch", "transformers", "tokenizers")  # the same versions on both sides: only the harness may differ
-LOG_TAIL = 3000  # characters of a failed program's log that are shown
+PEER = LM_EVAL.version
 
 
 @dataclass(frozen=True)
@@ -136,16 +134,6 @@ class Comparison:
         return abs(self.accuracy - self.peer_accuracy) < 0.5 / len(self.pairs)  # to the item
 
 
-def best(logprobs: Sequence[float]) -> int:
-    """The option of the highest log-probability; the first one of a tie, as numpy's argmax has it."""
-    return max(range(len(logprobs)), key=lambda option: logprobs[option])
-
-
-def json_lines(text: str) -> list[dict[str, Any]]:
-    """Not by str.splitlines: a U+2028 inside a string is no end of a line."""
-    return [json.loads(line) for line in text.split("\n") if line.strip()]
-
-
 def peer_samples(text: str) -> dict[str, PeerSample]:
     """Items by id out of the file that lm-eval's --log_samples writes."""
     samples = {}
@@ -202,8 +190,7 @@ def table(comparisons: Sequence[Comparison]) -> str:
         ]
         for comparison in comparisons
     ]
-    ruler = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [header, ruler, *rows])
+    return markdown(header, rows)
 
 
 def faults(comparisons: Sequence[Comparison]) -> list[str]:
@@ -235,7 +222,7 @@ def _shown(logprobs: Sequence[float]) -> str:
     return "(" + ", ".join(f"{logprob:.5f}" for logprob in logprobs) + ")"
 
 
-def page(comparisons: Sequence[Comparison], facts: Mapping[str, str], command: str) -> str:
+def page(comparisons: Sequence[Comparison], told: Mapping[str, str], command: str) -> str:
     """The documentation page: what was compared, the result, on what, and how to repeat it."""
     differing = faults(comparisons)
     verdict = (
@@ -262,7 +249,7 @@ def page(comparisons: Sequence[Comparison], facts: Mapping[str, str], command: s
             "",
             "| | |",
             "| --- | --- |",
-            *[f"| {name} | {value} |" for name, value in facts.items()],
+            *[f"| {name} | {value} |" for name, value in told.items()],
             "",
             "lm-eval's prompts come from its own stock tasks (`pubmedqa`, `medqa_4options`), whose data the script",
             "replaces by the official releases, read without medbench's loaders and cut to the items that medbench",
@@ -274,58 +261,6 @@ def page(comparisons: Sequence[Comparison], facts: Mapping[str, str], command: s
             "",
         ]
     )
-
-
-def stop(message: str) -> NoReturn:
-    raise SystemExit(f"lm_eval_parity: {message}")
-
-
-def tell(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
-def call(command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Runs a program with all it prints going to `log`; ends this one where it fails."""
-    with log.open("w", encoding="utf-8") as stream:
-        done = subprocess.run(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
-        )
-    if done.returncode:
-        stop(f"exit code {done.returncode} from {' '.join(map(str, command))}\n{end_of(log)}")
-
-
-def end_of(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
-
-
-def peer_python(folder: Path, work: Path) -> Path:
-    """The Python of lm-eval's environment, which is made first where `folder` does not exist."""
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not folder.exists():
-        tell(f"installing lm-eval {PEER} in {folder}")
-        call([sys.executable, "-m", "venv", folder], work / "venv.log")
-        pins = [f"{name}=={version(name).split('+')[0]}" for name in SHARED]
-        call([python, "-m", "pip", "install", *pins, f"lm-eval[hf]=={PEER}"], work / "pip.log")
-    found = peer_facts(python).get("lm_eval") if python.exists() else None
-    if found != PEER:
-        stop(f"{folder} has lm-eval {found}, needed is {PEER}: remove that folder or name another with --peer-env")
-    return python
-
-
-def peer_facts(python: Path) -> dict[str, str]:
-    """Versions in lm-eval's environment, and `tasks`: the folder of its stock task files."""
-    code = (
-        "import importlib.metadata as m, importlib.util as u, json, pathlib; "
-        "names = {d.metadata['Name'].replace('-', '_'): d.version for d in m.distributions()}; "
-        "spec = u.find_spec('lm_eval'); "
-        "print(json.dumps({**names, 'tasks': str(pathlib.Path(spec.origin).parent / 'tasks') if spec else ''}))"
-    )
-    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout))
 
 
 def run_medbench(arguments: argparse.Namespace, data: Path, out: Path) -> dict[str, StoredRun]:
@@ -400,8 +335,8 @@ def compare(arguments: argparse.Namespace, work: Path) -> tuple[list[Comparison]
     names = arguments.benchmark.split(",")
     if not set(names) <= TASKS.keys():
         stop(f"--benchmark takes {','.join(TASKS)}, not {arguments.benchmark}")
-    python = peer_python(arguments.peer_env or paths.cache() / "peers" / f"lm-eval-{PEER}", work)
-    peer = peer_facts(python)
+    python = made(LM_EVAL, arguments.peer_env or paths.cache() / "peers" / LM_EVAL.folder, work)
+    peer = facts(python, LM_EVAL)
 
     tell(f"medbench: {arguments.model} on {arguments.benchmark}, {arguments.limit} items each")
     runs = run_medbench(arguments, data, work / "medbench")
@@ -417,7 +352,7 @@ def compare(arguments: argparse.Namespace, work: Path) -> tuple[list[Comparison]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     ids = {name: [record.item.id for record in records[name]] for name in names}
-    tasks = [write_task(name, ids[name], data, Path(peer["tasks"]), folder) for name in names]
+    tasks = [write_task(name, ids[name], data, Path(peer["folder"]) / "tasks", folder) for name in names]
     results = run_peer(python, str(Path(model["location"]).resolve()), tasks, folder, arguments.device)
 
     metric = registry.get("metrics", "accuracy")
@@ -429,7 +364,7 @@ def compare(arguments: argparse.Namespace, work: Path) -> tuple[list[Comparison]
         matched = pairs(records[name], peer_samples(logged))
         comparisons.append(Comparison(name, matched, figure.value, peer_accuracy))
     both = [f"{library} {version(library)} / {peer[library]}" for library in (*SHARED, "numpy")]
-    facts = {
+    told = {
         "model": f"{model['name']}, revision {model['revision'][:12]}",
         "window, medbench's / lm-eval's": f"{manifest.engine.get('window_tokens')} / {results['max_length']} tokens",
         "weights, medbench's / lm-eval's": f"{model['dtype']} / {results['config']['model_dtype']}",
@@ -438,7 +373,7 @@ def compare(arguments: argparse.Namespace, work: Path) -> tuple[list[Comparison]
         "lm-eval": f"{peer['lm_eval']}, transformers backend (`hf`), batch size 8",
         "libraries, medbench's / lm-eval's": ", ".join(both),
     }
-    return comparisons, facts
+    return comparisons, told
 
 
 def write_items(comparisons: Sequence[Comparison], path: Path) -> None:
@@ -477,7 +412,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         work = (arguments.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
-        comparisons, facts = compare(arguments, work)
+        comparisons, told = compare(arguments, work)
     print(table(comparisons))
     differing = faults(comparisons)
     print(*differing, sep="\n", end="\n" if differing else "")
@@ -486,7 +421,7 @@ def main() -> int:
     if arguments.write:
         options = f"--model {Path(arguments.model).name} --benchmark {arguments.benchmark} --limit {arguments.limit}"
         command = f"python tests/peers/lm_eval_parity.py {options} --data DIR --write docs/parity.md"
-        arguments.write.write_text(page(comparisons, facts, command), encoding="utf-8")
+        arguments.write.write_text(page(comparisons, told, command), encoding="utf-8")
     return 1 if differing else 0
 
 
