@@ -52,6 +52,7 @@ Examples:
   medbench run -m my/hub-model -b medqa --shots 5 --chat always
   medbench run -m models/mine.gguf -b my_benchmark.py --json
   medbench run -m openai:llama3.2 --base-url http://localhost:11434/v1
+  medbench run -m replay:answers.jsonl -b medquad --map id=question_id,text=response
   medbench run -m smollm2-135m -b medquad --limit 50 --judge groq --max-judge-cost 0.50
 """
 )
@@ -62,7 +63,7 @@ Examples:
     multiple=True,
     metavar="NAMES",
     help="Zoo entries, hub ids, folders or GGUF files, each also @TAG as trained, or openai:NAME and groq:NAME at a "
-    "server, by comma.  [default: smollm2-135m]",
+    "server, or replay:FILE of saved answers, by comma.  [default: smollm2-135m]",
 )
 @click.option(
     "--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Benchmarks or .py files, by comma."
@@ -136,6 +137,13 @@ Examples:
     "--base-url", default="", metavar="URL", help="Server of openai:NAME.  [default: OPENAI_BASE_URL, or OpenAI's]"
 )
 @click.option(
+    "--map",
+    "columns",
+    default="",
+    metavar="FIELD=COLUMN,…",
+    help="Columns of replay:FILE: id, text, prediction, logprobs.",
+)
+@click.option(
     "--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests at once to a server.  [default: 8]"
 )
 @click.option("--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="At most, to a server.")
@@ -171,6 +179,7 @@ def command(
     revision: str,
     engine: str,
     base_url: str,
+    columns: str,
     concurrency: int | None,
     requests_per_minute: int | None,
     tokens_per_minute: int | None,
@@ -229,6 +238,7 @@ def command(
                 chat=chat,
                 engine=engine,
                 base_url=base_url,
+                columns=columns,
                 tell=say,
             )
             registry.get("engines", spec.engine)
@@ -251,7 +261,10 @@ def command(
         except Exception as error:
             session.problems.append(_of_a_plugin(name, error))
             continue
-        timed = latency_items if latency_items is not None else 0 if elsewhere else TIMED_ITEMS
+        untimed = elsewhere or not _measured(model)
+        if latency_items and not _measured(model):
+            raise UsageError(f"--latency-items {latency_items}: {name} has no model to time.", "Leave it out.")
+        timed = latency_items if latency_items is not None else 0 if untimed else TIMED_ITEMS
         settings = dataclasses.replace(settings, latency_items=timed)
         _run_model(model, chosen, settings, data_source, loaded, root, quiet, session)
         del model  # its weights make room for the next one's
@@ -291,6 +304,11 @@ def _bounded(model: Engine, bounds: dict[str, Any]) -> bool:
     return not model.local
 
 
+def _measured(model: Engine) -> bool:
+    """Whether the answers are made here, so that speed and memory can be measured."""
+    return bool(getattr(model, "measured", True))
+
+
 def _run_model(
     model: Engine,
     chosen: list[Benchmark],
@@ -314,9 +332,13 @@ def _run_model(
             item_set = loaded[benchmark.name]
             if item_set is None:
                 continue
-            names = (*(settings.metrics or benchmark.metrics), *MEASUREMENTS)
+            names = (*(settings.metrics or benchmark.metrics), *(MEASUREMENTS if _measured(model) else ()))
             asked = dataclasses.replace(settings, metrics=tuple(dict.fromkeys(names)))
-            run = execute(plan(benchmark, item_set, model, asked), model, root, shown, ["medbench", *sys.argv[1:]])
+            planned = plan(benchmark, item_set, model, asked)
+            if not quiet:
+                for note in getattr(model, "notes", ()):
+                    tell(f"{model.spec.name}: {note}")
+            run = execute(planned, model, root, shown, ["medbench", *sys.argv[1:]])
         except MedbenchError as error:
             if isinstance(error, UsageError) and len(chosen) == 1 and not session.runs:
                 raise
@@ -336,7 +358,7 @@ def _run_model(
             many = "1 item has" if len(failures) == 1 else f"{len(failures)} items have"
             session.problems.append(
                 f"{model.spec.name} on {benchmark.name}: {many} no answer; {first[0]}: {first[1]}\n"
-                "The same command tries them again."
+                + getattr(model, "remedy", "The same command tries them again.")
             )
 
 

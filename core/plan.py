@@ -59,7 +59,12 @@ class Plan:
 
 
 def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Settings) -> Plan:
-    """Draw items and examples, write the prompts, and settle the identity. Raises UsageError for what cannot be."""
+    """Draw items and examples, write the prompts, and settle the identity. Raises UsageError for what cannot be.
+
+    An engine that has `about` is told what is asked before it is asked how: saved answers belong to one benchmark.
+    """
+    if hasattr(engine, "about"):
+        engine.about(benchmark, item_set)
     pool, items, held_out = _split_off_shots(benchmark, item_set, settings)
     items = _select(benchmark, items, settings)
     prompts = _prompts(benchmark, items, pool, settings)

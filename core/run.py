@@ -90,7 +90,8 @@ def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
 
 def _model(plan: Plan, spec: ModelSpec) -> dict[str, Any]:
     """The spec as JSON has it. Of what its training data leak, the items of this run; None: not checked for them."""
-    fields = dataclasses.asdict(dataclasses.replace(spec, leaked=None, generation=dict(spec.generation)))
+    plain = dataclasses.replace(spec, leaked=None, generation=dict(spec.generation), options=dict(spec.options))
+    fields = dataclasses.asdict(plain)
     del fields["leaked"]
     if spec.leaked is None:
         return fields  # medbench has not trained it
@@ -135,10 +136,11 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
     else:
         outputs = engine.generate(plan.generate_requests(writer.done))
     earlier = writer.manifest.sittings
+    measured = getattr(engine, "measured", True)  # answers that were saved before took nothing here
     synced = saved = time.monotonic()
 
     def save() -> None:
-        sitting.peak_rss_bytes = memory.peak_bytes
+        sitting.peak_rss_bytes = memory.peak_bytes if measured else None
         gpu = engine.peak_gpu_memory_bytes()
         if gpu is not None:
             sitting.peak_gpu_memory_bytes = max(gpu, sitting.peak_gpu_memory_bytes or 0)
@@ -148,7 +150,7 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
     with PeakMemory() as memory:
         try:
             for output, seconds in _timed(outputs):
-                sitting.seconds += seconds
+                sitting.seconds += seconds if measured else 0.0
                 item = unanswered.pop(output.item_id, None)
                 flaw = _flaw(output, item, plan.method)
                 if item is None or flaw:

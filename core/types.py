@@ -210,6 +210,9 @@ class ModelSpec:
     generation: Mapping[str, Any] = field(default_factory=dict)  # beams, n-gram blocking, …; greedy unless said
     source: str = ""  # where the weights came from, in words
     base_url: str = ""  # of the server that runs it, for engines that ask one
+    # Settings of one engine alone, which either its revision holds too (replay's map) or that change speed only. Not of
+    # the identity themselves.
+    options: Mapping[str, Any] = field(default_factory=dict)
     # By benchmark, for each that was checked, ids of the items that its training data hold (training/leaks.py). None
     # for a model that medbench did not train. Not of the identity: the weights that were trained are, by their hash.
     leaked: Mapping[str, tuple[str, ...]] | None = None

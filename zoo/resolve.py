@@ -26,6 +26,8 @@ Chat = Literal["auto", "always", "never"]
 # Engines that ask a server: the variable that may hold its address, and the address where neither it nor an option does
 # ("": the engine's own).
 SERVED = {"openai": ("OPENAI_BASE_URL", "https://api.openai.com/v1"), "groq": ("", "")}
+REPLAY = "replay"  # answers that were saved before: replay:FILE
+PREFIXES = (*SERVED, REPLAY)
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -40,24 +42,32 @@ def resolve(
     chat: str = "auto",
     engine: str = "",
     base_url: str = "",
+    columns: str = "",
     tell: Callable[[str], None] = lambda line: None,
 ) -> ModelSpec:
     """The model called `name`, its weights on this disk: fetched, converted and hashed where that is needed.
 
     `name` is a zoo entry; a `.py` file with one MODEL; a folder or `.gguf` file that is there; a hub id; or one of
     these with @TAG: as `medbench train` trained it. The folder that training wrote means the same. Or it is
-    `openai:NAME` or `groq:NAME`, a model at a server; `base_url` says which. `tell` gets one line for each thing that
-    takes long and each warning.
+    `openai:NAME` or `groq:NAME`, a model at a server; `base_url` says which. Or it is `replay:FILE`, answers saved
+    before, whose `columns` are as --map names them. `tell` gets one line for each thing that takes long and each
+    warning.
 
     Raises UsageError for what cannot be meant, ModelMissing for weights that cannot be had.
     """
     _one_of("--dtype", dtype, DTYPES)
     _one_of("--quantize", quantize, tuple(filter(None, get_args(Quantize))), unset="")
     _one_of("--chat", chat, get_args(Chat))
-    if name.partition(":")[0] in SERVED:
-        given = {"--revision": revision, "--adapter": adapter, "--quantize": quantize, "--engine": engine}
-        given |= {"--dtype": dtype.removeprefix("auto"), "--device": device.removeprefix("auto")}
-        return _served(name, cast(Chat, chat), base_url, given)
+    prefix, _, rest = name.partition(":")
+    given = {"--revision": revision, "--adapter": adapter, "--quantize": quantize}
+    given |= {"--dtype": dtype.removeprefix("auto"), "--device": device.removeprefix("auto")}
+    if prefix in SERVED:
+        return _served(name, cast(Chat, chat), base_url, given | {"--engine": engine})
+    if prefix == REPLAY or engine == REPLAY:
+        given |= {"--chat": chat.removeprefix("auto"), "--engine": engine.removeprefix(REPLAY)}
+        return _replayed(rest if prefix == REPLAY else name, columns, given)
+    if columns:
+        raise UsageError(f"--map {columns}: {name} is a model, not saved answers.", "Those are --model replay:FILE")
     trained = _trained(name)
     if trained and adapter:
         raise UsageError(
@@ -117,6 +127,19 @@ def _served(name: str, chat: Chat, base_url: str, given: Mapping[str, str]) -> M
             raise UsageError(f"{option} {value}: {name} is run by a server, which decides that.", "Leave it out.")
     url = _base_url(engine, base_url)
     return ModelSpec(name, model, "", engine, chat=chat, source=f"served at {url or engine}", base_url=url)
+
+
+def _replayed(path: str, columns: str, given: Mapping[str, str]) -> ModelSpec:
+    """Saved answers; what they are is found when they are read. A run's are called as the run."""
+    if not path:
+        raise UsageError("--model replay: names no file.", "The file of saved answers: --model replay:FILE")
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} {value}: the answers in {path} are there already.", "Leave it out.")
+    full = Path(path).expanduser().resolve()
+    shown = full.parent.name if full.name == "samples.jsonl" else full.stem if full.suffix else full.name
+    options = {"map": columns} if columns else {}
+    return ModelSpec(f"{REPLAY}:{shown}", str(full), "", REPLAY, source=f"answers saved in {full}", options=options)
 
 
 def _base_url(engine: str, given: str) -> str:
@@ -275,7 +298,7 @@ def _of_name(name: str, revision: str, tell: Tell) -> tuple[str, Weights]:
 
 def _unknown(name: str) -> UsageError:
     prefix, colon, rest = name.partition(":")
-    if colon and (near := difflib.get_close_matches(prefix, SERVED, n=1)):
+    if colon and (near := difflib.get_close_matches(prefix, PREFIXES, n=1)):
         return UsageError(
             f"no model is called '{name}'. Did you mean {near[0]}:{rest}?", "All of them: medbench list models"
         )
