@@ -47,6 +47,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
     Raises DataMalformed for any other line that is not JSON. A missing file has no lines.
     """
+    return ((number, value) for number, _, value in placed_lines(path))
+
+
+def placed_lines(path: Path) -> Iterator[tuple[int, int, Any]]:
+    """As `read_lines`, with the byte at which each line begins between the two."""
+    start = 0
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -56,7 +62,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
                     value = from_json(line)
                 except ValueError as error:
                     raise malformed(path, number, f"not JSON: {error}") from error
-                yield number, value
+                yield number, start, value
+                start += len(line)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,8 +24,12 @@ from typing import Any
 from ..core import paths
 from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.plan import fingerprint
-from ..core.types import Item, Measured, Output, Record, Score
-from .files import LineFile, Lock, from_json, malformed, read_lines, remedy, replace_file, to_json
+from ..core.types import Measured, Output, Record, Score
+from .files import LineFile, Lock, from_json, malformed, placed_lines, read_lines, remedy, replace_file, to_json
+from .records import Lines, compact, stored
+from .records import decode as decode  # the lines of samples.jsonl belong to this module's surface
+from .records import encode as encode
+from .records import encode_score as encode_score
 
 MANIFEST = "manifest.json"
 SAMPLES = "samples.jsonl"
@@ -216,9 +219,11 @@ class StoredRun:
         yield from _records(self.path, self.manifest)
 
     def records(self) -> list[Record]:
-        """All records, in the benchmark's order."""
+        """All records, in the benchmark's order. Their long texts are read from the disk when they are asked for."""
         position = {item_id: index for index, item_id in enumerate(self.manifest.item_ids)}
-        return sorted(self.iter_records(), key=lambda record: position[record.item.id])
+        lines, shared = Lines(self.path / SAMPLES), dict[Any, Any]()
+        light = (stored(record, lines, start, shared) for record, start in _placed(self.path, self.manifest))
+        return sorted(light, key=lambda record: position[record.item.id])
 
     def answered(self) -> set[str]:
         """Ids of the items that are stored."""
@@ -398,76 +403,21 @@ def minute(created: str) -> str:
     return created[:16].replace("T", " ")
 
 
-def encode(record: Record) -> dict[str, Any]:
-    """A record as JSON: fields that hold their default are left out.
-
-    In `logprobs`, null stands for minus infinity (an option the model holds impossible), which JSON has no word for.
-    A log-probability that is no number or above every number is the engine's failure: the output is stored as one.
-    """
-    output = _sound(record.output)
-    answer = _compact(output)
-    if output.logprobs is not None:
-        answer["logprobs"] = [None if value == -math.inf else float(value) for value in output.logprobs]
-    return {"item": _compact(record.item), "output": answer}
-
-
-def decode(value: Any) -> Record:
-    """The record of one JSON line. Raises ValueError, naming the field, where it is none."""
-    try:
-        item, output = dict(value["item"]), dict(value["output"])
-        for name in ("options", "labels", "references"):
-            if name in item:
-                item[name] = tuple(item[name])
-        if output.get("logprobs") is not None:
-            output["logprobs"] = tuple(-math.inf if value is None else float(value) for value in output["logprobs"])
-        record = Record(Item(**item), Output(**output))
-    except KeyError as error:
-        raise ValueError(f"the field {error} is missing") from error
-    except TypeError as error:
-        raise ValueError(f"not a record: {error}") from error
-    if record.item.id != record.output.item_id:
-        raise ValueError(f"item.id is {record.item.id!r} but output.item_id is {record.output.item_id!r}")
-    return record
-
-
-def _sound(output: Output) -> Output:
-    for index, value in enumerate(output.logprobs or ()):
-        if math.isnan(value) or value == math.inf:
-            error = f"the log-probability of option {index + 1} is {value}"
-            return dataclasses.replace(output, logprobs=None, finish="error", error=error)
-    return output
-
-
-_DEFAULTS: dict[type, list[tuple[str, Any]]] = {
-    kind: [
-        (f.name, f.default if f.default_factory is dataclasses.MISSING else f.default_factory())
-        for f in dataclasses.fields(kind)
-    ]
-    for kind in (Item, Output, Score)
-}
-
-
-def _compact(value: Item | Output | Score) -> dict[str, Any]:
-    fields = {name: getattr(value, name) for name, default in _DEFAULTS[type(value)] if getattr(value, name) != default}
-    if "meta" in fields:
-        fields["meta"] = dict(fields["meta"])
-    return fields
-
-
-def encode_score(score: Score) -> dict[str, Any]:
-    """A score as JSON: fields that hold their default are left out; `value` always stands, null where unscored."""
-    return _compact(score)
-
-
 def encode_reply(reply: Reply) -> dict[str, Any]:
     """A judge's reply as JSON: fields of its output that hold their default are left out."""
-    return {"asked": reply.asked, "output": _compact(reply.output)}
+    return {"asked": reply.asked, "output": compact(reply.output)}
 
 
 def _records(run: Path, manifest: Manifest) -> Iterator[Record]:
+    """Records as they were stored; of two for one item, the first."""
+    return (record for record, _ in _placed(run, manifest))
+
+
+def _placed(run: Path, manifest: Manifest) -> Iterator[tuple[Record, int]]:
+    """Records as they were stored, and at which byte of the samples each line begins."""
     asked, seen = set(manifest.item_ids), set[str]()
     path = run / SAMPLES
-    for number, value in read_lines(path):
+    for number, start, value in placed_lines(path):
         try:
             record = decode(value)
         except ValueError as error:
@@ -476,7 +426,7 @@ def _records(run: Path, manifest: Manifest) -> Iterator[Record]:
             raise malformed(path, number, f"item.id '{record.item.id}' is no item of this run")
         if record.item.id not in seen:
             seen.add(record.item.id)
-            yield record
+            yield record, start
 
 
 def _answered(run: Path, manifest: Manifest) -> set[str]:

@@ -1,0 +1,177 @@
+"""Records as lines of JSON, and records whose long texts stay on the disk until they are read.
+
+A table of 100,000 answers needs the id, gold answer and choice of each, not the prompts, abstracts and answers
+themselves, which would fill the memory. What `stored` gives can be used as any record: a long text is read from its
+line whenever it is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import DataMalformed
+from ..core.types import Item, Output, Record, Score
+from .files import from_json
+
+KEPT = 80  # characters of a text that is kept in memory: dropping it would save less
+
+
+def encode(record: Record) -> dict[str, Any]:
+    """A record as JSON: fields that hold their default are left out.
+
+    In `logprobs`, null stands for minus infinity (an option the model holds impossible), which JSON has no word for.
+    A log-probability that is no number or above every number is the engine's failure: the output is stored as one.
+    """
+    output = _sound(record.output)
+    answer = compact(output)
+    if output.logprobs is not None:
+        answer["logprobs"] = [None if value == -math.inf else float(value) for value in output.logprobs]
+    return {"item": compact(record.item), "output": answer}
+
+
+def decode(value: Any) -> Record:
+    """The record of one JSON line. Raises ValueError, naming the field, where it is none."""
+    try:
+        item, output = dict(value["item"]), dict(value["output"])
+        for name in ("options", "labels", "references"):
+            if name in item:
+                item[name] = tuple(item[name])
+        if output.get("logprobs") is not None:
+            output["logprobs"] = tuple(-math.inf if value is None else float(value) for value in output["logprobs"])
+        record = Record(Item(**item), Output(**output))
+    except KeyError as error:
+        raise ValueError(f"the field {error} is missing") from error
+    except TypeError as error:
+        raise ValueError(f"not a record: {error}") from error
+    if record.item.id != record.output.item_id:
+        raise ValueError(f"item.id is {record.item.id!r} but output.item_id is {record.output.item_id!r}")
+    return record
+
+
+def _sound(output: Output) -> Output:
+    for index, value in enumerate(output.logprobs or ()):
+        if math.isnan(value) or value == math.inf:
+            error = f"the log-probability of option {index + 1} is {value}"
+            return dataclasses.replace(output, logprobs=None, finish="error", error=error)
+    return output
+
+
+_DEFAULTS: dict[type, list[tuple[str, Any]]] = {
+    kind: [
+        (f.name, f.default if f.default_factory is dataclasses.MISSING else f.default_factory())
+        for f in dataclasses.fields(kind)
+    ]
+    for kind in (Item, Output, Score)
+}
+
+
+def compact(value: Item | Output | Score) -> dict[str, Any]:
+    """The fields that do not hold their default, as JSON takes them."""
+    kind = next(kind for kind in (Item, Output, Score) if isinstance(value, kind))
+    fields = {name: getattr(value, name) for name, default in _DEFAULTS[kind] if getattr(value, name) != default}
+    if "meta" in fields:
+        fields["meta"] = dict(fields["meta"])
+    return fields
+
+
+def encode_score(score: Score) -> dict[str, Any]:
+    """A score as JSON: fields that hold their default are left out; `value` always stands, null where unscored."""
+    return compact(score)
+
+
+class Lines:
+    """The lines of a run's samples, read one at a time by where they begin (bytes). The last one is remembered."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last: tuple[int, Record] | None = None  # replaced as a whole: threads may read side by side
+
+    def record(self, start: int) -> Record:
+        """Raises DataMalformed where the file is not as it was when its records were read."""
+        last = self._last
+        if last is not None and last[0] == start:
+            return last[1]
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                found = decode(from_json(file.readline()))
+        except (OSError, ValueError) as error:
+            raise DataMalformed(
+                f"{self.path} was changed while it was read: {error}", "Give the same command again."
+            ) from error
+        self._last = start, found
+        return found
+
+
+class StoredItem(Item):
+    """An item in memory without its long texts; any field that is missing is read from the item's line."""
+
+    __slots__ = ("_lines", "_start")
+    _lines: Lines
+    _start: int
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _ITEM:
+            raise AttributeError(name)
+        return getattr(self._lines.record(self._start).item, name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Item) and all(getattr(self, name) == getattr(other, name) for name in _ITEM)
+
+    __hash__ = Item.__hash__
+
+
+class StoredOutput(Output):
+    """As `StoredItem`."""
+
+    __slots__ = ("_lines", "_start")
+    _lines: Lines
+    _start: int
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _OUTPUT:
+            raise AttributeError(name)
+        return getattr(self._lines.record(self._start).output, name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Output) and all(getattr(self, name) == getattr(other, name) for name in _OUTPUT)
+
+    __hash__ = Output.__hash__
+
+
+_ITEM = tuple(f.name for f in dataclasses.fields(Item))
+_OUTPUT = tuple(f.name for f in dataclasses.fields(Output))
+
+
+def stored(record: Record, lines: Lines, start: int, shared: dict[Any, Any]) -> Record:
+    """`record`, which begins at byte `start` of `lines`, without its long texts. Equal to it in all its fields.
+
+    `shared`: what earlier records of the same run hold and others may hold too (options, a subject): kept once.
+    """
+    item = _light(StoredItem, record.item, _ITEM, lines, start, shared)
+    output = _light(StoredOutput, record.output, _OUTPUT, lines, start, shared)
+    object.__setattr__(output, "item_id", item.id)
+    return Record(item, output)
+
+
+def _light(kind: Any, whole: Item | Output, names: tuple[str, ...], lines: Lines, start: int, shared: Any) -> Any:
+    made = object.__new__(kind)
+    put = object.__setattr__  # the classes are frozen
+    put(made, "_lines", lines)
+    put(made, "_start", start)
+    for name in names:
+        value = getattr(whole, name)
+        if isinstance(value, str):
+            if len(value) > KEPT:
+                continue
+        elif name in ("options", "labels", "references"):
+            if sum(map(len, value)) > KEPT and name == "references":
+                continue
+            value = shared.setdefault(value, value)
+        elif name == "meta":
+            value = shared.setdefault(("meta", *value.items()), value)
+        put(made, name, value)
+    return made
