@@ -1,4 +1,4 @@
-"""Text from a model: greedy decoding in which finished rows leave the batch, and transformers' own search otherwise."""
+"""Text from a model: greedy decoding with a waiting queue, and transformers' own search otherwise."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .forward import last_logits, padded
+from .batching import OutOfMemory, batches, is_out_of_memory, run_halving
+from .forward import keeps_a_cache, padded
 from .loading import Loaded
+from .memory import reclaim
+from .scheduling import Room, Row, Schedule
 
 # transformers fills what is left open from the model's generation_config.json, which no run's identity names.
 PLAIN_GREEDY = {
@@ -24,12 +27,16 @@ TAIL_TOKENS = 24  # how many last tokens are decoded to look for a stop string; 
 
 @dataclass(frozen=True)
 class Draft:
-    """The new tokens of one row, the end-of-sequence token not among them, and how they ended."""
+    """The new tokens of one row, the end-of-sequence token not among them, and how they ended.
+
+    Seconds count from when a row left the queue; its neighbours' passes are in them.
+    """
 
     text: str
     tokens: int  # generated, the one that ended it included
     finish: Literal["stop", "length", "error"]  # end token or stop string; the limit; or no number came out
     first_token_s: float
+    seconds: float
 
 
 class StopStrings:
@@ -38,7 +45,7 @@ class StopStrings:
     def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
         self.tokenizer = tokenizer
         self.stop = tuple(filter(None, stop))
-        self.tail = max([TAIL_TOKENS, *(2 * len(s) for s in self.stop)])
+        self.tail = max([TAIL_TOKENS, *(2 * len(s.encode()) for s in self.stop)])
 
     def seen(self, tokens: list[int]) -> bool:
         """Whether the last token completed a stop string; asked after every token, so a tail is enough."""
@@ -60,53 +67,153 @@ def end_tokens(loaded: Loaded) -> frozenset[int]:
     return frozenset(i for i in [*ids, loaded.tokenizer.eos_token_id] if i is not None)
 
 
-def greedy(
-    loaded: Loaded, prompts: list[list[int]], max_new_tokens: int, stop: StopStrings
-) -> Iterator[tuple[int, Draft]]:
-    """Greedy decoding of a decoder-only model: yields (row, draft) as rows finish.
+@dataclass(frozen=True)
+class Ask:
+    """One text to make: a prompt's tokens, the most new ones, and what ends it besides the end token."""
 
-    Rows are left-padded, with explicit positions, so that every row computes what it would alone.
+    tokens: list[int]
+    limit: int
+    stop: StopStrings
+
+
+def greedy(loaded: Loaded, asks: Sequence[Ask], room: Room) -> Iterator[tuple[int, Draft | OutOfMemory]]:
+    """Greedy decoding of a model that `slots.takes_slots`: yields (index, draft) as texts end.
+
+    Texts that end leave at once and waiting prompts take their slots. Where memory runs out half as many go on, none
+    of their tokens lost; a text for which there is not even memory alone is an `OutOfMemory`.
     """
-    import torch
-    from transformers import DynamicCache
+    desk = _Desk(loaded, asks, room)
+    while desk.schedule.open:
+        fitted = desk.advance()
+        yield from desk.done
+        desk.done.clear()
+        if not fitted:
+            reclaim()
+            lost = desk.schedule.retreat()
+            if lost is not None:
+                yield lost.index, OutOfMemory()
 
-    started = time.perf_counter()
-    ends = end_tokens(loaded)
-    tokens, mask = padded(loaded, prompts, "left")
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    cache = DynamicCache(config=loaded.model.config)
-    rows = list(range(len(prompts)))
-    written: list[list[int]] = [[] for _ in prompts]
-    first_token_s = 0.0
-    while True:
-        # (rows, 1, vocabulary); only the last position of each row is read
-        logits = last_logits(loaded, 1, input_ids=tokens, attention_mask=mask, position_ids=positions, cache=cache)
-        following = logits[:, -1].argmax(dim=-1)
-        sound = logits[:, -1].isnan().logical_not().all(dim=-1).tolist()
-        chosen = following.tolist()  # on a GPU the clock is read after this, which waits for the numbers
-        first_token_s = first_token_s or time.perf_counter() - started
-        staying = []
-        for slot, (row, token) in enumerate(zip(rows, chosen)):
-            so_far = written[row]
-            if not sound[slot]:
-                yield row, Draft("", len(so_far), "error", first_token_s)
-                continue
-            so_far.append(token)
-            ended = token in ends
-            if ended or stop.seen(so_far) or len(so_far) >= max_new_tokens:
-                yield row, _draft(loaded, so_far[:-1] if ended else so_far, len(so_far), ended, stop, first_token_s)
+
+class _Desk:
+    """Where rows are written: `advance` makes one pass, and `done` holds what ended in it."""
+
+    def __init__(self, loaded: Loaded, asks: Sequence[Ask], room: Room) -> None:
+        from . import slots
+
+        masks = slots.masks_for(loaded)
+        assert masks is not None, "takes_slots said so"
+        self.model = slots
+        self.loaded, self.asks, self.masks = loaded, asks, masks
+        self.ends = end_tokens(loaded)
+        self.schedule = Schedule((Row(i, list(a.tokens), len(a.tokens), a.limit) for i, a in enumerate(asks)), room)
+        self.slots = slots.Slots()
+        self.done: list[tuple[int, Draft]] = []
+
+    def advance(self) -> bool:
+        """Let prompts in, or give every row at work a token. False where memory ran out: all slots are empty then."""
+        import torch
+
+        try:
+            with torch.inference_mode():
+                if self.schedule.wants_more():
+                    self._enter()
+                else:
+                    self._step()
+            return True
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.slots = self.model.Slots()
+            return False
+
+    def _enter(self) -> None:
+        schedule = self.schedule
+        schedule.admit()
+        self.slots.reserve(len(schedule.working) + len(schedule.entering), schedule.capacity())
+        while schedule.entering:
+            group = schedule.next_group()
+            for row in group:
+                row.started = row.started or time.perf_counter()
+            first = len(schedule.working)
+            prompts = [row.tokens for row in group]
+            if len(prompts[0]) > schedule.room.chunk:
+                logits = self.model.opened_in_pieces(
+                    self.loaded, self.slots, self.masks, prompts[0], first, schedule.room.chunk
+                )
             else:
-                staying.append(slot)
-        rows = [rows[slot] for slot in staying]
-        if not rows:
-            return
-        if len(staying) < len(following):
-            keep = torch.tensor(staying, dtype=torch.long, device=loaded.device)
-            cache.batch_select_indices(keep)
-            mask, positions, following = mask[keep], positions[keep], following[keep]
-        tokens = following[:, None]
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        positions = positions[:, -1:] + 1
+                logits = self.model.opened(self.loaded, self.slots, prompts, first)
+            self._take(logits, schedule.seat(group))
+
+    def _step(self) -> None:
+        self.schedule.make_room()
+        working = self.schedule.working
+        self.slots.reserve(len(working), self.schedule.capacity())
+        logits = self.model.stepped(self.loaded, self.slots, self.masks, [row.tokens for row in working])
+        self._take(logits, range(len(working)))
+
+    def _take(self, logits: Any, slots: Sequence[int]) -> None:
+        """Give the rows in `slots` their next tokens, from logits (rows, vocabulary), and let go of those that end."""
+        following = logits.argmax(dim=-1, keepdim=True)
+        # One that is no number counts as the highest.
+        sound = logits.gather(-1, following).isnan().logical_not()[:, 0].tolist()
+        chosen = following[:, 0].tolist()  # on a GPU the clock is read after this, which waits for the numbers
+        now = time.perf_counter()
+        ended: list[int] = []
+        for slot, token, is_number in zip(slots, chosen, sound, strict=True):
+            row = self.schedule.working[slot]
+            seconds = now - (row.started or now)
+            row.first_token_s = row.first_token_s or seconds
+            if is_number:
+                row.tokens.append(token)
+            draft = self._ended(row, is_number, seconds)
+            if draft is not None:
+                self.done.append((row.index, draft))
+                ended.append(slot)
+        for source, target in self.schedule.leave(ended):
+            self.slots.move(source, target)
+        if not all(sound):
+            for slot in range(len(self.schedule.working), len(self.schedule.working) + len(ended)):
+                self.slots.clear(slot)
+
+    def _ended(self, row: Row, is_number: bool, seconds: float) -> Draft | None:
+        """The draft of a row that its last token ended; None for one that goes on."""
+        written = row.written
+        if not is_number:
+            return Draft("", len(written), "error", row.first_token_s, seconds)
+        stop = self.asks[row.index].stop
+        ended = written[-1] in self.ends
+        if not (ended or len(written) >= row.limit or stop.seen(written)):
+            return None
+        kept = written[:-1] if ended else written
+        return _draft(self.loaded, kept, len(written), ended, stop, row.first_token_s, seconds)
+
+
+def searched(
+    loaded: Loaded, asks: Sequence[Ask], settings: Mapping[str, Any], budget: int
+) -> Iterator[tuple[int, Draft | OutOfMemory]]:
+    """`search` over batches of at most `budget` tokens, yielding (index, draft); halved where memory runs out.
+
+    A batch shares one limit and one set of stop strings and, where a model keeps a state instead of keys and values,
+    one length, for padding would enter the state.
+    """
+    groups: dict[Any, list[int]] = {}
+    for index, ask in enumerate(asks):
+        length = 0 if loaded.encoder_decoder or keeps_a_cache(loaded) else len(ask.tokens)
+        groups.setdefault((ask.limit, ask.stop.stop, length), []).append(index)
+
+    def answer(part: list[int]) -> Iterator[tuple[int, Draft]]:
+        ask = asks[part[0]]
+        for row, draft in search(loaded, [asks[i].tokens for i in part], ask.limit, ask.stop, settings):
+            yield part[row], draft
+
+    beams = int(settings.get("num_beams", 1))
+    for (limit, _, _), group in groups.items():
+
+        def width(index: int, limit: int = limit) -> int:
+            return len(asks[index].tokens) + limit
+
+        for batch in batches(group, lambda _: beams, width, budget):
+            yield from run_halving(batch, answer)
 
 
 def search(
@@ -166,15 +273,16 @@ def search(
             stopping_criteria=StoppingCriteriaList([Watch()]),
         )
     ends = end_tokens(loaded)
+    seconds, first_token_s = time.perf_counter() - started, first[0] if first else 0.0
     for row, found in enumerate(made[:, start:].tolist()):
         if row in unsound:
-            yield row, Draft("", len(found), "error", first[0] if first else 0.0)
+            yield row, Draft("", len(found), "error", first_token_s, seconds)
             continue
         length = next((i for i, token in enumerate(found) if token in ends), None)
         ended = length is not None
         # A row that met a stop string is padded to the end of its batch.
         new = found[:length] if ended else _until_stop(found, stop)
-        yield row, _draft(loaded, new, len(new) + ended, ended, stop, first[0] if first else 0.0)
+        yield row, _draft(loaded, new, len(new) + ended, ended, stop, first_token_s, seconds)
 
 
 def _until_stop(tokens: list[int], stop: StopStrings) -> list[int]:
@@ -182,7 +290,7 @@ def _until_stop(tokens: list[int], stop: StopStrings) -> list[int]:
 
 
 def _draft(
-    loaded: Loaded, tokens: list[int], count: int, ended: bool, stop: StopStrings, first_token_s: float
+    loaded: Loaded, tokens: list[int], count: int, ended: bool, stop: StopStrings, first_token_s: float, seconds: float
 ) -> Draft:
     text, stopped = stop.cut(loaded.tokenizer.decode(tokens, skip_special_tokens=True))
-    return Draft(text.strip(), count, "stop" if ended or stopped else "length", first_token_s)
+    return Draft(text.strip(), count, "stop" if ended or stopped else "length", first_token_s, seconds)

@@ -87,3 +87,14 @@ def _left_in_group() -> int | None:
         pages = dict(row.split() for row in rows)
         return max(0, most - taken + int(pages.get(droppable, 0)))
     return None
+
+
+def reclaim() -> None:
+    """Take back what nothing holds any more, on every device; after memory ran out."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
-from .batching import OutOfMemory, batches, run_halving
-from .choosing import Row, causal_logprobs, rows_for, seq2seq_logprobs
-from .forward import bare, keeps_a_cache
-from .generating import Draft, StopStrings, greedy, search
+from .batching import OutOfMemory
+from .choosing import Row, logprobs, rows_for, takes_packed_rows
+from .forward import bare
+from .generating import Ask, Draft, StopStrings, greedy, searched
 from .loading import Loaded, chat_template, is_cpu, load, settle
+from .memory import cache_tokens, pass_tokens
 from .prompting import Encoded, Prompter, Wrapping, wrapping
+from .scheduling import Room
 
 # Tokens in one batch, padding counted. On a CPU larger batches of prompts are slower (docs/measurements.md); on a GPU
 # memory is the bound, and a batch that does not fit is halved.
 CHOICE_TOKENS = {"cpu": 1024, "cuda": 65536}
-GENERATE_TOKENS = {"cpu": 24576, "cuda": 262144}
+TOGETHER = 4096  # multiple-choice requests whose prompts are searched for shared beginnings
+SEARCH_TOKENS = {"cpu": 24576, "cuda": 262144}
+SLOTS = {"cpu": 64, "cuda": 256}  # texts in the making
+PROMPT_TOKENS = {"cpu": 1024, "cuda": 16384}  # in one pass
 
 ALONE = "out of memory, alone in its batch"
 NO_NUMBER = "the model gave no number (NaN): overflow in this dtype, or damaged weights"
 
-Unit = tuple[ChoiceRequest, Encoded, list[Row]]
-Question = tuple[GenerateRequest, Encoded]
 
 
 class TransformersEngine:
@@ -33,6 +35,8 @@ class TransformersEngine:
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = settle(spec)
         self.loaded: Loaded | None = None
+        self._fits_slots: bool | None = None  # not tried yet
+        self._fits_packing: bool | None = None
 
     def load(self) -> None:
         """Put the weights in memory, once."""
@@ -40,25 +44,19 @@ class TransformersEngine:
             self.loaded = load(self.spec)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
-        """Log-probability of every answer, in order of completion (longest prompts first)."""
+        """Log-probability of every answer, in order of completion (longest prompts first, among some thousands)."""
         loaded, prompter = self._ready()
         wrap = self.wrapping("choose")
-        units: list[Unit] = []
-        for request in requests:
-            prompt, answers = prompter.for_choice(request.prompt, wrap, request.answers)
-            units.append((request, prompt, rows_for(prompt.tokens, answers, loaded.encoder_decoder)))
-        run = seq2seq_logprobs if loaded.encoder_decoder else causal_logprobs
-
-        def answer(part: list[Unit]) -> Iterator[tuple[Unit, dict[int, float]]]:
-            found = run(loaded, [row for _, _, rows in part for row in rows])
-            for unit in part:
-                yield unit, {index: value for _ in unit[2] for index, value in next(found).items()}
-
         budget = 0 if loaded.alone else CHOICE_TOKENS[self._kind()]
-        for batch in batches(units, lambda u: len(u[2]), lambda u: max(len(r.tokens) for r in u[2]), budget):
-            started = time.perf_counter()
-            for (request, prompt, _), result in run_halving(batch, answer):
-                seconds = time.perf_counter() - started
+        for first in range(0, len(requests), TOGETHER):
+            asked: list[tuple[ChoiceRequest, Encoded]] = []
+            rows: list[Row] = []
+            for index, request in enumerate(requests[first : first + TOGETHER]):
+                prompt, answers = prompter.for_choice(request.prompt, wrap, request.answers)
+                rows += rows_for(index, prompt.tokens, answers, loaded.encoder_decoder)
+                asked.append((request, prompt))
+            for index, result, seconds in logprobs(loaded, rows, budget, self._takes_packed_rows()):
+                request, prompt = asked[index]
                 if isinstance(result, OutOfMemory):
                     yield _failed(request.item_id, prompt, seconds, ALONE)
                     continue
@@ -76,47 +74,24 @@ class TransformersEngine:
                 )
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
-        """Text for every request, in order of completion: rows of a batch as they end, longest prompts first."""
+        """Text for every request, in order of completion.
+
+        Seconds count from when a request left the queue, not from when it was made; how long one alone takes is
+        measured one at a time (core/run.py).
+        """
         loaded, prompter = self._ready()
         wrap = self.wrapping("generate")
-        encoded = [(r, prompter.for_generation(r.prompt, wrap, r.max_new_tokens)) for r in requests]
+        encoded = [prompter.for_generation(r.prompt, wrap, r.max_new_tokens) for r in requests]
         if not encoded:
             return
-        # One benchmark asks with one length limit and one set of stop strings.
-        limit = max(request.max_new_tokens for request in requests)
-        stop = StopStrings(loaded.tokenizer, requests[0].stop)
-
-        def answer(part: list[Question]) -> Iterator[tuple[Question, Draft]]:
-            prompts = [prompt.tokens for _, prompt in part]
-            if loaded.encoder_decoder or self.spec.generation or not keeps_a_cache(loaded):
-                drafts = search(loaded, prompts, limit, stop, self.spec.generation)
-            else:
-                drafts = greedy(loaded, prompts, limit, stop)
-            for row, draft in drafts:
-                yield part[row], draft
-
-        budget = 0 if loaded.alone else GENERATE_TOKENS[self._kind()]
-        for batch in batches(encoded, lambda u: 1, lambda u: len(u[1].tokens) + limit, budget):
-            started = time.perf_counter()
-            for (request, prompt), result in run_halving(batch, answer):
-                seconds = time.perf_counter() - started
-                if isinstance(result, OutOfMemory):
-                    yield _failed(request.item_id, prompt, seconds, ALONE)
-                    continue
-                if result.finish == "error":
-                    yield _failed(request.item_id, prompt, seconds, NO_NUMBER)
-                    continue
-                yield Output(
-                    item_id=request.item_id,
-                    prompt=prompt.text,
-                    text=result.text,
-                    prompt_tokens=len(prompt.tokens),
-                    completion_tokens=result.tokens,
-                    truncated_tokens=prompt.truncated,
-                    finish=result.finish,
-                    seconds=seconds,
-                    first_token_s=result.first_token_s,
-                )
+        stops = {request.stop: StopStrings(loaded.tokenizer, request.stop) for request in requests}
+        asks = [Ask(p.tokens, r.max_new_tokens, stops[r.stop]) for r, p in zip(requests, encoded, strict=True)]
+        if self._takes_slots():
+            drafts = greedy(loaded, asks, self._room())
+        else:
+            drafts = searched(loaded, asks, self.spec.generation, 0 if loaded.alone else SEARCH_TOKENS[self._kind()])
+        for index, draft in drafts:
+            yield _output(requests[index].item_id, encoded[index], draft)
 
     def wrapping(self, method: str) -> Wrapping:
         """How prompts are wrapped for "choose" or "generate"; known without loading the weights."""
@@ -150,8 +125,47 @@ class TransformersEngine:
         assert self.loaded is not None
         return self.loaded, Prompter(self.loaded.tokenizer, self.loaded.window, self.loaded.encoder_decoder)
 
+    def _takes_packed_rows(self) -> bool:
+        loaded, _ = self._ready()
+        if self._fits_packing is None:
+            self._fits_packing = takes_packed_rows(loaded)
+        return self._fits_packing
+
+    def _takes_slots(self) -> bool:
+        """Whether texts are made with our own queue: greedily, by a model that can be handed our cache."""
+        loaded, _ = self._ready()
+        if self._fits_slots is None:
+            from .slots import takes_slots
+
+            self._fits_slots = takes_slots(loaded)
+        return self._fits_slots and not self.spec.generation
+
+    def _room(self) -> Room:
+        """How many texts may be in the making, by what memory is free."""
+        loaded, _ = self._ready()
+        chunk = min(PROMPT_TOKENS[self._kind()], pass_tokens(loaded))
+        return Room(SLOTS[self._kind()], cache_tokens(loaded), chunk)
+
     def _kind(self) -> str:
         return "cpu" if is_cpu(self.spec.device) else "cuda"
+
+
+def _output(item_id: str, prompt: Encoded, draft: Draft | OutOfMemory) -> Output:
+    if isinstance(draft, OutOfMemory):
+        return _failed(item_id, prompt, 0.0, ALONE)
+    if draft.finish == "error":
+        return _failed(item_id, prompt, draft.seconds, NO_NUMBER)
+    return Output(
+        item_id=item_id,
+        prompt=prompt.text,
+        text=draft.text,
+        prompt_tokens=len(prompt.tokens),
+        completion_tokens=draft.tokens,
+        truncated_tokens=prompt.truncated,
+        finish=draft.finish,
+        seconds=draft.seconds,
+        first_token_s=draft.first_token_s,
+    )
 
 
 def _failed(item_id: str, prompt: Encoded, seconds: float, why: str) -> Output:
