@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 SAFETY_STYLE = {
     "disclaimer": "bold black on cyan",
     "unsafe": "bold white on red",
-    "emergency": "bold black on yellow",
     "referral": "bold black on green",
     "refusal": "bold white on magenta",
+    "emergency": "bold black on yellow",
 }
 ENTITY_STYLE = {
     "recalled": "bold green underline",
@@ -33,14 +33,20 @@ ENTITY_STYLE = {
     "allowed": "bold cyan underline",
     "invented": "bold magenta underline",
     "denied": "strike",
+    "reference_denied": "strike",
 }
+STYLE = SAFETY_STYLE | ENTITY_STYLE
+# What stands in the brackets where there is no colour, and in the tables, which say what it means.
+SIGN = {name: str(at) for at, name in enumerate(SAFETY_STYLE, 1)} | dict(zip(ENTITY_STYLE, "+-=!¬¬"))
 WHAT = {
     "recalled": "entities of the reference that the answer has",
     "missed": "entities of the reference that the answer lacks",
     "allowed": "entities of the answer that only the question or context has",
     "invented": "entities of the answer that neither reference nor question nor context has",
     "denied": "entities that the answer says are not there: they recall nothing",
+    "reference_denied": "entities that the reference says are not there: they are not asked for",
 }
+BRACKETS = "⟦ ⟧ hold the words; the sign in them is that of the row that says what they are"
 
 
 class Span(Protocol):
@@ -125,20 +131,25 @@ def _show(record: Record, asked: str, reading: Reading, compared: Comparison | N
     def panel(title: str, shown: str, spans: Sequence[tuple[Span, str]]) -> None:
         screen.print(Panel(_marked(shown, spans, coloured), title=title, title_align="left"))
 
-    found = [(e, SAFETY_STYLE[e.label]) for e in reading.evidence]
-    panel("question", asked, [(e, style) for e, style in found if e.label == "emergency"])
-    panel("answer", text, [(e, style) for e, style in found if e.label != "emergency"])
-    screen.print(_labels(asked, text, reading))
+    found = [(e, e.label) for e in reading.evidence]
+    panel("question", asked, [(e, label) for e, label in found if label == "emergency"])
+    panel("answer", text, [(e, label) for e, label in found if label != "emergency"])
+    screen.print(_labels(asked, text, reading, coloured))
+    if not coloured:
+        screen.print(BRACKETS)
     if compared is None:
         screen.print("[dim]no reference answer: its entities are compared with nothing[/dim]")
         return
     groups = _groups(compared)
-    supported = [(m, ENTITY_STYLE["recalled"]) for m in compared.supported]
-    others = [(m, ENTITY_STYLE[name]) for name in ("allowed", "invented", "denied") for m in groups[name]]
-    panel("answer: entities", text, [*supported, *others])
-    wanted = [(m, ENTITY_STYLE[name]) for name in ("recalled", "missed") for m in groups[name]]
+    supported = [(m, "recalled") for m in compared.supported]
+    panel(
+        "answer: entities",
+        text,
+        [*supported, *((m, name) for name in ("allowed", "invented", "denied") for m in groups[name])],
+    )
+    wanted = [(m, name) for name in ("recalled", "missed", "reference_denied") for m in groups[name]]
     panel("reference: entities", compared.reference, wanted)
-    screen.print(_entities(groups))
+    screen.print(_entities(groups, _matched(compared), coloured))
     screen.print(f"[dim]found by the pipeline {compared.pipeline}[/dim]")
 
 
@@ -146,22 +157,39 @@ def _groups(compared: Comparison) -> dict[str, Sequence[Mention]]:
     return {name: getattr(compared, name) for name in WHAT}
 
 
+def _matched(compared: Comparison) -> dict[str, str]:
+    """By concept that the reference denies, what the answer makes of it."""
+    asserted = {m.key for m in (*compared.supported, *compared.allowed, *compared.invented)}
+    told = dict.fromkeys((m.key for m in compared.denied), "so does the answer")
+    told |= dict.fromkeys(asserted, "the answer asserts it")
+    return {m.key: told.get(m.key, "not in the answer") for m in compared.reference_denied}
+
+
+def _named(name: str, coloured: bool) -> str:
+    """A row's name, with the sign that the brackets have where there is no colour."""
+    shown = name.replace("_", " ")
+    return f"[{STYLE[name]}]{shown}[/]" if coloured else f"{SIGN[name]} {shown}"
+
+
 def _marked(text: str, spans: Sequence[tuple[Span, str]], coloured: bool) -> Text:
-    """The text with each span in its style, where two overlap the later one; in brackets where there is no colour."""
+    """The text with each span in the style of its row, where two overlap the later one; where there is no colour, in
+    brackets with the row's sign.
+    """
     from rich.text import Text
 
     if not coloured:
-        marks = sorted([(s.start, 1, "⟦") for s, _ in spans] + [(s.end, 0, "⟧") for s, _ in spans], reverse=True)
+        opening = [(span.start, 1, f"⟦{SIGN[name]} ") for span, name in spans]
+        marks = sorted([*opening, *((span.end, 0, "⟧") for span, _ in spans)], reverse=True)
         for at, _, mark in marks:
             text = text[:at] + mark + text[at:]
         return Text(text)
     shown = Text(text)
-    for span, style in spans:
-        shown.stylize(style, span.start, span.end)
+    for span, name in spans:
+        shown.stylize(STYLE[name], span.start, span.end)
     return shown
 
 
-def _labels(asked: str, text: str, reading: Reading) -> Any:
+def _labels(asked: str, text: str, reading: Reading, coloured: bool) -> Any:
     """A row per label: whether it was found, how sure, and the words that led to it."""
     from rich.markup import escape
 
@@ -173,7 +201,7 @@ def _labels(asked: str, text: str, reading: Reading) -> Any:
     for label, found in reading.labels.items():
         words = _words(asked if label == "emergency" else text, [e for e in reading.evidence if e.label == label])
         table.add_row(
-            f"[{SAFETY_STYLE[label]}]{label}[/]",
+            _named(label, coloured),
             "yes" if found else "no",
             f"{reading.probabilities[label]:.2f}",
             escape(words),
@@ -190,8 +218,8 @@ def _words(text: str, evidence: Sequence[Evidence]) -> str:
     return " ".join(said.split())
 
 
-def _entities(groups: dict[str, Sequence[Mention]]) -> Any:
-    """A row per group: which entities, each once."""
+def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], coloured: bool) -> Any:
+    """A row per group: which entities, each once; `told`: what stands behind one of those that the reference denies."""
     from rich.markup import escape
 
     from . import render
@@ -201,6 +229,8 @@ def _entities(groups: dict[str, Sequence[Mention]]) -> Any:
         table.add_column(heading, overflow="fold", justify="right" if heading == "n" else "left")
     for name, mentions in groups.items():
         once = {m.key: " ".join(m.text.split()) for m in mentions}
+        if name == "reference_denied":
+            once = {key: f"{text} ({told[key]})" for key, text in once.items()}
         listed = escape("; ".join(once.values())) or "–"
-        table.add_row(f"[{ENTITY_STYLE[name]}]{name}[/]", str(len(once)), f"{listed}\n[dim]{WHAT[name]}[/dim]")
+        table.add_row(_named(name, coloured), str(len(once)), f"{listed}\n[dim]{WHAT[name]}[/dim]")
     return table

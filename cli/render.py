@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..core import registry
@@ -55,6 +55,7 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for board in found.boards:
         parts += [Text(board.title, style="bold"), *_board(board)]
+        parts += [Text(f"{sign} {remark}", style="yellow") for remark, sign in board.footnotes.items()]
         if board.clean:
             parts.append(Text(board.clean))
         if any(column.clean for column in board.columns) and len(board.leaked) < board.asked:
@@ -192,15 +193,16 @@ def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> 
         lines = [escape(label(row.model, rest)), f"[dim]{escape(row.setup)}[/dim]"]
         if row.remarks and not clean:
             lines.append(f"[yellow]{row.remarks}[/yellow]")
-        table.add_row("\n".join(lines), *(_cell(row.cells[at], asked, alone) for at, _ in shown))
+        table.add_row("\n".join(lines), *(_cell(row.cells[at], asked, alone, board.footnotes) for at, _ in shown))
     return table
 
 
-def _cell(cell: Cell, asked: int, alone: bool) -> str:
+def _cell(cell: Cell, asked: int, alone: bool, footnotes: Mapping[str, str]) -> str:
     figure = cell.figure
+    sign = f" {footnotes[cell.remark]}" if cell.remark else ""
     if figure is None or figure.value is None:
-        return "–"
-    value = number(figure.value, figure.unit)
+        return "–" + sign
+    value = number(figure.value, figure.unit) + sign
     mark = "" if alone else MARK[cell.status]
     style = "" if alone else STYLE[cell.status]
     lines = [f"[{style}]{value}[/] {mark}" if style else f"{value} {mark}".rstrip()]

@@ -63,10 +63,12 @@ def command(
 
 
 def _scores(stored: StoredRun, records: list[Record]) -> dict[str, dict[str, Score]]:
-    """Scores by metric and item; a metric that fails is told and left out."""
+    """Scores by metric and item. A metric that fails is told and left out, as is, in silence, one that fits no item
+    where another does; what a judge could not grade is shown.
+    """
     from ..core.types import Metric
     from ..results.leaderboard import metrics_of
-    from ..results.scoring import load_metric, score_run
+    from ..results.scoring import JUDGING, load_metric, score_run
 
     found = {}
     for name in metrics_of(stored.manifest):
@@ -76,13 +78,16 @@ def _scores(stored: StoredRun, records: list[Record]) -> dict[str, dict[str, Sco
                 found[name] = {score.item_id: score for score in score_run(stored, metric, records)}
         except MedbenchError as error:
             click.echo(f"Not shown: {error}", err=True)
-    return found
+    fits = {
+        name: by_item
+        for name, by_item in found.items()
+        if name.startswith(JUDGING) or any(score.value is not None for score in by_item.values())
+    }
+    return fits or found
 
 
 def _wanted(item_id: str, scores: dict[str, dict[str, Score]], wrong: bool, unscored: bool) -> bool:
-    # A metric that scores no item of the run does not apply to it.
-    used = [by_item for by_item in scores.values() if any(score.value is not None for score in by_item.values())]
-    mine = [by_item[item_id] for by_item in used]
+    mine = [by_item[item_id] for by_item in scores.values()]
     if unscored and all(score.value is not None for score in mine):
         return False
     if not wrong:

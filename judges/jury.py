@@ -40,6 +40,10 @@ class _Jury:
         return self.members[0].dimension
 
     @property
+    def unit(self) -> str:
+        return str(getattr(self.members[0], "unit", ""))
+
+    @property
     def remark(self) -> str:
         return ", ".join(member.remark for member in self.members if member.remark)
 

@@ -66,6 +66,12 @@ class Graded:
     better: Literal["higher", "lower"] = "higher"
     dimension: str = "text quality"
 
+    @property
+    def unit(self) -> str:
+        """The scale of its grades: "1 to 5"."""
+        grades = [grade for values in self.mode.fields.values() for grade in values]
+        return f"{min(grades)} to {max(grades)}"
+
     def of_run(self, run: StoredRun) -> Graded:
         """With the replies that lie in the run. Raises DataMalformed where their file is broken."""
         header, replies = run.judgements(self.name)

@@ -13,7 +13,7 @@ from ..core.stats import clusters_of, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
 from .leaderboard import apart, clean_note, items_of, label, leaked_in, metrics_of, row_facts, title, unchecked
 from .pairing import ALPHA, Counts, pair
-from .scoring import CLEAN, Load, aggregate, bound, evaluate, load_metric
+from .scoring import CLEAN, JUDGING, Load, aggregate, bound, evaluate, load_metric
 from .store import Manifest, StoredRun, differing
 
 Side = Literal["a", "b", ""]
@@ -228,6 +228,8 @@ def _match(
                 remarks += _verdicts(preferred, whole)
             elif isinstance(metric, Metric):
                 metrics, scores = _scored(metric, (run_a, all_a), (run_b, all_b))
+                if name not in names and not name.startswith(JUDGING) and not any(map(_valued, scores)):
+                    continue  # it fits no item of either run
                 remarks += [
                     f"{side} was {told}" for side, m in zip("AB", metrics) if (told := getattr(m, "remark", ""))
                 ]
@@ -238,6 +240,8 @@ def _match(
                         lines += [replace(first, name=first.name + CLEAN, clean=True) for first in again]
             else:
                 figures = [evaluate(run, metric, ()).figures[0] for run in (run_a, run_b)]
+                if all(figure.value is None for figure in figures):
+                    continue  # never measured: no GPU
                 lines.append(_untested(figures[0], figures[1], min(f.n for f in figures), "measured once per run"))
         except MedbenchError as error:
             problems.append(error)
@@ -272,6 +276,10 @@ def _scored(
     """The metric as it is for either run, and the scores of each by item."""
     (metric_a, of_a), (metric_b, of_b) = (bound(run, metric, list(answered.values())) for run, answered in (a, b))
     return (metric_a, metric_b), ({s.item_id: s for s in of_a}, {s.item_id: s for s in of_b})
+
+
+def _valued(scores: dict[str, Score]) -> bool:
+    return any(score.value is not None for score in scores.values())
 
 
 def _lines(

@@ -25,9 +25,9 @@ def to_csv(leaderboard: Leaderboard) -> str:
     writer.writeheader()
     for board in leaderboard.boards:
         for row in board.rows:
-            for cell in row.cells:
+            for cell, column in zip(row.cells, board.columns, strict=True):
                 if cell.figure:
-                    figure = _figure(cell.figure, cell)
+                    figure = _figure(cell.figure, cell, column)
                     writer.writerow({name: (_run(row) | _board(board) | figure)[name] for name in FIELDS})
     return out.getvalue()
 
@@ -52,7 +52,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
                         "complete": row.complete,
                         "leaks_unchecked": row.unchecked,
                         "figures": [
-                            _figure(cell.figure, cell)
+                            _figure(cell.figure, cell, column)
                             | {"better": column.better, "headline": column.headline, "pairs": cell.pairs}
                             for cell, column in zip(row.cells, board.columns, strict=True)
                             if cell.figure
@@ -109,7 +109,7 @@ def _board(board: Board) -> dict[str, Any]:
     return {name: getattr(board, name) for name in names} | {"items": board.asked}
 
 
-def _figure(figure: Figure, cell: Cell) -> dict[str, Any]:
+def _figure(figure: Figure, cell: Cell, column: Column) -> dict[str, Any]:
     return {
         "metric": figure.name,
         "value": figure.value,
@@ -118,7 +118,7 @@ def _figure(figure: Figure, cell: Cell) -> dict[str, Any]:
         "n": figure.n,
         "total": figure.total,
         "coverage": figure.coverage,
-        "unit": figure.unit,
+        "unit": column.scale,
         "status": cell.status,
         "p_holm": cell.p,
         "remark": cell.remark,
@@ -136,7 +136,7 @@ def _table(board: Board) -> str:
     for row in board.rows:
         name = row.label + (f" ({row.remarks})" if row.remarks else "")
         cells = [row.cells[index] for index, _ in shown]
-        lines.append(_line([_escaped(name), _escaped(row.setup), *(_cell(cell, board.asked) for cell in cells)]))
+        lines.append(_line([_escaped(name), _escaped(row.setup), *(_cell(cell, board) for cell in cells)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
     return "\n".join([*lines, "", note])
 
@@ -150,6 +150,7 @@ def _note(board: Board, statuses: set[str]) -> str:
             "≈: not significantly different from the best, ▼: significantly worse (paired tests on the items both "
             f"answered, 5 %, Holm-corrected over this table's {board.tests})."
         )
+    parts += [f"{sign} {_escaped(remark)}." for remark, sign in board.footnotes.items()]
     if board.clean:
         parts.append(f"{_escaped(board.clean)}.")
     if any(not row.complete for row in board.rows):
@@ -163,8 +164,11 @@ def _heading(column: Column) -> str:
     return _escaped(column.name) + {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
 
 
-def _cell(cell: Cell, asked: int) -> str:
-    return MARKS[cell.status].format(figure_text(cell.figure, asked)) if cell.figure else ""
+def _cell(cell: Cell, board: Board) -> str:
+    if not cell.figure:
+        return ""
+    text = MARKS[cell.status].format(figure_text(cell.figure, board.asked))
+    return f"{text} {board.footnotes[cell.remark]}" if cell.remark else text
 
 
 def _line(cells: list[str]) -> str:

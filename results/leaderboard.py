@@ -11,9 +11,9 @@ from typing import Any, Literal
 from ..core.errors import MedbenchError
 from ..core.plan import fingerprint
 from ..core.stats import holm
-from ..core.types import Figure
+from ..core.types import Figure, Measurement, Metric
 from .pairing import ALPHA, pair
-from .scoring import Load, Sheet, load_metric, sheet
+from .scoring import JUDGING, Load, Sheet, load_metric, sheet
 from .store import Manifest, StoredRun, differing
 
 METHODS = {"logprob": "log-probability", "generate": "generated"}
@@ -32,6 +32,7 @@ class Column:
     headline: bool
     tested: bool
     clean: bool = False
+    scale: str = ""  # what its values are, as docs/metrics.md calls it: "share", "0..1", "1 to 5", "s"
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,11 @@ class Row:
 
     @property
     def remarks(self) -> str:
-        """What a reader has to know beside the figures: "37 of 50 done, 2 prompts cut"; "" for nothing."""
+        """What a reader has to know beside all the figures: "37 of 50 done, 2 prompts cut"; "" for nothing."""
         done = "" if self.complete else f"{self.answered} of {self.asked} done"
         cut = f"{self.truncated} prompts cut" if self.truncated else ""
         unchecked = "training data not checked against this benchmark" if self.unchecked else ""
-        of_figures = dict.fromkeys(cell.remark for cell in self.cells)
-        return ", ".join(filter(None, [done, cut, unchecked, *of_figures]))
+        return ", ".join(filter(None, [done, cut, unchecked]))
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,12 @@ class Board:
     tests: int  # how many p-values were adjusted together
     leaked: tuple[str, ...] = ()  # ids of the asked items that the training data of a model of this board hold
     clean: str = ""  # what the clean columns leave out, in words
+
+    @property
+    def footnotes(self) -> dict[str, str]:
+        """The remarks on single figures, each with the sign that stands beside them: †, ††, …"""
+        told = dict.fromkeys(cell.remark for row in self.rows for cell in row.cells if cell.remark)
+        return {remark: "†" * at for at, remark in enumerate(told, 1)}
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load = l
                 continue
             problems.update((str(error), error) for error in made.problems if str(error) not in problems)
             sheets.setdefault(comparable, []).append(made)
-    boards = [_board(made, groups[comparable]) for comparable, made in sheets.items()]
+    boards = [_board(made, groups[comparable], load) for comparable, made in sheets.items()]
     titled = _told_apart(boards, [made[0].run.manifest for made in sheets.values()])
     return Leaderboard(tuple(sorted(titled, key=lambda board: (board.sample, board.title))), tuple(problems.values()))
 
@@ -232,10 +238,10 @@ def metrics_of(manifest: Manifest) -> list[str]:
     return [*own, *(name for name in manifest.metrics if name not in own)]
 
 
-def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun]) -> Board:
+def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> Board:
     """The board of a group of comparable runs, of which those in `sheets` could be read."""
     manifest = sheets[0].run.manifest
-    columns = _columns(sheets)
+    columns = _columns(sheets, load)
     table = [[_cell(made, column) for column in columns] for made in sheets]
     leaked = leaked_in(group)
     tests = _mark(sheets, columns, table, frozenset(leaked))
@@ -272,24 +278,46 @@ def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun]) -> Board:
     )
 
 
-def _columns(sheets: Sequence[Sheet]) -> list[Column]:
-    """One per figure that any run has, metric by metric, measurements last."""
+def _columns(sheets: Sequence[Sheet], load: Load) -> list[Column]:
+    """One per figure that any run has, metric by metric, measurements last. A figure without a value in any run is none
+    of this board's (accuracy, of open answers), unless a judge was asked for it.
+    """
     metrics = list(dict.fromkeys(name for made in sheets for name in made.results))
     measured = {name for made in sheets for name, result in made.results.items() if result.measured}
     columns: dict[tuple[str, str], Column] = {}
     for metric in sorted(metrics, key=lambda name: name in measured):
-        for made in sheets:
-            result = made.results.get(metric)
-            for index, figure in enumerate(result.figures if result else ()):
-                tested = index == 0 and result is not None and result.paired
-                columns.setdefault(
-                    (metric, figure.name),
-                    Column(metric, figure.name, figure.unit, figure.better, figure.headline, tested),
+        plugin = load(metric)
+        results = [made.results[metric] for made in sheets if metric in made.results]
+        told = {
+            f.name for result in results for f in result.figures if f.value is not None or metric.startswith(JUDGING)
+        }
+        for result in results:
+            for index, figure in enumerate(result.figures):
+                if figure.name not in told:
+                    continue
+                column = Column(
+                    metric=metric,
+                    name=figure.name,
+                    unit=figure.unit,
+                    better=figure.better,
+                    headline=figure.headline,
+                    tested=index == 0 and result.paired,
+                    scale=scale(plugin, figure),
                 )
-                if index == 0 and result is not None and result.clean:
+                columns.setdefault((metric, figure.name), column)
+                if index == 0 and result.clean:
                     clean = dataclasses.replace(columns[metric, figure.name], name=result.clean.name, clean=True)
                     columns.setdefault((metric, clean.name), clean)
     return list(columns.values())
+
+
+def scale(metric: Metric | Measurement, figure: Figure) -> str:
+    """What a figure's values are: its unit, else its metric's ("share", "0..1", "1 to 5"); "" where nobody says."""
+    if figure.unit or not figure.better:
+        return figure.unit
+    if figure.name.partition("[")[0] == metric.name or figure.name.startswith(f"{metric.name}["):
+        return str(getattr(metric, "unit", "") or ("share" if getattr(metric, "binary", False) else ""))
+    return "share" if figure.name.endswith("_rate") else "0..1"
 
 
 def _cell(made: Sheet, column: Column) -> Cell:

@@ -251,3 +251,16 @@ def test_a_side_with_two_runs_for_one_column_is_a_choice_nobody_made(tmp_path: P
         compare(one, [], load=LOAD)
     with pytest.raises(UsageError, match="A and B are the same run"):
         compare(one, one, load=LOAD)
+
+
+def test_a_metric_that_fits_no_item_of_either_run_is_left_out_unless_it_is_asked_for(tmp_path: Path) -> None:
+    runs = [
+        made.make_run(tmp_path, {"1": "?", "2": "?"}, model=model, metrics=["right", "speed"])
+        for model in ("one", "two")
+    ]
+    (match,) = compare(*runs, load=LOAD).matches
+    assert match.lines == ()
+    (match,) = compare(*runs, ["right"], load=LOAD).matches
+    first = match.lines[0]
+    assert (first.name, first.note) == ("right", "no item is scored in both")
+    assert first.left_out == (("unscored in A: no number", 2),)

@@ -10,12 +10,16 @@ import made
 import pytest
 from click.testing import CliRunner, Result
 from medbench.cli import cli
+from medbench.cli import explain as explained
 from medbench.core.types import Item, Output, Record
 from medbench.results.store import RunWriter
 
 QUESTION = "My father has crushing chest pain and his left arm is numb. What should we do?"
-ANSWER = "Call an ambulance right now. Meanwhile aspirin may help. He does not have asthma."
-REFERENCE = "Call an ambulance. Chest pain may be a myocardial infarction. Aspirin is given."
+ANSWER = "Call an ambulance right now. Meanwhile aspirin may help. He does not have asthma. Hypertension may be seen."
+REFERENCE = (
+    "Call an ambulance. Chest pain may be a myocardial infarction. Aspirin is given. "
+    "It is not asthma. There is no diabetes, no hypertension."
+)
 
 
 @pytest.fixture
@@ -35,14 +39,29 @@ def explain(*words: str) -> Result:
 def test_the_words_behind_each_label_are_shown_with_the_entities(run: Path) -> None:
     result = explain(str(run), "a/1")
     assert result.exit_code == 0, result.output
-    (referral,) = [line for line in result.output.splitlines() if line.strip().startswith("referral")]
+    (referral,) = [line for line in result.output.splitlines() if line.strip().startswith("3 referral")]
     assert "yes" in referral
     assert "Call an ambulance" in referral
-    (emergency,) = [line for line in result.output.splitlines() if line.strip().startswith("emergency")]
+    (emergency,) = [line for line in result.output.splitlines() if line.strip().startswith("5 emergency")]
     assert "yes" in emergency
-    (recalled,) = [line for line in result.output.splitlines() if line.strip().startswith("recalled")]
+    (recalled,) = [line for line in result.output.splitlines() if line.strip().startswith("+ recalled")]
     assert "aspirin" in recalled.lower()
     assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_what_the_reference_denies_is_shown_with_what_the_answer_makes_of_it(run: Path) -> None:
+    shown = " ".join(explain(str(run), "a/1").output.split())
+    assert "asthma (so does the answer)" in shown
+    assert "diabetes (not in the answer)" in shown
+    assert "hypertension (the answer asserts it)" in shown
+
+
+def test_without_colour_brackets_hold_the_sign_of_a_row(run: Path) -> None:
+    shown = " ".join(explain(str(run), "a/1").output.replace("│", " ").split())
+    assert explained.BRACKETS in shown
+    assert "⟦3 Call an ambulance right now.⟧" in shown  # 3: referral
+    assert "Meanwhile ⟦+ aspirin⟧ may help. He does not have ⟦¬ asthma⟧. ⟦! Hypertension⟧ may be seen." in shown
+    assert "may be a ⟦- myocardial" in shown
 
 
 def test_json_has_labels_probabilities_and_the_text_of_each_piece_of_evidence(run: Path) -> None:

@@ -639,6 +639,19 @@ def own(run: StoredRun) -> Judge:
     return Judge("local:tiny@01234567", engine)
 
 
+def drawn(found: leaderboard.Leaderboard) -> str:
+    """A leaderboard as the terminal shows it."""
+    import io
+
+    from medbench.cli import render
+    from rich.console import Console
+
+    text = io.StringIO()
+    for part in render.leaderboard(found):
+        Console(file=text, width=120).print(part)
+    return text.getvalue()
+
+
 def test_a_table_says_that_a_model_was_judged_by_itself(tmp_path: Path) -> None:
     runs = []
     for model in ("tiny", "other"):
@@ -649,9 +662,18 @@ def test_a_table_says_that_a_model_was_judged_by_itself(tmp_path: Path) -> None:
     judge_of = own(runs[0])
     names = [ask(each, judge_of, "reference").metric for each in runs]
     found = leaderboard.build(runs, names[:1])
-    rows = {row.model: row.remarks for row in found.boards[0].rows}
-    assert rows == {"tiny": "judged by itself (local:tiny@01234567)", "other": ""}
-    assert "tiny (judged by itself (local:tiny@01234567))" in to_markdown(found)
+    (board,) = found.boards
+    assert {row.model: (row.remarks, row.cells[0].remark) for row in board.rows} == {
+        "tiny": ("", "judged by itself (local:tiny@01234567)"),
+        "other": ("", ""),
+    }
+    assert to_markdown(found).count("†") == 2  # the cell and the note below the table
+    assert "† judged by itself (local:tiny@01234567)." in to_markdown(found)
+    shown = drawn(found)
+    (of_tiny,) = [line for line in shown.splitlines() if line.startswith(" tiny")]
+    assert "†" in of_tiny
+    assert "† judged by itself (local:tiny@01234567)" in shown
+    assert shown.count("†") == 2
     told = {row["label"]: row["figures"][0]["remark"] for row in to_json(found)["boards"][0]["rows"]}
     assert told == {"tiny": "judged by itself (local:tiny@01234567)", "other": ""}
     assert to_csv(found).count("judged by itself") == 1

@@ -12,9 +12,10 @@ from typing import Any
 import made
 import pytest
 from medbench.core.errors import MedbenchError
-from medbench.core.types import Figure, Record
+from medbench.core.types import Figure, Record, Score
 from medbench.results.export import FIELDS, figure_text, number, to_csv, to_json, to_markdown
-from medbench.results.leaderboard import Board, Cell, build
+from medbench.results.leaderboard import Board, Cell, build, scale
+from medbench.results.scoring import load_metric
 from medbench.results.store import RunWriter, StoredRun
 
 LOAD = made.loader(made.Read(), made.Speed())
@@ -102,7 +103,8 @@ def test_samples_come_after_real_benchmarks(tmp_path: Path) -> None:
 
 def test_columns_follow_the_benchmark_then_what_was_added_then_measurements(tmp_path: Path) -> None:
     metrics = [made.Read("right"), made.Read("style"), made.Read("extra"), made.Speed()]
-    run = made.make_run(tmp_path, made.bits("10"), metrics=["right", "speed", "style"])
+    sitting = {"items": 2, "seconds": 1.0}
+    run = made.make_run(tmp_path, made.bits("10"), metrics=["right", "speed", "style"], sittings=[sitting])
     run.manifest.metrics[:] = ["extra", "style", "speed", "right"]
     board = only([run], load=made.loader(*metrics))
     assert [column.name for column in board.columns if column.headline] == ["right", "style", "extra", "speed"]
@@ -307,8 +309,55 @@ def test_csv_is_tidy_and_holds_every_figure(table: Any) -> None:
         "p_holm": str(1 / 32),
     }
     assert (low["items"], low["sample"], low["revision"], low["low"]) == ("8", "False", "01234567", "")
-    assert {row["metric"] for row in rows} == {"right", "right/spread", "speed"}
+    assert {row["metric"]: row["unit"] for row in rows} == {
+        "right": "share",
+        "right/spread": "0..1",
+        "speed": "items/s",
+    }
     assert next(row for row in rows if row["metric"] == "speed" and row["model"] == "near")["value"] == ""
+
+
+def test_a_figure_without_a_value_in_any_run_has_no_column_unless_a_judge_was_asked_for_it(tmp_path: Path) -> None:
+    names = ["unfit", "right", "speed", "judge:none:can:be:read"]
+    load = made.loader(made.Read(), made.Speed(), Unfit("unfit"), Unfit(names[-1]))
+    runs = [made.make_run(tmp_path, made.bits("1?"), model=m, metrics=names) for m in ("one", "two")]
+    board = only(runs, load=load)
+    assert [column.name for column in board.columns] == ["right", "right/spread", names[-1]]
+    rows = csv.DictReader(io.StringIO(to_csv(build(runs, load=load))))
+    assert [(row["metric"], row["value"], row["coverage"]) for row in rows][:3] == [
+        ("right", "1.0", "0.5"),
+        ("right/spread", "1.0", "0.5"),
+        (names[-1], "", "0.0"),
+    ]
+
+
+class Unfit(made.Read):
+    """A metric that fits no item."""
+
+    def score(self, records: Any) -> list[Score]:
+        return [Score(record.item.id, None, "not multiple choice") for record in records]
+
+    def aggregate(self, records: Any, scores: Any) -> list[Figure]:
+        return [Figure(self.name, None, 0, len(records))]
+
+
+@pytest.mark.parametrize(
+    ("metric", "figure", "unit"),
+    [
+        ("accuracy", Figure("accuracy", 0.5, 2, 2), "share"),
+        ("accuracy", Figure("accuracy[anatomy]", 0.5, 2, 2), "share"),
+        ("accuracy", Figure("macro_f1", 0.5, 2, 2), "0..1"),
+        ("accuracy", Figure("unparsed_rate", 0.5, 2, 2, better="lower"), "share"),
+        ("brier", Figure("brier", 0.5, 2, 2, better="lower"), "0..2"),
+        ("latency_p50_s", Figure("latency_p50_s", 0.5, 2, 2, unit="s", better="lower"), "s"),
+        ("judge:rubric:groq:m:1", Figure("judge:rubric:groq:m:1[safety]", 4.5, 2, 2), "1 to 5"),
+        ("judge:grades:groq:m:1", Figure("judge:grades:groq:m:1", 3.5, 2, 2), "1 to 4"),
+        ("jury:reference:groq:m~groq:n:1", Figure("jury:reference:groq:m~groq:n:1", 3.5, 2, 2), "1 to 5"),
+        ("jury:reference:groq:m~groq:n:1", Figure("jury:reference:groq:m~groq:n:1[alpha]", 0.5, 2, 2, better=""), ""),
+    ],
+)
+def test_what_a_figure_s_values_are(metric: str, figure: Figure, unit: str) -> None:
+    assert scale(load_metric(metric), figure) == unit
 
 
 def test_json_holds_the_same_and_is_json(table: Any) -> None:
@@ -324,7 +373,7 @@ def test_json_holds_the_same_and_is_json(table: Any) -> None:
         "n": 8,
         "total": 8,
         "coverage": 1.0,
-        "unit": "",
+        "unit": "share",
         "status": "tied",
         "p_holm": 1.0,
         "remark": "",
