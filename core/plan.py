@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,8 +81,8 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
         "benchmark": benchmark.name,
         "version": benchmark.version,
         "variant": variant,
-        "items_hash": fingerprint([_content(item) for item in items]),
-        "prompt_hash": fingerprint([[i.id, prompts[i.id].plain] for i in items]),
+        "items_hash": _fingerprint_each(_content(item) for item in items),
+        "prompt_hash": _fingerprint_each([i.id, prompts[i.id].plain] for i in items),
         "shots": settings.shots,
         "method": method,
     }
@@ -144,8 +144,19 @@ def _unfit(problem: str) -> MedbenchError:
 
 def fingerprint(value: Any) -> str:
     """Sixteen hex digits that change with anything in `value` (plain JSON data)."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(_ENCODER.encode(value).encode()).hexdigest()[:16]
+
+
+def _fingerprint_each(values: Iterable[Any]) -> str:
+    """The `fingerprint` of the list of `values`, of which one at a time is in memory."""
+    digest = hashlib.sha256(b"[")
+    for number, value in enumerate(values):
+        digest.update(("," * (number > 0) + _ENCODER.encode(value)).encode())
+    digest.update(b"]")
+    return digest.hexdigest()[:16]
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
 def _split_off_shots(
@@ -218,6 +229,7 @@ def _prompts(
 
 def _content(item: Item) -> list[Any]:
     """What makes two items the same question: everything but `meta`."""
-    fields = dataclasses.asdict(item)
-    del fields["meta"]
-    return [[name, fields[name]] for name in sorted(fields)]
+    return [[name, getattr(item, name)] for name in _ASKED]
+
+
+_ASKED = sorted(f.name for f in dataclasses.fields(Item) if f.name != "meta")

@@ -213,6 +213,7 @@ class StoredRun:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.manifest = read_manifest(path)
+        self._answered: tuple[int, frozenset[str]] = (-1, frozenset())  # at so many bytes of samples, which only grow
 
     def iter_records(self) -> Iterator[Record]:
         """Records as they were stored; of two for one item, the first. Raises DataMalformed for a broken line."""
@@ -225,9 +226,13 @@ class StoredRun:
         light = (stored(record, lines, start, shared) for record, start in _placed(self.path, self.manifest))
         return sorted(light, key=lambda record: position[record.item.id])
 
-    def answered(self) -> set[str]:
+    def answered(self) -> frozenset[str]:
         """Ids of the items that are stored."""
-        return _answered(self.path, self.manifest)
+        path = self.path / SAMPLES
+        size = path.stat().st_size if path.exists() else 0
+        if self._answered[0] != size:
+            self._answered = size, frozenset(_answered(self.path, self.manifest))
+        return self._answered[1]
 
     @property
     def complete(self) -> bool:

@@ -30,11 +30,12 @@ import random
 from medbench.core.types import Benchmark, Item, ItemSet
 
 KIND, COUNT = "{kind}", {count}
-WORDS = [f"word{{n}}" for n in range(5000)]
+WORDS = [f"word{{n}}" for n in random.Random(1).choices(range(5000), k=100_000)]
 
 
 def text(random_, words):
-    return " ".join(random_.choices(WORDS, k=words))
+    start = random_.randrange(len(WORDS) - words)
+    return " ".join(WORDS[start : start + words])
 
 
 def load(source):
@@ -71,7 +72,7 @@ import hashlib
 import random
 from medbench.core.types import Output
 
-WORDS = [f"word{n}" for n in range(5000)]
+WORDS = [f"word{n}" for n in random.Random(2).choices(range(5000), k=100_000)]
 
 
 class Made:
@@ -94,7 +95,8 @@ class Made:
 
     def generate(self, requests):
         for request in requests:
-            text = " ".join(self._drawn(request).choices(WORDS, k=150))
+            start = self._drawn(request).randrange(len(WORDS) - 150)
+            text = " ".join(WORDS[start : start + 150])
             yield Output(request.item_id, prompt=request.prompt.plain, text=text, prompt_tokens=30,
                          completion_tokens=200, finish="stop")
 
