@@ -71,13 +71,22 @@ def made(peer: Peer, folder: Path, work: Path, more: Sequence[str] = ()) -> Path
     if not folder.exists():
         tell(f"installing {peer.name} {peer.version} in {folder}")
         call([sys.executable, "-m", "venv", folder], work / f"{peer.name}-venv.log")
-        pins = [f"{name}=={version(name).split('+')[0]}" for name in (*peer.shared, *more)]
+        pins = _pins((*peer.shared, *more))
         call([python, "-m", "pip", "install", *pins, *peer.requirements], work / f"{peer.name}-pip.log")
-    found = facts(python, peer).get(peer.package) if python.exists() else None
+    here = facts(python, peer) if python.exists() else {}
+    found = here.get(peer.package)
     if found != peer.version:
         needed = f"needed is {peer.version}: remove that folder or name another with --peer-env"
         stop(f"{folder} has {peer.name} {found}, {needed}")
+    missing = _pins([name for name in more if name not in here])
+    if missing:
+        call([python, "-m", "pip", "install", *missing], work / f"{peer.name}-pip.log")
     return python
+
+
+def _pins(names: Sequence[str]) -> list[str]:
+    """Requirements of this Python's own versions."""
+    return [f"{name}=={version(name).split('+')[0]}" for name in names]
 
 
 def facts(python: Path, peer: Peer) -> dict[str, str]:
