@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, final
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
+@final
 class OutOfMemory:
     """One unit alone does not fit into memory; smaller batches will not help."""
 
@@ -41,10 +42,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def run_halving(batch: list[T], run: Callable[[list[T]], Iterator[tuple[T, R]]]) -> Iterator[tuple[T, R | OutOfMemory]]:
+def run_halving(
+    batch: list[T],
+    run: Callable[[list[T]], Iterator[tuple[T, R]]],
+    split: Callable[[T], Sequence[T]] = lambda unit: (),
+) -> Iterator[tuple[T, R | OutOfMemory]]:
     """What `run` yields for `batch`, as (unit, result); on out-of-memory what is still open goes on in two halves.
 
-    A unit that does not fit alone is yielded with an `OutOfMemory` for result.
+    A unit that does not fit alone goes on as the units that `split` makes of it; where it makes none, it is yielded
+    with an `OutOfMemory` for result.
     """
     pending = [batch]
     while pending:
@@ -62,7 +68,12 @@ def run_halving(batch: list[T], run: Callable[[list[T]], Iterator[tuple[T, R]]])
         _free()
         left = [unit for unit in units if id(unit) not in done]
         if len(units) == 1:
-            yield from ((unit, OutOfMemory()) for unit in left)
+            for unit in left:
+                parts = list(split(unit))
+                if parts:
+                    pending.insert(0, parts)
+                else:
+                    yield unit, OutOfMemory()
             continue
         middle = (len(left) + 1) // 2
         pending[:0] = [half for half in (left[:middle], left[middle:]) if half]

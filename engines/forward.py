@@ -52,7 +52,12 @@ def last_logits(
 
 def keeps_a_cache(loaded: Loaded) -> bool:
     """Whether the model takes the key/value cache that our own decoding hands it; state-space models have another."""
-    return "past_key_values" in _arguments(bare(loaded.model).forward.__func__)
+    return takes(loaded, "past_key_values")
+
+
+def takes(loaded: Loaded, argument: str) -> bool:
+    """Whether the model's forward pass has an argument of this name."""
+    return argument in _arguments(bare(loaded.model).forward.__func__)
 
 
 def bare(model: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from .batching import OutOfMemory
-from .choosing import Row, logprobs, rows_for, takes_packed_rows
+from .choosing import Row, logprobs, rows_for
 from .forward import bare
 from .generating import Ask, Draft, StopStrings, greedy, searched
 from .loading import Loaded, chat_template, is_cpu, load, settle
@@ -128,6 +128,8 @@ class TransformersEngine:
     def _takes_packed_rows(self) -> bool:
         loaded, _ = self._ready()
         if self._fits_packing is None:
+            from .packed import takes_packed_rows
+
             self._fits_packing = takes_packed_rows(loaded)
         return self._fits_packing
 

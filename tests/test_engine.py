@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
-from medbench.engines import batching, loading, transformers_engine
+from medbench.engines import batching, loading
 from medbench.engines.prompting import Wrapping, pin_dates, wrapping
 from medbench.engines.transformers_engine import TransformersEngine
 
@@ -206,39 +206,21 @@ def test_batches_hold_every_unit_once_and_stay_within_budget(units: list[tuple[i
         assert padded <= budget or len(batch) == 1
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = engine_for(folders["llama"])
-    expected = {o.item_id: o.logprobs for o in engine.choose(choice_requests())}
-    sizes: list[int] = []
-    whole = transformers_engine.causal_logprobs
-
-    def small_memory(loaded: Any, rows: list[Any]) -> Any:
-        sizes.append(len(rows))
-        if len(rows) > 4:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return whole(loaded, rows)
-
-    monkeypatch.setattr(transformers_engine, "causal_logprobs", small_memory)
-    outputs = {o.item_id: o.logprobs for o in engine.choose(choice_requests())}
-    assert max(sizes) > 4
-    assert outputs.keys() == expected.keys()
-    for item, logprobs in outputs.items():
-        assert logprobs == pytest.approx(expected[item], abs=1e-4)
-
-
 def test_an_item_that_does_not_fit_alone_is_an_error_and_not_an_answer(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from medbench.engines import packed
+
     engine = engine_for(folders["llama"])
-    engine.load()
+    list(engine.choose(choice_requests()))
 
     def no_memory(*_: Any) -> Any:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(transformers_engine, "causal_logprobs", no_memory)
+    monkeypatch.setattr(packed, "last_logits", no_memory)
     outputs = list(engine.choose(choice_requests()))
     assert len(outputs) == len(QUESTIONS)
-    assert all(o.error and o.logprobs is None and o.text is None for o in outputs)
+    assert all(o.error and "out of memory" in o.error and o.logprobs is None and o.text is None for o in outputs)
 
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])

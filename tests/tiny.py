@@ -71,6 +71,11 @@ def save(folder: Path, family: str, *, chat: bool = True, seed: int = 0, window:
         "gemma2": lambda: hf.Gemma2Config(
             head_dim=width // 4, sliding_window=16, query_pre_attn_scalar=width // 4, **llama_like, **ends
         ),
+        "gemma3": lambda: hf.Gemma3TextConfig(
+            head_dim=width // 4, sliding_window=16, query_pre_attn_scalar=width // 4, **llama_like, **ends
+        ),
+        "bloom": lambda: hf.BloomConfig(hidden_size=width, n_layer=2, n_head=4, **ends),
+        "mamba": lambda: hf.MambaConfig(hidden_size=width, num_hidden_layers=2, state_size=4, **ends),
         "t5": lambda: hf.T5Config(
             d_model=width, d_kv=width // 4, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0, **ends
         ),

@@ -1,0 +1,227 @@
+"""Attention over a packed row: many sequences in one row without padding, and what they share in it once.
+
+A packed row holds the nodes of a prefix tree one after the other (`Span`). A token attends to its own node up to itself
+and to all of every node above. Each of those is attention over a block of keys without any mask; the blocks are joined
+by their log-sum-exps, which is exact (Hydragen, arXiv:2402.05099). The keys and values of nodes that ran in an earlier
+row come from where they were kept (`Kept`), in one copy for all rows.
+
+The model calls `attend` through transformers' attention interface. Since no mask function is registered under its
+name, transformers makes no mask; position ids tell each token its depth in its own sequence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+
+NAME = "medbench_packed"
+QUERIES = 512  # how many at a time where scores are made explicitly
+
+# What models hand to their attention beside what `attend` names, and what makes no difference to it.
+HARMLESS = frozenset(
+    {"position_ids", "use_cache", "cache_position", "past_key_values", "logits_to_keep", "num_items_in_batch"}
+    | {"output_attentions", "output_hidden_states", "return_dict"}
+)
+
+
+class Misfit(Exception):
+    """The model's attention is not what `attend` computes."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A node in a packed row: its tokens at `low`..`high`, its descendants' at `high`..`end`.
+
+    `depth` is how many tokens its sequence has before it.
+    """
+
+    low: int
+    high: int
+    end: int
+    depth: int
+
+
+@dataclass
+class Kept:
+    """Keys and values of one node, by layer: (1, key heads, tokens, width) each."""
+
+    depth: int
+    layers: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for pair in self.layers.values() for part in pair)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the row of one forward pass is packed."""
+
+    spans: tuple[Span, ...]
+    above: tuple[Kept, ...] = ()  # what stands before every span of the row
+    keep: Kept | None = None  # filled with the whole row's keys and values
+    windows: list[int | None] = field(default_factory=list)  # filled with each layer's sliding window
+
+    @functools.cached_property
+    def joins(self) -> list[tuple[Span, list[Span]]]:
+        """Every span with descendants, and those."""
+        parted = [span for span in self.spans if span.end > span.high]
+        return [(span, [other for other in self.spans if span.high <= other.low < span.end]) for span in parted]
+
+
+_layout: ContextVar[Layout] = ContextVar("layout")
+
+
+@contextlib.contextmanager
+def packed(config: Any, layout: Layout) -> Iterator[None]:
+    """While the block lasts, the model with this configuration runs rows packed as `layout` says."""
+    usual = config._attn_implementation
+    token = _layout.set(layout)
+    config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        config._attn_implementation = usual
+        _layout.reset(token)
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Attention of one layer over one packed row; its signature is transformers'.
+
+    `query` is (1, heads, tokens, width), `key` and `value` (1, key heads, tokens, width); the result is
+    (1, tokens, heads, width). Raises Misfit for what it does not know.
+    """
+    strange = [name for name, given in others.items() if given is not None and name not in HARMLESS]
+    if strange or attention_mask is not None or dropout or is_causal is False or query.shape[0] != 1:
+        raise Misfit(f"{type(module).__name__}: {', '.join(strange) or 'a mask, dropout or batch'}")
+    layout = _layout.get()
+    layout.windows.append(sliding_window)
+    layer = id(module)
+    if layout.keep is not None:
+        layout.keep.layers[layer] = (key.contiguous(), value.contiguous())
+    rule = Rule(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap)
+    (_, heads, tokens, _), width = query.shape, value.shape[-1]
+    alone = not layout.above and not layout.joins
+    out = query.new_empty((1, tokens, heads, width), dtype=query.dtype if alone else _wide(query)).transpose(1, 2)
+    weight = query.new_empty((1, heads, tokens), dtype=_wide(query))  # log-sum-exp of the scores that `out` is made of
+    for span in layout.spans:
+        own = slice(span.low, span.high)
+        out[:, :, own], weight[:, :, own] = block(
+            query[:, :, own], key[:, :, own], value[:, :, own], span.depth, span.depth, rule
+        )
+    for span, below in layout.joins:
+        own = slice(span.low, span.high)
+        _join(out, weight, query, key[:, :, own], value[:, :, own], span.depth, below, rule)
+    for kept in layout.above:
+        _join(out, weight, query, *kept.layers[layer], kept.depth, layout.spans, rule)
+    return out.to(query.dtype).transpose(1, 2), None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a score is: scaled, capped, and out of sight from `window` tokens on."""
+
+    scale: float
+    window: int | None = None
+    softcap: float | None = None
+
+
+def _join(
+    out: Tensor,
+    weight: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    depth: int,
+    below: Sequence[Span],
+    rule: Rule,
+) -> None:
+    """Add what the spans `below`, neighbours all, see of a block of keys from `depth` on to `out` and `weight`."""
+    deepest = max(span.depth + span.high - span.low for span in below)
+    if rule.window is not None and deepest - depth > rule.window:
+        pieces = [(slice(span.low, span.high), span.depth) for span in below]  # how far each sees depends on its depth
+    else:
+        pieces = [(slice(below[0].low, below[-1].high), depth + key.shape[2])]
+        rule = replace(rule, window=None)
+    for piece, at in pieces:
+        more, extra = block(query[:, :, piece], key, value, at, depth, rule)
+        # Both are averages under a softmax; the share of the second in their union is a sigmoid.
+        out[:, :, piece].lerp_(more.to(out.dtype), (extra - weight[:, :, piece]).sigmoid_()[..., None])
+        weight[:, :, piece] = weight[:, :, piece].logaddexp(extra)
+
+
+def block(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: Rule) -> tuple[Tensor, Tensor]:
+    """Attention of queries from depth `at` on to keys from `depth` on, and its log-sum-exp (1, heads, queries).
+
+    Either the two begin at the same depth, and a query sees the keys up to its own, or all keys stand before all
+    queries.
+    """
+    causal = at == depth
+    hidden = rule.window is not None and at + query.shape[2] - depth > rule.window
+    if hidden or rule.softcap is not None or query.shape[-1] != value.shape[-1]:
+        return _spelt_out(query, key, value, at, depth, rule)
+    if query.device.type == "cpu":
+        kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        return tuple(kernel(query, key, value, 0.0, causal, scale=rule.scale)[:2])
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    if query.device.type == "cuda" and query.dtype != torch.float32 and query.shape[-1] % 8 == 0:
+        kernel = torch.ops.aten._scaled_dot_product_flash_attention
+        return tuple(kernel(query, key, value, 0.0, causal, False, scale=rule.scale)[:2])
+    if query.device.type == "cuda" and query.shape[-1] % 4 == 0:
+        kernel = torch.ops.aten._scaled_dot_product_efficient_attention
+        out, weight = kernel(query, key, value, None, True, 0.0, causal, scale=rule.scale)[:2]
+        return out, weight[:, :, : query.shape[2]]  # padded to whole blocks
+    return _spelt_out(query, key, value, at, depth, rule)
+
+
+def _spelt_out(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: Rule) -> tuple[Tensor, Tensor]:
+    """`block` in plain operations, for what no kernel does."""
+    wide = _wide(query)
+    outs, weights = [], []
+    places = torch.arange(depth, depth + key.shape[2], device=key.device)
+    # (1, key heads, 1, keys, width): queries of one group of heads share them
+    keys, values = key[:, :, None].to(wide), value[:, :, None].to(wide)
+    for low in range(0, query.shape[2], QUERIES):
+        part = query[:, :, low : low + QUERIES].to(wide).unflatten(1, (key.shape[1], -1))
+        scores = part @ keys.transpose(-1, -2) * rule.scale
+        if rule.softcap is not None:
+            scores = (scores / rule.softcap).tanh() * rule.softcap
+        own = torch.arange(at + low, at + low + part.shape[3], device=key.device)[:, None]
+        seen = places <= own
+        if rule.window is not None:
+            seen &= own - places < rule.window
+        weight = scores.masked_fill_(~seen, -torch.inf).logsumexp(dim=-1)  # -inf for a query that sees no key
+        shares = (scores - weight.clamp(min=torch.finfo(wide).min)[..., None]).exp()
+        outs.append((shares @ values).flatten(1, 2))
+        weights.append(weight.flatten(1, 2))
+    return torch.cat(outs, dim=2), torch.cat(weights, dim=2)
+
+
+def _wide(tensor: Tensor) -> torch.dtype:
+    """The dtype that sums are made in."""
+    return torch.promote_types(tensor.dtype, torch.float32)
+
+
+AttentionInterface.register(NAME, attend)
