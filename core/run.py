@@ -137,10 +137,11 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
         outputs = engine.generate(plan.generate_requests(writer.done))
     earlier = writer.manifest.sittings
     measured = getattr(engine, "measured", True)  # answers that were saved before took nothing here
+    runs_here = getattr(engine, "runs_here", True)  # else the model is in a server's memory, not in this process's
     synced = saved = time.monotonic()
 
     def save() -> None:
-        sitting.peak_rss_bytes = memory.peak_bytes if measured else None
+        sitting.peak_rss_bytes = memory.peak_bytes if measured and runs_here else None
         gpu = engine.peak_gpu_memory_bytes()
         if gpu is not None:
             sitting.peak_gpu_memory_bytes = max(gpu, sitting.peak_gpu_memory_bytes or 0)

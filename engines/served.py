@@ -76,6 +76,7 @@ class ServedEngine:
     keys_at = ""
     limit_field = "max_tokens"
     gives_logprobs = True  # may give them: is asked once
+    runs_here = False  # what this process holds says nothing about the model
 
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
         self.spec = spec
