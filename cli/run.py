@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..benchmarks.sources import Source
     from ..core.plan import Choice, Settings
     from ..core.types import Benchmark, Engine, ItemSet, ModelSpec
+    from ..results.aside import Aside
 
 TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
 DEFAULT_MODEL = "smollm2-135m"
@@ -52,6 +53,7 @@ Examples:
   medbench run -m my/hub-model -b medqa --shots 5 --chat always
   medbench run -m models/mine.gguf -b my_benchmark.py --json
   medbench run -m openai:llama3.2 --base-url http://localhost:11434/v1
+  medbench run -m gguf:models/mine.Q4_K_M.gguf -b medqa
   medbench run -m replay:answers.jsonl -b medquad --map id=question_id,text=response
   medbench run -m smollm2-135m -b medquad --limit 50 --judge groq --max-judge-cost 0.50
 """
@@ -63,7 +65,7 @@ Examples:
     multiple=True,
     metavar="NAMES",
     help="Zoo entries, hub ids, folders or GGUF files, each also @TAG as trained, or openai:NAME and groq:NAME at a "
-    "server, or replay:FILE of saved answers, by comma.  [default: smollm2-135m]",
+    "server, gguf:FILE by llama.cpp, or replay:FILE of saved answers, by comma.  [default: smollm2-135m]",
 )
 @click.option(
     "--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Benchmarks or .py files, by comma."
@@ -195,8 +197,10 @@ def command(
     done.
     """
     from ..benchmarks.sources import Source
-    from ..core import registry
+    from ..core import registry, startup
     from ..core.plan import Settings
+    from ..results.aside import Aside
+    from ..results.store import begun
     from ..zoo.resolve import resolve
 
     # Everything that can be wrong with the request is found before anything is loaded.
@@ -249,27 +253,31 @@ def command(
             session.problems.append(str(error) if name in error.message else f"{name}: {error}")
             session.missing |= isinstance(error, ModelMissing)
     _at_servers(specs, {"base_url": base_url, **bounds})
-    for name, spec in specs:
-        try:
-            model: Engine = registry.get("engines", spec.engine)(spec)
-            elsewhere = _bounded(model, bounds)
-        except UsageError:
-            raise
-        except MedbenchError as error:
-            session.problems.append(f"{name}: {error}")
-            continue
-        except Exception as error:
-            session.problems.append(_of_a_plugin(name, error))
-            continue
-        untimed = elsewhere or not _measured(model)
-        if latency_items and not _measured(model):
-            raise UsageError(f"--latency-items {latency_items}: {name} has no model to time.", "Leave it out.")
-        timed = latency_items if latency_items is not None else 0 if untimed else TIMED_ITEMS
-        settings = dataclasses.replace(settings, latency_items=timed)
-        _run_model(model, chosen, settings, data_source, loaded, root, quiet, session)
-        del model  # its weights make room for the next one's
-    if judges:
-        _judge(judges, session, quiet)
+    with Aside() as aside:
+        for name, spec in specs:
+            if any(not begun(root, spec.name, benchmark.name) for benchmark in chosen):
+                startup.read_ahead(spec.location)  # while libraries are imported and items read
+            try:
+                with startup.counted("import"):
+                    model: Engine = registry.get("engines", spec.engine)(spec)
+                elsewhere = _bounded(model, bounds)
+            except UsageError:
+                raise
+            except MedbenchError as error:
+                session.problems.append(f"{name}: {error}")
+                continue
+            except Exception as error:
+                session.problems.append(_of_a_plugin(name, error))
+                continue
+            untimed = elsewhere or not _measured(model)
+            if latency_items and not _measured(model):
+                raise UsageError(f"--latency-items {latency_items}: {name} has no model to time.", "Leave it out.")
+            timed = latency_items if latency_items is not None else 0 if untimed else TIMED_ITEMS
+            settings = dataclasses.replace(settings, latency_items=timed)
+            _run_model(model, chosen, settings, data_source, loaded, root, quiet, session, aside)
+            del model  # its weights make room for the next one's
+        if judges:
+            _judge(judges, session, quiet)
     _report(session, root, quiet, as_json)
 
 
@@ -318,8 +326,10 @@ def _run_model(
     root: Path,
     quiet: bool,
     session: Session,
+    aside: Aside,
 ) -> None:
     """One model through all benchmarks; what fails is named and the others go on."""
+    from ..core import startup
     from ..core.plan import plan
     from ..core.run import execute
     from ..engines.served import Refused
@@ -328,17 +338,19 @@ def _run_model(
     for benchmark in chosen:
         try:
             if benchmark.name not in loaded:
-                loaded[benchmark.name] = _load(benchmark, data, session, quiet)
+                with startup.counted("data"):
+                    loaded[benchmark.name] = _load(benchmark, data, session, quiet)
             item_set = loaded[benchmark.name]
             if item_set is None:
                 continue
             names = (*(settings.metrics or benchmark.metrics), *(MEASUREMENTS if _measured(model) else ()))
             asked = dataclasses.replace(settings, metrics=tuple(dict.fromkeys(names)))
-            planned = plan(benchmark, item_set, model, asked)
+            with startup.counted("data"):
+                planned = plan(benchmark, item_set, model, asked)
             if not quiet:
                 for note in getattr(model, "notes", ()):
                     tell(f"{model.spec.name}: {note}")
-            run = execute(planned, model, root, shown, ["medbench", *sys.argv[1:]])
+            run = execute(planned, model, root, shown, ["medbench", *sys.argv[1:]], aside)
         except MedbenchError as error:
             if isinstance(error, UsageError) and len(chosen) == 1 and not session.runs:
                 raise

@@ -289,16 +289,22 @@ def _swap_halves(weight: Any, heads: int) -> Any:
 
 
 def write_gguf(
-    model: Path, path: Path, *, pre: str = "smollm", leave_out: str = "", architecture: str = "llama"
+    model: Path,
+    path: Path,
+    *,
+    pre: str = "smollm",
+    leave_out: str = "",
+    architecture: str = "llama",
+    quantized: bool = True,
 ) -> Path:
-    """A tiny llama folder as a GGUF file, as llama.cpp writes it: F32, but Q8_0 in the feed-forward layers."""
+    """A tiny llama folder as a GGUF file, as llama.cpp writes it: F32, and Q8_0 in the feed-forward layers."""
     import gguf
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     loaded, tokenizer = AutoModelForCausalLM.from_pretrained(model), AutoTokenizer.from_pretrained(model)
     config = loaded.config
     writer = gguf.GGUFWriter(path, architecture)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0 if quantized else gguf.LlamaFileType.ALL_F32)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -329,7 +335,7 @@ def write_gguf(
         if "k_proj" in name:
             weight = _swap_halves(weight, config.num_key_value_heads)
         called = names.get_name(name, try_suffixes=(".weight",))
-        if "mlp" in name:
+        if "mlp" in name and quantized:
             kind = gguf.GGMLQuantizationType.Q8_0
             writer.add_tensor(called, gguf.quants.quantize(weight, kind), raw_dtype=kind)
         else:

