@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 LINE_SECONDS = 10.0  # at most one plain line in this time
+SHORT = 0.1  # seconds of loading that are not told
 FEW = 5  # answers from which the time left is told
 
 
@@ -27,6 +28,9 @@ class QuietWatch:
     """Shows nothing."""
 
     def loading(self, model: str) -> None:
+        pass
+
+    def loaded(self, model: str, seconds: float) -> None:
         pass
 
     def begin(self, plan: Plan, done: int) -> None:
@@ -55,6 +59,9 @@ class PlainWatch(QuietWatch):
         if model != self.current:
             tell(f"loading {model}")
             self.current = model
+
+    def loaded(self, model: str, seconds: float) -> None:
+        _tell_loaded(model, seconds)
 
     def begin(self, plan: Plan, done: int) -> None:
         self.name, self.total, self.done, self.before = plan.benchmark.name, len(plan.items), done, done
@@ -105,6 +112,9 @@ class BarWatch(QuietWatch):
             tell(f"loading {model}")
             self.current = model
 
+    def loaded(self, model: str, seconds: float) -> None:
+        _tell_loaded(model, seconds)
+
     def begin(self, plan: Plan, done: int) -> None:
         from rich.console import Console
         from rich.progress import (
@@ -154,6 +164,12 @@ class BarWatch(QuietWatch):
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
+
+
+def _tell_loaded(model: str, seconds: float) -> None:
+    """Once per model: what is loaded already takes no time worth telling."""
+    if seconds >= SHORT:
+        tell(f"{model} loaded in {seconds:.1f} s")
 
 
 def watch(quiet: bool) -> QuietWatch:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..results.store import Manifest, RunWriter, StoredRun, run_id
-from . import environment
+from . import environment, startup
 from .errors import MedbenchError
 from .plan import Plan
 from .types import Engine, Item, ModelSpec, Output, Record
 
 SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take it at most this often
+SCORE_SECONDS = 30.0  # what is generated is scored beside the run at most this often
 SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
 RSS_SAMPLE_SECONDS = 0.05
 
@@ -26,6 +28,10 @@ class Watch(Protocol):
     """What a run tells whoever watches: `medbench run` draws it, a script may ignore it."""
 
     def loading(self, model: str) -> None: ...
+
+    def loaded(self, model: str, seconds: float) -> None:
+        """Its libraries and weights are in memory, after so many seconds."""
+        ...
 
     def begin(self, plan: Plan, done: int) -> None: ...
 
@@ -38,12 +44,26 @@ class Watch(Protocol):
     def end(self) -> None: ...
 
 
+class Scorer(Protocol):
+    """Who scores answers while the model works on others (results/aside.py)."""
+
+    def stored(self, run: Path, metrics: Sequence[str]) -> None:
+        """More answers of this run are stored."""
+        ...
+
+    def working(self) -> None:
+        """The model begins, or goes on, to work."""
+        ...
+
+
 @dataclasses.dataclass
 class Sitting:
     """What one process measured while it answered items of one run; a line of the manifest's `sittings`."""
 
     started: str
-    load_seconds: float
+    load_seconds: float  # of the weights, and of libraries that the engine does not name; of the first run of a process
+    import_seconds: float = 0.0  # of the engine's libraries, likewise
+    data_seconds: float = 0.0  # reading the benchmark and writing its prompts
     seconds: float = 0.0  # inside the engine
     items: int = 0
     prompt_tokens: int = 0
@@ -101,8 +121,12 @@ def _model(plan: Plan, spec: ModelSpec) -> dict[str, Any]:
     return fields | {"leaked": [item.id for item in plan.items if item.id in held]}
 
 
-def execute(plan: Plan, engine: Engine, root: Path, watch: Watch, command: list[str]) -> StoredRun:
+def execute(
+    plan: Plan, engine: Engine, root: Path, watch: Watch, command: list[str], scorer: Scorer | None = None
+) -> StoredRun:
     """Answer every item that the store lacks, then time single requests. Complete runs load no model.
+
+    What is generated is given to `scorer` as it comes; scores of choices cost next to nothing and can wait.
 
     Interrupted at any moment, what was answered is stored; the same call goes on from there. Items on which the
     engine failed stay open, their reasons in the last sitting's `failures`.
@@ -112,16 +136,24 @@ def execute(plan: Plan, engine: Engine, root: Path, watch: Watch, command: list[
         wanted = min(plan.settings.latency_items, len(plan.items))
         untimed = len(writer.manifest.latency.get("seconds", [])) < wanted
         if open_items or untimed:
+            if scorer:
+                scorer.working()
             watch.loading(engine.spec.name)
+            began = time.perf_counter()
+            with startup.counted("import"):
+                for library in getattr(engine, "imports", ()):
+                    importlib.import_module(library)
             started = time.perf_counter()
             engine.load()
             load_seconds = time.perf_counter() - started
+            watch.loaded(engine.spec.name, time.perf_counter() - began)
             watch.begin(plan, len(writer.done))
             try:
                 if not writer.manifest.engine:
                     writer.update(engine=engine.describe(), environment=environment.describe())
                 if open_items:
-                    _answer(plan, engine, writer, watch, Sitting(_now(), load_seconds))
+                    sitting = Sitting(_now(), load_seconds, startup.taken("import"), startup.taken("data"))
+                    _answer(plan, engine, writer, watch, sitting, scorer)
                 if untimed:
                     writer.update(latency=_latency(plan, engine, wanted, watch))
             finally:
@@ -129,7 +161,9 @@ def execute(plan: Plan, engine: Engine, root: Path, watch: Watch, command: list[
         return StoredRun(writer.path)
 
 
-def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting: Sitting) -> None:
+def _answer(
+    plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting: Sitting, scorer: Scorer | None
+) -> None:
     unanswered = {item.id: item for item in plan.items if item.id not in writer.done}
     if plan.method == "logprob":
         outputs = engine.choose(plan.choice_requests(writer.done))
@@ -138,7 +172,8 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
     earlier = writer.manifest.sittings
     measured = getattr(engine, "measured", True)  # answers that were saved before took nothing here
     runs_here = getattr(engine, "runs_here", True)  # else the model is in a server's memory, not in this process's
-    synced = saved = time.monotonic()
+    scorer = scorer if plan.method == "generate" else None
+    synced = saved = told = time.monotonic()
 
     def save() -> None:
         sitting.peak_rss_bytes = memory.peak_bytes if measured and runs_here else None
@@ -173,7 +208,13 @@ def _answer(plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting
                 if now - saved >= SAVE_SECONDS:
                     save()
                     saved = now
+                if scorer and now - told >= SCORE_SECONDS:
+                    scorer.stored(writer.path, writer.manifest.metrics)
+                    scorer.working()
+                    told = now
             sitting.failures |= dict.fromkeys(unanswered, "the engine gave no answer")
+            if scorer:
+                scorer.stored(writer.path, writer.manifest.metrics)
         finally:
             save()
 

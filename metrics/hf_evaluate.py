@@ -50,6 +50,7 @@ class HfMetric:
     mean: bool = True
     dimension: str = "text quality"
     unit: str = "as evaluate has it"
+    aside: bool = False  # its script may use a GPU, where the model is
 
     @cached_property
     def module(self) -> Any:

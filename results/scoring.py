@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -18,6 +19,8 @@ from .store import StoredRun, encode_score
 
 CLEAN = "_clean"  # ends the name of a figure over the items that no model's training data hold
 BATCH = 256  # items scored between two writes: what a kill loses at most
+SMALL_BATCH = 16  # where time is short, until one was scored in less than QUICK_SECONDS
+QUICK_SECONDS = 0.2
 WAIT_S = 30.0  # how long another process that scores the same is waited for
 
 JUDGING = ("judge", "jury")  # begin the names of what judges said
@@ -95,6 +98,14 @@ def score_run(run: StoredRun, metric: Metric, records: Sequence[Record] | None =
     return [scores[record.item.id] for record in records]
 
 
+def score_some(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float) -> bool:
+    """As `score_run`, for about so many seconds. Whether all are scored then."""
+    version, scores = run.scores(metric.name)
+    if version != metric.version or any(record.item.id not in scores for record in records):
+        scores = _complete(run, metric, records, seconds)
+    return all(record.item.id in scores for record in records)
+
+
 def aggregate(metric: Metric, records: Sequence[Record], scores: Sequence[Score], unanswered: int = 0) -> list[Figure]:
     """The metric's figures. `unanswered` items of an unfinished run count into `total`, so that coverage shows them."""
     with _blaming(metric):
@@ -166,8 +177,8 @@ def sheet(
     return Sheet(run, len(records), truncated, results, clusters, tuple(problems))
 
 
-def _complete(run: StoredRun, metric: Metric, records: Sequence[Record]) -> dict[str, Score]:
-    """All scores of a run, after scoring and appending the missing ones."""
+def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float = math.inf) -> dict[str, Score]:
+    """All scores of a run, after scoring and appending the missing ones, or as many of these as `seconds` allow."""
     path = run.score_file(metric.name)
     lock = Lock(path.with_suffix(".lock"), f"'{metric.name}' of the run {run.path}")
     scores: dict[str, Score] = {}
@@ -183,10 +194,14 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record]) -> dict
             missing = [record for record in records if record.item.id not in scores]
             file = LineFile(path)
             try:
-                for start in range(0, len(missing), BATCH):
-                    batch = _score(metric, missing[start : start + BATCH])
+                until, size, done = time.monotonic() + seconds, BATCH if seconds == math.inf else SMALL_BATCH, 0
+                while done < len(missing) and (not done or time.monotonic() < until):
+                    started = time.monotonic()
+                    batch = _score(metric, missing[done : done + size])
                     file.append(encode_score(score) for score in batch)
                     scores.update((score.item_id, score) for score in batch)
+                    done += size
+                    size = BATCH if time.monotonic() - started < QUICK_SECONDS else size
             finally:
                 file.close()
         finally:

@@ -74,6 +74,11 @@ def run_id(model: str, benchmark: str, identity: Mapping[str, Any]) -> str:
     return f"{_safe(model)}__{_safe(benchmark)}__{fingerprint(dict(identity))[:10]}"
 
 
+def begun(root: Path, model: str, benchmark: str) -> bool:
+    """Whether `root` holds any run of this model, by its name, on this benchmark."""
+    return any(root.glob(f"{_safe(model)}__{_safe(benchmark)}__*/{MANIFEST}"))
+
+
 def differing(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
     """(field, value in a, value in b) wherever two JSON objects differ; nested fields are named `outer.inner`."""
     found: list[tuple[str, Any, Any]] = []

@@ -134,3 +134,19 @@ def loader(*metrics: Any) -> Any:
         return known[name]
 
     return load
+
+
+class Silent:
+    """Watches a run and says nothing."""
+
+    def loading(self, model: str) -> None: ...
+
+    def loaded(self, model: str, seconds: float) -> None: ...
+
+    def begin(self, plan: Any, done: int) -> None: ...
+
+    def answered(self, output: Output) -> None: ...
+
+    def timing(self, item: int, items: int) -> None: ...
+
+    def end(self) -> None: ...

@@ -30,6 +30,10 @@ class Seen:
     def loading(self, model: str) -> None:
         self.events.append(f"loading {model}")
 
+    def loaded(self, model: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.events.append(f"loaded {model}")
+
     def begin(self, plan: Any, done: int) -> None:
         self.events.append(f"begin {done} of {len(plan.items)}")
 
@@ -148,7 +152,7 @@ def test_first_token_times_are_kept_for_generated_answers(tmp_path: Path) -> Non
 def test_the_watch_hears_what_happens_in_order(tmp_path: Path) -> None:
     watch = Seen()
     go(tmp_path, FakeEngine(), ItemSet(fakes.items(2), "here"), watch)
-    assert watch.events == ["loading fake", "begin 0 of 2", "i0", "i1", "end"]
+    assert watch.events == ["loading fake", "loaded fake", "begin 0 of 2", "i0", "i1", "end"]
 
 
 def test_open_questions_are_generated(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""Scoring beside a run: a process of low priority scores the answers that are stored while the model works on others.
+
+It only fills score files, under their locks and by the code that fills them otherwise; whoever reads a score later
+computes what it has not come to. So nothing depends on it: it is killed when the model is done, it may crash, and a
+metric that fails in it fails again, with its words, where the scores are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from ..core.errors import MedbenchError
+from ..core.types import Metric
+from .scoring import OfRun, load_metric, score_some
+from .store import StoredRun
+
+NICE = 19  # the lowest priority there is: the model's threads go first
+TURN_SECONDS = 5.0  # for so long a score file is held, then another process that wants it gets its turn
+PAUSE_SECONDS = 0.2
+
+# Paths as this process has them, then requests; both by lines of JSON, until the pipe ends.
+_CODE = (
+    f"import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); from {__name__} import serve; serve()"
+)
+
+
+class Aside:
+    """Has runs scored by another process, which is started when there is something to score and a model at work.
+
+    A run that is the only one and short never starts it: it would end before that process has begun.
+    """
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self._pending: dict[Path, Sequence[str]] = {}
+
+    def __enter__(self) -> Aside:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def stored(self, run: Path, metrics: Sequence[str]) -> None:
+        """More answers of a run are stored: to be scored when the model next works."""
+        self._pending[run.resolve()] = metrics
+
+    def working(self) -> None:
+        """The model begins, or goes on, to work."""
+        if not self._pending:
+            return
+        asked = [[str(run), *metrics] for run, metrics in self._pending.items()]
+        self._pending.clear()
+        with contextlib.suppress(OSError):  # it cannot be started, or has ended
+            if self.process is None:
+                self.process = _start()
+                asked.insert(0, sys.path)
+            assert self.process.stdin is not None
+            self.process.stdin.write(b"".join(json.dumps(line).encode() + b"\n" for line in asked))
+            self.process.stdin.flush()
+
+    def close(self) -> None:
+        """End the other process, whatever it is at. What it has scored is stored."""
+        self._pending.clear()
+        if self.process is not None:
+            self.process.kill()
+            with contextlib.suppress(OSError):
+                self.process.communicate()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _CODE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the one who asked
+    )
+
+
+def serve() -> None:
+    """Score what the lines of stdin name, until they end: then whoever asked has ended too."""
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    asked: dict[str, list[str]] = {}  # a run that is asked for again before its turn is scored once
+    news = threading.Condition()
+
+    def listen() -> None:
+        for line in sys.stdin.buffer:
+            run, *metrics = json.loads(line)
+            with news:
+                asked[run] = metrics
+                news.notify()
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        with news:
+            news.wait_for(lambda: asked)
+            run = next(iter(asked))
+            metrics = asked.pop(run)
+        score(Path(run), metrics)
+
+
+def score(path: Path, names: Sequence[str]) -> None:
+    """Score what is stored of a run by those of the metrics that may be scored beside it; failures are passed over."""
+    try:
+        run = StoredRun(path)
+        records = run.records()
+    except MedbenchError:
+        return
+    for name in names:
+        # SystemExit and the like too: a stranger's metric may raise anything, and the next one shall have its turn.
+        with contextlib.suppress(BaseException):
+            metric = load_metric(name)
+            if not isinstance(metric, Metric) or isinstance(metric, OfRun) or not getattr(metric, "aside", True):
+                continue
+            while not score_some(run, metric, records, TURN_SECONDS):
+                time.sleep(PAUSE_SECONDS)
