@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .batching import OutOfMemory, batches, is_out_of_memory, run_halving
-from .forward import keeps_a_cache, padded
+from .forward import padded
 from .loading import Loaded
 from .memory import reclaim
 from .scheduling import Room, Row, Schedule
@@ -148,7 +148,8 @@ class _Desk:
         self.schedule.make_room()
         working = self.schedule.working
         self.slots.reserve(len(working), self.schedule.capacity())
-        logits = self.model.stepped(self.loaded, self.slots, self.masks, [row.tokens for row in working])
+        rows = [row.tokens for row in working]
+        logits = self.model.stepped(self.loaded, self.slots, self.masks, rows, self.schedule.room.block)
         self._take(logits, range(len(working)))
 
     def _take(self, logits: Any, slots: Sequence[int]) -> None:
@@ -189,16 +190,16 @@ class _Desk:
 
 
 def searched(
-    loaded: Loaded, asks: Sequence[Ask], settings: Mapping[str, Any], budget: int
+    loaded: Loaded, asks: Sequence[Ask], settings: Mapping[str, Any], budget: int, padding: bool
 ) -> Iterator[tuple[int, Draft | OutOfMemory]]:
     """`search` over batches of at most `budget` tokens, yielding (index, draft); halved where memory runs out.
 
-    A batch shares one limit and one set of stop strings and, where a model keeps a state instead of keys and values,
-    one length, for padding would enter the state.
+    A batch shares one limit and one set of stop strings and, without `padding`, one length: in some models padding
+    enters a state, or gives scores that are no numbers.
     """
     groups: dict[Any, list[int]] = {}
     for index, ask in enumerate(asks):
-        length = 0 if loaded.encoder_decoder or keeps_a_cache(loaded) else len(ask.tokens)
+        length = 0 if padding else len(ask.tokens)
         groups.setdefault((ask.limit, ask.stop.stop, length), []).append(index)
 
     def answer(part: list[int]) -> Iterator[tuple[int, Draft]]:

@@ -25,13 +25,14 @@ def costs(loaded: Loaded) -> Costs:
     """Read off the model's configuration. An estimate: what does not fit after all halves its batch."""
     config = loaded.model.config.get_text_config(decoder=True)
     size = int(getattr(loaded.model.dtype, "itemsize", 4))
-    heads = int(config.num_attention_heads)
-    kept_heads = int(getattr(config, "num_key_value_heads", None) or heads)
-    head_width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
-    wide = max(_number(config, ("intermediate_size", "n_inner", "d_ff")), 4 * int(config.hidden_size))
+    hidden = _most(config, "hidden_size")
+    heads = _most(config, "num_attention_heads") or 1  # a state-space model has none, and about as much to keep
+    kept_heads = _most(config, "num_key_value_heads") or heads
+    head_width = _most(config, "head_dim") or hidden // heads
+    wide = max(_most(config, "intermediate_size"), _most(config, "n_inner"), _most(config, "d_ff"), 4 * hidden)
     return Costs(
-        cached=int(config.num_hidden_layers) * kept_heads * head_width * 2 * size,
-        passing=(8 * int(config.hidden_size) + 3 * wide) * size,
+        cached=_most(config, "num_hidden_layers") * kept_heads * head_width * 2 * size,
+        passing=(8 * hidden + 3 * wide) * size,
         logits=int(config.vocab_size) * (size + 4),
     )
 
@@ -66,8 +67,10 @@ def pass_tokens(loaded: Loaded) -> int:
     return fitting(loaded.device, cost.cached + cost.passing)
 
 
-def _number(config: Any, names: tuple[str, ...]) -> int:
-    return next((int(value) for name in names if (value := getattr(config, name, None))), 0)
+def _most(config: Any, name: str) -> int:
+    """A number of the configuration, the highest where layers have one each; 0 where it has none."""
+    value = getattr(config, name, None) or 0
+    return int(max(value)) if isinstance(value, list | tuple) else int(value)
 
 
 def _left_in_group() -> int | None:

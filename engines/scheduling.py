@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HEADROOM = 256  # free positions that a store is made with, beyond the longest sequence in it
 LEAST_CHUNK = 64  # a pass over a prompt is not cut smaller, however little memory there is
@@ -37,6 +37,7 @@ class Room:
     slots: int  # sequences
     stored: int  # positions in all slots together, empty ones counted
     chunk: int  # tokens of prompts in one pass, padding counted
+    block: int  # neighbouring slots that are kept of like length
 
 
 class Schedule:
@@ -89,14 +90,22 @@ class Schedule:
         return _capacity([*self.working, *self.entering])
 
     def leave(self, slots: Iterable[int]) -> list[tuple[int, int]]:
-        """Free `slots`. Rows of the last slots move into the gaps: (from, to), to be done in this order."""
+        """Free `slots` and close the gaps: moves (from, to), to be done in this order.
+
+        A gap is filled with the longest row of the next block, the gap there from the block after it, and the last by
+        the last row of all. Rows enter at the end, so blocks stay sorted by length, with few moves.
+        """
         moves = []
-        for slot in sorted(slots, reverse=True):
-            last = len(self.working) - 1
-            if slot != last:
-                self.working[slot] = self.working[last]
-                moves.append((last, slot))
-            self.working.pop()
+        for gap in sorted(slots, reverse=True):
+            while (low := (gap // self.room.block + 1) * self.room.block) < len(self.working):
+                high = min(low + self.room.block, len(self.working))
+                longest = max(range(low, high), key=lambda slot: len(self.working[slot].tokens))
+                moves.append((longest, gap))
+                self.working[gap], gap = self.working[longest], longest
+            last = self.working.pop()
+            if gap < len(self.working):
+                moves.append((len(self.working), gap))
+                self.working[gap] = last
         return moves
 
     def make_room(self) -> None:
@@ -111,7 +120,8 @@ class Schedule:
         if len(busy) == 1 and self.room.chunk <= LEAST_CHUNK:
             return busy[0]
         self.waiting.extendleft(reversed(busy))
-        self.room = Room(max(1, len(busy) // 2), self.room.stored, max(LEAST_CHUNK, self.room.chunk // 2))
+        chunk = max(LEAST_CHUNK, self.room.chunk // 2)
+        self.room = replace(self.room, slots=max(1, len(busy) // 2), chunk=chunk)
         return None
 
     def _admissible(self) -> int:

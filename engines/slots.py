@@ -5,17 +5,24 @@ Imports transformers; itself imported where text is made.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import Cache
+from transformers import AttentionInterface, Cache
 from transformers.cache_utils import get_layer_types_and_kwargs
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from .forward import last_logits, padded
 from .loading import Loaded
 
 FULL, SLIDING = "full_attention", "sliding_attention"
+BY_BLOCKS = "medbench_blocks"
+# What models hand to their attention and what makes no difference to it; a sliding window is in the mask already.
+HARMLESS = frozenset({"position_ids", "use_cache", "cache_position", "past_key_values", "sliding_window", "is_causal"})
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,66 @@ def masks_for(loaded: Loaded) -> Masks | None:
     return Masks(tuple(sorted(set(kinds))), windows.pop() if windows else 0, added)
 
 
+_blocks: ContextVar[list[tuple[int, int, int]]] = ContextVar("blocks")
+
+
+@contextlib.contextmanager
+def by_blocks(loaded: Loaded, lengths: list[int], block: int) -> Iterator[None]:
+    """While it lasts, `block` rows at a time attend to no more positions than the longest of them has.
+
+    Reading keys and values is what attention costs here; without this all rows read as far as the longest of all. For
+    models on transformers' "sdpa"; for others it changes nothing.
+    """
+    config = loaded.model.config.get_text_config(decoder=True)
+    if config._attn_implementation != "sdpa" or block >= len(lengths):
+        yield
+        return
+    lows = range(0, len(lengths), block)
+    token = _blocks.set([(low, low + block, max(lengths[low : low + block])) for low in lows])
+    config._attn_implementation = BY_BLOCKS
+    try:
+        yield
+    finally:
+        config._attn_implementation = "sdpa"
+        _blocks.reset(token)
+
+
+def _attend(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **others: Any,
+) -> tuple[Any, None]:
+    """One query a row, in the blocks of `by_blocks`: (rows, heads, 1, width) to (rows, 1, heads, width).
+
+    The heads that share a key head stand where the queries of one row do, so that no key is repeated.
+    """
+    if any(given is not None and name not in HARMLESS for name, given in others.items()):
+        found: tuple[Any, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, **others
+        )
+        return found
+    rows, heads, _, width = query.shape
+    folded = query.reshape(rows, key.shape[1], heads // key.shape[1], width)
+    out = query.new_empty(*folded.shape[:-1], value.shape[-1])
+    for low, high, longest in _blocks.get():
+        out[low:high] = torch.nn.functional.scaled_dot_product_attention(
+            folded[low:high],
+            key[low:high, :, :longest],
+            value[low:high, :, :longest],
+            attn_mask=attention_mask[low:high, ..., :longest],
+            scale=scaling,
+        )
+    return out.view(rows, 1, heads, -1), None
+
+
+AttentionInterface.register(BY_BLOCKS, _attend)
+
+
 def opened(loaded: Loaded, slots: Slots, prompts: list[list[int]], first: int) -> Any:
     """Logits (rows, vocabulary) after whole prompts, which go into the slots from `first` on."""
     # Padded on the right, so that no prompt looks at padding and no mask is needed.
@@ -163,13 +230,15 @@ def opened_in_pieces(loaded: Loaded, slots: Slots, masks: Masks, prompt: list[in
     return logits
 
 
-def stepped(loaded: Loaded, slots: Slots, masks: Masks, rows: list[list[int]]) -> Any:
+def stepped(loaded: Loaded, slots: Slots, masks: Masks, rows: list[list[int]], block: int) -> Any:
     """Logits (rows, vocabulary) after the last token of each row, the rest of which is in its slot."""
     tokens = torch.tensor([[row[-1]] for row in rows], device=loaded.device)
     at = torch.tensor([len(row) - 1 for row in rows], device=loaded.device)
-    longest = max(map(len, rows))
+    lengths = [len(row) for row in rows]
+    longest = max(lengths)
     slots.going = Step(torch.arange(len(rows), device=loaded.device), at, longest)
-    return last_logits(loaded, 1, tokens, masks.at(at[:, None], longest), at[:, None], slots)[:, -1]
+    with by_blocks(loaded, lengths, block):
+        return last_logits(loaded, 1, tokens, masks.at(at[:, None], longest), at[:, None], slots)[:, -1]
 
 
 def takes_slots(loaded: Loaded) -> bool:
@@ -186,7 +255,7 @@ def takes_slots(loaded: Loaded) -> bool:
     slots.reserve(3, 10)
     try:
         found = [*opened(loaded, slots, [long, short], 0)]
-        found += [*stepped(loaded, slots, masks, [[*long, 6], [*short, 6]])]
+        found += [*stepped(loaded, slots, masks, [[*long, 6], [*short, 6]], 1)]
         found += [*opened_in_pieces(loaded, slots, masks, long, 2, 5)]
     except (AttributeError, TypeError, ValueError, IndexError, NotImplementedError):
         return False  # it wants more of a cache or a mask than there is

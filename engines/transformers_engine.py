@@ -21,7 +21,8 @@ from .scheduling import Room
 CHOICE_TOKENS = {"cpu": 1024, "cuda": 65536}
 TOGETHER = 4096  # multiple-choice requests whose prompts are searched for shared beginnings
 SEARCH_TOKENS = {"cpu": 24576, "cuda": 262144}
-SLOTS = {"cpu": 64, "cuda": 256}  # texts in the making
+SLOTS = {"cpu": 128, "cuda": 256}  # texts in the making
+BLOCK = {"cpu": 16, "cuda": 256}  # of them looked at together in one pass; on a GPU all: every block is a kernel more
 PROMPT_TOKENS = {"cpu": 1024, "cuda": 16384}  # in one pass
 
 ALONE = "out of memory, alone in its batch"
@@ -86,10 +87,12 @@ class TransformersEngine:
             return
         stops = {request.stop: StopStrings(loaded.tokenizer, request.stop) for request in requests}
         asks = [Ask(p.tokens, r.max_new_tokens, stops[r.stop]) for r, p in zip(requests, encoded, strict=True)]
-        if self._takes_slots():
+        plain = self._takes_slots()
+        if plain and not self.spec.generation:
             drafts = greedy(loaded, asks, self._room())
         else:
-            drafts = searched(loaded, asks, self.spec.generation, 0 if loaded.alone else SEARCH_TOKENS[self._kind()])
+            budget = 0 if loaded.alone else min(SEARCH_TOKENS[self._kind()], cache_tokens(loaded))
+            drafts = searched(loaded, asks, self.spec.generation, budget, padding=plain or loaded.encoder_decoder)
         for index, draft in drafts:
             yield _output(requests[index].item_id, encoded[index], draft)
 
@@ -134,19 +137,19 @@ class TransformersEngine:
         return self._fits_packing
 
     def _takes_slots(self) -> bool:
-        """Whether texts are made with our own queue: greedily, by a model that can be handed our cache."""
+        """Whether texts can be made with our own queue and cache. Tried once."""
         loaded, _ = self._ready()
         if self._fits_slots is None:
             from .slots import takes_slots
 
             self._fits_slots = takes_slots(loaded)
-        return self._fits_slots and not self.spec.generation
+        return self._fits_slots
 
     def _room(self) -> Room:
         """How many texts may be in the making, by what memory is free."""
         loaded, _ = self._ready()
         chunk = min(PROMPT_TOKENS[self._kind()], pass_tokens(loaded))
-        return Room(SLOTS[self._kind()], cache_tokens(loaded), chunk)
+        return Room(SLOTS[self._kind()], cache_tokens(loaded), chunk, BLOCK[self._kind()])
 
     def _kind(self) -> str:
         return "cpu" if is_cpu(self.spec.device) else "cuda"
