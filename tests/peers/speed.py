@@ -541,6 +541,7 @@ def main() -> int:
     cuda = arguments.device.startswith("cuda")
     wanted = [peer for peer in PEERS if peer.name in arguments.peers.split(",")]
     results: list[Result] = []
+    body = "nothing was compared: no peer takes part in these workloads"
     with tempfile.TemporaryDirectory() as temporary:
         work = (arguments.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
@@ -570,14 +571,14 @@ def main() -> int:
                 continue
             results += runner.compare(workload, asked, room / "batch-sizes.json")
             shape = shape_of(spec.location, results[0].ours[0].facts["parameters"])
+            body = page(results, shape, rounding, facts, repeated(arguments), cuda)
             # Written after every workload: an hour's measuring is not lost with the last one.
             if arguments.write:
                 text = arguments.write.read_text(encoding="utf-8") if arguments.write.exists() else ""
-                body = page(results, shape, rounding, facts, repeated(arguments), cuda)
                 arguments.write.write_text(with_section(text, TITLE, body), encoding="utf-8")
             if arguments.out:
                 arguments.out.write_text(json.dumps([_kept(result) for result in results], indent=1), encoding="utf-8")
-    print(page(results, shape_of(spec.location, results[0].ours[0].facts["parameters"]), rounding, facts, "", cuda))
+    print(body)
     return 1 if any(result.beyond(rounding) or result.other_prompts for result in results) else 0
 
 
