@@ -65,7 +65,7 @@ Examples:
     multiple=True,
     metavar="NAMES",
     help="Zoo entries, hub ids, folders or GGUF files, each also @TAG as trained, or openai:NAME and groq:NAME at a "
-    "server, gguf:FILE by llama.cpp, or replay:FILE of saved answers, by comma.  [default: smollm2-135m]",
+    "server, gguf:FILE by llama.cpp, vllm:NAME, or replay:FILE of saved answers, by comma.  [default: smollm2-135m]",
 )
 @click.option(
     "--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Benchmarks or .py files, by comma."
@@ -139,6 +139,12 @@ Examples:
     "--base-url", default="", metavar="URL", help="Server of openai:NAME.  [default: OPENAI_BASE_URL, or OpenAI's]"
 )
 @click.option(
+    "--tensor-parallel",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="GPUs that share a model of vllm:NAME.  [default: 1]",
+)
+@click.option(
     "--map",
     "columns",
     default="",
@@ -181,6 +187,7 @@ def command(
     revision: str,
     engine: str,
     base_url: str,
+    tensor_parallel: int | None,
     columns: str,
     concurrency: int | None,
     requests_per_minute: int | None,
@@ -243,6 +250,7 @@ def command(
                 engine=engine,
                 base_url=base_url,
                 columns=columns,
+                tensor_parallel=tensor_parallel or 0,
                 tell=say,
             )
             registry.get("engines", spec.engine)

@@ -28,7 +28,8 @@ Chat = Literal["auto", "always", "never"]
 SERVED = {"openai": ("OPENAI_BASE_URL", "https://api.openai.com/v1"), "groq": ("", "")}
 REPLAY = "replay"  # answers that were saved before: replay:FILE
 GGUF = "gguf"  # a GGUF file by llama.cpp, as it is: gguf:FILE
-PREFIXES = (*SERVED, REPLAY, GGUF)
+VLLM = "vllm"  # any model, by vLLM: vllm:NAME
+PREFIXES = (*SERVED, REPLAY, GGUF, VLLM)
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -44,15 +45,16 @@ def resolve(
     engine: str = "",
     base_url: str = "",
     columns: str = "",
+    tensor_parallel: int = 0,
     tell: Callable[[str], None] = lambda line: None,
 ) -> ModelSpec:
     """The model called `name`, its weights on this disk: fetched, converted and hashed where that is needed.
 
     `name` is a zoo entry; a `.py` file with one MODEL; a folder or `.gguf` file that is there; a hub id; or one of
     these with @TAG: as `medbench train` trained it. The folder that training wrote means the same. Or it is
-    `openai:NAME` or `groq:NAME`, a model at a server, and `base_url` says which; `gguf:FILE`, run as it is; or
-    `replay:FILE`, answers saved before, whose `columns` are as --map names them. `tell` gets one line for each thing
-    that takes long and each warning.
+    `openai:NAME` or `groq:NAME`, a model at a server, and `base_url` says which; `gguf:FILE`, run as it is; `vllm:`
+    before any of the first; or `replay:FILE`, answers saved before, whose `columns` are as --map names them. `tell`
+    gets one line for each thing that takes long and each warning.
 
     Raises UsageError for what cannot be meant, ModelMissing for weights that cannot be had.
     """
@@ -60,6 +62,16 @@ def resolve(
     _one_of("--quantize", quantize, tuple(filter(None, get_args(Quantize))), unset="")
     _one_of("--chat", chat, get_args(Chat))
     prefix, _, rest = name.partition(":")
+    if prefix == VLLM:
+        if engine.removeprefix(VLLM):
+            raise UsageError(f"--engine {engine}: {name} is run by vLLM.", "Leave one of the two out.")
+        if not rest:
+            raise UsageError("--model vllm: names no model.", "As without vLLM: --model vllm:NAME")
+        name, engine = rest, VLLM
+    if tensor_parallel and engine != VLLM:
+        raise UsageError(
+            f"--tensor-parallel {tensor_parallel}: {name} is not run by vLLM.", f"--model vllm:{name}, or leave it out."
+        )
     given = {"--revision": revision, "--adapter": adapter, "--quantize": quantize}
     given |= {"--dtype": dtype.removeprefix("auto")}
     elsewhere = {"--device": device.removeprefix("auto")}
@@ -119,6 +131,7 @@ def resolve(
         source=weights.source,
         leaked=_together(parts),
         base_url=_base_url(runs_on, base_url),
+        options={"tensor_parallel": tensor_parallel} if tensor_parallel else {},
     )
 
 
