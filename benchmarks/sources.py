@@ -135,8 +135,9 @@ class Source:
     def files(self, folder: str, *patterns: str) -> list[SourceFile]:
         """Files whose path ends in one of `patterns` (`fnmatch`; the data folder's own name counts), sorted by path.
 
-        Looked for below DATA/`folder`, then below DATA itself; in each on disk first, then inside archives (.zip,
-        .tar, .tar.gz, …): the first of these four places that holds any gives all. Empty where none does, or where
+        Looked for below DATA/`folder`, then in any folder of that name below DATA, then below DATA itself; in each on
+        disk first, then inside archives (.zip, .tar, .tar.gz, …): the first of these places that holds any gives all,
+        so that a folder above the releases mixes none of them. Empty where none does, or where
         there is no data folder. Raises DataMissing for a data folder that does not exist and DataMalformed for a
         damaged archive in DATA/`folder`.
         """
@@ -146,9 +147,10 @@ class Source:
             problem = "is a file, not a folder" if self.data.exists() else "does not exist"
             raise DataMissing(f"the data folder {problem}: {self.data}", "Mend --data or MEDBENCH_DATA.")
         wanted = re.compile("|".join(fnmatch.translate(f"*/{pattern}") for pattern in patterns))
-        for root in (self.data / folder, self.data):
+        own = f"/{folder}/".lower()
+        for root, inside in ((self.data / folder, "/"), (self.data, own), (self.data, "/")):
             for place in (self._on_disk, self._packed):
-                found = [file for seen, file in place(root) if wanted.match(seen)]
+                found = [file for seen, file in place(root) if wanted.match(seen) and inside in f"/{file.path}".lower()]
                 if found:
                     return sorted(found, key=lambda file: file.path)
         return []

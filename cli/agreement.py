@@ -162,6 +162,7 @@ def _table(found: Agreement) -> list[RenderableType]:
     from rich.text import Text
 
     from ..results import agreement
+    from . import render
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("metric", overflow="fold")
@@ -170,8 +171,10 @@ def _table(found: Agreement) -> list[RenderableType]:
         table.add_column(heading, justify="right", no_wrap=True)
     for line in found.lines:
         few = f"\n[yellow]n {line.n:,} of {line.total:,}[/yellow]" if line.n < line.total else ""
+        name, arrow = render.heading(line.name), agreement.heading(line).removeprefix(line.name)
         figures = [line.across, line.within, *([line.kappa] if judged else [])]
-        table.add_row(escape(agreement.heading(line)) + few, *map(_cell, figures))
+        first, *below = name.split("\n")
+        table.add_row(escape("\n".join([first + arrow, *below])) + few, *(_cell(each, judged) for each in figures))
     unscored = [
         f"{line.name}: {line.total - line.n:,} unscored, most often: {line.unscored[0][0]}"
         for line in found.lines
@@ -181,13 +184,15 @@ def _table(found: Agreement) -> list[RenderableType]:
     return [Text(found.title, style="bold"), table, *(Text(text, style="dim") for text in told)]
 
 
-def _cell(estimate: Estimate | None) -> str:
+def _cell(estimate: Estimate | None, below: bool) -> str:
+    """An estimate with its interval beside it, or below, where there are too many columns for that."""
     from rich.markup import escape
 
     from ..results.agreement import estimate_text
 
     value, _, interval = estimate_text(estimate).partition(" ")
-    return f"{value} [dim]{escape(interval)}[/dim]" if interval else value
+    gap = "\n" if below else " "
+    return f"{value}{gap}[dim]{escape(interval)}[/dim]" if interval else value
 
 
 @contextlib.contextmanager

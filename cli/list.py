@@ -14,6 +14,10 @@ from . import output
 from .progress import tell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
     from ..results.store import StoredRun
 
 TRAINING_SETS = "training-sets"  # no plugins: a file of pairs is named by its path
@@ -26,10 +30,12 @@ GROUPS: dict[str, registry.Group] = {
     "judges": "judges",
     "engines": "engines",
 }
-FACTS = ("parameters", "metrics", "dimension", "unit", "better")  # columns of their own
+FACTS = ("parameters", "metrics")  # columns of their own
+ARROW = {"higher": " ↑", "lower": " ↓"}
 # Said after the table, where it is not all that can be named.
 MORE = {
     "metrics": (
+        "↑: more is better, ↓: less is. All of a definition: medbench list metrics NAME",
         "macro_f1 comes with accuracy.",
         "Any metric of Hugging Face evaluate: --metrics evaluate:NAME",
         "Models that judge answers: medbench list judges",
@@ -51,16 +57,21 @@ MORE = {
 Examples:
   medbench list models
   medbench list metrics                   by dimension, each with its definition and unit
+  medbench list metrics brier             all that is told of one
   medbench list benchmarks --json
   medbench list runs                      by time: what was asked, how much of it is answered
 """
 )
 @click.argument("what", type=click.Choice([*GROUPS, TRAINING_SETS, RUNS]))
+@click.argument("name", required=False)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where runs are kept.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
-def command(what: str, out: Path | None, as_json: bool) -> None:
+def command(what: str, name: str | None, out: Path | None, as_json: bool) -> None:
     """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), training sets,
-    or stored runs."""
+    or stored runs; or tell what is known of the one called NAME."""
+    if name:
+        _one(what, name, as_json)
+        return
     if what == RUNS:
         _runs(out or paths.runs(), as_json)
         return
@@ -68,10 +79,6 @@ def command(what: str, out: Path | None, as_json: bool) -> None:
         raise UsageError(
             f"--out says where runs are; {what} are not kept there.", "Leave it out, or: medbench list runs --out DIR"
         )
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
     if what == TRAINING_SETS:
         rows = _training_sets()
     else:
@@ -83,6 +90,17 @@ def command(what: str, out: Path | None, as_json: bool) -> None:
     if as_json:
         output.show_json(rows)
         return
+    output.show([_metrics(rows) if what == "metrics" else _table(rows)])
+    for line in MORE.get(what, ()):
+        tell(line)
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    """A row per plugin, what there is to know of it below."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     facts = [key for key in FACTS if any(key in row for row in rows)]
     for heading in ("name", *facts, "what"):
@@ -92,9 +110,45 @@ def command(what: str, out: Path | None, as_json: bool) -> None:
         below = " · ".join(str(row[key]) for key in ("weights", "hub", "licence") if key in row)
         below = f"\n[dim]{escape(below)}[/dim]" if below else ""
         table.add_row(row["name"], *(escape(str(row.get(fact, ""))) for fact in facts), told + below)
+    return table
+
+
+def _metrics(rows: Sequence[dict[str, Any]]) -> Table:
+    """A line per metric, by dimension: its unit and the first sentence of its definition."""
+    from rich.markup import escape
+
+    from .render import plain_table
+
+    table = plain_table()
+    for heading in ("name", "unit", "what"):
+        table.add_column(heading, overflow="fold", no_wrap=heading != "what")
+    dimension = None
+    for row in rows:
+        if row.get("dimension", "") != dimension:
+            dimension = row.get("dimension", "")
+            table.add_row(f"[bold]{escape(dimension or 'other').upper()}[/bold]")
+        told = f"[red]{escape(row['problem'])}[/red]" if "problem" in row else escape(_first_sentence(row["what"]))
+        table.add_row(row["name"], row.get("unit", "") + ARROW.get(row.get("better", ""), ""), told)
+    return table
+
+
+def _one(what: str, name: str, as_json: bool) -> None:
+    """All that is told of one plugin. Raises UsageError where it is none, with the nearest names."""
+    if what not in GROUPS:
+        raise UsageError(f"'{name}': {what} are listed all together.", f"Leave it out: medbench list {what}")
+    registry.get(GROUPS[what], name)
+    row = _facts(GROUPS[what], name)
+    if as_json:
+        output.show_json(row)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for fact, value in row.items():
+        if value:
+            table.add_row(Text(fact, style="dim"), Text(str(value)))
     output.show([table])
-    for line in MORE.get(what, ()):
-        tell(line)
 
 
 def _runs(root: Path, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,12 @@ def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
             continue
         if name.endswith(".py") and not name.startswith("evaluate:"):
             name = str(Path(name).resolve())
-        plugin = load_metric(name)
+        try:
+            plugin = load_metric(name)
+        except UsageError:
+            if owner := _giver(name):
+                raise UsageError(f"'{name}' is a figure of {owner} and comes with it.", f"--metrics {owner}") from None
+            raise
         if hasattr(plugin, "ready"):  # what it lacks is told before anything is run
             plugin.ready()
         found.append(_kept(plugin, name, entity_model))
@@ -65,6 +71,20 @@ def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
             "Ask for one: --metrics entity_recall,entity_f1",
         )
     return list(dict.fromkeys(found))
+
+
+def _giver(figure: str) -> str:
+    """The metric that gives a figure under a name that is not its own (`macro_f1`, `accuracy[anatomy]`); "" if none."""
+    from ..core import registry
+
+    base = figure.partition("[")[0]
+    for name in registry.names("metrics"):
+        if name == base:
+            return name
+        with contextlib.suppress(MedbenchError):  # a third party's broken metric gives none
+            if base in getattr(registry.get("metrics", name), "figures", ()):
+                return name
+    return ""
 
 
 def _kept(plugin: Any, name: str, entity_model: str) -> str:

@@ -44,11 +44,18 @@ def command(
 
     What is scored or judged already is kept; the metrics join the run's leaderboard.
     """
+    from ..core.types import Metric
     from ..results import export, leaderboard
+    from ..results.scoring import load_metric
     from ..results.store import StoredRun, add_metrics, all_runs, find
     from . import render
 
     wanted = output.metric_names(metrics, entity_model)
+    if taken := [name for name in wanted if not isinstance(load_metric(name), Metric)]:
+        raise UsageError(
+            f"{', '.join(taken)}: measured while a run runs; stored answers cannot be scored with it again.",
+            "What was measured: medbench leaderboard",
+        )
     judges = panel(judging, (lambda text: None) if quiet else tell)
     if not wanted and not judges:
         raise UsageError("--metrics names none.", "All of them: medbench list metrics. Or name judges: --judge groq")

@@ -32,6 +32,11 @@ class Accuracy:
     better: Literal["higher", "lower"] = "higher"
     dimension: str = "accuracy"
     unit: str = "share"
+    summary: str = (
+        "The chosen option is the gold one. A generated answer that names no single option is wrong, and counts into "
+        "unparsed_rate. With it comes macro_f1, the plain mean of the F1 of every answer."
+    )
+    figures: tuple[str, ...] = ("macro_f1", "f1", "unparsed_rate")  # that come with it under names of their own
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return [_score(record) for record in records]

@@ -45,6 +45,10 @@ class ExpectedCalibrationError:
     better: Literal["higher", "lower"] = "lower"
     dimension: str = "accuracy"
     unit: str = "0..1"
+    summary: str = (
+        "Confidence against accuracy, in bins. Mean distance of the two over ten equal bins of confidence, each "
+        "weighed by its items (Guo et al. 2017)."
+    )
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         scores = []
@@ -82,6 +86,10 @@ class Brier:
     better: Literal["higher", "lower"] = "lower"
     dimension: str = "accuracy"
     unit: str = "0..2"
+    summary: str = (
+        "Squared error of option probabilities. Summed over all options (Brier 1950): 0 at best, 2 at worst, (k - 1)/k "
+        "for equal probabilities of k options."
+    )
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         scores = []

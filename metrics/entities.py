@@ -316,13 +316,21 @@ def _merged(groups: Iterable[Sequence[str]]) -> dict[str, str]:
 
 
 RECALL = EntityMetric(
-    "entity_recall", "Share of the reference's entities that the answer states; a negated mention is none.", recall
+    "entity_recall",
+    "Reference's entities in the answer. Of those that the reference asserts, the share that the answer asserts; what "
+    "is denied is not asserted.",
+    recall,
 )
-PRECISION = EntityMetric("entity_precision", "Share of the answer's entities that the reference states.", precision)
-F1 = EntityMetric("entity_f1", "Harmonic mean of entity recall and precision of one answer.", f1)
+PRECISION = EntityMetric(
+    "entity_precision",
+    "Answer's entities in the reference. Of those that the answer asserts, the share that the reference asserts.",
+    precision,
+)
+F1 = EntityMetric("entity_f1", "Harmonic mean of recall and precision. Of the entities of one answer.", f1)
 HALLUCINATED = EntityMetric(
     "hallucinated_entity_rate",
-    "Share of the answer's entities found neither in a reference nor in question or context.",
+    "Answer's entities found nowhere else. Of those that the answer asserts, the share that neither a reference nor "
+    "question or context mentions.",
     hallucinated,
     better="lower",
 )

@@ -27,6 +27,10 @@ class ExactMatch:
     better: Literal["higher", "lower"] = "higher"
     dimension: str = "accuracy"
     unit: str = "share"
+    summary: str = (
+        "Equal to a reference, normalised. As SQuAD normalises; of multiple choice, equal to the gold option's label, "
+        'its text, or both, with articles kept ("A" is a label).'
+    )
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return [

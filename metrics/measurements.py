@@ -23,6 +23,10 @@ class Throughput:
     better: Literal["higher", "lower"] = "higher"
     dimension: str = "efficiency"
     unit: str = "tokens/s"
+    summary: str = (
+        "Tokens in and out, per engine second. Prompt and completion tokens, over the whole run; loading the model is "
+        "not counted."
+    )
 
     def read(self, measured: Measured) -> Figure:
         tokens = measured.prompt_tokens + measured.completion_tokens
@@ -52,7 +56,7 @@ class Latency:
 @dataclass(frozen=True)
 class PeakMemory:
     """The most memory the process held (`rss`), or PyTorch held on the GPU (`gpu`), while the run ran, in bytes. None
-    where it was not measured: there is no GPU.
+    where there is none to measure: no GPU, or a server runs the model.
     """
 
     name: str
@@ -73,7 +77,11 @@ def _figure(of: Throughput | Latency | PeakMemory, value: float | None, n: int) 
 
 
 THROUGHPUT = Throughput()
-LATENCY_P50 = Latency("latency_p50_s", 50, "Median of the seconds that one request takes when it is alone.")
-LATENCY_P95 = Latency("latency_p95_s", 95, "95th percentile of the seconds that one request takes when it is alone.")
-PEAK_GPU_MEMORY = PeakMemory("peak_gpu_memory_bytes", "gpu", "The most memory PyTorch held on the GPU, in bytes.")
-PEAK_RSS = PeakMemory("peak_rss_bytes", "rss", "The most memory the process held, in bytes.")
+LATENCY_P50 = Latency(
+    "latency_p50_s", 50, "Median seconds of a request alone. After a warm-up, on a few items (--latency-items)."
+)
+LATENCY_P95 = Latency("latency_p95_s", 95, "95th percentile of the same. Linear between the two nearest.")
+PEAK_GPU_MEMORY = PeakMemory(
+    "peak_gpu_memory_bytes", "gpu", "Most memory PyTorch held on the GPU. None where there is none."
+)
+PEAK_RSS = PeakMemory("peak_rss_bytes", "rss", "Most memory the process held. None where a server runs the model.")

@@ -6,6 +6,7 @@ entity-model` put into the cache, or by its folder.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import hashlib
 import importlib
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import paths
-from ..core.errors import MedbenchError
+from ..core.errors import MedbenchError, UsageError
 
 EMBEDDED = "medbench_bc5cdr"
 
@@ -74,7 +75,9 @@ def url(name: str) -> str:
 
 @functools.cache
 def find(name: str) -> Pipeline:
-    """The pipeline that `name` means. Raises MedbenchError where there is none, or its folder is not one."""
+    """The pipeline that `name` means. Raises UsageError, with the nearest names, where there is none, and MedbenchError
+    where it is not fetched yet or its folder is not one.
+    """
     folder = _folder(name)
     meta = read_meta(folder)
     named = _plain(name) and folder != Path(name).resolve()
@@ -98,13 +101,15 @@ def _folder(name: str) -> Path:
     if path.is_dir():
         return path.resolve()
     if path.exists():
-        raise MedbenchError(f"{path} is a file, not the folder of a spaCy pipeline.", _unpack_hint(path))
+        raise UsageError(f"{path} is a file, not the folder of a spaCy pipeline.", _unpack_hint(path))
     if not _plain(name):
-        raise MedbenchError(f"no such folder: {path}", "Name the folder of a spaCy pipeline, with its config.cfg.")
+        raise UsageError(f"no such folder: {path}", "Name the folder of a spaCy pipeline, with its config.cfg.")
     if name in RELEASES:
         raise MedbenchError(f"the entity model '{name}' is not here yet.", f"medbench fetch entity-model {name}")
-    raise MedbenchError(
-        f"no entity model is called '{name}': it is no installed spaCy package, not fetched, and no folder.",
+    near = difflib.get_close_matches(name, [EMBEDDED, *RELEASES], n=3, cutoff=0.5)
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    raise UsageError(
+        f"no entity model is called '{name}': it is no installed spaCy package, not fetched, and no folder.{meant}",
         f"Built in: {EMBEDDED}. To fetch: {', '.join(RELEASES)}. Or name a spaCy pipeline's folder.",
     )
 

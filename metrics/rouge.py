@@ -97,10 +97,10 @@ def _porter() -> Any:
     return PorterStemmer()
 
 
-ROUGE1 = Rouge(
-    "rouge1", "F-measure of shared words, stemmed; the best reference counts.", functools.partial(ngrams, n=1)
-)
+ROUGE1 = Rouge("rouge1", "Shared words, stemmed. F-measure; the best reference counts.", functools.partial(ngrams, n=1))
 ROUGE2 = Rouge(
-    "rouge2", "F-measure of shared pairs of words; the best reference counts.", functools.partial(ngrams, n=2)
+    "rouge2", "Shared pairs of words, stemmed. F-measure; the best reference counts.", functools.partial(ngrams, n=2)
 )
-ROUGEL = Rouge("rougeL", "F-measure of the longest common subsequence of words; the best reference.", subsequence)
+ROUGEL = Rouge(
+    "rougeL", "Longest common subsequence of words. F-measure, stemmed; the best reference counts.", subsequence
+)

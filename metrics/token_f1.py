@@ -25,6 +25,10 @@ class TokenF1:
     better: Literal["higher", "lower"] = "higher"
     dimension: str = "text quality"
     unit: str = "0..1"
+    summary: str = (
+        "Shared words, normalised. Harmonic mean of precision and recall over words, as bags, after SQuAD's "
+        "normalisation; the best of several references counts."
+    )
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return best_of_references(records, f1)

@@ -366,6 +366,18 @@ class TestCommand:
         # Ranks, doubled and from their mean: -2, -2, 1, 3 against -3, -1, 1, 3: (6 + 2 + 1 + 9)/√(18·20).
         assert judged["within"]["value"] == pytest.approx(18 / 360**0.5)
 
+    def test_at_80_columns_no_name_breaks_inside_a_word(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        file = Path("drugs.csv")
+        rows = [f"Which?,{said},{grade},Aspirin and insulin." for said, grade in (("Aspirin.", 4), ("Codeine.", 1))]
+        file.write_text("\n".join(["question,answer,grade,reference", *rows]), encoding="utf-8")
+        with Server(then=says(grade)) as server:
+            judge = ("--judge", "openai:openai/gpt-oss-120b", "--judge-base-url", server.url)
+            done = self.medbench("agreement", "--grades", file, "--metrics", "hallucinated_entity_rate", *judge)
+        starts = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
+        assert {"hallucinated_entity_rate", "medbench_bc5cdr", "judge", "openai"} <= set(starts), done.stdout
+        assert any(word.startswith("gpt-oss-120b@127.0.0.1:") for word in starts)
+
     def test_a_reply_that_is_no_grade_is_left_out_and_shown(self) -> None:
         with Server(says("Excellent!"), then=says(grade)) as server:
             judge = ("--judge", "openai:judge", "--judge-base-url", server.url, "--judge-concurrency", 1)

@@ -15,6 +15,7 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 from medbench.cli import COMMANDS, cli
+from medbench.core import registry
 from medbench.judges.modes import MODES
 
 ENGINE = str(Path(__file__).with_name("fakes.py"))
@@ -55,7 +56,7 @@ def figures(board: dict[str, Any]) -> dict[str, Any]:
         figure["metric"]: (figure["value"], figure["low"], figure["high"], figure["n"])
         for row in board["boards"][0]["rows"]
         for figure in row["figures"]
-        if not figure["unit"]
+        if figure["unit"] in ("share", "0..1")
     }
 
 
@@ -151,6 +152,10 @@ def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path)
         (["run", "-b", "medqaa"], 2, ["no benchmark is called 'medqaa'", "medqa", "medbench list benchmarks"]),
         (["run", "-m", "biogpt-lage"], 2, ["no model is called 'biogpt-lage'", "biogpt-large", "medbench list models"]),
         (["run", "-M", "acuracy"], 2, ["no metric is called 'acuracy'", "accuracy", "medbench list metrics"]),
+        (["run", "-M", "macro_f1"], 2, ["'macro_f1' is a figure of accuracy", "--metrics accuracy"]),
+        (["run", "-M", "accuracy[anatomy]"], 2, ["is a figure of accuracy", "--metrics accuracy"]),
+        (["run", "-M", "entity_f1", "--entity-model", "en_core_sci_smm"], 2, ["Did you mean en_core_sci_sm"]),
+        (["score", "any", "-M", "latency_p50_s"], 2, ["measured while a run runs", "medbench leaderboard"]),
         (["run", "--engine", "vlm"], 2, ["no engine is called 'vlm'"]),
         (["run", "-m", "./nothing/here"], 2, ["no such folder or file"]),
         (["run", "--items", "none.txt"], 2, ["none.txt cannot be read"]),
@@ -229,6 +234,35 @@ def test_list_runs_names_what_the_other_commands_take(model: Path) -> None:
     assert row["run"] not in shown
     assert "medbench list runs" in medbench("show", "nothing").stderr
     assert medbench("list", "models", "--out", "elsewhere").exit_code == 2
+
+
+def test_metrics_are_listed_by_dimension_in_a_line_each_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = medbench("list", "metrics").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    starts = [line.split()[0] for line in lines if line.strip()]
+    assert [word for word in starts if word.isupper()] == ["ACCURACY", "TEXT", "SAFETY", "EFFICIENCY"]
+    ours = [
+        name for name in registry.names("metrics") if registry.owner(registry.points("metrics")[name][0]) == "medbench"
+    ]
+    assert set(ours) <= set(starts)
+    assert not any(line.startswith("   ") and line.strip() for line in lines)  # none goes on in a second line
+    assert (
+        starts.index("entity_f1")
+        < starts.index("rouge1")
+        < starts.index("unsafe_rate")
+        < starts.index("peak_rss_bytes")
+    )
+
+
+def test_one_name_tells_all_that_is_known_of_it() -> None:
+    told = medbench("list", "metrics", "brier").stdout
+    assert "Brier 1950" in told
+    assert "lower" in told
+    assert json.loads(medbench("list", "models", "smollm2-135m", "--json").stdout)["name"] == "smollm2-135m"
+    unknown = medbench("list", "metrics", "brie")
+    assert (unknown.exit_code, "Did you mean brier?" in unknown.stderr) == (2, True)
+    assert medbench("list", "runs", "brier").exit_code == 2
 
 
 def test_list_says_what_else_can_be_named() -> None:

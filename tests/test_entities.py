@@ -10,7 +10,7 @@ import made_pipeline
 import negation
 import pytest
 from medbench.core import registry
-from medbench.core.errors import MedbenchError
+from medbench.core.errors import UsageError
 from medbench.core.types import Item, Metric, Output, Record
 from medbench.metrics import entities, mentions, pipelines
 from medbench.metrics.entities import F1, HALLUCINATED, PRECISION, RECALL, compare
@@ -329,7 +329,7 @@ def test_a_relative_folder_is_named_by_its_whole_path(folder: str, monkeypatch: 
 
 
 def test_an_unknown_pipeline_is_told_before_anything_runs() -> None:
-    with pytest.raises(MedbenchError, match="no entity model is called 'en_core_scy'"):
+    with pytest.raises(UsageError, match=r"no entity model is called 'en_core_scy'.*Did you mean en_core_sci_"):
         RECALL.of("en_core_scy")
 
 

@@ -323,3 +323,15 @@ def test_medquads_thousands_of_members_are_read_from_its_zip(real_data: Path) ->
     files = Source(real_data).files("medquad", "*_QA*/*.xml")
     assert len(files) == 5617
     assert sum(file.bytes().count(b"<QAPair ") for file in files) > 16_407
+
+
+def test_a_folder_above_the_releases_mixes_none_of_them(tmp_path: Path) -> None:
+    for path in ("all/other/a.xml", "all/quiz/b.xml", "all/packed/keep.txt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x")
+    with zipfile.ZipFile(tmp_path / "all" / "packed" / "release.zip", "w") as archive:
+        archive.writestr("c.xml", "x")
+    source = Source(tmp_path)
+    assert [file.path for file in source.files("quiz", "*.xml")] == ["all/quiz/b.xml"]
+    assert [file.path for file in source.files("packed", "*.xml")] == ["all/packed/release.zip:c.xml"]
+    assert len(source.files("unknown", "*.xml")) == 2  # nobody says which: all that lie there
