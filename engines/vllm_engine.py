@@ -1,6 +1,6 @@
 """The engine for GPUs that run vLLM (the extra `vllm`): its scheduler, prefix cache and tensor parallelism.
 
-Tested against a stand-in with vLLM's interface (tests/fake_vllm.py); no GPU has run it yet.
+Tested against a stand-in (tests/fake_vllm.py) with the interface of vLLM 0.33; no GPU has run it yet.
 """
 
 from __future__ import annotations

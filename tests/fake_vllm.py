@@ -1,4 +1,4 @@
-"""A stand-in for the package vllm: its interface, as of vLLM 0.10, over transformers on this machine's CPU.
+"""A stand-in for the package vllm: the interface of vLLM 0.33, over transformers on this machine's CPU.
 
 `install` puts it in the place of the real one. It refuses what vLLM refuses: settings that it does not know, prompts
 that do not fit, more listed tokens than it lists. What it was asked is in `LLM.made` and `LLM.asked`.
@@ -171,7 +171,7 @@ def install(monkeypatch: pytest.MonkeyPatch, gpus: int = 1) -> None:
     package, lora, request = (types.ModuleType(name) for name in ("vllm", "vllm.lora", "vllm.lora.request"))
     for plugin in (LLM, SamplingParams, TokensPrompt):
         setattr(package, plugin.__name__, plugin)
-    package.__version__ = "0.10.0"  # type: ignore[attr-defined]
+    package.__version__ = "0.33.0"  # type: ignore[attr-defined]
     package.__file__ = str(Path(__file__))
     package.lora, lora.request, request.LoRARequest = lora, request, LoRARequest  # type: ignore[attr-defined]
     for module in (package, lora, request):

@@ -5,6 +5,8 @@ No GPU runs here. What is compared with transformers is the engine's own doing: 
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -70,6 +72,23 @@ def close(mine: dict[str, Output], theirs: dict[str, Output]) -> None:
     for item_id, output in theirs.items():
         assert mine[item_id].logprobs == pytest.approx(output.logprobs, abs=NATS)
         assert (mine[item_id].prompt, mine[item_id].prompt_tokens) == (output.prompt, output.prompt_tokens)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="needs vllm, which needs a GPU")
+def test_the_stand_in_takes_nothing_that_vllm_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("vllm", "vllm.lora", "vllm.lora.request"):
+        monkeypatch.delitem(sys.modules, name)
+    import vllm
+    from vllm.engine.arg_utils import EngineArgs
+
+    ours, theirs = inspect.signature(LLM).parameters, inspect.signature(vllm.LLM).parameters
+    assert ours.keys() <= theirs.keys() | inspect.signature(EngineArgs).parameters.keys()
+    for made, real in (
+        (LLM.generate, vllm.LLM.generate),
+        (fake_vllm.SamplingParams, vllm.SamplingParams),
+        (fake_vllm.LoRARequest, __import__("vllm.lora.request", fromlist=["LoRARequest"]).LoRARequest),
+    ):
+        assert inspect.signature(made).parameters.keys() <= inspect.signature(real).parameters.keys()
 
 
 class TestAnswers:
