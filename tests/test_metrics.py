@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
+import fakes
 import made
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from medbench.core import hub, registry
 from medbench.core.errors import MedbenchError, UsageError
+from medbench.core.plan import Settings, plan
+from medbench.core.run import execute
 from medbench.core.stats import wilson
-from medbench.core.types import Figure, Item, Measured, Measurement, Metric, Output, Record, Score
+from medbench.core.types import Figure, Item, ItemSet, Measured, Measurement, Metric, Output, Record, Score
+from medbench.engines.served import ServedEngine
 from medbench.metrics import hf_evaluate
 from medbench.metrics.accuracy import ACCURACY
 from medbench.metrics.calibration import BRIER, ECE
@@ -400,6 +405,26 @@ class TestCalibration:
         assert reason(metric, choice(0, text="A")) == "no option log-probabilities"
         assert reason(metric, open_question("Rest", "Rest")) == "not multiple choice"
         assert "not finite" in (reason(metric, choice(0, logprobs=(math.nan, -1.0, -1.0, -1.0))) or "")
+
+
+def test_memory_of_this_process_is_none_of_a_model_that_a_server_runs(tmp_path: Path) -> None:
+    class Asks(fakes.FakeEngine):
+        runs_here = ServedEngine.runs_here
+
+    items = ItemSet(fakes.items(2), "here")
+    measured = []
+    for name, engine in (("here", fakes.FakeEngine()), ("there", Asks())):
+        planned = plan(fakes.benchmark(items), items, engine, Settings(latency_items=0))
+        measured.append(execute(planned, engine, tmp_path / name, Quiet(), []).measured())
+    assert PEAK_RSS.read(measured[0]).value
+    assert PEAK_RSS.read(measured[1]) == Figure("peak_rss_bytes", None, 0, 0, unit="bytes", better="lower")
+
+
+class Quiet:
+    """A watch that says nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *told: None
 
 
 class TestMeasurements:
