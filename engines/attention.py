@@ -24,6 +24,10 @@ from transformers import AttentionInterface
 
 NAME = "medbench_packed"
 QUERIES = 512  # how many at a time where scores are made explicitly
+# torch's kernel for CPUs computes scores that causality hides, and masks them, up to 512 keys. A few queries at a time,
+# each against the keys up to the last of them, save a third of attention; beyond `CUT` tokens the gain is small.
+PIECE = 64
+CUT = 1024
 
 # What models hand to their attention beside what `attend` names, and what makes no difference to it.
 HARMLESS = frozenset(
@@ -125,10 +129,13 @@ def attend(
     out = query.new_empty((1, tokens, heads, width), dtype=query.dtype if alone else _wide(query)).transpose(1, 2)
     weight = query.new_empty((1, heads, tokens), dtype=_wide(query))  # log-sum-exp of the scores that `out` is made of
     for span in layout.spans:
-        own = slice(span.low, span.high)
-        out[:, :, own], weight[:, :, own] = block(
-            query[:, :, own], key[:, :, own], value[:, :, own], span.depth, span.depth, rule
-        )
+        length = span.high - span.low
+        step = PIECE if query.device.type == "cpu" and length <= CUT else length
+        for low in range(span.low, span.high, step):
+            own, seen = slice(low, min(low + step, span.high)), slice(span.low, min(low + step, span.high))
+            out[:, :, own], weight[:, :, own] = block(
+                query[:, :, own], key[:, :, seen], value[:, :, seen], span.depth + low - span.low, span.depth, rule
+            )
     for span, below in layout.joins:
         own = slice(span.low, span.high)
         _join(out, weight, query, key[:, :, own], value[:, :, own], span.depth, below, rule)
@@ -173,16 +180,17 @@ def _join(
 def block(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: Rule) -> tuple[Tensor, Tensor]:
     """Attention of queries from depth `at` on to keys from `depth` on, and its log-sum-exp (1, heads, queries).
 
-    Either the two begin at the same depth, and a query sees the keys up to its own, or all keys stand before all
-    queries.
+    A query sees the keys up to its own depth.
     """
     causal = at == depth
+    partly = depth < at < depth + key.shape[2]
     hidden = rule.window is not None and at + query.shape[2] - depth > rule.window
     if hidden or rule.softcap is not None or query.shape[-1] != value.shape[-1]:
         return _spelt_out(query, key, value, at, depth, rule)
     if query.device.type == "cpu":
         kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        return tuple(kernel(query, key, value, 0.0, causal, scale=rule.scale)[:2])
+        mask = _later(query.dtype)[:, :, at - depth : at - depth + query.shape[2], : key.shape[2]] if partly else None
+        return tuple(kernel(query, key, value, 0.0, causal, attn_mask=mask, scale=rule.scale)[:2])
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
@@ -217,6 +225,12 @@ def _spelt_out(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, r
         outs.append((shares @ values).flatten(1, 2))
         weights.append(weight.flatten(1, 2))
     return torch.cat(outs, dim=2), torch.cat(weights, dim=2)
+
+
+@functools.cache
+def _later(dtype: torch.dtype) -> Tensor:
+    """What is added to the scores of a query (rows) and a key (columns): -inf where the key comes later."""
+    return torch.full((CUT, CUT), -torch.inf, dtype=dtype).triu(1)[None, None]
 
 
 def _wide(tensor: Tensor) -> torch.dtype:

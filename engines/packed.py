@@ -10,7 +10,7 @@ Imports torch; itself imported when a model is there.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ KEPT_DEEP = 8  # nodes kept above one another; each costs a pass over the attent
 # largest logit; an attention that is not ours is off by a good part of it.
 CLOSE = {"torch.float32": 1e-3, "torch.float64": 1e-3, "torch.float16": 0.02, "torch.bfloat16": 0.1}
 
-Found = Iterable[tuple[Read, float | OutOfMemory]]
+Found = list[tuple[Read, float | OutOfMemory]]
 
 
 def packed_logprobs(
@@ -87,8 +87,8 @@ def _descend(loaded: Loaded, nodes: list[Node], budget: int, above: tuple[Kept, 
             ahead += parted(node)
     small.sort(key=lambda node: node.size, reverse=True)
     for batch in batches(small, cost, lambda node: 1, budget):
-        for node, found in run_halving(batch, lambda part: _pass(loaded, part, above), parted):
-            yield [(read, found) for read in node.reads] if isinstance(found, OutOfMemory) else found
+        for node, result in run_halving(batch, lambda part: _pass(loaded, part, above), parted):
+            yield [(read, result) for read in node.reads] if isinstance(result, OutOfMemory) else result
     for node in sorted(large, key=lambda node: node.size, reverse=True):
         top = Node(node.row, node.end, node.start, node.reads)
         top.measure()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+from ..core.heap import keep_freed
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from .batching import OutOfMemory
 from .choosing import Row, logprobs, rows_for
@@ -29,7 +30,6 @@ ALONE = "out of memory, alone in its batch"
 NO_NUMBER = "the model gave no number (NaN): overflow in this dtype, or damaged weights"
 
 
-
 class TransformersEngine:
     """Runs any causal or encoder-decoder model that transformers loads. Making one is cheap; `load` is not."""
 
@@ -42,7 +42,12 @@ class TransformersEngine:
     def load(self) -> None:
         """Put the weights in memory, once."""
         if self.loaded is None:
+            from .linear import by_onednn
+
+            if is_cpu(self.spec.device):
+                keep_freed()
             self.loaded = load(self.spec)
+            by_onednn(self.loaded.model)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
         """Log-probability of every answer, in order of completion (longest prompts first, among some thousands)."""
