@@ -33,6 +33,7 @@ SHORT = {
 SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Row.setup says
 RIGHT = ("accuracy", "exact_match")  # of which 1 says that an answer is right; of others, that something holds
 FOLDED = 16  # characters of a line of a model's name, at the least
+WIDE = 100  # columns of a window from which a comparison's verdicts stand in a column of their own
 PIPE_WIDTH = 200  # a table that nobody's window bounds
 
 
@@ -75,13 +76,18 @@ def comparison(found: Comparison) -> list[RenderableType]:
         parts.append(Text(f"{match.title} · {match.both} items answered by both", style="bold"))
         parts += [Text(f"A  {match.label_a}"), Text(f"B  {match.label_b}")]
         table = plain_table()
-        for heading in ("metric", "A", "B", "A - B [95 %]", "p (Holm)", ""):
+        wide = console().width >= WIDE
+        for heading in ("metric", "A", "B", "A - B [95 %]", "p (Holm)", *([""] if wide else [])):
             numbers = heading not in ("metric", "")
-            table.add_column(escape(heading), justify="right" if numbers else "left", no_wrap=heading != "")
+            table.add_column(
+                escape(heading), justify="right" if numbers else "left", no_wrap=heading not in ("", "metric")
+            )
         for line in match.lines:
             if line.a is None and line.b is None:
                 continue  # neither run has it
-            table.add_row(*map(escape, _line(line)))
+            name, *cells, verdict = _line(line)
+            told = [name, *cells, verdict] if wide else [f"{name}\n  {verdict}" if verdict else name, *cells]
+            table.add_row(*map(escape, told))
         parts += [table]
         for line in match.lines:
             if line.counts:

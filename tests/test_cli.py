@@ -139,6 +139,11 @@ def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path)
     done = medbench("compare", *eight)
     assert done.exit_code == 0, done.output
     assert "both right" in done.output
+    for columns in ("80", "120"):
+        shown = CliRunner().invoke(cli, ["compare", *map(str, eight)], env={"COLUMNS": columns}).output
+        assert max(map(len, shown.splitlines())) <= int(columns)
+        assert "not significant" in shown or "is better" in shown
+        assert "…" not in shown
     assert json.loads(medbench("compare", *eight, "--json").stdout)["matches"][0]["both"] == 8
     refused = medbench("compare", eight[0], seven)
     assert refused.exit_code == 2
