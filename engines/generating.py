@@ -172,9 +172,8 @@ class _Desk:
                 ended.append(slot)
         for source, target in self.schedule.leave(ended):
             self.slots.move(source, target)
-        if not all(sound):
-            for slot in range(len(self.schedule.working), len(self.schedule.working) + len(ended)):
-                self.slots.clear(slot)
+        for slot in range(len(self.schedule.working), len(self.schedule.working) + len(ended)):
+            self.slots.clear(slot)
 
     def _ended(self, row: Row, is_number: bool, seconds: float) -> Draft | None:
         """The draft of a row that its last token ended; None for one that goes on."""

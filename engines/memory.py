@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,16 @@ from .loading import Loaded, is_cpu
 
 SHARE = 0.7  # of what is free; the rest is for other programs, and for what a pass takes beyond our count
 CGROUP = Path("/sys/fs/cgroup")
+
+
+class _Heap(ctypes.Structure):
+    """glibc's `struct mallinfo2` (malloc.h): ten numbers, of which the ninth is the bytes in free blocks."""
+
+    _fields_ = [
+        *((f"other{i}", ctypes.c_size_t) for i in range(8)),
+        ("free", ctypes.c_size_t),
+        ("top", ctypes.c_size_t),
+    ]
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ def free_bytes(device: str) -> int:
 
     left = _left_in_group()
     available: int = psutil.virtual_memory().available
-    return available if left is None else min(available, left)
+    return (available if left is None else min(available, left)) + _kept_by_heap()
 
 
 def fitting(device: str, bytes_each: int, share: float = SHARE) -> int:
@@ -71,6 +82,16 @@ def _most(config: Any, name: str) -> int:
     """A number of the configuration, the highest where layers have one each; 0 where it has none."""
     value = getattr(config, name, None) or 0
     return int(max(value)) if isinstance(value, list | tuple) else int(value)
+
+
+def _kept_by_heap() -> int:
+    """Bytes that this process freed and the C library keeps for it (core/heap.py); 0 where that cannot be asked."""
+    try:
+        ask = ctypes.CDLL(None).mallinfo2
+    except (OSError, AttributeError, TypeError):
+        return 0
+    ask.restype = _Heap
+    return int(ask().free)
 
 
 def _left_in_group() -> int | None:

@@ -65,8 +65,8 @@ class Step:
 class Slots(Cache):  # type: ignore[misc]
     """A cache made once for so many rows and positions, written in place: nothing is copied as texts grow.
 
-    Per layer two tensors (slots, heads, positions, head width). A slot is filled from its left end, and what stands
-    beyond is 0 or left over: always finite, since a masked number that is none would spoil its row all the same.
+    Per layer two tensors (slots, heads, positions, head width). A slot is filled from its left end and cleared when it
+    is given up: a masked number that is none, or infinite, would spoil its row all the same.
     """
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class Slots(Cache):  # type: ignore[misc]
                 store[target] = store[source]
 
     def clear(self, slot: int) -> None:
-        """Make a slot finite again."""
+        """Forget what was in a slot."""
         for pair in self.stores:
             for store in pair:
                 store[slot] = 0

@@ -5,8 +5,11 @@ Models are small, random and in float64, so that what is compared does not hang 
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import itertools
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ import transformers as hf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from medbench.core.types import GenerateRequest, ModelSpec, Output, Prompt
-from medbench.engines import memory, slots
+from medbench.engines import memory, scheduling, slots
 from medbench.engines.scheduling import HEADROOM, Room, Row, Schedule
 from medbench.engines.transformers_engine import TransformersEngine
 
@@ -136,9 +139,10 @@ def requests_of(asked: Sequence[tuple[str, int, tuple[str, ...]]]) -> list[Gener
     return [GenerateRequest(str(i), Prompt(text), limit, stop) for i, (text, limit, stop) in enumerate(asked)]
 
 
-def answers(case: Case, requests: list[GenerateRequest], room: Room) -> dict[str, Output]:
+def answers(case: Case, requests: list[GenerateRequest], room: Room, headroom: int = HEADROOM) -> dict[str, Output]:
     """What the engine makes of `requests` with so much room, each of them answered once."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scheduling, "HEADROOM", headroom)
         patch.setattr(case.engine, "_room", lambda: room)
         outputs = list(case.engine.generate(requests))
     assert sorted(o.item_id for o in outputs) == sorted(r.item_id for r in requests)
@@ -174,12 +178,25 @@ def asked(draw: st.DrawFn, case: Case) -> list[GenerateRequest]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@given(data=st.data(), room=rooms)
+@given(data=st.data(), room=rooms, headroom=st.integers(1, LIMIT))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_text_is_the_one_made_alone(cases: Any, family: str, data: st.DataObject, room: Room) -> None:
+def test_every_text_is_the_one_made_alone(
+    cases: Any, family: str, data: st.DataObject, room: Room, headroom: int
+) -> None:
     case = cases(family)
     requests = data.draw(asked(case))
-    check(case, requests, answers(case, requests, room))
+    check(case, requests, answers(case, requests, room, headroom))
+
+
+def test_a_store_that_grows_keeps_what_it_holds(cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = cases("llama")
+    case.engine._takes_slots()
+    copies: list[Any] = []
+    moved = slots.Slots._moved
+    monkeypatch.setattr(slots.Slots, "_moved", lambda *given: copies.append(given) or moved(*given))
+    requests = requests_of([(prompt, LIMIT, ()) for prompt in PROMPTS])
+    check(case, requests, answers(case, requests, PLENTY, headroom=3))
+    assert copies
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -449,6 +466,7 @@ def test_a_containers_limit_counts(
     (tmp_path / "memory.max").write_text(limit + "\n")
     (tmp_path / "memory.current").write_text(used + "\n")
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 500000000\n")
+    monkeypatch.setattr(memory, "_kept_by_heap", lambda: 0)
     before = memory.free_bytes("cpu")
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     if expected is None:
@@ -456,3 +474,21 @@ def test_a_containers_limit_counts(
     else:
         assert memory.free_bytes("cpu") <= expected
         assert memory._left_in_group() == expected
+
+
+def test_what_the_heap_keeps_counts_as_free() -> None:
+    """Under core/heap.py's setting a freed tensor stays with the process, and the next one takes its place."""
+    script = """
+import torch
+from medbench.core.heap import keep_freed
+from medbench.engines.memory import _kept_by_heap
+keep_freed()
+block = torch.ones(2**28, dtype=torch.uint8)
+kept = _kept_by_heap()
+del block
+print(_kept_by_heap() - kept)
+"""
+    if not hasattr(ctypes.CDLL(None), "mallinfo2"):
+        pytest.skip("the C library is not glibc 2.33 or newer")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == pytest.approx(2**28, rel=0.05)
