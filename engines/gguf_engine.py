@@ -28,6 +28,7 @@ from .prompting import Encoded, Prompter, Wrapping, wrapping
 AT_ONCE = 8  # texts that are written side by side
 CELLS = 32_768  # of the key/value cache, for texts side by side; one alone may take more
 ENDS = 64  # ends of one prompt computed side by side
+GPUS = ("cuda", "mps")  # which one, llama.cpp was told when it was built
 NO_NUMBER = "the model gave no number (NaN): damaged weights"
 
 Logits = NDArray[np.float32]
@@ -50,17 +51,18 @@ class GgufEngine:
 
     def __init__(self, spec: ModelSpec) -> None:
         if spec.adapter or spec.generation:
-            what = "a LoRA adapter" if spec.adapter else f"generation settings ({', '.join(spec.generation)})"
+            what = "LoRA adapter" if spec.adapter else f"generation settings ({', '.join(spec.generation)})"
             raise UsageError(f"the engine gguf takes no {what}.", "Leave it out, or leave out the engine.")
         llama = llama_model.library()
-        device = spec.device
-        if device == "auto":
-            device = "cuda" if llama.llama_supports_gpu_offload() else "cpu"
-        if device not in ("cpu", "cuda"):
-            raise UsageError(f"--device {device}: the engine gguf knows cpu and cuda.")
-        if device == "cuda" and not llama.llama_supports_gpu_offload():
-            raise UsageError("--device cuda: this llama-cpp-python was built without a GPU.", "Build it with one.")
-        self.spec = dataclasses.replace(spec, device=device)
+        offers = bool(llama.llama_supports_gpu_offload())
+        if spec.device not in ("auto", "cpu", *GPUS):
+            raise UsageError(f"--device {spec.device}: the engine gguf knows cpu, {' and '.join(GPUS)}.")
+        if spec.device in GPUS and not offers:
+            raise UsageError(
+                f"--device {spec.device}: this llama-cpp-python was built for the CPU alone.",
+                "Build it for your GPU, as its own documentation says, or leave --device out.",
+            )
+        self.spec = dataclasses.replace(spec, device="gpu" if offers and spec.device != "cpu" else "cpu")
         self.model: Model | None = None
         self._template: str | None = None
 

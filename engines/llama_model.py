@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from ..core.errors import MedbenchError
 
 BATCH = 2048  # tokens that one call takes
-READ = 256  # of them, the most whose logits are read: each is a row as long as the vocabulary
+# Of them, the most whose logits are read: each is a row as long as the vocabulary. No fewer than there are sequences,
+# or llama.cpp ends the process.
+READ = 256
 PIECE = 64  # bytes of text that a token is at first given room for
 ERROR = 4  # of ggml's levels of log lines
 KEPT_LINES = 3
@@ -164,6 +166,7 @@ class Context:
 
     def __init__(self, model: Model, cells: int, sequences: int) -> None:
         """Raises MedbenchError where memory does not suffice."""
+        assert sequences <= READ
         llama = model.llama
         params = llama.llama_context_default_params()
         params.n_ctx = cells

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
+from medbench.engines import gguf_engine, llama_model
 from medbench.engines.gguf_engine import GgufEngine
 from medbench.engines.transformers_engine import TransformersEngine
 from medbench.zoo.resolve import resolve
@@ -115,6 +116,35 @@ class TestAnswers:
             (alone,) = engine.choose([request])
             assert together[request.item_id].logprobs == pytest.approx(alone.logprobs, abs=NATS)
 
+    @pytest.mark.parametrize("answers", [("A", "B"), ("aspirin 12 and heparin", "aspirin 12 and fever", "a, b, c, d")])
+    def test_in_small_pieces_as_in_one(
+        self, engine: GgufEngine, answers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        requests = picks(["fever and cough in a child of 12", "fever and cough in a child of 18"], answers)
+        whole = by_id(engine.choose(requests))
+        texts = by_id(engine.generate(asks(["fever", "cough"])))
+        monkeypatch.setattr(llama_model, "BATCH", 7)
+        monkeypatch.setattr(llama_model, "READ", 4)
+        monkeypatch.setattr(gguf_engine, "ENDS", 2)
+        for item_id, output in by_id(engine.choose(requests)).items():
+            assert output.logprobs == pytest.approx(whole[item_id].logprobs, abs=NATS)
+        pieces = by_id(engine.generate(asks(["fever", "cough"])))
+        assert {i: o.text for i, o in pieces.items()} == {i: o.text for i, o in texts.items()}
+
+    def test_where_the_memory_cannot_be_cut_all_is_computed_anew(
+        self, engine: GgufEngine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        requests = picks(["fever and cough", "fever and cough?", "fever and"], ("yes", "aspirin 12"))
+        cut = by_id(engine.choose(requests))
+
+        def keep(self: llama_model.Context, sequence: int, length: int) -> int:
+            self.drop(sequence)
+            return 0
+
+        monkeypatch.setattr(llama_model.Context, "keep", keep)
+        for item_id, output in by_id(engine.choose(requests)).items():
+            assert output.logprobs == pytest.approx(cut[item_id].logprobs, abs=NATS)
+
     def test_a_long_prompt_is_cut_from_the_left_as_for_transformers(
         self, engine: GgufEngine, exact: TransformersEngine
     ) -> None:
@@ -163,8 +193,8 @@ def test_a_run_names_the_quantisation_and_the_content(folder: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        ({"device": "tpu"}, "the engine gguf knows cpu and cuda"),
-        ({"adapter": "some/folder"}, "takes no a LoRA adapter"),
+        ({"device": "tpu"}, "the engine gguf knows cpu, cuda and mps"),
+        ({"adapter": "some/folder"}, "takes no LoRA adapter"),
         ({"generation": {"num_beams": 4}}, "takes no generation settings (num_beams)"),
     ],
 )
