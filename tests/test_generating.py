@@ -335,7 +335,7 @@ def test_a_row_that_gives_no_number_spoils_no_other(cases: Any, monkeypatch: pyt
     with torch.no_grad():
         weights[bad] = float("nan")
     try:
-        outputs = answers(case, requests, Room(slots=2, stored=1000, chunk=1000, block=1))
+        outputs = answers(case, requests, Room(slots=2, stored=1000, chunk=1000, block=2))
     finally:
         with torch.no_grad():
             weights[bad] = kept
