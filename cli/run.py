@@ -261,6 +261,9 @@ def command(
             session.problems.append(str(error) if name in error.message else f"{name}: {error}")
             session.missing |= isinstance(error, ModelMissing)
     _at_servers(specs, {"base_url": base_url, **bounds})
+    _of_engine(specs, "replay", f"--map {columns}" if columns else "", "saved answers: --model replay:FILE")
+    parallel = f"--tensor-parallel {tensor_parallel}" if tensor_parallel else ""
+    _of_engine(specs, "vllm", parallel, "a model run by vLLM: --model vllm:NAME")
     with Aside() as aside:
         for name, spec in specs:
             if any(not begun(root, spec.name, benchmark.name) for benchmark in chosen):
@@ -307,6 +310,12 @@ def _at_servers(specs: list[tuple[str, ModelSpec]], options: dict[str, Any]) -> 
     if given and specs and not any(issubclass(registry.get("engines", spec.engine), ServedEngine) for _, spec in specs):
         option = given[0].replace("_", "-")
         raise UsageError(f"--{option}: {specs[0][1].name} runs on this machine, not at a server.", "Leave it out.")
+
+
+def _of_engine(specs: list[tuple[str, ModelSpec]], engine: str, option: str, what: str) -> None:
+    """Raises UsageError for an option that one engine reads, where no model has that engine."""
+    if option and specs and not any(spec.engine == engine for _, spec in specs):
+        raise UsageError(f"{option}: {specs[0][0]} is not {what.partition(':')[0]}.", f"It belongs to {what}")
 
 
 def _bounded(model: Engine, bounds: dict[str, Any]) -> bool:

@@ -233,7 +233,6 @@ def test_without_the_package_it_says_how_to_install_it(file: Path, monkeypatch: 
         ("text.gguf", ("--quantize", "nf4"), 2, "--quantize nf4: a GGUF file is run as it is."),
         ("text.gguf", ("--dtype", "float16"), 2, "--dtype float16"),
         ("text.gguf", ("--revision", "main"), 2, "--revision main"),
-        ("text.gguf", ("--map", "text=a"), 2, "--map text=a"),
     ],
 )
 def test_what_is_no_gguf_file(model: str, words: tuple[str, ...], code: int, told: str) -> None:

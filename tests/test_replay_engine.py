@@ -299,9 +299,15 @@ class TestWrong:
         assert told in " ".join(done.stderr.split())
 
     def test_columns_without_saved_answers(self) -> None:
-        done = CliRunner().invoke(cli, ["run", "-m", "smollm2-135m", "--map", "id=x,text=y"], prog_name="medbench")
+        words = ["run", "-m", "openai:gpt", "--map", "id=x,text=y", "-b", "quiz.py"]
+        done = CliRunner().invoke(cli, words, prog_name="medbench")
         assert done.exit_code == 2
-        assert "smollm2-135m is a model, not saved answers" in done.stderr
+        assert "--map id=x,text=y: openai:gpt is not saved answers." in done.stderr
+        save("mine.jsonl", RIGHT)
+        both = run(
+            "mine.jsonl,replay:mine.jsonl,openai:gpt", "--map", "text=text", "--base-url", "http://127.0.0.1:9/v1"
+        )
+        assert figures(both)["accuracy"] == (1.0, 3, 3), "columns of the saved answers beside another model"
 
     def test_the_engines_name_does_what_the_prefix_does(self) -> None:
         words = ["run", "-m", save("mine.jsonl", RIGHT), "--engine", "replay", "-b", "quiz.py", "--json"]

@@ -239,8 +239,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "told"),
         [
-            (("-m", "smollm2-135m", "--tensor-parallel", 2), "smollm2-135m is not run by vLLM"),
-            (("-m", "replay:a.jsonl", "--tensor-parallel", 2), "is not run by vLLM"),
+            (("-m", "openai:gpt", "--tensor-parallel", 2), "openai:gpt is not a model run by vLLM"),
+            (("-m", "replay:a.jsonl", "--tensor-parallel", 2), "is not a model run by vLLM"),
             (("-m", "vllm:smollm2-135m", "--engine", "transformers"), "--engine transformers"),
             (("-m", "vllm:"), "names no model"),
             (("-m", "vllm:no-such-model"), "no model is called 'no-such-model'"),

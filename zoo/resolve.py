@@ -53,8 +53,8 @@ def resolve(
     `name` is a zoo entry; a `.py` file with one MODEL; a folder or `.gguf` file that is there; a hub id; or one of
     these with @TAG: as `medbench train` trained it. The folder that training wrote means the same. Or it is
     `openai:NAME` or `groq:NAME`, a model at a server, and `base_url` says which; `gguf:FILE`, run as it is; `vllm:`
-    before any of the first; or `replay:FILE`, answers saved before, whose `columns` are as --map names them. `tell`
-    gets one line for each thing that takes long and each warning.
+    before any of the first; or `replay:FILE`, answers saved before, whose `columns` are as --map names them. What only
+    another engine reads is not read. `tell` gets one line for each thing that takes long and each warning.
 
     Raises UsageError for what cannot be meant, ModelMissing for weights that cannot be had.
     """
@@ -68,10 +68,6 @@ def resolve(
         if not rest:
             raise UsageError("--model vllm: names no model.", "As without vLLM: --model vllm:NAME")
         name, engine = rest, VLLM
-    if tensor_parallel and engine != VLLM:
-        raise UsageError(
-            f"--tensor-parallel {tensor_parallel}: {name} is not run by vLLM.", f"--model vllm:{name}, or leave it out."
-        )
     given = {"--revision": revision, "--adapter": adapter, "--quantize": quantize}
     given |= {"--dtype": dtype.removeprefix("auto")}
     elsewhere = {"--device": device.removeprefix("auto")}
@@ -81,10 +77,8 @@ def resolve(
         given |= elsewhere | {"--chat": chat.removeprefix("auto"), "--engine": engine.removeprefix(REPLAY)}
         return _replayed(rest if prefix == REPLAY else name, columns, given)
     if prefix == GGUF or engine == GGUF:
-        given |= {"--engine": engine.removeprefix(GGUF), "--map": columns}
+        given |= {"--engine": engine.removeprefix(GGUF)}
         return _gguf(rest if prefix == GGUF else name, cast(Chat, chat), device, given, tell)
-    if columns:
-        raise UsageError(f"--map {columns}: {name} is a model, not saved answers.", "Those are --model replay:FILE")
     trained = _trained(name)
     if trained and adapter:
         raise UsageError(
@@ -131,7 +125,7 @@ def resolve(
         source=weights.source,
         leaked=_together(parts),
         base_url=_base_url(runs_on, base_url),
-        options={"tensor_parallel": tensor_parallel} if tensor_parallel else {},
+        options={"tensor_parallel": tensor_parallel} if tensor_parallel and runs_on == VLLM else {},
     )
 
 
