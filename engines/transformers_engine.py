@@ -17,9 +17,9 @@ from .memory import cache_tokens, pass_tokens
 from .prompting import Encoded, Prompter, Wrapping, wrapping
 from .scheduling import Room
 
-# Tokens in one batch, padding counted. On a CPU larger batches of prompts are slower (docs/measurements.md); on a GPU
-# memory is the bound, and a batch that does not fit is halved.
-CHOICE_TOKENS = {"cpu": 1024, "cuda": 65536}
+# Tokens in one batch, padding counted. On a CPU larger batches are no faster (docs/measurements.md); on a GPU memory is
+# the bound, and a batch that does not fit is halved.
+CHOICE_TOKENS = {"cpu": 2048, "cuda": 65536}
 TOGETHER = 4096  # multiple-choice requests whose prompts are searched for shared beginnings
 SEARCH_TOKENS = {"cpu": 24576, "cuda": 262144}
 SLOTS = {"cpu": 128, "cuda": 256}  # texts in the making
@@ -53,7 +53,10 @@ class TransformersEngine:
         """Log-probability of every answer, in order of completion (longest prompts first, among some thousands)."""
         loaded, prompter = self._ready()
         wrap = self.wrapping("choose")
+        packs = self._takes_packed_rows()
         budget = 0 if loaded.alone else CHOICE_TOKENS[self._kind()]
+        if packs:
+            budget = min(budget, pass_tokens(loaded))
         for first in range(0, len(requests), TOGETHER):
             asked: list[tuple[ChoiceRequest, Encoded]] = []
             rows: list[Row] = []
@@ -61,7 +64,7 @@ class TransformersEngine:
                 prompt, answers = prompter.for_choice(request.prompt, wrap, request.answers)
                 rows += rows_for(index, prompt.tokens, answers, loaded.encoder_decoder)
                 asked.append((request, prompt))
-            for index, result, seconds in logprobs(loaded, rows, budget, self._takes_packed_rows()):
+            for index, result, seconds in logprobs(loaded, rows, budget, packs):
                 request, prompt = asked[index]
                 if isinstance(result, OutOfMemory):
                     yield _failed(request.item_id, prompt, seconds, ALONE)
