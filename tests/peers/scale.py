@@ -120,6 +120,7 @@ class Cost:
 
     what: str
     seconds: float
+    cpu_seconds: float  # of all its threads: what a busy machine does not change
     peak_bytes: int
 
 
@@ -136,7 +137,7 @@ def measured(what: str, *words: object) -> Cost:
             said.seek(0)
             raise SystemExit(f"{' '.join(command)}\n{said.read().decode(errors='replace')}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Cost(what, seconds, used.ru_maxrss * unit)
+    return Cost(what, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * unit)
 
 
 def costs(kind: str, count: int, folder: Path) -> Iterator[Cost]:
@@ -166,7 +167,7 @@ def costs(kind: str, count: int, folder: Path) -> Iterator[Cost]:
 
 
 def table(found: dict[str, dict[int, list[Cost]]]) -> str:
-    """Rows are commands, columns sizes: seconds, and the most memory in MB."""
+    """Rows are commands, columns sizes: seconds of the processor, and the most memory in MB."""
     sizes = list(next(iter(found.values())))
     lines = [
         f"| | {' | '.join(f'{size:,}' for size in sizes)} |",
@@ -174,7 +175,7 @@ def table(found: dict[str, dict[int, list[Cost]]]) -> str:
     ]
     for kind, by_size in found.items():
         for row in zip(*by_size.values(), strict=True):
-            cells = [f"{cost.seconds:.1f} s, {cost.peak_bytes / 1e6:.0f} MB" for cost in row]
+            cells = [f"{cost.cpu_seconds:.1f} s, {cost.peak_bytes / 1e6:.0f} MB" for cost in row]
             lines.append(f"| {kind}: {row[0].what} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -192,8 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
                 for cost in costs(kind, size, Path(folder)):
                     found.setdefault(kind, {}).setdefault(size, []).append(cost)
-                    peak = f"{cost.peak_bytes / 1e6:.0f} MB"
-                    print(f"{kind} {size:,}: {cost.what}: {cost.seconds:.1f} s, {peak}", flush=True)
+                    took = f"{cost.seconds:.1f} s ({cost.cpu_seconds:.1f} s CPU), {cost.peak_bytes / 1e6:.0f} MB"
+                    print(f"{kind} {size:,}: {cost.what}: {took}", flush=True)
     made = table(found)
     print(made)
     if asked.write:
