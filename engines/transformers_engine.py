@@ -42,12 +42,12 @@ class TransformersEngine:
     def load(self) -> None:
         """Put the weights in memory, once."""
         if self.loaded is None:
-            from .linear import by_onednn
+            from .linear import lay_out
 
             if is_cpu(self.spec.device):
                 keep_freed()
             self.loaded = load(self.spec)
-            by_onednn(self.loaded.model)
+            lay_out(self.loaded)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
         """Log-probability of every answer, in order of completion (longest prompts first, among some thousands)."""

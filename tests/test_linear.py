@@ -4,36 +4,55 @@ from __future__ import annotations
 
 import pytest
 import torch
-from medbench.engines.linear import by_onednn
+from medbench.engines import linear
+from medbench.engines.linear import lay_out
+from medbench.engines.loading import Loaded
 
 SHAPES = [(5,), (3, 5), (2, 3, 5), (0, 5), (2, 0, 5)]
+
+
+def loaded(*layers: torch.nn.Module) -> Loaded:
+    return Loaded(torch.nn.Sequential(*layers), None, "cpu", False, 128, False)
+
+
+@pytest.fixture(autouse=True, params=["laid out", "in place"])
+def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With memory for a second copy of the weights, and without."""
+    monkeypatch.setattr(linear, "free_bytes", lambda device: 2**30 if request.param == "laid out" else 0)
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_linear_layer_computes_what_it_did(shape: tuple[int, ...], bias: bool) -> None:
-    layer = torch.nn.Sequential(torch.nn.Linear(5, 7, bias=bias))
+    one = loaded(torch.nn.Linear(5, 7, bias=bias))
     given = torch.randn(shape)
-    expected = layer(given)
-    by_onednn(layer)
+    expected = one.model(given)
+    lay_out(one)
     with torch.inference_mode():
-        assert torch.allclose(layer(given), expected, atol=1e-6)
-        layer[0].weight.mul_(2)  # weights are read anew at every call
-        assert not given.numel() or not torch.allclose(layer(given), expected, atol=1e-3)
+        assert torch.allclose(one.model(given), expected, atol=1e-6)
+
+
+@torch.no_grad()
+def test_changed_weights_are_seen() -> None:
+    one = loaded(torch.nn.Linear(5, 7, bias=False))
+    given = torch.randn(3, 5)
+    expected = one.model(given)
+    lay_out(one)
+    one.model[0].weight.mul_(2)
+    assert torch.allclose(one.model(given), 2 * expected, atol=1e-6)
 
 
 def test_gradients_still_flow() -> None:
-    layer = torch.nn.Sequential(torch.nn.Linear(5, 7))
-    by_onednn(layer)
-    layer(torch.randn(3, 5)).sum().backward()
-    assert layer[0].weight.grad is not None
+    one = loaded(torch.nn.Linear(5, 7))
+    lay_out(one)
+    one.model(torch.randn(3, 5)).sum().backward()
+    assert one.model[0].weight.grad is not None
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
 def test_other_layers_and_dtypes_are_left_alone() -> None:
     class Other(torch.nn.Linear):
         pass
 
-    layers = torch.nn.Sequential(torch.nn.Linear(5, 5), Other(5, 5), torch.nn.Linear(5, 5, dtype=torch.bfloat16))
-    by_onednn(layers)
-    assert ["forward" in vars(layer) for layer in layers] == [True, False, False]
+    one = loaded(Other(5, 5), torch.nn.Linear(5, 5, dtype=torch.bfloat16))
+    assert lay_out(one) == 0
+    assert not any("forward" in vars(layer) for layer in one.model)
