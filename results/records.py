@@ -115,7 +115,7 @@ class StoredItem(Item):
 
     def __getattr__(self, name: str) -> Any:
         if name not in _ITEM:
-            raise AttributeError(name)
+            raise AttributeError(f"'Item' object has no attribute '{name}'")
         return getattr(self._lines.record(self._start).item, name)
 
     def __eq__(self, other: object) -> bool:
@@ -133,7 +133,7 @@ class StoredOutput(Output):
 
     def __getattr__(self, name: str) -> Any:
         if name not in _OUTPUT:
-            raise AttributeError(name)
+            raise AttributeError(f"'Output' object has no attribute '{name}'")
         return getattr(self._lines.record(self._start).output, name)
 
     def __eq__(self, other: object) -> bool:
