@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 # What attending to a prefix apart from a row's own tokens costs, in tokens computed: so much for every token that
-# does, and so much for every piece that the prefix parts. Measured on a 135M model: docs/measurements.md.
+# does, and so much for every piece that the prefix parts. Of a 135M model on a CPU it was 0.03 and 0.2, rounded up.
 JOIN_SHARE = 1 / 24
 PIECE_TOKENS = 2
 

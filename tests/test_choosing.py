@@ -23,7 +23,6 @@ from medbench.engines.transformers_engine import TransformersEngine
 # Families that run packed rows, and three that cannot: an encoder, ALiBi's biases, and a state space without attention.
 PACKED = ("llama", "gpt2", "biogpt", "gemma2", "gemma3")
 WHOLE = ("t5", "bloom", "mamba")
-WINDOW = 16  # of gemma2's and gemma3's sliding layers: shorter than most prompts here
 
 Item = tuple[list[int], list[list[int]]]  # a prompt's tokens, and its answers'
 
@@ -90,6 +89,14 @@ def test_every_answer_is_what_it_is_alone(
     for item, (prompt, answers) in enumerate(items):
         expected = {i: alone(loaded, prompt, answer) if answer else 0.0 for i, answer in enumerate(answers)}
         assert found[item] == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.parametrize("length", [13, 14, 15, 16, 17])
+def test_a_window_ends_where_it_does_alone(models: dict[str, Loaded], length: int) -> None:
+    """Two answers of four tokens, three of them fed, under one prompt: the last is within a window of 16, or not."""
+    items: list[Item] = [(drawn(length, length - 1), [[7, 8, 9, 7], [8, 9, 7, 8]])]
+    expected = {i: alone(models["gemma3"], items[0][0], answer) for i, answer in enumerate(items[0][1])}
+    assert chosen(models["gemma3"], items, 1000)[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_which_models_take_packed_rows(models: dict[str, Loaded]) -> None:
