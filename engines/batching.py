@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, final
 
+from .memory import reclaim
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -65,7 +67,7 @@ def run_halving(
             if not is_out_of_memory(error):
                 raise
         # Outside the except block, so that the traceback no longer holds the tensors that filled the memory.
-        _free()
+        reclaim()
         left = [unit for unit in units if id(unit) not in done]
         if len(units) == 1:
             for unit in left:
@@ -77,13 +79,3 @@ def run_halving(
             continue
         middle = (len(left) + 1) // 2
         pending[:0] = [half for half in (left[:middle], left[middle:]) if half]
-
-
-def _free() -> None:
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -33,6 +33,9 @@ NO_NUMBER = "the model gave no number (NaN): overflow in this dtype, or damaged 
 class TransformersEngine:
     """Runs any causal or encoder-decoder model that transformers loads. Making one is cheap; `load` is not."""
 
+    # Imported before `load`, so that a run's manifest tells libraries from weights.
+    imports = ("torch", "transformers", "transformers.models.auto.modeling_auto")
+
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = settle(spec)
         self.loaded: Loaded | None = None
