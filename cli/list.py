@@ -136,7 +136,12 @@ def _one(what: str, name: str, as_json: bool) -> None:
     """All that is told of one plugin. Raises UsageError where it is none, with the nearest names."""
     if what not in GROUPS:
         raise UsageError(f"'{name}': {what} are listed all together.", f"Leave it out: medbench list {what}")
-    registry.get(GROUPS[what], name)
+    try:
+        registry.get(GROUPS[what], name)
+    except UsageError:
+        if what == "metrics" and (owner := output.giver(name)):
+            raise UsageError(f"'{name}' is a figure of {owner}.", f"medbench list metrics {owner}") from None
+        raise
     row = _facts(GROUPS[what], name)
     if as_json:
         output.show_json(row)

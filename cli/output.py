@@ -58,7 +58,7 @@ def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
         try:
             plugin = load_metric(name)
         except UsageError:
-            if owner := _giver(name):
+            if owner := giver(name):
                 raise UsageError(f"'{name}' is a figure of {owner} and comes with it.", f"--metrics {owner}") from None
             raise
         if hasattr(plugin, "ready"):  # what it lacks is told before anything is run
@@ -73,7 +73,7 @@ def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _giver(figure: str) -> str:
+def giver(figure: str) -> str:
     """The metric that gives a figure under a name that is not its own (`macro_f1`, `accuracy[anatomy]`); "" if none."""
     from ..core import registry
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -289,7 +290,7 @@ def command(
             del model  # its weights make room for the next one's
         if judges:
             _judge(judges, session, quiet)
-    _report(session, root, quiet, as_json)
+    _report(session, root, quiet, as_json, () if "all" in ",".join(metrics).split(",") else wanted)
 
 
 def _judge(judges: Panel, session: Session, quiet: bool) -> None:
@@ -465,13 +466,21 @@ def _ids(file: Path | None) -> tuple[str, ...]:
     return ids
 
 
-def _report(session: Session, root: Path, quiet: bool, as_json: bool) -> None:
-    """The leaderboard of this command's runs, then what could not be done. Exit code 1 where something was not."""
+def _report(session: Session, root: Path, quiet: bool, as_json: bool, named: Sequence[str]) -> None:
+    """The leaderboard of this command's runs, then what could not be done. Exit code 1 where something was not.
+
+    `named`: metrics asked for by name, of which it is told where they had nothing to score.
+    """
     from ..results import leaderboard
 
     found = leaderboard.build(session.runs)
     if as_json or (session.runs and not quiet):
         output.present(found, as_json=as_json)
+    if session.runs and not found.problems:
+        shown = {column.metric for board in found.boards for column in board.columns}
+        for name in named:
+            if name not in shown:
+                tell(f"{name} found nothing to score in these runs. What it scores: medbench list metrics {name}")
     if session.runs and not quiet:
         tell(f"Answers and scores: {root}. One item: medbench show RUN ITEM. A CSV: medbench leaderboard --csv FILE")
     for problem in session.problems:

@@ -7,8 +7,8 @@ One JSON object a line, or a CSV file with a header: an item's id and one or mor
     logprobs    log-probabilities (nats) of the options, a list in their order or an object by label or option; null is
                 minus infinity
 
-`--map id=COLUMN,text=COLUMN` names other columns; "a.b.0" goes into nested objects and lists. The `samples.jsonl` of a
-medbench run is read as it is.
+An empty text is an answer, in a CSV too; where there is none, the row is left out. `--map id=COLUMN,text=COLUMN` names
+other columns; "a.b.0" goes into nested objects and lists. The `samples.jsonl` of a medbench run is read as it is.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ def _rows(file: Path, content: bytes, chosen: Mapping[str, str]) -> Iterator[tup
     if file.suffix.lower() == ".csv":
         for number, row in _csv(file, text):
             where = f"{file.name}, line {number}"
-            yield _row({name: cell or None for name, cell in row.items()}, f"{file}, line {number}", where, chosen)
+            yield _row(row, f"{file}, line {number}", where, chosen)
         return
     # Split at line feeds only: JSON texts may hold other characters that Python takes for line ends.
     for number, line in enumerate(text.split("\n"), start=1):
@@ -292,6 +292,11 @@ def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str,
         raise UsageError(
             f"{place}: it has {lacks}. It has: {there}.", "Say which columns to read: --map id=COLUMN,text=COLUMN"
         )
+    # An empty text is an answer that says nothing, unless another column has the answer.
+    filled = any(found.get(field, _ABSENT) not in (_ABSENT, None, "") for field in ANSWERS)
+    for field in ANSWERS:
+        if found.get(field) == "" and (filled or field == "logprobs"):
+            found[field] = None
     item_id = found["id"]
     if isinstance(item_id, bool) or not isinstance(item_id, str | int) or item_id == "":
         raise UsageError(f"{place}: the id of an item is wanted, not {reprlib.repr(item_id)}.")
@@ -301,6 +306,8 @@ def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str,
         if value is _ABSENT or value is None or isinstance(value, str):
             return value if isinstance(value, str) else None
         hint = f"One of its parts: --map id={known['id']},{field}={known[field]}.0" if isinstance(value, list) else ""
+        if field == "prediction" and isinstance(value, int):
+            hint = "An option is named by its label (A, B, …) or its words, not by its number."
         raise UsageError(f"{place}: '{known[field]}' should be a text, not {reprlib.repr(value)}.", hint)
 
     logprobs = _logprobs(found.get("logprobs", _ABSENT), f"{place}: '{known.get('logprobs')}'")
