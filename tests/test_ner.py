@@ -26,8 +26,8 @@ def found(text: str) -> dict[str, str]:
 
 def test_it_finds_diseases_and_chemicals_in_text() -> None:
     text = (
-        "Metformin is the first drug for diabetes mellitus. Lithium-induced tremor, nausea and renal failure are seen; "
-        "aspirin can cause asthma."
+        "Metformin is the first drug for diabetes mellitus. Lithium-induced tremor, nausea, and renal failure are "
+        "seen; aspirin can cause asthma."
     )
     assert found(text) == {
         "Metformin": "CHEMICAL",

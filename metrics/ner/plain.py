@@ -8,28 +8,57 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ...benchmarks import medquad
+from ...benchmarks.sources import Source
 from . import corpus
 
-# Words taken of each source. PubMedQA: the abstracts of its 500 expert-labelled questions that are not in the test set.
-WORDS = {"ncbi": 190_000, "pubmedqa": 110_000, "wikidoc": 60_000, "chatdoctor": 30_000}
+# Source, words taken of it, and whether only of passages that name a chemical of BC5CDR train. PubMedQA: its 500
+# expert-labelled questions that are not in the test set, the abstracts first, then questions and conclusions.
+SHARES = (
+    ("ncbi", 190_000, False),
+    ("pubmedqa", 110_000, False),
+    ("wikidoc", 60_000, False),
+    ("chatdoctor", 30_000, False),
+    ("conclusions", 19_000, False),
+    ("wikidoc", 49_000, True),
+    ("medquad", 108_000, True),
+    ("chatdoctor", 29_000, True),
+)
+SHORTEST = 5  # letters of a chemical looked for
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
 
 
-def texts(data: Path, seed: int) -> list[str]:
-    """Passages of one to eight sentences from the releases in `data`."""
+def texts(data: Path, gold: Sequence[corpus.Sentence], seed: int) -> list[str]:
+    """Passages of one to eight sentences from the releases in `data`, none twice; `gold` is BC5CDR train."""
     rng = random.Random(seed)
-    found: list[str] = []
-    sources = {"ncbi": _ncbi, "pubmedqa": _pubmedqa, "wikidoc": _wikidoc, "chatdoctor": _chatdoctor}
-    for source, passages in sources.items():
+    found: dict[str, None] = {}
+    sources = {
+        "ncbi": _ncbi,
+        "pubmedqa": _pubmedqa,
+        "conclusions": _conclusions,
+        "wikidoc": _wikidoc,
+        "medquad": _medquad,
+        "chatdoctor": _chatdoctor,
+    }
+    chemical = _chemical(gold)
+    for source, most, named in SHARES:
         words = 0
-        whole = list(passages(data))
+        whole = list(sources[source](data))
         rng.shuffle(whole)
         for passage in whole:
             for part in _parts(_SENTENCE.split(" ".join(passage.split())), rng):
-                if words < WORDS[source]:
+                if words < most and part not in found and (not named or chemical.search(part)):
                     words += part.count(" ") + 1
-                    found.append(part)
-    return found
+                    found[part] = None
+    return list(found)
+
+
+def _chemical(gold: Sequence[corpus.Sentence]) -> re.Pattern[str]:
+    text, entities = corpus.written(gold)
+    names = {
+        text[start:end].lower() for start, end, label in entities if label == "CHEMICAL" and end - start >= SHORTEST
+    }
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})s?\b", re.IGNORECASE)
 
 
 def _parts(sentences: Sequence[str], rng: random.Random) -> Iterator[str]:
@@ -54,6 +83,20 @@ def _pubmedqa(data: Path) -> Iterator[str]:
     for pmid, row in json.loads((folder / "ori_pqal.json").read_bytes()).items():
         if pmid not in test:
             yield " ".join(row["CONTEXTS"])
+
+
+def _conclusions(data: Path) -> Iterator[str]:
+    folder = data / "pubmedqa"
+    test = json.loads((folder / "test_ground_truth.json").read_bytes())
+    for pmid, row in json.loads((folder / "ori_pqal.json").read_bytes()).items():
+        if pmid not in test:
+            yield f"{row['QUESTION']} {row['LONG_ANSWER']}"
+
+
+def _medquad(data: Path) -> Iterator[str]:
+    """The answers of its train split."""
+    for item in medquad.load_split(Source(data), "train"):
+        yield item.references[0]
 
 
 def _wikidoc(data: Path) -> Iterator[str]:
