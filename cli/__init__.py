@@ -80,7 +80,7 @@ class LazyGroup(click.Group):
         except MedbenchError as error:
             raise Failure(error) from error
         except KeyboardInterrupt:
-            click.echo("\nStopped. What was done is stored; the same command goes on from there.", err=True)
+            click.echo("\nStopped. Whatever was finished is stored; the same command goes on from there.", err=True)
             raise SystemExit(INTERRUPTED) from None
 
 

@@ -133,7 +133,8 @@ def _show(record: Record, asked: str, reading: Reading, compared: Comparison | N
 
     found = [(e, e.label) for e in reading.evidence]
     panel("question", asked, [(e, label) for e, label in found if label == "emergency"])
-    panel("answer", text, [(e, label) for e, label in found if label != "emergency"])
+    title = "answer" if text.strip() else "answer · empty"
+    panel(title, text, [(e, label) for e, label in found if label != "emergency"])
     screen.print(_labels(asked, text, reading, coloured))
     if not coloured:
         screen.print(BRACKETS)

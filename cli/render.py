@@ -32,6 +32,7 @@ SHORT = {
 }
 SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Row.setup says
 RIGHT = ("accuracy", "exact_match")  # of which 1 says that an answer is right; of others, that something holds
+LONGEST = 18  # characters of a benchmark's name that are kept on one line
 FOLDED = 16  # characters of a line of a model's name, at the least
 WIDE = 100  # columns of a window from which a comparison's verdicts stand in a column of their own
 PIPE_WIDTH = 200  # a table that nobody's window bounds
@@ -146,6 +147,8 @@ def _board(board: Board, clean: bool = False) -> list[RenderableType]:
         table.columns[0].max_width = FOLDED
         return Measurement.get(screen, screen.options.update(width=10_000), table).maximum <= screen.width
 
+    if not shown:
+        return [Text("Nothing to score here for the metrics asked for.")]
     if fits(shown):
         return [_figures(board, shown, clean)]
     parts: list[RenderableType] = []
@@ -235,15 +238,18 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
 
     names = list(dict.fromkeys(name for board in boards for _, name in _measured(board)))
     table = plain_table()
+    names_seen = [board.benchmark for board in boards]
+    longest = max(max(len(word) for word in board.benchmark.split()) for board in boards)
     table.add_column("model", overflow="fold", min_width=12)
-    table.add_column("benchmark", overflow="fold", min_width=12)
+    table.add_column("benchmark", overflow="fold", min_width=min(longest, LONGEST))
     for name in names:
         table.add_column(SHORT.get(name, name), justify="right", no_wrap=True)
-    names_seen = [board.benchmark for board in boards]
     for board in boards:
         at = {name: index for index, name in _measured(board)}
         for row in board.rows:
             cells = [row.cells[at[name]] if name in at else None for name in names]
+            if all(_value(cell) is None for cell in cells):
+                continue  # of answers that were saved before
             values = [number(_value(c), c.figure.unit) if c is not None and c.figure else "–" for c in cells]
             several = names_seen.count(board.benchmark) > 1
             table.add_row(

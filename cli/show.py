@@ -203,10 +203,14 @@ def _item(
     screen = render.console()
     out = record.output
     cut = f", {out.truncated_tokens} cut away" if out.truncated_tokens else ""
-    screen.print(Panel(Text(out.prompt), title=f"prompt · {out.prompt_tokens} tokens{cut}", title_align="left"))
+    if out.prompt:
+        screen.print(Panel(Text(out.prompt), title=f"prompt · {out.prompt_tokens} tokens{cut}", title_align="left"))
+    else:  # of answers that were saved before
+        screen.print(Panel(Text(record.item.question), title="question · its prompt was not saved", title_align="left"))
     if out.text is not None:
-        ended = f"answer · {out.completion_tokens} tokens · ended by {out.finish}"
-        screen.print(Panel(Text(out.text), title=ended, title_align="left"))
+        ended = f" · {out.completion_tokens} tokens · ended by {out.finish}" if out.completion_tokens else ""
+        shown = Text(out.text) if out.text.strip() else Text("(empty)", style="dim")
+        screen.print(Panel(shown, title=f"answer{ended}", title_align="left"))
     if out.logprobs is not None:
         best = max(range(len(out.logprobs)), key=out.logprobs.__getitem__)
         for at, (label, value) in enumerate(zip(record.item.answers, out.logprobs)):

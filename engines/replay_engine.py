@@ -64,7 +64,7 @@ class ReplayEngine:
     """
 
     measured = False
-    remedy = "Add what is missing to the saved answers; the same command then reads them anew."
+    remedy = "Add what is missing to the saved answers; the same command then makes a run of its own of them."
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec

@@ -189,10 +189,11 @@ def _refusal(side_a: Sequence[StoredRun], side_b: Sequence[StoredRun]) -> UsageE
         f"{MEANING.get(name, name)}: {_worded(name, left, one)} against {_worded(name, right, other)}"
         for name, left, right in shown
     ]
-    return UsageError(
-        f"{one.run_id} and {other.run_id} cannot be compared. They differ in {'; '.join(fields)}.",
-        "Run both models with the same benchmark, items, examples and method.",
-    )
+    hint = "Run both models with the same benchmark, items, examples and method."
+    if [name for name, _, _ in shown] == ["method"]:
+        chosen = one if one.method == "logprob" else other
+        hint = f"Have {chosen.model.get('name')} write its answers too: medbench run … --choice generate"
+    return UsageError(f"{one.run_id} and {other.run_id} cannot be compared. They differ in {'; '.join(fields)}.", hint)
 
 
 def _worded(name: str, value: Any, manifest: Manifest) -> str:

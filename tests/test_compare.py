@@ -230,6 +230,14 @@ def test_runs_that_cannot_be_compared_are_refused_with_the_field_and_both_values
     assert a.manifest.run_id in caught.value.message
 
 
+def test_a_choice_and_a_written_answer_are_refused_with_the_way_to_have_both_written(tmp_path: Path) -> None:
+    a = made.make_run(tmp_path, made.bits("10"), model="one")
+    b = made.make_run(tmp_path, made.bits("10"), model="two", method="logprob")
+    with pytest.raises(UsageError) as caught:
+        compare(a, b, load=LOAD)
+    assert caught.value.hint == "Have two write its answers too: medbench run … --choice generate"
+
+
 def test_groups_are_matched_by_column_and_what_has_no_counterpart_is_named(tmp_path: Path) -> None:
     a = [made.make_run(tmp_path, made.bits("10"), model="one", benchmark=name) for name in ("medqa", "pubmedqa")]
     b = [made.make_run(tmp_path, made.bits("10"), model="two", benchmark=name) for name in ("mmlu-med", "medqa")]

@@ -224,9 +224,9 @@ def test_without_the_package_it_says_how_to_install_it(file: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("model", "words", "code", "told"),
     [
-        ("none.gguf", (), 1, "there is no GGUF file none.gguf"),
-        ("owner/name", (), 1, "hf download owner/name FILE.gguf"),
-        ("biogpt-large", (), 1, "biogpt-large has no GGUF file of its own"),
+        ("none.gguf", (), 2, "there is no GGUF file none.gguf"),
+        ("owner/name", (), 2, "hf download owner/name FILE.gguf"),
+        ("biogpt-large", (), 2, "biogpt-large has no GGUF file of its own"),
         ("empty", (), 2, "has no GGUF file"),
         ("two", (), 2, "has 2 GGUF files: a.gguf, b.gguf"),
         ("text.gguf", (), 1, "is not a GGUF file"),

@@ -172,7 +172,7 @@ def _gguf(name: str, chat: Chat, device: str, given: Mapping[str, str], tell: Te
     if not path.is_file():
         what = f"{entry.name} has no GGUF file of its own" if entry else f"there is no GGUF file {name}"
         on_hub = f"\nFrom the hub: hf download {name} FILE.gguf --local-dir FOLDER" if HUB_ID.fullmatch(name) else ""
-        raise ModelMissing(f"{what}.", f"Name a file on this disk: --model gguf:FILE{on_hub}")
+        raise UsageError(f"{what}.", f"Name a file on this disk: --model gguf:FILE{on_hub}")
     header = gguf_header.read_header(path)
     revision = digests.file_digest(path, tell)[: digests.SHOWN]
     kind = header.format or "GGUF"
@@ -349,6 +349,11 @@ def _unknown(name: str) -> UsageError:
     if colon and (near := difflib.get_close_matches(prefix, PREFIXES, n=1)):
         return UsageError(
             f"no model is called '{name}'. Did you mean {near[0]}:{rest}?", "All of them: medbench list models"
+        )
+    if colon and prefix.isalpha() and len(prefix) > 1:  # one letter is a Windows drive
+        return UsageError(
+            f"no model is called '{name}': before a colon may stand {', '.join(PREFIXES)}.",
+            "Without one: a zoo entry (medbench list models), a hub id (OWNER/NAME), a model folder or a .gguf file.",
         )
     if re.search(r"[/\\~]|^\.|\.gguf$", name):
         return UsageError(
