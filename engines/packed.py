@@ -2,18 +2,21 @@
 
 Rows of all items make one tree of shared prefixes, so that few-shot examples, an instruction, and a prompt under its
 answers stand in it once (prefixes.py). Parts of the tree are packed into rows of one sequence (attention.py). A part
-too large for one row runs from its top: the top's keys and values are kept while what hangs below it runs.
+too large for one row runs from its top: the top's keys and values are kept while what hangs below it runs. What the last
+layer does after its attention is done only where logits are read.
 
 Imports torch; itself imported when a model is there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .attention import Kept, Layout, Span, packed
 from .batching import OutOfMemory, batches, is_out_of_memory, run_halving
@@ -140,11 +143,42 @@ def _pass(
     # A row without reads (the top of a few-shot block) computes one position's logits all the same.
     keep_logits = torch.tensor([list(wanted) or [0]], device=loaded.device)
     layout = Layout(tuple(spans), above, keep, [] if windows is None else windows)
-    with packed(bare(loaded.model).config, layout):
+    model = bare(loaded.model)
+    with packed(model.config, layout), last_mlp_at(model, keep_logits[0], len(tokens)):
         logits = last_logits(loaded, keep_logits, row, None, places)[0]
     values = iter(token_logprobs(logits, asked))
     for node, part in zip(nodes, flat, strict=True):
         yield node, [(read, next(values)) for inner in part for read in inner.reads]
+
+
+@contextlib.contextmanager
+def last_mlp_at(model: Any, places: Tensor, size: int) -> Iterator[None]:
+    """While the block lasts, the last layer's MLP computes at these places of a row of `size` tokens alone.
+
+    No later layer looks at the others, whose hidden states lack what it would have added.
+    """
+    last = next((m for m in reversed(list(model.modules())) if type(m).__name__.endswith("MLP")), None)
+    if last is None or 2 * len(places) > size:
+        yield
+        return
+
+    def narrowed(_: Any, given: tuple[Any, ...]) -> Any:
+        fits = len(given) == 1 and given[0].shape[:2] == (1, size)
+        return (given[0][:, places],) if fits else None
+
+    def widened(_: Any, given: tuple[Any, ...], found: Any) -> Any:
+        if len(given) != 1 or given[0].shape[:2] != (1, len(places)):
+            return None
+        full = found.new_zeros(1, size, found.shape[-1])
+        full[:, places] = found
+        return full
+
+    hooks = last.register_forward_pre_hook(narrowed), last.register_forward_hook(widened)
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def takes_packed_rows(loaded: Loaded) -> bool:

@@ -135,6 +135,25 @@ def test_what_items_share_is_computed_once(models: dict[str, Loaded], passes: li
     assert passes[-5:] == [40, 27, 27, 27, 9], "the shared tokens alone, then three questions at a time"
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2"])
+def test_the_last_layers_mlp_computes_only_where_logits_are_read(models: dict[str, Loaded], family: str) -> None:
+    """Two prompts of 40 and 30 tokens with one letter to read: 70 rows in every MLP, 2 in the last."""
+    loaded = models[family]
+    inner = [m for m in loaded.model.modules() if type(m).__name__.endswith("MLP")]
+    seen: list[int] = []
+    hooks = [next(m.children()).register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1])) for m in inner]
+    items: list[Item] = [([*range(5, 45)], [[7], [8]]), ([*range(60, 90)], [[7], [8]])]
+    try:
+        rows = [row for i, (prompt, ends) in enumerate(items) for row in rows_for(i, prompt, ends, False)]
+        found = {item: values for item, values, _ in logprobs(loaded, rows, 4096, packs=True)}
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert seen == [70] * (len(inner) - 1) + [2]
+    for item, (prompt, ends) in enumerate(items):
+        assert [found[item][i] for i in range(2)] == pytest.approx([alone(loaded, prompt, e) for e in ends], abs=1e-4)
+
+
 def test_answers_of_several_tokens_hang_on_one_prompt(models: dict[str, Loaded], passes: list[int]) -> None:
     """A prompt of 40 tokens under answers of 4, 3 and 1, of which the last token is never fed: 40 + 3 + 2 + 0."""
     packed.takes_packed_rows(models["llama"])
