@@ -209,8 +209,8 @@ def _item(
         screen.print(Panel(Text(record.item.question), title="question · its prompt was not saved", title_align="left"))
     if out.text is not None:
         ended = f" · {out.completion_tokens} tokens · ended by {out.finish}" if out.completion_tokens else ""
-        shown = Text(out.text) if out.text.strip() else Text("(empty)", style="dim")
-        screen.print(Panel(shown, title=f"answer{ended}", title_align="left"))
+        said = Text(out.text) if out.text.strip() else Text("(empty)", style="dim")
+        screen.print(Panel(said, title=f"answer{ended}", title_align="left"))
     if out.logprobs is not None:
         best = max(range(len(out.logprobs)), key=out.logprobs.__getitem__)
         for at, (label, value) in enumerate(zip(record.item.answers, out.logprobs)):

@@ -2,8 +2,8 @@
 
 Rows of all items make one tree of shared prefixes, so that few-shot examples, an instruction, and a prompt under its
 answers stand in it once (prefixes.py). Parts of the tree are packed into rows of one sequence (attention.py). A part
-too large for one row runs from its top: the top's keys and values are kept while what hangs below it runs. What the last
-layer does after its attention is done only where logits are read.
+too large for one row runs from its top: the top's keys and values are kept while what hangs below it runs. The last
+layer's MLP runs only where logits are read.
 
 Imports torch; itself imported when a model is there.
 """
