@@ -149,8 +149,8 @@ def execute(
             watch.loaded(engine.spec.name, time.perf_counter() - began)
             watch.begin(plan, len(writer.done))
             try:
-                if not writer.manifest.engine:
-                    writer.update(engine=engine.describe(), environment=environment.describe())
+                if not writer.manifest.environment:
+                    writer.update(environment=environment.describe())
                 if open_items:
                     sitting = Sitting(_now(), load_seconds, startup.taken("import"), startup.taken("data"))
                     _answer(plan, engine, writer, watch, sitting, scorer)
@@ -195,6 +195,8 @@ def _answer(
                         "Answers before that one are stored. Mend the engine, then give the same command again.",
                     )
                 watch.answered(output)
+                if not writer.manifest.engine:  # only now: how a model can be run shows when it runs
+                    writer.update(engine=engine.describe())
                 if output.error:
                     sitting.failures[output.item_id] = output.error
                     continue

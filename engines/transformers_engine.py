@@ -115,8 +115,15 @@ class TransformersEngine:
         return self.wrapping(method).kind
 
     def describe(self) -> dict[str, Any]:
+        """Facts for the manifest. How passes are made is known of what was asked so far."""
         loaded, _ = self._ready()
-        return {
+        how = {}
+        if self._fits_packing is not None:
+            how["choosing"] = "packed rows" if self._fits_packing else "whole rows"
+        if self._fits_slots is not None:
+            ours = self._fits_slots and not self.spec.generation
+            how["writing"] = "waiting queue" if ours else "transformers' generate"
+        return how | {
             "device": self.spec.device,
             "dtype": self.spec.dtype,
             "architecture": type(bare(loaded.model)).__name__,

@@ -269,6 +269,7 @@ def test_an_adapter_changes_the_answers_as_peft_says(folders: dict[str, Path], t
     assert output.logprobs == pytest.approx(expected, abs=1e-4)
     assert output.logprobs != pytest.approx(without.logprobs, abs=1e-2)
     assert engine.describe()["architecture"] == "LlamaForCausalLM"
+    assert (engine.describe()["choosing"], "writing" in engine.describe()) == ("packed rows", False)
 
 
 def damaged(folder: Path, to: Path) -> Path:
