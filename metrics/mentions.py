@@ -22,7 +22,7 @@ from ..core import paths
 from .negation import negated
 from .pipelines import Pipeline, load
 
-VERSION = "3"  # raised whenever the same pipeline would give another analysis
+VERSION = "4"  # raised whenever the same pipeline would give another analysis
 REMEMBERED = 1 << 16  # texts kept in memory, a few kilobytes each at most
 READ_AT_ONCE = 1024  # texts between two writes to the cache
 LOCK_SECONDS = 10.0  # how long another process that writes to the cache is waited for
@@ -76,13 +76,27 @@ def analyse(pipeline: Pipeline, texts: Iterable[str]) -> dict[str, Analysis]:
 def _read(pipeline: Pipeline, texts: Sequence[str]) -> Iterator[Analysis]:
     for text, doc in zip(texts, load(pipeline).pipe(texts)):
         lemmas = doc.has_annotation("LEMMA")
-        denied = negated(text, [(span.start_char, span.end_char) for span in doc.ents])
+        mentions = [span for each in doc.ents if len(span := _whole(each))]
+        denied = negated(text, [(span.start_char, span.end_char) for span in mentions])
         found = tuple(
             Found(span.text, span.start_char, span.end_char, span.label_, _forms(span, lemmas), no)
-            for span, no in zip(doc.ents, denied)
+            for span, no in zip(mentions, denied)
             if normalised(span.text)
         )
         yield Analysis(found, abbreviations(text))
+
+
+def _whole(span: Any) -> Any:
+    """A mention up to the first bracket that opens or closes outside it: "T2DM) damages nerves" is T2DM."""
+    open_ = []
+    for at, token in enumerate(span):
+        if token.text in ("(", "["):
+            open_.append(at)
+        elif token.text in (")", "]"):
+            if not open_:
+                return span[:at]
+            open_.pop()
+    return span[: open_[0]] if open_ else span
 
 
 def _forms(span: Any, lemmas: bool) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import made_pipeline
 import negation
 import pytest
+import spacy
 from medbench.core import registry
 from medbench.core.errors import UsageError
 from medbench.core.types import Item, Metric, Output, Record
@@ -125,6 +126,21 @@ def test_abbreviations_match_where_a_text_defines_them(folder: str) -> None:
         record(f"{long}.", f"{short}.", context=f"In {long.lower()} ({short}), sugar is high."),
     ):
         assert values(folder, one) == four(1, 1, 1, 0), one
+
+
+@pytest.mark.parametrize(
+    ("mention", "kept"),
+    [
+        ("T2DM) damages nerves", "T2DM"),
+        ("obesity (a disease", "obesity"),
+        ("vitamin D (2)", "vitamin D (2)"),
+        ("poly (ADP [ribose) polymerase", "poly"),
+        (") of", ""),
+    ],
+)
+def test_a_mention_ends_where_a_bracket_parts_it(mention: str, kept: str) -> None:
+    doc = spacy.blank("en")(mention)
+    assert mentions._whole(doc[:]).text == kept
 
 
 def test_an_abbreviation_is_one_concept_with_its_long_form(folder: str) -> None:

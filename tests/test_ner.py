@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,7 +13,7 @@ import pytest
 from medbench.core.types import Item, Output, Record
 from medbench.metrics import pipelines
 from medbench.metrics.entities import F1, HALLUCINATED, PRECISION, RECALL
-from medbench.metrics.ner import corpus
+from medbench.metrics.ner import corpus, swaps
 from medbench.metrics.ner.measure import measured
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -186,6 +188,27 @@ def test_f1_counts_whole_mentions_with_their_label() -> None:
     assert shares["all"] == {"precision": 50.0, "recall": 50.0, "f1": 50.0}  # 2 of 4, 2 of 4
     assert shares["CHEMICAL"] == {"precision": 50.0, "recall": 100.0, "f1": 66.67}  # 1 of 2, 1 of 1
     assert shares["DISEASE"] == {"precision": 50.0, "recall": 33.33, "f1": 40.0}  # 1 of 2, 1 of 3
+
+
+NAMED = "Lidocaine (LDC) caused seizures; LDC was stopped. SM-5887 did not."
+ENTITIES = [(0, 9, "CHEMICAL"), (11, 14, "CHEMICAL"), (23, 31, "DISEASE"), (33, 36, "CHEMICAL"), (50, 57, "CHEMICAL")]
+KNOWN = {"CHEMICAL": ["aspirin"], "DISEASE": ["renal failure"]}
+
+
+def test_known_names_stand_twice_or_more_and_are_no_abbreviations() -> None:
+    texts = [(NAMED, ENTITIES), ("Lidocaine", [(0, 9, "CHEMICAL")]), ("SM-5887", [(0, 7, "CHEMICAL")])]
+    assert swaps.names(texts) == {"CHEMICAL": ["Lidocaine"], "DISEASE": []}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_swapped_names_stand_where_their_entities_say(seed: int) -> None:
+    text, entities = swaps.swapped(NAMED, ENTITIES, KNOWN, random.Random(seed))
+    one, short, other, again, code = (text[start:end] for start, end, _ in entities)
+    assert [label for *_, label in entities] == [label for *_, label in ENTITIES]
+    assert one in ("Lidocaine", "Aspirin") and other in ("seizures", "renal failure")
+    assert short == again and short.isupper() and len(short) == 3
+    assert re.fullmatch(r"[A-Z]{2}-\d{4}", code)
+    assert text == f"{one} ({short}) caused {other}; {short} was stopped. {code} did not."
 
 
 def test_it_is_as_good_on_real_text_as_is_said(real_data: Path) -> None:

@@ -23,7 +23,10 @@ SHARES = (
     ("wikidoc", 49_000, True),
     ("medquad", 108_000, True),
     ("chatdoctor", 29_000, True),
+    ("medquad", 200_000, False),
+    ("wikidoc", 170_000, False),
 )
+Text = tuple[str, Sequence[corpus.Entity]]
 SHORTEST = 5  # letters of a chemical looked for
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
 
@@ -51,6 +54,12 @@ def texts(data: Path, gold: Sequence[corpus.Sentence], seed: int) -> list[str]:
                     words += part.count(" ") + 1
                     found[part] = None
     return list(found)
+
+
+def near(data: Path, labelled: Sequence[Text]) -> list[Text]:
+    """Of labelled passages those from abstracts, which BC5CDR's are too."""
+    abstracts = " | ".join(" ".join(text.split()) for read in (_ncbi, _pubmedqa, _conclusions) for text in read(data))
+    return [(text, entities) for text, entities in labelled if text in abstracts]
 
 
 def _chemical(gold: Sequence[corpus.Sentence]) -> re.Pattern[str]:

@@ -8,6 +8,8 @@
 4. It goes on with BC5CDR train, twice, and the labelled text: two times, with another seed and dropout each. BC5CDR
    devel decides which step of each is kept. The two and what they began from are averaged, weight by weight.
 5. From the mean it goes on once more, and is averaged with the mean; and again.
+6. Three rounds more on BC5CDR train, as it is and with other names in it (swaps.py), and of the labelled text only
+   what is like it, abstracts. Each begins with the mean of the one before.
 
 What DIR has already is not made again. The test split is read by measure.py alone. MODEL_CARD.md tells where the runs
 behind the shipped version differed.
@@ -17,17 +19,28 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import corpus
+from . import corpus, plain, swaps
 from .corpus import Entity
 
 GOLD_COPIES = 2  # each with its sentences grouped anew
 NAME = "medbench_bc5cdr"
-DROPOUTS = ((0.25, 0.15), (0.2,), (0.15,))  # of the students of each round
+# Each round: its texts, and the dropouts of its students.
+ROUNDS = (
+    ("all", (0.25, 0.15)),
+    ("all", (0.2,)),
+    ("all", (0.15,)),
+    ("near-1", (0.25, 0.2)),
+    ("near-2", (0.25, 0.15)),
+    ("near-3", (0.2, 0.15)),
+)
+NEAR_COPIES = 3  # of BC5CDR in a "near" round, and as many with other names
+NEAR_RATE = 5e-4  # learning rate of those rounds, half of the others'
 
 
 def main() -> None:
@@ -37,7 +50,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--begun", type=Path, help="folder of the pipeline that the student goes on from")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--version", default="1.1.0")
+    parser.add_argument("--version", default="1.2.0")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     folder = options.data / "ner" / "bc5cdr"
@@ -46,11 +59,19 @@ def main() -> None:
     copies = [text for copy in range(GOLD_COPIES) for text in corpus.shuffled(gold, options.seed + copy)]
     save(copies[: len(copies) // GOLD_COPIES], options.out / "gold.spacy")
     save([*copies, *labelled], options.out / "all.spacy")
+    near = plain.near(options.data, labelled)
+    known = swaps.names([*copies, *labelled])
+    for number in range(1, 4):
+        seeds = [options.seed + NEAR_COPIES * number + copy for copy in range(NEAR_COPIES)]
+        own = [text for each in seeds for text in corpus.shuffled(gold, each)]
+        rng = random.Random(options.seed + number)
+        other = [swaps.swapped(*text, known, rng) for each in seeds for text in corpus.shuffled(gold, -each)]
+        save([*own, *other, *near], options.out / f"near-{number}.spacy")
     save(corpus.abstracts(corpus.sentences(folder / "devel.tsv")), options.out / "devel.spacy")
-    mean = options.begun or student(options.out, "gold", options.seed, DROPOUTS[0][0])
+    mean = options.begun or student(options.out, "gold", options.seed, 0.25)
     seed = options.seed
-    for number, dropouts in enumerate(DROPOUTS, 1):
-        students = [student(options.out, "all", seed + i, dropout, mean) for i, dropout in enumerate(dropouts)]
+    for number, (texts, dropouts) in enumerate(ROUNDS, 1):
+        students = [student(options.out, texts, seed + i, dropout, mean) for i, dropout in enumerate(dropouts)]
         seed += len(students)
         mean = averaged([*students, mean], options.out / f"mean-{number}")
     ship(mean, options.out / NAME, options.version)
@@ -62,7 +83,7 @@ def labelled_text(
     """Plain text with the teacher's entities, kept in `out`."""
     import torch
 
-    from . import plain, teacher
+    from . import teacher
 
     kept = out / "labelled.jsonl"
     if not kept.exists():
@@ -76,7 +97,7 @@ def labelled_text(
     return [(text, [(start, end, label) for start, end, label in entities]) for text, entities in rows]
 
 
-def save(texts: Iterable[tuple[str, list[Entity]]], path: Path) -> None:
+def save(texts: Iterable[tuple[str, Sequence[Entity]]], path: Path) -> None:
     from spacy.tokens import DocBin
 
     nlp = corpus.blank()
@@ -103,6 +124,8 @@ def student(out: Path, texts: str, seed: int, dropout: float, begun: Path | None
         "system.seed": seed,
         "training.dropout": dropout,
     }
+    if texts.startswith("near"):
+        values["training.optimizer.learn_rate.initial_rate"] = NEAR_RATE
     config = spacy.util.load_config(Path(__file__).with_name("config.cfg"), overrides=values, interpolate=False)
     if begun:
         config["components"] = {name: {"source": str(begun)} for name in ("tok2vec", "ner")}
