@@ -240,8 +240,10 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
     table = plain_table()
     names_seen = [board.benchmark for board in boards]
     longest = max(max(len(word) for word in board.benchmark.split()) for board in boards)
-    table.add_column("model", overflow="fold", min_width=12)
-    table.add_column("benchmark", overflow="fold", min_width=min(longest, LONGEST))
+    wide = console().width >= WIDE
+    table.add_column("model" if wide else "model, benchmark", overflow="fold", min_width=12)
+    if wide:
+        table.add_column("benchmark", overflow="fold", min_width=min(longest, LONGEST))
     for name in names:
         table.add_column(SHORT.get(name, name), justify="right", no_wrap=True)
     for board in boards:
@@ -252,9 +254,9 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
                 continue  # of answers that were saved before
             values = [number(_value(c), c.figure.unit) if c is not None and c.figure else "–" for c in cells]
             several = names_seen.count(board.benchmark) > 1
+            what = [row.label, board.title if several else board.benchmark]
             table.add_row(
-                escape(row.label),
-                escape(board.title if several else board.benchmark),
+                *map(escape, what if wide else ["\n  ".join(what)]),
                 *(v.removesuffix(" tokens/s") for v in values),
             )
     return table

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
 DEFAULT_MODEL = "smollm2-135m"
+NAMED = 9  # items that a sentence names
 SAMPLES = ("pubmedqa-sample", "medqa-sample", "medquad-sample")
 # Read off every run: they cost nothing but the few requests that latency is timed on.
 MEASUREMENTS = (
@@ -384,10 +385,12 @@ def _run_model(
             session.runs.append(run)
         failures = run.manifest.sittings[-1].get("failures", {}) if run.manifest.sittings and not run.complete else {}
         if failures:
-            first = next(iter(failures.items()))
+            (first, why), *others = failures.items()
             many = "1 item has" if len(failures) == 1 else f"{len(failures)} items have"
+            also = ", ".join(item for item, _ in others[:NAMED]) + (", …" if len(others) > NAMED else "")
             session.problems.append(
-                f"{model.spec.name} on {benchmark.name}: {many} no answer; {first[0]}: {first[1]}\n"
+                f"{model.spec.name} on {benchmark.name}: {many} no answer; {first}: {why}\n"
+                + (f"The others: {also}\n" if also else "")
                 + getattr(model, "remedy", "The same command tries them again.")
             )
 
