@@ -177,6 +177,7 @@ def test_ctrl_c_stores_all_ends_both_processes_and_the_scores_are_the_same(tmp_p
     told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path, "env": environment}
     running = subprocess.Popen(command, start_new_session=True, preexec_fn=_hears_ctrl_c, **told)  # type: ignore[call-overload]
     assert until(lambda: bool(list(tmp_path.glob("runs/*one*/scores/*.jsonl")))), "scored while the other is asked"
+    assert until(lambda: any(file.stat().st_size for file in tmp_path.glob("runs/*two*/samples.jsonl")))
     workers = psutil.Process(running.pid).children()
     assert len(workers) == 1
     os.killpg(running.pid, signal.SIGINT)
