@@ -6,8 +6,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from ..core.workload import FEW
 from ..judges.judging import Silent
-from .progress import FEW, LINE_SECONDS, clock, tell
+from .progress import LINE_SECONDS, clock, tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

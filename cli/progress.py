@@ -10,13 +10,15 @@ import click
 
 from ..core.plan import Plan
 from ..core.types import Output
+from ..core.workload import FEW, Workload
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rich.progress import Progress, TaskID
 
 LINE_SECONDS = 10.0  # at most one plain line in this time
-SHORT = 0.1  # seconds of loading that are not told
-FEW = 5  # answers from which the time left is told
+SHORT = 0.1  # seconds of loading that are not worth a line
 
 
 def tell(text: str) -> None:
@@ -27,13 +29,16 @@ def tell(text: str) -> None:
 class QuietWatch:
     """Shows nothing."""
 
+    def turn(self, number: int, turns: int) -> None:
+        """Say which of the command's runs comes next: run `number` of `turns`, from 1."""
+
     def loading(self, model: str) -> None:
         pass
 
     def loaded(self, model: str, seconds: float) -> None:
         pass
 
-    def begin(self, plan: Plan, done: int) -> None:
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
         pass
 
     def answered(self, output: Output) -> None:
@@ -46,32 +51,75 @@ class QuietWatch:
         pass
 
 
-class PlainWatch(QuietWatch):
-    """A line when something begins and ends, and now and then between."""
+class _Telling(QuietWatch):
+    """What the bar and the plain lines share: the run's name and turn, and the time left."""
 
     def __init__(self) -> None:
+        self.model = ""
+        self.which = ""  # "2 of 4"
         self.name = ""
-        self.total = self.done = self.before = self.told = 0
-        self.started = self.said = 0.0
-        self.current = ""
+        self.total = self.done = self.new_tokens = 0
+        self.started = 0.0
+        self.work: Workload | None = None
+
+    def turn(self, number: int, turns: int) -> None:
+        self.which = f" ({number} of {turns})" if turns > 1 else ""
 
     def loading(self, model: str) -> None:
-        if model != self.current:
+        if model != self.model:
             tell(f"loading {model}")
-            self.current = model
+            self.model = model
 
     def loaded(self, model: str, seconds: float) -> None:
-        _tell_loaded(model, seconds)
+        if seconds >= SHORT:  # once per model: what is loaded already takes no time
+            tell(f"{model} loaded in {seconds:.1f} s")
 
-    def begin(self, plan: Plan, done: int) -> None:
-        self.name, self.total, self.done, self.before = plan.benchmark.name, len(plan.items), done, done
-        self.told = done
-        self.started = self.said = time.monotonic()
-        resumed = f", {done} of them answered before" if done else ""
-        tell(f"{self.name}: {self.total} items{resumed}")
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
+        self.name, self.total, self.done, self.new_tokens = plan.benchmark.name, len(plan.items), len(done), 0
+        self.work = Workload(plan, done)
+        self.started = time.monotonic()
 
     def answered(self, output: Output) -> None:
+        assert self.work is not None
         self.done += not output.error
+        self.new_tokens += output.completion_tokens
+        self.work.answered(output)
+
+    @property
+    def elapsed(self) -> float:
+        return max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def rate(self) -> str:
+        """Items and new tokens per second, in words."""
+        assert self.work is not None
+        items = f"{self.work.answered_items / self.elapsed:.2g} items/s"
+        return items + (f", {self.new_tokens / self.elapsed:.0f} tokens/s" if self.new_tokens else "")
+
+    @property
+    def left(self) -> str:
+        """The time left, in words; "" where it cannot be told yet."""
+        assert self.work is not None
+        seconds = self.work.seconds_left(self.elapsed)
+        return f"{clock(seconds)} left" if seconds else ""
+
+
+class PlainWatch(_Telling):
+    """A line when something begins and ends, and every few seconds between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = 0  # items done when the last line was written
+        self.said = 0.0
+
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
+        super().begin(plan, done)
+        self.shown, self.said = self.done, self.started
+        resumed = f", {self.done} already answered" if done else ""
+        tell(f"{self.name}{self.which}: {self.total} items{resumed}")
+
+    def answered(self, output: Output) -> None:
+        super().answered(output)
         now = time.monotonic()
         if now - self.said >= LINE_SECONDS:
             self.said = now
@@ -80,96 +128,62 @@ class PlainWatch(QuietWatch):
     def timing(self, item: int, items: int) -> None:
         if item == 0:
             self._line()
-            tell(f"{self.name}: timing {items} single requests")
+            tell(f"{self.name}: timing up to {items} single requests")
 
     def end(self) -> None:
         self._line()
 
     def _line(self) -> None:
-        """How far it is, unless that was said; the time left once there is something to tell it from."""
-        if self.done == self.told or (self.done - self.before < FEW and self.done < self.total):
+        """How far the run is, unless the last line said so; nothing while there is no rate to speak of."""
+        assert self.work is not None
+        if self.done == self.shown or (self.work.answered_items < FEW and self.done < self.total):
             return
-        self.told = self.done
-        here = self.done - self.before
-        rate = here / max(time.monotonic() - self.started, 1e-9)
-        known = here >= FEW and self.done < self.total
-        left = f", {clock((self.total - self.done) / rate)} left" if known else ""
-        tell(f"{self.name}: {self.done}/{self.total}, {rate:.2g} items/s{left}")
+        self.shown = self.done
+        tell(", ".join(filter(None, [f"{self.name}: {self.done}/{self.total}", self.rate, self.left])))
 
 
-class BarWatch(QuietWatch):
-    """One bar per benchmark: items, items/s, new tokens/s, time left."""
+class BarWatch(_Telling):
+    """One bar per benchmark: items, rates, time left."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.progress: Progress | None = None
         self.task: TaskID | None = None
-        self.tokens = 0
-        self.started = 0.0
-        self.current = ""
 
-    def loading(self, model: str) -> None:
-        if model != self.current:
-            tell(f"loading {model}")
-            self.current = model
-
-    def loaded(self, model: str, seconds: float) -> None:
-        _tell_loaded(model, seconds)
-
-    def begin(self, plan: Plan, done: int) -> None:
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+        super().begin(plan, done)
         self.progress = Progress(
-            SpinnerColumn(),  # a batch takes its time, and the bar then stands still
+            SpinnerColumn(),  # the bar stands still during a batch
             TextColumn("{task.description:<18}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[left]}"),
             console=Console(stderr=True),
-            speed_estimate_period=120,
         )
         self.progress.start()
-        self.task = self.progress.add_task(plan.benchmark.name, total=len(plan.items), completed=done, rate="")
-        self.tokens = 0
-        self.answers = 0
-        self.started = time.monotonic()
+        described = self.name + self.which
+        self.task = self.progress.add_task(described, total=self.total, completed=self.done, rate="", left="")
 
     def answered(self, output: Output) -> None:
+        super().answered(output)
         assert self.progress is not None
         assert self.task is not None
-        self.tokens += output.completion_tokens
-        self.answers += 1
-        elapsed = max(time.monotonic() - self.started, 1e-9)
-        rate = f"{self.answers / elapsed:.2g} items/s"
-        if self.tokens:
-            rate += f" {self.tokens / elapsed:.0f} tok/s"
-        self.progress.update(self.task, advance=not output.error, rate=rate)
+        self.progress.update(self.task, completed=self.done, rate=self.rate, left=self.left)
 
     def timing(self, item: int, items: int) -> None:
         assert self.progress is not None
         assert self.task is not None
-        self.progress.update(self.task, rate=f"timing single requests {item}/{items}")
+        self.progress.update(self.task, rate=f"timing single requests, {item} of up to {items}", left="")
 
     def end(self) -> None:
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
-
-
-def _tell_loaded(model: str, seconds: float) -> None:
-    """Once per model: what is loaded already takes no time worth telling."""
-    if seconds >= SHORT:
-        tell(f"{model} loaded in {seconds:.1f} s")
 
 
 def watch(quiet: bool) -> QuietWatch:

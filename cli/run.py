@@ -15,7 +15,7 @@ from ..core import paths
 from ..core.errors import DataMissing, MedbenchError, ModelMissing, UsageError
 from . import output
 from .judge_options import Asked, Panel, judge_options, judge_runs, panel
-from .progress import tell, watch
+from .progress import QuietWatch, tell, watch
 
 if TYPE_CHECKING:
     from ..benchmarks.sources import Source
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..results.aside import Aside
 
 TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
+TIMED_SHARE = 0.1  # of the time that the answers took: timing by default stops there
 DEFAULT_MODEL = "smollm2-135m"
 NAMED = 9  # items that a sentence names
 SAMPLES = ("pubmedqa-sample", "medqa-sample", "medquad-sample")
@@ -127,7 +128,7 @@ Examples:
     "--latency-items",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Single requests to time; 0: none.  [default: 5; 0 for a server elsewhere, where they may cost]",
+    help="Single requests to time; 0: none.  [default: up to 5, within 10 % of the run's time; 0 for a remote server]",
 )
 @click.option("--adapter", default="", metavar="DIR", help="LoRA adapter to put on the model.")
 @click.option("--quantize", type=click.Choice(["nf4", "int8"]), help="Load the weights quantised (bitsandbytes).")
@@ -267,7 +268,8 @@ def command(
     parallel = f"--tensor-parallel {tensor_parallel}" if tensor_parallel else ""
     _of_engine(specs, "vllm", parallel, "a model run by vLLM: --model vllm:NAME")
     with Aside() as aside:
-        for name, spec in specs:
+        shown = watch(quiet)
+        for turn, (name, spec) in enumerate(specs):
             if any(not begun(root, spec.name, benchmark.name) for benchmark in chosen):
                 startup.read_ahead(spec.location)  # while libraries are imported and items read
             try:
@@ -286,8 +288,10 @@ def command(
             if latency_items and not _measured(model):
                 raise UsageError(f"--latency-items {latency_items}: {name} has no model to time.", "Leave it out.")
             timed = latency_items if latency_items is not None else 0 if untimed else TIMED_ITEMS
-            settings = dataclasses.replace(settings, latency_items=timed)
-            _run_model(model, chosen, settings, data_source, loaded, root, quiet, session, aside)
+            share = TIMED_SHARE if latency_items is None else None
+            settings = dataclasses.replace(settings, latency_items=timed, latency_share=share)
+            at = (turn * len(chosen), len(specs) * len(chosen))
+            _run_model(model, chosen, settings, data_source, loaded, root, quiet, session, aside, shown, at)
             del model  # its weights make room for the next one's
         if judges:
             _judge(judges, session, quiet)
@@ -346,6 +350,8 @@ def _run_model(
     quiet: bool,
     session: Session,
     aside: Aside,
+    shown: QuietWatch,
+    at: tuple[int, int],  # runs of the command before this model's, and in all
 ) -> None:
     """One model through all benchmarks; what fails is named and the others go on."""
     from ..core import startup
@@ -353,8 +359,8 @@ def _run_model(
     from ..core.run import execute
     from ..engines.served import Refused
 
-    shown = watch(quiet)
-    for benchmark in chosen:
+    for number, benchmark in enumerate(chosen, at[0] + 1):
+        shown.turn(number, at[1])
         try:
             if benchmark.name not in loaded:
                 with startup.counted("data"):

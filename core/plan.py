@@ -20,7 +20,7 @@ Choice = Literal["auto", "logprob", "generate"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user may change about a run. Everything but `metrics` and `latency_items` can change an answer."""
+    """What the user may change about a run. Everything but `metrics` and `latency_…` can change an answer."""
 
     limit: int | None = None  # this many items, drawn by `seed`: the same ones for every model
     items: tuple[str, ...] = ()  # these ids; empty: all
@@ -30,7 +30,8 @@ class Settings:
     choice: Choice = "auto"  # how multiple choice is asked; "auto": by log-probability where the engine can
     max_new_tokens: int | None = None  # None: the benchmark's own
     metrics: tuple[str, ...] = ()  # empty: the benchmark's own
-    latency_items: int = 5
+    latency_items: int = 5  # single requests to time, after the answers
+    latency_share: float | None = None  # of the time the answers took: when to stop timing; None: time them all
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import dataclasses
 import importlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take
 SCORE_SECONDS = 30.0  # what is generated is scored beside the run at most this often
 SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
 RSS_SAMPLE_SECONDS = 0.05
+WARM_UP_TOKENS = 8  # new tokens of the untimed request before the timed ones
 
 
 class Watch(Protocol):
@@ -33,7 +34,9 @@ class Watch(Protocol):
         """Its libraries and weights are in memory, after so many seconds."""
         ...
 
-    def begin(self, plan: Plan, done: int) -> None: ...
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
+        """Answering begins; `done` are the ids of the items that are stored already."""
+        ...
 
     def answered(self, output: Output) -> None: ...
 
@@ -134,7 +137,7 @@ def execute(
     with RunWriter(root, manifest(plan, engine, command)) as writer:
         open_items = [item for item in plan.items if item.id not in writer.done]
         wanted = min(plan.settings.latency_items, len(plan.items))
-        untimed = len(writer.manifest.latency.get("seconds", [])) < wanted
+        untimed = _untimed(writer.manifest, wanted, plan.settings.latency_share)
         if open_items or untimed:
             if scorer:
                 scorer.working()
@@ -147,7 +150,7 @@ def execute(
             engine.load()
             load_seconds = time.perf_counter() - started
             watch.loaded(engine.spec.name, time.perf_counter() - began)
-            watch.begin(plan, len(writer.done))
+            watch.begin(plan, frozenset(writer.done))
             try:
                 if not writer.manifest.environment:
                     writer.update(environment=environment.describe())
@@ -155,7 +158,7 @@ def execute(
                     sitting = Sitting(_now(), load_seconds, startup.taken("import"), startup.taken("data"))
                     _answer(plan, engine, writer, watch, sitting, scorer)
                 if untimed:
-                    writer.update(latency=_latency(plan, engine, wanted, watch))
+                    writer.update(latency=_latency(plan, engine, wanted, watch, _seconds_for_timing(plan, writer)))
             finally:
                 watch.end()
         return StoredRun(writer.path)
@@ -232,8 +235,27 @@ def _flaw(output: Output, item: Item | None, method: str) -> str:
     return "no text" if method == "generate" and output.text is None else ""
 
 
-def _latency(plan: Plan, engine: Engine, wanted: int, watch: Watch) -> dict[str, list[float]]:
-    """Seconds per request, one at a time, on the run's first `wanted` items after one warm-up request."""
+def _untimed(manifest: Manifest, wanted: int, share: float | None) -> bool:
+    """Whether single requests are still to be timed. A run whose timing was cut short by `share` is timed."""
+    timed = len(manifest.latency.get("seconds", []))
+    return timed < (wanted if share is None else min(wanted, 1))
+
+
+def _seconds_for_timing(plan: Plan, writer: RunWriter) -> float | None:
+    """Seconds that timing single requests may take: a share of what the answers took. None: as long as it takes."""
+    share = plan.settings.latency_share
+    answering = sum(float(sitting.get("seconds") or 0) for sitting in writer.manifest.sittings)
+    return None if share is None else share * answering
+
+
+def _latency(
+    plan: Plan, engine: Engine, wanted: int, watch: Watch, within_s: float | None = None
+) -> dict[str, list[float]]:
+    """Seconds per request, one at a time, on the run's first `wanted` items after one short warm-up request.
+
+    No request is made that would end more than `within_s` seconds after the first began, judging by the one before,
+    except that one is timed in any case.
+    """
     seconds: list[float] = []
     first: list[float] = []
     chosen = set(list(plan.prompts)[wanted:])
@@ -244,7 +266,15 @@ def _latency(plan: Plan, engine: Engine, wanted: int, watch: Watch) -> dict[str,
     else:
         requests = list(plan.generate_requests(chosen))
         ask = engine.generate
-    for number, request in enumerate([requests[0], *requests]):
+    warm_up = requests[0]
+    if plan.method == "generate":
+        warm_up = dataclasses.replace(warm_up, max_new_tokens=min(WARM_UP_TOKENS, warm_up.max_new_tokens))
+    began = time.perf_counter()
+    elapsed = 0.0
+    for number, request in enumerate([warm_up, *requests]):
+        spent = time.perf_counter() - began
+        if seconds and within_s is not None and spent + elapsed > within_s:
+            break
         watch.timing(number, wanted)
         started = time.perf_counter()
         outputs = list(ask([request]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ class Seen:
         assert seconds >= 0
         self.events.append(f"loaded {model}")
 
-    def begin(self, plan: Any, done: int) -> None:
-        self.events.append(f"begin {done} of {len(plan.items)}")
+    def begin(self, plan: Any, done: Collection[str]) -> None:
+        self.events.append(f"begin {len(done)} of {len(plan.items)}")
 
     def answered(self, output: Output) -> None:
         self.events.append(output.item_id)
@@ -142,6 +142,33 @@ def test_latency_is_timed_one_request_at_a_time_after_a_warm_up(tmp_path: Path) 
     assert len(run.measured().latencies_s) == 3
     assert watch.events[-5:] == ["timing 0 of 3", "timing 1 of 3", "timing 2 of 3", "timing 3 of 3", "end"]
     assert run.measured().items == 20, "timed requests are no answers"
+
+
+class Slow(FakeEngine):
+    """Every request takes so many seconds of a clock that nothing else moves."""
+
+    clock = 0.0
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
+        for output in super().choose(requests):
+            Slow.clock += 1.0
+            yield output
+
+
+def test_timing_stops_at_its_share_of_the_time_that_the_answers_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module.time, "perf_counter", lambda: Slow.clock)
+    run = go(tmp_path / "share", Slow(), latency_items=5, latency_share=0.15)
+    # 20 answers took 20 s, so timing may take 3 s: a warm-up of 1 s and two requests.
+    assert run.measured().latencies_s == (1.0, 1.0)
+    engine = Slow()
+    go(tmp_path / "share", engine, latency_items=5, latency_share=0.15)
+    assert engine.asked == [], "a timing that was cut short is done"
+    run = go(tmp_path / "tiny", Slow(), latency_items=5, latency_share=0.001)
+    assert run.measured().latencies_s == (1.0,), "one is timed however short the run"
+    run = go(tmp_path / "all", Slow(), latency_items=5)
+    assert len(run.measured().latencies_s) == 5
 
 
 def test_first_token_times_are_kept_for_generated_answers(tmp_path: Path) -> None:

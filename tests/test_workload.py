@@ -1,0 +1,65 @@
+"""The time left of a run: from tokens done and left, not from a count of items."""
+
+from __future__ import annotations
+
+import fakes
+import pytest
+from fakes import FakeEngine
+from medbench.core.plan import Plan, Settings, plan
+from medbench.core.types import Item, ItemSet, Output
+from medbench.core.workload import NEW_TOKEN_COST, Workload
+
+
+def planned(*questions: str, options: bool = True) -> Plan:
+    items = tuple(
+        Item(f"i{n}", text, options=("yes", "no"), gold=0) if options else Item(f"i{n}", text, references=("r",))
+        for n, text in enumerate(questions)
+    )
+    item_set = ItemSet(items, "here")
+    return plan(fakes.benchmark(item_set), item_set, FakeEngine(), Settings())
+
+
+def characters(made: Plan, item_id: str) -> int:
+    return len(made.prompts[item_id].plain)
+
+
+def test_long_prompts_take_their_share_of_the_time() -> None:
+    made = planned(*["x" * 1000] * 5, *["x" * 10] * 5)
+    work = Workload(made, done=())
+    for n in range(5):  # the long ones first, as engines take them
+        work.answered(Output(f"i{n}"))
+    seconds = work.seconds_left(elapsed_s=50.0)
+    # Half of the items are left, but only this share of the characters:
+    assert seconds == pytest.approx(50.0 * 5 * characters(made, "i9") / (5 * characters(made, "i0")))
+    assert seconds < 3
+
+
+def test_an_open_answer_is_expected_to_be_as_long_as_the_others_were() -> None:
+    made = planned(*["x" * 40] * 10, options=False)
+    work = Workload(made, done=())
+    for n in range(5):
+        work.answered(Output(f"i{n}", text="…", completion_tokens=20))
+    assert work.seconds_left(elapsed_s=8.0) == pytest.approx(8.0), "five done and five alike left"
+    one = characters(made, "i0") / 4 + NEW_TOKEN_COST * 20
+    work.answered(Output("i5", text="…", completion_tokens=20))
+    assert work.seconds_left(elapsed_s=12.0) == pytest.approx(12.0 * (4 * one) / (6 * one))
+
+
+def test_what_was_answered_before_is_no_work_and_gives_no_rate() -> None:
+    made = planned(*["x" * 100] * 12)
+    work = Workload(made, done={"i0", "i1", "i2", "i3", "i4", "i5"})
+    assert work.seconds_left(elapsed_s=1.0) is None, "nothing answered yet"
+    for n in range(6, 11):
+        work.answered(Output(f"i{n}"))
+    assert work.seconds_left(elapsed_s=5.0) == pytest.approx(1.0)
+    work.answered(Output("i11"))
+    assert work.seconds_left(elapsed_s=6.0) == 0.0
+
+
+def test_an_item_that_failed_is_done_with_and_one_that_was_not_asked_is_nothing() -> None:
+    work = Workload(planned(*["x" * 100] * 6), done=())
+    work.answered(Output("stranger"))
+    assert work.answered_items == 0
+    for n in range(6):
+        work.answered(Output(f"i{n}", finish="error", error="out of memory"))
+    assert work.seconds_left(elapsed_s=6.0) == 0.0
