@@ -19,9 +19,10 @@ from typing import Any, Protocol
 
 from .. import __version__
 from ..core.budget import Limits, Usage
+from ..core.durable import replace_file
 from ..core.errors import MedbenchError
 from ..core.types import Engine, GenerateRequest, Output
-from ..results.files import LineFile, Lock, remedy, replace_file, to_json
+from ..results.files import LineFile, Lock, remedy, to_json
 from ..results.store import Reply, StoredRun, differing, encode_reply
 from .metric import asked, not_to_judge, pair_id, read_reply
 from .modes import Mode, mode_of

@@ -1,4 +1,4 @@
-"""Files that survive a killed process and a full disk: append-only JSON lines, atomic replacement, one lock."""
+"""Files that survive a killed process and a full disk: append-only JSON lines, and one lock per file."""
 
 from __future__ import annotations
 
@@ -10,21 +10,16 @@ import socket
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ..core.durable import replace_file, sync_folder
 from ..core.errors import DataMalformed, MedbenchError
+from ..core.json_text import loads
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 BLOCK = 1 << 16  # bytes read at once when looking backwards for a line's end
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def to_json(value: Any, indent: int | None = None) -> bytes:
@@ -35,11 +30,6 @@ def to_json(value: Any, indent: int | None = None) -> bytes:
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
     return text.encode("utf-8", "backslashreplace")  # only surrogates fail to encode, and "\udc80" is their escape
-
-
-def from_json(line: bytes) -> Any:
-    """The value of one JSON text. Raises ValueError where it is none."""
-    return _DECODER.decode(line.decode("utf-8"))
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
@@ -59,7 +49,7 @@ def placed_lines(path: Path) -> Iterator[tuple[int, int, Any]]:
                 if not line.endswith(b"\n"):
                     return  # the writer was killed here, or is writing this moment
                 try:
-                    value = from_json(line)
+                    value = loads(line)
                 except ValueError as error:
                     raise malformed(path, number, f"not JSON: {error}") from error
                 yield number, start, value
@@ -82,27 +72,6 @@ def remedy(error: OSError) -> str:
     if error.errno in READ_ONLY:
         return "Make that folder writable or name another one to write to"
     return "Mend that or name another folder to write to"
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write `path` so that at any moment it holds either the old content or the new, whole."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make new names in `folder` durable, where the platform can."""
-    with contextlib.suppress(OSError):  # Windows cannot open a folder, and some file systems cannot sync one
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class LineFile:
@@ -197,7 +166,7 @@ class Lock:
 
     def _who(self) -> str:
         try:
-            holder = from_json(self._holder.read_bytes())
+            holder = loads(self._holder.read_bytes())
             return f"process {holder['pid']} on {holder['host']} since {holder['started']}"
         except (OSError, ValueError, LookupError, TypeError):  # it has the lock but has not said so yet
             return "another process"

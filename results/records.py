@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataMalformed
+from ..core.json_text import loads
 from ..core.types import Item, Output, Record, Score
-from .files import from_json
 
 KEPT = 80  # characters of a text that is kept in memory: dropping it would save less
 
@@ -97,7 +97,7 @@ class Lines:
         try:
             with self.path.open("rb") as file:
                 file.seek(start)
-                found = decode(from_json(file.readline()))
+                found = decode(loads(file.readline()))
         except (OSError, ValueError) as error:
             raise DataMalformed(
                 f"{self.path} was changed while it was read: {error}", "Give the same command again."

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from ..core import registry
+from ..core.durable import replace_file
 from ..core.errors import MedbenchError, UsageError
 from ..core.stats import clusters_of
 from ..core.types import Figure, Measurement, Metric, Record, Score
-from .files import READ_ONLY, LineFile, Lock, remedy, replace_file, to_json
+from .files import READ_ONLY, LineFile, Lock, remedy, to_json
 from .store import StoredRun, encode_score
 
 CLEAN = "_clean"  # ends the name of a figure over the items that no model's training data hold

@@ -22,10 +22,12 @@ from types import TracebackType
 from typing import Any
 
 from ..core import paths
+from ..core.durable import replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
+from ..core.json_text import loads
 from ..core.plan import fingerprint
 from ..core.types import Measured, Output, Record, Score
-from .files import LineFile, Lock, from_json, malformed, placed_lines, read_lines, remedy, replace_file, to_json
+from .files import LineFile, Lock, malformed, placed_lines, read_lines, remedy, to_json
 from .records import Lines, compact, stored
 from .records import decode as decode  # the lines of samples.jsonl belong to this module's surface
 from .records import encode as encode
@@ -333,7 +335,7 @@ def read_manifest(run: Path) -> Manifest:
     """Raises UsageError where `run` is no run folder, DataMalformed where its manifest is broken."""
     path = run / MANIFEST
     try:
-        value = from_json(path.read_bytes())
+        value = loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         message = f"{run} is no run folder: it has no {MANIFEST}."
         raise UsageError(message, "The runs: medbench list runs") from None

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..core.durable import replace_file, sync_folder
 from ..core.errors import MedbenchError, UsageError
 from ..core.types import ModelSpec
-from ..results.files import Lock, remedy, replace_file, sync_folder, to_json
+from ..results.files import Lock, remedy, to_json
 from ..zoo import adapters
 from ..zoo.resolve import resolve
 

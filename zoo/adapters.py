@@ -24,8 +24,10 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from ..core import paths, registry
+from ..core.durable import replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
-from ..results.files import from_json, read_lines, remedy, replace_file, to_json
+from ..core.json_text import loads
+from ..results.files import read_lines, remedy, to_json
 from .digests import content_hash
 from .weights import SMALL_FILES, Tell, weight_files
 
@@ -180,7 +182,7 @@ def peek(folder: Path) -> Adapter | None:
     """What training made in `folder`; None where it made nothing there. Raises DataMalformed for a broken manifest."""
     path = folder / MANIFEST
     try:
-        value = from_json(path.read_bytes())
+        value = loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:

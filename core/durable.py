@@ -1,0 +1,86 @@
+"""Files that survive a power cut: the content is on the disk before the name, and the name before anyone relies on it.
+
+A file system may lose whatever was not synced, in any order. So the order is always the same: write, sync the file,
+rename it into place, sync the folder that holds the name. A new folder is a name too, in its own parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+# What a platform answers that cannot sync a folder: Windows cannot open one, and some file systems refuse.
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EBADF)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write `path` so that it holds either the old content or the new at any moment, and the new once this returns."""
+    temporary = path.with_name(path.name + ".new")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Move a file or folder whose content is synced to another name on the same file system.
+
+    A file at `target` is replaced; a folder must be empty, as for `os.replace`.
+    """
+    source.replace(target)
+    sync_folder(target.parent)
+    if source.parent != target.parent:
+        sync_folder(source.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` and its missing parents, each of them durable once this returns."""
+    missing = []
+    at = folder
+    while not at.is_dir() and at != at.parent:
+        missing.append(at)
+        at = at.parent
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        sync_folder(each.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file durable that something else wrote."""
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new, renamed and deleted names in `folder` durable, where the platform can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+
+
+def sync_tree(folder: Path) -> None:
+    """Make everything in and below `folder` durable, files first. Its own name in its parent is not included."""
+    for at, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            path = Path(at, name)
+            if path.is_file():
+                sync_file(path)
+        sync_folder(Path(at))

@@ -1,0 +1,82 @@
+"""JSON from files that anyone may have written: bounded in depth, digits and length, and only what JSON allows.
+
+`json.loads` accepts NaN and turns 1e999 into infinity; JSON nested a thousand deep ends in a RecursionError, and half
+a surrogate pair in a string that cannot be printed. Here all of these are a ValueError with a sentence, or repaired.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NoReturn
+
+MAX_DEPTH = 100  # objects and lists within each other; ours and every known data set stay below 10
+MAX_DIGITS = 300  # of an integer: what a float can hold
+MAX_LINE = 64 << 20  # bytes of one line, 16 million tokens: no context window is near it, and memory holds it
+
+_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[{])|([\]}])', re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def loads(text: bytes | str) -> Any:
+    """Return the value of one JSON text (UTF-8, if bytes). Half a surrogate pair becomes U+FFFD.
+
+    Raises ValueError, with what is wrong in words, for anything else that is not valid JSON within the bounds above.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")  # UnicodeDecodeError is a ValueError
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(text)
+    try:
+        value = _DECODER.decode(text)
+        return _repaired(value) if "\\u" in text and ("\\ud" in text or "\\uD" in text) else value
+    except RecursionError:  # the caller's own stack was nearly full
+        raise ValueError("nested too deep") from None
+
+
+def bounded_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a file as they are, line end included. Raises ValueError for one longer than MAX_LINE."""
+    while line := file.readline(MAX_LINE + 1):
+        if len(line) > MAX_LINE:
+            raise ValueError(f"longer than {MAX_LINE >> 20} MiB")
+        yield line
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for found in _STRUCTURE.finditer(text):
+        depth += (found[1] is not None) - (found[2] is not None)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} deep")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"an integer of {len(digits):,} digits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {digits[:20]} is too large")
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_constant)
+
+
+def _repaired(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_repaired(each) for each in value]
+    if isinstance(value, dict):
+        return {_repaired(name): _repaired(each) for name, each in value.items()}
+    return value
