@@ -1,0 +1,253 @@
+"""Split what a model wrote into its reasoning and its answer. Pure, and linear in the length of the text.
+
+Reasoning models mark their reasoning in many ways. Most are a pair of marks, listed in `_NAMES` and `_PAIRS`. Two are
+not: the channels of gpt-oss, and the headings "## Thinking" and "## Final Response" of HuatuoGPT-o1.
+
+A mark that the text only mentions is text: in quotation marks or code, before a word such as "tag" or "token", or an
+unclosed tag in the middle of a sentence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The two parts of a text, without the marks and the space around them."""
+
+    reasoning: str
+    answer: str
+    closed: bool = True  # False: the text ends inside its reasoning, so it gives no final answer
+
+
+def split(text: str, opened: bool = False) -> Split:
+    """Split `text`. `opened`: the prompt already opened the reasoning (see `opens`), so the text starts inside it."""
+    if "<|channel|>" in text or "<|message|>" in text:
+        return _channels(text)
+    return _bare_channels(text) or _headings(text) or _blocks(text, opened)
+
+
+def opens(prompt: str) -> bool:
+    """Whether a prompt ends with a mark that opens reasoning, as some chat templates do."""
+    tail = prompt[-_TAIL:].rstrip()
+    return any(mark.end() == len(tail) and not _is_closing(mark) for mark in _MARK.finditer(tail))
+
+
+def is_mark(token: str) -> bool:
+    """Whether a special token of a tokenizer is a mark of reasoning, so that decoding must keep it."""
+    token = token.strip()
+    return bool(_MARK.fullmatch(token) or _CHANNEL_TOKEN.fullmatch(token) or _RESPONSE_TOKEN.fullmatch(token))
+
+
+# --- pairs of marks ----------------------------------------------------------------------------------------------
+
+# <think>…</think>, [THINK]…[/THINK], ◁think▷…◁/think▷; a prefix as in <seed:think> is allowed.
+_NAMES = r"(?:[a-z]+:)?(?:think|thinking|thought|thoughts|antthinking|reason|reasoning|reflection|analysis|scratchpad)"
+_PAIRS = (
+    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Cohere
+    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),  # OpenThinker, Sky-T1
+    (r"<unused94>(?:[ \t]*thoughts?\b)?", r"<unused95>"),  # MedGemma
+    (r"<\|channel>(?:[ \t]*thoughts?\b)?", r"<channel\|>"),  # Gemma 4
+    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),  # Apertus
+    (r"<\|think\|>", r"<\|/think\|>"),
+)
+_MARK = re.compile(
+    rf"<(?P<angle>/?)(?P<name>{_NAMES})\s?>|\[(?P<square>/?)THINK\]|◁(?P<wedge>/?)think▷"
+    + "".join(f"|(?P<open{n}>{a})|(?P<close{n}>{b})" for n, (a, b) in enumerate(_PAIRS)),
+    re.I,
+)
+_TAIL = 64  # characters at the end of a prompt that can hold an opening mark
+_FENCE = re.compile(r"^[ \t]*```", re.M)
+_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "„": "“"}
+_IS_A_WORD = re.compile(r"[\"'`”’]?[- ](?:style )?(?:tag|token|block|mark|marker|delimiter|element|section)s?", re.I)
+_SENTENCE_END = frozenset(".!?:;。！？：…)]}>*|-")
+_FEW_WORDS = re.compile(r"\W*(?:\w+\W*){0,2}\Z")  # between two tags that are only mentioned: "<think> and </think>"
+_WRAPPED = re.compile(
+    r"(?:<(?P<tag>answer|response|output|solution)>(?P<inside>.*)</(?P=tag)>"
+    r"|<\|begin_of_solution\|>(?P<solution>.*?)(?:<\|end_of_solution\|>)?)",
+    re.I | re.S,
+)
+_RESPONSE_TOKEN = re.compile(r"<\|(?:START|END)_RESPONSE\|>", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    start: int
+    end: int
+    closing: bool
+    kind: str
+
+
+def _is_closing(mark: re.Match[str]) -> bool:
+    found = mark.groupdict()
+    return "/" in (found["angle"], found["square"], found["wedge"]) or any(
+        found[f"close{n}"] for n in range(len(_PAIRS))
+    )
+
+
+def _kind(mark: re.Match[str]) -> str:
+    if mark["name"]:
+        return mark["name"].lower()
+    group = mark.lastgroup or ""
+    return group.removeprefix("open").removeprefix("close")
+
+
+def _marks(text: str) -> Iterator[_Mark]:
+    """The marks in `text` that are not merely mentioned."""
+    code = _fenced(text)
+    block = next(code, None)
+    for mark in _MARK.finditer(text):
+        while block and block[1] <= mark.start():
+            block = next(code, None)
+        if block and block[0] <= mark.start():
+            continue
+        before, after = text[mark.start() - 1 : mark.start()], text[mark.end() : mark.end() + 1]
+        if before in _QUOTES and after and after in (_QUOTES[before], before):
+            continue
+        if _IS_A_WORD.match(text, mark.end()):
+            continue
+        yield _Mark(mark.start(), mark.end(), _is_closing(mark), _kind(mark))
+
+
+def _fenced(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of fenced code blocks. A fence that opens the text is not one: some models fence a whole reply."""
+    fences = [fence.start() for fence in _FENCE.finditer(text)]
+    if fences and not text[: fences[0]].strip():
+        return
+    yield from zip(fences[::2], fences[1::2], strict=False)
+
+
+def _blocks(text: str, opened: bool) -> Split:
+    marks = list(_marks(text))
+    if not marks:
+        return Split(text.strip(), "", False) if opened else Split("", text.strip())
+    closings: dict[str, list[int]] = {}  # by kind, from last to first
+    for at in range(len(marks) - 1, -1, -1):
+        if marks[at].closing:
+            closings.setdefault(marks[at].kind, []).append(at)
+    every = [at for at in range(len(marks) - 1, -1, -1) if marks[at].closing]
+    thoughts: list[str] = []
+    spoken: list[str] = []
+    at, position, closed = 0, 0, True
+    if opened and marks[0].closing is False and not text[: marks[0].start].strip():
+        opened = False  # the model opened it again
+    if opened:
+        if not every:
+            return Split(text.strip(), "", False)
+        first = every[-1]
+        thoughts.append(text[: marks[first].start])
+        at, position = first + 1, marks[first].end
+    while at < len(marks):
+        mark = marks[at]
+        if mark.closing:  # nothing opened it: the chat template did, or the block held another
+            thoughts.append("".join(spoken) + text[position : mark.start])
+            spoken.clear()
+            at, position = at + 1, mark.end
+            continue
+        end = _first_after(closings.get(mark.kind, []), at)
+        if end is None:
+            end = _first_after(every, at)
+        if not _starts_a_block(text, mark, marks[end] if end is not None else None):
+            at = at + 1 if end is None else end + 1  # both tags are only mentioned
+            continue
+        spoken.append(text[position : mark.start])
+        if end is None:
+            thoughts.append(text[mark.end :])
+            position, closed = len(text), False
+            break
+        thoughts.append(text[mark.end : marks[end].start])
+        at, position = end + 1, marks[end].end
+    spoken.append(text[position:])
+    return Split(_joined(thoughts), _unwrapped(_joined(spoken)), closed)
+
+
+def _first_after(descending: list[int], at: int) -> int | None:
+    """The smallest number above `at`. Smaller ones are dropped: `at` only grows."""
+    while descending and descending[-1] <= at:
+        descending.pop()
+    return descending[-1] if descending else None
+
+
+def _starts_a_block(text: str, mark: _Mark, end: _Mark | None) -> bool:
+    """Whether an opening mark opens reasoning: not between the words of a sentence, unless a block of text follows."""
+    before = mark.start - 1
+    if before >= 0 and text[before].isalnum():
+        return True
+    while before >= 0 and text[before] in " \t":
+        before -= 1
+    if before < 0 or text[before] == "\n" or text[before] in _SENTENCE_END:
+        return True
+    if end is None:
+        return False
+    return end.start - mark.end > 200 or not _FEW_WORDS.match(text[mark.end : end.start])
+
+
+def _joined(parts: list[str]) -> str:
+    return "\n\n".join(filter(None, (_RESPONSE_TOKEN.sub("", part).strip() for part in parts)))
+
+
+def _unwrapped(answer: str) -> str:
+    """An answer behind reasoning without the one tag that holds all of it."""
+    whole = _WRAPPED.fullmatch(answer)
+    if whole is None or f"<{(whole['tag'] or '').lower()}>" in (whole["inside"] or "").lower():
+        return answer
+    return (whole["inside"] or whole["solution"] or "").strip()
+
+
+# --- the channels of gpt-oss -------------------------------------------------------------------------------------
+
+_CHANNEL_TOKEN = re.compile(r"<\|(?:channel|message|start|end|return|call|constrain)\|>")
+# As decoding leaves them without their special tokens: "analysisWe need …assistantfinalThe answer".
+_BARE_FINAL = re.compile(r"assistantfinal")
+_BARE_START = re.compile(r"\s*(?:assistant)?analysis(?P<glued>(?=[^\W\d_a-z]))?")
+
+
+def _channels(text: str) -> Split:
+    """Messages with a channel each; the answer is what the final channel holds."""
+    pieces: list[tuple[str, str]] = []  # channel and content; before the first header: the prompt opened the message
+    channel, inside, position = "analysis", True, 0
+    for token in _CHANNEL_TOKEN.finditer(text):
+        piece, position = text[position : token.start()], token.end()
+        name = token[0][2:-2]
+        if inside:
+            pieces.append((channel, piece))
+        elif name in ("message", "constrain") and not channel:
+            channel = (piece.split() or ["final"])[0].lower()
+        inside = name == "message"
+        if name in ("channel", "start"):
+            channel = ""
+    if inside:
+        pieces.append((channel or "final", text[position:]))
+    answers = [content for name, content in pieces if name == "final"]
+    thoughts = [content for name, content in pieces if name != "final"]
+    return Split(_joined(thoughts), _joined(answers[-1:]), bool(answers))
+
+
+def _bare_channels(text: str) -> Split | None:
+    finals = list(_BARE_FINAL.finditer(text))
+    start = _BARE_START.match(text)  # without a final channel it counts only where the next word is glued to it
+    if finals:
+        begin = start.end() if start and start.end() <= finals[-1].start() else 0
+        return Split(text[begin : finals[-1].start()].strip(), text[finals[-1].end() :].strip())
+    return Split(text[start.end() :].strip(), "", False) if start and start["glued"] is not None else None
+
+
+# --- headings (HuatuoGPT-o1) -------------------------------------------------------------------------------------
+
+_THINKING = re.compile(r"\s*#{1,6}[ \t]*(?:thinking|thoughts?)(?:[ \t]+process)?[ \t]*:?[ \t]*(?:\n|\Z)", re.I)
+_FINAL = re.compile(
+    r"^[ \t]*#{1,6}[ \t]*(?:(?:my[ \t]+)?final[ \t]+(?:response|answer)|response|answer)\b[ \t]*:?[ \t]*", re.I | re.M
+)
+
+
+def _headings(text: str) -> Split | None:
+    start = _THINKING.match(text)
+    if start is None:
+        return None
+    final = _FINAL.search(text, start.end())
+    if final is None:
+        return Split(text[start.end() :].strip(), "", False)
+    return Split(text[start.end() : final.start()].strip(), text[final.end() :].strip())
