@@ -1,7 +1,6 @@
 """The splitter of reasoning and answer: every format that models are known to write, with the right parts beside it."""
 
 import pytest
-
 from medbench.core.reasoning import Split, is_mark, opens, split
 
 R, A = "Perhaps A?\n\nNo: not A.", "The answer is B."
