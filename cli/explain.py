@@ -77,7 +77,8 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
     `medbench show RUN` lists the items; the metrics themselves are asked for with run or score --metrics.
     """
     from ..metrics import entities, safety
-    from ..results.store import StoredRun, find
+    from ..results.lookup import find
+    from ..results.store import StoredRun
 
     stored = StoredRun(find(run, out or paths.runs()))
     record = output.record(stored, item)

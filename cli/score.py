@@ -46,8 +46,9 @@ def command(
     """
     from ..core.types import Metric
     from ..results import export, leaderboard
+    from ..results.lookup import find
     from ..results.scoring import load_metric
-    from ..results.store import StoredRun, add_metrics, all_runs, find
+    from ..results.store import StoredRun, add_metrics, all_runs
     from . import render
 
     wanted = output.metric_names(metrics, entity_model)

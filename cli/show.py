@@ -41,7 +41,8 @@ def command(
     run: str, item: str | None, wrong: bool, unscored: bool, limit: int, out: Path | None, as_json: bool
 ) -> None:
     """Show RUN (a folder, its name, or a part that fits one run), or its ITEM."""
-    from ..results.store import StoredRun, find
+    from ..results.lookup import find
+    from ..results.store import StoredRun
 
     stored = StoredRun(find(run, out or paths.runs()))
     records = {record.item.id: record for record in stored.records()}

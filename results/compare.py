@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import string
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +14,7 @@ from ..core.plan import fingerprint
 from ..core.stats import clusters_of, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
 from .leaderboard import apart, clean_note, items_of, label, leaked_in, metrics_of, row_facts, title, unchecked
+from .lookup import candidates
 from .pairing import ALPHA, Counts, pair
 from .scoring import CLEAN, JUDGING, Load, aggregate, bound, evaluate, load_metric
 from .store import Manifest, StoredRun, differing
@@ -113,27 +116,25 @@ class Comparison:
 def compare(
     a: StoredRun | Sequence[StoredRun],
     b: StoredRun | Sequence[StoredRun],
+    *others: StoredRun | Sequence[StoredRun],
     metrics: Sequence[str] = (),
     load: Load = load_metric,
     preferences: Sequence[str] | None = None,
 ) -> Comparison:
-    """A against B. Two groups are matched run by run where they may be compared. `metrics`: empty, what both list.
-    `preferences`: besides these, what judges preferred; None: where no metric is named, all that is stored.
+    """Compare A with B and, where more sides are given, every two of them. A group is matched run by run.
 
-    Raises UsageError, naming the fields that differ and both values, where nothing can be compared.
+    `metrics`: empty, what both runs list. `preferences`: besides these, what judges preferred; None: where no metric
+    is named, all that is stored. Raises UsageError, naming the fields that differ and both values, where nothing can
+    be compared.
     """
-    side_a, side_b = _by_column(a, "A"), _by_column(b, "B")
+    sides = [_Side(name, runs) for name, runs in zip(string.ascii_uppercase, (a, b, *others))]
     matches, problems = [], dict[str, MedbenchError]()
-    for run_a, run_b in matched(a, b):
+    for run_a, run_b in _matched(sides):
         match, failed = _match(run_a, run_b, metrics, preferences, load)
         matches.append(match)
         problems.update((str(error), error) for error in failed)
-    left_out = [
-        f"{title(run.manifest)}: only {name} has it"
-        for name, mine, theirs in (("A", side_a, side_b), ("B", side_b, side_a))
-        for key, run in mine.items()
-        if key not in theirs
-    ]
+    for side in sides:
+        problems.update((str(error), error) for error in side.ambiguous.values())
     adjusted = iter(holm([line.p for match in matches for line in match.lines if line.p is not None]))
     done = [
         replace(
@@ -143,39 +144,69 @@ def compare(
         for match in matches
     ]
     tests = sum(line.p is not None for match in done for line in match.lines)
-    return Comparison(tuple(done), tests, tuple(left_out), tuple(problems.values()))
+    return Comparison(tuple(done), tests, tuple(_left_out(sides)), tuple(problems.values()))
 
 
-def matched(
-    a: StoredRun | Sequence[StoredRun], b: StoredRun | Sequence[StoredRun]
-) -> list[tuple[StoredRun, StoredRun]]:
-    """Each run of A with the run of B that it may be compared with.
+def matched(*sides: StoredRun | Sequence[StoredRun]) -> list[tuple[StoredRun, StoredRun]]:
+    """Return every two runs of two different sides that may be compared.
 
     Raises UsageError, naming the fields that differ and both values, where no two may be, and where two are one.
     """
-    side_a, side_b = _by_column(a, "A"), _by_column(b, "B")
-    shared = [key for key in side_a if key in side_b]
-    if not shared:
-        raise _refusal(list(side_a.values()), list(side_b.values()))
-    for key in shared:
-        if side_a[key].path.resolve() == side_b[key].path.resolve():
-            raise UsageError(f"A and B are the same run: {side_a[key].manifest.run_id}.")
-    return [(side_a[key], side_b[key]) for key in shared]
+    return _matched([_Side(name, runs) for name, runs in zip(string.ascii_uppercase, sides)])
 
 
-def _by_column(side: StoredRun | Sequence[StoredRun], name: str) -> dict[str, StoredRun]:
-    """The runs of one side by what they can be compared on; two for one column would be a choice nobody made."""
-    found: dict[str, StoredRun] = {}
-    for run in [side] if isinstance(side, StoredRun) else side:
-        other = found.setdefault(fingerprint(run.manifest.comparable), run)
-        if other is not run:
-            raise UsageError(
-                f"{name} has two runs of {title(run.manifest)}: {other.manifest.run_id} and {run.manifest.run_id}.",
-                "Name one of them.",
+class _Side:
+    """The runs of one side by what they can be compared on.
+
+    Two runs for one column would be a choice that nobody made: that column is left out, as an error in `ambiguous`.
+    """
+
+    def __init__(self, name: str, runs: StoredRun | Sequence[StoredRun]) -> None:
+        self.name = name
+        columns: dict[str, list[StoredRun]] = {}
+        for run in [runs] if isinstance(runs, StoredRun) else runs:
+            columns.setdefault(fingerprint(run.manifest.comparable), []).append(run)
+        if not columns:
+            raise UsageError(f"{name} has no runs.")
+        self.runs = {column: found[0] for column, found in columns.items() if len(found) == 1}
+        self.ambiguous = {
+            column: UsageError(
+                f"{name} has {len(found)} runs of {title(found[0].manifest)}:{candidates([run.path for run in found])}",
+                "Name one of them by its run id.",
             )
-    if not found:
-        raise UsageError(f"{name} has no runs.")
-    return found
+            for column, found in columns.items()
+            if len(found) > 1
+        }
+
+
+def _matched(sides: Sequence[_Side]) -> list[tuple[StoredRun, StoredRun]]:
+    found = []
+    for one, other in itertools.combinations(sides, 2):
+        for column, run in one.runs.items():
+            if column in other.runs:
+                if run.path.resolve() == other.runs[column].path.resolve():
+                    raise UsageError(f"{one.name} and {other.name} are the same run: {run.manifest.run_id}.")
+                found.append((run, other.runs[column]))
+    if found:
+        return found
+    for side in sides:
+        for column, error in side.ambiguous.items():
+            if any(column in other.runs or column in other.ambiguous for other in sides if other is not side):
+                raise error
+    alone = [list(side.runs.values()) for side in sides]
+    if not all(alone[:2]):
+        raise next(iter(sides[0].ambiguous.values() or sides[1].ambiguous.values()))
+    raise _refusal(alone[0], alone[1])
+
+
+def _left_out(sides: Sequence[_Side]) -> list[str]:
+    """A sentence for every run that no other side has a counterpart of."""
+    return [
+        f"{title(run.manifest)}: only {side.name} has it"
+        for side in sides
+        for column, run in side.runs.items()
+        if not any(column in other.runs or column in other.ambiguous for other in sides if other is not side)
+    ]
 
 
 def _refusal(side_a: Sequence[StoredRun], side_b: Sequence[StoredRun]) -> UsageError:

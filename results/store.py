@@ -12,7 +12,6 @@ Whatever a killed process or a full disk leaves behind, what was stored before s
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..core import paths
 from ..core.durable import replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.json_text import loads
@@ -38,8 +36,6 @@ SAMPLES = "samples.jsonl"
 SCORES = "scores"
 JUDGEMENTS = "judgements"
 LOCK = "lock"
-
-NAMED = 5  # runs that an ambiguous name lists
 
 
 @dataclass(frozen=True)
@@ -356,37 +352,6 @@ def read_manifest(run: Path) -> Manifest:
     return Manifest(**fields | {"item_ids": tuple(fields["item_ids"])})
 
 
-def find(text: str, root: Path) -> Path:
-    """The one run folder that `text` means: a path, a run id below `root`, or a part of one that no other has.
-
-    A run without an answer gives way to those with one. Raises UsageError where there is none (with the nearest ids)
-    or more than one (with what tells them apart).
-    """
-    if (Path(text) / MANIFEST).is_file():
-        return Path(text)
-    ids = [path.name for path in _run_folders(root)] if root.is_dir() else []
-    if text in ids:
-        return root / text
-    for among in ([run for run in ids if _begun(root / run)], ids):
-        for fits in (_whole_parts, str.startswith, str.__contains__):
-            found = [run for run in among if fits(run, text)]
-            if len(found) == 1:
-                return root / found[0]
-            if found:
-                told = "".join(f"\n  {run}{_told(root / run)}" for run in found[:NAMED])
-                more = f"\n  and {len(found) - NAMED} more" if len(found) > NAMED else ""
-                raise UsageError(f"'{text}' fits {len(found)} runs:{told}{more}", f"Name more of it. {_listed(root)}")
-    near = difflib.get_close_matches(text, ids, n=3, cutoff=0.4)
-    meant = f" Did you mean {' or '.join(near)}?" if near else ""
-    hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"
-    raise UsageError(f"no run is called '{text}'.{meant}", hint)
-
-
-def _whole_parts(run: str, text: str) -> bool:
-    """Whether `text` is a run's model and benchmark, whole: "m__medquad" does not mean "m__medquad-sample__…"."""
-    return "__" in text and run.startswith(f"{text}__")
-
-
 def all_runs(*places: Path, empty: bool = False) -> tuple[list[StoredRun], list[MedbenchError]]:
     """The runs at `places` (each a run folder or a folder of runs), and an error for each that cannot be read.
 
@@ -398,8 +363,8 @@ def all_runs(*places: Path, empty: bool = False) -> tuple[list[StoredRun], list[
         if not path.is_dir():
             raise UsageError(f"there is no folder {path}.", "medbench run makes runs; --out says where.")
         named = (path / MANIFEST).exists()
-        for folder in [path] if named else _run_folders(path):
-            if named or empty or _begun(folder):
+        for folder in [path] if named else run_folders(path):
+            if named or empty or has_answers(folder):
                 folders.setdefault(folder.resolve(), folder)
     runs, problems = list[StoredRun](), list[MedbenchError]()
     for folder in folders.values():
@@ -445,31 +410,16 @@ def _answered(run: Path, manifest: Manifest) -> set[str]:
     return {record.item.id for record in _records(run, manifest)}
 
 
-def _run_folders(root: Path) -> list[Path]:
+def run_folders(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
 
 
-def _begun(run: Path) -> bool:
+def has_answers(run: Path) -> bool:
     """Whether it holds an answer, whole or broken; a start that failed leaves a folder without one."""
     try:
         return next(read_lines(run / SAMPLES), None) is not None
     except DataMalformed:
         return True
-
-
-def _told(run: Path) -> str:
-    """What tells a run from those named alike; "" where it cannot be read."""
-    try:
-        stored = StoredRun(run)
-        answered = f"{len(stored.answered())} of {len(stored.manifest.item_ids)} answered"
-    except MedbenchError:
-        return ""
-    return f"  ({', '.join(filter(None, [answered, minute(stored.manifest.created)]))})"
-
-
-def _listed(root: Path) -> str:
-    """The hint that says how to see all runs in `root`."""
-    return "All of them: medbench list runs" + ("" if root == paths.runs() else f" --out {root}")
 
 
 def _safe(name: str) -> str:

@@ -198,8 +198,8 @@ def test_metrics_are_those_that_both_list_or_those_named(tmp_path: Path) -> None
     a = made.make_run(tmp_path, made.bits("10"), model="one", metrics=["right", "score"])
     b = made.make_run(tmp_path, made.bits("10"), model="two", metrics=["right"])
     assert only(compare(a, b, load=LOAD)).name == "right"
-    assert only(compare(a, b, ["score"], load=LOAD)).name == "score"
-    comparison = compare(a, b, ["gone", "right"], load=LOAD)
+    assert only(compare(a, b, metrics=["score"], load=LOAD)).name == "score"
+    comparison = compare(a, b, metrics=["gone", "right"], load=LOAD)
     assert only(comparison).name == "right"
     assert [str(problem) for problem in comparison.problems] == ["no metric is called 'gone'."]
 
@@ -253,12 +253,42 @@ def test_groups_are_matched_by_column_and_what_has_no_counterpart_is_named(tmp_p
 
 def test_a_side_with_two_runs_for_one_column_is_a_choice_nobody_made(tmp_path: Path) -> None:
     one, two_, three = (made.make_run(tmp_path, made.bits("10"), model=model) for model in ("one", "two", "three"))
-    with pytest.raises(UsageError, match=f"A has two runs of .*{one.manifest.run_id} and {two_.manifest.run_id}"):
+    with pytest.raises(UsageError, match=f"(?s)A has 2 runs of .*{one.manifest.run_id}.*{two_.manifest.run_id}"):
         compare([one, two_], three, load=LOAD)
     with pytest.raises(UsageError, match=r"B has no runs\."):
         compare(one, [], load=LOAD)
     with pytest.raises(UsageError, match="A and B are the same run"):
         compare(one, one, load=LOAD)
+
+
+def test_a_column_that_one_side_has_twice_is_left_out_and_the_others_are_compared(tmp_path: Path) -> None:
+    twice = [made.make_run(tmp_path, made.bits("10"), model="a", dtype=dtype) for dtype in ("float32", "bfloat16")]
+    a = made.make_run(tmp_path, made.bits("10"), model="a", benchmark="exam")
+    b = [made.make_run(tmp_path, made.bits("11"), model="b", benchmark=name) for name in ("quiz", "exam")]
+    found = compare([*twice, a], b, load=LOAD)
+    assert [match.title for match in found.matches] == ["exam · 2 items · generated · 0-shot"]
+    (problem,) = found.problems
+    assert "A has 2 runs of quiz" in problem.message
+    assert "dtype bfloat16" in problem.message
+    assert problem.hint == "Name one of them by its run id."
+    assert found.left_out == ()
+
+
+def test_of_three_sides_every_two_are_compared_and_corrected_together(tmp_path: Path) -> None:
+    runs = [
+        made.make_run(tmp_path, made.bits(pattern), model=model)
+        for model, pattern in (("one", "1111110000"), ("two", "0000001111"), ("three", "1111110001"))
+    ]
+    found = compare(*runs, load=LOAD)
+    assert [(match.label_a, match.label_b) for match in found.matches] == [
+        ("one", "two"),
+        ("one", "three"),
+        ("two", "three"),
+    ]
+    # McNemar: 6 against 4, 0 against 1, and 3 against 6 discordant items; none is near 5 %, and Holm leaves 1 each.
+    assert [match.lines[0].p for match in found.matches] == pytest.approx([772 / 1024, 1.0, 260 / 512])
+    assert [match.lines[0].p_holm for match in found.matches] == [1.0, 1.0, 1.0]
+    assert found.tests == 3
 
 
 def test_a_metric_that_fits_no_item_of_either_run_is_left_out_unless_it_is_asked_for(tmp_path: Path) -> None:
@@ -268,7 +298,7 @@ def test_a_metric_that_fits_no_item_of_either_run_is_left_out_unless_it_is_asked
     ]
     (match,) = compare(*runs, load=LOAD).matches
     assert match.lines == ()
-    (match,) = compare(*runs, ["right"], load=LOAD).matches
+    (match,) = compare(*runs, metrics=["right"], load=LOAD).matches
     first = match.lines[0]
     assert (first.name, first.note) == ("right", "no item is scored in both")
     assert first.left_out == (("unscored in A: no number", 2),)

@@ -226,7 +226,7 @@ def test_a_comparison_has_win_rate_interval_and_sign_test(tmp_path: Path) -> Non
     pairs = wins(9, 1, 2)
     a, b = two(tmp_path, pairs)
     came = ask(a, Judge("fake:x", prefers(pairs)), "pairwise", against=b)
-    found = compare(a, b, [came.metric])
+    found = compare(a, b, metrics=[came.metric])
     line = preferred(found, came.metric)
     assert (line.a, line.b) == (pytest.approx((9 + 2 / 2) / 12), pytest.approx((1 + 2 / 2) / 12))
     assert (line.n, line.test) == (12, "exact sign")
@@ -255,7 +255,7 @@ def test_preferences_of_one_document_are_tested_by_document(tmp_path: Path) -> N
         for at in (0, 1)
     ]
     came = ask(runs[0], Judge("fake:x", prefers(pairs)), "pairwise", against=runs[1])
-    line = preferred(compare(*runs, [came.metric]), came.metric)
+    line = preferred(compare(*runs, metrics=[came.metric]), came.metric)
     assert (line.test, line.p) == ("permutation by document", pytest.approx(1 / 2))
     assert line.verdicts == Verdicts(a=6, b=0, neither=0, judged=6, both=6)
 

@@ -21,8 +21,9 @@ from medbench.core.errors import DataMalformed, MedbenchError, UsageError
 from medbench.core.json_text import loads
 from medbench.core.types import Item, Output, Record, Score
 from medbench.results import files
+from medbench.results.lookup import find, side
 from medbench.results.scoring import figures, score_run
-from medbench.results.store import RunWriter, StoredRun, add_metrics, all_runs, decode, differing, encode, find, run_id
+from medbench.results.store import RunWriter, StoredRun, add_metrics, all_runs, decode, differing, encode, run_id
 
 IDS = ["a", "b", "c"]
 
@@ -474,9 +475,39 @@ def test_runs_that_a_name_fits_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         find("smol", tmp_path)
     assert error.value.message.startswith("'smol' fits 2 runs:\n")
-    told = sorted(line.split("  ")[-1] for line in error.value.message.splitlines()[1:])
-    assert told == ["(1 of 3 answered, 2026-11-24 15:03)", "(2 of 2 answered)"]
+    lines = error.value.message.splitlines()[1:]
+    told = dict(zip(lines[::2], lines[1::2], strict=True))
+    assert sorted(told.values()) == [
+        "    quiz · 2 items · generated · 0-shot, dtype bfloat16, 2 of 2 answered",
+        "    quiz · 3 items · generated · 0-shot, dtype float32, 1 of 3 answered, 2026-11-24 15:03",
+    ]
     assert f"medbench list runs --out {tmp_path}" in error.value.hint
+
+
+def test_runs_that_look_alike_are_told_apart_by_what_differs_in_their_identity(tmp_path: Path) -> None:
+    for dtype in ("float32", "bfloat16"):
+        made.make_run(tmp_path, made.bits("10"), model="smol", dtype=dtype, created="2026-11-24T15:03:07")
+    with pytest.raises(UsageError, match=r"(?s)dtype float32, 2 of 2.*dtype bfloat16, 2 of 2"):
+        find("smol__quiz", tmp_path)
+
+
+def test_a_models_name_means_all_its_runs(tmp_path: Path) -> None:
+    for benchmark in ("quiz", "exam"):
+        made.make_run(tmp_path, made.bits("10"), model="smol", benchmark=benchmark)
+    other = made.make_run(tmp_path, made.bits("11"), model="smol@tuned", benchmark="quiz")
+
+    def names(text: str) -> list[str]:
+        return [run.manifest.run_id.rpartition("__")[0] for run in side(text, tmp_path)[0]]
+
+    assert names("smol") == ["smol__exam", "smol__quiz"], "and not those of smol@tuned"
+    assert names("smol@tuned") == ["smol@tuned__quiz"]
+    assert names("smol__exam") == ["smol__exam"]
+    made.make_run(tmp_path, made.bits("101"), model="smol", benchmark="exam")
+    assert names("smol__exam") == ["smol__exam"] * 2, "the other side tells which of them is comparable"
+    assert names("@tuned") == ["smol@tuned__quiz"], "a part of a run id"
+    assert names(str(other.path)) == ["smol@tuned__quiz"]
+    with pytest.raises(UsageError, match="no run is called 'smal'"):
+        names("smal")
 
 
 def test_a_start_that_left_no_answer_stands_in_no_runs_way(tmp_path: Path) -> None:

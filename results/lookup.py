@@ -1,0 +1,92 @@
+"""Which stored runs a name on the command line means: a folder, a run id, a part of one, or a model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..core import paths
+from ..core.errors import MedbenchError, UsageError
+from .leaderboard import apart, row_facts, title
+from .store import MANIFEST, StoredRun, all_runs, has_answers, minute, run_folders
+
+NAMED = 5  # runs that an error lists
+
+
+def find(text: str, root: Path) -> Path:
+    """Return the one run folder that `text` means: a path, a run id below `root`, or a part that only one id has.
+
+    Runs with answers come first. Raises UsageError where no run fits (naming the nearest ids) or several do (with
+    what tells them apart).
+    """
+    if (Path(text) / MANIFEST).is_file():
+        return Path(text)
+    ids = [path.name for path in run_folders(root)] if root.is_dir() else []
+    if text in ids:
+        return root / text
+    for among in ([run for run in ids if has_answers(root / run)], ids):
+        for fits in (_whole_parts, str.startswith, str.__contains__):
+            found = [run for run in among if fits(run, text)]
+            if len(found) == 1:
+                return root / found[0]
+            if found:
+                problem = f"'{text}' fits {len(found)} runs:{candidates([root / run for run in found])}"
+                raise UsageError(problem, f"Give the whole run id. {_listed(root)}")
+    near = difflib.get_close_matches(text, ids, n=3, cutoff=0.4)
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"
+    raise UsageError(f"no run is called '{text}'.{meant}", hint)
+
+
+def side(text: str, root: Path) -> tuple[list[StoredRun], list[MedbenchError]]:
+    """Return the runs that one side of a comparison means, and an error for each run that cannot be read.
+
+    `text` is a folder of runs, a model's name as tables show it (all its runs below `root` that have answers), a model
+    and a benchmark (`MODEL__BENCHMARK`, likewise), or whatever `find` takes. Raises UsageError where it means no run.
+    """
+    folder = Path(text)
+    if folder.is_dir() and not (folder / MANIFEST).exists():
+        return all_runs(folder)
+    if root.is_dir() and not (root / text / MANIFEST).exists():
+        runs, problems = all_runs(root)
+        meant = [run for run in runs if row_facts(run.manifest)["model"] == text or _whole_parts(run.path.name, text)]
+        if meant:
+            return meant, problems
+    return [StoredRun(find(text, root))], []
+
+
+def candidates(folders: Sequence[Path]) -> str:
+    """Return a line for each run, the first few of them, with what tells it from the others."""
+    shown = folders[:NAMED]
+    runs: dict[Path, StoredRun] = {}
+    for folder in shown:
+        try:
+            runs[folder] = StoredRun(folder)
+        except MedbenchError:
+            continue  # listed by its name alone
+    told = dict(zip(runs, apart(list(runs.values())), strict=True))
+    lines = []
+    for folder in shown:
+        facts: list[str] = []
+        if run := runs.get(folder):
+            # What the title and the name say already needs no second mention.
+            differs = [f"{name} {value}" for name, value in told[folder] if name not in IN_TITLE]
+            answered = f"{len(run.answered())} of {len(run.manifest.item_ids)} answered"
+            facts = [title(run.manifest), *differs, answered, minute(run.manifest.created)]
+        lines.append(f"\n  {folder.name}" + (f"\n    {', '.join(filter(None, facts))}" if facts else ""))
+    more = f"\n  and {len(folders) - NAMED} more" if len(folders) > NAMED else ""
+    return "".join(lines) + more
+
+
+IN_TITLE = ("benchmark", "variant", "method", "shots", "items_hash", "prompt_hash", "name")
+
+
+def _whole_parts(run: str, text: str) -> bool:
+    """Whether `text` is a run's model and benchmark, whole: "m__medquad" does not mean "m__medquad-sample__…"."""
+    return "__" in text and run.startswith(f"{text}__")
+
+
+def _listed(root: Path) -> str:
+    """Return the hint that names the command that lists all runs in `root`."""
+    return "All of them: medbench list runs" + ("" if root == paths.runs() else f" --out {root}")
