@@ -158,6 +158,8 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
         made = registry.get("judges", plugin).make(model, asked.base_url if plugin == MOVABLE else "", say)
         if made.label in [judge.label for judge in judges]:
             raise UsageError(f"--judge names {made.label} twice.", "Once is enough: its replies would be the same.")
+        if made.served:
+            made.engine.tell = say  # type: ignore[attr-defined]
         if price and made.served:
             made.prices = price
         if asked.max_cost is not None and made.served and made.prices is None:

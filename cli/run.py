@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -275,7 +275,7 @@ def command(
             try:
                 with startup.counted("import"):
                     model: Engine = registry.get("engines", spec.engine)(spec)
-                elsewhere = _bounded(model, bounds)
+                elsewhere = _bounded(model, bounds, say)
             except UsageError:
                 raise
             except MedbenchError as error:
@@ -324,7 +324,7 @@ def _of_engine(specs: list[tuple[str, ModelSpec]], engine: str, option: str, wha
         raise UsageError(f"{option}: {specs[0][0]} is not {what.partition(':')[0]}.", f"It belongs to {what}")
 
 
-def _bounded(model: Engine, bounds: dict[str, Any]) -> bool:
+def _bounded(model: Engine, bounds: dict[str, Any], say: Callable[[str], None] = tell) -> bool:
     """Keep requests to a server within `bounds`. Whether it is a server elsewhere, where requests may cost."""
     from ..core.budget import Limits
     from ..engines.served import ServedEngine
@@ -332,6 +332,7 @@ def _bounded(model: Engine, bounds: dict[str, Any]) -> bool:
     if not isinstance(model, ServedEngine):
         return False
     model.limits = Limits(**{name: value for name, value in bounds.items() if value is not None})
+    model.tell = say
     return not model.local
 
 

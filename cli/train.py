@@ -12,6 +12,7 @@ import click
 
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
+from ..core.secrets import masked
 from . import output
 from .progress import tell
 from .train_progress import training_watch
@@ -147,7 +148,7 @@ def command(
         processes=num_processes,
         report_to=tuple(output.names(report_to)),
         allowed_leaks=frozenset(output.names(allow_leak)),
-        command=("medbench", *sys.argv[1:]),
+        command=tuple(masked(word) for word in ("medbench", *sys.argv[1:])),
     )
     if dry_run:
         _dry_run(request, as_json)

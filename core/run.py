@@ -16,6 +16,7 @@ from ..results.store import Manifest, RunWriter, StoredRun, run_id
 from . import environment, startup
 from .errors import MedbenchError
 from .plan import Plan
+from .secrets import masked
 from .types import Engine, Item, ModelSpec, Output, Record
 
 SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take it at most this often
@@ -105,7 +106,7 @@ def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
             "max_new_tokens": plan.max_new_tokens,
             "stop": list(plan.benchmark.stop),
         },
-        command=command,
+        command=[masked(word) for word in command],
         created=_now(),
         metrics=list(plan.settings.metrics or benchmark.metrics),
     )
@@ -200,7 +201,7 @@ def _answer(
                 watch.answered(output)
                 if not writer.manifest.engine:  # only now: how a model can be run shows when it runs
                     writer.update(engine=engine.describe())
-                if output.error:
+                if output.error and not output.final:
                     sitting.failures[output.item_id] = output.error
                     continue
                 sitting.items += 1

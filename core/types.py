@@ -111,6 +111,7 @@ class Output:
     seconds: float = 0.0  # wall time of the batch that held the item
     first_token_s: float | None = None  # seconds to the first new token, where the engine timed it
     error: str | None = None
+    final: bool = False  # the error is stored: asked again, it would be the same (a content filter's refusal)
 
 
 @dataclass(frozen=True, slots=True)

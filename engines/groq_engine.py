@@ -65,7 +65,7 @@ class GroqEngine(ServedEngine):
         except groq.APIStatusError as error:
             response = error.response
         except groq.APIConnectionError as error:
-            raise unreachable(error.__cause__) from None
-        except httpx.HTTPError as error:
-            raise unreachable(error) from None
+            raise unreachable(error.__cause__, self._at, self.local) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise unreachable(error, self._at, self.local) from None
         return Reply(response.status_code, response.headers, response.text)

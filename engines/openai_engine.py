@@ -40,6 +40,6 @@ class OpenAIEngine(ServedEngine):
 
         try:
             response = self._client.post(path, json=dict(body))
-        except httpx.HTTPError as error:
-            raise unreachable(error) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise unreachable(error, self.spec.base_url, self.local) from None
         return Reply(response.status_code, response.headers, response.text)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import email.utils
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from math import inf
 from typing import Any, Literal
 
+from ..core.secrets import Mask
+
 ROUNDING = 1e-3  # nats; a certain token may come out as far above 0
 MESSAGE_LENGTH = 300  # characters of a server's own words that an error repeats
+MOST_TOKENS = 10**9  # no request takes more: a larger count is not one
+# How servers say that they withhold an answer for its content: finish reasons, and codes and types of errors.
+WITHHELD = {
+    *("content_filter", "content_filtered", "content_policy_violation", "responsibleaipolicyviolation", "safety"),
+    *("data_inspection_failed", "guardrail_intervened", "sensitive", "refusal", "prohibited_content", "recitation"),
+    *("blocklist", "spii", "content_blocked", "moderation_blocked"),
+}
 
 _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _SPACE_MARKS = "\u2581\u0120\u010a \n\t"  # a token's leading space as tokenizers write it, and as it is
@@ -26,6 +37,13 @@ class Failed(Exception):
         self.answered = answered
 
 
+class Withheld(Failed):
+    """The server or the model refuses to answer this request. It would refuse it again, so this is stored."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, answered=True)
+
+
 @dataclass(frozen=True)
 class Reply:
     """An HTTP reply. Names of `headers` are in lower case."""
@@ -34,18 +52,24 @@ class Reply:
     headers: Mapping[str, str]
     text: str
     seconds: float = 0.0  # from sending the request to the last byte
+    inside: bool = False  # `status` is that of an error inside a reply that has status 200
 
     @property
     def fine(self) -> bool:
         return 200 <= self.status < 300
 
-    def json(self) -> dict[str, Any] | None:
-        """The body, where it is a JSON object."""
+    @cached_property
+    def parsed(self) -> Any:
+        """The body as JSON; None if it is not JSON. A list with one object, as Gemini sends its errors, is that one."""
         try:
             found = json.loads(self.text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
-        return found if isinstance(found, dict) else None
+        return found[0] if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict) else found
+
+    def json(self) -> dict[str, Any] | None:
+        """The body, if it is a JSON object."""
+        return self.parsed if isinstance(self.parsed, dict) else None
 
 
 @dataclass(frozen=True)
@@ -57,20 +81,79 @@ class Complaint:
     param: str = ""
 
 
+def received(reply: Reply, mask: Mask) -> Reply:
+    """A reply as the rest of medbench sees it: without the key, and with the status of an error that a 200 holds."""
+    text = reply.text
+    if mask.echoed(text):
+        try:  # in a body that is JSON only texts are masked: a number stays one
+            whole = None if reply.parsed is None else _without_keys(reply.parsed, mask)
+        except RecursionError:
+            whole = None
+        text = mask.answer(text) if whole is None else json.dumps(whole)
+    headers = {name.lower(): mask(value) for name, value in reply.headers.items()}
+    clean = dataclasses.replace(reply, headers=headers, text=text)
+    body = clean.json() if clean.fine else None
+    if body and not body.get("choices") and (body.get("error") or body.get("object") == "error"):
+        error = body.get("error") or body
+        return dataclasses.replace(clean, status=_status_inside(error), inside=True)
+    return clean
+
+
+def _without_keys(value: Any, mask: Mask) -> Any:
+    if isinstance(value, str):
+        return mask.answer(value)
+    if isinstance(value, list):
+        return [_without_keys(part, mask) for part in value]
+    if isinstance(value, dict):
+        return {mask.answer(name): _without_keys(part, mask) for name, part in value.items()}
+    return value
+
+
+def _status_inside(error: Any) -> int:
+    """The HTTP status that an error means: the one that it names, else one by its words."""
+    told = error if isinstance(error, Mapping) else {"message": error}
+    for name in ("status", "status_code", "code"):
+        number = _number(str(told.get(name)))
+        if number is not None and 400 <= number < 600:
+            return int(number)
+    words = " ".join(str(told.get(name) or "") for name in ("code", "type", "status", "message")).lower()
+    if re.search(r"rate.?limit|too.?many.?requests|quota|resource.?exhausted", words):
+        return 429
+    if re.search(r"overloaded|unavailable|internal|server.?error|time.?out|loading model|try again", words):
+        return 503
+    return 400
+
+
 def complaint(reply: Reply) -> Complaint:
     """Read from {"error": {"message", "code", "param"}} or what other servers write in its place."""
     body = reply.json()
     if body is None:
         return Complaint(_shortened(re.sub(r"<[^>]*>", " ", reply.text)))
-    error = body.get("error", body)
+    error = body.get("error") or body
     if not isinstance(error, Mapping):
         return Complaint(_shortened(str(error)))
-    message = error.get("message") or error.get("detail") or error.get("error") or json.dumps(error)
-    return Complaint(_shortened(str(message)), str(error.get("code") or ""), str(error.get("param") or ""))
+    message = error.get("message") or error.get("detail") or error.get("error") or error
+    if not isinstance(message, str):
+        message = json.dumps(message, ensure_ascii=False)
+    return Complaint(_shortened(message), str(error.get("code") or ""), str(error.get("param") or ""))
+
+
+def refusal(reply: Reply) -> str:
+    """Why the server withholds an answer to this very request, if it rejected it for its content; else ""."""
+    body = reply.json()
+    error = body.get("error") if body and not reply.fine else None
+    if not isinstance(error, Mapping):
+        return ""
+    inner = error.get("innererror")
+    codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, Mapping) else None]
+    if not any(str(code).lower().replace("-", "_") in WITHHELD for code in codes):
+        return ""
+    return f"the server's content filter rejected the request: {complaint(reply).message}"
 
 
 def _shortened(text: str) -> str:
-    text = " ".join(text.split())
+    """One line of printable characters."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "…"
 
 
@@ -80,7 +163,7 @@ def usage(reply: Reply) -> tuple[int, int] | None:
     if not isinstance(told, Mapping):
         return None
     counts = told.get("prompt_tokens"), told.get("completion_tokens", 0)
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
+    if not all(isinstance(count, int) and 0 <= count < MOST_TOKENS for count in counts):
         return None
     return int(counts[0] or 0), int(counts[1] or 0)
 
@@ -118,9 +201,9 @@ def _number(text: str) -> float | None:
 def _until(text: str, now: datetime) -> float | None:
     try:
         then = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds())
 
 
 def _span(text: str, now: datetime) -> float | None:
@@ -139,23 +222,72 @@ def _span(text: str, now: datetime) -> float | None:
 def text_of(reply: Reply, limit: int) -> tuple[str, Literal["stop", "length"]]:
     """The answer and how it ended. `limit` is how many new tokens were asked for.
 
-    Raises Failed where there is none: "" is an answer only where the server says that the model ended it so.
+    Raises Withheld for a refusal, and Failed if there is no answer: "" is one only if the server says that the model
+    ended it so.
     """
     choice = _choice(reply)
     finish = choice.get("finish_reason")
     message = choice.get("message")
-    text = message.get("content") if isinstance(message, Mapping) else choice.get("text")
-    if finish == "content_filter":
-        raise Failed("the server's content filter held the answer back", answered=True)
-    if isinstance(message, Mapping) and message.get("refusal"):
-        raise Failed(f"the model refused: {_shortened(str(message['refusal']))}", answered=True)
+    said = message if isinstance(message, Mapping) else {"content": choice.get("text")}
+    if isinstance(finish, str) and finish.lower() in WITHHELD:
+        raise Withheld("the server's content filter held the answer back")
+    if refused := said.get("refusal") or "".join(_parts(said.get("content"), "refusal")):
+        raise Withheld(f"the model refused: {_shortened(str(refused))}")
+    if choice.get("error") or finish == "error":
+        told = choice.get("error")
+        words = told.get("message") if isinstance(told, Mapping) else told
+        raise Failed(f"the server reports an error in its answer: {_shortened(str(words or 'it does not say which'))}")
+    content = said.get("content")
+    text = content if isinstance(content, str) else "".join(_parts(content, "text")) or None
     if finish == "length" and not text:
-        raise Failed(
+        raise CutOff(limit)
+    if text is None or (not text and finish != "stop"):
+        raise Failed(f"{_instead(said)} (finish_reason {finish})", answered=True)
+    return _whole(text), "length" if finish == "length" else "stop"
+
+
+class CutOff(Failed):
+    """The model met its token limit before it wrote any answer."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
             f"no answer within {limit} tokens: a model that reasons first needs more (--max-new-tokens)", answered=True
         )
-    if not isinstance(text, str) or (not text and finish != "stop"):
-        raise Failed(f"the reply holds no text (finish_reason {finish})", answered=True)
-    return text, "length" if finish == "length" else "stop"
+
+
+def _parts(content: Any, kind: str) -> list[str]:
+    """The texts of one type in a content that is a list of parts: [{"type": "text", "text": …}, …]."""
+    parts = content if isinstance(content, list) else [content] if isinstance(content, Mapping) else []
+    found = []
+    for part in parts:
+        if isinstance(part, str) and kind == "text":
+            found.append(part)
+        elif isinstance(part, Mapping) and part.get("type", "text") in (kind, f"output_{kind}"):
+            value = part.get(kind)
+            value = value.get("value") if isinstance(value, Mapping) else value  # {"text": {"value": …}}
+            found += [value] if isinstance(value, str) else []
+    return found
+
+
+def _instead(said: Mapping[str, Any]) -> str:
+    """What a reply without a text holds."""
+    content = said.get("content")
+    if said.get("tool_calls") or said.get("function_call"):
+        return "the reply holds no text but a call of a tool"
+    if said.get("reasoning_content") or said.get("reasoning"):
+        return "the reply holds no text, only the model's reasoning"
+    if content is None or content == "":
+        return "the reply holds no text"
+    if isinstance(content, list | Mapping):
+        parts = content if isinstance(content, list) else [content]
+        kinds = sorted({str(part.get("type")) if isinstance(part, Mapping) else type(part).__name__ for part in parts})
+        return f"the reply holds no text, only parts of type {', '.join(kinds) or 'none'}"
+    return f"the reply holds no text but a {type(content).__name__}"
+
+
+def _whole(text: str) -> str:
+    """`text` with U+FFFD for each half of a surrogate pair, which no file can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _choice(reply: Reply) -> Mapping[str, Any]:
@@ -164,7 +296,7 @@ def _choice(reply: Reply) -> Mapping[str, Any]:
         raise Failed(f"the reply is not a JSON object: {_shortened(reply.text)[:80]!r}")
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-        raise Failed("the reply holds no choices")
+        raise Failed(f"the reply holds no choices: {_shortened(reply.text)[:80]}")
     return choices[0]
 
 

@@ -23,10 +23,12 @@ from urllib.parse import urlsplit
 
 from ..core.budget import Budget, CapReached, Limits, Stopped, Usage
 from ..core.errors import MedbenchError
+from ..core.secrets import Mask
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
 from . import replies
+from .fields import rejected, without
 from .prompting import Wrapping, messages, wrapping
-from .replies import Failed, Reply
+from .replies import CutOff, Failed, Reply, Withheld
 
 __all__ = ["Limits", "Refused", "ServedEngine", "Usage", "is_local"]
 
@@ -41,14 +43,13 @@ RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
 REFUSED = {402, 403}  # and 401, 404: as the next request would be
 NO_CREDIT = "insufficient_quota"  # a 429 that no wait mends
 MISSED_SCHEMA = "json_validate_failed"  # Groq's 400 for what the model wrote, not for the request
-# What some servers refuse to be told and can be done without, in this order.
-DISPENSABLE = ("max_tokens", "stop", "min_tokens", "response_format")
+PROXY_WANTS_PASSWORD = 407
+LONG_WAIT_S = 5.0  # a longer one is announced
 
 TOPS = (100, 20, 5)  # llama.cpp lists as many as it is asked for; others refuse more than 20, or more than 5
 PROBE = Prompt("Question: Which of these is a colour?\nA. red\nB. seven\nAnswer:")
 # Answers that any vocabulary has as one token, so that one token tells them apart.
 _ONE_TOKEN = re.compile(r"\w{1,5}")
-_KEY_LIKE = re.compile(r"\b(?:sk|gsk|pk)[-_][\w*.-]{4,}")
 
 
 class Refused(MedbenchError):
@@ -77,21 +78,26 @@ class ServedEngine:
     limit_field = "max_tokens"
     gives_logprobs = True  # may give them: is asked once
     runs_here = False  # what this process holds says nothing about the model
+    keeps_cut = False  # a model that met its limit before it answered gave an empty text, which is stored (of a judge)
 
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
         self.spec = spec
         self.usage = Usage()
         self.budget = Budget(limits or Limits(), self.usage)
         self.backoff_s = (0.5, 30.0)  # the first wait after a failure and the longest; each is twice the one before
+        self.tell: Callable[[str], None] = lambda line: None  # gets one line for each long wait and rejected field
         self._key = ""
+        self._mask = Mask()
         self._connected = False
         self._answered = 0  # replies that were not put off
-        self.refuses: frozenset[str] = frozenset()  # fields that the server has refused to be told: they are not sent
+        self.refuses: frozenset[str] = frozenset()  # fields that the server has rejected: they are no longer sent
+        self._resumes_at = 0.0  # until when a wait was announced
         self._schema_tried = False  # whether it has answered a request that was to have a schema, with it or without
         self._first_schema = threading.Lock()
         self._form: Form | None = None
         self._probed = False
         self._lock = threading.Lock()
+        self._lock_of_refuses = threading.Lock()
 
     @property
     def limits(self) -> Limits:
@@ -131,7 +137,13 @@ class ServedEngine:
         if not self._key.isascii() or len(self._key.split()) > 1:
             where = f" from {self.keys_at}" if self.usual else ""
             raise Refused(f"{self.key_variable} holds what cannot be a key.", f"Copy it again{where}.")
-        self._connect(self._key)
+        self._mask = Mask(self._key)
+        from .wire import Unreachable
+
+        try:
+            self._connect(self._key)
+        except Unreachable as error:
+            raise self._refused(str(error), error.hint) from None
         self._connected = True
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
@@ -164,18 +176,21 @@ class ServedEngine:
 
     def describe(self) -> dict[str, Any]:
         form = self._form
-        how = {"logprobs": f"of the first token, the {form.top} likeliest, by /{form.path}"} if form else {}
-        return {"server": self._at} | how
+        how: dict[str, Any] = (
+            {"logprobs": f"of the first token, the {form.top} likeliest, by /{form.path}"} if form else {}
+        )
+        left_out = {"rejected_fields": sorted(self.refuses)} if self.refuses else {}
+        return {"server": self._at} | how | left_out
 
     def peak_gpu_memory_bytes(self) -> int | None:
         return None
 
     def scrubbed(self, text: str) -> str:
         """`text` without the key, and without what looks like one."""
-        if self._key:
-            whole = re.escape(self._key) if len(self._key) >= 8 else rf"(?<!\w){re.escape(self._key)}(?!\w)"
-            text = re.sub(whole, "***", text)
-        return _KEY_LIKE.sub("***", text)
+        return self._mask(text)
+
+    def _refused(self, message: str, hint: str) -> Refused:
+        return Refused(self.scrubbed(message), hint)
 
     @property
     def _at(self) -> str:
@@ -198,15 +213,21 @@ class ServedEngine:
     def _all(
         self, requests: Sequence[Request], answer: Callable[[Request, threading.Event], Output]
     ) -> Iterator[Output]:
-        """Every request's output, `concurrency` at a time. Closed or interrupted, no new request starts."""
+        """Every request's output, `concurrency` at a time. Closed or interrupted, no new request starts.
+
+        A request starts when an earlier one's output was taken and, by whoever asks, stored: a killed process loses
+        no more replies than were out.
+        """
         self.load()
         waiting, done = deque(requests), queue.SimpleQueue[Output | BaseException]()
         stop = threading.Event()
         fruitless = 0  # in a row
+        workers = min(self.limits.concurrency, len(waiting))
+        room = threading.Semaphore(workers)
 
         def work() -> None:
             nonlocal fruitless
-            while not stop.is_set():
+            while room.acquire() and not stop.is_set():
                 try:
                     request = waiting.popleft()
                 except IndexError:
@@ -220,15 +241,19 @@ class ServedEngine:
                     done.put(self._error(request, f"not asked: {cap}"))
                 except Failed as failure:
                     fruitless = 0 if failure.answered else fruitless + 1
-                    done.put(self._error(request, str(failure)))
+                    done.put(self._error(request, str(failure), isinstance(failure, Withheld)))
                 except Stopped:
                     return
                 except BaseException as error:
                     done.put(error)
                     return
 
+        def end() -> None:
+            stop.set()
+            room.release(max(workers, 1))
+            self.budget.wake()
+
         # Daemons: a process that is told to stop does not wait for replies.
-        workers = min(self.limits.concurrency, len(waiting))
         threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
         try:
             for thread in threads:
@@ -236,20 +261,19 @@ class ServedEngine:
             for _ in requests:
                 found = done.get()
                 if isinstance(found, BaseException):
-                    stop.set()
-                    self.budget.wake()
+                    end()
                     for thread in threads:  # what is out already may be paid for: it is waited for
                         thread.join()
                     yield from _received(done)
                     raise found
                 yield found
+                room.release()
         except KeyboardInterrupt:
             stop.set()
             yield from _received(done)
             raise
         finally:
-            stop.set()
-            self.budget.wake()
+            end()
 
     def _generate(self, request: GenerateRequest, stop: threading.Event) -> Output:
         path, body = self._body(request.prompt, self._wrapping("generate"), request.max_new_tokens)
@@ -260,9 +284,14 @@ class ServedEngine:
             form = {"name": "answer", "strict": True, "schema": dict(request.schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
         reply = self._ask(path, body, stop)
-        text, finish = replies.text_of(reply, request.max_new_tokens)
-        text, stopped = replies.cut(text, strings)
         prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
+        try:
+            text, finish = replies.text_of(reply, request.max_new_tokens)
+        except CutOff:
+            if not self.keeps_cut:
+                raise
+            text, finish = "", "length"
+        text, stopped = replies.cut(self._mask.answer(text), strings)  # a key may have come in several parts
         return Output(
             item_id=request.item_id,
             prompt=_shown(body),
@@ -294,8 +323,9 @@ class ServedEngine:
             seconds=reply.seconds,
         )
 
-    def _error(self, request: ChoiceRequest | GenerateRequest, why: str) -> Output:
-        return Output(request.item_id, prompt=request.prompt.plain, finish="error", error=self.scrubbed(why))
+    def _error(self, request: ChoiceRequest | GenerateRequest, why: str, final: bool = False) -> Output:
+        plain, told = request.prompt.plain, self.scrubbed(why)
+        return Output(request.item_id, prompt=plain, finish="error", error=told, final=final)
 
     def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Path, dict[str, Any]]:
         """Where to and what to send. A setting of the model's own generation that is None is left out."""
@@ -376,7 +406,7 @@ class ServedEngine:
     def _send_or_less(self, path: Path, body: dict[str, Any], stop: threading.Event, retries: int) -> Reply:
         left_out, learned = frozenset[str](), frozenset[str]()
         while True:
-            asked = _without(body, self.refuses | left_out)
+            asked = without(body, self.refuses | left_out)
             try:
                 reply = self._exchange(path, asked, stop, retries)
             except CapReached:
@@ -385,13 +415,26 @@ class ServedEngine:
                 if not self._schema_tried:
                     self.refuses |= learned
                 raise
-            name = _dispensable(reply, asked)
-            if name is None:
-                self.refuses |= learned if reply.fine else frozenset()
+            names = rejected(reply, asked, self._fixed) - left_out
+            if not names:
+                if reply.fine and learned - self.refuses:
+                    self._learn(learned)
                 return reply
-            left_out |= {name}
+            left_out |= names
             if replies.complaint(reply).code != MISSED_SCHEMA:
-                learned |= {name}
+                learned |= names
+
+    def _learn(self, names: frozenset[str]) -> None:
+        with self._lock_of_refuses:
+            new = names - self.refuses
+            self.refuses |= names
+        if told := sorted(new - {"response_format", "min_tokens"}):  # whoever sends a schema says so itself
+            self.tell(f"{self.spec.name}: the server rejects {', '.join(told)}; asked without")
+
+    @property
+    def _fixed(self) -> frozenset[str]:
+        """Settings of the model's own, without which it would be another. A seed changes no greedy answer."""
+        return frozenset(name for name, value in self.spec.generation.items() if value is not None) - {"seed"}
 
     def _exchange(self, path: Path, body: Mapping[str, Any], stop: threading.Event, retries: int) -> Reply:
         """The reply, after at most `retries` repetitions; it is not fine where they are spent or would not help.
@@ -409,8 +452,9 @@ class ServedEngine:
                 raise Failed(f"{problem}; not asked again: {cap}") if problem else cap from None
             reply, broken, final, rest, started = None, None, False, 0.0, time.monotonic()
             try:
-                reply = dataclasses.replace(self._post(path, body), seconds=time.monotonic() - started)
-                final = not _passing(reply) or _dispensable(reply, body) is not None
+                whole = replies.received(self._post(path, body), self._mask)
+                reply = dataclasses.replace(whole, seconds=time.monotonic() - started)
+                final = not _passing(reply) or bool(rejected(reply, body, self._fixed))
                 if not final:
                     rest = self._rest(reply, spent)  # now, while no other request can start in this one's place
             except Unreachable as error:
@@ -421,13 +465,13 @@ class ServedEngine:
                     replies.usage(reply) if reply and reply.fine else None,
                     billed=reply.fine if reply else broken is None or broken.connected,
                     throttled=reply is not None and reply.status == 429,
-                    reached=broken is None or broken.connected,
+                    reached=broken.connected if broken else reply is None or reply.status != PROXY_WANTS_PASSWORD,
                 )
             if reply is not None and final:
                 self._answered += 1
                 return reply
-            if broken and not broken.connected and not self._answered:
-                raise Refused(f"no server answers at {self._at}: {broken}", self._unreached())
+            if broken and (broken.final or not (broken.connected or self._answered)):
+                raise self._refused(f"no server answers at {self._at}: {broken}", broken.hint or self._unreached())
             problem = str(broken) if reply is None else str(self._failure(reply))
             if reply is not None and reply.status == 429 and self._answered > answered:
                 answered = self._answered  # the limit let others through: this one's turn comes
@@ -457,43 +501,59 @@ class ServedEngine:
         first, longest = self.backoff_s
         asked = replies.wait_asked(reply.headers, datetime.now(UTC)) if reply else None
         if reply and asked and asked > PATIENCE_S:
-            words = self.scrubbed(replies.complaint(reply).message)
-            raise Refused(
+            words = replies.complaint(reply).message
+            raise self._refused(
                 f"{self._at} takes no request for {asked / 60:.0f} minutes: {words}",
                 "What was answered is kept: the same command goes on from there.",
             )
         wait = asked or min(longest, first * 2**attempt) * random.uniform(0.5, 1.0)
         if asked or (reply and reply.status == 429):
+            self._announce(wait)
             self.budget.pause(wait)
             return 0.0
         return wait
 
+    def _announce(self, wait: float) -> None:
+        """Say once that a long wait begins."""
+        now = time.monotonic()
+        if wait >= LONG_WAIT_S and now + wait > self._resumes_at + LONG_WAIT_S:
+            self._resumes_at = now + wait
+            self.tell(f"{self.spec.name}: the server asks to wait {wait:.0f} s")
+
     def _failure(self, reply: Reply) -> Failed | Refused:
         """What a reply that is not fine means: for this request, or for all."""
         told = replies.complaint(reply)
-        words, at, variable = self.scrubbed(told.message), self._at, self.key_variable
+        words, at, variable = told.message, self._at, self.key_variable
+        if withheld := replies.refusal(reply):
+            return Withheld(withheld)
         if told.code == NO_CREDIT:
-            return Refused(f"{at} has no credit for this key: {words}", "Add some there, or set another key.")
+            return self._refused(f"{at} has no credit for this key: {words}", "Add some there, or set another key.")
+        if reply.status == PROXY_WANTS_PASSWORD:
+            from .wire import PROXY_HINT, proxy_variable
+
+            proxy = proxy_variable(at) or "the environment"
+            return self._refused(f"the proxy in {proxy} refused the request (407): {words}", PROXY_HINT)
         if reply.status == 401 and not self._key:
-            return Refused(f"{at} wants a key: {words}", f"Set {variable}.")
+            return self._refused(f"{at} wants a key: {words}", f"Set {variable}.")
         if reply.status == 401:
             keys = f"Keys: {self.keys_at}" if self.usual else f"Set {variable} to that server's key."
-            return Refused(f"{at} does not take the key in {variable}: {words}", keys)
+            return self._refused(f"{at} does not take the key in {variable}: {words}", keys)
         if reply.status == 404:
-            return Refused(
+            return self._refused(
                 f"{at} has no model '{self.spec.location}', or no such address: {words}",
                 f"It lists its models at {at}/models. A base URL usually ends in /v1.",
             )
         if reply.status in REFUSED:
-            return Refused(
+            return self._refused(
                 f"{at} refuses {self.spec.location} ({reply.status}): {words}", "Ask for another model there."
             )
         if 300 <= reply.status < 400:
             there = reply.headers.get("location", "nowhere")
-            return Refused(f"{at} sends one on to {there}.", f"Give that: {self.url_option}")
+            return self._refused(f"{at} sends one on to {there}.", f"Give that: {self.url_option}")
         if reply.status == 400 and "temperature" in words:
             words += ' (a zoo entry with generation={"temperature": None} sends none)'
-        return Failed(f"the server answered {reply.status}: {words}", answered=not _passing(reply))
+        said = f"200 with an error ({reply.status})" if reply.inside else str(reply.status)
+        return Failed(f"the server answered {said}: {words}", answered=not _passing(reply))
 
 
 def is_local(base_url: str) -> bool:
@@ -521,29 +581,6 @@ def _passing(reply: Reply) -> bool:
     if reply.status == 429:
         return replies.complaint(reply).code != NO_CREDIT
     return reply.status in RETRIED or (reply.status >= 500 and reply.status != 501)
-
-
-def _dispensable(reply: Reply, asked: Mapping[str, Any]) -> str | None:
-    """The field of `asked` that the server refuses to be told and that can be done without.
-
-    Servers name a schema that they do not take in many ways, so that any refusal of a request with one may mean it.
-    Some (llama-cpp-python's) refuse with 500, and name the field.
-    """
-    if reply.status not in (400, 422, 500):
-        return None
-    told = replies.complaint(reply)
-    sent = [name for name in DISPENSABLE if name in asked]
-    named = [name for name in sent if told.param == name or re.search(rf"\b{name}\b", told.message)]
-    maybe = "response_format" if "response_format" in sent and reply.status != 500 else None
-    return next(iter(named), maybe)
-
-
-def _without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """`body` without these fields. The limit of tokens is not left out: newer models want it under a newer name."""
-    found = {name: value for name, value in body.items() if name not in names}
-    if "max_tokens" in names and "max_tokens" in body:
-        found["max_completion_tokens"] = body["max_tokens"]
-    return found
 
 
 def _estimate(body: Mapping[str, Any]) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 A judge is a model like any other, run by the same engines. Its replies lie in the run that it judges, so the same call
 asks only what is missing: what was killed, capped or refused. A failure of the engine is not stored; a reply that
-cannot be read is, because it was paid for, and is shown and unscored.
+cannot be read is, because it was paid for, and is shown and unscored; so is a refusal, which would come again.
 """
 
 from __future__ import annotations
@@ -257,9 +257,9 @@ def _fill(
                     judge.own.prompt_tokens += output.prompt_tokens
                     judge.own.completion_tokens += output.completion_tokens
                 watch.replied(output)
-                if output.error is None and output.text is None:
-                    output = replace(output, error="the engine gave no text")
-                if output.error is not None:
+                if output.error is None and not isinstance(output.text, str):
+                    output = replace(output, text=None, error="the engine gave no text")
+                if output.error is not None and not output.final:
                     failures[output.item_id] = output.error
                 elif output.item_id in wanted and output.item_id not in replies.stored:
                     replies.append(Reply(wanted[output.item_id][0], output))

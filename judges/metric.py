@@ -120,7 +120,8 @@ class Graded:
         if isinstance(found, str):
             return unscored(record, found)
         told = ", ".join(f"{name} {value}" for name, value in found.items())
-        why = reason(self.replies[record.item.id].output.text or "")
+        output = self.replies[record.item.id].output
+        why = reason(output.text or "", output.prompt)
         return Score(record.item.id, math.fsum(found.values()) / len(found), why or None, told)
 
 
@@ -195,16 +196,21 @@ def pair_id(item: Item, first: str, second: str) -> str:
 
 
 def read_reply(reply: Reply, fields: Mapping[str, Sequence[Any]]) -> dict[str, Any] | str:
-    """The grades of a stored reply, or why there are none: "unparsed: …; the judge wrote: …"."""
+    """The grades of a stored reply, or why there are none: "unparsed: …; the judge wrote: …".
+
+    A reply that was cut off grades nothing, even if an object is whole: what would have followed is not known.
+    """
     output = reply.output
+    if output.error is not None:
+        return f"refused: {output.error}"
     if output.truncated_tokens:
         return f"the judge saw a part only: {output.truncated_tokens} tokens did not fit its window"
-    found = read(output.text or "", fields)
-    if isinstance(found, str):
-        cut = " (cut off at its token limit)" if output.finish == "length" else ""
-        wrote = " ".join((output.text or "").split())
-        return f"unparsed{cut}: {found}" + (f"; the judge wrote: {wrote[:SHOWN]}" if wrote else "")
-    return found
+    wrote = " ".join((output.text or "").split())
+    said = f"; the judge wrote: {wrote[:SHOWN]}" if wrote else ""
+    if output.finish == "length":
+        return f"cut off at the judge's token limit{said}"
+    found = read(output.text or "", fields, output.prompt)
+    return f"unparsed: {found}{said}" if isinstance(found, str) else found
 
 
 def preferences(name: str, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:

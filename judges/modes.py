@@ -23,7 +23,9 @@ REASON = "reason"  # the field that a judge explains itself in; it is not graded
 PREFERENCE = "preference"
 FIRST, SECOND, TIE = "first", "second", "tie"
 BREAK = "\n---\n"  # in a prompt file, between the instruction and the turn that holds the material
-FENCED = re.compile(r"\s*```(?:json)?[ \t]*\n(.*)\n[ \t]*```\s*", re.DOTALL)
+# An object that begins a line, perhaps in a Markdown fence, and what may stand behind it on its last line.
+_BEGINS = re.compile(r"^[ \t]*(?:(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+-]*)\s*)?(?=\{)", re.MULTILINE)
+_ENDS = re.compile(r"[ \t]*(?=\r?\n|\Z)(?!\s*(?:```|~~~))")
 PLACE = re.compile(r"\{(fence|question|references|answer|second)\}")
 
 Fields = Mapping[str, Sequence[Any]]  # of a reply: the values that each may have
@@ -109,6 +111,12 @@ MODES = {
 DEFAULT = "reference"
 
 
+def answer_of(text: str) -> str:
+    """`text` without the reasoning before it."""
+    _, mark, behind = text.rpartition("</think>")
+    return behind if mark else "" if "<think>" in text else text
+
+
 def mode_of(name: str) -> Mode:
     """Raises UsageError for a mode that there is not."""
     if name not in MODES:
@@ -127,17 +135,17 @@ def fields_of(schema: Any) -> dict[str, tuple[Any, ...]]:
     return named
 
 
-def read(text: str, fields: Fields) -> dict[str, Any] | str:
+def read(text: str, fields: Fields, shown: str = "") -> dict[str, Any] | str:
     """The graded fields of a reply, or why there are none.
 
-    The whole reply is one JSON object with exactly these fields and a reason, each value one of those asked for;
-    white space and one Markdown fence may be around it. Nothing is searched for, rounded or repaired.
+    A reply is one JSON object with exactly these fields and a reason, each value one of those asked for. Reasoning in
+    its marks may come before it, a Markdown fence around it, and lines of other text above and below it. Two objects,
+    or one inside a sentence, grade nothing: they may be quotes. Neither does one that is part of `shown`, what the
+    judge was sent, unless it is all that the judge wrote. Nothing is rounded or repaired.
     """
-    fenced = FENCED.fullmatch(text)
-    try:
-        value = json.loads(fenced[1] if fenced else text, object_pairs_hook=_once, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        return f"not one JSON object: {error}" if text.strip() else "empty"
+    value, problem = _object(text, shown)
+    if problem:
+        return problem
     if not isinstance(value, dict):
         return "not a JSON object"
     wanted = {REASON, *fields}
@@ -145,22 +153,54 @@ def read(text: str, fields: Fields) -> dict[str, Any] | str:
         return f"no field '{name}'" if name in wanted else f"a field '{name[:40]}' that was not asked for"
     if not isinstance(value[REASON], str):
         return "its reason is no text"
-    for name, allowed in fields.items():
-        # In Python True == 1 and 4.0 == 4; in a grade they are not.
-        if not any(type(value[name]) is type(each) and value[name] == each for each in allowed):
-            return f"{name} is {json.dumps(value[name])[:40]}, not one of {', '.join(map(str, allowed))}"
-    return {name: value[name] for name in fields}
+    grades = {name: _one_of(value[name], allowed) for name, allowed in fields.items()}
+    for name, grade in grades.items():
+        if grade is None:
+            return f"{name} is {json.dumps(value[name])[:40]}, not one of {', '.join(map(str, fields[name]))}"
+    return grades
 
 
-def reason(text: str) -> str:
+def reason(text: str, shown: str = "") -> str:
     """Why the judge graded as it did, from a reply that `read` takes; "" from any other."""
-    fenced = FENCED.fullmatch(text)
-    try:
-        value = json.loads(fenced[1] if fenced else text)
-    except (ValueError, RecursionError):
-        return ""
+    value, _ = _object(text, shown)
     found = value.get(REASON) if isinstance(value, dict) else None
     return found if isinstance(found, str) else ""
+
+
+def _one_of(value: Any, allowed: Sequence[Any]) -> Any:
+    """The allowed value that `value` is; None if it is none of them. 4.0 is the integer 4; true is not 1."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return next((each for each in allowed if type(value) is type(each) and value == each), None)
+
+
+def _object(text: str, shown: str) -> tuple[Any, str]:
+    """The JSON value that a reply is or holds, and "" or why there is none."""
+    problem = "empty"
+    for part in (text, text := answer_of(text)):  # a whole reply may speak of the marks of reasoning
+        if part.strip():
+            try:
+                return _JSON.decode(part.strip().removeprefix("\ufeff").strip()), ""
+            except (ValueError, RecursionError) as error:
+                problem = f"not one JSON object: {error}"
+    text = text.strip()
+    found, at = [], 0
+    while begins := _BEGINS.search(text, at):
+        try:
+            value, at = _JSON.raw_decode(text, begins.end())
+        except (ValueError, RecursionError):
+            return None, problem
+        fence, language = begins["fence"], begins["language"] or ""
+        ends = (re.compile(rf"\s*{fence}[ \t]*(?=\r?\n|\Z)") if fence else _ENDS).match(text, at)
+        if ends is None or language.lower().removeprefix("json") not in ("", "5", "c"):
+            return None, problem
+        alone = not (text[: begins.start()] + text[ends.end() :]).strip()
+        if alone or text[begins.end() : at] not in shown:
+            found.append(value)
+        at = ends.end()
+    if len(found) > 1:
+        return None, "not one JSON object: several"
+    return (found[0], "") if found else (None, problem)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -172,6 +212,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)
 
 
 @functools.cache

@@ -25,6 +25,7 @@ def served(plugin: str, model: str, base_url: str, **generation: Any) -> Judge:
     spec = dataclasses.replace(spec, base_url=spec.base_url if movable else base_url, generation=generation)
     engine = registry.get("engines", spec.engine)(spec)
     engine.url_option = "--judge-base-url"
+    engine.keeps_cut = True  # asked again, it would be cut and paid for again
     try:
         engine.load()  # finds the key and asks nothing
     except MedbenchError as error:

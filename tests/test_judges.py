@@ -39,10 +39,30 @@ WHOLE = '{"reason": "It agrees.", "score": 4}'
         '{"score": 4, "reason": ""}',
         '{\n  "reason": "Says \\"score\\": 1 of 5.",\n  "score": 4\n}',
         '{"reason": "With ```json in it", "score": 4}',
+        '{"reason": "It holds </think> and <think>.", "score": 4}',
+        '{"reason": "", "score": 4.0}',
+        '{"reason": "", "score": 4e0}',
+        f"\ufeff{WHOLE}",
+        f"```json\r\n{WHOLE}\r\n```\r\n",
+        f"```JSON\n{WHOLE}\n```",
+        f"``` json \n{WHOLE}\n```",
+        f"```json{WHOLE}```",
+        f"```{WHOLE}\n```",
+        f"````json\n{WHOLE}\n````",
+        f"~~~json\n{WHOLE}\n~~~",
+        f"~~~\n{WHOLE}\n~~~",
+        f"<think>It may be 2: {{}}.</think>{WHOLE}",
+        f"<think>\n{WHOLE.replace('4', '1')}\n</think>\n\n```json\n{WHOLE}\n```",
+        f"</think>\n{WHOLE}",
+        f"Graded:\n```json\n{WHOLE}\n```",
+        f"Here is my grade:\n\n{WHOLE}\n\nI hope this helps.",
+        f"Graded:\r\n{WHOLE}\r\nDone.",
     ],
 )
 def test_a_whole_reply_is_read(text: str) -> None:
-    assert read(text, SCORE) == {"score": 4}
+    found = read(text, SCORE)
+    assert found == {"score": 4}
+    assert isinstance(found["score"], int)  # type: ignore[index]
 
 
 WRONG = {
@@ -58,11 +78,17 @@ WRONG = {
     f"Here is my grade: {WHOLE}": "not one JSON object",
     f"{WHOLE} I hope this helps.": "not one JSON object",
     f"{WHOLE}\n{WHOLE}": "not one JSON object",
-    f"<think>4?</think>{WHOLE}": "not one JSON object",
+    f"<think>{WHOLE}": "not one JSON object",
+    f"<think>\n{WHOLE}\n": "not one JSON object",
+    f"{WHOLE}</think>": "not one JSON object",
     f"```json\n{WHOLE}": "not one JSON object",
     f"{WHOLE}\n```": "not one JSON object",
     f"```python\n{WHOLE}\n```": "not one JSON object",
-    f"Graded:\n```json\n{WHOLE}\n```": "not one JSON object",
+    f"Graded: ```json\n{WHOLE}\n```": "not one JSON object",
+    f"Graded:\n```python\n{WHOLE}\n```": "not one JSON object",
+    f"~~~json\n{WHOLE}\n```": "not one JSON object",
+    f"First:\n{WHOLE}\nThen:\n{WHOLE}": "not one JSON object: several",
+    f"Draft:\n{WHOLE[:-1]}\nFinal:\n{WHOLE}": "not one JSON object",
     f"```json\n{WHOLE}\n```\n```json\n{WHOLE}\n```": "not one JSON object",
     WHOLE[:-1]: "not one JSON object",
     WHOLE.replace('"', "'"): "not one JSON object",
@@ -77,7 +103,7 @@ WRONG = {
     '{"reason": 3, "score": 4}': "its reason is no text",
     '{"reason": null, "score": 4}': "its reason is no text",
     '{"reason": "a", "score": "4"}': "score is \"4\"",
-    '{"reason": "a", "score": 4.0}': "score is 4.0",
+    '{"reason": "a", "score": 1e999}': "score is Infinity",
     '{"reason": "a", "score": 4.5}': "score is 4.5",
     '{"reason": "a", "score": 0}': "score is 0",
     '{"reason": "a", "score": 6}': "score is 6",
@@ -134,21 +160,25 @@ JSON = st.recursive(
 )
 @example(WHOLE)
 def test_no_text_is_a_grade_unless_all_of_it_is_the_reply(text: str) -> None:
-    """Whatever is read is told again by the plainest means: strip, unfence, load, and look at every field."""
+    """Whatever is read is read again by the plainest means: cut at the braces, load, and look at every field."""
     found = read(text, SCORE)
     if isinstance(found, str):
         return
-    bare = text.strip()
-    if bare.startswith("```"):
-        lines = bare.split("\n")
-        assert lines[0].strip() in ("```", "```json")
-        assert lines[-1].strip() == "```"
-        bare = "\n".join(lines[1:-1])
-    value = json.loads(bare)
+    value = json.loads(text[text.index("{") : text.rindex("}") + 1])
     assert value.keys() == {"reason", "score"}
     assert isinstance(value["reason"], str)
-    assert str(value["score"]) in ("1", "2", "3", "4", "5")
+    assert value["score"] in (1, 2, 3, 4, 5)
     assert found == {"score": value["score"]}
+
+
+def test_a_quote_of_what_the_judge_was_shown_is_no_grade() -> None:
+    shown = f"Grade this answer:\n{WHOLE}\n"
+    assert read(f"I cannot grade it. It says:\n{WHOLE}", SCORE, shown) == (
+        "not one JSON object: Expecting value: line 1 column 1 (char 0)"
+    )
+    other = WHOLE.replace("4", "1")
+    assert read(f"It says:\n{WHOLE}\nMy grade:\n{other}", SCORE, shown) == {"score": 1}
+    assert read(WHOLE, SCORE, shown) == {"score": 4}, "it is all that the judge wrote"
 
 
 @given(

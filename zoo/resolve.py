@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
+from ..core.secrets import masked
 from ..core.types import ModelSpec
 from . import adapters, converted, digests, gguf_header, packaged
 from .adapters import Adapter
@@ -211,8 +212,8 @@ def _base_url(engine: str, given: str) -> str:
         known = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
     except ValueError:
         known = False
-    if not known or parts.username or parts.password or parts.query or parts.fragment:
-        shown = "" if "@" in url or "?" in url else f" {url}"
+    if not known or parts.username or parts.password or parts.query or parts.fragment or masked(url) != url:
+        shown = "" if "@" in url or "?" in url or "#" in url or masked(url) != url else f" {url}"
         raise UsageError(
             f"the base URL{shown} cannot be used.",
             "It is like http://localhost:8000/v1, without a password or key: keys are read from the environment.",

@@ -1,0 +1,119 @@
+"""Fields of a request that a server rejects and that a request can do without.
+
+Servers word such a rejection in many ways, so it is recognized by the field that the error names: in `param`, in a
+validator's `loc`, in quotes, or as a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .replies import Reply, refusal
+
+LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # one name for the other
+DISPENSABLE = (*LIMITS, "stop", "min_tokens", "response_format", "temperature", "seed")
+STATUSES = (400, 422, 500, 501)  # llama-cpp-python rejects with 500
+# What servers call a field besides its name, in lower case without "_".
+ALIASES = {
+    "stop": ("stopsequences", "stopstrings"),
+    "max_tokens": ("maxnewtokens", "maxoutputtokens"),
+    "max_completion_tokens": ("maxnewtokens", "maxoutputtokens"),
+    "response_format": (
+        "jsonschema",
+        "jsonobject",
+        "guidedjson",
+        "responseschema",
+        "responsemimetype",
+        "guidedgrammar",
+    ),
+}
+ECHOES = ("input", "ctx", "prompt", "messages", "body", "failed_generation", "url")  # repeat the request
+NAMING = ("param", "parameter", "field", "loc", "path")
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUOTED = re.compile(r"['\"`‘“]\s*([A-Za-z_]\w*)(?:[.\[][\w.\[\]]*)?\s*['\"`’”]")
+# An error about the value of the limit is not about the field: under its other name the value would be as wrong.
+_OF_THE_VALUE = re.compile(
+    r"too (?:large|long|big|high|small|many)|at (?:most|least)|maximum|exceed|(?:greater|less|larger|more) than|between"
+    r"|range|context|[<>]=",
+    re.IGNORECASE,
+)
+_OF_THE_FIELD = re.compile(
+    r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|not allowed|instead", re.IGNORECASE
+)
+
+
+def rejected(reply: Reply, asked: Mapping[str, Any], fixed: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The fields of `asked` that `reply` rejects and that the request can do without.
+
+    `fixed`: fields that are a setting of the model's own and are never left out. Servers reject a schema in words that
+    name no field, so any rejection of a request with one may mean it.
+    """
+    if reply.status not in STATUSES or refusal(reply):
+        return frozenset()
+    sent = [name for name in DISPENSABLE if name in asked and name not in fixed]
+    try:
+        message = reply.text if reply.parsed is None else " ".join(_texts(reply.parsed))
+        places = list(_naming(reply.parsed))
+    except RecursionError:
+        return frozenset()
+    named = _named(sent, message, places)
+    if limits := named & LIMITS.keys():
+        about_value = _OF_THE_VALUE.search(message) and not _OF_THE_FIELD.search(message)
+        named -= limits if about_value else frozenset()
+    if not named and "response_format" in sent and reply.status in (400, 422):
+        return frozenset({"response_format"})
+    return named
+
+
+def without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """`body` without these fields. The limit of tokens is never left out but sent under its other name."""
+    found = {name: value for name, value in body.items() if name not in names}
+    for name, other in LIMITS.items():
+        if name in names and name in body:
+            found[name if other in names else other] = body[name]
+    return found
+
+
+def _named(sent: list[str], message: str, places: list[str]) -> frozenset[str]:
+    """Which of `sent` an error names, by the surest evidence that there is."""
+    levels = (places, _QUOTED.findall(message), _WORD.findall(message))
+    for level, words in enumerate(levels):
+        plain = {_plain(word) for word in words}
+        found = [name for name in sent if plain & {_plain(name), *ALIASES.get(name, ())}]
+        if found:
+            return frozenset(found[:1] if level == 2 else found)
+    return frozenset()
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts of a body but those that repeat the request."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if name not in ECHOES:
+                yield from _texts(part)
+
+
+def _naming(value: Any) -> Iterator[str]:
+    """Names in the places of a body that say which field is meant."""
+    if isinstance(value, list):
+        for part in value:
+            yield from _naming(part)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            if name in NAMING:
+                parts = part if isinstance(part, list) else [part]
+                yield from (word for each in parts if isinstance(each, str) for word in _WORD.findall(each))
+            elif name not in ECHOES:
+                yield from _naming(part)
