@@ -159,7 +159,7 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
         if made.label in [judge.label for judge in judges]:
             raise UsageError(f"--judge names {made.label} twice.", "Once is enough: its replies would be the same.")
         if made.served:
-            made.engine.tell = say  # type: ignore[attr-defined]
+            made.engine.tell = say
         if price and made.served:
             made.prices = price
         if asked.max_cost is not None and made.served and made.prices is None:
