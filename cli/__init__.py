@@ -9,6 +9,7 @@ import click
 
 from .. import __version__
 from ..core.errors import MedbenchError
+from ..core.text import printable
 
 # name -> one line for `medbench --help`; the command is `command` in the module of that name
 COMMANDS = {
@@ -43,7 +44,7 @@ class Failure(click.ClickException):
     """A MedbenchError as click shows it: message, then what to do, no traceback."""
 
     def __init__(self, error: MedbenchError) -> None:
-        super().__init__(str(error))
+        super().__init__(printable(str(error)))
         self.exit_code = error.exit_code  # type: ignore[misc]  # click declares it per class, and reads it per error
 
 
@@ -79,6 +80,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except MedbenchError as error:
             raise Failure(error) from error
+        except click.ClickException as error:  # it names what was typed, or a file
+            error.message = printable(error.message)  # type: ignore[misc]  # not meant to be subclassed, only read
+            raise
         except KeyboardInterrupt:
             click.echo("\nStopped. Whatever was finished is stored; the same command goes on from there.", err=True)
             raise SystemExit(INTERRUPTED) from None

@@ -84,7 +84,7 @@ def list_(as_json: bool) -> None:
     elif not problems:
         tell(f"There are no adapters in {paths.adapters()}. To train one: medbench train --model NAME --tag TAG")
     for problem in problems:
-        click.echo(f"Not shown: {problem}", err=True)
+        tell(f"Not shown: {problem}")
     if problems:
         raise SystemExit(1)
 

@@ -201,10 +201,11 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     if quiet:
         yield lambda name, done, total: None
     elif sys.stderr.isatty():
-        from rich.console import Console
         from rich.progress import Progress
 
-        with Progress(console=Console(stderr=True), transient=True) as bar:
+        from .screen import stderr
+
+        with Progress(console=stderr(), transient=True) as bar:
             tasks = {}
 
             def step(name: str, done: int, total: int) -> None:

@@ -55,7 +55,7 @@ def command(
     for text in runs:
         found_runs, unread = side(text, out or paths.runs())
         for reason in dict.fromkeys(map(str, unread)):
-            click.echo(f"Left out: {reason}", err=True)
+            tell(f"Left out: {reason}")
         sides.append(found_runs)
     judges = panel(judging, (lambda text: None) if quiet else tell)
     preferences: list[str] | None = None
@@ -76,8 +76,8 @@ def command(
     elif not quiet:
         output.show(render.comparison(found))
     for problem in found.problems:
-        click.echo(f"Not shown: {problem}", err=True)
+        tell(f"Not shown: {problem}")
     for told in unjudged:
-        click.echo(f"Not judged: {told}", err=True)
+        tell(f"Not judged: {told}")
     if found.problems or unjudged:
         raise SystemExit(1)

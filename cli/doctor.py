@@ -15,7 +15,9 @@ import click
 
 from ..core import environment, hub, paths, registry
 from ..core.errors import DataMissing, MedbenchError
+from ..core.text import printable
 from . import output
+from .progress import say
 
 FREE_BYTES = 2 * 2**30  # what the embedded model's download and conversion need at most
 
@@ -50,9 +52,9 @@ def command(data: Path | None, as_json: bool) -> None:
                 if not finding.todo
                 else click.style("todo" if finding.needed else "note", fg="yellow")
             )
-            click.echo(f"{state}  {finding.name:<14} {finding.found}")
+            click.echo(f"{state}  {printable(f'{finding.name:<14} {finding.found}')}")
             if finding.todo:
-                click.echo(f"{'':<21}{finding.todo}")
+                say(f"{'':<21}{finding.todo}")
     if any(finding.todo and finding.needed for finding in findings):
         raise SystemExit(1)
 

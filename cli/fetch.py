@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..core.errors import UsageError
-from .progress import LINE_SECONDS, clock, tell
+from .progress import LINE_SECONDS, clock, say, tell
 
 if TYPE_CHECKING:
     from ..metrics.fetching import Progress
@@ -54,14 +54,14 @@ def entity_model(name: str, source: str | None, again: bool) -> None:
     if source is None and name not in pipelines.RELEASES:
         raise UsageError(f"no release is known as '{name}'.{_near(name)}", _known())
     if (pipelines.store() / name).is_dir() and not again:
-        click.echo(f"{name} {pipelines.find(name).version} is here already; --again fetches it anew")
+        say(f"{name} {pipelines.find(name).version} is here already; --again fetches it anew")
         return
     address = source or pipelines.url(name)
     tell(f"fetching {address}")
     with _progress(name) as progress:
         found = fetching.fetch(name, address, progress)
     size = pipelines.size(found.folder) / MEGABYTE
-    click.echo(f"{name} {found.version} is ready ({size:.0f} MB in {found.folder}): --entity-model {name}")
+    say(f"{name} {found.version} is ready ({size:.0f} MB in {found.folder}): --entity-model {name}")
 
 
 def _fit(name: str) -> bool:
@@ -92,7 +92,6 @@ def _progress(name: str) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield _Lines(name)
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -104,8 +103,10 @@ def _progress(name: str) -> Iterator[Progress]:
         Progress as Bar,
     )
 
+    from .screen import stderr
+
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn())
-    with Bar(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True)) as bar:
+    with Bar(*columns, TimeRemainingColumn(compact=True), console=stderr()) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

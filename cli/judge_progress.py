@@ -67,7 +67,6 @@ class Bar(Lines):
     task: TaskID | None = None
 
     def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -77,6 +76,8 @@ class Bar(Lines):
             TimeRemainingColumn,
         )
 
+        from .screen import stderr
+
         self.judge, self.done = judge, done
         tell(f"{judge.label} judges {what}")
         self.progress = Progress(
@@ -85,7 +86,7 @@ class Bar(Lines):
             MofNCompleteColumn(),
             TextColumn("{task.fields[used]}"),
             TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
+            console=stderr(),
             speed_estimate_period=120,
         )
         self.progress.start()

@@ -9,6 +9,7 @@ import click
 from ..core import paths
 from ..core.errors import UsageError
 from . import output
+from .progress import tell
 
 
 @click.command(
@@ -43,7 +44,7 @@ def command(
         raise UsageError(f"there are no runs in {where}.", "Make one: medbench run")
     found = leaderboard.build(runs, wanted)
     for problem in problems:
-        click.echo(f"Not shown: {problem}", err=True)
+        tell(f"Not shown: {problem}")
     output.present(found, as_json=as_json, csv=csv or "", markdown=markdown or "")
     if problems or found.problems:
         raise SystemExit(1)

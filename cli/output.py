@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..core.errors import MedbenchError, UsageError
+from ..core.text import printable, printable_json
 from .progress import tell
 
 if TYPE_CHECKING:
@@ -118,13 +119,13 @@ def show(parts: Sequence[RenderableType]) -> None:
 
 
 def show_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    click.echo(printable_json(value))
 
 
 def write(target: str, text: str) -> None:
     """Write to a file, or to stdout where `target` is "-". Raises MedbenchError where the file cannot be written."""
     if target == "-":
-        click.echo(text, nl=False)
+        click.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
         return
     path = Path(target)
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..core.plan import Plan
+from ..core.text import printable
 from ..core.types import Output
 from ..core.workload import FEW, Workload
 
@@ -23,7 +24,12 @@ SHORT = 0.1  # seconds of loading that are not worth a line
 
 def tell(text: str) -> None:
     """A line for people, on stderr: stdout is for results."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
+
+
+def say(text: str) -> None:
+    """A line of results, on stdout."""
+    click.echo(printable(text))
 
 
 class QuietWatch:
@@ -151,8 +157,9 @@ class BarWatch(_Telling):
         self.task: TaskID | None = None
 
     def begin(self, plan: Plan, done: Collection[str]) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        from .screen import stderr
 
         super().begin(plan, done)
         self.progress = Progress(
@@ -163,7 +170,7 @@ class BarWatch(_Telling):
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            console=Console(stderr=True),
+            console=stderr(),
         )
         self.progress.start()
         described = self.name + self.which

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -35,17 +34,13 @@ RIGHT = ("accuracy", "exact_match")  # of which 1 says that an answer is right; 
 LONGEST = 18  # characters of a benchmark's name that are kept on one line
 FOLDED = 16  # characters of a line of a model's name, at the least
 WIDE = 100  # columns of a window from which a comparison's verdicts stand in a column of their own
-PIPE_WIDTH = 200  # a table that nobody's window bounds
 
 
 def console() -> Console:
-    """stdout: as wide as the terminal, or as COLUMNS says; wide enough for every table where it is no terminal."""
-    from rich.console import Console
+    """The console of stdout."""
+    from .screen import stdout
 
-    made = Console(highlight=False)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
-        return Console(highlight=False, width=PIPE_WIDTH)
-    return made
+    return stdout()
 
 
 def leaderboard(found: Leaderboard) -> list[RenderableType]:

@@ -494,8 +494,8 @@ def _report(session: Session, root: Path, quiet: bool, as_json: bool, named: Seq
     if session.runs and not quiet:
         tell(f"Answers and scores: {root}. One item: medbench show RUN ITEM. A CSV: medbench leaderboard --csv FILE")
     for problem in session.problems:
-        click.echo(f"\nNot done: {problem}", err=True)
+        tell(f"\nNot done: {problem}")
     if session.problems or found.problems:
         if session.missing and not session.runs:
-            click.echo("\nWhat runs without any of this: medbench run", err=True)
+            tell("\nWhat runs without any of this: medbench run")
         raise SystemExit(1)

@@ -92,10 +92,10 @@ def command(
     elif shown and not quiet:
         output.show(render.leaderboard(board))
     for told in board.problems:
-        click.echo(f"Not shown: {told}", err=True)
+        tell(f"Not shown: {told}")
     for problem in problems:
-        click.echo(f"Not scored: {problem}", err=True)
+        tell(f"Not scored: {problem}")
     for text in unjudged:
-        click.echo(f"Not judged: {text}", err=True)
+        tell(f"Not judged: {text}")
     if board.problems or problems or unjudged:
         raise SystemExit(1)

@@ -11,6 +11,7 @@ import click
 from ..core import paths
 from ..core.errors import MedbenchError
 from . import output
+from .progress import tell
 
 if TYPE_CHECKING:
     from ..core.types import Figure, Record, Score
@@ -78,7 +79,7 @@ def _scores(stored: StoredRun, records: list[Record]) -> dict[str, dict[str, Sco
             if isinstance(metric, Metric):
                 found[name] = {score.item_id: score for score in score_run(stored, metric, records)}
         except MedbenchError as error:
-            click.echo(f"Not shown: {error}", err=True)
+            tell(f"Not shown: {error}")
     fits = {
         name: by_item
         for name, by_item in found.items()

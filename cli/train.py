@@ -272,7 +272,7 @@ def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> N
             tell(f"Which is best? medbench run --model {first.model},{names} {_benchmark(first, made)}")
     problems = [(label, problem) for label, manifest, problem in rows if manifest is None]
     for label, problem in problems:
-        click.echo(f"\nNot done: {label}: {problem}", err=True)
+        tell(f"\nNot done: {label}: {problem}")
     if problems:
         raise SystemExit(1)
 

@@ -64,7 +64,6 @@ class BarTraining(QuietTraining):
         tell(f"loading {model}")
 
     def begin(self, stage: str, step: int, steps: int) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -74,6 +73,8 @@ class BarTraining(QuietTraining):
             TimeRemainingColumn,
         )
 
+        from .screen import stderr
+
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -81,7 +82,7 @@ class BarTraining(QuietTraining):
             MofNCompleteColumn(),
             TextColumn("{task.fields[told]}"),
             TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
+            console=stderr(),
             speed_estimate_period=300,
         )
         self.progress.start()

@@ -1,0 +1,36 @@
+"""Text from outside, made safe to print: item texts, ids, model answers, judge replies, file names, server messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+# Control characters but tab and line feed, marks that reorder what is shown, and halves of surrogate pairs.
+_UNSAFE = re.compile(r"\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_DELETE = 0x7F
+REPLACEMENT = "\ufffd"
+
+
+def printable(text: str) -> str:
+    """Return the text with nothing in it that a terminal would obey.
+
+    Control characters become their visible symbols (ESC is ␛), and what has no symbol becomes U+FFFD. A carriage
+    return before a line feed is dropped. Text without any of these is returned as it is.
+    """
+    return _UNSAFE.sub(_visible, text) if _UNSAFE.search(text) else text
+
+
+def printable_json(value: Any) -> str:
+    """Return indented JSON that is safe to print and, read back, is the same value."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def _visible(match: re.Match[str]) -> str:
+    if match[0] == "\r\n":
+        return "\n"
+    code = ord(match[0])
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == _DELETE else REPLACEMENT
