@@ -305,14 +305,20 @@ def test_a_checkpoint_that_was_not_finished_is_never_used(tmp_path: Path) -> Non
         made = tmp_path / f"checkpoint-{step}"
         made.mkdir()
         (made / "weights").write_text("x" * step)
-        checkpoints.seal(made)
-    assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-6"
-    (tmp_path / "checkpoint-6" / "weights").write_text("x")  # torn
-    assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-4"
-    (tmp_path / "checkpoint-4" / checkpoints.WHOLE).unlink()  # killed before it was sealed
-    assert checkpoints.latest(tmp_path) == tmp_path / "checkpoint-2"
-    checkpoints.sweep_up(tmp_path)
-    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-2"]
+        checkpoints.seal(made, "this training", tmp_path / "log.jsonl")
+    assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-6"
+    (tmp_path / "checkpoint-6" / "weights").write_text("y" * 6)  # of the same size
+    assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-4"
+    (tmp_path / "checkpoint-4" / checkpoints.SEAL).unlink()  # killed before it was sealed
+    assert checkpoints.newest(tmp_path) == tmp_path / "checkpoint-2"
+    used, faults = checkpoints.latest(tmp_path, "this training")
+    assert checkpoints.put_away(faults, used) == [
+        "checkpoint-6 cannot be used: weights is not the file that was written; "
+        f"set aside as {tmp_path / 'damaged-1-checkpoint-6'}; training continues from step 2",
+        "checkpoint-4 cannot be used: it was not written to its end; training continues from step 2",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "damaged-1-checkpoint-6"]
+    assert checkpoints.latest(tmp_path, "another training")[0] is None
 
 
 @pytest.mark.parametrize("name", ["smollm2-135m", "flan-t5-base-medqa"])
@@ -455,7 +461,7 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_checkpo
     assert stopped.exit_code == 1, stopped.output
     assert "the loss is nan at step" in stopped.output
     assert "smaller learning rate" in stopped.output
-    kept = checkpoints.latest(folder(entry) / "work" / "1-sft")
+    kept = checkpoints.newest(folder(entry) / "work" / "1-sft")
     assert kept is not None
     assert f"The checkpoint of step {checkpoints.step_of(kept)} is from before" in stopped.output
     assert all(torch.isfinite(value).all() for value in load_file(kept / "adapter_model.safetensors").values())

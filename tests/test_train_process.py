@@ -102,7 +102,7 @@ def test_ctrl_c_ends_after_the_step_with_a_checkpoint_and_resume_needs_no_option
     assert process.returncode == 130, said
     assert "stopping after this step" in said
     assert "the same command goes on" in said
-    kept = checkpoints.latest(folder("stopped") / "work" / "1-sft")
+    kept = checkpoints.newest(folder("stopped") / "work" / "1-sft")
     assert kept is not None
     assert 2 <= checkpoints.step_of(kept) < STEPS
     manifest = json.loads((folder("stopped") / "manifest.json").read_text())

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core import durable
+
 Line = dict[str, Any]
 
 
@@ -20,15 +22,19 @@ class Log:
         self.path = path
 
     def lines(self) -> list[Line]:
-        """What is written so far; a line that a kill tore off at the end is left out."""
-        if not self.path.exists():
+        """What is written so far. A line that a kill tore off, or that is damaged, is left out."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
             return []
         found = []
-        for text in self.path.read_text(encoding="utf-8").splitlines():
+        for text in content.splitlines():
             try:
-                found.append(json.loads(text))
+                line = json.loads(text)
             except ValueError:
                 continue
+            if isinstance(line, dict) and isinstance(line.get("stage"), str) and isinstance(line.get("step"), int):
+                found.append(line)
         return found
 
     def append(self, line: Mapping[str, Any]) -> None:
@@ -36,11 +42,18 @@ class Log:
             out.write(json.dumps(line) + "\n")
 
     def cut(self, stage: str, step: int) -> None:
-        """Forget what was logged of a stage after `step`: training goes on from there and logs it again."""
+        """Drop what was logged of a stage after `step`: training continues from there and logs it again."""
         kept = [line for line in self.lines() if line["stage"] != stage or line["step"] <= step]
-        part = self.path.with_suffix(".part")
-        part.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-        part.replace(self.path)
+        durable.replace_file(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+    def restore(self, content: bytes) -> bool:
+        """Make the log what it was earlier. Returns whether that is how it still began."""
+        try:
+            begins = self.path.read_bytes().startswith(content)
+        except OSError:
+            begins = not content
+        durable.replace_file(self.path, content)
+        return begins
 
     def stage(self, name: str) -> list[Line]:
         return [line for line in self.lines() if line["stage"] == name]
@@ -82,7 +95,8 @@ def draw(path: Path, title: str, lines: Sequence[Line]) -> None:
     part = path.with_suffix(".part.png")
     figure.savefig(part)
     pyplot.close(figure)
-    part.replace(path)
+    durable.sync_file(part)
+    durable.rename(part, path)
 
 
 def running_mean(values: Sequence[float], width: int = 20) -> list[float]:

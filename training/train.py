@@ -14,14 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core import registry
+from ..core import durable, registry
 from ..core.errors import MedbenchError, UsageError
-from ..core.plan import checked
+from ..core.plan import checked, fingerprint
 from ..core.types import Item, ModelSpec
 from ..zoo import adapters
-from ..zoo.adapters import AdapterManifest
+from ..zoo.adapters import Adapter, AdapterManifest
+from ..zoo.digests import sha256_of
 from ..zoo.recipe import Recipe, Stage
-from . import estimate, leaks
+from . import estimate, leaks, resume
+from .checkpoints import LOG
 from .data import StageData
 from .data import prepare as load_data
 from .encode import Encodings, encode
@@ -284,21 +286,24 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
         while not _begun().exists():  # what started us ends us, should the first process fail
             time.sleep(LOOK_SECONDS)
         if adapters.read(folder).status != DONE:
-            _stages(request, base, stages, folder, watch, None)
+            _stages(request, base, stages, folder, watch, None, lambda line: None)
         return adapters.read(folder), folder
-    folder.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(folder)
     lock = Lock(folder / ".lock", request.name)
     lock.acquire()
     try:
         manifest = _begin(request, base, stages, tell)
+        if manifest.status != DONE:
+            manifest = resume.trusted(folder, request.recipe.stages, manifest, tell)
         if WORKER in os.environ:
             _begun().touch()
         if manifest.status == DONE:
+            Adapter(folder, manifest).intact(tell)
             tell(f"{request.name} is trained already: nothing to do")
             return manifest, folder
         try:
             _check_room(base, stages, folder)
-            manifest = _stages(request, base, stages, folder, watch, manifest)
+            manifest = _stages(request, base, stages, folder, watch, manifest, tell)
         except (KeyboardInterrupt, MedbenchError) as error:
             why = error.message if isinstance(error, MedbenchError) else "stopped by the user"
             adapters.write(folder, dataclasses.replace(adapters.read(folder), status=STOPPED, stopped=why))
@@ -342,8 +347,8 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
     from ..results.store import differing
 
     folder, wanted = request.folder, identity(request, base, stages)
-    if (folder / adapters.MANIFEST).exists():
-        stored = adapters.read(folder)
+    stored = resume.stored(folder, tell)
+    if stored:
         differences = differing(stored.identity, wanted)
         if differences:
             name, old, new = differences[0]
@@ -358,6 +363,7 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
             tell(f"going on with {request.name}")
             stored = dataclasses.replace(stored, status=TRAINING, stopped="")
             adapters.write(folder, stored)
+            _write_examples(folder, stages)
         return stored
     seen = check_leaks(request, stages, tell)
     manifest = AdapterManifest(
@@ -385,14 +391,21 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
         command=list(request.command),
         hash="",
     )
-    with (folder / "examples.jsonl").open("w", encoding="utf-8") as out:
-        for stage in stages:
-            for split, examples in (("train", stage.data.train), ("held_out", stage.data.held_out)):
-                for example in examples:
-                    line = {"stage": stage.stage.name, "split": split, "id": example.id}
-                    out.write(json.dumps(line, ensure_ascii=False) + "\n")
+    _write_examples(folder, stages)
     adapters.write(folder, manifest)
     return manifest
+
+
+def _write_examples(folder: Path, stages: Sequence[Prepared]) -> None:
+    """List the examples of every stage by id. They are those of the identity, so a damaged list is replaced."""
+    lines = [
+        json.dumps({"stage": stage.stage.name, "split": split, "id": example.id}, ensure_ascii=False)
+        for stage in stages
+        for split, examples in (("train", stage.data.train), ("held_out", stage.data.held_out))
+        for example in examples
+    ]
+    content = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+    durable.replace_file(folder / "examples.jsonl", content)
 
 
 def _sizes(facts: Sequence[Mapping[str, Any]]) -> str:
@@ -413,19 +426,25 @@ def _stages(
     folder: Path,
     watch: TrainWatch,
     manifest: AdapterManifest | None,
+    tell: Tell,
 ) -> AdapterManifest:
     """Every stage that is not done yet. Without a manifest: one of several processes that leaves writing to another."""
     from .trainer import run
 
     log = Log(folder / "log.jsonl")
     location, adapter = base.location, ""
-    done = {stage["name"] for stage in (manifest or adapters.read(folder)).stages}
+    stored = manifest or adapters.read(folder)
+    done = {stage["name"]: stage.get("files", {}) for stage in stored.stages}
+    files: Mapping[str, str] = {}  # of the stage before
+    log_before: bytes | None = b""
     for number, prepared in enumerate(stages, start=1):
         stage = prepared.stage
-        work = folder / "work" / f"{number}-{stage.name}"
+        work = resume.work_of(folder, number, stage)
         out = work / "result"
-        if stage.name not in done:
-            work.mkdir(parents=True, exist_ok=True)
+        if stage.name in done:
+            files = done[stage.name]
+        else:
+            durable.make_folder(work)
             job = Job(
                 stage=stage,
                 model=request.entry.name,
@@ -441,14 +460,24 @@ def _stages(
                 max_steps=planned(request, stage, len(prepared.train.rows)) if request.max_steps else 0,
                 report_to=request.report_to,
                 main=manifest is not None,
+                training=fingerprint([stored.identity, stage.name, _weights_of(files)]),
+                log_before=log_before,
             )
             with _tensorboard_in(folder):
-                measured = run(job, log, watch)
+                measured = run(job, log, watch, tell)
+            files = measured["files"]
             if manifest is not None:
                 manifest = dataclasses.replace(manifest, stages=[*manifest.stages, measured])
                 adapters.write(folder, manifest)
         location, adapter = (location, str(out)) if stage.lora else (str(out), "")
+        kept = out / LOG
+        log_before = kept.read_bytes() if kept.is_file() else None
     return manifest or adapters.read(folder)
+
+
+def _weights_of(files: Mapping[str, str]) -> dict[str, str]:
+    """Of a result's hashes, those of what the next stage begins with; the log has times in it."""
+    return {name: digest for name, digest in files.items() if name != LOG}
 
 
 @contextmanager
@@ -477,16 +506,21 @@ def planned(request: Request, stage: Stage, rows: int) -> int:
 
 def _finish(request: Request, folder: Path, manifest: AdapterManifest) -> AdapterManifest:
     """Put the last stage's result where it is found, draw the curve, and call it done; the checkpoints go."""
-    last = sorted((folder / "work").glob("*/result"), key=lambda path: int(path.parent.name.partition("-")[0]))[-1]
-    for path in sorted(last.iterdir()):
-        target = folder / path.name
+    number = len(request.recipe.stages)
+    last = resume.work_of(folder, number, request.recipe.stages[-1]) / "result"
+    names = list(manifest.stages[-1].get("files", {})) or [path.name for path in last.iterdir()]
+    for name in sorted(names):
+        target = folder / name
         target.unlink(missing_ok=True)
         try:
-            os.link(path, target)  # a model's weights need not be on the disk twice
+            os.link(last / name, target)  # a model's weights need not be on the disk twice
         except OSError:
-            shutil.copy2(path, target)
-    draw(folder / "loss.png", request.name, Log(folder / "log.jsonl").lines())
-    done = dataclasses.replace(manifest, status=DONE, hash=adapters.hash_of(folder, manifest.kind))
+            shutil.copy2(last / name, target)
+            durable.sync_file(target)
+    durable.sync_folder(folder)
+    draw(folder / "loss.png", request.name, Log(folder / LOG).lines())
+    files = {name: sha256_of(folder / name) for name in adapters.deciding(folder, manifest.kind)}
+    done = dataclasses.replace(manifest, status=DONE, hash=adapters.hash_of(folder, manifest.kind), files=files)
     adapters.write(folder, done)
     shutil.rmtree(folder / "work", ignore_errors=True)
     return done

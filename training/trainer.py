@@ -10,12 +10,13 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..core import durable
 from ..core.errors import MedbenchError, UsageError
 from ..core.heap import keep_freed
 from ..core.run import PeakMemory
@@ -89,6 +90,8 @@ class Job:
     max_steps: int = 0  # 0: as the stage says
     report_to: tuple[str, ...] = ()
     main: bool = True  # of several processes, the one that writes
+    training: str = ""  # fingerprint of all that decides the result; a checkpoint of another one is not resumed from
+    log_before: bytes | None = None  # the log up to this stage, None where that is not known
 
 
 class Diverged(MedbenchError):
@@ -119,20 +122,21 @@ def resting_dtype(stage: Stage, device: str) -> str:
     return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
 
 
-def run(job: Job, log: Log, watch: TrainWatch) -> dict[str, Any]:
-    """Train one stage, from its last whole checkpoint where there is one; the result lies in `job.out` at the end.
+def run(job: Job, log: Log, watch: TrainWatch, tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Train one stage, from its last good checkpoint if there is one; the result is in `job.out` at the end.
 
-    Returns what was measured: steps, losses, seconds, tokens, memory, dtypes. Raises Diverged where the loss is no
-    number (the last good checkpoint stays), KeyboardInterrupt where the user stopped it (a checkpoint is written
-    first), MedbenchError where memory or disk run out.
+    Returns what was measured: steps, losses, seconds, tokens, memory, dtypes, and the hashes of the result's files.
+    Raises Diverged if the loss is NaN or infinite (the last good checkpoint stays), KeyboardInterrupt if the user
+    stopped it (a checkpoint is written first), MedbenchError if memory or disk run out.
     """
     import torch
     from transformers import set_seed
 
-    checkpoint = checkpoints.latest(job.work)
+    checkpoint, faults = checkpoints.latest(job.work, job.training)
     if job.main:
-        checkpoints.sweep_up(job.work)
-        log.cut(job.stage.name, checkpoints.step_of(checkpoint) if checkpoint else -1)
+        for line in checkpoints.put_away(faults, checkpoint):
+            tell(f"{job.stage.name}: {line}")
+        _restore_log(job, log, checkpoint, tell)
     set_seed(job.seed)
     if is_cpu(job.device):
         keep_freed()
@@ -142,7 +146,7 @@ def run(job: Job, log: Log, watch: TrainWatch) -> dict[str, Any]:
         raise UsageError(f"stage '{job.stage.name}': {fault}", f"--set {job.stage.name}.packing=off")
     stop = _Stop(watch)
     with PeakMemory() as memory:
-        trainer = _trainer(job, model, tokenizer, _recorder(job, log, watch, stop))
+        trainer = _trainer(job, model, tokenizer, _recorder(job, log, watch, stop), fresh=checkpoint is None)
         if not is_cpu(job.device):
             torch.cuda.reset_peak_memory_stats()
         try:
@@ -166,13 +170,26 @@ def run(job: Job, log: Log, watch: TrainWatch) -> dict[str, Any]:
         raise KeyboardInterrupt
     if job.main:
         try:
-            _save(job, trainer.accelerator.unwrap_model(trainer.model), tokenizer)
+            _save(job, trainer.accelerator.unwrap_model(trainer.model), tokenizer, log)
         except (OSError, RuntimeError) as error:
             if not _disk_full(error):
                 raise
             raise _no_room(job, error) from error
     trainer.accelerator.wait_for_everyone()
-    return _measured(job, log.stage(job.stage.name), trainer, memory.peak_bytes)
+    measured = _measured(job, log.stage(job.stage.name), trainer, memory.peak_bytes)
+    return measured | {"files": checkpoints.hashes(job.out)}
+
+
+def _restore_log(job: Job, log: Log, checkpoint: Path | None, tell: Callable[[str], None]) -> None:
+    """Make the log what it was when the stage was at `checkpoint`, or before its first step."""
+    before = job.log_before
+    if checkpoint:
+        kept = checkpoint / checkpoints.LOG
+        before = kept.read_bytes() if kept.is_file() else None
+    if before is None:  # a training begun before logs were kept
+        log.cut(job.stage.name, checkpoints.step_of(checkpoint) if checkpoint else -1)
+    elif not log.restore(before):
+        tell(f"{job.stage.name}: {log.path.name} was damaged or incomplete and is restored")
 
 
 def _at_its_end(trainer: Any, checkpoint: Path) -> bool:
@@ -228,7 +245,7 @@ def _model(job: Job) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _trainer(job: Job, model: Any, tokenizer: Any, recorder: Any) -> Any:
+def _trainer(job: Job, model: Any, tokenizer: Any, recorder: Any, fresh: bool) -> Any:
     import datasets
     from transformers import DataCollatorForSeq2Seq, PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments
     from trl import SFTConfig, SFTTrainer
@@ -246,7 +263,7 @@ def _trainer(job: Job, model: Any, tokenizer: Any, recorder: Any) -> Any:
         )
 
     held_out = rows(job.held_out) if job.held_out.rows else None
-    shared = _arguments(job, bool(held_out))
+    shared = _arguments(job, bool(held_out), fresh)
     datasets.disable_progress_bars()
     if model.config.is_encoder_decoder:
         trainer = Seq2SeqTrainer(
@@ -279,8 +296,8 @@ def _trainer(job: Job, model: Any, tokenizer: Any, recorder: Any) -> Any:
     return trainer
 
 
-def _arguments(job: Job, looks: bool) -> dict[str, Any]:
-    """What both trainers are told, as TrainingArguments takes it."""
+def _arguments(job: Job, looks: bool, fresh: bool) -> dict[str, Any]:
+    """The settings of both trainers, as TrainingArguments takes them. `fresh`: no checkpoint is resumed from."""
     stage = job.stage
     dtype = compute_dtype(stage, job.device)
     mixed = not is_cpu(job.device) and resting_dtype(stage, job.device) != "float32"
@@ -305,7 +322,7 @@ def _arguments(job: Job, looks: bool) -> dict[str, Any]:
         "use_cpu": is_cpu(job.device),
         "eval_strategy": "steps" if looks else "no",
         "eval_steps": stage.eval_steps if looks else None,
-        "eval_on_start": looks and checkpoints.latest(job.work) is None,
+        "eval_on_start": looks and fresh,
         "save_strategy": "steps",
         "save_steps": stage.save_steps,
         "save_total_limit": KEPT,
@@ -380,7 +397,7 @@ def _recorder(job: Job, log: Log, watch: TrainWatch, stop: _Stop) -> Any:
             if torch.distributed.is_available() and torch.distributed.is_initialized():
                 torch.distributed.barrier()  # every process writes a part of it
             if job.main:
-                checkpoints.seal(job.work / f"checkpoint-{state.global_step}")
+                checkpoints.seal(job.work / f"checkpoint-{state.global_step}", job.training, log.path)
 
     return Recorder()
 
@@ -413,7 +430,7 @@ class _Stop:
 
 def _diverged(job: Job, step: int, loss: float, norm: float) -> Diverged:
     what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
-    good = checkpoints.latest(job.work)
+    good = checkpoints.newest(job.work)
     kept = (
         f"The checkpoint of step {checkpoints.step_of(good)} is from before and is kept: {good}."
         if good
@@ -432,7 +449,7 @@ def _disk_full(error: BaseException) -> bool:
 
 
 def _no_room(job: Job, error: BaseException) -> MedbenchError:
-    good = checkpoints.latest(job.work)
+    good = checkpoints.newest(job.work)
     kept = f"The checkpoint of step {checkpoints.step_of(good)} is whole." if good else "No checkpoint was whole yet."
     return MedbenchError(
         f"{job.work.parent} cannot be written: {first_line(error)}. {kept}",
@@ -440,8 +457,8 @@ def _no_room(job: Job, error: BaseException) -> MedbenchError:
     )
 
 
-def _save(job: Job, model: Any, tokenizer: Any) -> None:
-    """Write what the stage made to `job.out`, which is there whole or not at all."""
+def _save(job: Job, model: Any, tokenizer: Any, log: Log) -> None:
+    """Write what the stage made, with the log so far, to `job.out`, which is there whole or not at all."""
     part = job.out.with_name(job.out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -459,8 +476,11 @@ def _save(job: Job, model: Any, tokenizer: Any) -> None:
         told = json.loads(config.read_text(encoding="utf-8"))
         told["target_modules"] = sorted(told["target_modules"])  # a set, in an order of each process's own
         config.write_text(json.dumps(told, indent=2, sort_keys=True), encoding="utf-8")
-    shutil.rmtree(job.out, ignore_errors=True)
-    part.replace(job.out)
+    checkpoints.keep_log(log.path, part)
+    durable.sync_tree(part)
+    if job.out.exists():
+        shutil.rmtree(job.out)
+    durable.rename(part, job.out)
 
 
 def _measured(job: Job, lines: list[dict[str, Any]], trainer: Any, peak_rss: int) -> dict[str, Any]:

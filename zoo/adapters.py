@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import hashlib
 import json
 import math
 import re
@@ -24,14 +25,15 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from ..core import paths, registry
-from ..core.durable import replace_file
-from ..core.errors import DataMalformed, MedbenchError, UsageError
+from ..core.durable import make_folder, replace_file
+from ..core.errors import DataMalformed, MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
 from ..results.files import read_lines, remedy, to_json
-from .digests import content_hash
+from .digests import content_hash, file_digest
 from .weights import SMALL_FILES, Tell, weight_files
 
 MANIFEST = "manifest.json"
+SEAL = "seal"  # in the manifest: the hash of the rest
 LOG = "log.jsonl"
 MERGED = "medbench.json"  # in a folder of merged weights: what they were merged from
 CONFIG = "adapter_config.json"
@@ -66,6 +68,9 @@ class AdapterManifest:
     command: list[str] = field(default_factory=list)
     hash: str = ""  # of the weights, once they are done: hash_of
     stopped: str = ""  # why, where status is "stopped"
+    files: dict[str, str] = field(
+        default_factory=dict
+    )  # once done: SHA-256 by file; older ones lack it
 
     @property
     def name(self) -> str:
@@ -104,6 +109,29 @@ class Adapter:
                     steps[str(line.get("stage"))] = int(line.get("step") or 0)
         return steps
 
+    @property
+    def again(self) -> str:
+        """The command that trains it, or resumes its training."""
+        manifest = self.manifest
+        return shlex.join(manifest.command) or f"medbench train --model {manifest.model} --tag {manifest.tag}"
+
+    def intact(self, tell: Tell = lambda line: None) -> Adapter:
+        """Itself. Raises ModelMissing if a file is not the one that training wrote."""
+        wrong = ""
+        for name, digest in self.manifest.files.items():
+            path = self.folder / name
+            if not path.is_file():
+                wrong = f"{name} is missing"
+            elif file_digest(path, tell) != digest:
+                size = path.stat().st_size
+                wrong = f"{name} ({size:,} bytes) is not the file that training wrote" if size else f"{name} is empty"
+            if wrong:
+                raise ModelMissing(
+                    f"the adapter {self.manifest.name} in {self.folder} is damaged: {wrong}.",
+                    f"Restore that file from a copy, or move the folder away and train it again: {self.again}",
+                )
+        return self
+
     def finished(self) -> Adapter:
         """Itself. Raises UsageError, with the command that goes on, where training has not come to its end."""
         manifest = self.manifest
@@ -118,8 +146,7 @@ class Adapter:
         said = f"training stopped {where}{f' ({manifest.stopped})' if manifest.stopped else ''}"
         if manifest.status == "training":
             said = f"it is in training, or was killed in it, {where}"
-        again = shlex.join(manifest.command) or f"medbench train --model {manifest.model} --tag {manifest.tag}"
-        raise UsageError(f"{manifest.name} is not ready: {said}.", f"The same command goes on: {again}")
+        raise UsageError(f"{manifest.name} is not ready: {said}.", f"The same command goes on: {self.again}")
 
 
 def folder(name: str, tag: str, root: Path | None = None) -> Path:
@@ -142,16 +169,21 @@ def shown(path: Path) -> str:
 
 def hash_of(folder: Path, kind: Kind, tell: Tell = lambda line: None) -> str:
     """The content hash of the files that decide how the model in `folder` answers. Raises UsageError without them."""
+    return content_hash(folder, deciding(folder, kind), tell)
+
+
+def deciding(folder: Path, kind: Kind) -> list[str]:
+    """The names of the files that decide how the model in `folder` answers. Raises UsageError without them."""
     names = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     if kind == "full":
         small = {name for name in names if any(Path(name).match(pattern) for pattern in SMALL_FILES)}
-        return content_hash(folder, small - {MANIFEST} | set(weight_files(names)), tell)
+        return sorted(small - {MANIFEST} | set(weight_files(names)))
     if CONFIG not in names:
         raise UsageError(f"{folder}: no {CONFIG} there.", "An adapter is a folder that PEFT's save_pretrained() wrote.")
     weights = [name for name in ADAPTER_WEIGHTS if name in names]
     if not weights:
         raise UsageError(f"{folder}: no {ADAPTER_WEIGHTS[0]} there.", "Was its training stopped before it was saved?")
-    return content_hash(folder, [CONFIG, weights[0]], tell)
+    return [CONFIG, weights[0]]
 
 
 def write(folder: Path, manifest: AdapterManifest) -> None:
@@ -161,8 +193,9 @@ def write(folder: Path, manifest: AdapterManifest) -> None:
     the disk refuses.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / MANIFEST, to_json(_finite(dataclasses.asdict(manifest)), indent=1) + b"\n")
+        make_folder(folder)
+        value = _finite(dataclasses.asdict(manifest))
+        replace_file(folder / MANIFEST, to_json(value | {SEAL: _seal(value)}, indent=1) + b"\n")
     except OSError as error:
         raise MedbenchError(
             f"{folder / MANIFEST} cannot be written: {error.strerror or error}.",
@@ -189,6 +222,8 @@ def peek(folder: Path) -> Adapter | None:
         raise DataMalformed(f"{path} cannot be read: {error}", RESTORE) from error
     if not isinstance(value, dict) or not {"tag", "kind", "identity"} <= value.keys():
         return None  # another program's manifest
+    if (sealed := value.pop(SEAL, None)) is not None and sealed != _seal(value):  # none before there were seals
+        raise DataMalformed(f"{path} was damaged or changed after it was written", RESTORE)
     return Adapter(folder, _manifest(path, value))
 
 
@@ -276,6 +311,11 @@ def _safe(name: str) -> str:
 
 def _meant(near: list[str]) -> str:
     return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _seal(value: Mapping[str, Any]) -> str:
+    """The SHA-256 of a manifest without its seal, in any order of its fields."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _manifest(path: Path, value: dict[str, Any]) -> AdapterManifest:

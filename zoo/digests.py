@@ -26,7 +26,7 @@ def file_digest(path: Path, tell: Callable[[str], None] = lambda line: None) -> 
     full = str(path.resolve())
     stamp = [full, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns]
     if facts.st_size < SMALL:
-        return _read(path)
+        return sha256_of(path)
     note = paths.cache() / "digests" / f"{hashlib.sha256(full.encode()).hexdigest()[:SHOWN]}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(note.read_text(encoding="utf-8"))
@@ -34,7 +34,7 @@ def file_digest(path: Path, tell: Callable[[str], None] = lambda line: None) -> 
             return str(known["sha256"])
     if facts.st_size > NOTICEABLE:
         tell(f"reading {path} for its hash ({facts.st_size / 1e9:.1f} GB), once")
-    digest = _read(path)
+    digest = sha256_of(path)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not answers
         note.parent.mkdir(parents=True, exist_ok=True)
         draft = note.with_suffix(f".{os.getpid()}")
@@ -51,6 +51,7 @@ def content_hash(folder: Path, names: Iterable[str], tell: Callable[[str], None]
     return total.hexdigest()[:SHOWN]
 
 
-def _read(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal, always read anew."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -81,6 +81,8 @@ def resolve(
         given |= {"--engine": engine.removeprefix(GGUF)}
         return _gguf(rest if prefix == GGUF else name, cast(Chat, chat), device, given, tell)
     trained = _trained(name)
+    if trained:
+        trained.intact(tell)
     if trained and adapter:
         raise UsageError(
             f"--adapter {adapter}: {trained.manifest.name} is an adapter already.",
@@ -383,6 +385,8 @@ def _adapter(given: str, known_as: set[str], revision: str, tell: Tell) -> tuple
     trained = adapters.peek(folder)
     if trained and trained.finished().manifest.kind == "full":
         raise UsageError(f"--adapter {given}: whole weights, not an adapter.", f"They are a model: --model {folder}")
+    if trained:
+        trained.intact(tell)
     found = adapters.hash_of(folder, "lora", tell)
     if trained:
         _warn(trained, revision, found, tell)
