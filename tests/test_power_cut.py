@@ -87,6 +87,7 @@ with open("mapped", "wb+") as file:
 def test_what_core_durable_writes_survives_once_it_returns(tmp_path: Path) -> None:
     program = """
 from pathlib import Path
+from medbench.core import durable
 durable.make_folder(Path("a/b"))
 durable.replace_file(Path("a/b/file"), b"1")
 durable.replace_file(Path("a/b/file"), b"2")

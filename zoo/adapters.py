@@ -68,9 +68,7 @@ class AdapterManifest:
     command: list[str] = field(default_factory=list)
     hash: str = ""  # of the weights, once they are done: hash_of
     stopped: str = ""  # why, where status is "stopped"
-    files: dict[str, str] = field(
-        default_factory=dict
-    )  # once done: SHA-256 by file; older ones lack it
+    files: dict[str, str] = field(default_factory=dict)  # once done: SHA-256 by file; older ones lack it
 
     @property
     def name(self) -> str:
@@ -315,7 +313,8 @@ def _meant(near: list[str]) -> str:
 
 def _seal(value: Mapping[str, Any]) -> str:
     """The SHA-256 of a manifest without its seal, in any order of its fields."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    as_read = loads(to_json(value))
+    return hashlib.sha256(json.dumps(as_read, sort_keys=True).encode()).hexdigest()
 
 
 def _manifest(path: Path, value: dict[str, Any]) -> AdapterManifest:
