@@ -90,11 +90,13 @@ class Prompter:
         return self._fit(prompt, wrap, room)
 
     def for_choice(self, prompt: Prompt, wrap: Wrapping, answers: Sequence[str]) -> tuple[Encoded, list[list[int]]]:
-        """The prompt's tokens and each answer's, split where lm-evaluation-harness splits them.
+        """Return the prompt's tokens and each answer's, split where lm-evaluation-harness splits them.
 
-        A plain prompt and its answer are tokenised as one text and cut at the prompt's own length, so that the space
-        before an answer belongs to the answer. The last token of an answer is read off, never fed, so prompt and
-        answer may hold `window` + 1 tokens; a longer prompt is cut from the left.
+        A plain prompt and its answer are tokenized as one text and cut at the prompt's own length, so that the space
+        before an answer belongs to the answer. Where tokens span that border (a vocabulary with a token for ": A"), all
+        answers are cut at the last token that every one of them shares with the prompt, so that each is scored from
+        the same tokens on and none is left without tokens of its own. The last token of an answer is read off, never
+        fed, so prompt and answer may hold `window` + 1 tokens; a longer prompt is cut from the left.
         """
         delimiter = "" if wrap.kind == "template" else " "
         text = self._render(prompt, wrap)
@@ -102,14 +104,27 @@ class Prompter:
         delimiter = text[len(context) :] + delimiter  # trailing space goes with the answer
         if self.encoder_decoder:
             ends = [self._ids(delimiter + answer, special=False) for answer in answers]
-            return self._fit(prompt, wrap, self.window, strip=True), ends
-        special = wrap.kind != "template"  # a template writes its own
-        prompt_length = len(self._ids(context, special=special))
-        ends = [self._ids(context + delimiter + answer, special=special)[prompt_length:] for answer in answers]
-        room = self.window + 1 - max(map(len, ends))
+            spanned = 0
+        else:
+            special = wrap.kind != "template"  # a template writes its own
+            own, *wholes = self._all_ids([context, *(context + delimiter + answer for answer in answers)], special)
+            border = min(_shared(own, whole) for whole in wholes)
+            ends = [whole[border:] for whole in wholes]
+            spanned = len(own) - border  # last tokens of the prompt that its answers have otherwise
+        if not all(ends):
+            empty = answers[[bool(end) for end in ends].index(False)]
+            raise MedbenchError(
+                f"the tokenizer gives the option {empty!r} no token after the prompt, so it has no log-probability.",
+                "Have the model write its answers: --choice generate",
+            )
+        longest = max(map(len, ends))
+        room = self.window if self.encoder_decoder else self.window + 1 - longest
         if room < self.window * LEAST_SHARE:
-            raise MedbenchError(f"an option has {max(map(len, ends))} tokens; the model's window is {self.window}.")
-        return self._fit(prompt, wrap, room, strip=True), ends
+            raise MedbenchError(f"an option has {longest} tokens; the model's window is {self.window}.")
+        fitted = self._fit(prompt, wrap, room + spanned, strip=True)
+        if spanned:
+            fitted = replace(fitted, tokens=fitted.tokens[:-spanned] or [self._start()])
+        return fitted, ends
 
     def uncut(self, prompts: Sequence[Prompt], wrap: Wrapping) -> list[Encoded]:
         """Every prompt as `for_generation` encodes it where it fits."""
@@ -194,3 +209,8 @@ class Prompter:
         """What stands before an answer to an empty prompt."""
         start = self.tokenizer.bos_token_id
         return int(self.tokenizer.eos_token_id if start is None else start)
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens two sequences have in common at their start."""
+    return next((at for at, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
