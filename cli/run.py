@@ -137,6 +137,11 @@ Examples:
 )
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, …")
 @click.option("--revision", default="", help="Commit, branch or tag of a hub model.")
+@click.option(
+    "--trust-remote-code",
+    is_flag=True,
+    help="Run Python code that comes with a model, where transformers has no class for it. Read that code first.",
+)
 @click.option("--engine", default="", metavar="NAME", help="How the model runs.  [default: the model's]")
 @click.option(
     "--base-url", default="", metavar="URL", help="Server of openai:NAME.  [default: OPENAI_BASE_URL, or OpenAI's]"
@@ -188,6 +193,7 @@ def command(
     dtype: str,
     device: str,
     revision: str,
+    trust_remote_code: bool,
     engine: str,
     base_url: str,
     tensor_parallel: int | None,
@@ -254,6 +260,7 @@ def command(
                 base_url=base_url,
                 columns=columns,
                 tensor_parallel=tensor_parallel or 0,
+                trust_remote_code=trust_remote_code,
                 tell=say,
             )
             registry.get("engines", spec.engine)

@@ -159,6 +159,7 @@ def _run(
                 manifest.model.get("quantize"),
                 manifest.engine.get("device"),
                 manifest.identity.get("chat"),
+                "code of the model's own" if manifest.model.get("trust_remote_code") else "",
             )
             if v
         ),

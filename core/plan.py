@@ -98,6 +98,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
             "quantize": spec.quantize,
             "prompt_format": spec.prompt_format,
             **({"base_url": spec.base_url} if spec.base_url else {}),
+            **({"trust_remote_code": True} if spec.trust_remote_code else {}),
         },
         **comparable,
         "seed": settings.seed,

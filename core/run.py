@@ -117,6 +117,8 @@ def _model(plan: Plan, spec: ModelSpec) -> dict[str, Any]:
     plain = dataclasses.replace(spec, leaked=None, generation=dict(spec.generation), options=dict(spec.options))
     fields = dataclasses.asdict(plain)
     del fields["leaked"]
+    if not spec.trust_remote_code:
+        del fields["trust_remote_code"]
     if spec.leaked is None:
         return fields  # medbench has not trained it
     if plan.benchmark.name not in spec.leaked:

@@ -211,6 +211,7 @@ class ModelSpec:
     generation: Mapping[str, Any] = field(default_factory=dict)  # beams, n-gram blocking, …; greedy unless said
     source: str = ""  # where the weights came from, in words
     base_url: str = ""  # of the server that runs it, for engines that ask one
+    trust_remote_code: bool = False  # loading it runs Python code from its own files, as the user allowed
     # Settings of one engine alone, which either its revision holds too (replay's map) or that change speed only. Not of
     # the identity themselves.
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.errors import MedbenchError, UsageError
 from ..core.types import ModelSpec
+from ..zoo import remote_code
 
 LENGTH_DEPENDENT_ROPE = ("longrope", "dynamic")
 UNBOUNDED = 2**20  # tokenizers without a limit report an absurd one
@@ -54,8 +55,10 @@ def is_cpu(device: str) -> bool:
 
 def load(spec: ModelSpec) -> Loaded:
     """Load a settled spec. Raises MedbenchError in words for what a user can mend."""
-    config, tokenizer = opened(spec.location)
-    model = weights(spec.name, spec.location, config, spec.dtype, spec.device, _quantization(spec), spec.adapter)
+    trusted = spec.trust_remote_code
+    config, tokenizer = opened(spec.location, trusted)
+    quantization = _quantization(spec)
+    model = weights(spec.name, spec.location, config, spec.dtype, spec.device, quantization, spec.adapter, trusted)
     model.eval()
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token  # masked out everywhere; any token would do
@@ -64,19 +67,32 @@ def load(spec: ModelSpec) -> Loaded:
     return Loaded(model, tokenizer, spec.device, bool(config.is_encoder_decoder), window(config, tokenizer), alone)
 
 
-def opened(location: str) -> tuple[Any, Any]:
-    """Configuration and tokenizer of a model folder, as transformers reads them. Raises MedbenchError."""
+def opened(location: str, trusted: bool = False) -> tuple[Any, Any]:
+    """Configuration and tokenizer of a model folder, as transformers reads them. Raises MedbenchError.
+
+    Code from the folder runs only if `trusted`; transformers would ask on the terminal otherwise.
+    """
     from transformers import AutoConfig, AutoTokenizer
 
     quiet_libraries()
     try:
-        return AutoConfig.from_pretrained(location), AutoTokenizer.from_pretrained(location)
+        config = AutoConfig.from_pretrained(location, trust_remote_code=trusted)
+        return config, AutoTokenizer.from_pretrained(location, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError, KeyError) as error:
+        if not trusted and "trust_remote_code" in str(error):
+            raise remote_code.refusal(location, Path(location)) from error
         raise MedbenchError(f"{location} does not load as a model: {first_line(error)}") from error
 
 
 def weights(
-    name: str, location: str, config: Any, dtype: str, device: str, quantization: Any = None, adapter: str = ""
+    name: str,
+    location: str,
+    config: Any,
+    dtype: str,
+    device: str,
+    quantization: Any = None,
+    adapter: str = "",
+    trusted: bool = False,
 ) -> Any:
     """The model of a folder in memory, `adapter` (a folder, "" for none) on it.
 
@@ -93,6 +109,7 @@ def weights(
             quantization_config=quantization,
             device_map={"": device},
             output_loading_info=True,
+            trust_remote_code=trusted,
         )
         if adapter:
             from peft import PeftModel

@@ -76,7 +76,7 @@ class VllmEngine:
         if self._model is not None:
             return
         spec = self.spec
-        config, self._tokenizer = opened(spec.location)
+        config, self._tokenizer = opened(spec.location, spec.trust_remote_code)
         if config.is_encoder_decoder:
             raise MedbenchError(f"{spec.name} has an encoder, which vLLM does not run.", "Leave out the engine.")
         self._window = window(config, self._tokenizer)
@@ -92,6 +92,7 @@ class VllmEngine:
                 max_model_len=self._window,
                 enable_prefix_caching=True,
                 seed=0,
+                trust_remote_code=spec.trust_remote_code,
                 **lora,
                 **quantization,
             )

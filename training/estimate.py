@@ -303,7 +303,7 @@ def _configuration(source: Any) -> Any:
     from transformers import AutoConfig
 
     if isinstance(source, str | Path):
-        return AutoConfig.from_pretrained(source)
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
     return AutoConfig.for_model(**source) if isinstance(source, Mapping) else source
 
 

@@ -126,7 +126,7 @@ def _read(source: Path) -> tuple[Any, Any]:
 
     folder, file = str(source.parent), source.name
     with _quiet():
-        config = AutoConfig.from_pretrained(folder, gguf_file=file)
+        config = AutoConfig.from_pretrained(folder, gguf_file=file, trust_remote_code=False)
         family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         loaded, report = family.from_pretrained(
             folder,
@@ -135,8 +135,9 @@ def _read(source: Path) -> tuple[Any, Any]:
             dtype=torch.float32,
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
+            trust_remote_code=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, config=config)
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, config=config, trust_remote_code=False)
     if report["missing_keys"]:  # transformers fills them with random numbers
         raise ValueError(f"it lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}")
     # transformers takes the model for quantised even now and refuses to save it: the weights go into another.

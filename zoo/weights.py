@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import hub
-from ..core.errors import ModelMissing, UsageError
-from . import converted, packaged
+from ..core.errors import MedbenchError, ModelMissing, UsageError
+from . import converted, packaged, remote_code
 from .digests import content_hash, file_digest
 from .entry import Entry, PackageWeights
 
@@ -40,6 +40,7 @@ class Weights:
     location: Path | str  # text where it is the business of an engine of the entry's own
     revision: str
     source: str
+    runs_code: bool = False  # from its own files, as the user allowed
 
 
 def weight_files(names: Iterable[str]) -> list[str]:
@@ -81,8 +82,10 @@ def problem(folder: Path) -> str:
     return ""
 
 
-def from_folder(folder: Path, tell: Tell) -> Weights:
+def from_folder(folder: Path, tell: Tell, trusted: bool = False) -> Weights:
     """A model folder on this disk; its revision is the hash of what transformers reads of it.
+
+    If it is `trusted`, its Python files may be among that (zoo/remote_code.py), and then the hash covers them.
 
     Raises UsageError saying what is missing where it is not a model folder.
     """
@@ -99,8 +102,10 @@ def from_folder(folder: Path, tell: Tell) -> Weights:
         )
     names = {path.name for path in folder.iterdir() if path.is_file()}
     small = [name for name in names if any(Path(name).match(pattern) for pattern in SMALL_FILES)]
-    revision = content_hash(folder, {*small, *weight_files(names)}, tell)
-    return Weights(folder, revision, f"folder {folder}")
+    runs_code = remote_code.settle(folder, trusted, str(folder), tell)
+    code = remote_code.files(folder) if runs_code else []
+    revision = content_hash(folder, {*small, *weight_files(names), *code}, tell)
+    return Weights(folder, revision, f"folder {folder}", runs_code)
 
 
 def from_gguf(path: Path, tell: Tell) -> Weights:
@@ -119,23 +124,31 @@ def from_package(package: PackageWeights, tell: Tell) -> Weights:
     return Weights(folder, converted.revision(package.sha256), source)
 
 
-def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = None) -> Weights:
+def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = None, trusted: bool = False) -> Weights:
     """A hub model, from the hub's cache on this disk or fetched into it: only the files that transformers loads.
 
     Where the hub answers, a branch is what the hub says it is now; where it does not, what it was at the last
     download. Raises ModelMissing, within ten seconds where the hub does not answer.
     """
+
+    def of_snapshot(folder: Path) -> Weights:
+        """A folder of the hub's cache is named after its commit."""
+        runs_code = remote_code.settle(folder, trusted, repository, tell)
+        return Weights(folder, folder.name, f"hub {repository} @ {folder.name[:SHORT]}", runs_code)
+
     cached = _cached(repository, revision)
+    if cached and trusted and not remote_code.files(cached):
+        cached = None  # it may have been fetched without its code
     if cached and _COMMIT.fullmatch(revision):
-        return _of_snapshot(repository, cached)
+        return of_snapshot(cached)
     if not hub.reachable():
         if cached:
             tell(f"{hub.why_unreachable()}; using {repository} @ {cached.name[:SHORT]} from the hub's cache")
-            return _of_snapshot(repository, cached)
+            return of_snapshot(cached)
         raise ModelMissing(*_not_here(repository, revision, entry))
     try:
-        return _of_snapshot(repository, _fetch(repository, revision, tell))
-    except (ModelMissing, UsageError):
+        return of_snapshot(_fetch(repository, revision, tell, trusted))
+    except MedbenchError:
         raise
     except Exception as error:  # the client raises dozens of kinds
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
@@ -147,7 +160,7 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
         if cached:
             tell(refused.message)
             tell(f"using {repository} @ {cached.name[:SHORT]} from the hub's cache")
-            return _of_snapshot(repository, cached)
+            return of_snapshot(cached)
         raise ModelMissing(refused.message, refused.hint) from error
 
 
@@ -161,7 +174,7 @@ def at_hand(entry: Entry) -> Path | None:
     return _cached(entry.weights, entry.revision)
 
 
-def _fetch(repository: str, revision: str, tell: Tell) -> Path:
+def _fetch(repository: str, revision: str, tell: Tell, trusted: bool = False) -> Path:
     from huggingface_hub import HfApi, constants, snapshot_download
 
     info = HfApi().model_info(repository, revision=revision or None, timeout=ANSWER_SECONDS)
@@ -170,7 +183,10 @@ def _fetch(repository: str, revision: str, tell: Tell) -> Path:
     if not weights or "config.json" not in names:
         raise _not_a_model(repository, names)
     # By the branch's name, not its commit, or the hub's client would not note for later which commit the branch was.
-    wanted = {"revision": revision or None, "allow_patterns": [*SMALL_FILES, *weights], "ignore_patterns": ["*/*"]}
+    small = {"revision": revision or None, "allow_patterns": list(SMALL_FILES), "ignore_patterns": ["*/*"]}
+    remote_code.settle(Path(snapshot_download(repository, **small)), trusted, repository, lambda line: None)
+    code = ["*.py"] if trusted else []
+    wanted = small | {"allow_patterns": [*SMALL_FILES, *weights, *code]}
     missing = [file for file in snapshot_download(repository, dry_run=True, **wanted) if file.will_download]
     size = sum(file.file_size or 0 for file in missing)
     if missing:
@@ -202,11 +218,6 @@ def _cached(repository: str, revision: str) -> Path | None:
         return None
     folder = Path(snapshot)
     return None if problem(folder) else folder
-
-
-def _of_snapshot(repository: str, folder: Path) -> Weights:
-    """A folder of the hub's cache is named after its commit."""
-    return Weights(folder, folder.name, f"hub {repository} @ {folder.name[:SHORT]}")
 
 
 def _not_here(repository: str, revision: str, entry: Entry | None) -> tuple[str, str]:
