@@ -37,7 +37,8 @@ def command(
 
     A, B, … are models as the leaderboard names them, runs, or folders of runs. Right/wrong metrics are tested by exact
     McNemar, others by paired permutation, judges' preferences by the exact sign test, Holm-corrected over what is
-    shown. Runs that cannot be compared (other items, prompts, examples or method) are refused.
+    shown; intervals are for each line alone. Runs that cannot be compared (other items, prompts, examples or method)
+    are refused.
 
     With --judge, only the preferences of the judges named are shown; without, those that earlier commands asked for.
     """

@@ -97,7 +97,8 @@ def comparison(found: Comparison) -> list[RenderableType]:
     note = (
         "p: exact McNemar for right/wrong, exact sign test for judges' preferences (by permutation where items share a "
         "document), paired permutation otherwise, "
-        f"Holm-corrected over {found.tests} tests."
+        f"Holm-corrected over {found.tests} tests. Intervals are 95 % for each line alone: they exclude 0 where p "
+        "before the correction is below 5 %."
     )
     parts.append(Text(note, style="dim"))
     parts += [Text(sentence, style="dim") for sentence in found.left_out]
@@ -261,8 +262,8 @@ def _legend(boards: Sequence[Board]) -> str:
     parts = ["Below each figure its 95 % interval."]
     if any(len(board.rows) > 1 for board in boards):
         parts.append(
-            "★ best, ≈ not significantly different from it, ▼ significantly worse "
-            "(paired tests, 5 %, Holm-corrected per table)."
+            "▼ another model is significantly better, ≈ none is shown to be (paired tests, 5 %, Holm-corrected over "
+            "all pairs of the table), ★ the best value of a column in which some differ."
         )
     if any(board.sample for board in boards):
         parts.append("Samples are small sets written for medbench: they show that all works, not how good a model is.")

@@ -1,4 +1,4 @@
-"""Intervals and paired tests. Every interval is 95 %; every random draw is fixed by its seed.
+"""Intervals, paired tests and agreement. Every interval is 95 %; every random draw is fixed by its seed.
 
 `clusters` names the document of each value, in order: values of one document are not independent, so documents are
 resampled (or flipped) whole. A document counts with as many values as it has, so the mean stays the mean over values.
@@ -19,6 +19,7 @@ Z = 1.959963984540054  # 97.5 % point of the standard normal distribution
 TAILS = (2.5, 97.5)
 UNKNOWN = (-math.inf, math.inf)  # the interval that one unit allows
 CHUNK = 1 << 21  # values drawn at once: about 16 MiB as float64
+PATTERNS = 512  # sign patterns drawn at once
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -72,7 +73,7 @@ def bootstrap_mean(
 
     Raises ValueError where a value is not finite; UNKNOWN with fewer than two units to resample.
     """
-    sums, sizes = _totals(values, clusters)
+    sums, sizes = unit_totals(values, clusters)
     if len(sums) < 2:
         return UNKNOWN
     means = [sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1) for drawn in _draws(len(sums), seed, resamples)]
@@ -142,17 +143,37 @@ def paired_permutation(
     Every sign pattern is enumerated where there are no more than `permutations` of them; otherwise k of m random
     patterns as extreme as the observed one give (k + 1) / (m + 1), which is never 0 (Phipson & Smyth 2010).
     """
-    sums, _ = _totals(differences, clusters)
-    sums = sums[sums != 0]  # a unit without a difference changes nothing whichever way it is turned
-    exact = len(sums) <= math.log2(permutations)
+    return paired_permutations([unit_totals(differences, clusters)[0]], seed, permutations)[0]
+
+
+def paired_permutations(tests: Sequence[NDArray[Any]], seed: int = 0, permutations: int = 10000) -> list[float]:
+    """Run `paired_permutation` on the differences of each test, summed by unit, under the same random patterns."""
+    # A unit without a difference changes nothing, whichever sign it gets.
+    tests = [sums[sums != 0] for sums in tests]
+    found = [0.0] * len(tests)
+    long = []
+    for at, sums in enumerate(tests):
+        if len(sums) > math.log2(permutations):
+            long.append(at)
+        else:
+            found[at] = float(_extreme(all_patterns(len(sums)) @ sums[:, None], sums[:, None])[0] / 2 ** len(sums))
+    if long:
+        table = np.zeros((max(len(tests[at]) for at in long), len(long)))
+        for column, at in enumerate(long):
+            table[: len(tests[at]), column] = tests[at]
+        extreme = sum(_extreme(kept, table) for kept in kept_sums(table, seed, permutations))
+        for at, k in zip(long, np.atleast_1d(extreme), strict=True):
+            found[at] = (int(k) + 1) / (permutations + 1)
+    return found
+
+
+def _extreme(kept: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
+    """Count the patterns as extreme as the observed one, per test, from the sums of the units that keep their sign."""
+    total = table.sum(axis=0)
     # Patterns that tie with the observed one may differ from it by rounding.
-    threshold = abs(sums.sum()) - 1e-10 * np.abs(sums).sum()
-    extreme = total = 0
-    for kept in _all_patterns(len(sums)) if exact else _random_patterns(len(sums), seed, permutations):
-        turned = 2 * (kept @ sums) - sums.sum()
-        extreme += int((np.abs(turned) >= threshold).sum())
-        total += len(turned)
-    return extreme / total if exact else (extreme + 1) / (total + 1)
+    threshold = np.abs(total) - 1e-10 * np.abs(table).sum(axis=0)
+    counts: NDArray[Any] = (np.abs(2 * kept - total) >= threshold).sum(axis=0)
+    return counts
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -336,7 +357,7 @@ def _ids(n: int, clusters: Sequence[str]) -> NDArray[np.int_]:
     return np.array([numbers.setdefault(name, len(numbers)) for name in clusters], dtype=np.int_)
 
 
-def _totals(values: ArrayLike, clusters: Sequence[str] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+def unit_totals(values: ArrayLike, clusters: Sequence[str] | None) -> tuple[NDArray[Any], NDArray[Any]]:
     """Sum and number of the values of each unit; a unit is a cluster or, without clusters, one value."""
     array = np.asarray(values, dtype=np.float64)
     if not np.isfinite(array).all():
@@ -358,17 +379,24 @@ def _draws(units: int, seed: int, resamples: int, width: int = 0) -> Iterator[ND
         yield random.integers(0, units, size=(min(rows, resamples - start), units))
 
 
-def _all_patterns(units: int) -> Iterator[NDArray[np.float64]]:
-    """Every way to keep (1) or turn (0) the sign of each unit. Patterns × units."""
-    numbers = np.arange(2**units)[:, None]
-    yield ((numbers >> np.arange(units)) & 1).astype(np.float64)
+def all_patterns(units: int) -> NDArray[np.float64]:
+    """Every way to keep (1) or flip (0) the sign of each unit. Patterns × units."""
+    kept: NDArray[np.float64] = ((np.arange(2**units)[:, None] >> np.arange(units)) & 1).astype(np.float64)
+    return kept
 
 
-def _random_patterns(units: int, seed: int, permutations: int) -> Iterator[NDArray[np.float64]]:
-    """As `_all_patterns`, but `permutations` random ones, a few rows at a time."""
-    random = np.random.default_rng(seed)
-    rows = max(1, CHUNK // units)
-    for start in range(0, permutations, rows):
-        wanted = min(rows, permutations - start)
-        drawn = np.frombuffer(random.bytes(wanted * ((units + 7) // 8)), dtype=np.uint8).reshape(wanted, -1)
-        yield np.unpackbits(drawn, axis=1, count=units).astype(np.float64)
+def kept_sums(table: NDArray[Any], seed: int, permutations: int) -> Iterator[NDArray[np.float64]]:
+    """Sums of the units (rows of `table`) that keep their sign under random patterns, some patterns at a time.
+
+    Patterns × columns. The first units get the same signs however many follow, so that tests of different numbers of
+    units can share one table, padded with zeros, and give what each gives alone.
+    """
+    for start in range(0, permutations, PATTERNS):
+        random = np.random.default_rng([seed, start])
+        rows = min(PATTERNS, permutations - start)
+        sums = np.zeros((rows, table.shape[1]))
+        for first in range(0, len(table), CHUNK // PATTERNS):
+            block = table[first : first + CHUNK // PATTERNS]
+            drawn = np.frombuffer(random.bytes(len(block) * PATTERNS // 8), dtype=np.uint8).reshape(len(block), -1)
+            sums += np.unpackbits(drawn, axis=1, count=rows).T.astype(np.float64) @ block
+        yield sums

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..core.errors import MedbenchError, UsageError
+from ..core.paired import discordant_interval
 from ..core.plan import fingerprint
 from ..core.stats import clusters_of, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
@@ -59,8 +60,8 @@ class Line:
     """One figure of two runs. Where `test` is empty nothing was tested and `note` says why; `a` and `b` still stand.
 
     A tested line: `a` and `b` are means over the `n` pairs, `difference` is a - b with its 95 % interval, `p` the
-    test's and `p_holm` adjusted over all tests of the comparison. `left_out` are the answered items without a pair of
-    scores, as (reason, how many).
+    test's and `p_holm` adjusted over all tests of the comparison. The interval is not adjusted: it excludes 0 exactly
+    when `p` is below 5 %. `left_out` are the answered items without a pair of scores, as (reason, how many).
     """
 
     name: str
@@ -108,7 +109,7 @@ class Match:
 @dataclass(frozen=True)
 class Comparison:
     matches: tuple[Match, ...]
-    tests: int  # how many p-values were adjusted together
+    tests: int  # how many p-values were adjusted together; equal metrics are one, and no difference at all is none
     left_out: tuple[str, ...] = ()  # runs of one side that have no counterpart, a sentence each
     problems: tuple[MedbenchError, ...] = ()  # metrics that could not be had
 
@@ -128,23 +129,22 @@ def compare(
     be compared.
     """
     sides = [_Side(name, runs) for name, runs in zip(string.ascii_uppercase, (a, b, *others))]
-    matches, problems = [], dict[str, MedbenchError]()
+    matches, problems, hypotheses = [], dict[str, MedbenchError](), list[Hashable]()
     for run_a, run_b in _matched(sides):
-        match, failed = _match(run_a, run_b, metrics, preferences, load)
+        match, failed, tested = _match(run_a, run_b, metrics, preferences, load)
         matches.append(match)
+        hypotheses += [key and (len(matches), key) for key in tested]
         problems.update((str(error), error) for error in failed)
     for side in sides:
         problems.update((str(error), error) for error in side.ambiguous.values())
-    adjusted = iter(holm([line.p for match in matches for line in match.lines if line.p is not None]))
+    lines = [line for match in matches for line in match.lines]
+    p_values = {key: line.p for key, line in zip(hypotheses, lines, strict=True) if key and line.p is not None}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    p_holm = iter([None if line.p is None else adjusted.get(key, 1.0) for key, line in zip(hypotheses, lines)])
     done = [
-        replace(
-            match,
-            lines=tuple(line if line.p is None else replace(line, p_holm=next(adjusted)) for line in match.lines),
-        )
-        for match in matches
+        replace(match, lines=tuple(replace(line, p_holm=next(p_holm)) for line in match.lines)) for match in matches
     ]
-    tests = sum(line.p is not None for match in done for line in match.lines)
-    return Comparison(tuple(done), tests, tuple(_left_out(sides)), tuple(problems.values()))
+    return Comparison(tuple(done), len(p_values), tuple(_left_out(sides)), tuple(problems.values()))
 
 
 def matched(*sides: StoredRun | Sequence[StoredRun]) -> list[tuple[StoredRun, StoredRun]]:
@@ -235,14 +235,14 @@ def _worded(name: str, value: Any, manifest: Manifest) -> str:
 
 def _match(
     run_a: StoredRun, run_b: StoredRun, names: Sequence[str], preferences: Sequence[str] | None, load: Load
-) -> tuple[Match, list[MedbenchError]]:
-    """Two comparable runs, p-values not yet adjusted; and the metrics that failed."""
+) -> tuple[Match, list[MedbenchError], list[Hashable]]:
+    """Two comparable runs, p-values not yet adjusted; the metrics that failed; what each line tests, if anything."""
     all_a = {record.item.id: record for record in run_a.records()}
     all_b = {record.item.id: record for record in run_b.records()}
     common = [item_id for item_id in all_a if item_id in all_b]
     leaked = set(leaked_in([run_a, run_b])).intersection(common)
     clean = [item_id for item_id in common if item_id not in leaked] if leaked else []
-    lines, problems, remarks = list[Line](), list[MedbenchError](), list[str]()
+    lines, problems, remarks = list[tuple[Line, Hashable]](), list[MedbenchError](), list[str]()
     both = [name for name in metrics_of(run_a.manifest) if name in run_b.manifest.metrics]
     stored = list[str]()
     if preferences is None and not names:
@@ -252,11 +252,11 @@ def _match(
             metric = load(name)
             if isinstance(metric, Between):
                 preferred = metric.between(run_a, run_b)
-                whole = _preference(preferred, [all_a[item_id] for item_id in common])
-                lines.append(whole)
+                whole, key = _preference(preferred, [all_a[item_id] for item_id in common])
+                lines.append((whole, key))
                 if clean:
-                    part = _preference(preferred, [all_a[item_id] for item_id in clean])
-                    lines.append(replace(part, name=part.name + CLEAN, clean=True))
+                    part, key = _preference(preferred, [all_a[item_id] for item_id in clean])
+                    lines.append((replace(part, name=part.name + CLEAN, clean=True), key))
                 remarks += _verdicts(preferred, whole)
             elif isinstance(metric, Metric):
                 metrics, scores = _scored(metric, (run_a, all_a), (run_b, all_b))
@@ -265,19 +265,20 @@ def _match(
                 remarks += [
                     f"{side} was {told}" for side, m in zip("AB", metrics) if (told := getattr(m, "remark", ""))
                 ]
-                for line in _lines(metrics, scores, (all_a, all_b), common):
-                    lines.append(line)
+                for line, key in _lines(metrics, scores, (all_a, all_b), common):
+                    lines.append((line, key))
                     if clean and line.name == metric.name:
                         again = _lines(metrics, scores, (all_a, all_b), clean)[:1]
-                        lines += [replace(first, name=first.name + CLEAN, clean=True) for first in again]
+                        lines += [(replace(first, name=first.name + CLEAN, clean=True), key) for first, key in again]
             else:
                 figures = [evaluate(run, metric, ()).figures[0] for run in (run_a, run_b)]
                 if all(figure.value is None for figure in figures):
                     continue  # never measured: no GPU
-                lines.append(_untested(figures[0], figures[1], min(f.n for f in figures), "measured once per run"))
+                measured = _untested(figures[0], figures[1], min(f.n for f in figures), "measured once per run")
+                lines.append((measured, None))
         except MedbenchError as error:
             problems.append(error)
-    if any(line.verdicts for line in lines if line.name in stored):
+    if any(line.verdicts for line, _ in lines if line.name in stored):
         remarks.append(STORED)
     label_a, label_b = (
         label(row_facts(run.manifest)["model"], told) for run, told in zip((run_a, run_b), apart([run_a, run_b]))
@@ -296,10 +297,10 @@ def _match(
         both=len(common),
         only_a=len(all_a) - len(common),
         only_b=len(all_b) - len(common),
-        lines=tuple(lines),
+        lines=tuple(line for line, _ in lines),
         notes=tuple(filter(None, [clean_note([run_a, run_b], len(leaked), len(common)), *unsure, *remarks])),
     )
-    return match, problems
+    return match, problems, [key for _, key in lines]
 
 
 def _scored(
@@ -319,22 +320,23 @@ def _lines(
     scored: tuple[dict[str, Score], dict[str, Score]],
     answered: tuple[dict[str, Record], dict[str, Record]],
     common: Sequence[str],
-) -> list[Line]:
+) -> list[tuple[Line, Hashable]]:
     """The headline figures of one metric over the items that both answered; the first one tested where it is a mean."""
     records = [[by_id[item_id] for item_id in common] for by_id in answered]
     scores = [[by_id[item_id] for item_id in common] for by_id in scored]
     figures_a, figures_b = (aggregate(*each) for each in zip(metrics, records, scores, strict=True))
     theirs = {figure.name: figure for figure in figures_b}
-    lines = []
+    lines = list[tuple[Line, Hashable]]()
     for index, figure in enumerate(figures_a):
         if index == 0 and metrics[0].mean:
             lines.append(_tested(metrics[0], figure, scores[0], scores[1], records[0]))
         elif figure.headline and figure.name in theirs:
-            lines.append(_untested(figure, theirs[figure.name], len(common), "not a mean over items: not tested"))
+            untested = _untested(figure, theirs[figure.name], len(common), "not a mean over items: not tested")
+            lines.append((untested, None))
     return lines
 
 
-def _preference(metric: Metric, records: Sequence[Record]) -> Line:
+def _preference(metric: Metric, records: Sequence[Record]) -> tuple[Line, Hashable]:
     """How often A is preferred against how often B is, a tie being half of each."""
     scores = metric.score(records)
     of_a = {score.item_id: score.value for score in scores if score.value is not None}
@@ -343,11 +345,12 @@ def _preference(metric: Metric, records: Sequence[Record]) -> Line:
     clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
     pairs = pair(of_a, {item_id: 1 - value for item_id, value in of_a.items()}, False, clusters)
     if pairs is None:
-        return Line(metric.name, "", "higher", None, None, 0, note="no item is judged", left_out=left_out)
-    low, high = pairs.interval() or (None, None)
-    # The sign test takes items for independent, which those of one document are not.
+        return Line(metric.name, "", "higher", None, None, 0, note="no item is judged", left_out=left_out), None
     wins, losses = sum(value > 0.5 for value in of_a.values()), sum(value < 0.5 for value in of_a.values())
-    return Line(
+    # The sign test takes items for independent, which those of one document are not.
+    independent = clusters is None and len(of_a) > 1
+    low, high = discordant_interval(wins, losses, len(of_a)) if independent else pairs.interval() or (None, None)
+    line = Line(
         name=metric.name,
         unit="",
         better="higher",
@@ -362,6 +365,7 @@ def _preference(metric: Metric, records: Sequence[Record]) -> Line:
         left_out=left_out,
         verdicts=Verdicts(wins, losses, len(of_a) - wins - losses, len(of_a), len(records)),
     )
+    return line, pairs.hypothesis
 
 
 def _verdicts(metric: Metric, line: Line) -> list[str]:
@@ -378,7 +382,7 @@ def _verdicts(metric: Metric, line: Line) -> list[str]:
 
 def _tested(
     metric: Metric, figure: Figure, scores_a: Sequence[Score], scores_b: Sequence[Score], records: Sequence[Record]
-) -> Line:
+) -> tuple[Line, Hashable]:
     values_a, values_b = ({s.item_id: s.value for s in side if s.value is not None} for side in (scores_a, scores_b))
     left_out = Counter(
         f"unscored in {'A' if one.value is None else 'B'}: {reason or 'no reason given'}"
@@ -391,9 +395,9 @@ def _tested(
     pairs = pair(values_a, values_b, metric.binary, clusters)
     if pairs is None:
         note = "no item is scored in both"
-        return Line(figure.name, figure.unit, metric.better, None, None, 0, note=note, left_out=_most(left_out))
+        return Line(figure.name, figure.unit, metric.better, None, None, 0, note=note, left_out=_most(left_out)), None
     low, high = pairs.interval() or (None, None)
-    return Line(
+    line = Line(
         name=figure.name,
         unit=figure.unit,
         better=metric.better,
@@ -408,6 +412,7 @@ def _tested(
         counts=pairs.counts,
         left_out=_most(left_out),
     )
+    return line, pairs.hypothesis
 
 
 def _untested(a: Figure, b: Figure, n: int, note: str) -> Line:

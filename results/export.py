@@ -12,7 +12,21 @@ from .leaderboard import Board, Cell, Column, Leaderboard, Row
 FIELDS = (
     *("model", "revision", "adapter", "engine", "dtype", "quantize", "chat"),
     *("benchmark", "version", "variant", "sample", "items", "shots", "method"),
-    *("metric", "value", "low", "high", "n", "total", "coverage", "unit", "status", "p_holm", "remark", "run_id"),
+    *(
+        "metric",
+        "value",
+        "low",
+        "high",
+        "n",
+        "total",
+        "coverage",
+        "unit",
+        "status",
+        "p_holm",
+        "against",
+        "remark",
+        "run_id",
+    ),
 )
 
 MARKS = {"best": "**{}**", "tied": "{} ≈", "worse": "{} ▼", "": "{}"}
@@ -121,6 +135,7 @@ def _figure(figure: Figure, cell: Cell, column: Column) -> dict[str, Any]:
         "unit": column.scale,
         "status": cell.status,
         "p_holm": cell.p,
+        "against": cell.against,
         "remark": cell.remark,
     }
 
@@ -144,11 +159,11 @@ def _table(board: Board) -> str:
 def _note(board: Board, statuses: set[str]) -> str:
     parts = [f"n = {board.asked} unless stated; in brackets the 95 % interval."]
     if "best" in statuses:
-        parts.append("**Bold**: the best of its column.")
+        parts.append("**Bold**: the best of a column in which some differ.")
     if statuses & {"tied", "worse"}:
         parts.append(
-            "≈: not significantly different from the best, ▼: significantly worse (paired tests on the items both "
-            f"answered, 5 %, Holm-corrected over this table's {board.tests})."
+            "▼: another model is significantly better, ≈: none is shown to be (paired tests on the items both "
+            f"answered, 5 %, Holm-corrected over all {board.tests} pairs of this table)."
         )
     parts += [f"{sign} {_escaped(remark)}." for remark, sign in board.footnotes.items()]
     if board.clean:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from ..core.errors import MedbenchError
 from ..core.plan import fingerprint
-from ..core.stats import holm
 from ..core.types import Figure, Measurement, Metric
-from .pairing import ALPHA, pair
+from .marks import Compared, verdicts
+from .pairing import ALPHA
 from .scoring import JUDGING, Load, Sheet, load_metric, sheet
 from .store import Manifest, StoredRun, differing
 
@@ -39,14 +39,17 @@ class Column:
 class Cell:
     """A row's figure in one column.
 
-    `status` is "best"; "worse" or "tied" where the row differs from the best by the paired test, or does not; "" where
-    nothing was tested. `p` (Holm-adjusted over the board) and `pairs` (items that both answered) belong to the test.
+    `status` is "worse" where the paired test shows that another run is better, "tied" where no other is shown to be;
+    "best" is the best value of a column in which some differ; "" where nothing was tested. `p` (adjusted over all pairs
+    of the board), `against` (the run that beats this one most clearly) and `pairs` (items that both answered) belong to
+    the test.
     """
 
     figure: Figure | None
     status: Status = ""
     p: float | None = None
     pairs: int = 0
+    against: str = ""
     remark: str = ""  # what a reader has to know of it: that a judge judged itself
 
 
@@ -111,7 +114,7 @@ class Board:
     shots: int
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    tests: int  # how many p-values were adjusted together
+    tests: int  # how many pairs were tested together
     leaked: tuple[str, ...] = ()  # ids of the asked items that the training data of a model of this board hold
     clean: str = ""  # what the clean columns leave out, in words
 
@@ -329,35 +332,62 @@ def _cell(made: Sheet, column: Column) -> Cell:
 
 
 def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[Cell]], leaked: Collection[str]) -> int:
-    """Set the status of every cell in `table` (rows × columns); returns the number of tests."""
-    tested: list[tuple[int, int, float, Status, int]] = []  # row, column, p, what a real difference would say, pairs
+    """Set the status of every cell in `table` (rows × columns); returns the number of pairs tested.
+
+    A best one is marked only where another differs from it: by the test, or by its value where nothing can be tested.
+    """
+    known = [_known(column, at, table) for at, column in enumerate(columns)]
+    # An unfinished run is not best by luck, and shows nothing against a finished one.
+    finished = {row for row, made in enumerate(sheets) if made.answered == len(made.run.manifest.item_ids)}
+    rivals = [finished.intersection(values) or set(values) for values in known]
+    tested = [at for at, column in enumerate(columns) if column.tested and len(known[at]) > 1]
+    found, pairs = verdicts([_tested(sheets, columns[at], known[at], rivals[at], leaked) for at in tested])
+    worse: dict[int, set[int]] = {}
+    for at, by_row in zip(tested, found, strict=True):
+        worse[at] = {row for row, verdict in by_row.items() if verdict.p is not None and verdict.p < ALPHA}
+        for row, verdict in by_row.items():
+            table[row][at] = dataclasses.replace(
+                table[row][at],
+                status="worse" if row in worse[at] else "tied",
+                p=verdict.p,
+                pairs=verdict.pairs,
+                against="" if verdict.rival is None else sheets[verdict.rival].run.manifest.run_id,
+            )
     for at, column in enumerate(columns):
-        known = {row: value for row, cells in enumerate(table) if (value := _value(cells[at])) is not None}
-        if len(known) < 2 or not column.better:
+        level = rivals[at] - worse.get(at, set())
+        differ = bool(worse[at]) if at in worse else len(set(known[at].values())) > 1
+        if not differ or not level:
             continue
         sign = 1 if column.better == "higher" else -1
-        # A run that has answered only a few items is not best by luck where a finished one stands.
-        finished = {row for row in known if sheets[row].answered == len(sheets[row].run.manifest.item_ids)}
-        best = max(finished or known, key=lambda row: sign * known[row])
-        if not column.tested:
-            for row in finished or known:
-                if known[row] == known[best]:
-                    table[row][at] = dataclasses.replace(table[row][at], status="best")
-            continue
-        table[best][at] = dataclasses.replace(table[best][at], status="best")
-        for row in known.keys() - {best}:
-            first, second = sheets[best].results[column.metric], sheets[row].results[column.metric]
-            values = {i: v for i, v in first.values.items() if not (column.clean and i in leaked)}
-            pairs = pair(values, second.values, first.binary, sheets[best].clusters)
-            if pairs is not None:
-                level: Status = "best" if known[row] == known[best] and row in (finished or known) else "tied"
-                told: Status = "worse" if sign * pairs.difference > 0 else level
-                tested.append((row, at, pairs.p_value(), told, len(pairs.a)))
-    adjusted = holm([p for _, _, p, _, _ in tested])
-    for (row, at, _, told, pairs_n), p in zip(tested, adjusted, strict=True):
-        status: Status = "tied" if told == "worse" and p >= ALPHA else told
-        table[row][at] = dataclasses.replace(table[row][at], status=status, p=p, pairs=pairs_n)
-    return len(tested)
+        highest = max(sign * known[at][row] for row in level)
+        for row in level:
+            if sign * known[at][row] == highest:
+                table[row][at] = dataclasses.replace(table[row][at], status="best")
+    return pairs
+
+
+def _known(column: Column, at: int, table: Sequence[Sequence[Cell]]) -> dict[int, float]:
+    """The values of one column by row, where one is better than another."""
+    if not column.better:
+        return {}
+    return {row: value for row, cells in enumerate(table) if (value := _value(cells[at])) is not None}
+
+
+def _tested(
+    sheets: Sequence[Sheet], column: Column, known: Collection[int], rivals: Collection[int], leaked: Collection[str]
+) -> Compared:
+    def values(row: int) -> Mapping[str, float]:
+        found = sheets[row].results[column.metric].values
+        return {item: value for item, value in found.items() if item not in leaked} if column.clean else found
+
+    return Compared(
+        names=[f"{made.run.manifest.run_id} {made.run.path}" for made in sheets],
+        values=[values(row) if row in known else None for row in range(len(sheets))],
+        rivals=rivals,
+        higher=column.better == "higher",
+        binary=any(sheets[row].results[column.metric].binary for row in known),
+        clusters=next((made.clusters for made in sheets if made.clusters), None),
+    )
 
 
 def _rank(columns: Sequence[Column], row: Row) -> tuple[int, float]:

@@ -148,8 +148,8 @@ def test_a_lead_that_was_only_learned_by_heart_is_gone_on_the_clean_items(tmp_pa
     assert cells(board, "right")["base"].status == "worse"
     assert cells(board, "right")["base"].p == pytest.approx(2 * 2 * 15 / 2**14)
     clean = cells(board, "right_clean")
-    assert [cell.status for cell in clean.values()] == ["best", "best"]  # 3 of 4 each
-    assert {(cell.p, cell.pairs) for cell in clean.values()} == {(None, 0), (1.0, 4)}
+    assert [cell.status for cell in clean.values()] == ["tied", "tied"]  # 3 of 4 each
+    assert {cell.p for cell in clean.values()} == {None}  # neither has more right than the other
 
 
 def test_an_unfinished_run_counts_its_open_clean_items_into_the_total(tmp_path: Path) -> None:

@@ -147,19 +147,40 @@ def test_one_pair_has_no_interval(tmp_path: Path) -> None:
     assert line.favours == ""
 
 
-def test_documents_are_resampled_and_turned_whole(tmp_path: Path) -> None:
+def test_documents_are_turned_whole(tmp_path: Path) -> None:
     ids = [f"{n:03}" for n in range(40)]
-    a = {item_id: "0.9" if n % 4 == 0 else "0.2" for n, item_id in enumerate(ids)}
+    a = {item_id: "0.9" if n % 8 == 0 else "0.2" for n, item_id in enumerate(ids)}
     b = dict.fromkeys(ids, "0.1")
     apart = only(two(tmp_path / "apart", a, b, "score"))
-    documents = {item_id: str(n % 4) for n, item_id in enumerate(ids)}
+    documents = {item_id: str(n % 8) for n, item_id in enumerate(ids)}
     together = only(two(tmp_path / "together", a, b, "score", documents=documents))
     assert together.difference == apart.difference
-    # Four documents, all in A's favour: 2 of 2⁴ sign patterns; forty items would seem far surer.
-    assert together.p == pytest.approx(2 / 16)
+    # Eight documents, all in A's favor: 2 of 2⁸ sign patterns; forty items would seem far surer.
+    assert together.p == pytest.approx(2 / 256)
     assert apart.p is not None and apart.p < 0.001
     assert None not in (apart.low, apart.high, together.low, together.high)
     assert together.high - together.low > 1.5 * (apart.high - apart.low)  # type: ignore[operator]
+
+
+def test_fewer_than_six_documents_have_no_interval(tmp_path: Path) -> None:
+    # Of five signs, 2 of 2⁵ patterns are all alike: p is 1/16 at the least, so no difference can be excluded at 5 %.
+    answers = {f"{n:03}": str(n / 100) for n in range(40)}
+    for count, known in ((5, False), (6, True)):
+        documents = {item_id: str(n % count) for n, item_id in enumerate(answers)}
+        line = only(two(tmp_path / str(count), answers, dict.fromkeys(answers, "0"), "score", documents=documents))
+        assert line.p == pytest.approx(2 / 2**count)
+        assert (line.low is not None, line.high is not None) == (known, known)
+
+
+@pytest.mark.parametrize(("a", "b", "p"), [("1" * 5, "0" * 5, 1 / 16), ("1" * 6, "0" * 6, 1 / 32), ("", "", 1.0)])
+def test_the_interval_of_right_and_wrong_holds_0_where_p_is_above_5_percent(
+    tmp_path: Path, a: str, b: str, p: float
+) -> None:
+    line = only(two(tmp_path, made.bits(a.ljust(100, "1")), made.bits(b.ljust(100, "1"))))
+    assert line.p == pytest.approx(p)
+    assert line.low is not None and line.high is not None
+    assert (line.low <= 0 <= line.high) == (p > 0.05)
+    assert line.high - line.low > 0.05  # no discordant item of 100: up to 1 - 0.025^(1/100) = 0.036 on either side
 
 
 def test_where_lower_is_better_the_lower_side_is_favoured(tmp_path: Path) -> None:

@@ -332,7 +332,12 @@ def test_compare_shows_the_judges_it_names_and_how_much_they_judged(tmp_path: Pa
     assert (
         f"{line['name']}: 1 of 4 items judged in both orders: A preferred on 1, B on 0, neither on 0" in match["notes"]
     )
-    assert found["tests"] == sum(line["p"] is not None for line in match["lines"])
+    # exact_match is 0 for all answers of both: nothing that a test could find, so it does not count.
+    assert [(line["name"][:11], line["p_holm"]) for line in match["lines"]] == [
+        ("exact_match", 1.0),
+        ("judge:pairw", 1.0),
+    ]
+    assert found["tests"] == 1
     assert capped.exit_code == 1
     assert "6 not: the cap of 2 calls is reached" in found["problems"][0]
     both = command()

@@ -127,21 +127,48 @@ def test_a_difference_is_real_only_if_the_paired_test_says_so(tmp_path: Path) ->
     # McNemar: 2 items that only the best has right, none the other way: p = 2 · (1/2)² = 1/2.
     assert right["near"].status == "tied"
     assert right["near"].p == pytest.approx(0.5)
-    # 12 against 0: p = 2 · (1/2)¹² = 1/2048, the smaller of two, so Holm doubles it.
+    # 12 against 0: p = 2 · (1/2)¹² = 1/2048, the smallest of three pairs. Then one pair is left: best and near.
     assert right["far"].status == "worse"
-    assert right["far"].p == pytest.approx(2 / 2048)
+    assert right["far"].p == pytest.approx(3 / 2048)
     assert right["far"].pairs == 20
-    assert board.tests == 2
+    assert right["far"].against == next(row.run_id for row in board.rows if row.model == "best")
+    assert board.tests == 3
 
 
-def test_every_test_of_the_board_counts_for_holm(tmp_path: Path) -> None:
-    metrics = [made.Read("right"), made.Read("style")]
-    patterns = [("best", "1" * 20), ("far", "0" * 7 + "1" * 13)]
-    runs = [made.make_run(tmp_path, made.bits(p), model=m, metrics=["right", "style"]) for m, p in patterns]
-    board = only(runs, load=made.loader(*metrics))
-    # 7 against 0: p = 2 · (1/2)⁷ = 1/64 = 0.0156 in both columns; adjusted together 1/32.
-    assert board.tests == 2
-    assert [cells(board, name)["far"].p for name in ("right", "style")] == pytest.approx([1 / 32, 1 / 32])
+class Second(made.Read):
+    """A metric that reads the second digit of an answer."""
+
+    def score(self, records: Any) -> list[Score]:
+        return [Score(record.item.id, float(record.output.text[1])) for record in records]
+
+
+class First(made.Read):
+    """A metric that reads the first digit of an answer."""
+
+    def score(self, records: Any) -> list[Score]:
+        return [Score(record.item.id, float(record.output.text[0])) for record in records]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "tests", "p"),
+    [
+        # 7 against 0 in both columns: p = 2 · (1/2)⁷ = 1/64. On other items they are two tests, Holm doubles p.
+        (["11"] * 13 + ["01"] * 7, 1, 1 / 64),  # the second column has nothing to tell, and so no smaller p
+        (["00"] * 7 + ["11"] * 13, 1, 1 / 64),  # both columns are the same on every item: one test
+        (["01"] * 7 + ["10"] * 7 + ["11"] * 6, 2, 2 / 64),
+    ],
+)
+def test_every_test_of_the_board_counts_for_holm_and_two_equal_columns_are_one(
+    tmp_path: Path, pairs: list[str], tests: int, p: float
+) -> None:
+    load = made.loader(First("right"), Second("style"))
+    runs = [
+        made.make_run(tmp_path, dict(made.enumerate_ids(answers)), model=model, metrics=["right", "style"])
+        for model, answers in [("best", ["11"] * 20), ("far", pairs)]
+    ]
+    board = only(runs, load=load)
+    assert board.tests == tests
+    assert cells(board, "right")["far"].p == pytest.approx(p)
 
 
 def test_where_lower_is_better_the_lowest_is_best(tmp_path: Path) -> None:
@@ -208,8 +235,8 @@ def test_an_unfinished_run_is_marked_and_not_best_where_a_finished_one_stands(tm
     board = only(runs)
     right = cells(board, "right")
     assert [(row.model, row.remarks) for row in board.rows] == [("part", "3 of 10 done"), ("whole", "")]
-    assert (right["whole"].status, right["part"].status) == ("best", "tied")
-    assert right["part"].pairs == 3
+    # 3 pairs decide nothing, so there is no best one.
+    assert (right["whole"].status, right["part"].status) == ("tied", "tied")
     assert right["part"].figure is not None
     assert (right["part"].figure.n, right["part"].figure.total) == (3, 10)
     (alone,) = only(runs[1:]).rows
@@ -299,14 +326,14 @@ def test_csv_is_tidy_and_holds_every_figure(table: Any) -> None:
     assert tuple(rows[0]) == FIELDS
     assert len(rows) == 3 * 3  # models × figures, hidden ones too
     low = next(row for row in rows if row["model"] == "low" and row["metric"] == "right")
-    # 7 pairs against the best, all 7 lost: p = 2/2⁷ = 1/64; two tests, so 1/32.
+    # 7 pairs against the best, all 7 lost: p = 2/2⁷ = 1/64; of three pairs, so 3/64.
     assert {name: low[name] for name in ("value", "n", "total", "coverage", "status", "p_holm")} == {
         "value": "0.0",
         "n": "7",
         "total": "8",
         "coverage": "0.875",
         "status": "worse",
-        "p_holm": str(1 / 32),
+        "p_holm": str(3 / 64),
     }
     assert (low["items"], low["sample"], low["revision"], low["low"]) == ("8", "False", "01234567", "")
     assert {row["metric"]: row["unit"] for row in rows} == {
@@ -376,6 +403,7 @@ def test_json_holds_the_same_and_is_json(table: Any) -> None:
         "unit": "share",
         "status": "tied",
         "p_holm": 1.0,
+        "against": board["rows"][0]["run_id"],
         "remark": "",
         "better": "higher",
         "headline": True,
@@ -390,13 +418,13 @@ def test_markdown_marks_best_tied_and_worse_and_explains_the_marks(table: Any) -
         "\n"
         "| model | setup | right ↑ | speed ↑ |\n"
         "| --- | --- | ---: | ---: |\n"
-        "| a\\|b | float32 · plain | **1.000** | **4 items/s** |\n"
+        "| a\\|b | float32 · plain | **1.000** | 4 items/s |\n"
         "| near | float32 · plain | 0.875 ≈ | – (n 0) |\n"
-        "| low | float32 · plain | 0.000 (n 7 of 8) ▼ | **4 items/s** |\n"
+        "| low | float32 · plain | 0.000 (n 7 of 8) ▼ | 4 items/s |\n"
         "\n"
-        "n = 8 unless stated; in brackets the 95 % interval. **Bold**: the best of its column. ≈: not significantly "
-        "different from the best, ▼: significantly worse (paired tests on the items both answered, 5 %, "
-        "Holm-corrected over this table's 2).\n"
+        "n = 8 unless stated; in brackets the 95 % interval. **Bold**: the best of a column in which some differ. "
+        "▼: another model is significantly better, ≈: none is shown to be (paired tests on the items both answered, "
+        "5 %, Holm-corrected over all 3 pairs of this table).\n"
     )
 
 
