@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..judges.judging import Caps, Judge, Judging
     from ..results.store import StoredRun
 
-MOVABLE = "openai"  # the judge that --judge-base-url is for: it can be at any server, with that server's key
+MOVABLE = ("openai", "groq")  # the judges that --judge-base-url can be for: the first of these that is asked for
 EXCERPT = 100  # characters of a reply that could not be read
 GRADING = ("reference", "rubric", "grades")
 
@@ -36,6 +36,7 @@ class Asked:
     concurrency: int | None
     requests_per_minute: int | None
     tokens_per_minute: int | None
+    timeout_s: float | None
 
 
 @dataclass
@@ -58,7 +59,12 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
             metavar="NAMES",
             help="Judges, by comma: groq, groq:MODEL, openai:MODEL, local:MODEL. Several are a jury.",
         ),
-        click.option("--judge-base-url", default="", metavar="URL", help="Server of the judge openai:MODEL."),
+        click.option(
+            "--judge-base-url",
+            default="",
+            metavar="URL",
+            help="Server of the judge openai:MODEL, else of groq.",
+        ),
         click.option(
             "--max-judge-calls", type=click.IntRange(min=0), metavar="N", help="At most N calls, retries too."
         ),
@@ -73,6 +79,12 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
         ),
         click.option("--judge-rpm", type=click.IntRange(min=1), metavar="N", help="Calls per minute to each judge."),
         click.option("--judge-tpm", type=click.IntRange(min=1), metavar="N", help="Tokens per minute to each judge."),
+        click.option(
+            "--judge-timeout",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+            help="Longest wait for one reply of a judge at a server.  [default: 120]",
+        ),
     ]
     if len(modes) > 1:
         chosen = click.option(
@@ -94,6 +106,7 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
             judge_concurrency: int | None,
             judge_rpm: int | None,
             judge_tpm: int | None,
+            judge_timeout: float | None,
             judge_mode: str | None = None,
             **rest: Any,
         ) -> Any:
@@ -108,6 +121,7 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
                 judge_concurrency,
                 judge_rpm,
                 judge_tpm,
+                judge_timeout,
             )
             return command(*args, judging=asked, **rest)
 
@@ -126,7 +140,7 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
     """
     from ..core import registry
     from ..core.budget import Limits
-    from ..judges.judging import Caps
+    from ..judges import judging
     from ..judges.prices import AS_OF
 
     if not asked.names:
@@ -139,6 +153,7 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
             "--judge-concurrency": asked.concurrency,
             "--judge-rpm": asked.requests_per_minute,
             "--judge-tpm": asked.tokens_per_minute,
+            "--judge-timeout": asked.timeout_s,
         }
         for option, value in given.items():
             if value not in ("", None, False):
@@ -146,20 +161,34 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
         return None
     price = _price(asked.price)
     plugins = [name.partition(":")[0] for name in asked.names]
-    if asked.base_url and MOVABLE not in plugins:
+    moved = next((plugin for plugin in MOVABLE if plugin in plugins), "")
+    if asked.base_url and not moved:
         raise UsageError(
-            f"--judge-base-url is for {MOVABLE}:NAME, which is not among the judges asked for.",
-            "Leave it out, or name the judge at that server: --judge openai:NAME. "
-            "Groq is asked at its own address only, where its key goes.",
+            "--judge-base-url is for openai:NAME and groq, which are not among the judges asked for.",
+            "Leave it out, or name the judge at that server: --judge openai:NAME",
         )
     judges: list[Judge] = []
+    problems: list[str] = []
     for name in asked.names:
         plugin, _, model = name.partition(":")
-        made = registry.get("judges", plugin).make(model, asked.base_url if plugin == MOVABLE else "", say)
+        try:
+            made = registry.get("judges", plugin).make(model, asked.base_url if plugin == moved else "", say)
+        except MedbenchError:
+            raise
+        except Exception as error:
+            if not registry.fault(error):
+                raise
+            problems.append(f"the judge {name}: a plugin failed: {registry.told(error)}")
+            continue
+        if not isinstance(made, judging.Judge):
+            problems.append(
+                f"the judge {name}: a plugin failed: its `make` returned a {type(made).__name__}, not a Judge"
+            )
+            continue
         if made.label in [judge.label for judge in judges]:
             raise UsageError(f"--judge names {made.label} twice.", "Once is enough: its replies would be the same.")
         if made.served:
-            made.engine.tell = say
+            made.engine.tell = say  # type: ignore[attr-defined]
         if price and made.served:
             made.prices = price
         if asked.max_cost is not None and made.served and made.prices is None:
@@ -172,6 +201,8 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
             prompt, new = made.prices
             say(f"{made.label}: ${prompt:g} and ${new:g} per million prompt and new tokens (list prices of {AS_OF})")
         judges.append(made)
+    if asked.timeout_s is not None and judges and not any(judge.served for judge in judges):
+        raise UsageError(f"--judge-timeout {asked.timeout_s:g}: no judge here is at a server.", "Leave it out.")
     limits = Limits(
         concurrency=asked.concurrency or Limits.concurrency,
         requests_per_minute=asked.requests_per_minute,
@@ -179,8 +210,9 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
         max_calls=asked.max_calls,
         max_cost=asked.max_cost,
         prices=None if asked.max_cost is None else (0.0, 0.0),  # each judge has its own
+        timeout_s=asked.timeout_s or Limits.timeout_s,
     )
-    return Panel(judges, asked.mode, Caps(limits))
+    return Panel(judges, asked.mode, judging.Caps(limits), problems)
 
 
 def judge_runs(

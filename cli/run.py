@@ -144,7 +144,10 @@ Examples:
 )
 @click.option("--engine", default="", metavar="NAME", help="How the model runs.  [default: the model's]")
 @click.option(
-    "--base-url", default="", metavar="URL", help="Server of openai:NAME.  [default: OPENAI_BASE_URL, or OpenAI's]"
+    "--base-url",
+    default="",
+    metavar="URL",
+    help="Server of openai:NAME, groq:NAME.  [default: OPENAI_BASE_URL, or their own]",
 )
 @click.option(
     "--tensor-parallel",
@@ -323,6 +326,11 @@ def _at_servers(specs: list[tuple[str, ModelSpec]], options: dict[str, Any]) -> 
     if given and specs and not any(issubclass(registry.get("engines", spec.engine), ServedEngine) for _, spec in specs):
         option = given[0].replace("_", "-")
         raise UsageError(f"--{option}: {specs[0][1].name} runs on this machine, not at a server.", "Leave it out.")
+    if options["base_url"] and {"openai", "groq"} <= {spec.engine for _, spec in specs}:
+        raise UsageError(
+            f"--base-url {options['base_url']}: openai and groq models cannot be at one address; each is sent its key.",
+            "Run them in two commands.",
+        )
 
 
 def _of_engine(specs: list[tuple[str, ModelSpec]], engine: str, option: str, what: str) -> None:

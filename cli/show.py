@@ -27,6 +27,7 @@ SNIPPET = 60  # characters of an answer in the list
 Examples:
   medbench show smollm2-135m__medqa              the run: what ran, its figures, its first items
   medbench show smollm2-135m__medqa --wrong      items answered wrong
+  medbench show smollm2-135m__medqa --unscored   items without a score or without an answer, and why
   medbench show smollm2-135m__medqa 17           item 17: prompt, answer, gold, scores
   medbench explain smollm2-135m__medquad ITEM    which words led to its safety labels and entities
 """
@@ -34,7 +35,7 @@ Examples:
 @click.argument("run")
 @click.argument("item", required=False)
 @click.option("--wrong", is_flag=True, help="Only items with the first metric below its best value.")
-@click.option("--unscored", is_flag=True, help="Only items that some metric left unscored.")
+@click.option("--unscored", is_flag=True, help="Items that some metric left unscored or that have no answer, and why.")
 @click.option("--limit", default=20, show_default=True, help="How many items to list.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
@@ -47,11 +48,13 @@ def command(
 
     stored = StoredRun(find(run, out or paths.runs()))
     records = {record.item.id: record for record in stored.records()}
-    scores = _scores(stored, list(records.values()))
+    judged = stored.judged() if unscored or item is not None else []  # also judges that graded nothing
+    scores = _scores(stored, list(records.values()), judged)
     if item is not None:
         _item(stored, records, scores, item, as_json)
         return
     chosen = [i for i in records if _wanted(i, scores, wrong, unscored)]
+    reasons = _reasons(stored, chosen, scores) if unscored else {}
     if as_json:
         output.show_json(
             {
@@ -59,12 +62,13 @@ def command(
                 "figures": [dataclasses.asdict(figure) for figure in _figures(stored)],
                 "items": [_as_json(records[i], scores) for i in chosen[:limit]],
             }
+            | ({"unscored": dict(list(reasons.items())[:limit])} if unscored else {})
         )
         return
-    _run(stored, records, scores, chosen, limit)
+    _run(stored, records, scores, list(reasons) if unscored else chosen, limit, reasons)
 
 
-def _scores(stored: StoredRun, records: list[Record]) -> dict[str, dict[str, Score]]:
+def _scores(stored: StoredRun, records: list[Record], judged: list[str]) -> dict[str, dict[str, Score]]:
     """Scores by metric and item. A metric that fails is told and left out, as is, in silence, one that fits no item
     where another does; what a judge could not grade is shown.
     """
@@ -73,7 +77,7 @@ def _scores(stored: StoredRun, records: list[Record]) -> dict[str, dict[str, Sco
     from ..results.scoring import JUDGING, load_metric, score_run
 
     found = {}
-    for name in metrics_of(stored.manifest):
+    for name in dict.fromkeys([*metrics_of(stored.manifest), *judged]):
         try:
             metric = load_metric(name)
             if isinstance(metric, Metric):
@@ -96,6 +100,35 @@ def _wanted(item_id: str, scores: dict[str, dict[str, Score]], wrong: bool, unsc
         return True
     first = next((score for score in mine if score.value is not None), None)
     return first is not None and first.value != 1.0
+
+
+def _reasons(stored: StoredRun, chosen: list[str], scores: dict[str, dict[str, Score]]) -> dict[str, dict[str, str]]:
+    """Why items have no score, by item and metric; under "" why an item has no answer. In the benchmark's order."""
+    failures: dict[str, str] = {}
+    for sitting in stored.manifest.sittings:
+        failures |= sitting.get("failures") or {}
+    answered, wanted = stored.answered(), set(chosen)
+    found: dict[str, dict[str, str]] = {}
+    for item in stored.manifest.item_ids:
+        if item not in answered:
+            found[item] = {"": f"no answer: {failures.get(item, 'not asked yet')}"}
+        elif item in wanted:
+            found[item] = {
+                name: by_item[item].reason or "no reason given"
+                for name, by_item in scores.items()
+                if by_item[item].value is None
+            }
+    return found
+
+
+def _told(reasons: dict[str, str]) -> str:
+    """The reasons of one item on a line each, every reason once with the metrics that gave it."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return "\n".join(
+        f"{', '.join(filter(None, given))}: {reason}".removeprefix(": ") for reason, given in names.items()
+    )
 
 
 def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
@@ -135,6 +168,7 @@ def _run(
     scores: dict[str, dict[str, Score]],
     chosen: list[str],
     limit: int,
+    reasons: dict[str, dict[str, str]],
 ) -> None:
     from rich import box
     from rich.markup import escape
@@ -178,14 +212,19 @@ def _run(
         screen.print(f"[dim]{len(known) - len(shown)} figures of fewer than {FEW} items: --json has them[/dim]")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first = next(iter(scores), "")
-    for heading in ("item", first, "answer", "gold", "why"):
+    for heading in ("item", "answer", "why") if reasons else ("item", first, "answer", "gold", "why"):
         table.add_column(heading, overflow="fold")
     for item_id in chosen[:limit]:
+        if reasons:
+            said = _answer(records[item_id], scores)[:SNIPPET] if item_id in records else ""
+            table.add_row(escape(item_id), escape(said), escape(_told(reasons[item_id])))
+            continue
         score = scores[first][item_id] if first else None
         value = "–" if score is None or score.value is None else f"{score.value:.3g}"
         texts = [_answer(records[item_id], scores)[:SNIPPET], _gold(records[item_id])[:SNIPPET]]
         table.add_row(escape(item_id), value, *map(escape, texts), escape((score and score.reason) or ""))
-    screen.print(table)
+    if chosen:
+        screen.print(table)
     listed = f"{min(limit, len(chosen))} of {len(chosen)} items."
     screen.print(f"[dim]{listed} One of them: medbench show {stored.path.name} ITEM[/dim]")
 

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from groq import Groq
 
 BASE_URL = "https://api.groq.com"
+OPENAI_PATH = "/openai/v1"  # the SDK adds it to any address
 
 
 class GroqEngine(ServedEngine):
     """Asks Groq, through its SDK: --model groq:NAME.
 
-    The model's name there is `spec.location`; `spec.base_url` is "", or where the SDK is to look for Groq.
+    The model's name there is `spec.location`. `spec.base_url` is "" or an address that the user named. GROQ_BASE_URL is
+    not read, as the SDK would: the key goes to no address that the command does not name.
     """
 
     server = home = BASE_URL
@@ -46,7 +48,7 @@ class GroqEngine(ServedEngine):
         # Retries are ours: they are counted, bounded and kept within the budget.
         self._client = Groq(
             api_key=key or "none",
-            base_url=self.spec.base_url or BASE_URL,
+            base_url=self.spec.base_url.removesuffix(OPENAI_PATH) or BASE_URL,
             max_retries=0,
             timeout=http.timeout,
             http_client=http,

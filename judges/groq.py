@@ -20,7 +20,7 @@ class Groq:
         from .served import served
 
         # With the engine's temperature of 0, as repeatable as Groq has it.
-        return served(self.name, model or DEFAULT_MODEL, base_url, seed=0)
+        return served(self.name, model or DEFAULT_MODEL, base_url, tell, seed=0)
 
 
 JUDGE = Groq()

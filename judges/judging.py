@@ -249,9 +249,12 @@ def _fill(
         watch.loading(judge)
         judge.engine.load()
         watch.begin(judge, what, len(wanted), len(replies.stored))
-        outputs = judge.engine.generate(now)
+        outputs: Any = judge.engine.generate(now)
         try:
             for output in outputs:
+                if not isinstance(output, Output):
+                    what = type(output).__name__
+                    raise MedbenchError(f"a plugin failed: the engine of {judge.label} gave a {what}, not an Output.")
                 if not judge.served:
                     judge.own.calls += 1
                     judge.own.prompt_tokens += output.prompt_tokens
@@ -266,7 +269,7 @@ def _fill(
         finally:
             watch.end()
             with contextlib.suppress(AttributeError):
-                outputs.close()  # type: ignore[attr-defined]  # a generator's threads end here, not when it is forgotten
+                outputs.close()  # a generator's threads end here, not when it is forgotten
     unasked = capped or "the engine gave no reply"
     return Counter(caps.told(failures.get(r.item_id, unasked)) for r in todo if r.item_id not in replies.stored)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..core.errors import UsageError
 from ..core.plan import fingerprint
+from ..core.reasoning import split
 from ..core.types import Item, Prompt
 
 REASON = "reason"  # the field that a judge explains itself in; it is not graded
@@ -111,12 +112,6 @@ MODES = {
 DEFAULT = "reference"
 
 
-def answer_of(text: str) -> str:
-    """`text` without the reasoning before it."""
-    _, mark, behind = text.rpartition("</think>")
-    return behind if mark else "" if "<think>" in text else text
-
-
 def mode_of(name: str) -> Mode:
     """Raises UsageError for a mode that there is not."""
     if name not in MODES:
@@ -177,7 +172,7 @@ def _one_of(value: Any, allowed: Sequence[Any]) -> Any:
 def _object(text: str, shown: str) -> tuple[Any, str]:
     """The JSON value that a reply is or holds, and "" or why there is none."""
     problem = "empty"
-    for part in (text, text := answer_of(text)):  # a whole reply may speak of the marks of reasoning
+    for part in (text, text := split(text).answer):  # a whole reply may speak of the marks of reasoning
         if part.strip():
             try:
                 return _JSON.decode(part.strip().removeprefix("\ufeff").strip()), ""

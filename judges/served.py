@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..core import registry
 from ..core.errors import MedbenchError, UsageError
-from ..zoo.resolve import SERVED, resolve
+from ..zoo.resolve import resolve
 from .judging import Judge
 from .prices import PRICES
 
 
-def served(plugin: str, model: str, base_url: str, **generation: Any) -> Judge:
+def served(plugin: str, model: str, base_url: str, tell: Callable[[str], None], **generation: Any) -> Judge:
     """A judge that is `model` at the server `base_url` ("": the usual one); the plugin is named as its engine is.
 
     Raises UsageError where a key is needed that is not there: before anything is answered or loaded.
     """
     label = f"{plugin}:{model}"
-    movable = any(SERVED[plugin])  # has no address of its own
-    spec = resolve(label, base_url=base_url if movable else "")
-    spec = dataclasses.replace(spec, base_url=spec.base_url if movable else base_url, generation=generation)
+    spec = dataclasses.replace(resolve(label, base_url=base_url, tell=tell), generation=generation)
     engine = registry.get("engines", spec.engine)(spec)
     engine.url_option = "--judge-base-url"
     engine.keeps_cut = True  # asked again, it would be cut and paid for again

@@ -310,6 +310,11 @@ class StoredRun:
         """The judges' metrics whose replies compare this run with the run of that id, in the alphabet's order."""
         return self._names(f"{JUDGEMENTS}/*__against__{other}.jsonl")
 
+    def judged(self) -> list[str]:
+        """The judges' metrics whose replies grade this run's own answers, sorted. They may grade none of them."""
+        compared = set(self._names(f"{JUDGEMENTS}/*__against__*.jsonl"))
+        return [name for name in self._names(f"{JUDGEMENTS}/*.jsonl") if name not in compared]
+
     def scored(self) -> list[str]:
         """Names of the metrics that have a score file, in the alphabet's order."""
         return self._names(f"{SCORES}/*.jsonl")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import made
 import pytest
 import servers
+from click.testing import CliRunner
+from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
 from medbench.engines.groq_engine import BASE_URL, GroqEngine
@@ -42,6 +47,37 @@ def test_another_address_in_the_environment_changes_no_run(monkeypatch: pytest.M
     engine.load()
     assert str(engine._client.base_url).rstrip("/") == BASE_URL
     assert not engine.local
+
+
+def test_an_address_is_used_if_the_command_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """GROQ_BASE_URL alone sends the key nowhere; it is said how to use it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GROQ_API_KEY", "gsk_0123456789")
+    words = ["run", "-m", "groq:m", "-b", "medqa-sample", "--limit", "1", "--latency-items", "0", "--out", "runs"]
+    with Server(then=servers.says("Answer: B")) as server:
+        monkeypatch.setenv("GROQ_BASE_URL", server.root)
+        monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing leaves this machine
+        without = CliRunner().invoke(cli, words)
+        assert without.exit_code == 1
+        assert f"GROQ_BASE_URL is set to {server.root} and not used" in without.output
+        assert server.asked == []
+        done = CliRunner().invoke(cli, [*words, "--base-url", server.root])
+        assert done.exit_code == 0, done.output
+        assert server.asked[0].headers["authorization"] == "Bearer gsk_0123456789"
+        both = CliRunner().invoke(cli, [*words, "-m", "openai:m", "--base-url", server.root])
+        assert both.exit_code == 2
+        assert "cannot be at one address" in both.output
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("url", ["", "/", "/openai/v1", "/openai/v1/"])
+def test_a_judge_at_an_address_that_the_command_names(url: str, tmp_path: Path) -> None:
+    run = made.make_run(tmp_path / "runs", {"q0": "answer 0"})
+    with Server(then=servers.says('{"reason": "", "score": 4}')) as server:
+        words = ["score", str(run.path), "--judge", "groq:m", "--judge-base-url", server.root + url]
+        done = CliRunner().invoke(cli, words)
+    assert done.exit_code == 0, done.output
+    assert [asked.path for asked in server.asked] == ["/chat/completions"]
 
 
 def test_choosing_is_by_generation_and_asks_nobody() -> None:

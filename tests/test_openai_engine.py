@@ -755,7 +755,7 @@ class TestModels:
             ("groq:m", {"adapter": "a"}, "--adapter a: groq:m is run by a server"),
             ("openai:m", {"dtype": "bfloat16"}, "--dtype bfloat16"),
             ("openai:m", {"engine": "transformers"}, "--engine transformers"),
-            ("groq:m", {"base_url": "http://localhost:8000/v1"}, "a groq model is asked at its own address only"),
+            ("groq:m", {"base_url": "http://me:secret@localhost:8000"}, "the base URL cannot be used"),
             ("opneai:llama3.2:1b", {}, "Did you mean openai:llama3.2:1b?"),
             ("gorq:m", {}, "Did you mean groq:m?"),
             ("openai:m", {"base_url": "localhost:8000"}, "the base URL localhost:8000 cannot be used"),

@@ -75,6 +75,11 @@ def resolve(
     given |= {"--dtype": dtype.removeprefix("auto")}
     elsewhere = {"--device": device.removeprefix("auto")}
     if prefix in SERVED:
+        if prefix == "groq" and not base_url and (elsewhere_url := os.environ.get("GROQ_BASE_URL")):
+            tell(
+                f"GROQ_BASE_URL is set to {masked(elsewhere_url)} and not used: {name} is asked at Groq's own address. "
+                "To send the key there: --base-url (of a judge --judge-base-url)"
+            )
         return _served(name, cast(Chat, chat), base_url, given | elsewhere | {"--engine": engine})
     if prefix == REPLAY or engine == REPLAY:
         given |= elsewhere | {"--chat": chat.removeprefix("auto"), "--engine": engine.removeprefix(REPLAY)}
@@ -204,11 +209,6 @@ def _base_url(engine: str, given: str) -> str:
     if engine not in SERVED:
         return ""
     variable, standard = SERVED[engine]
-    if given and not (variable or standard):
-        raise UsageError(
-            f"--base-url: a {engine} model is asked at its own address only, where its key goes.",
-            "A model at another server that speaks OpenAI's API: --model openai:NAME --base-url URL",
-        )
     url = (given or (os.environ.get(variable, "") if variable else "") or standard).strip().rstrip("/")
     if not url:
         return ""
