@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn, Protocol
 
 MAX_DEPTH = 100  # objects and lists within each other; ours and every known data set stay below 10
 MAX_DIGITS = 300  # of an integer: what a float can hold
@@ -20,8 +20,16 @@ _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[{])|([\]}])', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def loads(text: bytes | str) -> Any:
+class Readable(Protocol):
+    """A binary file, as far as its lines go."""
+
+    def readline(self, limit: int, /) -> bytes: ...
+
+
+def loads(text: bytes | str, constants: bool = False) -> Any:
     """Return the value of one JSON text (UTF-8, if bytes). Half a surrogate pair becomes U+FFFD.
+
+    With `constants`, NaN, Infinity and -Infinity are numbers, as Python's own writer leaves them in users' files.
 
     Raises ValueError, with what is wrong in words, for anything else that is not valid JSON within the bounds above.
     """
@@ -30,13 +38,13 @@ def loads(text: bytes | str) -> Any:
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(text)
     try:
-        value = _DECODER.decode(text)
+        value = (_LENIENT if constants else _DECODER).decode(text)
         return _repaired(value) if "\\u" in text and ("\\ud" in text or "\\uD" in text) else value
     except RecursionError:  # the caller's own stack was nearly full
         raise ValueError("nested too deep") from None
 
 
-def bounded_lines(file: BinaryIO) -> Iterator[bytes]:
+def bounded_lines(file: Readable) -> Iterator[bytes]:
     """Yield the lines of a file as they are, line end included. Raises ValueError for one longer than MAX_LINE."""
     while line := file.readline(MAX_LINE + 1):
         if len(line) > MAX_LINE:
@@ -70,6 +78,7 @@ def _constant(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_constant)
+_LENIENT = json.JSONDecoder(parse_int=_integer, parse_float=_float)
 
 
 def _repaired(value: Any) -> Any:

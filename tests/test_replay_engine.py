@@ -13,10 +13,12 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from medbench.cli import cli
+from medbench.core import json_text
 from medbench.core.errors import UsageError
 from medbench.core.plan import Settings, plan
 from medbench.core.types import GenerateRequest, Item, ItemSet, ModelSpec, Prompt
-from medbench.engines.replay_engine import NO_ANSWER, ReplayEngine, columns
+from medbench.engines.replay_engine import NO_ANSWER, ReplayEngine
+from medbench.engines.saved_answers import columns
 
 BENCHMARK = """
 from medbench.core.types import Benchmark, Item, ItemSet
@@ -63,6 +65,11 @@ def board(done: Result) -> dict[str, Any]:
 def figures(done: Result) -> dict[str, tuple[Any, int, int]]:
     (row,) = board(done)["rows"]
     return {figure["metric"]: (figure["value"], figure["n"], figure["total"]) for figure in row["figures"]}
+
+
+def flat(text: str) -> str:
+    """A message as one line, whatever the width of the window."""
+    return " ".join(text.split())
 
 
 def stored(where: Path = Path("runs")) -> list[dict[str, Any]]:
@@ -180,11 +187,39 @@ class TestIdentity:
         save("system/medqa.jsonl", [{"id": "m", "text": "A"}])
         assert board(run("system"))["rows"][0]["revision"] == revision, "of what this benchmark reads alone"
 
-    def test_without_such_a_file_all_files_are_read_together(self) -> None:
-        save("system/part-1.jsonl", RIGHT[:1])
-        save("system/part-2.jsonl", RIGHT[1:])
-        save("system/medquad.jsonl", [{"id": "i1", "text": "of another benchmark"}])
-        assert figures(run("system"))["accuracy"] == (1.0, 3, 3)
+    @pytest.mark.parametrize("other", ["medquad", "someones-benchmark", "part-1", "quiz-old"])
+    def test_a_folder_without_such_a_file_is_refused_naming_it_and_what_is_there(self, other: str) -> None:
+        """Their ids fit, but they may be answers to anything."""
+        save(f"system/{other}.jsonl", RIGHT)
+        done = run("system")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert f"has no answers to quiz: quiz.jsonl is wanted; there are {other}.jsonl." in flat(done.stderr)
+        assert f"--model replay:{Path('system').resolve() / other}.jsonl" in flat(done.stderr)
+        assert not Path("runs").exists()
+        assert figures(run(f"system/{other}.jsonl"))["accuracy"] == (1.0, 3, 3), "named, it is what is meant"
+
+    def test_two_files_for_one_benchmark_are_refused_naming_both(self) -> None:
+        save("system/quiz.jsonl", RIGHT)
+        Path("system/quiz.csv").write_text("id,text\ni1,B\n")
+        done = run("system")
+        assert done.exit_code == 2
+        assert "has two files of answers to quiz: quiz.csv and quiz.jsonl." in flat(done.stderr)
+
+    def test_samples_of_a_run_on_another_benchmark_under_the_same_ids_are_refused(self) -> None:
+        run(save("mine.jsonl", RIGHT))
+        (folder,) = Path("runs").iterdir()
+        lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+        for line in lines:
+            line["item"]["question"] = "Something else?"
+        save("other/samples.jsonl", lines)
+        done = run("other")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "holds the answers of a run to other questions than those of quiz" in flat(done.stderr)
+        lines[0]["item"]["question"] = json.loads((folder / "samples.jsonl").read_text().splitlines()[0])["item"][
+            "question"
+        ]
+        save("other/samples.jsonl", lines)
+        assert "2 of 3 saved answers belong to no item of quiz" in run("other").stderr
 
     def test_another_runs_samples_are_read_as_they_are(self) -> None:
         first = run(
@@ -210,6 +245,37 @@ class TestColumns:
         assert done.exit_code == 0, done.output
         assert figures(done)["accuracy"] == (1.0, 3, 3)
 
+    @pytest.mark.parametrize(
+        "failed",
+        [
+            {"response": None, "error": {"code": "batch_expired"}},
+            {"response": {"choices": []}},
+            {"response": {"choices": None}},
+            {"response": {"error": {"message": "overloaded"}}},
+            {"response": {"choices": [{"content": None}]}},
+        ],
+        ids=str,
+    )
+    def test_a_request_that_failed_in_a_batch_is_unscored(self, failed: dict[str, Any]) -> None:
+        rows = [{"custom_id": r["id"], "response": {"choices": [{"content": r["text"]}]}} for r in RIGHT[:2]]
+        rows.append({"custom_id": RIGHT[2]["id"], **failed})
+        done = run(save("mine.jsonl", rows), "--map", "id=custom_id,text=response.choices.0.content")
+        assert done.exit_code == 1
+        assert figures(done)["accuracy"] == (1.0, 2, 3)
+        assert "3: no answer saved for this item: mine.jsonl, line 3 has no text" in flat(done.stderr)
+
+    def test_a_path_that_no_row_has_is_refused(self) -> None:
+        rows = [{"id": r["id"], "response": {"content": r["text"]}} for r in RIGHT]
+        done = run(save("mine.jsonl", rows), "--map", "text=response.message")
+        assert done.exit_code == 2
+        assert "mine.jsonl, line 1: it has no 'response.message', and neither has any other row." in flat(done.stderr)
+
+    def test_a_cell_may_be_longer_than_the_limit_of_pythons_reader(self) -> None:
+        long = "I think so. " * 20_000 + "Answer: B"  # 240,009 characters; the limit is 131,072
+        Path("mine.csv").write_text(f'id,text\ni1,"{long}"\n')
+        run("mine.csv")
+        assert stored()[0]["output"]["text"] == long
+
     def test_csv(self) -> None:
         Path("mine.csv").write_text('key,answer\ni1,"B,\nI think"\n\ni2,"A"\n3,\n', encoding="utf-8-sig")
         done = run("mine.csv", "--map", "id=key,prediction=answer")
@@ -225,11 +291,17 @@ class TestWrong:
         ("content", "told"),
         [
             ('{"id": "i1", "text": "B"}\n{"id": "i2", "te', "mine.jsonl, line 2: not JSON"),
-            ('[{"id": "i1", "text": "B"}]', "mine.jsonl, line 1: an object is wanted"),
+            ('[{"id": "i1", "text": "B"}]', "line 1: an object is wanted on each line, not a JSON list of all rows"),
+            ('[{"id": "i1", "text": "B"}]', "jq -c '.[]'"),
             ('[\n {"id": "i1"}]', "jq -c '.[]'"),
+            ('{\n "id": "i1"\n}', "Objects over several lines become one a line with: jq -c ."),
+            ('{"id": "i1", "text": "B", "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 1: not JSON: nested more"),
+            ('{"id": "i1", "text": "B", "x": ' + "[" * 100_000, "line 1: not JSON: nested more than 100 deep"),
+            ('{"id": "i1", "text": "B", "x": ' + "9" * 5000 + "}", "line 1: not JSON: an integer of 5,000 digits"),
+            ('{"id": "i1", "text": "B\0"}', "line 1: not JSON: Invalid control character"),
             ('{"id": "i1", "answer": "B"}', "line 1: it has none of text, prediction, logprobs. It has: id, answer."),
             ('\n{"text": "B"}', "line 2: it has no 'id'"),
-            ('{"id": null, "text": "B"}', "line 1: the id of an item is wanted, not None"),
+            ('{"id": null, "text": "B"}', "line 1: 'id' should be the id of an item, not None"),
             ('{"id": "i1", "text": ["B"]}', "--map id=id,text=text.0"),
             ('{"id": "i1", "text": 2}', "line 1: 'text' should be a text, not 2"),
             ('{"id": "i1", "logprobs": [0.2, 0.7, 0.1]}', "a log-probability is at most 0"),
@@ -260,12 +332,32 @@ class TestWrong:
         assert done.exit_code == 2
         assert "mine.jsonl, line 2: not UTF-8" in done.stderr
 
+    def test_utf_16(self) -> None:
+        Path("mine.csv").write_text("id,text\ni1,B\n", encoding="utf-16")
+        done = run("mine.csv")
+        assert done.exit_code == 2
+        assert "mine.csv, line 1: UTF-16, not UTF-8." in done.stderr
+        assert "Save the file as UTF-8." in done.stderr
+
+    def test_a_line_longer_than_any_answer_is_refused_before_it_is_in_memory(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(json_text, "MAX_LINE", 1 << 20)
+        Path("mine.jsonl").write_text(json.dumps({"id": "i1", "text": "B" * (2 << 20)}))
+        done = run("mine.jsonl")
+        assert done.exit_code == 2
+        assert "mine.jsonl, line 1: longer than 1 MiB." in flat(done.stderr)
+
     @pytest.mark.parametrize(
         ("content", "told"),
         [
             ("id,text\ni1,B,C\n", "line 2: 3 cells under 2 headings (id, text)"),
             ('id,text\ni1,"B\n', "not CSV"),
             ("name,text\ni1,B\n", "line 2: it has no 'id'. It has: name, text."),
+            ("id;text\ni1;B\n", "Its cells seem to be separated by semicolons; commas are expected."),
+            ("id\ttext\ni1\tB\n", "Its cells seem to be separated by tabs"),
+            ("id,text,text\ni1,B,C\n", "line 1: two columns are called 'text'"),
+            ("id,text\ni1,B\0\n", "line 2: it holds a NUL character"),
         ],
     )
     def test_csv(self, content: str, told: str) -> None:
