@@ -13,12 +13,11 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
-def normalised(text: str, articles: bool = False) -> str:
-    """Lower case, without punctuation, articles (kept if `articles`) and superfluous space: the official SQuAD script
-    (Rajpurkar et al. 2016). Beware: it takes the A off "vitamin A".
+def normalised(text: str) -> str:
+    """Lower case, without punctuation, articles and superfluous space: the official SQuAD script (Rajpurkar et al.
+    2016). Beware: it takes the A off "vitamin A".
     """
-    lowered = text.lower().translate(_PUNCTUATION)
-    return " ".join((lowered if articles else _ARTICLES.sub(" ", lowered)).split())
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def best_of_references(records: Sequence[Record], measure: Callable[[str, str], float]) -> list[Score]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fakes
 import made
@@ -123,7 +124,7 @@ class TestEveryMetric:
     def test_the_first_figure_is_the_mean_of_the_values(self, metric: Metric) -> None:
         chosen = [choice(i % 4, logprobs=(-1.0, -1.5, -2.0, -2.5)) for i in range(9)]
         told = [open_question("rest and fluids", "rest", "drink fluids"), open_question("surgery", "rest")]
-        records = told if metric in (TOKEN_F1, ROUGE1, ROUGE2, ROUGEL) else chosen
+        records = told if metric in (EXACT_MATCH, TOKEN_F1, ROUGE1, ROUGE2, ROUGEL) else chosen
         values = [score.value or 0 for score in metric.score(records)]
         assert figures(metric, records)[metric.name].value == pytest.approx(sum(values) / len(records), abs=1e-12)
 
@@ -279,21 +280,13 @@ class TestExactMatch:
         assert value(EXACT_MATCH, open_question("Rest in bed", "Rest")) == 0
         assert value(EXACT_MATCH, open_question("", "Rest")) == 0
 
-    @pytest.mark.parametrize("text", ["B", "b.", "(B)", "Ibuprofen", "ibuprofen.", "B. Ibuprofen", "**B**"])
-    def test_a_choice_by_label_or_text(self, text: str) -> None:
-        assert value(EXACT_MATCH, choice(1, text=text)) == 1
-
-    @pytest.mark.parametrize("text", ["", "The answer is B", "A", "B or C", "Aspirin"])
-    def test_no_exact_choice(self, text: str) -> None:
-        assert value(EXACT_MATCH, choice(1, text=text)) == 0
-
-    def test_the_label_a_is_not_an_article(self) -> None:
-        assert value(EXACT_MATCH, choice(0, text="A")) == 1
-        assert value(EXACT_MATCH, choice(0, text="The")) == 0
-
-    def test_a_choice_by_log_probability_is_the_option_itself(self) -> None:
-        assert value(EXACT_MATCH, choice(1, logprobs=(-2.0, -1.0, -3.0, -4.0))) == 1
-        assert value(EXACT_MATCH, choice(0, logprobs=(-2.0, -1.0, -3.0, -4.0))) == 0
+    @pytest.mark.parametrize(
+        "answer", [{"text": "B"}, {"text": "The answer is B"}, {"logprobs": (-2.0, -1.0, -3.0, -4.0)}]
+    )
+    def test_multiple_choice_is_accuracys(self, answer: dict[str, Any]) -> None:
+        """By log-probability the two would be one number and two tests."""
+        (score,) = EXACT_MATCH.score([choice(1, **answer)])
+        assert (score.value, score.reason) == (None, "multiple choice: accuracy scores it")
 
 
 class TestTokenF1:
