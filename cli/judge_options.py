@@ -282,10 +282,19 @@ def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, quiet: bo
     if came.unread:
         told = _unreadable(where, came)
         if len(came.unread) == came.stored:
-            panel.problems.append(f"{told}\nThis judge does not keep the form that it is asked for: name another.")
+            panel.problems.append(f"{told}\n{_advice(came.unread)}")
         elif not quiet:
             tell(f"{told} Each: medbench show {run.manifest.run_id} --unscored")
     return came.stored > len(came.unread)
+
+
+def _advice(unread: Sequence[str]) -> str:
+    """What to do about a judge of whose replies none is a grade."""
+    if all(why.startswith("refused") for why in unread):
+        return "This judge refuses these answers: use another one."
+    if all(why.startswith("cut off") for why in unread):
+        return "This judge does not finish within its token limit: use another one."
+    return "This judge did not return the required JSON: use another one."
 
 
 def _unreadable(where: str, came: Judging) -> str:

@@ -78,7 +78,7 @@ class Complaint:
 
     message: str
     code: str = ""
-    param: str = ""
+    kind: str = ""  # its `type`
 
 
 def received(reply: Reply, mask: Mask) -> Reply:
@@ -125,7 +125,7 @@ def _status_inside(error: Any) -> int:
 
 
 def complaint(reply: Reply) -> Complaint:
-    """Read from {"error": {"message", "code", "param"}} or what other servers write in its place."""
+    """Read from {"error": {"message", "code", "type"}} or what other servers write in its place."""
     body = reply.json()
     if body is None:
         return Complaint(_shortened(re.sub(r"<[^>]*>", " ", reply.text)))
@@ -135,7 +135,7 @@ def complaint(reply: Reply) -> Complaint:
     message = error.get("message") or error.get("detail") or error.get("error") or error
     if not isinstance(message, str):
         message = json.dumps(message, ensure_ascii=False)
-    return Complaint(_shortened(message), str(error.get("code") or ""), str(error.get("param") or ""))
+    return Complaint(_shortened(message), str(error.get("code") or ""), str(error.get("type") or ""))
 
 
 def refusal(reply: Reply) -> str:

@@ -40,8 +40,11 @@ STOP_STRINGS = 4  # as many as OpenAI takes; the others are cut here
 PATIENCE_S = 300.0  # a server that wants to be left alone for longer is left alone: the run ends, and can go on later
 GIVE_UP = 10  # requests in a row that the server failed, after which no more are made
 RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
-REFUSED = {402, 403}  # and 401, 404: as the next request would be
-NO_CREDIT = "insufficient_quota"  # a 429 that no wait mends
+REFUSED = {402, 403}  # and 401: as the next request would be
+NOT_THERE = {404, 405, 410}  # likewise
+# Codes and types of errors that no wait and no other request fixes, whatever the status.
+NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"}
+NO_MODEL = {"model_not_found", "invalid_model", "unknown_model", "model_not_supported", "no_such_model"}
 MISSED_SCHEMA = "json_validate_failed"  # Groq's 400 for what the model wrote, not for the request
 PROXY_WANTS_PASSWORD = 407
 LONG_WAIT_S = 5.0  # a longer one is announced
@@ -503,7 +506,7 @@ class ServedEngine:
         if reply and asked and asked > PATIENCE_S:
             words = replies.complaint(reply).message
             raise self._refused(
-                f"{self._at} takes no request for {asked / 60:.0f} minutes: {words}",
+                f"{self._at} takes no request for {_span(asked)}: {words}",
                 "What was answered is kept: the same command goes on from there.",
             )
         wait = asked or min(longest, first * 2**attempt) * random.uniform(0.5, 1.0)
@@ -526,7 +529,7 @@ class ServedEngine:
         words, at, variable = told.message, self._at, self.key_variable
         if withheld := replies.refusal(reply):
             return Withheld(withheld)
-        if told.code == NO_CREDIT:
+        if NO_CREDIT & {told.code, told.kind}:
             return self._refused(f"{at} has no credit for this key: {words}", "Add some there, or set another key.")
         if reply.status == PROXY_WANTS_PASSWORD:
             from .wire import PROXY_HINT, proxy_variable
@@ -538,7 +541,7 @@ class ServedEngine:
         if reply.status == 401:
             keys = f"Keys: {self.keys_at}" if self.usual else f"Set {variable} to that server's key."
             return self._refused(f"{at} does not take the key in {variable}: {words}", keys)
-        if reply.status == 404:
+        if reply.status in NOT_THERE or NO_MODEL & {told.code, told.kind}:
             return self._refused(
                 f"{at} has no model '{self.spec.location}', or no such address: {words}",
                 f"It lists its models at {at}/models. A base URL usually ends in /v1.",
@@ -579,8 +582,17 @@ def _received(done: queue.SimpleQueue[Output | BaseException]) -> Iterator[Outpu
 def _passing(reply: Reply) -> bool:
     """Whether the same request may fare better in a while."""
     if reply.status == 429:
-        return replies.complaint(reply).code != NO_CREDIT
+        told = replies.complaint(reply)
+        return not NO_CREDIT & {told.code, told.kind}
     return reply.status in RETRIED or (reply.status >= 500 and reply.status != 501)
+
+
+def _span(seconds: float) -> str:
+    """ "60 minutes", "23 hours", "11,574 days"."""
+    for size, unit, most in ((60, "minutes", 120), (3600, "hours", 48)):
+        if seconds < size * most:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:,.0f} days"
 
 
 def _estimate(body: Mapping[str, Any]) -> tuple[int, int]:
