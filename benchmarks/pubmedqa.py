@@ -151,6 +151,7 @@ PUBMEDQA = Benchmark(
     load=load,
     question=_question,
     metrics=METRICS,
+    stop=("\nAbstract:", "\nQuestion:"),  # a base model goes on with the next item
     hub=HUB,
 )
 
@@ -163,5 +164,6 @@ PUBMEDQA_PQAL = Benchmark(
     load=load_pqal,
     question=_question,
     metrics=METRICS,
+    stop=("\nAbstract:", "\nQuestion:"),  # a base model goes on with the next item
     hub=HUB,
 )

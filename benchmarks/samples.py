@@ -96,6 +96,7 @@ PUBMEDQA_SAMPLE = Benchmark(
     load=load_pubmedqa,
     question=PUBMEDQA.question,
     metrics=PUBMEDQA.metrics,
+    stop=PUBMEDQA.stop,
     sample=True,
 )
 

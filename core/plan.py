@@ -46,6 +46,7 @@ class Plan:
     settings: Settings
     variant: str  # part of the column's name; "" for the whole official set as published
     max_new_tokens: int
+    stop: tuple[str, ...]  # as sent: none where prompts are wrapped, and the model's turn ends the answer
     identity: dict[str, Any]
     comparable: dict[str, Any]
 
@@ -53,10 +54,8 @@ class Plan:
         return [ChoiceRequest(i.id, self.prompts[i.id], i.answers) for i in self.items if i.id not in done]
 
     def generate_requests(self, done: set[str]) -> list[GenerateRequest]:
-        stop = self.benchmark.stop
-        return [
-            GenerateRequest(i.id, self.prompts[i.id], self.max_new_tokens, stop) for i in self.items if i.id not in done
-        ]
+        open_items = (item for item in self.items if item.id not in done)
+        return [GenerateRequest(i.id, self.prompts[i.id], self.max_new_tokens, self.stop) for i in open_items]
 
 
 def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Settings) -> Plan:
@@ -87,7 +86,11 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
         "shots": settings.shots,
         "method": method,
     }
+    if method == "generate":
+        comparable |= {"max_new_tokens": max_new_tokens, "stop": list(benchmark.stop)}
     spec = engine.spec
+    chat = engine.chat("choose" if method == "logprob" else "generate")
+    stop = benchmark.stop if chat == "plain" else ()
     identity = {
         "model": {
             "name": spec.name,
@@ -102,15 +105,17 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
         },
         **comparable,
         "seed": settings.seed,
-        "chat": engine.chat("choose" if method == "logprob" else "generate"),
+        "chat": chat,
     }
     if method == "generate":
         identity["generation"] = {
             **spec.generation,
             "max_new_tokens": max_new_tokens,
-            "stop": list(benchmark.stop),
+            "stop": list(stop),
         }
-    return Plan(benchmark, item_set, items, prompts, method, settings, variant, max_new_tokens, identity, comparable)
+    return Plan(
+        benchmark, item_set, items, prompts, method, settings, variant, max_new_tokens, stop, identity, comparable
+    )
 
 
 def checked(loaded: object) -> ItemSet:

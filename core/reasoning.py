@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,42 @@ class Split:
     reasoning: str
     answer: str
     closed: bool = True  # False: the text ends inside its reasoning, so it gives no final answer
+    start: int = field(default=0, compare=False)  # characters before the answer's last piece; all, where not closed
 
 
-def split(text: str, opened: bool = False) -> Split:
-    """Split `text`. `opened`: the prompt already opened the reasoning (see `opens`), so the text starts inside it."""
+def split(text: str) -> Split:
+    """Split `text`. Where the prompt opened the reasoning, the text must hold that mark: see `continued`."""
+    if not _may_hold_marks(text):
+        return Split("", text.strip())
     if "<|channel|>" in text or "<|message|>" in text:
         return _channels(text)
-    return _bare_channels(text) or _headings(text) or _blocks(text, opened)
+    return _bare_channels(text) or _headings(text) or _blocks(text)
 
 
-def opens(prompt: str) -> bool:
-    """Whether a prompt ends with a mark that opens reasoning, as some chat templates do."""
+def _may_hold_marks(text: str) -> bool:
+    """A quick look, so that plain texts cost next to nothing."""
+    if "<" in text or "[" in text or "◁" in text or "assistantfinal" in text:
+        return True
+    return text.lstrip()[:1] == "#" or _BARE_START.match(text) is not None
+
+
+def continued(prompt: str, text: str) -> str:
+    """`text` with the mark in front with which the prompt opened its reasoning, as some chat templates do."""
     tail = prompt[-_TAIL:].rstrip()
-    return any(mark.end() == len(tail) and not _is_closing(mark) for mark in _MARK.finditer(tail))
+    for mark in _MARK.finditer(tail):
+        if mark.end() == len(tail) and not _is_closing(mark):
+            again = _MARK.match(text.lstrip())
+            return text if again and not _is_closing(again) else f"{mark[0]}\n{text}"
+    return text
 
 
 def is_mark(token: str) -> bool:
-    """Whether a special token of a tokenizer is a mark of reasoning, so that decoding must keep it."""
+    """Whether a special token of a tokenizer is a mark of reasoning, so that decoding must keep it.
+
+    Of gpt-oss's tokens two suffice. The others, such as <|end|>, end the turns of other models.
+    """
     token = token.strip()
-    return bool(_MARK.fullmatch(token) or _CHANNEL_TOKEN.fullmatch(token) or _RESPONSE_TOKEN.fullmatch(token))
+    return token in ("<|channel|>", "<|message|>") or bool(_MARK.fullmatch(token) or _RESPONSE_TOKEN.fullmatch(token))
 
 
 # --- pairs of marks ----------------------------------------------------------------------------------------------
@@ -59,7 +76,7 @@ _MARK = re.compile(
     + "".join(f"|(?P<open{n}>{a})|(?P<close{n}>{b})" for n, (a, b) in enumerate(_PAIRS)),
     re.I,
 )
-_TAIL = 64  # characters at the end of a prompt that can hold an opening mark
+_TAIL = 64  # characters at the end of a prompt in which an opening mark is looked for
 _FENCE = re.compile(r"^[ \t]*```", re.M)
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "„": "“"}
 _IS_A_WORD = re.compile(r"[\"'`”’]?[- ](?:style )?(?:tag|token|block|mark|marker|delimiter|element|section)s?", re.I)
@@ -120,10 +137,10 @@ def _fenced(text: str) -> Iterator[tuple[int, int]]:
     yield from zip(fences[::2], fences[1::2], strict=False)
 
 
-def _blocks(text: str, opened: bool) -> Split:
+def _blocks(text: str) -> Split:
     marks = list(_marks(text))
     if not marks:
-        return Split(text.strip(), "", False) if opened else Split("", text.strip())
+        return Split("", text.strip())
     closings: dict[str, list[int]] = {}  # by kind, from last to first
     for at in range(len(marks) - 1, -1, -1):
         if marks[at].closing:
@@ -132,14 +149,6 @@ def _blocks(text: str, opened: bool) -> Split:
     thoughts: list[str] = []
     spoken: list[str] = []
     at, position, closed = 0, 0, True
-    if opened and marks[0].closing is False and not text[: marks[0].start].strip():
-        opened = False  # the model opened it again
-    if opened:
-        if not every:
-            return Split(text.strip(), "", False)
-        first = every[-1]
-        thoughts.append(text[: marks[first].start])
-        at, position = first + 1, marks[first].end
     while at < len(marks):
         mark = marks[at]
         if mark.closing:  # nothing opened it: the chat template did, or the block held another
@@ -161,7 +170,7 @@ def _blocks(text: str, opened: bool) -> Split:
         thoughts.append(text[mark.end : marks[end].start])
         at, position = end + 1, marks[end].end
     spoken.append(text[position:])
-    return Split(_joined(thoughts), _unwrapped(_joined(spoken)), closed)
+    return Split(_joined(thoughts), _unwrapped(_joined(spoken)), closed, position)
 
 
 def _first_after(descending: list[int], at: int) -> int | None:
@@ -208,22 +217,25 @@ _BARE_START = re.compile(r"\s*(?:assistant)?analysis(?P<glued>(?=[^\W\d_a-z]))?"
 def _channels(text: str) -> Split:
     """Messages with a channel each; the answer is what the final channel holds."""
     pieces: list[tuple[str, str]] = []  # channel and content; before the first header: the prompt opened the message
-    channel, inside, position = "analysis", True, 0
+    channel, inside, position, start = "analysis", True, 0, len(text)
     for token in _CHANNEL_TOKEN.finditer(text):
         piece, position = text[position : token.start()], token.end()
         name = token[0][2:-2]
         if inside:
-            pieces.append((channel, piece))
+            # Where decoding dropped <|start|>, the role stands at the end of the message before it.
+            pieces.append((channel, piece.removesuffix("assistant") if name == "channel" else piece))
         elif name in ("message", "constrain") and not channel:
             channel = (piece.split() or ["final"])[0].lower()
         inside = name == "message"
         if name in ("channel", "start"):
             channel = ""
+        if inside and channel == "final":
+            start = position
     if inside:
         pieces.append((channel or "final", text[position:]))
     answers = [content for name, content in pieces if name == "final"]
     thoughts = [content for name, content in pieces if name != "final"]
-    return Split(_joined(thoughts), _joined(answers[-1:]), bool(answers))
+    return Split(_joined(thoughts), _joined(answers[-1:]), bool(answers), start)
 
 
 def _bare_channels(text: str) -> Split | None:
@@ -231,8 +243,8 @@ def _bare_channels(text: str) -> Split | None:
     start = _BARE_START.match(text)  # without a final channel it counts only where the next word is glued to it
     if finals:
         begin = start.end() if start and start.end() <= finals[-1].start() else 0
-        return Split(text[begin : finals[-1].start()].strip(), text[finals[-1].end() :].strip())
-    return Split(text[start.end() :].strip(), "", False) if start and start["glued"] is not None else None
+        return Split(text[begin : finals[-1].start()].strip(), text[finals[-1].end() :].strip(), True, finals[-1].end())
+    return Split(text[start.end() :].strip(), "", False, len(text)) if start and start["glued"] is not None else None
 
 
 # --- headings (HuatuoGPT-o1) -------------------------------------------------------------------------------------
@@ -249,5 +261,5 @@ def _headings(text: str) -> Split | None:
         return None
     final = _FINAL.search(text, start.end())
     if final is None:
-        return Split(text[start.end() :].strip(), "", False)
-    return Split(text[start.end() : final.start()].strip(), text[final.end() :].strip())
+        return Split(text[start.end() :].strip(), "", False, len(text))
+    return Split(text[start.end() : final.start()].strip(), text[final.end() :].strip(), True, final.end())

@@ -104,7 +104,7 @@ def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
         | {
             "chat": plan.identity["chat"],
             "max_new_tokens": plan.max_new_tokens,
-            "stop": list(plan.benchmark.stop),
+            "stop": list(plan.stop),
         },
         command=[masked(word) for word in command],
         created=_now(),

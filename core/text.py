@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 # Control characters but tab and line feed, marks that reorder what is shown, and halves of surrogate pairs.
 _UNSAFE = re.compile(r"\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _DELETE = 0x7F
+Value = TypeVar("Value")
 REPLACEMENT = "\ufffd"
 
 
@@ -25,6 +26,17 @@ def printable_json(value: Any) -> str:
     """Return indented JSON that is safe to print and, read back, is the same value."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def whole(value: Value) -> Value:
+    """Return a text with half a surrogate pair replaced by U+FFFD, which no file can hold; anything else as it is."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # type: ignore[return-value]
+    return value
 
 
 def _visible(match: re.Match[str]) -> str:

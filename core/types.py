@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from .reasoning import split
+from .text import whole
+
 if TYPE_CHECKING:
     from ..benchmarks.sources import Source
 
@@ -27,6 +30,14 @@ class Item:
     gold: int | None = None  # index into options
     references: tuple[str, ...] = ()
     meta: Mapping[str, str] = field(default_factory=dict)  # subject, question_type, source, document, …
+
+    def __post_init__(self) -> None:
+        for name in ("id", "question", "context"):
+            object.__setattr__(self, name, whole(getattr(self, name)))
+        for name in ("options", "labels", "references"):
+            texts = getattr(self, name)
+            if isinstance(texts, tuple):
+                object.__setattr__(self, name, tuple(map(whole, texts)))
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -59,8 +70,9 @@ class Benchmark:
     metrics: tuple[str, ...]
     answer: Callable[[Item], str] = lambda item: item.answers[item.gold or 0] if item.options else item.references[0]
     instruction: Callable[[Item], str] = lambda item: ""  # opens the prompt, once, before the examples
-    max_new_tokens: int = 32
-    stop: tuple[str, ...] = ("\n\n", "\nQuestion:")
+    max_new_tokens: int = 256
+    # What ends an answer besides the end of the model's turn, where a prompt has no turns: a plain, unwrapped one.
+    stop: tuple[str, ...] = ("\nQuestion:",)
     sample: bool = False  # a small set written for this project, never beside the real benchmark
     hub: str = ""  # hub repository, for messages
 
@@ -98,7 +110,11 @@ class GenerateRequest:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a model gave back for one item: `logprobs` (nats, one per option) or `text`; or `error`, never both."""
+    """What a model gave back for one item: `logprobs` (nats, one per option) or `text`; or `error`, never both.
+
+    `text` is the answer and nothing else. Made from a text that holds marks of reasoning, an output splits it, so that
+    no metric and no judge can take reasoning for the answer. A text that ends inside its reasoning is an empty answer.
+    """
 
     item_id: str
     prompt: str = ""  # as sent: after chat wrapping and truncation
@@ -112,6 +128,19 @@ class Output:
     first_token_s: float | None = None  # seconds to the first new token, where the engine timed it
     error: str | None = None
     final: bool = False  # the error is stored: asked again, it would be the same (a content filter's refusal)
+    reasoning: str = ""  # what the model wrote before its answer
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__  # the class is frozen
+        if isinstance(self.text, str):
+            text = whole(self.text)
+            found = split(text)
+            if found.reasoning or found.answer != text.strip():
+                put(self, "reasoning", "\n\n".join(filter(None, [self.reasoning, found.reasoning])))
+                text = found.answer
+            put(self, "text", text)
+        for name in ("item_id", "prompt", "reasoning", "error"):
+            put(self, name, whole(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from .forward import padded
 from .loading import Loaded
 from .memory import reclaim
 from .scheduling import Room, Row, Schedule
+from .stopping import StopStrings, decoded
 
 # transformers fills what is left open from the model's generation_config.json, which no run's identity names.
 PLAIN_GREEDY = {
@@ -22,7 +23,6 @@ PLAIN_GREEDY = {
     "min_length": 0,
     "length_penalty": 1.0,
 }
-TAIL_TOKENS = 24  # how many last tokens are decoded to look for a stop string; longer stop strings raise it
 
 
 @dataclass(frozen=True)
@@ -39,29 +39,8 @@ class Draft:
     seconds: float
 
 
-class StopStrings:
-    """Finds stop strings in generated tokens as they appear."""
-
-    def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
-        self.tokenizer = tokenizer
-        self.stop = tuple(filter(None, stop))
-        self.tail = max([TAIL_TOKENS, *(2 * len(s.encode()) for s in self.stop)])
-
-    def seen(self, tokens: list[int]) -> bool:
-        """Whether the last token completed a stop string; asked after every token, so a tail is enough."""
-        if not self.stop:
-            return False
-        tail = self.tokenizer.decode(tokens[-self.tail :], skip_special_tokens=True)
-        return any(s in tail for s in self.stop)
-
-    def cut(self, text: str) -> tuple[str, bool]:
-        """`text` before its first stop string, and whether there was one."""
-        found = [at for s in self.stop if (at := text.find(s)) >= 0]
-        return (text[: min(found)], True) if found else (text, False)
-
-
 def end_tokens(loaded: Loaded) -> frozenset[int]:
-    """Tokens that end an answer: the model's generation configuration's and the tokenizer's."""
+    """Tokens that end an answer by the model's generation configuration and its tokenizer."""
     configured = getattr(loaded.model.generation_config, "eos_token_id", None)
     ids = configured if isinstance(configured, list) else [configured]
     return frozenset(i for i in [*ids, loaded.tokenizer.eos_token_id] if i is not None)
@@ -69,11 +48,12 @@ def end_tokens(loaded: Loaded) -> frozenset[int]:
 
 @dataclass(frozen=True)
 class Ask:
-    """One text to make: a prompt's tokens, the most new ones, and what ends it besides the end token."""
+    """One text to make: a prompt's tokens, the most new ones, and the stop strings and tokens that end it."""
 
     tokens: list[int]
     limit: int
     stop: StopStrings
+    ends: frozenset[int]
 
 
 def greedy(loaded: Loaded, asks: Sequence[Ask], room: Room) -> Iterator[tuple[int, Draft | OutOfMemory]]:
@@ -104,7 +84,6 @@ class _Desk:
         assert masks is not None, "takes_slots said so"
         self.model = slots
         self.loaded, self.asks, self.masks = loaded, asks, masks
-        self.ends = end_tokens(loaded)
         self.schedule = Schedule((Row(i, list(a.tokens), len(a.tokens), a.limit) for i, a in enumerate(asks)), room)
         self.slots = slots.Slots()
         self.done: list[tuple[int, Draft]] = []
@@ -181,7 +160,7 @@ class _Desk:
         if not is_number:
             return Draft("", len(written), "error", row.first_token_s, seconds)
         stop = self.asks[row.index].stop
-        ended = written[-1] in self.ends
+        ended = written[-1] in self.asks[row.index].ends
         if not (ended or len(written) >= row.limit or stop.seen(written)):
             return None
         kept = written[:-1] if ended else written
@@ -199,15 +178,15 @@ def searched(
     groups: dict[Any, list[int]] = {}
     for index, ask in enumerate(asks):
         length = 0 if padding else len(ask.tokens)
-        groups.setdefault((ask.limit, ask.stop.stop, length), []).append(index)
+        groups.setdefault((ask.limit, ask.stop.stop, ask.ends, length), []).append(index)
 
     def answer(part: list[int]) -> Iterator[tuple[int, Draft]]:
         ask = asks[part[0]]
-        for row, draft in search(loaded, [asks[i].tokens for i in part], ask.limit, ask.stop, settings):
+        for row, draft in search(loaded, [asks[i].tokens for i in part], ask, settings):
             yield part[row], draft
 
     beams = int(settings.get("num_beams", 1))
-    for (limit, _, _), group in groups.items():
+    for (limit, *_), group in groups.items():
 
         def width(index: int, limit: int = limit) -> int:
             return len(asks[index].tokens) + limit
@@ -217,9 +196,12 @@ def searched(
 
 
 def search(
-    loaded: Loaded, prompts: list[list[int]], max_new_tokens: int, stop: StopStrings, settings: Mapping[str, Any]
+    loaded: Loaded, prompts: list[list[int]], ask: Ask, settings: Mapping[str, Any]
 ) -> Iterator[tuple[int, Draft]]:
-    """transformers' own `generate`: for encoder-decoder models and for settings such as beams."""
+    """transformers' own `generate`: for encoder-decoder models and for settings such as beams.
+
+    All prompts are asked as `ask` is.
+    """
     import torch
     from transformers import (
         GenerationConfig,
@@ -230,6 +212,7 @@ def search(
     )
 
     started = time.perf_counter()
+    stop, ends = ask.stop, ask.ends
     # A decoder continues from the right end, so its padding stands left; an encoder counts positions from the left.
     tokens, mask = padded(loaded, prompts, "right" if loaded.encoder_decoder else "left")
     start = 1 if loaded.encoder_decoder else tokens.shape[1]
@@ -257,10 +240,10 @@ def search(
 
     inherited = loaded.model.generation_config
     config = GenerationConfig(
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=ask.limit,
         pad_token_id=loaded.tokenizer.pad_token_id,
         bos_token_id=inherited.bos_token_id,
-        eos_token_id=sorted(end_tokens(loaded)),
+        eos_token_id=sorted(ends),
         decoder_start_token_id=inherited.decoder_start_token_id,
         **{**PLAIN_GREEDY, **settings},
     )
@@ -272,7 +255,6 @@ def search(
             logits_processor=LogitsProcessorList([Numbers()]),
             stopping_criteria=StoppingCriteriaList([Watch()]),
         )
-    ends = end_tokens(loaded)
     seconds, first_token_s = time.perf_counter() - started, first[0] if first else 0.0
     for row, found in enumerate(made[:, start:].tolist()):
         if row in unsound:
@@ -292,5 +274,5 @@ def _until_stop(tokens: list[int], stop: StopStrings) -> list[int]:
 def _draft(
     loaded: Loaded, tokens: list[int], count: int, ended: bool, stop: StopStrings, first_token_s: float, seconds: float
 ) -> Draft:
-    text, stopped = stop.cut(loaded.tokenizer.decode(tokens, skip_special_tokens=True))
+    text, stopped = stop.cut(decoded(loaded.tokenizer, tokens))
     return Draft(text.strip(), count, "stop" if ended or stopped else "length", first_token_s, seconds)

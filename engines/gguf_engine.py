@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import MedbenchError, UsageError
+from ..core.reasoning import continued
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from ..zoo.gguf_header import read_header
 from . import llama_model
-from .generating import StopStrings
 from .llama_model import Context, Model, Part, Words
 from .prompting import Encoded, Prompter, Wrapping, wrapping
+from .stopping import StopStrings
 
 AT_ONCE = 8  # texts that are written side by side
 CELLS = 32_768  # of the key/value cache, for texts side by side; one alone may take more
@@ -172,7 +173,7 @@ class GgufEngine:
         return Output(
             request.item_id,
             prompt=prompt.text,
-            text=text.strip() if sound else None,
+            text=continued(prompt.text, text.strip()) if sound else None,
             prompt_tokens=len(prompt.tokens),
             completion_tokens=len(draft.tokens),
             truncated_tokens=prompt.truncated,

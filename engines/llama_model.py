@@ -7,6 +7,7 @@ in the key/value cache under many ends, and logits only where they are read. Wha
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import MedbenchError
+from ..core.reasoning import is_mark
 
 BATCH = 2048  # tokens that one call takes
 # Of them, the most whose logits are read: each is a row as long as the vocabulary. No fewer than there are sequences,
@@ -102,6 +104,7 @@ class Words:
         self._llama = model.llama
         self._vocabulary = model.vocabulary
         self._model = model  # which the vocabulary belongs to
+        self._marks: dict[int, bool] = {}
         self.bos_token_id = self._special(self._llama.llama_vocab_bos(self._vocabulary))
         self.eos_token_id = self._special(self._llama.llama_vocab_eos(self._vocabulary))
 
@@ -109,6 +112,17 @@ class Words:
         return {"input_ids": [self._encode(text, add_special_tokens) for text in texts]}
 
     def decode(self, tokens: Sequence[int], skip_special_tokens: bool = False) -> str:
+        """The text of tokens; special ones that mark reasoning are never skipped."""
+        if not skip_special_tokens:
+            return self._text(tokens, False)
+        return "".join(self._text(list(part), not mark) for mark, part in itertools.groupby(tokens, self._is_mark))
+
+    def _is_mark(self, token: int) -> bool:
+        if token not in self._marks:
+            self._marks[token] = is_mark(self._name(token))
+        return self._marks[token]
+
+    def _text(self, tokens: Sequence[int], skip_special_tokens: bool) -> str:
         given = (self._llama.llama_token * len(tokens))(*tokens)
         size = PIECE + 8 * len(tokens)
         while True:

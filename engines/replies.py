@@ -14,7 +14,9 @@ from math import inf
 from typing import Any, Literal
 
 from ..core.secrets import Mask
+from ..core.text import whole
 
+CUT = ("length", "max_tokens", "max_output_tokens", "model_length")  # words of servers for the limit of new tokens
 ROUNDING = 1e-3  # nats; a certain token may come out as far above 0
 MESSAGE_LENGTH = 300  # characters of a server's own words that an error repeats
 MOST_TOKENS = 10**9  # no request takes more: a larger count is not one
@@ -219,11 +221,20 @@ def _span(text: str, now: datetime) -> float | None:
     return max(0.0, value - now.timestamp()) if value > 1e9 else value
 
 
-def text_of(reply: Reply, limit: int) -> tuple[str, Literal["stop", "length"]]:
-    """The answer and how it ended. `limit` is how many new tokens were asked for.
+@dataclass(frozen=True)
+class Written:
+    """What a model wrote: its text, how it ended, and its reasoning where the server keeps that apart."""
+
+    text: str
+    finish: Literal["stop", "length"]
+    reasoning: str = ""
+
+
+def text_of(reply: Reply, limit: int) -> Written:
+    """The answer. `limit` is how many new tokens were requested.
 
     Raises Withheld for a refusal, and Failed if there is no answer: "" is one only if the server says that the model
-    ended it so.
+    ended it so, or shows the reasoning that used up the limit.
     """
     choice = _choice(reply)
     finish = choice.get("finish_reason")
@@ -239,11 +250,33 @@ def text_of(reply: Reply, limit: int) -> tuple[str, Literal["stop", "length"]]:
         raise Failed(f"the server reports an error in its answer: {_shortened(str(words or 'it does not say which'))}")
     content = said.get("content")
     text = content if isinstance(content, str) else "".join(_parts(content, "text")) or None
-    if finish == "length" and not text:
+    reasoning = _reasoning(said)
+    if (isinstance(finish, str) and finish.lower() in CUT) or (finish is None and _full(reply, limit)):
+        finish = "length"
+    if finish == "length" and reasoning and not text:
+        text = ""
+    if finish == "length" and not text and not reasoning:
         raise CutOff(limit)
-    if text is None or (not text and finish != "stop"):
+    if text is None or (not text and finish not in ("stop", "length")):
         raise Failed(f"{_instead(said)} (finish_reason {finish})", answered=True)
-    return _whole(text), "length" if finish == "length" else "stop"
+    return Written(whole(text), "length" if finish == "length" else "stop", whole(reasoning))
+
+
+def _reasoning(said: Mapping[str, Any]) -> str:
+    """The reasoning that a server keeps apart from the answer: a field of the message, or parts of its content."""
+    for name in ("reasoning_content", "reasoning", "thinking"):
+        value = said.get(name)
+        if found := value if isinstance(value, str) else "".join(_parts(value, "text")):
+            return found
+    parts = said.get("content")
+    thoughts = (part.get("thinking") for part in parts if isinstance(part, Mapping)) if isinstance(parts, list) else ()
+    return "\n\n".join(each if isinstance(each, str) else "".join(_parts(each, "text")) for each in thoughts if each)
+
+
+def _full(reply: Reply, limit: int) -> bool:
+    """Whether the model used up its new tokens, where the server does not say how the answer ended."""
+    counted = usage(reply)
+    return counted is not None and counted[1] >= limit
 
 
 class CutOff(Failed):
@@ -283,11 +316,6 @@ def _instead(said: Mapping[str, Any]) -> str:
         kinds = sorted({str(part.get("type")) if isinstance(part, Mapping) else type(part).__name__ for part in parts})
         return f"the reply holds no text, only parts of type {', '.join(kinds) or 'none'}"
     return f"the reply holds no text but a {type(content).__name__}"
-
-
-def _whole(text: str) -> str:
-    """`text` with U+FFFD for each half of a surrogate pair, which no file can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _choice(reply: Reply) -> Mapping[str, Any]:
@@ -336,9 +364,3 @@ def of_answers(tokens: Sequence[tuple[str, float]], answers: Sequence[str], exac
 
     values = tuple(max((v for token, v in tokens if means(token, answer)), default=-inf) for answer in answers)
     return values if max(values) > -inf else None
-
-
-def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
-    """`text` before its first stop string, and whether there was one."""
-    found = [at for s in stop if s and (at := text.find(s)) >= 0]
-    return (text[: min(found)], True) if found else (text, False)

@@ -29,6 +29,7 @@ from . import replies
 from .fields import rejected, without
 from .prompting import Wrapping, messages, wrapping
 from .replies import CutOff, Failed, Reply, Withheld
+from .stopping import cut, sendable
 
 __all__ = ["Limits", "Refused", "ServedEngine", "Usage", "is_local"]
 
@@ -280,29 +281,29 @@ class ServedEngine:
 
     def _generate(self, request: GenerateRequest, stop: threading.Event) -> Output:
         path, body = self._body(request.prompt, self._wrapping("generate"), request.max_new_tokens)
-        strings = tuple(filter(None, request.stop))
-        if strings:
-            body["stop"] = list(strings[:STOP_STRINGS])
+        if strings := sendable(request.stop):
+            body["stop"] = strings[:STOP_STRINGS]
         if request.schema is not None and path == "chat/completions":
             form = {"name": "answer", "strict": True, "schema": dict(request.schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
         reply = self._ask(path, body, stop)
         prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
         try:
-            text, finish = replies.text_of(reply, request.max_new_tokens)
+            written = replies.text_of(reply, request.max_new_tokens)
         except CutOff:
             if not self.keeps_cut:
                 raise
-            text, finish = "", "length"
-        text, stopped = replies.cut(self._mask.answer(text), strings)  # a key may have come in several parts
+            written = replies.Written("", "length")
+        text, stopped = cut(self._mask.answer(written.text), request.stop)  # a key may have come in several parts
         return Output(
             item_id=request.item_id,
             prompt=_shown(body),
             text=text,
             prompt_tokens=prompt_tokens,
             completion_tokens=new_tokens,
-            finish="stop" if stopped else finish,
+            finish="stop" if stopped else written.finish,
             seconds=reply.seconds,
+            reasoning=self._mask.answer(written.reasoning),
         )
 
     def _choose(self, request: ChoiceRequest, stop: threading.Event) -> Output:

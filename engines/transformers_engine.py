@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from ..core.heap import keep_freed
+from ..core.reasoning import continued
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from .batching import OutOfMemory
 from .choosing import Row, logprobs, rows_for
 from .forward import bare
-from .generating import Ask, Draft, StopStrings, greedy, searched
+from .generating import Ask, Draft, end_tokens, greedy, searched
 from .loading import Loaded, chat_template, is_cpu, load, settle
 from .memory import cache_tokens, pass_tokens
 from .prompting import Encoded, Prompter, Wrapping, wrapping
 from .scheduling import Room
+from .stopping import StopStrings, turn_ends
 
 # Tokens in one batch, padding counted. On a CPU larger batches are no faster (docs/measurements.md); on a GPU memory is
 # the bound, and a batch that does not fit is halved.
@@ -97,7 +99,8 @@ class TransformersEngine:
         if not encoded:
             return
         stops = {request.stop: StopStrings(loaded.tokenizer, request.stop) for request in requests}
-        asks = [Ask(p.tokens, r.max_new_tokens, stops[r.stop]) for r, p in zip(requests, encoded, strict=True)]
+        ends = end_tokens(loaded) | turn_ends(loaded.tokenizer, wrap)
+        asks = [Ask(p.tokens, r.max_new_tokens, stops[r.stop], ends) for r, p in zip(requests, encoded, strict=True)]
         plain = self._takes_slots()
         if plain and not self.spec.generation:
             drafts = greedy(loaded, asks, self._room())
@@ -181,7 +184,7 @@ def _output(item_id: str, prompt: Encoded, draft: Draft | OutOfMemory) -> Output
     return Output(
         item_id=item_id,
         prompt=prompt.text,
-        text=draft.text,
+        text=continued(prompt.text, draft.text),
         prompt_tokens=len(prompt.tokens),
         completion_tokens=draft.tokens,
         truncated_tokens=prompt.truncated,

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import MedbenchError, UsageError
+from ..core.reasoning import continued
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from .loading import chat_template, first_line, opened, settle, window
 from .prompting import Encoded, Prompter, Wrapping, wrapping
+from .stopping import cut, sendable, turn_ends
 
 LISTED = 20  # likeliest tokens that vLLM lists for a position, at the most, unless it is told otherwise
 AT_ONCE = 512  # prompts handed over together: their answers are stored when all of them are there
@@ -121,24 +123,27 @@ class VllmEngine:
         wrap = self._wrapping("generate")
         asked = [(r, prompter.for_generation(r.prompt, wrap, r.max_new_tokens)) for r in requests]
         asked.sort(key=lambda one: one[1].tokens)
+        ends = sorted(turn_ends(self._tokenizer, wrap))
+        settings = {"stop_token_ids": ends} if ends else {}
         for begin in range(0, len(asked), AT_ONCE):
             part = asked[begin : begin + AT_ONCE]
             started = time.perf_counter()
             params = [
-                self._params(max_tokens=r.max_new_tokens, stop=list(filter(None, r.stop)) or None) for r, _ in part
+                self._params(max_tokens=r.max_new_tokens, stop=sendable(r.stop) or None, **settings) for r, _ in part
             ]
             results = self._run([prompt.tokens for _, prompt in part], params)
             seconds = time.perf_counter() - started
             for (request, prompt), result in zip(part, results, strict=True):
                 (written,) = result.outputs
+                text, stopped = cut(written.text, request.stop)
                 yield Output(
                     request.item_id,
                     prompt=prompt.text,
-                    text=written.text.strip(),
+                    text=continued(prompt.text, text.strip()),
                     prompt_tokens=len(prompt.tokens),
                     completion_tokens=len(written.token_ids),
                     truncated_tokens=prompt.truncated,
-                    finish="length" if written.finish_reason == "length" else "stop",
+                    finish="length" if written.finish_reason == "length" and not stopped else "stop",
                     seconds=seconds,
                 )
 

@@ -354,7 +354,15 @@ def read_manifest(run: Path) -> Manifest:
             raise DataMalformed(f"{path}: the field '{name}' {problem}", "Restore it, or move that run away.")
     # A later version may have added fields; what this one does not know it does not read.
     fields = {name: value[name] for name in known if name in value}
+    fields["comparable"] = _with_budget(fields["comparable"], fields["method"], fields.get("settings", {}))
     return Manifest(**fields | {"item_ids": tuple(fields["item_ids"])})
+
+
+def _with_budget(comparable: dict[str, Any], method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`comparable` with what ends a generated answer; earlier versions kept that in the settings only."""
+    if method != "generate" or "max_new_tokens" in comparable or "max_new_tokens" not in settings:
+        return comparable
+    return comparable | {"max_new_tokens": settings["max_new_tokens"], "stop": settings.get("stop", [])}
 
 
 def all_runs(*places: Path, empty: bool = False) -> tuple[list[StoredRun], list[MedbenchError]]:

@@ -41,6 +41,7 @@ class SamplingParams:
     temperature: float = 1.0
     max_tokens: int = 16
     stop: list[str] | None = None
+    stop_token_ids: list[int] | None = None
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     detokenize: bool = True

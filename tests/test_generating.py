@@ -61,7 +61,8 @@ class Case:
             if said[count - 1] in (self.end, words.eos_token_id):
                 return words.decode(said[: count - 1], skip_special_tokens=True).strip(), count, "stop"
             text = words.decode(said[:count], skip_special_tokens=True)
-            found = [text.index(stop) for stop in request.stop if stop in text]
+            blank = len(text) - len(text.lstrip())  # white space stops nothing before the first word
+            found = [at for stop in request.stop if (at := text.find(stop, 0 if stop.strip() else blank)) >= 0]
             if found:
                 return text[: min(found)].strip(), count, "stop"
         return text.strip(), request.max_new_tokens, "length"

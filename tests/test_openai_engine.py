@@ -118,7 +118,7 @@ class TestAnswers:
     def test_examples_are_turns_and_the_instruction_opens_the_first(self, kind: str) -> None:
         prompt = Prompt("Q2\nAnswer:", "Answer with a letter.", (("Q1\nAnswer:", "B"),))
         with Server() as server:
-            output = only(made(kind, server).generate([GenerateRequest("i", prompt, 32, ("\n\n", "Question:"))]))
+            output = only(made(kind, server).generate([GenerateRequest("i", prompt, 32, ("\n\n", "\nQuestion:"))]))
         body = server.asked[0].body
         assert body["messages"] == [
             {"role": "user", "content": "Answer with a letter.\n\nQ1\nAnswer:"},
@@ -127,7 +127,7 @@ class TestAnswers:
         ]
         limit = "max_completion_tokens" if kind == "groq" else "max_tokens"
         assert (body["model"], body["temperature"], body[limit]) == ("m", 0, 32)
-        assert body["stop"] == ["\n\n", "Question:"]
+        assert body["stop"] == ["\nQuestion:"]  # blank lines are cut here: a server would end at the leading ones
         shown = "user: Answer with a letter.\n\nQ1\nAnswer:\n\nassistant: B\n\nuser: Q2\nAnswer:"
         assert output.prompt == shown
 
@@ -648,9 +648,9 @@ class TestWhatAServerRefusesToBeTold:
 
     def test_newer_models_want_the_limit_under_its_newer_name(self) -> None:
         message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
-        refusing = servers.refuses("stop", then=servers.says("B\n\nQ"), message="'stop' is not supported")
+        refusing = servers.refuses("stop", then=servers.says("B\nQ"), message="'stop' is not supported")
         with Server(then=servers.refuses("max_tokens", then=refusing, message=message)) as server:
-            found = by_id(made("openai", server, concurrency=1).generate(asks(2)))
+            found = by_id(made("openai", server, concurrency=1).generate(asks(2, stop=("\nQ",))))
         assert [output.text for output in found.values()] == ["B", "B"], "cut here"
         assert len(server.asked) == 4  # without one, without the other too, and what was learned holds
         assert server.asked[3].body["max_completion_tokens"] == 32

@@ -134,13 +134,13 @@ def test_identity_is_what_changes_an_answer_and_a_column_what_may_be_compared(
 
 def test_generation_settings_are_part_of_a_generated_runs_identity_only() -> None:
     assert "generation" not in BASE.identity
-    assert made(OPEN).identity["generation"] == {"max_new_tokens": 32, "stop": ["\n\n", "\nQuestion:"]}
+    assert made(OPEN).identity["generation"] == {"max_new_tokens": 256, "stop": ["\nQuestion:"]}
     assert made(OPEN, max_new_tokens=5).identity != made(OPEN).identity
 
 
 def test_another_limit_on_the_answer_is_another_column() -> None:
     assert made(OPEN, max_new_tokens=5).variant == "at most 5 new tokens"
-    assert made(OPEN, max_new_tokens=32).variant == "", "the benchmark's own limit"
+    assert made(OPEN, max_new_tokens=256).variant == "", "the benchmark's own limit"
     assert made(FIFTY, max_new_tokens=5).comparable == made(FIFTY).comparable, "choosing writes nothing"
 
 

@@ -1,7 +1,7 @@
 """The splitter of reasoning and answer: every format that models are known to write, with the right parts beside it."""
 
 import pytest
-from medbench.core.reasoning import Split, is_mark, opens, split
+from medbench.core.reasoning import Split, continued, is_mark, split
 
 R, A = "Perhaps A?\n\nNo: not A.", "The answer is B."
 
@@ -22,6 +22,9 @@ FORMATS = {
     "Kimi-VL": f"◁think▷{R}◁/think▷{A}",
     "gpt-oss": f"<|channel|>analysis<|message|>{R}<|end|><|start|>assistant<|channel|>final<|message|>{A}<|return|>",
     "gpt-oss, first message opened by the prompt": f"{R}<|end|><|start|>assistant<|channel|>final<|message|>{A}",
+    "gpt-oss without <|start|> and <|end|>": (
+        f"<|channel|>analysis<|message|>{R}assistant<|channel|>final<|message|>{A}"
+    ),
     "gpt-oss without its special tokens": f"analysis{R}assistantfinal{A}",
     "Cohere": f"<|START_THINKING|>{R}<|END_THINKING|><|START_RESPONSE|>{A}<|END_RESPONSE|>",
     "MedGemma": f"<unused94>thought\n{R}<unused95>{A}",
@@ -61,13 +64,18 @@ def test_an_unclosed_block_gives_no_answer(text: str) -> None:
 
 def test_a_prompt_that_opens_the_reasoning() -> None:
     """The text starts inside it, so without a closing mark all of it is reasoning."""
-    assert opens("<|im_start|>assistant\n<think>\n")
-    assert opens("[INST]…[/INST][THINK]")
-    assert not opens("<|im_start|>assistant\n<think>\n\n</think>\n\n")  # thinking turned off
-    assert not opens("Question: what is <think> for?\nAnswer:")
-    assert split(R, opened=True) == Split(R, "", closed=False)
-    assert split(f"{R}</think>{A}", opened=True) == Split(R, A)
-    assert split(f"<think>{R}</think>{A}", opened=True) == Split(R, A)  # the model opened it once more
+    opened = "<|im_start|>assistant\n<think>\n"
+    assert split(continued(opened, R)) == Split(R, "", closed=False)
+    assert split(continued(opened, f"{R}</think>{A}")) == Split(R, A)
+    assert split(continued(opened, f"<think>{R}</think>{A}")) == Split(R, A)  # the model opened it once more
+    assert split(continued("[INST]…[/INST][THINK]", R)) == Split(R, "", closed=False)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["", "Question: what is <think> for?\nAnswer:", "<|im_start|>assistant\n<think>\n\n</think>\n\n"]
+)
+def test_a_prompt_that_opens_nothing(prompt: str) -> None:
+    assert continued(prompt, A) == A  # the last of them turned thinking off
 
 
 @pytest.mark.parametrize(
@@ -120,7 +128,7 @@ def test_an_answer_that_was_split_off_is_not_split_again(text: str) -> None:
 def test_special_tokens_that_decoding_must_keep() -> None:
     for token in ("[THINK]", "[/THINK]", "<|START_THINKING|>", "<|channel|>", "<|message|>", "<unused95>", "<think>"):
         assert is_mark(token), token
-    for token in ("<|im_end|>", "<s>", "<pad>", "<|eot_id|>", "thinking"):
+    for token in ("<|im_end|>", "<|end|>", "<s>", "<pad>", "<|eot_id|>", "thinking"):
         assert not is_mark(token), token
 
 

@@ -1,0 +1,87 @@
+"""Where a generated text ends: stop strings, and the tokens that end a model's turn."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from ..core.reasoning import is_mark, split
+from .prompting import Wrapping
+
+ANSWER = "fourteen"  # a word that no chat template writes itself
+TAIL_TOKENS = 24  # how many last tokens are decoded to look for a stop string; longer stop strings raise it
+
+
+def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+    """`text` before its first stop string, and whether there was one.
+
+    Reasoning is never cut, and blank lines before an answer do not end it.
+    """
+    stop = [s for s in stop if s and s in text]
+    if not stop:
+        return text, False
+    start = split(text).start
+    blank = len(text) - len(text[start:].lstrip())  # where the first character of the answer is
+    found = [at for s in stop if (at := text.find(s, start if s.strip() else blank)) >= 0]
+    return (text[: min(found)], True) if found else (text, False)
+
+
+def sendable(stop: Sequence[str]) -> list[str]:
+    """The stop strings that another program may look for: one of white space alone would end leading blank lines."""
+    return [s for s in stop if s.strip()]
+
+
+class StopStrings:
+    """Finds stop strings in generated tokens as they appear."""
+
+    def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
+        self.tokenizer = tokenizer
+        self.stop = tuple(filter(None, stop))
+        self.tail = max([TAIL_TOKENS, *(2 * len(s.encode()) for s in self.stop)])
+
+    def seen(self, tokens: list[int]) -> bool:
+        """Whether the last tokens completed a stop string; asked after every token, so a tail is enough to look at."""
+        if not self.stop:
+            return False
+        tail = self.tokenizer.decode(tokens[-self.tail :], skip_special_tokens=True)
+        return any(s in tail for s in self.stop) and self.cut(decoded(self.tokenizer, tokens))[1]
+
+    def cut(self, text: str) -> tuple[str, bool]:
+        """`text` before its first stop string, and whether there was one."""
+        return cut(text, self.stop)
+
+
+def decoded(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """The text of generated tokens, without special tokens except those that mark reasoning."""
+    special = _special(tokenizer)
+    kept = {token for token, name in special.items() if is_mark(name)}
+    if kept.isdisjoint(tokens):
+        return str(tokenizer.decode(tokens, skip_special_tokens=True))
+    dropped = special.keys() - kept
+    return str(tokenizer.decode([t for t in tokens if t not in dropped], skip_special_tokens=False))
+
+
+def turn_ends(tokenizer: Any, wrap: Wrapping) -> frozenset[int]:
+    """The special token that a chat template writes after an answer, which a model's configuration may not name."""
+    if wrap.kind != "template":
+        return frozenset()
+    turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": ANSWER}]
+    try:
+        shown = tokenizer.apply_chat_template(
+            turns, chat_template=wrap.template, add_generation_prompt=False, tokenize=False
+        )
+    except Exception:  # a template raises what it likes; asking with it says so
+        return frozenset()
+    _, found, end = str(shown).rpartition(ANSWER)
+    tokens = tokenizer(end.lstrip(), add_special_tokens=False)["input_ids"] if found and end.strip() else []
+    return frozenset(tokens[:1]) & _special(tokenizer).keys()
+
+
+@functools.lru_cache(maxsize=2)
+def _special(tokenizer: Any) -> dict[int, str]:
+    """The special tokens of a tokenizer of transformers, by id."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    named = {int(token): str(about) for token, about in added.items() if getattr(about, "special", False)}
+    ids = getattr(tokenizer, "all_special_ids", ())
+    return dict(zip(ids, getattr(tokenizer, "all_special_tokens", ()), strict=False)) | named
