@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..core import durable
 from ..core.errors import MedbenchError, UsageError
 from . import pipelines
 from .pipelines import Pipeline
@@ -43,7 +44,7 @@ def fetch(name: str, source: str, progress: Progress) -> Pipeline:
 
     store = pipelines.store()
     try:
-        store.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(store)
         with FileLock(store / f".{name}.lock", timeout=0):
             if source.startswith(("http://", "https://")):
                 archive = store / f".{name}.part"
@@ -198,9 +199,10 @@ def _unpacked(name: str, archive: Path, source: str) -> Pipeline:
         _check_name(name, folder, source)
         pipelines.load(Pipeline(name, folder, "", ""))
         pipelines.load.cache_clear()
+        durable.sync_tree(folder)
         if target.exists():
             target.rename(Path(scratch) / "old")
-        folder.rename(target)
+        durable.rename(folder, target)
     pipelines.find.cache_clear()
     return pipelines.find(name)
 

@@ -152,11 +152,11 @@ def test_an_empty_folder_is_taken_and_a_full_one_is_not(adapter: Path) -> None:
 def test_a_merge_that_fails_leaves_nothing(adapter: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = set(tmp_path.iterdir())
 
-    def killed(path: Path, content: bytes) -> None:
-        assert (path.parent / "model.safetensors").is_file(), "everything else is written by now"
+    def killed(draft: Path) -> None:
+        assert (draft / "model.safetensors").is_file(), "everything is written by now"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(merging, "replace_file", killed)
+    monkeypatch.setattr(merging.durable, "sync_tree", killed)
     with pytest.raises(KeyboardInterrupt):
         merge(adapter, Path("merged"))
     assert set(tmp_path.iterdir()) - before <= {tmp_path / "cache"}

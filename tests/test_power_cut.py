@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import entries
+import made_pipeline
 import powercut
 import pytest
+import servers
+import test_resolve
+import tiny
+import trained as trained_by_hand
 from click.testing import CliRunner, Result
 from medbench.cli import cli
+from medbench.metrics import pipelines
+from medbench.results.files import read_lines
+from medbench.results.store import all_runs
 from medbench.training import checkpoints
+from medbench.zoo import converted
 from powercut import HASTY, STRICT, Trace
 
 FEW = 4  # moments of each kind in the fast tests
@@ -156,3 +167,120 @@ def resume(trace: Trace, moment: int, kind: str, command: list[object], right: s
     done = medbench(*command)
     assert done.exit_code == 0, f"{what}: {done.output}\n{done.exception!r}"
     assert trained(trace.root) == right, what
+
+
+# --- everything else that says it is there
+
+
+@dataclasses.dataclass
+class Case:
+    """A command, and what it makes, read from the disk without times."""
+
+    words: list[object]
+    made: Callable[[], object]
+    moments: int = FEW  # of each kind of disk, in the fast tests
+
+
+def survives(disk: Path, case: Case, every: bool) -> None:
+    trace = recorded(disk, *case.words)
+    right = case.made()
+    trace.rebuild(trace.moments()[-1], STRICT)
+    assert case.made() == right, "what was reported as done is on the disk"
+    tried = 0
+    for moment, kind in trace.distinct(trace.moments() if every else trace.some(case.moments)):
+        trace.rebuild(moment, kind)
+        event = trace.events[moment - 1] if moment else trace.before
+        what = f"cut after event {moment} of {len(trace.events)} ({event.what} {event.path}), {kind}"
+        pipelines.find.cache_clear()
+        done = medbench(*case.words)
+        whole = done.exit_code == 2 and "there is something already" in done.output  # a merge that was finished
+        assert done.exit_code == 0 or whole, f"{what}: {done.output}\n{done.exception!r}"
+        assert case.made() == right, what
+        tried += 1
+    print(f"{tried} different disks after {len(trace.events)} events")
+
+
+def scores(disk: Path, metric: str) -> list[dict[str, float | None]]:
+    """Every answer of the only run, then the scores of a metric, by item."""
+    runs, problems = all_runs(disk / "runs")
+    assert (len(runs), problems) == (1, [])
+    (run,) = runs
+    assert run.complete
+    answers = {record.item.id: record.output.text or record.output.logprobs for record in run.records()}
+    found = {item: score.value for item, score in sorted(run.scores(metric)[1].items())}
+    assert found.keys() == answers.keys()
+    return [answers, found]  # type: ignore[list-item]
+
+
+RUN = ("--limit", 3, "--latency-items", 0, "--max-new-tokens", 4, "--device", "cpu", "--quiet")
+
+
+def run_case(disk: Path, root: Path) -> Case:
+    model = tiny.save(root / "model", "llama")
+    return Case(["run", "-m", model, "-b", "medquad-sample", *RUN], lambda: scores(disk, "rougeL"))
+
+
+def score_case(disk: Path, root: Path) -> Case:
+    done = medbench(*run_case(disk, root).words)
+    assert done.exit_code == 0, done.output
+    return Case(["score", "runs", "--metrics", "rouge1,rouge2", "--quiet"], lambda: scores(disk, "rouge2"))
+
+
+def merge_case(disk: Path, root: Path) -> Case:
+    folder = trained_by_hand.trained(tiny.save(root / "base", "llama"), root=root / "adapters")
+    out = Path("models/merged")
+    return Case(["adapters", "merge", folder, "--out", out], lambda: checkpoints.hashes(disk / out))
+
+
+def conversion_case(disk: Path, root: Path) -> Case:
+    file = test_resolve.write_gguf(tiny.save(root / "model", "llama"), root / "tiny.Q8_0.gguf")
+
+    def made() -> object:
+        (folder,) = (disk / "cache" / "converted").glob("[!.]*")
+        assert not converted.damage(folder)
+        return {name: digest for name, digest in checkpoints.hashes(folder).items() if name != converted.ABOUT}
+
+    return Case(["run", "-m", file, "-b", "medquad-sample", *RUN], made)
+
+
+def fetch_case(disk: Path, root: Path) -> Case:
+    archive = made_pipeline.release(made_pipeline.save(root / "pipeline"), root / "it.tar.gz", made_pipeline.NAME)
+    place = disk / "cache" / "entity-models" / made_pipeline.NAME
+    words = ["fetch", "entity-model", made_pipeline.NAME, "--from", archive]
+    return Case(words, lambda: checkpoints.hashes(place))
+
+
+CASES = {"score": score_case, "merge": merge_case, "convert": conversion_case, "fetch": fetch_case}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_command_makes_survives_a_power_cut(name: str, disk: Path, tmp_path: Path) -> None:
+    survives(disk, CASES[name](disk, tmp_path), every=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_what_a_command_makes_survives_a_power_cut_at_any_moment(name: str, disk: Path, tmp_path: Path) -> None:
+    survives(disk, CASES[name](disk, tmp_path), every=True)
+
+
+def test_what_a_judge_was_paid_for_survives_a_power_cut(disk: Path, tmp_path: Path) -> None:
+    grade = json.dumps({"reason": "It agrees.", "score": 4})
+    done = medbench(*run_case(disk, tmp_path).words)
+    assert done.exit_code == 0, done.output
+    with servers.Server(then=servers.says(grade)) as server:
+        words = ["score", "runs", "--judge", "openai:m", "--judge-base-url", server.url, "--quiet"]
+        trace = recorded(disk, *words)
+        assert len(server.asked) == 3
+        for moment, kind in trace.distinct(trace.some(FEW)):
+            trace.rebuild(moment, kind)
+            before = len(server.asked)
+            done = medbench(*words)
+            assert done.exit_code == 0, done.output
+            (run,) = all_runs(disk / "runs")[0]
+            (file,) = (run.path / "judgements").glob("*.jsonl")
+            _, *replies = [value for _, value in read_lines(file)]
+            said = {reply["output"]["item_id"]: reply["output"]["text"] for reply in replies}
+            assert said == dict.fromkeys(run.answered(), grade)
+            if moment == trace.moments()[-1]:
+                assert len(server.asked) == before, "nothing is asked and paid for twice"

@@ -124,8 +124,8 @@ def test_the_revision_of_a_folder_does_not_depend_on_where_it_lies(copy: Path, l
 def test_large_files_are_read_for_their_hash_once(copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(digests, "SMALL", 0)
     read: list[str] = []
-    plain = digests._read
-    monkeypatch.setattr(digests, "_read", lambda path: read.append(path.name) or plain(path))
+    plain = digests.sha256_of
+    monkeypatch.setattr(digests, "sha256_of", lambda path: read.append(path.name) or plain(path))
 
     first = resolve(str(copy)).revision
     assert "model.safetensors" in read

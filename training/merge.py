@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..core.durable import replace_file, sync_folder
+from ..core import durable
 from ..core.errors import MedbenchError, UsageError
 from ..core.types import ModelSpec
 from ..results.files import Lock, remedy, to_json
@@ -42,17 +42,17 @@ def merge(folder: Path, out: Path, dtype: str = "float32", tell: Callable[[str],
     work = out.with_name(f".{out.name}.merging")
     about = _about(manifest, spec)
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(work)
         with _held(work, out):
             _require_free(out)  # nor has another process just made it
             draft = work / "model"
             shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
             _merge(spec, draft, tell)
-            replace_file(draft / adapters.MERGED, to_json(about, indent=1) + b"\n")
+            (draft / adapters.MERGED).write_bytes(to_json(about, indent=1) + b"\n")
+            durable.sync_tree(draft)
             if out.exists():
                 out.rmdir()  # empty; not every platform renames over a folder
-            draft.replace(out)
-            sync_folder(out.parent)
+            durable.rename(draft, out)
     except OSError as error:
         raise MedbenchError(
             f"{out} cannot be written: {error.strerror or error}.",

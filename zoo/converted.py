@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..core import paths
+from ..core import durable, paths
 from ..core.errors import MedbenchError
-from .digests import SHOWN
+from .digests import SHOWN, file_digest, sha256_of
 from .gguf_header import Header, read_header
 
 # Part of the folder's name and of the revision: raised whenever the conversion comes out otherwise.
@@ -38,13 +38,13 @@ def revision(sha256: str) -> str:
 
 
 def place(sha256: str) -> Path:
-    """Where the conversion of the GGUF file with this hash lies once it is made. It is whole if it is there."""
+    """Where the conversion of the GGUF file with this hash is once it is made. It was whole when it got this name."""
     return paths.cache() / "converted" / revision(sha256)
 
 
-def about(folder: Path) -> dict[str, str]:
-    """What a converted folder was made from: file, sha256, format, transformers."""
-    said: dict[str, str] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+def about(folder: Path) -> dict[str, Any]:
+    """What a converted folder was made from: file, sha256, format, transformers; and its files with their SHA-256."""
+    said: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     return said
 
 
@@ -57,11 +57,11 @@ def converted(sha256: str, obtain: Callable[[Path], Path], tell: Callable[[str],
     import filelock
 
     target = place(sha256)
-    if target.is_dir():
+    if target.is_dir() and not damage(target, tell):
         return target
     work = target.with_name(f".{target.name}.work")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(target.parent)
         lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
         try:
             lock.acquire(blocking=False)
@@ -71,20 +71,37 @@ def converted(sha256: str, obtain: Callable[[Path], Path], tell: Callable[[str],
         with contextlib.ExitStack() as stack:
             stack.callback(lock.release)
             if target.is_dir():
-                return target
+                if not (wrong := damage(target)):
+                    return target
+                tell(f"the converted weights in {target} are damaged ({wrong}) and are made again")
+                shutil.rmtree(target)
             shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
             stack.callback(shutil.rmtree, work, ignore_errors=True)
             work.mkdir()
             source = obtain(work)
             draft = work / target.name
             _convert(source, draft, sha256, tell)
-            draft.replace(target)
+            durable.sync_tree(draft)
+            durable.rename(draft, target)
     except OSError as error:
         raise MedbenchError(
             f"the cache folder {target.parent} cannot be used: {error}",
-            "Make room or mend its permissions, or name another with MEDBENCH_CACHE.",
+            "Make room or fix its permissions, or name another with MEDBENCH_CACHE.",
         ) from error
     return target
+
+
+def damage(folder: Path, tell: Callable[[str], None] = lambda line: None) -> str:
+    """What is wrong with a converted folder; "" if nothing is. One from before hashes only has to name its origin."""
+    try:
+        said = about(folder)
+        files = dict(said.get("files") or {})
+        for name, digest in files.items():
+            if file_digest(folder / name, tell) != digest:
+                return f"{name} is not what was written"
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _convert(source: Path, target: Path, sha256: str, tell: Callable[[str], None]) -> None:
@@ -115,6 +132,7 @@ def _convert(source: Path, target: Path, sha256: str, tell: Callable[[str], None
         "sha256": sha256,
         "format": header.format,
         "transformers": transformers.__version__,
+        "files": {path.name: sha256_of(path) for path in sorted(target.iterdir()) if path.is_file()},
     }
     (target / ABOUT).write_text(json.dumps(made_from, indent=1) + "\n", encoding="utf-8")
 

