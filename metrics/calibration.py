@@ -5,25 +5,18 @@ Probabilities are the softmax of the option log-probabilities. Generated answers
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..core.stats import TAILS, UNKNOWN, Z, clusters_of
 from ..core.types import Figure, Record, Score
-from .figures import (
-    Indices,
-    argmax,
-    failed,
-    flaw_in_choice,
-    flaw_in_logprobs,
-    mean_figure,
-    scored,
-    statistic_figure,
-    unscored,
-)
+from .figures import argmax, ends, failed, flaw_in_choice, flaw_in_logprobs, mean_figure, scored, unscored
 
 BINS = 10
 
@@ -34,8 +27,9 @@ class ExpectedCalibrationError:
     items (Naeini et al. 2015; Guo et al. 2017); 0..1.
 
     An item's value is the confidence in the chosen option. The figure is not the mean of these, so two models cannot
-    be compared on it item by item. It grows by chance where bins hold few items, in resamples too: its interval lies
-    high for a small n.
+    be compared on it item by item. It is biased upward where bins hold few items: a model without any error of
+    calibration has about 0.09 on 100 items and 0.03 on 1,000 with confidences over the whole range. The interval is of
+    the error itself and allows for that: see `calibration_interval`.
     """
 
     name: str = "ece"
@@ -62,15 +56,12 @@ class ExpectedCalibrationError:
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
         used, kept = scored(records, scores)
+        if not kept:
+            return [Figure(self.name, None, 0, len(records), better="lower")]
         confidence = np.array([score.value for score in kept], dtype=np.float64)
         right = np.array([s.answer == r.item.answers[r.item.gold or 0] for r, s in zip(used, kept)], dtype=np.float64)
-        surplus = right - confidence
-        bins = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
-
-        def error(items: Indices) -> float:
-            return float(np.abs(np.bincount(bins[items], weights=surplus[items])).sum() / len(items))
-
-        return [statistic_figure(self.name, error, used, len(records), better="lower")]
+        error, low, high = calibration_interval(confidence, right, clusters_of(used))
+        return [Figure(self.name, error, len(kept), len(records), *ends((low, high)), better="lower")]
 
 
 @dataclass(frozen=True)
@@ -103,6 +94,51 @@ class Brier:
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
         return [mean_figure(self.name, records, scores, binary=False, better="lower")]
+
+
+def calibration_interval(
+    confidence: NDArray[np.float64], right: NDArray[np.float64], clusters: Sequence[str] | None = None
+) -> tuple[float, float, float]:
+    """The expected calibration error and a 95 % interval of its expectation over endless items, in the same bins.
+
+    The error is a sum of absolute values, so noise only adds to it where a bin is well calibrated. A bootstrap repeats
+    that bias and never reaches 0. Both ends here hold whatever the true gaps of the bins are:
+
+    - low: the error differs from the true one by no more than the sum of the gaps' absolute noise (triangle
+      inequality). That sum's 97.5 % quantile, with normal noise, is subtracted.
+    - high: the error is at least the sum of the gaps with the true signs, which is unbiased. 1.96 of its standard
+      errors are added.
+
+    The noise of a bin is at least that of a calibrated model (Agresti & Coull 1998 for its share), because a bin
+    without a wrong answer shows none. Coverage is 95 to 100 % (docs/metrics.md). UNKNOWN ends below two units.
+    """
+    n = len(confidence)
+    bins = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
+    _, unit = np.unique(np.arange(n) if clusters is None else np.array(clusters), return_inverse=True)
+    units = int(unit.max()) + 1
+    sums = np.zeros((units, BINS))  # of right - confidence
+    np.add.at(sums, (unit, bins), right - confidence)
+    gaps = sums.sum(axis=0) / n
+    error = float(np.abs(gaps).sum())
+    if units < 2:
+        return error, *UNKNOWN
+    sizes = np.bincount(unit)[:, None]
+    items = np.bincount(bins, minlength=BINS)
+    size = n / units  # each document counts once, at the most it can tell
+    share = (np.bincount(bins, weights=confidence, minlength=BINS) + 2 * size) / (items + 4 * size)
+    least = items * size * share * (1 - share)
+    noise = np.sqrt(np.maximum(((sums - sizes * gaps) ** 2).sum(axis=0), least)) / n
+    signed = (sums * np.sign(gaps)).sum(axis=1) - sizes[:, 0] * error
+    spread = math.sqrt(max(float((signed**2).sum()), float(least.sum()))) / n
+    low = error - float(np.quantile(_noise() @ noise, TAILS[1] / 100))
+    return error, max(0.0, low), min(1.0, error + Z * spread)
+
+
+@functools.cache
+def _noise() -> NDArray[np.float64]:
+    """Absolute values of standard normal draws: draws × bins."""
+    draws: NDArray[np.float64] = np.abs(np.random.default_rng(0).normal(size=(20_000, BINS)))
+    return draws
 
 
 def probabilities(record: Record) -> list[float]:

@@ -144,7 +144,7 @@ class EntityMetric:
         return unscored(record, value) if isinstance(value, str) else Score(record.item.id, value)
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-        return [mean_figure(self.name, records, scores, binary=False, better=self.better)]
+        return [mean_figure(self.name, records, scores, binary=False, better=self.better, in_0_1=True)]
 
 
 def canonical(name: str) -> str:

@@ -69,9 +69,14 @@ def mean_figure(
     binary: bool,
     better: Literal["higher", "lower"] = "higher",
     headline: bool = True,
+    in_0_1: bool = False,
 ) -> Figure:
     """The mean of the values: of right and wrong with Wilson's interval, otherwise (and where items share a document)
     by bootstrap. None over no items.
+
+    Values that are all equal have no bootstrap interval: it would have no width. Of values known to lie in 0..1
+    (`binary` or `in_0_1`), all 0 and all 1 have Wilson's, which holds for any such variable: its mean is at least the
+    chance that it is not 0. There a document counts once, at the most it can tell.
     """
     used, kept = scored(records, scores)
     values = [score.value for score in kept if score.value is not None]
@@ -80,16 +85,15 @@ def mean_figure(
         return Figure(name, None, 0, total, better=better, headline=headline)
     mean = math.fsum(values) / n
     clusters = clusters_of(used)
-    if not binary:
-        low, high = ends(bootstrap_mean(values, clusters))
-    elif clusters is None:
+    low: float | None = None
+    high: float | None = None
+    units = n if clusters is None else len(set(clusters))
+    if binary and clusters is None:
         low, high = wilson(round(mean * n), n)
-    elif mean in (0.0, 1.0):
-        # Every resample is all wrong, or all right: each document counts once, at the most they can tell.
-        documents = len(set(clusters))
-        low, high = wilson(round(mean * documents), documents)
-    else:
+    elif min(values) < max(values):
         low, high = ends(bootstrap_mean(values, clusters))
+    elif (binary or (in_0_1 and units > 1)) and mean in (0.0, 1.0):
+        low, high = wilson(round(mean * units), units)
     return Figure(name, mean, n, total, low, high, better=better, headline=headline)
 
 

@@ -40,7 +40,7 @@ class Rouge:
         )
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-        return [mean_figure(self.name, records, scores, binary=False)]
+        return [mean_figure(self.name, records, scores, binary=False, in_0_1=True)]
 
 
 def f_measure(common: int, in_answer: int, in_reference: int) -> float:

@@ -34,7 +34,7 @@ class TokenF1:
         return best_of_references(records, f1)
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-        return [mean_figure(self.name, records, scores, binary=False)]
+        return [mean_figure(self.name, records, scores, binary=False, in_0_1=True)]
 
 
 def f1(answer: str, reference: str) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import fakes
 import made
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -16,13 +17,14 @@ from medbench.core import hub, registry
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.plan import Settings, plan
 from medbench.core.run import execute
-from medbench.core.stats import wilson
+from medbench.core.stats import bootstrap_mean, wilson
 from medbench.core.types import Figure, Item, ItemSet, Measured, Measurement, Metric, Output, Record, Score
 from medbench.engines.served import ServedEngine
 from medbench.metrics import hf_evaluate
 from medbench.metrics.accuracy import ACCURACY
-from medbench.metrics.calibration import BRIER, ECE
+from medbench.metrics.calibration import BRIER, ECE, calibration_interval
 from medbench.metrics.exact_match import EXACT_MATCH
+from medbench.metrics.figures import mean_figure
 from medbench.metrics.measurements import LATENCY_P50, LATENCY_P95, PEAK_GPU_MEMORY, PEAK_RSS, THROUGHPUT
 from medbench.metrics.rouge import ROUGE1, ROUGE2, ROUGEL
 from medbench.metrics.text import normalised
@@ -360,6 +362,39 @@ def sure(p: float, right: bool) -> Record:
     return choice(0 if right else 1, logprobs=logs(p, *[(1 - p) / 3] * 3))
 
 
+class TestMeanFigure:
+    """Values that are all equal: a bootstrap of them has no width, and would claim certainty."""
+
+    @staticmethod
+    def of(values: list[float], documents: int = 0, **about: Any) -> Figure:
+        ids = [f"{at:03}" for at in range(len(values))]
+        records = [made.record(i, "x", f"d{at % documents}" if documents else "") for at, i in enumerate(ids)]
+        return mean_figure("x", records, [Score(i, v) for i, v in zip(ids, values)], **about)
+
+    def test_equal_values_have_no_bootstrap(self) -> None:
+        for values in ([0.4] * 30, [3.0] * 3, [0.0] * 30, [0.7]):
+            figure = self.of(values, binary=False)
+            assert (figure.value, figure.low, figure.high) == (values[0], None, None)
+
+    def test_all_0_or_all_1_of_0_to_1_is_wilsons(self) -> None:
+        for values, low, high in ([[0.0] * 30, *wilson(0, 30)], [[1.0] * 30, *wilson(30, 30)]):
+            figure = self.of(values, binary=False, in_0_1=True)
+            assert (figure.low, figure.high) == (low, high)
+        # Thirty items of five documents tell at the most as much as five items.
+        figure = self.of([0.0] * 30, documents=5, binary=False, in_0_1=True)
+        assert (figure.low, figure.high) == wilson(0, 5)
+        assert self.of([0.4] * 30, binary=False, in_0_1=True).low is None
+
+    def test_values_that_differ_have_a_bootstrap(self) -> None:
+        values = [0.0, 0.2, 0.4] * 10
+        figure = self.of(values, binary=False, in_0_1=True)
+        assert (figure.low, figure.high) == bootstrap_mean(values)
+
+    def test_wilson_covers_the_mean_of_any_variable_in_0_to_1_whose_values_were_all_0(self) -> None:
+        # Of a mean m, all 30 values are 0 with a chance of at most (1 - m)^30: 5 % where m is 0.095, below 0.114.
+        assert (1 - wilson(0, 30)[1]) ** 30 < 0.05
+
+
 class TestCalibration:
     def test_ece_by_hand(self) -> None:
         # Bin (0.8, 0.9]: confidences 0.85, 0.85, 0.9, right 1 of 3: |1/3 - 2.6/3| = 1.6/3, weight 3/5.
@@ -375,6 +410,60 @@ class TestCalibration:
     def test_confidence_and_accuracy_that_agree(self) -> None:
         # Three of four right at confidence 0.75.
         assert figures(ECE, [sure(0.75, right) for right in (True, True, True, False)])["ece"].value == pytest.approx(0)
+
+    @pytest.mark.parametrize("n", [100, 1000])
+    @pytest.mark.parametrize("true", [0.0, 0.05, 0.2])
+    @pytest.mark.parametrize("sharp", [False, True])
+    def test_its_interval_covers_the_true_error(self, true: float, n: int, sharp: bool) -> None:
+        """Confidence is too high by the true error, in every bin. A bootstrap covered 0 to 2 % where it is 0 or 0.05."""
+        random = np.random.default_rng(n)
+        runs, covered, total = 400, 0, 0.0
+        for _ in range(runs):
+            confidence = 0.8 + 0.2 * random.beta(4, 1, n) if sharp else 0.25 + 0.75 * random.beta(1.5, 1.2, n)
+            right = random.random(n) < np.maximum(confidence - true, 0)
+            error, low, high = calibration_interval(confidence, right.astype(float))
+            # Nothing below 0.25 + true is certain to be wrong here but a few items, which shift the truth by 0.003.
+            covered += low - 0.003 <= true <= high
+            total += error
+        assert covered / runs >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / runs)
+        bias = total / runs - true  # documented: upward, and gone with many items or clear errors
+        assert -0.01 < bias < (0.11 if n == 100 else 0.035)
+
+    def test_its_interval_of_documents(self) -> None:
+        """Twenty documents of ten items with one confidence and one outcome: not 200 observations."""
+        random = np.random.default_rng(3)
+        documents = [str(at // 10) for at in range(200)]
+        runs, covered = 300, {True: 0, False: 0}
+        for _ in range(runs):
+            confidence = 0.3 + 0.7 * random.random(20)
+            right = (random.random(20) < confidence).astype(float)
+            for clustered in covered:
+                _, low, high = calibration_interval(
+                    np.repeat(confidence, 10), np.repeat(right, 10), documents if clustered else None
+                )
+                covered[clustered] += low <= 0 <= high
+        assert covered[True] / runs >= 0.95 > covered[False] / runs
+
+    def test_no_wrong_answer_is_no_certainty(self) -> None:
+        # 0.99 sure and always right on 50 items, as a calibrated model is in 6 of 10 cases: its error may be 0.
+        error, low, high = calibration_interval(np.full(50, 0.99), np.ones(50))
+        assert error == pytest.approx(0.01)
+        assert low == 0 and 0.03 < high < 0.1
+
+    def test_the_interval_of_brier_covers(self) -> None:
+        """Confidences p of 0.3 to 1, right with that chance: 1 - p² - (1 - p)²/3 is expected, over all p 0.4822."""
+        random = np.random.default_rng(4)
+        truth, covered, runs = [], 0, 200
+        for _ in range(runs):
+            p = 0.3 + 0.7 * random.random(100)
+            right = random.random(100) < p
+            rest = (1 - p) / 3
+            values = np.where(right, (1 - p) ** 2 + 3 * rest**2, p**2 + (1 - rest) ** 2 + 2 * rest**2)
+            truth.append((p * ((1 - p) ** 2 + 3 * rest**2) + (1 - p) * (p**2 + (1 - rest) ** 2 + 2 * rest**2)).mean())
+            low, high = bootstrap_mean(values, resamples=500)
+            covered += low <= 0.4822 <= high
+        assert np.mean(truth) == pytest.approx(0.4822, abs=0.005)
+        assert covered / runs >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / runs)
 
     def test_certain_and_wrong_is_the_worst(self) -> None:
         record = choice(1, logprobs=(0.0, -1e6, -1e6, -1e6))
