@@ -415,7 +415,7 @@ class TestCalibration:
     @pytest.mark.parametrize("true", [0.0, 0.05, 0.2])
     @pytest.mark.parametrize("sharp", [False, True])
     def test_its_interval_covers_the_true_error(self, true: float, n: int, sharp: bool) -> None:
-        """Confidence is too high by the true error, in every bin. A bootstrap covered 0 to 2 % where it is 0 or 0.05."""
+        """Confidence is too high by the true error in every bin. Bootstraps covered 0 to 2 % where it is 0 or 0.05."""
         random = np.random.default_rng(n)
         runs, covered, total = 400, 0, 0.0
         for _ in range(runs):
