@@ -160,7 +160,7 @@ Examples:
     "columns",
     default="",
     metavar="FIELD=COLUMN,…",
-    help="Columns of replay:FILE: id, text, prediction, logprobs.",
+    help="Columns of replay:FILE: id, text, prediction, logprobs, finish, reasoning.",
 )
 @click.option(
     "--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests at once to a server.  [default: 8]"

@@ -85,7 +85,9 @@ class ReplayEngine:
             if saved is None or text is None:
                 yield _missing(request.item_id, saved, "text")
                 continue
-            yield Output(request.item_id, prompt=saved.prompt, text=text, finish="stop")
+            yield Output(
+                request.item_id, prompt=saved.prompt, text=text, finish=saved.finish, reasoning=saved.reasoning
+            )
 
     def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
         """Multiple choice is by log-probability where each answer has them, or none has a text."""

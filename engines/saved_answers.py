@@ -7,6 +7,9 @@ One JSON object a line, or a CSV file with a header: an item's id and one or mor
     logprobs    log-probabilities (nats) of the options, a list in their order or an object by label or option; null is
                 minus infinity
 
+and, if known, how the text ended (`finish`: "stop", or "length" at the limit of new tokens) and what the model wrote
+before it (`reasoning`).
+
 An empty text is an answer, in a CSV too; without an answer, leave the row out or write null. `--map
 id=COLUMN,text=COLUMN` names other columns; "a.b.0" goes into nested objects and lists, and a null on the way is no
 answer. The `samples.jsonl` of a medbench run is read as it is.
@@ -20,13 +23,15 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from ..core.errors import UsageError
 from ..core.json_text import loads
 from ..core.tables import BadLine, csv_records, separator_hint, text_lines
+from .replies import CUT
 
-FIELDS = ("id", "text", "prediction", "logprobs", "prompt")
+ABOUT = ("finish", "reasoning")  # of the text
+FIELDS = ("id", "text", "prediction", "logprobs", "prompt", *ABOUT)
 ANSWERS = ("text", "prediction", "logprobs")
 # Where the samples.jsonl of a run has them.
 STORED = {
@@ -34,6 +39,8 @@ STORED = {
     "text": "output.text",
     "logprobs": "output.logprobs",
     "prompt": "output.prompt",
+    "finish": "output.finish",
+    "reasoning": "output.reasoning",
 }
 SUFFIXES = (".jsonl", ".csv")
 SAMPLES = "samples.jsonl"
@@ -52,6 +59,8 @@ class Saved:
     prediction: str | None = None
     logprobs: tuple[float, ...] | Mapping[str, float] | None = None
     prompt: str = ""
+    finish: Literal["stop", "length"] = "stop"
+    reasoning: str = ""
     question: str | None = None  # of the item, in the samples of a run
     lacks: str = ""  # the column on whose path this row ends early
 
@@ -241,6 +250,8 @@ def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str,
 
     def text(field: str) -> str | None:
         value = found.get(field, _ABSENT)
+        if field in ABOUT and field not in chosen and not isinstance(value, str):
+            return None  # a column of that name that means something else
         if value is _ABSENT or value is None or isinstance(value, str):
             return value if isinstance(value, str) else None
         hint = f"One of its parts: --map id={known['id']},{field}={known[field]}.0" if isinstance(value, list) else ""
@@ -256,6 +267,8 @@ def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str,
         text("prediction"),
         logprobs,
         text("prompt") or "",
+        "length" if (text("finish") or "").lower() in CUT else "stop",
+        text("reasoning") or "",
         asked if isinstance(asked, str) else None,
         known[early[0]] if early else "",
     )

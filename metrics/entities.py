@@ -22,7 +22,7 @@ from .figures import failed, mean_figure, unscored
 from .mentions import Analysis, Found
 from .negation import negated
 
-VERSION = "2"
+VERSION = "3"
 
 NO_ENTITY = "no entity in the reference"
 NONE_ASSERTED = "no entity in the answer"

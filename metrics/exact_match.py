@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..core.types import Figure, Record, Score
 from .figures import failed, mean_figure, unscored
-from .text import best_of_references, normalised
+from .text import best_of_references, normalized
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ExactMatch:
     """
 
     name: str = "exact_match"
-    version: str = "2"
+    version: str = "3"
     binary: bool = True
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
@@ -41,7 +41,7 @@ class ExactMatch:
 
 
 def _equal(answer: str, reference: str) -> float:
-    return float(normalised(answer) == normalised(reference))
+    return float(normalized(answer, reference) == normalized(reference, reference))
 
 
 EXACT_MATCH = ExactMatch()

@@ -126,7 +126,7 @@ def hf_metric(name: str) -> HfMetric:
     local = path.exists()
     if not local and (what.endswith(".py") or what.startswith((".", "/", "~"))):
         raise UsageError(f"no such file: {what}", "evaluate:PATH takes a metric script or a folder with one.")
-    version = f"1+evaluate{importlib.metadata.version('evaluate')}"
+    version = f"2+evaluate{importlib.metadata.version('evaluate')}"
     if local:
         path = path.resolve()
         script = path / f"{path.name}.py" if path.is_dir() else path

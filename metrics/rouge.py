@@ -1,7 +1,9 @@
 """ROUGE-1, ROUGE-2 and ROUGE-L (Lin 2004), F-measure, stemmed: the numbers of the `rouge_score` package.
 
-Words are split and stemmed by rouge_score itself, with each stem kept. The longest common subsequence, which it finds
-cell by cell in Python, is found here a whole row at a time, in the bits of one integer.
+Words are split and stemmed by rouge_score itself, with each stem kept. It knows the letters a to z only. If a reference
+is in another script, words are those of Unicode, or characters if the script has no spaces. The longest common
+subsequence, which rouge_score finds cell by cell in Python, is found here a whole row at a time, in the bits of one
+integer.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from typing import Any, Literal
 
 from ..core.types import Figure, Record, Score
 from .figures import mean_figure
+from .scripts import other_script, words
 from .text import best_of_references
 
+STEMMED = 3  # letters of a word that is too short to be stemmed
 Tokens = Sequence[str]
 
 
@@ -26,7 +30,7 @@ class Rouge:
     name: str
     summary: str
     shared: Callable[[Tokens, Tokens], tuple[int, int, int]]  # common to both, in the answer, in the reference
-    version: str = "1"
+    version: str = "2"
     binary: bool = False
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
@@ -35,9 +39,12 @@ class Rouge:
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         tokens = functools.lru_cache(maxsize=256)(tokenise)  # one answer meets several references
-        return best_of_references(
-            records, lambda answer, reference: f_measure(*self.shared(tokens(answer), tokens(reference)))
-        )
+
+        def measure(answer: str, reference: str) -> float:
+            other = other_script(reference)
+            return f_measure(*self.shared(tokens(answer, other), tokens(reference, other)))
+
+        return best_of_references(records, measure)
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
         return [mean_figure(self.name, records, scores, binary=False, in_0_1=True)]
@@ -71,8 +78,10 @@ def subsequence(answer: Tokens, reference: Tokens) -> tuple[int, int, int]:
     return len(reference) - row.bit_count(), len(answer), len(reference)
 
 
-def tokenise(text: str) -> list[str]:
-    """Lower-case words of a-z and 0-9, those longer than three letters stemmed."""
+def tokenise(text: str, other: bool = False) -> list[str]:
+    """Lower-case words of a-z and 0-9, those longer than three letters stemmed; with `other`, of all letters."""
+    if other:
+        return [_stem(word) if len(word) > STEMMED and word.isascii() else word for word in words(text)]
     from rouge_score.tokenize import tokenize
 
     return list(tokenize(text, _Stemmer()))

@@ -86,7 +86,7 @@ class SafetyMetric:
 
     @property
     def version(self) -> str:
-        return f"1-{model_hash()}"
+        return f"2-{model_hash()}"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         answered = [record for record in records if not _flaw(record)]

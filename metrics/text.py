@@ -1,4 +1,4 @@
-"""What the metrics of generated text share: normalisation after SQuAD, and the best of several references."""
+"""What the metrics of generated text share: normalization after SQuAD, and the best of several references."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from collections.abc import Callable, Sequence
 
 from ..core.types import Record, Score
 from .figures import failed, unscored
+from .scripts import other_script, words
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
-def normalised(text: str) -> str:
-    """Lower case, without punctuation, articles and superfluous space: the official SQuAD script (Rajpurkar et al.
-    2016). Beware: it takes the A off "vitamin A".
+def normalized(text: str, reference: str) -> list[str]:
+    """The words of `text` in lower case, without punctuation and articles, as the official SQuAD script has them
+    (Rajpurkar et al. 2016). Beware: it takes the A off "vitamin A".
+
+    Where `reference` is in another script than Latin: its words or, in a script without spaces, its characters.
     """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    if other_script(reference):
+        return words(text)
+    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
 
 
 def best_of_references(records: Sequence[Record], measure: Callable[[str, str], float]) -> list[Score]:

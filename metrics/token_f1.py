@@ -9,7 +9,7 @@ from typing import Literal
 
 from ..core.types import Figure, Record, Score
 from .figures import mean_figure
-from .text import best_of_references, normalised
+from .text import best_of_references, normalized
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TokenF1:
     """
 
     name: str = "token_f1"
-    version: str = "1"
+    version: str = "2"
     binary: bool = False
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
@@ -39,7 +39,7 @@ class TokenF1:
 
 def f1(answer: str, reference: str) -> float:
     """F1 of two texts' words; where one has no words left after normalisation, 1 if neither has."""
-    said, wanted = normalised(answer).split(), normalised(reference).split()
+    said, wanted = normalized(answer, reference), normalized(reference, reference)
     if not said or not wanted:
         return float(said == wanted)
     shared = (Counter(said) & Counter(wanted)).total()
