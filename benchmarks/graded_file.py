@@ -11,13 +11,12 @@ Two rows with the same question and answer are two grades of one answer.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.errors import DataMalformed, UsageError
 from ..core.plan import fingerprint
+from ..core.tables import BadLine, csv_records, separator_hint
 from ..core.types import Item, Output, Record
 from .liveqa_grades import Graded
 from .rows import Row, json_lines
@@ -55,15 +54,22 @@ def load(path: Path) -> Graded:
 
 
 def _csv(file: SourceFile) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(file.text(), newline=""), strict=True)
+    heading: list[str] = []
+    number = 0
     try:
-        for number, values in enumerate(reader, start=1):
-            where = f"{file.origin}, row {number} (line {reader.line_num})"
-            if None in values or None in values.values():
+        for line, cells in csv_records(file.lines()):
+            if not heading:
+                heading = cells
+                if hint := separator_hint(heading):
+                    raise DataMalformed(f"{file.origin}, line {line}: one column: {heading[0]}.", hint)
+                continue
+            number += 1
+            where = f"{file.origin}, row {number} (line {line})"
+            if len(cells) != len(heading):
                 raise DataMalformed(f"{where}: it has not as many cells as the header.", WITHOUT)
-            yield Row(values, where)
-    except csv.Error as error:
-        raise DataMalformed(f"{file.origin}, line {reader.line_num}: not CSV: {error}.", WITHOUT) from error
+            yield Row(dict(zip(heading, cells)), where)
+    except BadLine as error:
+        raise DataMalformed(f"{file.origin}, line {error.number}: {error.problem}.", WITHOUT) from error
 
 
 def _grade(row: Row) -> int:

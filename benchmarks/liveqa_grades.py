@@ -12,13 +12,12 @@ in `results/agreement.py`.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import re
 from dataclasses import dataclass
 
 from ..core.errors import DataMalformed, DataMissing
+from ..core.tables import BadLine, csv_records
 from ..core.types import Item, Output, Prompt, Record
 from .liveqa import LIVEQA
 from .sources import MEND, Source, SourceFile
@@ -107,13 +106,12 @@ def _missing(source: Source, needed: str) -> DataMissing:
 
 def _answers(file: SourceFile) -> dict[str, str]:
     """The candidate answers by id. The file repeats one for every question that it was found for."""
-    reader = csv.reader(io.StringIO(file.text(), newline=""), strict=True)
     found: dict[str, str] = {}
     number = 0
     try:
-        for cells in reader:
+        for line, cells in csv_records(file.lines()):
             number += 1
-            where = f"{file.origin}, row {number} (line {reader.line_num})"
+            where = f"{file.origin}, row {number} (line {line})"
             if len(cells) != 2:
                 raise DataMalformed(f"{where}: 2 columns are expected (AnswerID, Answer), not {len(cells)}.", MEND)
             if number == 1 and cells == ["AnswerID", "Answer"]:
@@ -121,8 +119,8 @@ def _answers(file: SourceFile) -> dict[str, str]:
             answer = _answer_of(cells[1], where)
             if found.setdefault(cells[0], answer) != answer:
                 raise DataMalformed(f"{where}: '{cells[0]}' has another text in an earlier row.", MEND)
-    except csv.Error as error:
-        raise DataMalformed(f"{file.origin}, row {number + 1}: not CSV: {error}.", MEND) from error
+    except BadLine as error:
+        raise DataMalformed(f"{file.origin}, row {number + 1}: {error.problem}.", MEND) from error
     return found
 
 

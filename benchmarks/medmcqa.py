@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import EXAMPLES, LETTERS, METRICS, listed
 from .rows import Row, distinct, hub_rows, json_lines, partial, usable
-from .sources import Source, SourceFile
+from .sources import Source, SourceFile, only
 
 HUB = "openlifescienceai/medmcqa"
 LABELS = LETTERS[:4]
@@ -47,11 +47,12 @@ def load(source: Source) -> ItemSet:
 
 def _file(source: Source, name: str) -> SourceFile | None:
     """The release's file of that name; many releases have a `dev.json`, so elsewhere it must look like this one."""
-    for file in source.files("medmcqa", name):
+
+    def fits(file: SourceFile) -> bool:
         folders = f"{source.data.name if source.data else ''}/{file.path}"
-        if "medmcqa" in folders.lower() or '"cop"' in next(file.lines(), (1, ""))[1]:
-            return file
-    return None
+        return "medmcqa" in folders.lower() or '"cop"' in next(file.lines(), (1, ""))[1]
+
+    return only([file for file in source.files("medmcqa", name) if fits(file)])
 
 
 def _item(row: Row, first: int) -> Item:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
 import re
@@ -13,9 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import DataMalformed
+from ..core.json_text import loads
+from ..core.tables import BadLine, csv_records, separator_hint
 from ..core.types import Item
 from .sources import MEND, HubRows, SourceFile
 
+PEEK = 1 << 12  # bytes, at the beginning of a file, that say which kind of JSON it holds
 _WORD = re.compile(r"\w+")
 
 
@@ -42,14 +43,17 @@ class Row:
     def texts(self, field: str) -> tuple[str, ...]:
         """A list of texts, at least one."""
         value = self.value(field)
-        if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
+        if not isinstance(value, list) or not value:
             raise self.wrong(field, f"a list of texts is expected, not {reprlib.repr(value)}")
+        for number, text in enumerate(value, start=1):
+            if not isinstance(text, str):
+                raise self.wrong(field, f"a list of texts is expected, but its entry {number} is {reprlib.repr(text)}")
         return tuple(value)
 
     def one_of(self, field: str, allowed: Sequence[str]) -> int:
         """The position of the field's value among those allowed."""
         value = self.value(field)
-        if value not in allowed:
+        if not isinstance(value, str) or value not in allowed:
             raise self.wrong(field, f"{reprlib.repr(value)} is none of {', '.join(allowed)}")
         return allowed.index(value)
 
@@ -69,9 +73,18 @@ def json_lines(file: SourceFile, limit: int | None = None) -> Iterator[Row]:
 
 def _parsed(line: str, where: str) -> Row:
     try:
-        values = json.loads(line)
+        values = loads(line, constants=True)
     except json.JSONDecodeError as error:
         raise DataMalformed(f"{where}: not JSON, from character {error.pos + 1} on: {error.msg}.", MEND) from error
+    except ValueError as error:
+        raise DataMalformed(f"{where}: not JSON: {error}.", MEND) from error
+    return _object(values, where)
+
+
+def _object(values: Any, where: str) -> Row:
+    if isinstance(values, list):
+        hint = f"A list of rows becomes lines with: jq -c '.[]' FILE\n{MEND}"
+        raise DataMalformed(f"{where}: an object is expected, not a list of {len(values):,}.", hint)
     if not isinstance(values, dict):
         raise DataMalformed(f"{where}: an object is expected, not {reprlib.repr(values)}.", MEND)
     return Row(values, where)
@@ -87,24 +100,26 @@ def json_object(file: SourceFile) -> dict[str, Any]:
 
 def json_value(file: SourceFile) -> Any:
     try:
-        return json.loads(file.text())
+        return loads(file.text(), constants=True)
     except json.JSONDecodeError as error:
         raise DataMalformed(f"{file.origin}, line {error.lineno}: not JSON: {error.msg}.", MEND) from error
+    except ValueError as error:
+        raise DataMalformed(f"{file.origin}: not JSON: {error}.", MEND) from error
 
 
 def csv_rows(file: SourceFile, fields: Sequence[str]) -> Iterator[Row]:
     """The records of a CSV file without a header (RFC 4180 quoting), their cells under the names in `fields`."""
-    reader = csv.reader(io.StringIO(file.text(), newline=""), strict=True)
     number = 0
     try:
-        for cells in reader:
+        for line, cells in csv_records(file.lines()):
             number += 1
             if len(cells) != len(fields):
                 columns = f"{len(fields)} columns are expected ({', '.join(fields)}), not {len(cells)}"
-                raise DataMalformed(f"{file.origin}, row {number} (line {reader.line_num}): {columns}.", MEND)
+                hint = separator_hint(cells) or MEND
+                raise DataMalformed(f"{file.origin}, row {number} (line {line}): {columns}.", hint)
             yield Row(dict(zip(fields, cells)), f"{file.origin}, row {number}")
-    except csv.Error as error:
-        raise DataMalformed(f"{file.origin}, row {number + 1}: not CSV: {error}.", MEND) from error
+    except BadLine as error:
+        raise DataMalformed(f"{file.origin}, row {number + 1}: {error.problem}.", MEND) from error
 
 
 def hub_rows(found: HubRows) -> Iterator[Row]:
@@ -159,8 +174,8 @@ def parquet_rows(file: SourceFile) -> Iterator[Row]:
 
 def json_rows(file: SourceFile) -> Iterator[Row]:
     """A list of objects, or JSON lines under the name of JSON, as `datasets` writes them."""
-    if file.text().lstrip()[:1] != "[":
+    opening = next((piece.lstrip() for piece in file.pieces(PEEK) if piece.strip()), "")
+    if not opening.startswith("["):
         return json_lines(file)
     rows = json_value(file)
-    wheres = (f"{file.origin}, row {number}" for number in range(1, len(rows) + 1))
-    return (Row(values if isinstance(values, dict) else {}, where) for values, where in zip(rows, wheres))
+    return (_object(values, f"{file.origin}, row {number}") for number, values in enumerate(rows, start=1))

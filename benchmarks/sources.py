@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import codecs
+import dataclasses
 import fnmatch
 import gzip
+import hashlib
 import lzma
 import os
 import re
@@ -14,7 +17,7 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -23,10 +26,13 @@ from typing import IO, Any
 
 from ..core import hub
 from ..core.errors import DataMalformed, DataMissing
+from ..core.tables import BadLine, text_lines
+from ..core.types import ItemSet
 
 MAX_DEPTH = 6  # how far below the data folder a release is looked for
 BIG_ARCHIVE = 1 << 30  # bytes; a larger archive is opened only in the benchmark's own folder
 PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+MAX_FILE = 1 << 30  # bytes that are read at once; no release of one file is near it
 MEND = "Fetch the file anew from its release, or name another folder with --data."
 UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 
@@ -85,8 +91,21 @@ class SourceFile:
         return f"{self.disk}:{self.member}" if self.member else str(self.disk)
 
     def bytes(self) -> bytes:
+        """The whole content. Raises DataMalformed for more than MAX_FILE: what is read at once has to fit in memory."""
         with self._readable(), _stream(self) as stream:
-            return stream.read()
+            size = 0 if self.archive else self.disk.stat().st_size
+            content = b"" if size > MAX_FILE else stream.read(MAX_FILE + 1)
+        if size > MAX_FILE or len(content) > MAX_FILE:
+            raise DataMalformed(f"{self.origin} is larger than {MAX_FILE >> 30} GiB.", MEND)
+        return content
+
+    def digest(self) -> str:
+        """SHA-256 of the content, in hexadecimal."""
+        total = hashlib.sha256()
+        with self._readable(), _stream(self) as stream:
+            while part := stream.read(1 << 20):
+                total.update(part)
+        return total.hexdigest()
 
     def text(self) -> str:
         try:
@@ -94,14 +113,24 @@ class SourceFile:
         except UnicodeDecodeError as error:
             raise DataMalformed(f"{self.origin} is not UTF-8: byte {error.start}", MEND) from error
 
+    def pieces(self, size: int) -> Iterator[str]:
+        """The text in pieces of about `size` bytes, for a file that is too large to be read at once."""
+        decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        with self._readable(), _stream(self) as stream:
+            try:
+                while part := stream.read(size):
+                    yield decoder.decode(part)
+                yield decoder.decode(b"", final=True)
+            except UnicodeDecodeError as error:
+                raise DataMalformed(f"{self.origin} is not UTF-8: {error.reason}", MEND) from error
+
     def lines(self) -> Iterator[tuple[int, str]]:
         """Lines with their numbers, from 1, read as they are asked for."""
         with self._readable(), _stream(self) as stream:
-            for number, line in enumerate(stream, start=1):
-                try:
-                    yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError as error:
-                    raise DataMalformed(f"{self.origin}, row {number}: not UTF-8: byte {error.start}", MEND) from error
+            try:
+                yield from text_lines(stream)
+            except BadLine as error:
+                raise DataMalformed(f"{self.origin}, row {error.number}: {error.problem}.", MEND) from error
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -109,6 +138,20 @@ class SourceFile:
             yield
         except UNREADABLE as error:
             raise DataMalformed(f"{self.origin} cannot be read: {error}", MEND) from error
+
+
+def only(files: Sequence[SourceFile]) -> SourceFile | None:
+    """The one file among these, the least deep of copies of it. Raises DataMalformed naming two that differ."""
+    if not files:
+        return None
+    first, *others = sorted(files, key=lambda file: (file.path.count("/"), file.path))
+    for other in others:
+        if other.digest() != first.digest():
+            raise DataMalformed(
+                f"two files may be meant, and they differ: {first.origin} and {other.origin}.",
+                "Keep one of them, or name the folder of one with --data.",
+            )
+    return first
 
 
 def _stream(file: SourceFile) -> IO[bytes]:
@@ -126,6 +169,7 @@ class Source:
 
     def __init__(self, data: Path | None = None) -> None:
         self.data = data
+        self._elsewhere: list[str] = []
         self._archives: dict[Path, Archive] = {}
         self._damaged: dict[Path, str] = {}
         self._on_disk = cache(self._files_on_disk)
@@ -152,12 +196,36 @@ class Source:
             for place in (self._on_disk, self._packed):
                 found = [file for seen, file in place(root) if wanted.match(seen) and inside in f"/{file.path}".lower()]
                 if found:
-                    return sorted(found, key=lambda file: file.path)
+                    found.sort(key=lambda file: file.path)
+                    if root == self.data and inside == "/":
+                        self._note_elsewhere(folder, found)
+                    return found
         return []
 
     def file(self, folder: str, *patterns: str) -> SourceFile | None:
-        """The one file that `files` finds; of several the least deep, then the first by name. None without any."""
-        return min(self.files(folder, *patterns), key=lambda file: (file.path.count("/"), file.path), default=None)
+        """The one file that `files` finds, None without any; copies of one file are one.
+
+        Raises DataMalformed naming them where several differ: which is meant is not for us to guess.
+        """
+        return only(self.files(folder, *patterns))
+
+    def noted(self, loaded: ItemSet) -> ItemSet:
+        """What was just loaded, with a note for each file that was found in a folder of another name."""
+        notes, self._elsewhere = tuple(dict.fromkeys(self._elsewhere)), []
+        return dataclasses.replace(loaded, notes=(*loaded.notes, *notes)) if notes else loaded
+
+    def _note_elsewhere(self, folder: str, found: list[SourceFile]) -> None:
+        """Remember files in folders whose names do not say that they are this benchmark's.
+
+        The data folder itself may be the release: that the user named.
+        """
+        assert self.data is not None
+        for file in found[:1]:
+            if "/" in file.path and self.data.resolve().name.lower() != folder.lower():
+                others = f" and {len(found) - 1:,} other files" if len(found) > 1 else ""
+                self._elsewhere.append(
+                    f"Read from {file.origin}{others}: no folder called {folder} below {self.data} has such a file."
+                )
 
     def hub(self, repository: str, split: str, config: str | None = None, needed: str = "") -> HubRows:
         """All rows of one split (`train`, or a part: `train[:100]`) of a hub data set, from its cache where offline.

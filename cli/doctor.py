@@ -211,7 +211,8 @@ def _data(folder: Path | None) -> Iterator[Finding]:
         try:
             benchmark = registry.get("benchmarks", name)
             if not benchmark.sample:
-                items = checked(benchmark.load(FolderOnly(folder)))
+                source = FolderOnly(folder)
+                items = source.noted(checked(benchmark.load(source)))
                 found.append(f"{name} {len(items.items)}" + (f" ({items.variant})" if items.variant else ""))
         except DataMissing:
             absent.append(name)

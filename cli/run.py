@@ -422,7 +422,7 @@ def _load(benchmark: Benchmark, data: Source, session: Session, quiet: bool) -> 
     from ..core.plan import checked
 
     try:
-        found = checked(benchmark.load(data))
+        found = data.noted(checked(benchmark.load(data)))
     except DataMissing as error:
         session.problems.append(f"{benchmark.name} has no data: {error}")
         session.missing = True
@@ -480,12 +480,17 @@ def _benchmarks(benchmarks: tuple[str, ...], suites: tuple[str, ...], session: S
 def _ids(file: Path | None) -> tuple[str, ...]:
     if file is None:
         return ()
+    from ..core.tables import BadLine, text_lines
+
     try:
-        ids = tuple(
-            dict.fromkeys(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--items {file} cannot be read: {error}", "It holds item ids, one a line.") from error
+        with file.open("rb") as lines:
+            ids = tuple(dict.fromkeys(line.strip() for _, line in text_lines(lines) if line.strip()))
+    except BadLine as error:
+        told = f"--items {file}, line {error.number}: {error.problem}."
+        raise UsageError(told, "It holds item ids, one a line, as UTF-8 text.") from error
+    except OSError as error:
+        told = f"--items {file} cannot be read: {error.strerror or error}."
+        raise UsageError(told, "It holds item ids, one a line.") from error
     if not ids:
         raise UsageError(f"--items {file} holds no ids.", "It holds item ids, one a line.")
     return ids

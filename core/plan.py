@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .checked import checked as checked
 from .errors import MedbenchError, UsageError
 from .types import Benchmark, ChoiceRequest, Engine, GenerateRequest, Item, ItemSet, Prompt
 
@@ -116,37 +117,6 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
     return Plan(
         benchmark, item_set, items, prompts, method, settings, variant, max_new_tokens, stop, identity, comparable
     )
-
-
-def checked(loaded: object) -> ItemSet:
-    """What a benchmark's `load` gave, if a run can be made of it. Raises MedbenchError that says why not."""
-    if not isinstance(loaded, ItemSet):
-        raise _unfit(f"it gave a {type(loaded).__name__}, not an ItemSet")
-    if not loaded.items:
-        raise MedbenchError(f"{loaded.origin} holds no items.", "Fetch the release again.")
-    for item in (*loaded.items, *loaded.shots):
-        if not isinstance(item, Item):
-            raise _unfit(f"it gave a {type(item).__name__} where an Item belongs")
-        for name in ("options", "labels", "references"):
-            if isinstance(getattr(item, name), str):
-                raise _unfit(f"item '{item.id}' has a text for `{name}`; one alone has a comma after it: (\"…\",)")
-        if item.meta.get("emergency", "yes") not in ("yes", "no"):
-            raise _unfit(
-                f"item '{item.id}' has the emergency {item.meta['emergency']!r}, which is neither 'yes' nor 'no'"
-            )
-        if item.options and (item.gold is None or not 0 <= item.gold < len(item.options)):
-            raise _unfit(f"item '{item.id}' has {len(item.options)} options and gold {item.gold}")
-        if item.labels and len(item.labels) != len(item.options):
-            raise _unfit(f"item '{item.id}' has {len(item.labels)} labels for {len(item.options)} options")
-        if not item.options and not item.references:
-            raise _unfit(f"item '{item.id}' has neither options nor references")
-        if bool(item.options) != bool(loaded.items[0].options):
-            raise _unfit(f"item '{item.id}' and item '{loaded.items[0].id}' are not both multiple choice")
-    return loaded
-
-
-def _unfit(problem: str) -> MedbenchError:
-    return MedbenchError(f"its `load` cannot be used: {problem}.")
 
 
 def fingerprint(value: Any) -> str:

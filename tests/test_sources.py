@@ -17,6 +17,7 @@ from medbench.benchmarks.rows import csv_rows, json_lines, json_object
 from medbench.benchmarks.sources import Source
 from medbench.core import hub
 from medbench.core.errors import DataMalformed, DataMissing
+from medbench.core.types import ItemSet
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:
@@ -97,11 +98,41 @@ def test_a_pattern_may_name_folders_the_data_folder_itself_included(tmp_path: Pa
     assert len(Source(data).files("exam", "exam/*.xml")) == 2
 
 
-def test_of_several_files_the_least_deep_is_taken(tmp_path: Path) -> None:
-    source = Source(write(tmp_path, {"exam/a/old/t.csv": "deep", "exam/z/t.csv": "z", "exam/b/t.csv": "b"}))
+def test_of_copies_the_least_deep_is_taken(tmp_path: Path) -> None:
+    source = Source(write(tmp_path, {"exam/a/old/t.csv": "same", "exam/z/t.csv": "same", "exam/b/t.csv": "same"}))
     file = source.file("exam", "t.csv")
-    assert file is not None and file.text() == "b"
+    assert file is not None and file.path == "exam/b/t.csv"
     assert source.file("exam", "nothing.csv") is None
+
+
+def test_of_files_that_differ_none_is_guessed(tmp_path: Path) -> None:
+    source = Source(write(tmp_path, {"exam/new/t.csv": "one", "exam/old/t.csv": "other"}))
+    zipped(tmp_path / "quiz" / "a.zip", {"t.csv": "one"})
+    zipped(tmp_path / "quiz" / "b.zip", {"t.csv": "other"})
+    for folder, one, other in (("exam", "new/t.csv", "old/t.csv"), ("quiz", "a.zip:t.csv", "b.zip:t.csv")):
+        with pytest.raises(DataMalformed) as error:
+            source.file(folder, "t.csv")
+        assert error.value.message == (
+            f"two files may be meant, and they differ: {tmp_path / folder / one} and {tmp_path / folder / other}."
+        )
+        assert error.value.hint == "Keep one of them, or name the folder of one with --data."
+
+
+def test_a_file_in_a_folder_of_another_name_is_named_in_the_notes(tmp_path: Path) -> None:
+    loaded = ItemSet((), "here", notes=("its own.",))
+    source = Source(write(tmp_path, {"other/test.csv": "x", "quiz/data/quiz.csv": "x", "root.csv": "x"}))
+    source.file("quiz", "quiz.csv")
+    source.file("quiz", "root.csv")  # in the folder that the user named
+    assert source.noted(loaded) == loaded
+    source.file("quiz", "test.csv")
+    assert source.noted(loaded).notes == (
+        "its own.",
+        f"Read from {tmp_path / 'other' / 'test.csv'}: no folder called quiz below {tmp_path} has such a file.",
+    )
+    assert source.noted(loaded) == loaded, "said once, of the set that it is of"
+    named = Source(tmp_path / "other")
+    named.file("other", "test.csv")
+    assert named.noted(loaded) == loaded
 
 
 def test_hidden_files_are_left_out_and_a_link_to_a_parent_does_no_harm(tmp_path: Path) -> None:

@@ -177,13 +177,15 @@ def _members(file: SourceFile) -> Iterator[tuple[str, object]]:
     """Keys and values of the one JSON object that a large file holds, as they are met."""
     decoder = json.JSONDecoder()
     text, key = "", ""
-    for piece in _pieces(file):
+    for piece in file.pieces(PIECE):
         text, position = text + piece, 0
         while begun := _KEY.match(text, position):
             try:
                 value, position = decoder.raw_decode(text, begun.end())
             except json.JSONDecodeError:  # mostly because the rest is in the next piece
                 break
+            except (ValueError, RecursionError) as error:  # thousands of digits, or nested thousands deep
+                raise DataMalformed(f"{file.origin}: not JSON in the value of {begun[1]}: {error}.", MEND) from error
             key = json.loads(begun[1])
             yield key, value
         text = text[position:]
@@ -192,18 +194,6 @@ def _members(file: SourceFile) -> Iterator[tuple[str, object]]:
     if not _END.fullmatch(text):
         after = f" after '{key}'" if key else ""
         raise DataMalformed(f"{file.origin}: not one JSON object{after}.", MEND)
-
-
-def _pieces(file: SourceFile) -> Iterator[str]:
-    held: list[str] = []
-    size = 0
-    for _, line in file.lines():
-        held.append(line)
-        size += len(line)
-        if size >= PIECE:
-            yield "".join(held)
-            held, size = [], 0
-    yield "".join(held)
 
 
 # --- sets published as rows with a question and an answer -----------------------------------------------------------
@@ -322,7 +312,10 @@ def _own(path: Path) -> Examples:
     try:
         return _own_rows(path)
     except DataMalformed as error:
-        raise DataMalformed(error.message, 'Correct the file: a row is {"question": "…", "answer": "…"}.') from error
+        row = 'Correct the file: a row is {"question": "…", "answer": "…"}.'
+        raise DataMalformed(
+            error.message, "\n".join(filter(None, [error.hint.removesuffix(MEND).strip(), row]))
+        ) from error
 
 
 def _own_rows(path: Path) -> Examples:
