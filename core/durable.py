@@ -46,10 +46,12 @@ def make_folder(folder: Path) -> None:
     """Create `folder` and its missing parents, each of them durable once this returns."""
     missing = []
     at = folder
-    while not at.is_dir() and at != at.parent:
+    if folder.is_dir():
+        return
+    while not at.exists() and at != at.parent:
         missing.append(at)
         at = at.parent
-    for each in reversed(missing):
+    for each in reversed(missing) if missing else (folder,):
         each.mkdir(exist_ok=True)
         sync_folder(each.parent)
 

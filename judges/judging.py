@@ -19,10 +19,11 @@ from typing import Any, Protocol
 
 from .. import __version__
 from ..core.budget import Limits, Usage
-from ..core.durable import replace_file
+from ..core.durable import make_folder, replace_file
 from ..core.errors import MedbenchError
 from ..core.types import Engine, GenerateRequest, Output
-from ..results.files import LineFile, Lock, remedy, to_json
+from ..results.files import LineFile, Lock, chain_at_end, remedy, sealed_lines, set_aside, tell, to_json
+from ..results.seals import Chain
 from ..results.store import Reply, StoredRun, differing, encode_reply
 from .metric import asked, not_to_judge, pair_id, read_reply
 from .modes import Mode, mode_of
@@ -210,7 +211,8 @@ def ask(
     known = against.judgements(name, run.manifest.run_id)[1] if against else {}
     path = run.judgement_file(name, other)
     header = _header(name, how, judge, other)
-    with _Replies(path, header, f"'{name}' of the run {run.path}") as replies:
+    chain = run.judgement_chain(name, other)
+    with _Replies(path, header, f"'{name}' of the run {run.path}", chain) as replies:
         stored, mine = run.judgements(name, other)
         _same_judge(stored, header, path)
         if judge.served:
@@ -336,8 +338,9 @@ def _same_judge(stored: dict[str, Any], header: dict[str, Any], path: Path) -> N
 class _Replies:
     """The file of one judge's replies, open to append and locked while the `with` block lasts."""
 
-    def __init__(self, path: Path, header: dict[str, Any], what: str) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], what: str, chain: Chain) -> None:
         self.path = path
+        self.chain = chain  # of an empty file
         self.header = header
         self.stored: dict[str, Reply] = {}  # those that are on the disk, by item_id
         self.refused: list[str] = []  # what the server refuses to be told, for the next command: kept in the header
@@ -346,10 +349,11 @@ class _Replies:
 
     def __enter__(self) -> _Replies:
         with self._telling():
-            self.path.parent.mkdir(exist_ok=True)
-            self._lock.acquire()
+            make_folder(self.path.parent)
+            self._lock.acquire(wait=True)
             try:
-                self._file = LineFile(self.path)
+                self._repair()
+                self._file = LineFile(self.path, chain_at_end(self.path, replace(self.chain)))
                 if not self._file.size:
                     self._file.append([self.header])
             except BaseException:
@@ -366,11 +370,25 @@ class _Replies:
                 self._keep_refused()
         self._lock.release()
 
+    def _repair(self) -> None:
+        """Replies that are not as they were stored leave the file, which is kept as it is now beside the new one."""
+        lines = list(sealed_lines(self.path, replace(self.chain)))
+        if not lines or lines[0].problem or not any(line.problem for line in lines):
+            return  # whoever reads the file says what is wrong with its head
+        kept = set_aside(self.path, copy=True)
+        self._rewrite([line.body for line in lines if not line.problem])
+        lost = sum(bool(line.problem) for line in lines)
+        tell(f"{self.path}: {lost} changed or damaged replies are asked for again. The file is kept as {kept.name}.")
+
     def _keep_refused(self) -> None:
-        first, _, rest = self.path.read_bytes().partition(b"\n")
-        header = json.loads(first)
-        if self.refused and header.get("refuses", []) != self.refused:
-            replace_file(self.path, to_json(header | {"refuses": self.refused}) + b"\n" + rest)
+        header, *rest = [line.body for line in sealed_lines(self.path)]
+        told = json.loads(header)
+        if self.refused and told.get("refuses", []) != self.refused:
+            self._rewrite([to_json(told | {"refuses": self.refused}), *rest])
+
+    def _rewrite(self, bodies: list[bytes]) -> None:
+        chain = replace(self.chain)
+        replace_file(self.path, b"".join(map(chain.add, bodies)))
 
     def append(self, reply: Reply) -> None:
         """On the disk when this returns: it was paid for."""

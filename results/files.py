@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
+import shutil
 import socket
+import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ..core.durable import replace_file, sync_folder
+from ..core.durable import rename, replace_file, sync_file, sync_folder
 from ..core.errors import DataMalformed, MedbenchError
-from ..core.json_text import loads
+from ..core.json_text import bounded_lines, loads
+from .seals import Chain, split
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+FOREVER_S = 1e9  # a wait that polls, so that Ctrl-C ends it
+GRACE_S = 2.0  # how long a lock is waited for before that is said: background scoring gives it up by turns
 BLOCK = 1 << 16  # bytes read at once when looking backwards for a line's end
 
 
@@ -32,37 +39,71 @@ def to_json(value: Any, indent: int | None = None) -> bytes:
     return text.encode("utf-8", "backslashreplace")  # only surrogates fail to encode, and "\udc80" is their escape
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number from 1, value) of every whole line; a torn last line is passed over, the file is not touched.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One whole line of a file. `problem` says in words what is wrong with it; "" for nothing."""
 
-    Raises DataMalformed for any other line that is not JSON. A missing file has no lines.
+    number: int  # from 1
+    start: int  # the byte at which it begins
+    value: Any  # without its seal; None where it is not JSON
+    problem: str = ""
+    json: bool = True
+    body: bytes = b""  # its JSON text without the seal
+
+
+def sealed_lines(path: Path, chain: Chain | None = None) -> Iterator[Line]:
+    """Every whole line, good or bad; a torn last line is passed over, and the file is not touched.
+
+    `chain`: that of the file before its first line; after the last one it is where the file ends. Without it seals are
+    not checked. A missing file has no lines. Raises DataMalformed where the file cannot be read.
     """
-    return ((number, value) for number, _, value in placed_lines(path))
-
-
-def placed_lines(path: Path) -> Iterator[tuple[int, int, Any]]:
-    """As `read_lines`, with the byte at which each line begins between the two."""
-    start = 0
+    start = number = 0
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(bounded_lines(file), 1):
                 if not line.endswith(b"\n"):
                     return  # the writer was killed here, or is writing this moment
+                body, problem = chain.read(line) if chain else (split(line)[0], "")
                 try:
-                    value = loads(line)
+                    yield Line(number, start, loads(body), problem, body=body)
                 except ValueError as error:
-                    raise malformed(path, number, f"not JSON: {error}") from error
-                yield number, start, value
+                    yield Line(number, start, None, f"not JSON: {error}", json=False, body=body)
                 start += len(line)
     except FileNotFoundError:
         return
+    except ValueError as error:  # of bounded_lines: what follows cannot be read either
+        hint = "No line that medbench writes is that long: restore the file."
+        raise malformed(path, number + 1, str(error), hint) from error
     except OSError as error:
         raise DataMalformed(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def malformed(path: Path, number: int, problem: str) -> DataMalformed:
+def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """(line number from 1, value) of every whole line. Raises DataMalformed for one that is not JSON."""
+    for line in sealed_lines(path):
+        if not line.json:
+            raise malformed(path, line.number, line.problem)
+        yield line.number, line.value
+
+
+def malformed(path: Path, number: int, problem: str, hint: str = "") -> DataMalformed:
     """The error for a line that is not what it should be."""
-    return DataMalformed(f"{path}, line {number}: {problem}", "Delete that line: what it held is then made again.")
+    hint = hint or "Delete that line: what it held is then made again."
+    return DataMalformed(f"{path}, line {number}: {problem}", hint)
+
+
+def set_aside(path: Path, copy: bool = False) -> Path:
+    """Rename a damaged file to NAME.damaged-1 (or the next number), or copy it there. Raises OSError."""
+    number = 1
+    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    if copy:
+        shutil.copyfile(path, kept)
+        sync_file(kept)
+        sync_folder(kept.parent)
+    else:
+        rename(path, kept)
+    return kept
 
 
 def remedy(error: OSError) -> str:
@@ -74,14 +115,25 @@ def remedy(error: OSError) -> str:
     return "Mend that or name another folder to write to"
 
 
+def chain_at_end(path: Path, chain: Chain) -> Chain:
+    """`chain`, that of an empty file, after the last whole line of this one. A missing file has no lines."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                chain.read(line)
+    return chain
+
+
 class LineFile:
     """A file of JSON lines, opened to append. A torn last line is cut off on opening.
 
     An append is on the disk when it returns; one that failed or was interrupted leaves no trace after the next one.
+    With `chain`, as it is after the file's last line (`chain_at_end`), appended lines are sealed.
     Every method may raise OSError.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, chain: Chain | None = None) -> None:
+        self.chain = chain
         self._file = path.open("ab+", buffering=0)
         try:
             self.size = self._end_of_last_line()  # bytes that are whole and safe
@@ -93,7 +145,9 @@ class LineFile:
 
     def append(self, values: Iterable[Any], sync: bool = True) -> None:
         """`sync`: on the disk when this returns; otherwise safe from a killed process but not from a power cut."""
-        payload = b"".join(to_json(value) + b"\n" for value in values)
+        chain = dataclasses.replace(self.chain) if self.chain else None
+        add = chain.add if chain else _plain_line
+        payload = b"".join(add(to_json(value)) for value in values)
         self._cut()  # what an interrupted append may have left
         try:
             rest = memoryview(payload)
@@ -106,6 +160,11 @@ class LineFile:
                 self._cut()
             raise
         self.size += len(payload)
+        self.chain = chain
+
+    def sync(self) -> None:
+        """Everything appended so far is on the disk when this returns."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
@@ -127,8 +186,17 @@ class LineFile:
         return 0
 
 
+def _plain_line(body: bytes) -> bytes:
+    return body + b"\n"
+
+
 class Held(MedbenchError):
     """Another process holds the lock."""
+
+
+def tell(text: str) -> None:
+    """A line for whoever waits. Not on stdout, which may be a pipe."""
+    print(text, file=sys.stderr, flush=True)
 
 
 class Lock:
@@ -142,21 +210,36 @@ class Lock:
         self._lock = FileLock(path, thread_local=False)
         self._holder = path.with_name(path.name + ".holder")
 
-    def acquire(self, wait_s: float = 0.0) -> None:
-        """Raises Held after `wait_s` seconds; OSError where the file system refuses."""
+    def acquire(self, wait: bool = False) -> None:
+        """Raises Held at once where another process has it or, with `wait`, waits for that to end and says so once.
+
+        Raises OSError where the file system refuses.
+        """
         try:
-            self._lock.acquire(timeout=wait_s)
+            self._lock.acquire(timeout=GRACE_S if wait else 0.0)
         except Timeout:
-            raise Held(
-                f"{self._what} is being written by {self._who()}.",
-                "Wait for it to end, or end it; then give the same command again.",
-            ) from None
+            if not wait:
+                raise Held(
+                    f"{self._what} is being written by {self._who()}.",
+                    "Wait for it to end, or end it; then give the same command again.",
+                ) from None
+            tell(f"Waiting: {self._what} is being written by {self._who()}. Ctrl-C ends the wait.")
+            self._lock.acquire(timeout=FOREVER_S)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             replace_file(self._holder, to_json({"pid": os.getpid(), "host": socket.gethostname(), "started": now}))
         except BaseException:
             self._lock.release()
             raise
+
+    @contextlib.contextmanager
+    def held(self, wait: bool = False) -> Iterator[None]:
+        """As `acquire`, until the block ends."""
+        self.acquire(wait)
+        try:
+            yield
+        finally:
+            self.release()
 
     def release(self) -> None:
         if self._lock.is_locked:

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from ..core import registry
-from ..core.durable import replace_file
+from ..core.durable import make_folder, replace_file
 from ..core.errors import MedbenchError, UsageError
 from ..core.stats import clusters_of
 from ..core.types import Figure, Measurement, Metric, Record, Score
-from .files import READ_ONLY, LineFile, Lock, remedy, to_json
+from .files import READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
+from .manifest import Changed
 from .store import StoredRun, encode_score
 
 CLEAN = "_clean"  # ends the name of a figure over the items that no model's training data hold
 BATCH = 256  # items scored between two writes: what a kill loses at most
 SMALL_BATCH = 16  # where time is short, until one was scored in less than QUICK_SECONDS
 QUICK_SECONDS = 0.2
-WAIT_S = 30.0  # how long another process that scores the same is waited for
 
 JUDGING = ("judge", "jury")  # begin the names of what judges said
 
@@ -87,13 +87,14 @@ def score_run(run: StoredRun, metric: Metric, records: Sequence[Record] | None =
     """One score per stored record, in order. Only what has none under this version is computed, and appended.
 
     `records`: those of the run, where the caller has read them. Where the run's folder may only be read, scores are
-    computed and not kept. Raises MedbenchError where the metric fails, the disk is full, or another process is still
-    scoring with this metric.
+    computed and not kept. Another process that scores with this metric is waited for. A score file that was changed or
+    damaged is set aside and its scores are computed again; a note of the run says so. Raises MedbenchError where the
+    metric fails or the disk is full.
     """
     records = run.records() if records is None else records
     if isinstance(metric, OfRun):
         return bound(run, metric, records)[1]
-    version, scores = run.scores(metric.name)
+    version, scores = _stored(run, metric)
     if version != metric.version or any(record.item.id not in scores for record in records):
         scores = _complete(run, metric, records)
     return [scores[record.item.id] for record in records]
@@ -101,7 +102,7 @@ def score_run(run: StoredRun, metric: Metric, records: Sequence[Record] | None =
 
 def score_some(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float) -> bool:
     """As `score_run`, for about so many seconds. Whether all are scored then."""
-    version, scores = run.scores(metric.name)
+    version, scores = _stored(run, metric)
     if version != metric.version or any(record.item.id not in scores for record in records):
         scores = _complete(run, metric, records, seconds)
     return all(record.item.id in scores for record in records)
@@ -184,16 +185,22 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
     lock = Lock(path.with_suffix(".lock"), f"'{metric.name}' of the run {run.path}")
     scores: dict[str, Score] = {}
     try:
-        path.parent.mkdir(exist_ok=True)
-        lock.acquire(WAIT_S)
+        make_folder(path.parent)
+        lock.acquire(wait=True)
         try:
             # Read again: another process may have scored while this one waited.
-            version, scores = run.scores(metric.name)
+            try:
+                version, scores = run.scores(metric.name)
+            except Changed as error:
+                version, kept = None, set_aside(path)
+                run.notes[f"{error.message}. All its scores were computed again; it is kept as {kept.name}."] = None
+            chain = run.score_chain(metric.name)
             if version != metric.version:
                 scores = {}
-                replace_file(path, to_json({"metric": metric.name, "version": metric.version}) + b"\n")
+                head = to_json({"metric": metric.name, "version": metric.version})
+                replace_file(path, dataclasses.replace(chain).add(head))
             missing = [record for record in records if record.item.id not in scores]
-            file = LineFile(path)
+            file = LineFile(path, chain_at_end(path, chain))
             try:
                 until, size, done = time.monotonic() + seconds, BATCH if seconds == math.inf else SMALL_BATCH, 0
                 while done < len(missing) and (not done or time.monotonic() < until):
@@ -214,9 +221,20 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
                 "stored and safe.",
                 f"{remedy(error)}, then give the same command again.",
             ) from error
+        with contextlib.suppress(Changed):
+            version, found = run.scores(metric.name)
+            scores = found | scores if version == metric.version else scores
         missing = [record for record in records if record.item.id not in scores]
         scores |= {score.item_id: score for score in _score(metric, missing)}
     return scores
+
+
+def _stored(run: StoredRun, metric: Metric) -> tuple[str | None, dict[str, Score]]:
+    """The metric's stored scores; none where their file was changed, which `_complete` then sets aside."""
+    try:
+        return run.scores(metric.name)
+    except Changed:
+        return None, {}
 
 
 def _score(metric: Metric, records: Sequence[Record]) -> list[Score]:

@@ -4,59 +4,47 @@
     RUN/samples.jsonl        one Record per line, append-only, on the disk batch by batch
     RUN/scores/METRIC.jsonl  {"metric", "version"}, then one Score per line, append-only
     RUN/judgements/…         per judge and mode: a header, then one Reply per line, append-only
-    RUN/lock                 held while a process writes
+    RUN/lock                 held while a process answers items
+    *.damaged-1              what was changed or damaged, kept when medbench made it anew
 
-Whatever a killed process or a full disk leaves behind, what was stored before stays readable.
+Every line and the manifest are sealed (seals.py): a change made afterwards is noticed when they are read. Whatever a
+killed process or a full disk leaves behind, what was stored before stays readable.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..core.durable import replace_file
+from ..core.durable import make_folder, replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
-from ..core.json_text import loads
 from ..core.plan import fingerprint
 from ..core.types import Measured, Output, Record, Score
-from .files import LineFile, Lock, malformed, placed_lines, read_lines, remedy, to_json
+from .files import Line, LineFile, Lock, malformed, read_lines, remedy, sealed_lines, set_aside, tell
+from .manifest import ALLOW, ENDS_AS_ID, RESTORE, Changed, read_changed, read_manifest, safe, write_manifest
+from .manifest import MANIFEST as MANIFEST
+from .manifest import Manifest as Manifest  # what a run folder holds belongs to this module's surface
+from .manifest import differing as differing
+from .manifest import run_id as run_id
 from .records import Lines, compact, stored
-from .records import decode as decode  # the lines of samples.jsonl belong to this module's surface
+from .records import decode as decode
 from .records import encode as encode
 from .records import encode_score as encode_score
+from .samples import NOTHING, Reading, checkpoint, had_answers
+from .samples import SAMPLES as SAMPLES
+from .seals import Chain
 
-MANIFEST = "manifest.json"
-SAMPLES = "samples.jsonl"
 SCORES = "scores"
 JUDGEMENTS = "judgements"
 LOCK = "lock"
+MANIFEST_LOCK = "manifest.lock"  # held for a moment, while the manifest is replaced
 
-
-@dataclass(frozen=True)
-class Manifest:
-    """Everything about a run but its answers. All values are what JSON can hold."""
-
-    run_id: str
-    identity: dict[str, Any]  # everything that changes an answer; its hash ends the run_id
-    comparable: dict[str, Any]  # what two runs must share to stand in one column
-    model: dict[str, Any]  # ModelSpec
-    benchmark: dict[str, Any]  # name, version, variant, sample, origin, notes, licence, citation, metrics, n_total
-    method: str  # "logprob" or "generate"
-    item_ids: tuple[str, ...]  # in the benchmark's order
-    settings: dict[str, Any] = field(default_factory=dict)  # limit, seed, shots, chat, items_file, max_new_tokens, stop
-    engine: dict[str, Any] = field(default_factory=dict)  # Engine.describe()
-    environment: dict[str, Any] = field(default_factory=dict)  # package versions, python, platform, cpu, gpu, git
-    command: list[str] = field(default_factory=list)
-    created: str = ""  # ISO 8601, UTC
-    metrics: list[str] = field(default_factory=list)  # names, in the order they are shown
-    sittings: list[dict[str, Any]] = field(default_factory=list)  # one per process that answered items
-    latency: dict[str, list[float]] = field(default_factory=dict)  # "seconds", "first_token_s": one per timed request
+MADE_AGAIN = "The run's command, given again in another folder, makes it anew."
+REPAIR = "Restore it, or give the run's command again: it answers these items anew."
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +55,9 @@ class Reply:
     output: Output  # its item_id: the item's, and in which order two answers stood
 
 
-def run_id(model: str, benchmark: str, identity: Mapping[str, Any]) -> str:
-    """The run's name and folder: model, benchmark and ten digits of the identity's hash, safe for any file system."""
-    return f"{_safe(model)}__{_safe(benchmark)}__{fingerprint(dict(identity))[:10]}"
-
-
 def begun(root: Path, model: str, benchmark: str) -> bool:
     """Whether `root` holds any run of this model, by its name, on this benchmark."""
-    return any(root.glob(f"{_safe(model)}__{_safe(benchmark)}__*/{MANIFEST}"))
-
-
-def differing(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:
-    """(field, value in a, value in b) wherever two JSON objects differ; nested fields are named `outer.inner`."""
-    found: list[tuple[str, Any, Any]] = []
-    for key in [*a, *(key for key in b if key not in a)]:
-        one, other = a.get(key), b.get(key)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            found += differing(one, other, f"{prefix}{key}.")
-        elif _plain(one) != _plain(other):
-            found.append((prefix + key, one, other))
-    return found
+    return any(root.glob(f"{safe(model)}__{safe(benchmark)}__*/{MANIFEST}"))
 
 
 class RunWriter:
@@ -94,7 +65,10 @@ class RunWriter:
 
     On resuming, the stored manifest stands (its sittings, latency, engine and environment are those of the answers
     that are stored); new metric names are added to its own. Entering raises MedbenchError where another process
-    writes this run, the folder cannot be written, or it holds a run of another identity.
+    writes this run, the folder cannot be written, it holds a run of another identity, or its manifest was changed.
+
+    Lines of samples that were changed or damaged afterwards are dropped, and their items are open again; the file as it
+    was is kept beside.
     """
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
@@ -103,6 +77,8 @@ class RunWriter:
         self.done: set[str] = set()  # ids of the items that are stored
         self._lock = Lock(self.path / LOCK, f"the run {self.path}")
         self._samples: LineFile | None = None
+        self._appended = False  # since the manifest was written
+        self._unsealed = 0
         self._asked = frozenset(manifest.item_ids)
         if len(self._asked) < len(manifest.item_ids):
             twice = next(i for i in manifest.item_ids if manifest.item_ids.count(i) > 1)
@@ -110,7 +86,7 @@ class RunWriter:
 
     def __enter__(self) -> RunWriter:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             self._lock.acquire()
             try:
                 self._open()
@@ -151,6 +127,7 @@ class RunWriter:
         except OSError as error:
             raise self._not_written(self.path / SAMPLES, error) from error
         self.done.update(new)
+        self._appended = True
 
     def update(self, **changes: Any) -> None:
         """Replace fields of the manifest, on the disk at once. What makes the run this run cannot change."""
@@ -158,8 +135,10 @@ class RunWriter:
         if fixed:
             raise ValueError(f"fixed when the run was made: {', '.join(sorted(fixed))}")
         self._write(dataclasses.replace(self.manifest, **changes))
+        self._appended = False
 
     def _open(self) -> None:
+        samples = self.path / SAMPLES
         if (self.path / MANIFEST).exists():
             stored = read_manifest(self.path)
             self._check(stored)
@@ -167,12 +146,33 @@ class RunWriter:
             self.manifest = dataclasses.replace(stored, metrics=[*stored.metrics, *added])
             if added:
                 self._write(self.manifest)
-        elif (self.path / SAMPLES).exists():
+        elif samples.exists():
             raise DataMalformed(f"{self.path} holds answers but no {MANIFEST}.", "Move or delete that folder.")
         else:
-            self._write(self.manifest)
-        self.done = _answered(self.path, self.manifest)
-        self._samples = LineFile(self.path / SAMPLES)
+            self._write(dataclasses.replace(self.manifest, checkpoint=NOTHING))
+        reading = Reading(self.path, self.manifest)
+        self.done = {record.item.id for record, line in reading.records() if not line.problem}
+        if reading.changes:
+            self._repair(reading)
+        self._samples = LineFile(samples, reading.chain)
+        self._unsealed = reading.unsealed
+
+    def _repair(self, reading: Reading) -> None:
+        """Keep the lines that are as they were stored, under new seals, and the file as it is now beside them."""
+        samples = self.path / SAMPLES
+        again = Reading(self.path, self.manifest)
+        good = [line.body for _, line in again.records() if not line.problem]
+        # Lines that all fit each other but not the manifest are another file's.
+        good, self.done = ([], set()) if again.foreign else (good, self.done)
+        kept = set_aside(samples, copy=True) if samples.exists() else None
+        chain = Chain.of(self.manifest.run_id, SAMPLES)
+        replace_file(samples, b"".join(map(chain.add, good)))
+        reading.chain, reading.unsealed = chain, 0
+        self._write(dataclasses.replace(self.manifest, checkpoint=checkpoint(chain, 0)))
+        for path in (self.path / SCORES).glob("*.jsonl"):
+            path.unlink()  # scores of the answers that were there; new ones are computed when they are asked for
+        lost = f" The file is kept as {kept.name}." if kept else ""
+        tell(f"{reading.told()}. {len(good)} answers are as they were stored; the others are made again.{lost}")
 
     def _check(self, stored: Manifest) -> None:
         asked = self.manifest
@@ -188,16 +188,30 @@ class RunWriter:
 
     def _write(self, manifest: Manifest) -> None:
         try:
-            replace_file(self.path / MANIFEST, to_json(dataclasses.asdict(manifest), indent=1))
+            if self._samples is not None and self._samples.chain:
+                self._samples.sync()  # what the manifest says is there has to be there
+                manifest = dataclasses.replace(manifest, checkpoint=checkpoint(self._samples.chain, self._unsealed))
+            with Lock(self.path / MANIFEST_LOCK, f"{self.path / MANIFEST}").held(wait=True):
+                if (self.path / MANIFEST).exists():  # `medbench score` may have added metrics meanwhile
+                    stored = read_manifest(self.path).metrics
+                    added = [name for name in stored if name not in manifest.metrics]
+                    manifest = dataclasses.replace(manifest, metrics=[*manifest.metrics, *added])
+                write_manifest(self.path, manifest)
         except OSError as error:
             raise self._not_written(self.path / MANIFEST, error) from error
         self.manifest = manifest
 
     def _close(self) -> None:
-        if self._samples is not None:
-            self._samples.close()
-            self._samples = None
-        self._lock.release()
+        try:
+            chain = self._samples.chain if self._samples else None
+            if chain and self._appended:
+                self._appended = False
+                self._write(self.manifest)
+        finally:
+            if self._samples is not None:
+                self._samples.close()
+                self._samples = None
+            self._lock.release()
 
     def _not_written(self, path: Path, error: OSError) -> MedbenchError:
         safe = f" {len(self.done)} of {len(self.manifest.item_ids)} items are stored and safe." if self.done else ""
@@ -208,38 +222,61 @@ class RunWriter:
 
 
 class StoredRun:
-    """A run as it lies on the disk, read-only; a process may be writing it meanwhile.
+    """A run on the disk, read-only; a process may be writing it meanwhile.
 
-    Raises UsageError where `path` is no run folder and DataMalformed where its manifest is broken.
+    Raises UsageError where `path` is no run folder, DataMalformed where its manifest is broken, and Changed where the
+    manifest is not as medbench wrote it. With `allow_changed` a changed run is read as it is now, and `changes` says
+    what was changed, a sentence each; records are checked when they are read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, allow_changed: bool = False) -> None:
         self.path = path
-        self.manifest = read_manifest(path)
+        self.allow_changed = allow_changed
+        self.manifest, changes = read_changed(path)
+        if changes and not allow_changed:
+            read_manifest(path)
+        self.changes: dict[str, None] = dict.fromkeys(changes)
+        self.notes: dict[str, None] = {}  # what was repaired or left out while the run was read, a sentence each
         self._answered: tuple[int, frozenset[str]] = (-1, frozenset())  # at so many bytes of samples, which only grow
 
     def iter_records(self) -> Iterator[Record]:
-        """Records as they were stored; of two for one item, the first. Raises DataMalformed for a broken line."""
-        yield from _records(self.path, self.manifest)
+        """Records as they were stored; of two for one item, the first. Raises Changed, after the last one, where a line
+        is not what medbench stored.
+        """
+        return (record for record, _ in self._read())
 
     def records(self) -> list[Record]:
         """All records, in the benchmark's order. Their long texts are read from the disk when they are asked for."""
         position = {item_id: index for index, item_id in enumerate(self.manifest.item_ids)}
         lines, shared = Lines(self.path / SAMPLES), dict[Any, Any]()
-        light = (stored(record, lines, start, shared) for record, start in _placed(self.path, self.manifest))
+        light = [stored(record, lines, line.start, shared) for record, line in self._read()]
         return sorted(light, key=lambda record: position[record.item.id])
+
+    def _read(self) -> Iterator[tuple[Record, Line]]:
+        reading, seen = Reading(self.path, self.manifest), set[str]()
+        for record, line in reading.records():
+            if record.item.id not in seen:
+                seen.add(record.item.id)
+                yield record, line
+        if reading.changes and not self.allow_changed:
+            raise Changed(f"{reading.told()}.", f"{REPAIR} {ALLOW}")
+        self.changes.update(dict.fromkeys(reading.changes))
 
     def answered(self) -> frozenset[str]:
         """Ids of the items that are stored."""
         path = self.path / SAMPLES
         size = path.stat().st_size if path.exists() else 0
         if self._answered[0] != size:
-            self._answered = size, frozenset(_answered(self.path, self.manifest))
+            self._answered = size, frozenset(record.item.id for record, _ in self._read())
         return self._answered[1]
 
     @property
     def complete(self) -> bool:
-        return len(self.answered()) == len(self.manifest.item_ids)
+        """Whether every item has an answer as it was stored."""
+        try:
+            return len(self.answered()) == len(self.manifest.item_ids)
+        except Changed:
+            return False
 
     def measured(self) -> Measured:
         """What was measured, over all sittings."""
@@ -267,20 +304,34 @@ class StoredRun:
         return self.path / SCORES / f"{_file_name(metric)}.jsonl"
 
     def scores(self, metric: str) -> tuple[str | None, dict[str, Score]]:
-        """(version, score by item id) that are stored for a metric; (None, {}) where none are."""
+        """(version, score by item id) that are stored for a metric; (None, {}) where none are. Raises Changed where the
+        file is not as medbench wrote it: `score_run` computes it again.
+        """
         path = self.score_file(metric)
         version: str | None = None
         found: dict[str, Score] = {}
-        for number, value in read_lines(path):
+        for line in sealed_lines(path, self.score_chain(metric)):
+            problem, score = line.problem, None
             try:
-                if number == 1:
-                    version = str(value["version"])
+                if line.number == 1:
+                    version = str(line.value["version"])
                 else:
-                    score = Score(**value)
-                    found.setdefault(score.item_id, score)
+                    score = Score(**line.value)
             except (TypeError, LookupError) as error:
-                raise malformed(path, number, f"not a score: {error}") from error
+                problem = problem if not line.json else f"not a score: {error}"
+            if problem:
+                item = f" (item '{score.item_id}')" if score else ""
+                raise Changed(f"{path}, line {line.number}{item}: {problem}", "Move that file away: it is made again.")
+            if score:
+                found.setdefault(score.item_id, score)
         return version, found
+
+    def score_chain(self, metric: str) -> Chain:
+        """The chain of the metric's score file before its first line."""
+        return Chain.of(self.manifest.run_id, f"{SCORES}/{metric}", self.manifest.sealed)
+
+    def judgement_chain(self, metric: str, against: str = "") -> Chain:
+        return Chain.of(self.manifest.run_id, f"{JUDGEMENTS}/{metric}/{against}", self.manifest.sealed)
 
     def judgement_file(self, metric: str, against: str = "") -> Path:
         """Where the replies behind a judge's metric lie; `against`: id of the run that this one is compared with."""
@@ -290,20 +341,29 @@ class StoredRun:
     def judgements(self, metric: str, against: str = "") -> tuple[dict[str, Any], dict[str, Reply]]:
         """(header, reply by its output's item_id) that are stored for a judge's metric; ({}, {}) where none are.
 
-        Of two replies under one id, the later: the earlier one judged an answer that was replaced.
+        Of two replies under one id, the later: the earlier one judged an answer that was replaced. A reply that is not
+        as it was stored is left out, and a note says so. Raises DataMalformed for a header that is not.
         """
         path = self.judgement_file(metric, against)
         header: dict[str, Any] = {}
         found: dict[str, Reply] = {}
-        for number, value in read_lines(path):
+        for line in sealed_lines(path, self.judgement_chain(metric, against)):
+            problem, reply = line.problem, None
             try:
-                if number == 1:
-                    header = dict(value)
+                if line.number == 1:
+                    header = dict(line.value)
                 else:
-                    reply = Reply(str(value["asked"]), Output(**value["output"]))
-                    found[reply.output.item_id] = reply
+                    reply = Reply(str(line.value["asked"]), Output(**line.value["output"]))
             except (TypeError, LookupError, ValueError) as error:
-                raise malformed(path, number, f"not a judge's reply: {error}") from error
+                problem = problem if not line.json else f"not a judge's reply: {error}"
+            if problem and line.number == 1:
+                raise malformed(path, 1, problem, "Restore that file, or move it away to judge again.")
+            if problem:
+                item = f" (item '{reply.output.item_id}')" if reply else ""
+                again = "Left out; the same judge command asks for it again"
+                self.notes[f"{path}, line {line.number}{item}: {problem}. {again}."] = None
+            elif reply:
+                found[reply.output.item_id] = reply
         return header, found
 
     def judged_against(self, other: str) -> list[str]:
@@ -332,60 +392,55 @@ class StoredRun:
         return sorted(names)
 
 
-def read_manifest(run: Path) -> Manifest:
-    """Raises UsageError where `run` is no run folder, DataMalformed where its manifest is broken."""
-    path = run / MANIFEST
-    try:
-        value = loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        message = f"{run} is no run folder: it has no {MANIFEST}."
-        raise UsageError(message, "The runs: medbench list runs") from None
-    except (OSError, ValueError) as error:
-        raise DataMalformed(f"{path} cannot be read: {error}", "Restore it, or move that run away.") from error
-    known = {f.name: f for f in dataclasses.fields(Manifest)}
-    if not isinstance(value, dict):
-        raise DataMalformed(f"{path}: not a JSON object", "Restore it, or move that run away.")
-    kinds: dict[str, type] = dict.fromkeys(known, dict) | dict.fromkeys(("run_id", "method", "created"), str)
-    kinds |= dict.fromkeys(("item_ids", "command", "metrics", "sittings"), list)
-    for name, f in known.items():
-        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if (required or name in value) and not isinstance(value.get(name), kinds[name]):
-            problem = f"should be a {kinds[name].__name__}" if name in value else "is missing"
-            raise DataMalformed(f"{path}: the field '{name}' {problem}", "Restore it, or move that run away.")
-    # A later version may have added fields; what this one does not know it does not read.
-    fields = {name: value[name] for name in known if name in value}
-    fields["comparable"] = _with_budget(fields["comparable"], fields["method"], fields.get("settings", {}))
-    return Manifest(**fields | {"item_ids": tuple(fields["item_ids"])})
-
-
-def _with_budget(comparable: dict[str, Any], method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`comparable` with what ends a generated answer; earlier versions kept that in the settings only."""
-    if method != "generate" or "max_new_tokens" in comparable or "max_new_tokens" not in settings:
-        return comparable
-    return comparable | {"max_new_tokens": settings["max_new_tokens"], "stop": settings.get("stop", [])}
-
-
-def all_runs(*places: Path, empty: bool = False) -> tuple[list[StoredRun], list[MedbenchError]]:
+def all_runs(
+    *places: Path, empty: bool = False, allow_changed: bool = False
+) -> tuple[list[StoredRun], list[MedbenchError]]:
     """The runs at `places` (each a run folder or a folder of runs), and an error for each that cannot be read.
 
-    Folders that are no runs are passed over and, in a folder of runs, those without an answer unless `empty`. Raises
-    UsageError for a path that does not exist.
+    Folders that are no runs are passed over and, in a folder of runs, those that never had an answer unless `empty`.
+    Raises UsageError for a path that does not exist.
     """
     folders: dict[Path, Path] = {}
     for path in places:
         if not path.is_dir():
             raise UsageError(f"there is no folder {path}.", "medbench run makes runs; --out says where.")
-        named = (path / MANIFEST).exists()
+        named = (path / MANIFEST).exists() or _lost_manifest(path)
         for folder in [path] if named else run_folders(path):
-            if named or empty or has_answers(folder):
-                folders.setdefault(folder.resolve(), folder)
+            folders.setdefault(folder.resolve(), folder)
+    given = {path.resolve() for path in places}
     runs, problems = list[StoredRun](), list[MedbenchError]()
-    for folder in folders.values():
+    for resolved, folder in folders.items():
         try:
-            runs.append(StoredRun(folder))
+            if not (folder / MANIFEST).exists():
+                raise DataMalformed(f"{folder} holds answers of a run but no {MANIFEST}.", f"{RESTORE} {MADE_AGAIN}")
+            run = StoredRun(folder, allow_changed)
         except MedbenchError as error:
-            problems.append(error)
+            if resolved in given or _of_a_run(folder):
+                problems.append(error)
+            continue  # another program's manifest.json
+        if resolved in given or empty or has_answers(folder) or had_answers(run.manifest):
+            runs.append(run)
     return runs, problems
+
+
+def run_folders(root: Path) -> list[Path]:
+    """The folders in `root` that hold a run, or what is left of one."""
+    return [path for path in sorted(root.iterdir()) if (path / MANIFEST).exists() or _lost_manifest(path)]
+
+
+def _lost_manifest(folder: Path) -> bool:
+    """Whether a folder holds answers or scores of a run, but not its manifest."""
+    if (folder / MANIFEST).exists() or not any((folder / name).exists() for name in (SAMPLES, SCORES, JUDGEMENTS)):
+        return False
+    return bool(ENDS_AS_ID.search(folder.name)) or _of_a_run(folder)
+
+
+def _of_a_run(folder: Path) -> bool:
+    """Whether a folder has a run's name or a run's answers, whatever its manifest says."""
+    if ENDS_AS_ID.search(folder.name):
+        return True
+    first = next(sealed_lines(folder / SAMPLES), None)
+    return first is not None and isinstance(first.value, dict) and {"item", "output"} <= first.value.keys()
 
 
 def minute(created: str) -> str:
@@ -398,35 +453,6 @@ def encode_reply(reply: Reply) -> dict[str, Any]:
     return {"asked": reply.asked, "output": compact(reply.output)}
 
 
-def _records(run: Path, manifest: Manifest) -> Iterator[Record]:
-    """Records as they were stored; of two for one item, the first."""
-    return (record for record, _ in _placed(run, manifest))
-
-
-def _placed(run: Path, manifest: Manifest) -> Iterator[tuple[Record, int]]:
-    """Records as they were stored, and at which byte of the samples each line begins."""
-    asked, seen = set(manifest.item_ids), set[str]()
-    path = run / SAMPLES
-    for number, start, value in placed_lines(path):
-        try:
-            record = decode(value)
-        except ValueError as error:
-            raise malformed(path, number, str(error)) from error
-        if record.item.id not in asked:
-            raise malformed(path, number, f"item.id '{record.item.id}' is no item of this run")
-        if record.item.id not in seen:
-            seen.add(record.item.id)
-            yield record, start
-
-
-def _answered(run: Path, manifest: Manifest) -> set[str]:
-    return {record.item.id for record in _records(run, manifest)}
-
-
-def run_folders(root: Path) -> list[Path]:
-    return sorted(path.parent for path in root.glob(f"*/{MANIFEST}"))
-
-
 def has_answers(run: Path) -> bool:
     """Whether it holds an answer, whole or broken; a start that failed leaves a folder without one."""
     try:
@@ -435,25 +461,25 @@ def has_answers(run: Path) -> bool:
         return True
 
 
-def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._@+-]+", "_", name).lstrip("._-")[:60] or "_"
-
-
 def _file_name(metric: str) -> str:
     """A name that no file can have is made safe and told apart by a hash."""
-    safe = _safe(metric)
-    return safe if safe == metric else f"{safe}-{fingerprint(metric)[:6]}"
-
-
-def _plain(value: Any) -> Any:
-    """As JSON gives it back: tuples are lists there."""
-    return json.loads(json.dumps(value))
+    name = safe(metric)
+    return name if name == metric else f"{name}-{fingerprint(metric)[:6]}"
 
 
 def add_metrics(run: Path, names: list[str]) -> None:
-    """Have the run's tables show these metrics too. Raises MedbenchError while another process writes the run."""
-    stored = read_manifest(run)
-    if any(name not in stored.metrics for name in names):
-        # Opening a run to write joins the metrics asked for to its own.
-        with RunWriter(run.parent, dataclasses.replace(stored, run_id=run.name, metrics=names)):
-            pass
+    """Have the run's tables show these metrics too, also while another process answers its items. Raises MedbenchError
+    where the manifest was changed or cannot be written.
+    """
+    if all(name in read_changed(run)[0].metrics for name in names):
+        return
+    try:
+        with Lock(run / MANIFEST_LOCK, f"{run / MANIFEST}").held(wait=True):
+            stored = read_manifest(run)
+            added = [name for name in names if name not in stored.metrics]
+            write_manifest(run, dataclasses.replace(stored, metrics=[*stored.metrics, *added]))
+    except OSError as error:
+        raise MedbenchError(
+            f"{run / MANIFEST} cannot be written: {error.strerror or error}.",
+            f"{remedy(error)}, then give the same command again.",
+        ) from error

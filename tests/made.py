@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from medbench.core.errors import UsageError
 from medbench.core.types import Figure, Item, Measured, Output, Record, Score
+from medbench.results.seals import split
 from medbench.results.store import Manifest, RunWriter, StoredRun, run_id
 
 
@@ -75,6 +77,17 @@ def make_run(
         writer.append(record(i, text, (documents or {}).get(i, "")) for i, text in answers.items())
         writer.update(sittings=list(sittings))
     return StoredRun(root / made.run_id)
+
+
+def unsealed(run: StoredRun) -> StoredRun:
+    """The run as medbench stored it before lines and manifests had seals."""
+    for path in run.path.rglob("*.jsonl"):
+        bodies = [split(line)[0] for line in path.read_bytes().splitlines()]
+        path.write_bytes(b"".join(body + b"\n" for body in bodies))
+    fields = json.loads((run.path / "manifest.json").read_bytes())
+    del fields["seals"], fields["checkpoint"]
+    (run.path / "manifest.json").write_text(json.dumps(fields))
+    return StoredRun(run.path)
 
 
 def bits(pattern: str) -> dict[str, str]:

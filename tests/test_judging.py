@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,13 +24,14 @@ import servers
 from medbench.cli.judge_progress import speed, spent
 from medbench.core import registry
 from medbench.core.budget import Limits
-from medbench.core.errors import DataMalformed, MedbenchError
+from medbench.core.errors import MedbenchError
 from medbench.core.types import GenerateRequest, Item, Output, Record, Score
 from medbench.engines.served import Refused
 from medbench.judges.judging import Caps, Judge, Judging, ask, dollars, judge
 from medbench.judges.modes import MODES
-from medbench.results import leaderboard
+from medbench.results import files, leaderboard
 from medbench.results.export import to_csv, to_json, to_markdown
+from medbench.results.manifest import write_manifest
 from medbench.results.scoring import figures, load_metric, score_run
 from medbench.results.store import RunWriter, StoredRun
 
@@ -181,7 +183,8 @@ def test_multiple_choice_is_not_put_before_a_judge(tmp_path: Path) -> None:
 
 
 def test_a_replaced_answer_is_judged_anew(run: StoredRun) -> None:
-    """Its line deleted from samples.jsonl, as the store advises for a broken one, and answered otherwise."""
+    """Its line deleted from samples.jsonl of a run from before seals, and answered otherwise."""
+    run = made.unsealed(run)
     came = ask(run, fake(), "reference")
     lines = (run.path / "samples.jsonl").read_text().splitlines(keepends=True)
     (run.path / "samples.jsonl").write_text("".join(lines[1:]))
@@ -227,8 +230,15 @@ def test_a_broken_line_is_named(run: StoredRun) -> None:
     file = run.judgement_file(came.metric)
     lines = file.read_text().splitlines()
     file.write_text("\n".join([*lines[:2], '{"asked": "x"}', *lines[2:]]) + "\n")
-    with pytest.raises(DataMalformed, match=r"line 3: not a judge's reply"):
-        values(run, came.metric)
+    # The line after it no longer fits the one before: its reply is left out too. Four of six remain.
+    found = values(run, came.metric)
+    assert [value is None for value in found.values()] == [False, True, False, False, False, False]
+    assert [note.removeprefix(f"{file}, ").partition(":")[0] for note in run.notes] == ["line 3", "line 4 (item 'q1')"]
+    again = fake()
+    assert ask(run, again, "reference").stored == 6
+    assert again.engine.asked == ["q1"]  # type: ignore[attr-defined]
+    assert None not in values(StoredRun(run.path), came.metric).values()
+    assert '{"asked": "x"}' in file.with_name(f"{file.name}.damaged-1").read_text()
 
 
 # --- caps -------------------------------------------------------------------------------------------------------------
@@ -547,16 +557,28 @@ def test_a_refused_key_is_told_and_is_nowhere(run: StoredRun, monkeypatch: pytes
     assert not [file for file in run.path.rglob("*") if file.is_file() and key in file.read_text()]
 
 
-def test_another_process_that_judges_the_same_is_named(run: StoredRun) -> None:
-    asked = fake()
+def test_another_process_that_judges_the_same_is_waited_for_and_named(
+    run: StoredRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second waits for the first, then finds everything judged."""
+    first, second, waiting = fake(), fake(), threading.Thread()
 
-    def ask_again(text: str) -> str:
-        with pytest.raises(MedbenchError, match=f"is being written by process {os.getpid()}"):
-            ask(run, fake(), "reference")
+    def begin(text: str) -> str:
+        nonlocal waiting
+        if not waiting.ident:
+            waiting = threading.Thread(target=lambda: ask(run, second, "reference"))
+            waiting.start()
+            time.sleep(0.3)
         return by_number(text)
 
-    asked.engine.text = ask_again  # type: ignore[attr-defined]
-    assert ask(run, asked, "reference").stored == 6
+    monkeypatch.setattr(files, "GRACE_S", 0.05)
+    first.engine.text = begin  # type: ignore[attr-defined]
+    assert ask(run, first, "reference").stored == 6
+    waiting.join()
+    assert second.engine.asked == []  # type: ignore[attr-defined]
+    told = capsys.readouterr().err
+    assert told.count("Waiting: ") == 1
+    assert f"is being written by process {os.getpid()}" in told
 
 
 def test_run_answers_then_asks_the_judge_and_says_that_it_judged_itself(tmp_path: Path) -> None:
@@ -658,7 +680,7 @@ def test_a_table_says_that_a_model_was_judged_by_itself(tmp_path: Path) -> None:
     for model in ("tiny", "other"):
         each = made.make_run(tmp_path, ANSWERS, model=model)
         manifest = dataclasses.replace(each.manifest, model={"name": model, "engine": "transformers"})
-        (each.path / "manifest.json").write_text(json.dumps(dataclasses.asdict(manifest)))
+        write_manifest(each.path, manifest)
         runs.append(StoredRun(each.path))
     judge_of = own(runs[0])
     names = [ask(each, judge_of, "reference").metric for each in runs]

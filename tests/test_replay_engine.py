@@ -74,7 +74,8 @@ def flat(text: str) -> str:
 
 def stored(where: Path = Path("runs")) -> list[dict[str, Any]]:
     (samples,) = where.glob("*/samples.jsonl")
-    return [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
+    lines = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
+    return [{name: line[name] for name in ("item", "output")} for line in lines]  # a seal is the run's own
 
 
 class TestScored:

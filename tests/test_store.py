@@ -22,7 +22,9 @@ from medbench.core.json_text import loads
 from medbench.core.types import Item, Output, Record, Score
 from medbench.results import files
 from medbench.results.lookup import find, side
+from medbench.results.manifest import write_manifest
 from medbench.results.scoring import figures, score_run
+from medbench.results.seals import split
 from medbench.results.store import RunWriter, StoredRun, add_metrics, all_runs, decode, differing, encode, run_id
 
 IDS = ["a", "b", "c"]
@@ -130,7 +132,8 @@ def test_the_manifest_is_there_before_the_first_answer_and_comes_back_as_it_was(
     with RunWriter(tmp_path, manifest):
         run = StoredRun(tmp_path / manifest.run_id)
         # Half a surrogate pair cannot be printed: it is read as U+FFFD.
-        assert run.manifest == dataclasses.replace(manifest, settings={"limit": 3, "odd": "\ufffd\u2028"})
+        expected = dataclasses.replace(manifest, settings={"limit": 3, "odd": "\ufffd\u2028"})
+        assert dataclasses.replace(run.manifest, checkpoint={}) == expected
         assert not run.complete
         assert run.records() == []
 
@@ -165,7 +168,7 @@ def test_a_torn_last_line_is_passed_over_by_readers_and_cut_off_by_the_next_writ
 
 
 def test_of_two_records_for_one_item_the_first_counts(tmp_path: Path) -> None:
-    run = made.make_run(tmp_path, {"a": "first"}, item_ids=IDS)
+    run = made.unsealed(made.make_run(tmp_path, {"a": "first"}, item_ids=IDS))  # a seal would tell on the others
     samples = run.path / "samples.jsonl"
     samples.write_text(samples.read_text() * 2 + samples.read_text().replace("first", "third"))
     assert [r.output.text for r in run.records()] == ["first"]
@@ -184,7 +187,9 @@ def test_of_two_records_for_one_item_the_first_counts(tmp_path: Path) -> None:
         ("", "not JSON"),
     ],
 )
-def test_a_broken_line_in_the_middle_is_named_by_file_and_number(tmp_path: Path, line: str, problem: str) -> None:
+def test_a_broken_line_is_named_by_file_and_number_and_answered_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, problem: str
+) -> None:
     manifest = made.manifest(IDS)
     run = made.make_run(tmp_path, {"a": "1"}, item_ids=IDS)
     samples = run.path / "samples.jsonl"
@@ -193,9 +198,13 @@ def test_a_broken_line_in_the_middle_is_named_by_file_and_number(tmp_path: Path,
     with pytest.raises(DataMalformed, match=r"samples\.jsonl, line 2") as caught:
         run.records()
     assert problem in str(caught.value)
-    with pytest.raises(DataMalformed, match="line 2"), RunWriter(tmp_path, manifest):
-        pass
     assert samples.read_bytes() == before
+    with RunWriter(tmp_path, manifest) as writer:  # the same command again
+        assert writer.done == {"a"}
+        writer.append([made.record("b", "0")])
+    assert [record.item.id for record in StoredRun(run.path).records()] == ["a", "b"]
+    assert (run.path / "samples.jsonl.damaged-1").read_bytes() == before, "what was there is kept"
+    assert f"{samples}, line 2: " in capsys.readouterr().err
 
 
 def test_a_folder_that_holds_a_run_of_another_identity_is_left_alone(tmp_path: Path) -> None:
@@ -549,8 +558,13 @@ def test_all_runs_passes_over_other_folders_and_names_a_broken_run(tmp_path: Pat
 
 def test_a_manifest_of_a_later_version_is_read_for_what_is_known(tmp_path: Path) -> None:
     run = made.make_run(tmp_path, made.bits("1"))
-    value = json.loads((run.path / "manifest.json").read_text())
-    (run.path / "manifest.json").write_text(json.dumps(value | {"energy_joules": 5}))
+
+    @dataclasses.dataclass(frozen=True)
+    class Later(type(run.manifest)):  # type: ignore[misc]
+        energy_joules: int = 5
+
+    write_manifest(run.path, Later(**vars(run.manifest)))
+    assert "energy_joules" in (run.path / "manifest.json").read_text()
     assert StoredRun(run.path).manifest == run.manifest
 
 
@@ -569,7 +583,8 @@ def test_scores_are_kept_and_only_missing_ones_are_computed(tmp_path: Path) -> N
     assert metric.asked == ["a", "b", "c"]
     assert score_run(run, metric) == [*expected, Score("c", 0.0)]
     assert metric.asked == ["a", "b", "c"]
-    assert (run.path / "scores" / "right.jsonl").read_text().splitlines() == [
+    lines = (run.path / "scores" / "right.jsonl").read_bytes().splitlines()
+    assert [split(line)[0].decode() for line in lines] == [
         '{"metric":"right","version":"1"}',
         '{"item_id":"a","value":1.0}',
         '{"item_id":"b","value":null,"reason":"no number"}',

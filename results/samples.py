@@ -1,0 +1,79 @@
+"""Reading `samples.jsonl`: each line against its seal, and all of them against what the manifest knows of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..core.types import Record
+from .files import Line, sealed_lines
+from .manifest import MANIFEST, Manifest
+from .records import decode
+from .seals import Chain
+
+SAMPLES = "samples.jsonl"
+
+
+class Reading:
+    """One checked pass over a run's samples. After it, `changes` holds a sentence for each line that was changed."""
+
+    def __init__(self, run: Path, manifest: Manifest) -> None:
+        self.path = run / SAMPLES
+        self.manifest = manifest
+        self.chain = Chain.of(manifest.run_id, SAMPLES, manifest.sealed)
+        self.changes: list[str] = []
+        self.foreign = False  # every line fits the one before it, but they are not those that the manifest knows
+        self.unsealed = 0  # lines at the beginning that have no seal
+
+    def records(self) -> Iterator[tuple[Record, Line]]:
+        """Every record that can be read, `Line.problem` set for a changed one.
+
+        Of two for one item, the first counts; one that was not changed is given even so where the first one was.
+        """
+        asked, seen = set(self.manifest.item_ids), set[str]()
+        expected = self.manifest.checkpoint.get("lines")
+        expected = expected if isinstance(expected, int) else 0
+        for line in sealed_lines(self.path, self.chain):
+            record, problem = None, line.problem
+            self.unsealed += not self.chain.sealed
+            try:
+                record = decode(line.value) if line.json else None
+            except ValueError as error:
+                problem = str(error)
+            if record and record.item.id not in asked:
+                problem, record = f"item.id '{record.item.id}' is no item of this run", None
+            if problem:
+                item = f" (item '{record.item.id}')" if record else ""
+                self.changes.append(f"{self.path}, line {line.number}{item}: {problem}")
+            if line.number == expected and self.chain.seal.decode() != self.manifest.checkpoint.get("seal"):
+                self.foreign = not self.changes
+                told = f"{self.path}, line {line.number}: its seal is not the one in {MANIFEST}"
+                self.changes += [told] if self.foreign else []
+            if record and record.item.id not in seen:
+                if not problem:
+                    seen.add(record.item.id)
+                yield record, dataclasses.replace(line, problem=problem) if problem != line.problem else line
+        if not self.manifest.checkpoint and not self.chain.lines and had_answers(self.manifest):
+            self.changes.append(f"{self.path} is {'empty' if self.path.exists() else 'missing'}, but it had answers")
+        if self.chain.lines < expected:
+            missing = f"{self.path} ends after line {self.chain.lines}, but {expected} lines were stored"
+            self.changes.append(missing if self.path.exists() else f"{self.path} is missing; it had {expected} lines")
+
+    def told(self) -> str:
+        """The first change, and how many more there are."""
+        more = len(self.changes) - 1
+        return self.changes[0] + (f" (and {more} more like it)" if more > 0 else "")
+
+
+NOTHING: dict[str, Any] = {"lines": 0, "seal": "", "unsealed": 0}  # the checkpoint of a run without answers
+
+
+def had_answers(manifest: Manifest) -> bool:
+    """Whether the manifest knows of answers that were stored."""
+    return bool(manifest.checkpoint.get("lines")) or any(sitting.get("items") for sitting in manifest.sittings)
+
+
+def checkpoint(chain: Chain, unsealed: int) -> dict[str, Any]:
+    return {"lines": chain.lines, "seal": chain.seal.decode(), "unsealed": unsealed}

@@ -1,0 +1,77 @@
+"""Seals: a hash at the end of every stored line, so that a change made after a run is noticed when it is read.
+
+The last member of a line's object is `"seal": "…"`, 24 hex digits. The first 12 are a hash of the line itself, so an
+edited line is named exactly. The last 12 chain it to the seal before it, so a line that was deleted, added, moved or
+copied from another run is noticed at the line that follows. The chain of a file begins with the run's id and what the
+file holds. Lines without a seal, from before medbench sealed them, are part of the chain of those that follow.
+
+A seal shows damage and careless edits. It is no signature: whoever recomputes the hashes can change what they like.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+DIGITS = 12  # hex digits of either half: 48 bits, far beyond chance
+_OPEN, _CLOSE = b',"seal":"', b'"}'
+_LENGTH = len(_OPEN) + 2 * DIGITS + len(_CLOSE)
+
+EDITED = "it was changed after it was stored"
+MOVED = "lines before it were deleted, added or moved"
+UNSEALED = "it has no seal: it was added or changed after the run"
+
+
+@dataclass
+class Chain:
+    """The state of one file's seals after the lines seen so far. `seal` is that of the last one."""
+
+    seal: bytes
+    sealed: bool = False  # a line with a seal was seen: from there on, all have one
+    lines: int = 0
+
+    @classmethod
+    def of(cls, run_id: str, what: str, sealed: bool = False) -> Chain:
+        """The chain of an empty file. `sealed`: every line has a seal, the first one too."""
+        return cls(_hash(f"{run_id}\n{what}".encode("utf-8", "backslashreplace")) * 2, sealed)
+
+    def add(self, body: bytes) -> bytes:
+        """The line that stores `body`, a JSON object that is not empty, with its seal and line end."""
+        self.seal = self._next(body)
+        self.sealed = True
+        self.lines += 1
+        return b"".join((body[:-1], _OPEN, self.seal, _CLOSE, b"\n"))
+
+    def read(self, line: bytes) -> tuple[bytes, str]:
+        """The body of a stored line, and what is wrong with its seal: EDITED, MOVED, UNSEALED or ""."""
+        body, seal = split(line)
+        self.lines += 1
+        expected = self._next(body)
+        if not seal:
+            self.seal = expected
+            return body, UNSEALED if self.sealed else ""
+        self.seal, self.sealed = seal, True
+        if seal == expected:
+            return body, ""
+        return body, EDITED if seal[:DIGITS] != expected[:DIGITS] else MOVED
+
+    def _next(self, body: bytes) -> bytes:
+        own = _hash(body)
+        return own + _hash(self.seal + own)
+
+
+def split(line: bytes) -> tuple[bytes, bytes]:
+    """(body, seal) of a line; the seal is empty where there is none. Line ends do not matter: tools convert them."""
+    text = line.rstrip()
+    if text[-_LENGTH : -_LENGTH + len(_OPEN)] != _OPEN or not text.endswith(_CLOSE):
+        return text, b""
+    return text[:-_LENGTH] + b"}", text[-_LENGTH + len(_OPEN) : -len(_CLOSE)]
+
+
+def of_object(body: bytes) -> str:
+    """The seal of a whole file that is one JSON object."""
+    return hashlib.sha256(body).hexdigest()[: 2 * DIGITS]
+
+
+def _hash(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest()[:DIGITS].encode()
