@@ -30,8 +30,15 @@ Examples:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@output.allow_changed
 def command(
-    runs: tuple[str, ...], metrics: tuple[str, ...], judging: Asked, out: Path | None, quiet: bool, as_json: bool
+    runs: tuple[str, ...],
+    metrics: tuple[str, ...],
+    judging: Asked,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+    allow_changed: bool,
 ) -> None:
     """Test models against each other in pairs, on the items that both answered.
 
@@ -54,7 +61,7 @@ def command(
         )
     sides = []
     for text in runs:
-        found_runs, unread = side(text, out or paths.runs())
+        found_runs, unread = side(text, out or paths.runs(), allow_changed)
         for reason in dict.fromkeys(map(str, unread)):
             tell(f"Left out: {reason}")
         sides.append(found_runs)

@@ -12,6 +12,7 @@ import click
 from ..core import paths
 from ..core.errors import UsageError
 from . import output
+from .progress import tell
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -71,17 +72,21 @@ Examples:
 @click.option("--entity-model", default="", metavar="NAME", help="spaCy pipeline.  [default: the embedded one]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
-def command(run: str, item: str, entity_model: str, out: Path | None, as_json: bool) -> None:
+@output.allow_changed
+def command(run: str, item: str, entity_model: str, out: Path | None, as_json: bool, allow_changed: bool) -> None:
     """Explain ITEM of RUN: the sentences that led to each safety label, and the entities recalled, missed or invented.
 
     `medbench show RUN` lists the items; the metrics themselves are asked for with run or score --metrics.
     """
     from ..metrics import entities, safety
+    from ..results.leaderboard import CHANGED
     from ..results.lookup import find
     from ..results.store import StoredRun
 
-    stored = StoredRun(find(run, out or paths.runs()))
+    stored = StoredRun(find(run, out or paths.runs()), allow_changed)
     record = output.record(stored, item)
+    for change in stored.changes:
+        tell(f"{CHANGED}: {change}.")
     if record.output.text is None:
         raise UsageError(
             f"'{item}' of {stored.path.name} is a choice by log-probability: there is no text to explain.",
@@ -92,7 +97,7 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
     reading = safety.as_scored(record.item, reading)
     compared = entities.compare(record, entity_model) if record.item.references else None
     if as_json:
-        output.show_json(_as_json(record, asked, reading, compared))
+        output.show_json(_as_json(record, asked, reading, compared) | {"changed": list(stored.changes)})
         return
     _show(record, asked, reading, compared)
 

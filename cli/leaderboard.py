@@ -27,8 +27,14 @@ Examples:
 @click.option("--csv", metavar="FILE", help="Every figure, one line each; - for stdout.")
 @click.option("--markdown", metavar="FILE", help="Tables for a README or a paper; - for stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON on stdout.")
+@output.allow_changed
 def command(
-    folders: tuple[Path, ...], metrics: tuple[str, ...], csv: str | None, markdown: str | None, as_json: bool
+    folders: tuple[Path, ...],
+    metrics: tuple[str, ...],
+    csv: str | None,
+    markdown: str | None,
+    as_json: bool,
+    allow_changed: bool,
 ) -> None:
     """Show the leaderboard of stored runs.
 
@@ -38,7 +44,7 @@ def command(
     from ..results.store import all_runs
 
     wanted = output.metric_names(metrics)
-    runs, problems = all_runs(*(folders or (paths.runs(),)))
+    runs, problems = all_runs(*(folders or (paths.runs(),)), allow_changed=allow_changed)
     if not runs and not problems:
         where = ", ".join(map(str, folders)) or str(paths.runs())
         raise UsageError(f"there are no runs in {where}.", "Make one: medbench run")

@@ -14,7 +14,7 @@ from ..core.text import printable, printable_json
 from .progress import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -110,6 +110,12 @@ def record(stored: StoredRun, item: str, records: Mapping[str, Record] | None = 
     raise UsageError(f"'{item}' {why}.{meant}", f"Its items: medbench show {stored.path.name}")
 
 
+def allow_changed(command: Callable[..., None]) -> Callable[..., None]:
+    """The option --allow-changed, for commands that show figures or answers of runs."""
+    text = "Show runs that were changed after they were made too, marked as such."
+    return click.option("--allow-changed", is_flag=True, help=text)(command)
+
+
 def show(parts: Sequence[RenderableType]) -> None:
     from . import render
 
@@ -149,5 +155,7 @@ def present(found: Leaderboard, *, as_json: bool, csv: str = "", markdown: str =
         show_json(export.to_json(found))
     elif "-" not in (csv, markdown):
         show(render.leaderboard(found))
+    for note in found.notes:
+        tell(note)
     for problem in found.problems:
         tell(f"Not shown: {problem}")

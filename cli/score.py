@@ -68,12 +68,19 @@ def command(
             found += runs_there
             problems += broken
         else:
-            found.append(StoredRun(find(text, out or paths.runs())))
+            path = find(text, out or paths.runs())
+            try:
+                found.append(StoredRun(path))
+            except MedbenchError as error:  # the other runs are scored
+                problems.append(error)
     judged = judge_runs(judges, found, quiet) if judges else {}
     shown = dict.fromkeys([*wanted, *(name for names in judged.values() for name in names)])
     # Without a name a leaderboard has every column of its runs, which nobody asked for here.
     board = leaderboard.build(found if shown else [], list(shown))
+    read = {row.path for part in board.boards for row in part.rows}
     for run in found:
+        if str(run.path) not in read:
+            continue
         useful = []
         for name in wanted:
             scores = run.scores(name)[1].values()
@@ -91,6 +98,8 @@ def command(
         output.show_json(value | {"problems": [*value["problems"], *map(str, problems), *unjudged]})
     elif shown and not quiet:
         output.show(render.leaderboard(board))
+    for note in board.notes:
+        tell(note)
     for told in board.problems:
         tell(f"Not shown: {told}")
     for problem in problems:

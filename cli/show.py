@@ -39,17 +39,29 @@ Examples:
 @click.option("--limit", default=20, show_default=True, help="How many items to list.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@output.allow_changed
 def command(
-    run: str, item: str | None, wrong: bool, unscored: bool, limit: int, out: Path | None, as_json: bool
+    run: str,
+    item: str | None,
+    wrong: bool,
+    unscored: bool,
+    limit: int,
+    out: Path | None,
+    as_json: bool,
+    allow_changed: bool,
 ) -> None:
     """Show RUN (a folder, its name, or a part that fits one run), or its ITEM."""
+    from ..results.leaderboard import notes_on
     from ..results.lookup import find
     from ..results.store import StoredRun
 
-    stored = StoredRun(find(run, out or paths.runs()))
+    stored = StoredRun(find(run, out or paths.runs()), allow_changed)
     records = {record.item.id: record for record in stored.records()}
     judged = stored.judged() if unscored or item is not None else []  # also judges that graded nothing
     scores = _scores(stored, list(records.values()), judged)
+    notes = notes_on([stored])
+    for note in notes:
+        tell(note)
     if item is not None:
         _item(stored, records, scores, item, as_json)
         return
@@ -61,6 +73,7 @@ def command(
                 "manifest": dataclasses.asdict(stored.manifest),
                 "figures": [dataclasses.asdict(figure) for figure in _figures(stored)],
                 "items": [_as_json(records[i], scores) for i in chosen[:limit]],
+                "notes": list(notes),
             }
             | ({"unscored": dict(list(reasons.items())[:limit])} if unscored else {})
         )
@@ -240,7 +253,7 @@ def _item(
 
     record = output.record(stored, item, records)
     if as_json:
-        output.show_json(_as_json(record, scores))
+        output.show_json(_as_json(record, scores) | {"changed": list(stored.changes)})
         return
     screen = render.console()
     out = record.output

@@ -9,12 +9,23 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from ..core.errors import MedbenchError, UsageError
+from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.paired import discordant_interval
 from ..core.plan import fingerprint
 from ..core.stats import clusters_of, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
-from .leaderboard import apart, clean_note, items_of, label, leaked_in, metrics_of, row_facts, title, unchecked
+from .leaderboard import (
+    apart,
+    clean_note,
+    items_of,
+    label,
+    leaked_in,
+    metrics_of,
+    notes_on,
+    row_facts,
+    title,
+    unchecked,
+)
 from .lookup import candidates
 from .pairing import ALPHA, Counts, pair
 from .scoring import CLEAN, JUDGING, Load, aggregate, bound, evaluate, load_metric
@@ -131,10 +142,16 @@ def compare(
     sides = [_Side(name, runs) for name, runs in zip(string.ascii_uppercase, (a, b, *others))]
     matches, problems, hypotheses = [], dict[str, MedbenchError](), list[Hashable]()
     for run_a, run_b in _matched(sides):
-        match, failed, tested = _match(run_a, run_b, metrics, preferences, load)
+        try:
+            match, failed, tested = _match(run_a, run_b, metrics, preferences, load)
+        except DataMalformed as error:  # a run whose files were changed leaves the others alone
+            problems[str(error)] = error
+            continue
         matches.append(match)
         hypotheses += [key and (len(matches), key) for key in tested]
         problems.update((str(error), error) for error in failed)
+    if problems and not matches:
+        raise next(iter(problems.values()))
     for side in sides:
         problems.update((str(error), error) for error in side.ambiguous.values())
     lines = [line for match in matches for line in match.lines]
@@ -298,7 +315,17 @@ def _match(
         only_a=len(all_a) - len(common),
         only_b=len(all_b) - len(common),
         lines=tuple(line for line, _ in lines),
-        notes=tuple(filter(None, [clean_note([run_a, run_b], len(leaked), len(common)), *unsure, *remarks])),
+        notes=tuple(
+            filter(
+                None,
+                [
+                    *notes_on([run_a, run_b]),
+                    clean_note([run_a, run_b], len(leaked), len(common)),
+                    *unsure,
+                    *remarks,
+                ],
+            )
+        ),
     )
     return match, problems, [key for _, key in lines]
 

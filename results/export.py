@@ -26,6 +26,7 @@ FIELDS = (
         "against",
         "remark",
         "run_id",
+        "changed",
     ),
 )
 
@@ -65,6 +66,8 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
                         "truncated": row.truncated,
                         "complete": row.complete,
                         "leaks_unchecked": row.unchecked,
+                        "changed": list(row.changes),
+                        "sealed": row.sealed,
                         "figures": [
                             _figure(cell.figure, cell, column)
                             | {"better": column.better, "headline": column.headline, "pairs": cell.pairs}
@@ -78,6 +81,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
             for board in leaderboard.boards
         ],
         "problems": [str(problem) for problem in leaderboard.problems],
+        "notes": list(leaderboard.notes),
     }
 
 
@@ -86,6 +90,7 @@ def to_markdown(leaderboard: Leaderboard) -> str:
     parts = [_table(board) for board in leaderboard.boards]
     if leaderboard.problems:
         parts.append("Not shown:\n\n" + "\n".join(f"- {_escaped(problem.message)}" for problem in leaderboard.problems))
+    parts += [_escaped(note) for note in leaderboard.notes]
     return "\n\n".join(parts) + "\n"
 
 
@@ -115,7 +120,7 @@ def figure_text(figure: Figure, asked: int | None = None) -> str:
 
 def _run(row: Row) -> dict[str, Any]:
     names = ("model", "revision", "adapter", "engine", "dtype", "quantize", "chat", "run_id")
-    return {name: getattr(row, name) for name in names}
+    return {name: getattr(row, name) for name in names} | {"changed": "; ".join(row.changes)}
 
 
 def _board(board: Board) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from ..core.durable import rename, replace_file, sync_file, sync_folder
 from ..core.errors import DataMalformed, MedbenchError
 from ..core.json_text import bounded_lines, loads
+from ..core.text import printable
 from .seals import Chain, split
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -196,7 +197,7 @@ class Held(MedbenchError):
 
 def tell(text: str) -> None:
     """A line for whoever waits. Not on stdout, which may be a pipe."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 class Lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from .scoring import JUDGING, Load, Sheet, load_metric, sheet
 from .store import Manifest, StoredRun, differing
 
 METHODS = {"logprob": "log-probability", "generate": "generated"}
+
+CHANGED = "changed after the run"  # beside every figure of such a run
 
 Status = Literal["best", "worse", "tied", ""]
 
@@ -72,6 +75,8 @@ class Row:
     cells: tuple[Cell, ...]  # one per column of the board
     apart: tuple[tuple[str, str], ...] = ()
     unchecked: bool = False  # trained by medbench on data that were not looked through for these items
+    changes: tuple[str, ...] = ()  # what was changed in its files after the run, a sentence each
+    sealed: bool = True  # False: from before medbench sealed what it stores
 
     @property
     def label(self) -> str:
@@ -96,7 +101,8 @@ class Row:
         done = "" if self.complete else f"{self.answered} of {self.asked} done"
         cut = f"{self.truncated} prompts cut" if self.truncated else ""
         unchecked = "training data not checked against this benchmark" if self.unchecked else ""
-        return ", ".join(filter(None, [done, cut, unchecked]))
+        changed = CHANGED if self.changes else ""
+        return ", ".join(filter(None, [changed, done, cut, unchecked]))
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,7 @@ class Board:
 class Leaderboard:
     boards: tuple[Board, ...]  # real benchmarks first, then samples; by title
     problems: tuple[MedbenchError, ...] = ()  # runs and metrics that could not be read
+    notes: tuple[str, ...] = ()  # what else a reader has to know of the runs, a sentence each
 
 
 def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load = load_metric) -> Leaderboard:
@@ -154,7 +161,21 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load = l
             sheets.setdefault(comparable, []).append(made)
     boards = [_board(made, groups[comparable], load) for comparable, made in sheets.items()]
     titled = _told_apart(boards, [made[0].run.manifest for made in sheets.values()])
-    return Leaderboard(tuple(sorted(titled, key=lambda board: (board.sample, board.title))), tuple(problems.values()))
+    shown = [made.run for made in itertools.chain.from_iterable(sheets.values())]
+    return Leaderboard(
+        tuple(sorted(titled, key=lambda board: (board.sample, board.title))),
+        tuple(problems.values()),
+        notes_on(shown),
+    )
+
+
+def notes_on(runs: Sequence[StoredRun]) -> tuple[str, ...]:
+    """What a reader has to know of runs that were read: what was changed, computed again or left out in their files."""
+    changes = [f"{CHANGED}: {change}." for run in runs for change in run.changes]
+    before = sum(not run.manifest.sealed for run in runs)
+    which = "It is" if len(runs) == 1 else f"{before} of {len(runs)} runs are"
+    unsealed = [f"{which} from before medbench sealed what it stores: a change would not be noticed."] if before else []
+    return tuple(dict.fromkeys([*changes, *(note for run in runs for note in run.notes), *unsealed]))
 
 
 def leaked_in(runs: Sequence[StoredRun]) -> tuple[str, ...]:
@@ -260,6 +281,8 @@ def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> B
             cells=tuple(cells),
             apart=told,
             unchecked=unchecked(made.run.manifest),
+            changes=tuple(made.run.changes),
+            sealed=made.run.manifest.sealed,
         )
         for made, cells, told in zip(sheets, table, told_apart, strict=True)
     ]

@@ -39,7 +39,7 @@ def find(text: str, root: Path) -> Path:
     raise UsageError(f"no run is called '{text}'.{meant}", hint)
 
 
-def side(text: str, root: Path) -> tuple[list[StoredRun], list[MedbenchError]]:
+def side(text: str, root: Path, allow_changed: bool = False) -> tuple[list[StoredRun], list[MedbenchError]]:
     """Return the runs that one side of a comparison means, and an error for each run that cannot be read.
 
     `text` is a folder of runs, a model's name as tables show it (all its runs below `root` that have answers), a model
@@ -47,13 +47,13 @@ def side(text: str, root: Path) -> tuple[list[StoredRun], list[MedbenchError]]:
     """
     folder = Path(text)
     if folder.is_dir() and not (folder / MANIFEST).exists():
-        return all_runs(folder)
+        return all_runs(folder, allow_changed=allow_changed)
     if root.is_dir() and not (root / text / MANIFEST).exists():
-        runs, problems = all_runs(root)
+        runs, problems = all_runs(root, allow_changed=allow_changed)
         meant = [run for run in runs if row_facts(run.manifest)["model"] == text or _whole_parts(run.path.name, text)]
         if meant:
             return meant, problems
-    return [StoredRun(find(text, root))], []
+    return [StoredRun(find(text, root), allow_changed)], []
 
 
 def candidates(folders: Sequence[Path]) -> str:
