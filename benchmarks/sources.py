@@ -326,7 +326,8 @@ def _prepared(repository: str, config: str | None, reachable: bool) -> Any:
         datasets.config.HF_HUB_OFFLINE = True
         datasets.logging.set_verbosity_error()
     try:
-        builder = datasets.load_dataset_builder(repository, config)
+        # By its address: a folder of that name in the working directory would be read under the hub's name.
+        builder = datasets.load_dataset_builder(f"hf://datasets/{repository}", config)
         builder.download_and_prepare()
         return builder
     finally:

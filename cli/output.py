@@ -62,6 +62,8 @@ def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
             if owner := giver(name):
                 raise UsageError(f"'{name}' is a figure of {owner} and comes with it.", f"--metrics {owner}") from None
             raise
+        if script := getattr(plugin, "runs", ""):
+            tell(f"{name} runs the script {script}")
         if hasattr(plugin, "ready"):  # what it lacks is told before anything is run
             plugin.ready()
         found.append(_kept(plugin, name, entity_model))

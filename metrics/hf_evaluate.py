@@ -1,7 +1,8 @@
 """Any metric of Hugging Face `evaluate`, as `evaluate:NAME` or `evaluate:NAME:KEY`.
 
-NAME is a metric of the hub (`bleu`, `someone/metric`) or a path to a metric script or its folder; KEY picks one of
-the numbers it computes, by default the one called as the metric itself, or else the first.
+NAME is a metric of the hub (`bleu`, `someone/metric`) or a path to a metric script or its folder, which begins with ./,
+../, ~ or / or ends in .py: a folder that happens to have a metric's name is never run. KEY picks one of the numbers it
+computes, by default the one called as the metric itself, or else the first.
 
 The metric is computed on each item alone and the figure is the mean over items. For a metric of a whole corpus that
 is another number than its own: the mean of sentence BLEUs is not the BLEU of the corpus.
@@ -63,6 +64,11 @@ class HfMetric:
             )
         return module
 
+    @property
+    def runs(self) -> str:
+        """The script on this disk whose code runs, "" for a metric of the hub."""
+        return self.script if _is_path(self.script) else ""
+
     def ready(self) -> None:
         """Raises what would be raised when the first record is scored."""
         _ = self.module
@@ -122,10 +128,15 @@ class HfMetric:
 def hf_metric(name: str) -> HfMetric:
     """The metric called `evaluate:NAME` or `evaluate:NAME:KEY`. Raises UsageError for a path that does not exist."""
     what, key = _parts(name)
-    path = Path(what)
-    local = path.exists()
-    if not local and (what.endswith(".py") or what.startswith((".", "/", "~"))):
+    path = Path(what).expanduser()
+    local = _is_path(what)
+    if local and not path.exists():
         raise UsageError(f"no such file: {what}", "evaluate:PATH takes a metric script or a folder with one.")
+    if not local and (path / f"{path.name}.py").is_file():  # which `evaluate` would run in the place of the hub's
+        raise UsageError(
+            f"{name}: there is a metric script of that name here: {path / path.name}.py",
+            f"To run that one: evaluate:./{what}. For the hub's, give the command in another folder.",
+        )
     version = f"2+evaluate{importlib.metadata.version('evaluate')}"
     if local:
         path = path.resolve()
@@ -150,9 +161,14 @@ def _parts(name: str) -> tuple[str, str]:
     return what, key
 
 
+def _is_path(what: str) -> bool:
+    """Whether this is written as a path, not as a name."""
+    return what.endswith(".py") or what.startswith((".", "/", "~")) or Path(what).is_absolute()
+
+
 def _load(what: str) -> Any:
     """The metric's module, from a path on this disk or a name on the hub."""
-    local = Path(what).exists()
+    local = _is_path(what)
     # Asked before `evaluate` is imported, which takes seconds, and whose client would wait for a silent hub.
     if not local and not hub.reachable() and not _fetched(what):
         raise MedbenchError(

@@ -643,6 +643,24 @@ class TestHfEvaluate:
         with pytest.raises(MedbenchError, match=r"'bleu' of `evaluate` is a script on the hub(.|\n)*evaluate:PATH"):
             registry.get("metrics", "evaluate:bleu:bleu").ready()
 
+    @pytest.mark.parametrize("name", ["shout", "someone/shout", "folder/shout"])
+    def test_a_folder_with_the_name_of_a_metric_is_not_run_unasked(
+        self, script: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.chdir(script.parent)
+        ran = script.parent / "ran"
+        here = script.parent / name / "shout.py"
+        here.parent.mkdir(parents=True)
+        write(here).write_text(f"open({str(ran)!r}, 'w')\n{here.read_text()}")
+        with pytest.raises(UsageError, match=f"evaluate:{name}: there is a metric script of that name here") as error:
+            registry.get("metrics", f"evaluate:{name}").ready()
+        assert error.value.hint.startswith(f"To run that one: evaluate:./{name}.")
+        assert not ran.exists()
+        asked = registry.get("metrics", f"evaluate:./{name}")
+        assert asked.runs == str(here.parent.resolve()), "which the command announces"
+        asked.ready()
+        assert ran.exists()
+
     def test_stored_scores_need_no_script(self, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run = made.make_run(tmp_path, {"a": "yes", "b": "no"})
         name = f"evaluate:{write(script)}"

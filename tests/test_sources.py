@@ -328,6 +328,16 @@ def test_a_copy_in_the_cache_loads_while_the_hub_is_away(cached_set: None) -> No
     assert datasets.config.HF_HUB_OFFLINE is False, "the client is itself again afterwards"
 
 
+def test_a_folder_named_like_a_hub_data_set_does_not_stand_in_for_it(
+    cached_set: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write(tmp_path / "here", {"someone/exam/test.csv": "question,answer\nforged,0\n"}))
+    assert Source().hub("someone/exam", "test").rows[0] == {"question": "q0", "answer": 0}
+    monkeypatch.chdir(write(tmp_path / "there", {"someone/other/test.csv": "question,answer\nforged,0\n"}))
+    with pytest.raises(DataMissing, match="the hub copy someone/other is not in the cache"):
+        Source().hub("someone/other", "test")
+
+
 @pytest.mark.parametrize(
     ("refusal", "message", "hint"),
     [

@@ -344,6 +344,8 @@ def _of_name(name: str, revision: str, tell: Tell, trusted: bool = False) -> tup
     """The shown name and the weights of what is no zoo entry."""
     path = Path(name).expanduser()
     if path.exists():
+        if HUB_ID.fullmatch(name) and path.is_dir():
+            tell(f"{name} is a folder here, which is used; for the hub's model of that name, run in another folder")
         return adapters.shown(path), _of_path(path, revision, tell, trusted)
     if HUB_ID.fullmatch(name) and not name.endswith(".gguf"):
         return name, from_hub(name, revision, tell, trusted=trusted)
