@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import shutil
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -137,7 +138,9 @@ def execute(
     Interrupted at any moment, what was answered is stored; the same call goes on from there. Items on which the
     engine failed stay open, their reasons in the last sitting's `failures`.
     """
-    with RunWriter(root, manifest(plan, engine, command)) as writer:
+    described = manifest(plan, engine, command)
+    new = not (root / described.run_id).exists()
+    with RunWriter(root, described) as writer:
         open_items = [item for item in plan.items if item.id not in writer.done]
         wanted = min(plan.settings.latency_items, len(plan.items))
         untimed = _untimed(writer.manifest, wanted, plan.settings.latency_share)
@@ -150,7 +153,12 @@ def execute(
                 for library in getattr(engine, "imports", ()):
                     importlib.import_module(library)
             started = time.perf_counter()
-            engine.load()
+            try:
+                engine.load()
+            except MedbenchError:
+                if new:  # a model that does not load leaves no empty run
+                    shutil.rmtree(writer.path, ignore_errors=True)
+                raise
             load_seconds = time.perf_counter() - started
             watch.loaded(engine.spec.name, time.perf_counter() - began)
             watch.begin(plan, frozenset(writer.done))

@@ -111,10 +111,6 @@ def weights(
             output_loading_info=True,
             trust_remote_code=trusted,
         )
-        if adapter:
-            from peft import PeftModel
-
-            model = PeftModel.from_pretrained(model, adapter)
     except torch.OutOfMemoryError as error:
         raise MedbenchError(
             f"the weights of {name} do not fit on {device}: {first_line(error)}",
@@ -128,8 +124,59 @@ def weights(
             f"{location} lacks {len(missing)} of the weights of {name}, the first: {missing[0]}.",
             "Fetch or copy the model again.",
         )
+    if adapter:
+        model = _with_adapter(name, model, adapter)
     _mend_4bit(name, model)
     return model
+
+
+def _with_adapter(name: str, model: Any, folder: str) -> Any:
+    """`model` with the adapter in `folder` on it. Raises MedbenchError unless every weight of the one has its place in
+    the other: PEFT ignores the rest, and the base's answers would appear under the adapter's name."""
+    import torch
+    from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils import load_peft_weights
+
+    fitting = "Name the model that it was trained on: --model BASE --adapter FOLDER"
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Found missing adapter keys")  # reported below
+            adapted = PeftModel.from_pretrained(model, folder)
+        mapping = getattr(model, "_checkpoint_conversion_mapping", None)  # as PEFT itself renames older models' keys
+        stored = set(load_peft_weights(folder, device="cpu", key_mapping=mapping))
+    except torch.OutOfMemoryError as error:
+        raise MedbenchError(
+            f"the adapter {folder} does not fit on the device: {first_line(error)}",
+            "Try --quantize nf4 or --device cpu.",
+        ) from error
+    except Exception as error:  # peft raises what its reader and torch have
+        config = Path(folder) / "adapter_config.json"
+        base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") if config.is_file() else ""
+        trained_on = f" It was trained on {base}." if base else ""
+        raise MedbenchError(
+            f"the adapter {folder} cannot be put on {name}: {first_line(error)}.{trained_on}", fitting
+        ) from error
+    wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    parameters = {parameter for parameter, _ in adapted.named_parameters()}
+    missing, foreign = sorted(wanted - stored), sorted(stored - wanted - parameters)
+    if foreign:
+        some = "none" if len(foreign) == len(stored) else f"{len(stored) - len(foreign):,}"
+        raise MedbenchError(
+            f"the adapter {folder} does not fit {name}: {some} of its {len(stored):,} weights has a place there; "
+            f"without one: {_first(foreign)}.",
+            fitting,
+        )
+    if missing:
+        raise MedbenchError(
+            f"the adapter {folder} lacks {len(missing):,} of the {len(wanted):,} weights that it should have on "
+            f"{name}: {_first(missing)}.",
+            f"Copy the adapter again. {fitting}",
+        )
+    return adapted
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:3]) + ", …" * (len(names) > 3)
 
 
 def _mend_4bit(name: str, model: Any) -> None:

@@ -183,6 +183,7 @@ class Case:
 
 def survives(disk: Path, case: Case, every: bool) -> None:
     trace = recorded(disk, *case.words)
+    assert trace.events
     right = case.made()
     trace.rebuild(trace.moments()[-1], STRICT)
     assert case.made() == right, "what was reported as done is on the disk"
@@ -223,7 +224,7 @@ def run_case(disk: Path, root: Path) -> Case:
 def score_case(disk: Path, root: Path) -> Case:
     done = medbench(*run_case(disk, root).words)
     assert done.exit_code == 0, done.output
-    return Case(["score", "runs", "--metrics", "rouge1,rouge2", "--quiet"], lambda: scores(disk, "rouge2"))
+    return Case(["score", "runs", "--metrics", "refusal_rate", "--quiet"], lambda: scores(disk, "refusal_rate"))
 
 
 def merge_case(disk: Path, root: Path) -> Case:

@@ -268,14 +268,17 @@ def test_an_adapter_given_as_a_model_is_told_how_to_name_both(adapter: Path, lla
     [
         (_without("adapter_config.json"), "no adapter_config.json there"),
         (_without("adapter_model.safetensors"), "no adapter_model.safetensors there"),
-        (lambda folder: (folder / "adapter_config.json").write_text("{"), "is no JSON object"),
+        (
+            lambda folder: (folder / "adapter_config.json").write_text("{"),
+            "is damaged: adapter_config.json cannot be read",
+        ),
     ],
 )
 def test_a_folder_that_is_no_adapter_is_refused(
     llama: Path, adapter: Path, spoil: Callable[[Path], None], said: str
 ) -> None:
     spoil(adapter)
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(MedbenchError, match=said):
         resolve(str(llama), adapter=str(adapter))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
 from ..core.secrets import masked
 from ..core.types import ModelSpec
-from . import adapters, converted, digests, gguf_header, packaged
+from . import adapter_files, adapters, converted, digests, gguf_header, packaged
 from .adapters import Adapter
 from .entry import Entry
 from .weights import SHORT, Tell, Weights, from_folder, from_gguf, from_hub, from_package, problem
@@ -396,12 +395,8 @@ def _adapter(given: str, known_as: set[str], revision: str, tell: Tell) -> tuple
     if trained:
         _warn(trained, revision, found, tell)
         return str(folder), found
-    config = folder / adapters.CONFIG
-    try:
-        base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    except (ValueError, AttributeError) as error:
-        raise UsageError(f"{config} is no JSON object: {error}", "Copy the adapter again.") from error
-    if base and base not in known_as and str(Path(base).expanduser().resolve()) not in known_as:
+    base = adapter_files.check(folder).get("base_model_name_or_path")
+    if base and base not in known_as and str(Path(str(base)).expanduser().resolve()) not in known_as:
         tell(f"warning: the adapter {folder.name} was trained on {base}, which is not the model it is put on")
     return str(folder), found
 

@@ -1,0 +1,88 @@
+"""The files of an adapter, whoever made it: whether they are whole and of a method that medbench runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ModelMissing, UsageError
+
+CONFIG = "adapter_config.json"
+SAFETENSORS = "adapter_model.safetensors"
+BIN = "adapter_model.bin"
+HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
+ZIP, PICKLE = b"PK", b"\x80"  # how torch's files begin
+
+# PEFT's methods that put trained vectors before the prompt: batching and shared prefixes would have to know of them.
+BEFORE_THE_PROMPT = (
+    *("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "CPT", "CARTRIDGE"),
+)
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """The configuration of the adapter in `folder`. Raises ModelMissing if a file of it is damaged, UsageError if its
+    method is not one that medbench runs."""
+    config = _config(folder / CONFIG)
+    kind = str(config["peft_type"]).upper()
+    if kind in BEFORE_THE_PROMPT:
+        raise UsageError(
+            f"the adapter {folder} was trained by {kind.lower().replace('_', ' ')}, which medbench does not run.",
+            "It runs adapters that change weights: LoRA, DoRA, IA3, AdaLoRA and the like.",
+        )
+    weights = folder / SAFETENSORS
+    wrong = safetensors_flaw(weights) if weights.is_file() else _bin_flaw(folder / BIN)
+    if wrong:
+        name = weights.name if weights.is_file() else BIN
+        raise ModelMissing(
+            f"the adapter {folder} is damaged: {name} {wrong}.", f"Copy it again from its source{_on(config)}."
+        )
+    return config
+
+
+def safetensors_flaw(path: Path) -> str:
+    """Why a safetensors file is not whole, to follow its name in a sentence; "" if it is. Only its header is read."""
+    size = path.stat().st_size
+    if size == 0:
+        return "is empty"
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(HEADER_LIMIT, size - 8):
+            return f"is no safetensors file, or is cut off ({size:,} bytes)"
+        try:
+            header = json.loads(file.read(length))
+            end = max((about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"), default=0)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return "has a damaged header"
+    if size != 8 + length + end:
+        return f"has {size:,} bytes instead of {8 + length + end:,}"
+    return ""
+
+
+def _bin_flaw(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(2)
+    if not start:
+        return "is empty"
+    return "" if start.startswith((ZIP, PICKLE)) else "is no file that torch wrote"
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelMissing(
+            f"the adapter {path.parent} is damaged: {path.name} cannot be read ({error}).",
+            "Copy it again from its source.",
+        ) from error
+    if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str):
+        raise ModelMissing(
+            f"the adapter {path.parent} is damaged: {path.name} does not say which method it is of (peft_type).",
+            "An adapter is a folder that PEFT's save_pretrained() wrote. Copy it again from its source.",
+        )
+    return config
+
+
+def _on(config: dict[str, Any]) -> str:
+    base = config.get("base_model_name_or_path")
+    return f" (it was trained on {base})" if base else ""
