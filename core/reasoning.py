@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from .json_text import loads
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -139,6 +141,8 @@ def _fenced(text: str) -> Iterator[tuple[int, int]]:
 
 def _blocks(text: str) -> Split:
     marks = list(_marks(text))
+    if marks and _is_json(text):
+        return Split("", text.strip())  # its strings mention marks
     if not marks:
         return Split("", text.strip())
     closings: dict[str, list[int]] = {}  # by kind, from last to first
@@ -171,6 +175,16 @@ def _blocks(text: str) -> Split:
         at, position = end + 1, marks[end].end
     spoken.append(text[position:])
     return Split(_joined(thoughts), _unwrapped(_joined(spoken)), closed, position)
+
+
+def _is_json(text: str) -> bool:
+    """Whether all of a text is one JSON object."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        return isinstance(loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _first_after(descending: list[int], at: int) -> int | None:

@@ -6,7 +6,8 @@ import os
 import re
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,7 +15,7 @@ import httpx
 CONNECT_S = 10.0
 LARGEST_REPLY = 64 << 20  # bytes, as sent
 PROXY_HINT = "Correct or unset that variable, or add the server's host to NO_PROXY."
-# What fails before a request is sent. Connecting includes DNS and TLS.
+# What fails before a request is sent, of errors that do not say which request. Connecting includes DNS and TLS.
 NEVER_SENT = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
     *(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL),
@@ -54,6 +55,29 @@ class _Timed(httpx.SyncByteStream):
         self._stream.close()
 
 
+class _Sending:
+    """Whether a request was begun to be sent. Asking a proxy to connect comes before that."""
+
+    started = False
+
+    def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            self.started = True
+
+
+def _traced(request: httpx.Request) -> None:
+    request.extensions = {**request.extensions, "trace": _Sending()}
+
+
+def _sent(error: BaseException | None) -> bool:
+    """Whether the request that failed had been begun to be sent."""
+    try:
+        trace = error.request.extensions["trace"]  # type: ignore[union-attr]
+    except (AttributeError, RuntimeError, LookupError):  # an error without a request
+        return not isinstance(error, NEVER_SENT)
+    return bool(trace.started)
+
+
 def client(timeout_s: float, local: bool) -> httpx.Client:
     """A client for many threads, under which no reply takes longer than `timeout_s` once its head has come.
 
@@ -69,7 +93,7 @@ def client(timeout_s: float, local: bool) -> httpx.Client:
             timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s), pool=None),
             limits=httpx.Limits(max_connections=None),
             trust_env=not local,
-            event_hooks={"response": [bound]},
+            event_hooks={"request": [_traced], "response": [bound]},
         )
     except (ValueError, ImportError, httpx.InvalidURL) as error:  # all of them about a proxy in the environment
         names = ", ".join(name for name in os.environ if name.lower().endswith("_proxy") and os.environ[name])
@@ -83,8 +107,8 @@ def unreachable(error: BaseException | None, url: str, local: bool) -> Unreachab
         # A refusal (407, 403) is final. A bad gateway may pass, once the proxy is known to let requests through.
         final = re.match(r"\s*5\d\d\b", str(error)) is None
         return Unreachable(f"the proxy in {variable} refused the connection: {error}", False, final, PROXY_HINT)
-    if isinstance(error, NEVER_SENT):
-        by = f" by the proxy in {variable}" if variable else ""
+    if error is not None and not _sent(error):
+        by = f" through the proxy in {variable}" if variable else ""
         final = isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.InvalidURL)
         return Unreachable(f"no connection{by}: {_told(error)}", False, final, _hint(str(error), variable))
     if isinstance(error, httpx.TimeoutException):

@@ -209,6 +209,8 @@ def read_reply(reply: Reply, fields: Mapping[str, Sequence[Any]]) -> dict[str, A
     said = f"; the judge wrote: {wrote[:SHOWN]}" if wrote else ""
     if output.finish == "length":
         return f"cut off at the judge's token limit{said}"
+    if output.reasoning and not wrote:
+        return "unparsed: the judge wrote nothing but its reasoning"
     found = read(output.text or "", fields, output.prompt)
     return f"unparsed: {found}{said}" if isinstance(found, str) else found
 

@@ -66,6 +66,7 @@ GRADED: dict[str, Behaviour] = {
     "reasoning before it": choice(content=f"<think>\n{GRADE.replace('4', '1')}\n</think>\n{GRADE}"),
     "a fence of Windows": choice(content=f"```JSON\r\n{GRADE}\r\n```"),
     "a whole number with a point": choice(content=GRADE.replace("4", "4.0")),
+    "marks in its reason": choice(content=json.dumps({"reason": "It agrees. </think>", "score": 4})),
     "no finish_reason": choice(finish=None, content=GRADE),
 }
 
@@ -75,7 +76,9 @@ def test_a_grade_is_read(behaviour: Behaviour, run: StoredRun) -> None:
     with Server(then=behaviour) as server:
         done = judge(run, server)
     assert done.exit_code == 0, done.output
-    assert score(run) == Score("q0", 4.0, "It agrees.", "score 4")
+    found = score(run)
+    assert (found.value, found.answer) == (4.0, "score 4")
+    assert (found.reason or "").startswith("It agrees.")
     assert len(server.asked) == 1
 
 
@@ -94,7 +97,10 @@ KEPT: dict[str, tuple[Behaviour, str]] = {
     "cut off": (choice("length", content=GRADE[:-1]), "cut off at the judge's token limit; the judge wrote:"),
     "cut off behind a grade": (choice("length", content=f"{GRADE}\n"), "cut off at the judge's token limit"),
     "cut off in its reasoning": (choice("length", content=""), "cut off at the judge's token limit"),
-    "reasoning that does not end": (choice(content=f"<think>{GRADE}"), "unparsed: not one JSON object"),
+    "reasoning that does not end": (
+        choice(content=f"<think>{GRADE}"),
+        "unparsed: the judge wrote nothing but its reasoning",
+    ),
 }
 
 

@@ -105,6 +105,17 @@ def test_a_proxy_that_cannot_be_used_is_named(proxy: str, monkeypatch: pytest.Mo
     assert "pass-word-1" not in str(refused.value)
 
 
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 200 Connection established\r\n\r\n", b"SSH-2.0-OpenSSH_9\r\n"])
+def test_a_proxy_that_breaks_the_connection_was_no_call(reply: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it answers, after it said that it is connected (in the TLS handshake), and with something else."""
+    with raw_server(reply) as (proxy, _):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
+        engine = away()
+        with pytest.raises(Refused, match="no connection through the proxy in HTTPS_PROXY"):
+            list(engine.generate(ASKS))
+    assert (engine.usage.calls, engine.usage.cost) == (0, 0.0)
+
+
 @pytest.mark.parametrize("kind", ["refused", "no such host", "no TLS", "proxy is away"])
 def test_what_was_not_sent_is_no_call(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -124,7 +135,7 @@ def test_what_was_not_sent_is_no_call(kind: str, monkeypatch: pytest.MonkeyPatch
     assert (engine.usage.calls, engine.usage.cost) == (0, 0.0)
     hints = {"no TLS": "begin with http://", "proxy is away": "NO_PROXY"}
     assert hints.get(kind, "Start it, or name another") in refused.value.hint
-    assert ("by the proxy in HTTPS_PROXY" in refused.value.message) is (kind == "proxy is away")
+    assert ("through the proxy in HTTPS_PROXY" in refused.value.message) is (kind == "proxy is away")
 
 
 def test_what_was_sent_is_a_call_and_may_cost() -> None:
