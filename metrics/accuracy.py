@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from ..core.stats import bootstrap_counts, clusters_of, percentiles
 from ..core.types import Figure, Record, Score
-from .extraction import read_choice
+from .choice_extraction import CUT_OFF, read_choice
+from .choice_extraction.names import words_of
+from .choice_extraction.text import plain
 from .figures import argmax, ends, failed, flaw_in_choice, flaw_in_logprobs, mean_figure, scored, unscored
 
 UNPARSED = "unparsed: "
@@ -64,11 +66,17 @@ def _score(record: Record) -> Score:
         assert output.logprobs is not None
         chosen = argmax(output.logprobs)
     else:
-        reading = read_choice(output.text, item.options, item.labels)
+        reading = read_choice(output.text, item.options, item.labels, cut=output.finish == "length")
         if reading.index is None:
             return Score(item.id, 0.0, UNPARSED + reading.reason)
         chosen = reading.index
+        if item.gold is not None and same_option(item.options[chosen], item.options[item.gold]):
+            chosen = item.gold  # a text that is offered twice is as right under either label
     return Score(item.id, float(chosen == item.gold), answer=item.answers[chosen])
+
+
+def same_option(one: str, other: str) -> bool:
+    return words_of(plain(one)) == words_of(plain(other)) != ()
 
 
 def _f1(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:

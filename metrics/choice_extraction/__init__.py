@@ -1,0 +1,7 @@
+"""Reading a choice off a generated text. The rules are at the top of reader.py and in docs/metrics.md."""
+
+from __future__ import annotations
+
+from .reader import CUT_OFF, Reading, read_choice
+
+__all__ = ["CUT_OFF", "Reading", "read_choice"]

@@ -1,0 +1,80 @@
+"""The places that an answer was asked to be put in: tags, boxes and JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+_TAGS = "answer|final_?-?answer|ans|final_choice|choice|selected_?option|prediction|response|result|output|solution"
+_TAG = re.compile(rf"<({_TAGS})>(.*?)(?:</\1>|(?=<(?:{_TAGS})>)|\Z)", re.S | re.I)
+_BRACKET_TAG = re.compile(r"\[(ANSWER|FINAL ANSWER)\]([^\[\]]{1,400})\[/\1\]", re.I)
+_BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])\s?(?:(\{)|\s?([A-Za-z0-9]\b))")
+_PAIR = re.compile(
+    r"""["']([A-Za-z][\w \-]{0,40})["']\s?:\s?(?:"((?:[^"\\]|\\.){0,2000})"|'((?:[^'\\\n]|\\.){0,2000})'(?=\s?[,}\]\n])|(\d+)|\[([^\[\]{}]{0,400})\])"""
+)
+_NO_ANSWER = re.compile(
+    r"reason|explan|rational|index|options|choices|confid|score|why|wrong|incorrect|eliminat|question|step|thought"
+    r"|analysis|candidat|type|\bid\b|count|number|differential|alternativ|second|other|distract|not|runner"
+)
+_RANKS = (
+    re.compile(r"answer ?(?:choice|option|letter|label)"),
+    re.compile(r"final|answer"),
+    re.compile(r"choice|option|predict|select|label|letter|verdict|decision|conclusion|response|result|correct|pick|ans\b|output"),
+)
+_LONGEST_BOX = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    content: str
+    start: int
+    end: int
+
+
+def fields(text: str) -> list[list[Field]]:
+    """Groups of fields in the order in which they decide: tags, boxes, then JSON keys by how clearly they say "answer".
+    A group whose fields hold no option does not decide.
+    """
+    tags = [Field(match[2], match.start(), match.end()) for match in _TAG.finditer(text)]
+    tags += [Field(match[2], match.start(), match.end()) for match in _BRACKET_TAG.finditer(text)]
+    groups = [tags, boxes(text), *_json(text)]
+    return [found for group in groups if (found := [field for field in group if field.content.strip()])]
+
+
+def boxes(text: str) -> list[Field]:
+    """Contents of `\\boxed{…}`, with braces inside."""
+    found = []
+    for box in _BOX.finditer(text):
+        if box[2]:
+            found.append(Field(box[2], box.start(), box.end()))
+            continue
+        depth = 1
+        for end in range(box.end(), min(len(text), box.end() + _LONGEST_BOX)):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            if depth == 0:
+                found.append(Field(text[box.end() : end], box.start(), end + 1))
+                break
+    return found
+
+
+def _json(text: str) -> list[list[Field]]:
+    """Values of JSON keys that say "answer", by rank. An unfinished value is none."""
+    ranked: list[list[Field]] = [[] for _ in _RANKS]
+    for pair in _PAIR.finditer(text):
+        key = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", pair[1]).lower()
+        if _NO_ANSWER.search(key):
+            continue
+        rank = next((n for n, pattern in enumerate(_RANKS) if pattern.search(key)), None)
+        if rank is not None:
+            ranked[rank].append(Field(_value(pair), pair.start(), pair.end()))
+    return ranked
+
+
+def _value(pair: re.Match[str]) -> str:
+    if pair[2] is None:
+        return pair[3] or pair[4] or pair[5] or ""
+    try:
+        return str(json.loads(f'"{pair[2]}"', strict=False))
+    except json.JSONDecodeError:  # an escape that JSON does not know
+        return pair[2]

@@ -1,0 +1,283 @@
+"""How people state an answer, as patterns. Those for statements end where an option has to be named."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+
+def _any(words: str) -> str:
+    return "(?:" + "|".join(word.replace("_", r"\s+") for word in words.split()) + ")"
+
+
+_RIGHT = _any("correct right best proper appropriate accurate")
+_LIKELY = rf"(?:most\s+{_any('likely appropriate probable accurate suitable plausible consistent')}|best)"
+_ADVERB = _any(
+    "therefore thus then hence clearly definitely certainly probably likely simply indeed actually still now"
+)
+_IS = _any("is are was would_be should_be must_be will_be appears_to_be seems_to_be")
+_THUS = _any(
+    "therefore thus hence so consequently accordingly finally ultimately overall in_conclusion in_short in_summary"
+)
+_IT_IS = rf"(?:it's|that's|{_any('it_is it_must_be it_has_to_be it_would_be that_is this_is')})"
+
+_QUALITY = rf"(?:final|{_RIGHT}|{_LIKELY}|single|my|our|likely|chosen|selected|preferred|revised|corrected|updated)"
+# "the correct answer", "my choice"; ended by COPULA: "… to this question is", ":", "=". An option, a choice or a letter
+# is a statement only if it is called correct or chosen: "Option A, aspirin, is wrong", "evaluate each option:".
+NOUN = re.compile(
+    rf"""(?<![-\w])(?:{_QUALITY}\s+){{0,3}}
+    (?: (?:answers?|ans|response)\b(?:\s+(?:choice|option|letter|key)\b)?
+      | (?:(?<=my\s)|(?<=our\s)|(?<=correct\s)|(?<=right\s)|(?<=best\s)|(?<=final\s)|(?<=chosen\s)|(?<=selected\s)
+        |(?<=appropriate\s)|(?<=proper\s)|(?<=accurate\s)|(?<=suitable\s)|(?<=likely\s)|(?<=single\s)|(?<=preferred\s))
+        (?:choice|option|statement|selection|letter|pick|decision|alternative|one)\b
+      | (?:(?<=\n)|(?<=\A)|(?<=\n[->\[(])|(?<=\n[->]\s))
+        (?:choice|option|selection|selected(?:\s+(?:option|answer|choice))|decision|verdict|conclusion|prediction|judge?ment
+        |result|pick|solution|final|letter|key|correct)\b(?=\s?[:=\]])
+      | (?:choice|selection|decision|verdict|conclusion|prediction|judge?ment|final)\b(?=\s?[:=])
+      | the\s+(?:choice|selection|verdict)\b )""",
+    re.I | re.X,
+)
+_SAID_RIGHT = r"(?:correct[aoe]?|exacte?|finale?|juste|richtige?|rigth|esatta|giusta|juist|poprawna|правильный|верный)"
+# The same in other languages.
+FOREIGN_NOUN = re.compile(
+    unicodedata.normalize("NFKC", rf"""(?:
+      \b(?:r[ée]ponse|respuesta|antwort|l[öo]sung|resposta|risposta|antwoord|odpowied[źz]|odpov[ěe][dď]|ответ|відповідь
+        |svar(?:et)?|vastaus|cevap|yanıt|jawaban|đáp\s+án|απάντηση|resposta|răspuns(?:ul)?|одговор|отговор)\b
+        (?:\s+{_SAID_RIGHT})?
+      | \b(?:opci[óo]n|opção|opcao|opzione|alternativa|option|choix)\s+{_SAID_RIGHT}\b
+      | (?:正确|正確|最终|最終|最佳)?(?:答案|答え|正解|正答|回答|解答|选项|選項|答)(?:应该|應該|应|應)?
+      | (?:최종\s?|올바른\s?)?(?:정답|답변|답)
+      | (?:الإجابة|الاجابة|الجواب|پاسخ|جواب)(?:\s+(?:الصحيحة|النهائية|الصحيح|هي|صحیح|نهایی))?
+      | (?:सही\s+)?(?:उत्तर|जवाब) | คำตอบ(?:ที่ถูกต้อง)? | תשובה | התשובה
+    )"""),
+    re.I | re.X,
+)
+FOREIGN_COPULA = re.compile(
+    r"""\s?(?::|=|\b(?:est|es|ist|lautet|é|è|is|jest|är|er|on|là|adalah|είναι|este|je|это|является)\b|[–—]|\s-\s
+       |是|为|為|は|은|는|هي|هو|है|คือ|היא|:)\s?:?\s?
+       (?:(?:la|le|l'|el|a|o|il|die|der|das|de)\s)?
+       (?:(?:lettre|letra|lettera|buchstabe|option|opción|opción|opção|opzione|alternativa|antwort|вариант|选项|選項
+            |الخيار|حرف|विकल्प|ข้อ|보기)\s?)?""",
+    re.I | re.X,
+)
+FOREIGN_CHOOSING = re.compile(
+    r"(?:(?:故|本题|本題|题|题目|应|應|我|因此|所以|则|答|请|，|,|。|\.|\A|\n)\s?(?:应|應|该|我)?(?:选择|選擇|选|選)(?:项|項)?\s?:?\s?)|\b(?:elijo|je\s+choisis|ich\s+w[äa]hle|escolho|scelgo)"
+    r"\s+(?:(?:la|le|el|a|die|l')\s+)?(?:opci[óo]n|option|opção|lettre|letra|antwort|r[ée]ponse)?\s?",
+    re.I,
+)
+COPULA = re.compile(
+    rf"""(?:\b{_IS}\b|[:=→]|[–—]|\s-\s|->)
+    (?:\s*[,:])?(?:\s*{_ADVERB}\b,?|\s*most\s+likely\b|\s*:|\s*given\s+as\b|\s*indeed\b){{0,3}}
+    (?:\s*not\s+[^\n]{{1,60}}?,?\s*but(?:\s+rather)?\b)?""",
+    re.I | re.X,
+)
+GAP_UNDONE = re.compile(
+    r"\b(?:not|never|neither|nor|without|unless|except|than|if|whether|depends?|choices|options|candidates|explanations?"
+    r"|rationale|analysis|format|above|below|among|between|could|might|may)\b|n't\b",
+    re.I,
+)
+FOREIGN_GAP_UNDONE = re.compile(r"\b(?:no|ne|nicht|non|não|nie|не|pas|nem|inte|ikke|değil)\b|n'|不|ليست|아니|ではな", re.I)
+
+CHOOSING = re.compile(
+    rf"""\b(?:i|we)(?:'d|'ll|\s+{_any("would will must should can")})?(?:\s+{_ADVERB})?
+    \s+(?:{_any("choose chose select pick answer go_with going_with opt_for settle_on vote_for lean_towards lean_toward")}
+        |{_any("conclude choosing selecting leaning_towards leaning_toward")})\b(?:\s+(?:that\s+)?(?:the\s+answer\s+)?is)?\s?:?
+    | (?:\A|\n|[.;]\s)(?:choose|select|pick|go\s+with|selecting|choosing)\b\s?:?
+    | \bi(?:'d|\s+would)(?:\s+{_ADVERB})?\s+(?:recommend|prescribe|give|suggest|favor|use|start|administer)\b""",
+    re.I | re.X,
+)
+CONCLUDING = re.compile(
+    rf"""\b(?: {_THUS}(?:\s?,)?(?:\s+(?:{_IT_IS}|{_ADVERB}))?
+           | (?:{_IT_IS}|i\s+{_any("think believe guess say")}|i'd\s+say|i\s+would\s+say)
+             (?:\s+(?:that\s+)?(?:{_IT_IS}|{_ADVERB}))?
+           | {_any("probably likely definitely clearly certainly perhaps possibly")}
+           | {_LIKELY}\b[^.?!\n:;]{{0,80}}?\b(?:is|would\s+be)\b
+           | (?:\A|(?<=\n)){_LIKELY}\b[^.?!\n:;]{{0,60}}?(?=:)
+           | (?:\A|(?<=\n))(?:final\s+)?(?:diagnosis|treatment|next\s+step|management|drug|agent|organism|medication)(?=:)
+    )\s?:?\s+""",
+    re.I | re.X,
+)
+
+# These follow an option.
+_IS_THE = rf"\s?,?\s*{_IS}\s+(?:{_ADVERB}\s+)?(?:the\s+)?"
+IS_THE_ANSWER = re.compile(
+    rf"""{_IS_THE}(?:only\s+|single\s+|one\s+)?
+    (?: (?:{_RIGHT}|{_LIKELY}|final)\s+(?:answer|option|choice|one|response|statement)\b | answer\b )
+    | \s?(?:가|이|번이)\s?(?:정답|답)""",
+    re.I | re.X,
+)
+IS_CORRECT = re.compile(
+    rf"""{_IS_THE}(?:only\s+|single\s+|one\s+)?
+    (?: (?:{_RIGHT}|{_LIKELY})\s+(?:answer|option|choice|one|response|statement)\b
+      | answer\b
+      | (?:correct|right)(?=\s*(?:[.,;:!)\n]|\Z|because\b|since\b|as\b|and\b|here\b)) )
+    | \s?(?:项|項)?\s?(?:是)?(?:正确|正確|正しい)""",
+    re.I | re.X,
+)
+IS_LIKELIEST = re.compile(
+    rf"""{_IS_THE}(?:{_LIKELY}|{_any("preferred recommended")}\s+{_any("choice option answer treatment drug agent therapy")}
+        |\w+\s+of\s+choice)\b
+    | \s+(?:fits?|matches|explains\s+(?:this|these|the\s+\w+)|works)\s+best\b
+    | \s+best\s+{_any("fits matches explains describes accounts_for")}\b""",
+    re.I | re.X,
+)
+
+# What a label may stand behind, at the end of a clause's beginning: "I think B is correct", not "vitamin D is best".
+CLAUSE_START = re.compile(
+    rf"""(?:\A|[\n.!?:;,(\[\"'–—]|\b(?:option|choice|answer|letter|{_ADVERB}|
+    {_any("that so think believe say means mean and but since because only is as")}))[\s\"'(\[]*\Z""",
+    re.I | re.X,
+)
+# The sentence before a statement that takes it back: supposed, doubted, or said of a wrong answer.
+UNDONE = re.compile(
+    rf"""\b(?:if(?!\s+(?:forced|pressed|i\s+(?:had|have|must)|one\s+(?:had|must)|we\s+(?:had|must)|asked|you\s+(?:need|want|insist))\b)
+        |{_any("unless whether suppose supposing assuming")})\b
+    | (?:\b{_any("not never false wrong incorrect doubt doubtful deny disagree")}|n't)\b[^,;]*
+      \b{_any("that think believe say mean agree")}\b[^,;]*\Z
+    | \b{_any("wrong incorrect other another possible potential alternative previous not_the not_an not_a not_my tempting")}\s+\Z
+    | (?:\bnot|\bnever|n't)\s+(?:the\s+)?\Z
+    | \b(?:at\s+first\s+(?:glance|sight)|initially|my\s+first\s+(?:thought|guess|instinct)|one\s+might|might\s+(?:seem|think|say)
+        |students?|commonly\s+(?:mis)?chosen|temptation|tempting|distractor|some\s+(?:might|may|would)|could\s+argue
+        |would\s+be\s+(?:the\s+)?(?:answer|correct)\s+if|looks?\s+like|many\s+(?:people|would))\b""",
+    re.I | re.X,
+)
+# An "if" after a statement: "the answer would be B if the patient were pregnant".
+CONDITION_AFTER = re.compile(r"[\s)\].,]{0,3}(?:only\s+)?(?:if|unless|provided|assuming)\b", re.I)
+_DENIAL = rf"""(?: {{no}}\b{_any("not never neither nor cannot without against unlike unlikely")}
+    |n't|\b(?:rul(?:e|es|ed|ing)\s+out|exclud\w+|eliminat\w+|incorrect\w*|wrong\w*)
+    |\b{_any("instead_of rather_than absence_of lack_of other_than except")})\b
+    [\s\"'(\[]*(?:\w+\s+){{{{0,3}}}}[\"'(\[]*\Z | ❌\s*(?:option\s)?[(\[]?\Z"""
+DENIED_BEFORE = re.compile(_DENIAL.format(no=""), re.I | re.X)
+DENIED_OR_NO_BEFORE = re.compile(_DENIAL.format(no=r"\bno|"), re.I | re.X)
+_REFUSED = _any(
+    "incorrect wrong false unlikely less_likely ruled_out excluded eliminated inappropriate contraindicated less_appropriate "
+    "less_suitable insufficient irrelevant not_indicated"
+)
+DENIED_AFTER = re.compile(
+    rf"""[)\]\"']*\W{{0,3}}{_REFUSED}\b | [)\]\"':.\s-]{{0,5}}❌
+    | [)\]\"']*\s?(?:[:=–—]|-|->|→)\s?\(?(?:no|not|nope|{_REFUSED})\b
+    | [)\]\"']*\.\s(?:this|that|it)\s(?:is|would\s+be)\s(?:not|{_REFUSED})\b
+    | [)\]\"':,]*\s*(?:\([^()]{{0,60}}\)\s*|\w+,\s*)?
+      (?: {_any("is are was were would_be can_be has_been have_been seems seem could_be may_be")}
+          \s+(?:\w+\s+){{0,2}}?(?:not|{_REFUSED})\b
+        | (?:isn't|aren't|wasn't|cannot|can't|(?:does|do|would|could|should|did)(?:n't|\s+not))\b
+        | (?:and|or)\s+[\w-]+\s+(?:are|were)\s+(?:both\s+)?(?:not|{_REFUSED})\b )""",
+    re.I | re.X,
+)
+_VERDICT_RIGHT = r"(?:correct|right|true|yes|best|✅)"
+AFFIRMED = re.compile(rf"✅|[:–—(\[→-]\s?(?:this\s+is\s+(?:the\s+)?)?{_VERDICT_RIGHT}\b|\bis\s+(?:the\s+)?{_VERDICT_RIGHT}\b", re.I)
+REFUSED = re.compile(
+    rf"❌|[:–—(\[→-]\s?(?:no|not)\b|\b(?:{_REFUSED})\b|\b(?:is|are|does|do|would|can|could|should)\s?(?:not|n't)\b|\b(?:isn|aren|doesn|wouldn)'t\b|\bcannot\b", re.I
+)
+# What takes back an earlier statement.
+RETRACTED = re.compile(
+    r"""\b(?:correction|on\s+second\s+thought|scratch\s+that|i\s+(?:made\s+(?:a|an)\s+(?:mistake|error)|was\s+wrong|misread
+      |need\s+to\s+correct|should\s+correct|take\s+(?:that|it)\s+back|apologi[sz]e|stand\s+corrected|change\s+my\s+(?:answer|mind)|must\s+correct)
+      |let\s+me\s+(?:correct|revise|reconsider|rethink|re-?evaluate|fix|re-?check)|my\s+mistake|sorry|oops|revis(?:e|ed|ing)\s+my|upon\s+(?:reflection|review)
+      |that(?:'s|\s+is|\s+was)\s+(?:wrong|incorrect|not\s+right|a\s+mistake)|actually)\b""",
+    re.I | re.X,
+)
+# What may take back an earlier statement; alone it does not say which answer is meant.
+DOUBTED = re.compile(
+    r"\b(?:wait|hold\s+on|hmm+|however|but\s+(?:let|then|wait|what|is|could)|alternatively|let\s+me|let's|although|or\s+(?:maybe|perhaps)"
+    r"|double[- ]check|are\s+we\s+sure|am\s+i\s+sure|not\s+(?:so\s+)?sure)\b",
+    re.I,
+)
+TAKEN_BACK = re.compile(
+    r"\b(?:(?:that|this|it)(?:'s|\s+is|\s+was)\s+(?:wrong|incorrect|not\s+(?:right|correct)|a\s+mistake)|i\s+was\s+wrong"
+    r"|scratch\s+that|i\s+take\s+(?:that|it)\s+back|i\s+made\s+an?\s+(?:mistake|error))\b",
+    re.I,
+)
+
+# --- how options are written ------------------------------------------------------------------------------------
+
+QUOTED = re.compile(r"[\s\"'(\[]{0,9}")
+MARKS = re.compile(r"[\s\"'(\[{$\\<>#•✅→|:-]{0,20}(?:\d{1,2}[.)]\s+)?[\s\"'(\[{$\\<>]{0,9}")
+OPENING = re.compile(
+    r"""[\s\"'(\[{$\\<>\#•✅→|:-]{0,20}(?:(?:either|both|only|just|clearly|again)\s+)?
+    (?:(?:the\s+|la\s+|le\s+|el\s+|a\s+|die\s+|l')?
+      (?:answer\s+)?(?:option|choice|letter|alternative|opci[óo]n|opção|opzione|lettre|letra|вариант|选项|選項|선택지|الخيار|विकल्प|ข้อ|item|number|statement)\b
+      (?:\s+letter\b)?[\s\"'(\[{:\#]{0,9})?""",
+    re.I | re.X,
+)
+LETTERED = re.compile(r"[(\[]?[A-Ja-j1-9][)\].:]\s*[\"'(]?")  # "(A) yes" where the answers have no labels
+BESIDE = re.compile(r"[\s.:)\](\[\"'–—=|,-]{0,8}(?:(?:option|choice|answer|letter)\s)?[\s(\[\"']{0,4}", re.I)
+CLOSING = re.compile(r"\s?[)\]\"']")
+AND = re.compile(
+    r"[()\[\]\"'\s]{0,6}(?:,\s*(?:and/or|and|or)\b|[,;/&+]|\b(?:and/or|and|or|und|et|y|ou|oder|和|或|と)\b)\s*(?:(?:maybe|perhaps|possibly)\s)?",
+    re.I,
+)
+OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter)s?[\s:(\[\"']*\Z", re.I)
+BRACKET_BEFORE = re.compile(r"[(\[\"']\s*\Z")
+BRACKET_AFTER = re.compile(r"\s*[)\]\"']")
+LISTED_AFTER = re.compile(r"\s*[).:\]]")
+VERB_AFTER = re.compile(r"\s+(?:is|was|are|would|can|cannot|does|has|seems|isn't)\b")
+SENTENCE_END = re.compile(r"[.!?;](?=\s|\Z)|\n")
+SENTENCE_START = re.compile(r"(?:\A|\n|[.!?;]\s)[\s\"'(\[•✅❌→-]*\Z")
+PUNCTUATION = re.compile(r"[\s.,;:!?)\]}\"'$\\|>✅-]{0,30}")
+
+_CARDINALS = "one two three four five six seven eight nine ten".split()
+_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
+_SUFFIXED = "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th".split()
+_ROMAN = "ii iii iv vi vii viii".split()
+NUMBERS = {
+    **{word: n for words in (_CARDINALS, _ORDINALS, _SUFFIXED) for n, word in enumerate(words, 1)},
+    **{str(n): n for n in range(1, 27)},
+    **dict(zip(_ROMAN, (2, 3, 4, 6, 7, 8))),
+}
+PLACE = re.compile(
+    rf"""\b(?P<ordinal>{"|".join((*_ORDINALS, *_SUFFIXED, "last"))})\s+(?:answer\s+)?(?:option|choice|answer|alternative|statement)\b
+    | (?:\b(?:option|choice|alternative|answer)\s+(?:number\s+|no\.?\s*|\#\s?)?|\bnumber\s+|(?<!\w)\#)
+      (?P<cardinal>{"|".join((*_CARDINALS, *_ROMAN))}|[1-9]|1\d|2[0-6])(?![\w%]|[.,]\d|\s?(?:mg|ml|g|of|days?|weeks?|hours?|years?|months?)\b)""",
+    re.I | re.X,
+)
+ALL_ABOVE = re.compile(r"\s*all\s+(?:of\s+)?(?:the|these)\s+(?:above|options|others?)\s*\.?\s*|\s*all\s+of\s+these\s*\.?\s*", re.I)
+COMBINATION = re.compile(r"\s*(?:both\s+)?(?:options\s+)?(.+?)(?:\s+only|\s+are\s+(?:true|correct))?\s*\.?\s*", re.I)
+
+# What describes an option rather than choosing it.
+DESCRIBED = re.compile(
+    r"(?:\s\([^()]{0,40}\))?,?\s+(?:(?:is|are|was|were)\s+(?:an?|the|one|used|known|caused|characterized|associated|often|commonly|found|not)\b"
+    r"|(?:causes?|inhibits?|has|have|can|may|might|could|does|do|works?|increases?|decreases?|reduces?|acts?|blocks?|occurs?|presents?)\b)",
+    re.I,
+)
+
+# --- lists, copies and continuations ----------------------------------------------------------------------------
+
+# A line that begins another question: what a base model goes on with after its answer.
+QUESTION_LINE = re.compile(
+    r"^\s?(?:\d{1,3}[.)]\s*)?(?:next\s+)?(?:question|q|problem|human|user|instruction|input|exercise|case|passage|abstract|context)"
+    r"(?:\s*#?\s?\d{1,4})?\s?[:.)]\s*",
+    re.I | re.M,
+)
+EXPLANATION_LINE = re.compile(
+    r"^\s?(?:explanations?|rationale|reasoning|why|justification|analysis|discussion|details|incorrect|other\s+options|why\s+not)\b[^\n]{0,60}$|\bexplanation\b\s?:",
+    re.I | re.M,
+)
+YES_NO_QUESTION = re.compile(
+    r"\b(?:yes|no)(?:\s?/\s?|\s+or\s+|-or-|\s+and\s+)(?:a\s+)?(?:no|yes)(?:(?:\s?/\s?|,?\s+or\s+)maybe)?[\"']?(?=[\s-]+(?:answer|question|response|format|reply|conclusion|decision|terms|type|basis)s?\b)",
+    re.I,
+)
+# The letters of a list that the reply itself gives: "A) yes".
+LIST_LETTER = r"(?:(?<=\s)|(?<=\A)|(?<=[(\[]))([A-J])[)\].:]\s*[\"']?"
+
+# Words that may follow an answer, and that never follow an article or the determiner "no".
+_CONNECTOR = _any(
+    "according although and as based because but due for from given hence however i in instead it not or per rather "
+    "since so that the then there therefore these they this though we where whereas which while with my your final best here "
+    "over among porque car parce weil da"
+)
+# What comes after a word that stands alone. A full stop before a small letter abbreviates: "E. coli".
+STANDS_ALONE = re.compile(
+    rf"""\s*\Z | \s*\n
+    | [^\S\n]*[)\]}}:;,!?"<>|/→=]
+    | '(?!\w)
+    | \.(?:\.|\s*\Z|\s*\n|\s+(?:[^a-z\s]|(?i:{_CONNECTOR})\b)|[)"'\]}}<]|[A-Z][a-z])
+    | [^\S\n]*[–—] | [^\S\n]*-- | [^\S\n]+-\s
+    | [^\S\n]+[(\[&+]
+    | [^\S\n]+(?i:{_CONNECTOR})\b
+    | \\ | \$ | [^\S\n]*[✅❌→]
+    | [^\S\n]*(?:है|입니다|이다|이에요|번|가|이\s|은|는|를|을|로|라고|です|だ|である|が|は|选项|选|项|項|是|因|正确|为|で|والسبب|لأن)""",
+    re.X,
+)
+# Where a name ends a sentence or a bracket.
+ENDS = re.compile(r"\s*\Z|\s*\n|\s*[.)\];!?]")

@@ -1,0 +1,278 @@
+"""Evidence of a chosen option in prose, by kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from . import phrases
+from .names import Name, Named, Offer, Options
+
+_LINE = re.compile(r"[^\n]*\S[^\n]*")
+_ITEM_MARK = re.compile(r"(?:^|(?<=\n)|(?<=[.!?;]\s))[\s\"'(\[•✅❌>→-]{0,8}(?:\d{1,2}[.)]\s)?(?:(?:the\s)?option\s|choice\s)?[(\[]?", re.I)
+_MARK_END = re.compile(r"\s?[)\].:–—-]|\s?\(|\s?✅|\s?❌|\s(?:is|was|would|can|cannot|does|has|seems|isn't)\b|,")
+_SHORT = 20  # words of a text in which a bare mention decides, if it is one sentence
+_TERSE = 8  # words of a text that may be several sentences
+_SCOPE = 400  # characters of a listed option that are searched for its verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Options that the text states as its answer, from character `start` to `end`."""
+
+    options: Options
+    start: int
+    end: int
+    kind: str
+    line: bool = False  # "Answer: B" or an option, on a line of its own
+
+
+class Prose(Named):
+    """A text with the evidence in it."""
+
+    def __init__(self, text: str, offer: Offer) -> None:
+        super().__init__(text, offer)
+        self.lines = [(line.start(), line.end()) for line in _LINE.finditer(text)]
+        self.items = self._enumeration()
+        self.lone = dict(self._lone_lines())
+
+    # -- statements
+
+    def answers(self) -> Iterator[Statement]:
+        """What follows "the answer is" and its kind."""
+        for noun in phrases.NOUN.finditer(self.text):
+            kind = "final" if re.match(r"final\b|(?:revised|corrected|updated)\b", noun[0].strip(), re.I) or " final " in f" {noun[0].lower()} " else "stated"
+            begins = phrases.SENTENCE_START.search(self.text, max(0, noun.start() - 20), noun.start())
+            name = self.at(noun.end(), alone=True) if begins else None  # "Answer B."
+            if name and len(name.options) == 1 and self.text[noun.end() : noun.end() + 1] != "s" and not name.place:
+                if self._meant(noun.start(), name.end) and not self._begins_list(name):
+                    yield self._statement(name, noun.start(), kind)
+                    continue
+            yield from self._after_copula(noun, kind, phrases.COPULA)
+        for noun in phrases.FOREIGN_NOUN.finditer(self.text):
+            name = self.at(noun.end(), alone=True)  # "Doğru cevap B"
+            if name and name.label and name.start <= noun.end() + 3:
+                yield self._statement(name, noun.start(), "stated")
+                continue
+            yield from self._after_copula(noun, "stated", phrases.FOREIGN_COPULA)
+
+    def _after_copula(self, noun: re.Match[str], kind: str, copulas: re.Pattern[str]) -> Iterator[Statement]:
+        clause = self.text[noun.end() : noun.end() + 100]
+        stop = phrases.SENTENCE_END.search(clause)
+        for copula in copulas.finditer(clause, 0, stop.start() if stop else len(clause)):
+            gap = phrases.FOREIGN_GAP_UNDONE if copulas is phrases.FOREIGN_COPULA else phrases.GAP_UNDONE
+            if gap.search(clause, 0, copula.start()):
+                return
+            name = self.at(noun.end() + copula.end())
+            if name and self._meant(noun.start(), name.end, asked=copula[0].strip() not in {":", "="}):
+                if not self._begins_list(name) and not phrases.CONDITION_AFTER.match(self.text, name.end):
+                    yield self._statement(name, noun.start(), kind)
+                return
+
+    def _statement(self, name: Name, start: int, kind: str) -> Statement:
+        line_start = self.text.rfind("\n", 0, start) + 1
+        line_end = self.text.find("\n", name.end)
+        own = not self.text[line_start:start].strip(" >-•\"'([#✅→|") and not re.search(
+            r"\b(?:is|was)\b", self.text[start : name.start]
+        )
+        last = self.skip(phrases.PUNCTUATION, name.end) >= (len(self.text) if line_end < 0 else line_end)
+        return Statement(name.options, start, name.end, kind, own and last)
+
+    def chosen(self) -> Iterator[Statement]:
+        """"I choose B.\""""
+        for pattern in (phrases.CHOOSING, phrases.FOREIGN_CHOOSING):
+            for match in pattern.finditer(self.text):
+                name = self.at(match.end(), alone=True)
+                if name and self._meant(match.start(), name.end) and not phrases.CONDITION_AFTER.match(self.text, name.end):
+                    yield Statement(name.options, match.start(), name.end, "stated")
+
+    def judged(self, verdict: re.Pattern[str], kind: str) -> Iterator[Statement]:
+        """Options of which the text says `verdict`: "B is the correct answer"."""
+        for name in self.named:
+            end = self.skip(phrases.PUNCTUATION, name.end) if name.label else name.end
+            found = verdict.match(self.text, end) or (verdict.match(self.text, name.end))
+            if not found:
+                continue
+            clause = self.text[max(0, name.start - 30) : name.start]
+            begins = not name.label or name.place or phrases.CLAUSE_START.search(clause)
+            if begins and self._meant(name.start, found.end()) and not phrases.CONDITION_AFTER.match(self.text, found.end()):
+                yield Statement(self._joined_before(name).options, name.start, found.end(), kind)
+
+    def _joined_before(self, name: Name) -> Name:
+        """`name` with the option that an "and" or "or" before it adds: "both A and B are correct"."""
+        before = re.search(r"(\S+)\s+(?:and|or)\s+(?:option\s)?[(]?\Z", self.text[max(0, name.start - 60) : name.start])
+        if before is None:
+            return name
+        near = [other for other in self.named if name.start - 40 < other.end <= name.start and other.label == name.label]
+        for other in near:
+            if re.fullmatch(r"[)\"'\s]*(?:and|or)\s+(?:option\s)?[(]?", self.text[other.end : name.start]):
+                return replace(name, options=name.options | other.options)
+        return name
+
+    def concluded(self) -> Iterator[Statement]:
+        for match in phrases.CONCLUDING.finditer(self.text):
+            name = self.at(match.end(), alone=True)
+            if name and self._meant(match.start(), name.end) and not self._begins_list(name):
+                yield Statement(name.options, match.start(), name.end, "concluded")
+        yield from self.judged(phrases.IS_LIKELIEST, "concluded")
+        yield from self._last_sentence()
+
+    def _last_sentence(self) -> Iterator[Statement]:
+        """A last sentence that is an option and nothing else."""
+        ends = [match for match in phrases.SENTENCE_END.finditer(self.text, max(0, self.length - 300)) if match.end() < self.length]
+        if not ends:
+            return
+        start = ends[-1].end()
+        if any(name.start < start < name.end for name in self.named[-9:]):
+            return  # the full stop of "D. Codeine"
+        name = self.at(start, alone=True)
+        if name and name.start not in self.items and name.end <= self.length <= self.skip(phrases.PUNCTUATION, name.end):
+            # "Vitamin B1. C" is no sentence; a label needs a line, a bracket or a full sentence before it.
+            if self.text[start - 1 : start] != "\n" or not self.lists_options:
+                yield Statement(name.options, start, name.end, "concluded")
+
+    def lone_ends(self) -> Iterator[Statement]:
+        """The first and the last line where they hold an option and nothing else."""
+        if self.lines and not self.lists_options:
+            for start in {self.lines[0][0], self.lines[-1][0]}:
+                if name := self.lone.get(start):
+                    yield Statement(name.options, start, name.end, "lone", True)
+
+    def verdicts(self) -> Iterator[Statement]:
+        """A list that judges every option, and one of them right."""
+        starts = sorted(self.items)
+        verdicts: dict[int, bool] = {}
+        for number, start in enumerate(starts):
+            (option,) = self.items[start].options
+            end = starts[number + 1] if number + 1 < len(starts) else len(self.text)
+            scope = self.text[self.items[start].end : min(end, start + _SCOPE)]
+            scope = scope.split("\n\n")[0]
+            refused, affirmed = phrases.REFUSED.search(scope), phrases.AFFIRMED.search(scope)
+            if not isinstance(option, int) or bool(refused) == bool(affirmed) or option in verdicts:
+                return
+            verdicts[option] = bool(affirmed)
+        if len(verdicts) == len(self.offer.answers) > 1 and sum(verdicts.values()) == 1:
+            chosen = next(option for option, right in verdicts.items() if right)
+            yield Statement(Options([chosen]), starts[0], len(self.text), "verdicts")
+
+    def opening(self) -> Iterator[Statement]:
+        name = self.at(0, alone=True)
+        if name is None or self.lists_options or name.start in self.items or self._ruled_out(name):
+            return
+        if not name.label and not re.match(r"\s*(?:\Z|\n|[.,;:!)(—–✅]|-\s|because\b|since\b|as\b|is\b)", self.text[name.end : name.end + 9]):
+            if self.offer.labels:
+                return
+        yield Statement(name.options, 0, name.end, "opening")
+
+    def mentions(self) -> tuple[Options, str]:
+        """The options mentioned, and why no one of them is the answer; "" where one is."""
+        names = [name for name in self.named if not name.label or self.marked(name) or len(name.options) > 1]
+        found = Options().union(*(name.options for name in names), *(name.options for name in self.lone.values()))
+        if not found:
+            return found, "no option named"
+        if len(found) > 1 and not self.offer.same(found):
+            return found, ""
+        if any(self._ruled_out(name) for name in names):
+            return found, f"only ruled out: {self.offer.listed(found)}"
+        if not self._is_short(names):
+            return found, f"no answer stated, only a mention of {self.offer.listed(found)}"
+        return found, ""
+
+    def _is_short(self, names: list[Name]) -> bool:
+        """Whether this is one short sentence that does more than describe an option: "Aspirin is an NSAID."."""
+        ends = [end for end in phrases.SENTENCE_END.finditer(self.text) if end.end() < self.length]
+        if len(self.words) > _SHORT or (len(ends) > 1 and len(self.words) > _TERSE):
+            return False
+        return not any(not name.label and phrases.DESCRIBED.match(self.text, name.end) for name in names)
+
+    # -- lists
+
+    def _lone_lines(self) -> Iterator[tuple[int, Name]]:
+        """The lines that hold an option and nothing else: where each starts, and the option."""
+        for start, end in self.lines:
+            name = self.at(start, alone=True)
+            if name and name.start not in self.items and name.end <= end <= self.skip(phrases.PUNCTUATION, name.end):
+                yield start, name
+
+    @property
+    def lists_options(self) -> bool:
+        return len({name.options for name in self.lone.values()}) > 1
+
+    def _enumeration(self) -> dict[int, Name]:
+        """Names that begin the items of a list of options, by where each starts: "A. …" and later "B. …", each at the
+        start of a line or sentence, in the order offered.
+        """
+        found: list[tuple[int, Name]] = []
+        for name in self.named:
+            if len(name.options) != 1 or not isinstance(next(iter(name.options)), int):
+                continue
+            line = max(self.text.rfind("\n", 0, name.start) + 1, name.start - 24)
+            before = self.text[max(0, line - 1) : name.start]
+            if not any(mark.end() == len(before) for mark in _ITEM_MARK.finditer(before)):
+                continue
+            end = self.label_end(name) if name.label and not name.place else name.end
+            if name.label and not _MARK_END.match(self.text, end):
+                continue
+            if not name.label and not re.match(r"[)\"']?\s?(?:[:–—✅❌(,]|-\s|→|is\b)", self.text[name.end : name.end + 6]):
+                continue
+            found.append((next(iter(name.options)), name))  # type: ignore[arg-type]
+        best: list[Name] = []
+        run: list[Name] = []
+        last = -1
+        runs: list[list[Name]] = []
+        for index, name in found:
+            if run and index == last:
+                continue
+            if run and last < index <= last + 2 and not self._explained_between(run[-1], name, len(run)):
+                run.append(name)
+            else:
+                runs.append(run)
+                run = [name]
+            last = index
+        runs.append(run)
+        items: dict[int, Name] = {}
+        for run in runs:
+            if len(run) > len(best):
+                best = run
+            begins = run and (next(iter(run[0].options)) == 0 or len(run) > 2)
+            if len(run) > 1 and begins:
+                items.update({name.start: name for name in run})
+        return items
+
+    def _explained_between(self, one: Name, two: Name, length: int) -> bool:
+        """Whether an explanation starts between the first two: "A. Aspirin", "Explanation: B is wrong"."""
+        return length == 1 and bool(phrases.EXPLANATION_LINE.search(self.text, one.end, two.start))
+
+    def _begins_list(self, name: Name) -> bool:
+        """Whether what is named is the first item of a list of the options rather than an answer."""
+        return name.start in self.items and next(iter(name.options)) == 0 and len(name.options) == 1 and self._adjacent(name)
+
+    def _adjacent(self, name: Name) -> bool:
+        starts = sorted(start for start in self.items if start > name.start)
+        if not starts:
+            return False
+        return not phrases.EXPLANATION_LINE.search(self.text, name.end, starts[0])
+
+    # -- what undoes a statement or a mention
+
+    def _meant(self, start: int, end: int, asked: bool = True) -> bool:
+        """Whether the statement in start..end is made, rather than denied, supposed or (`asked`) asked."""
+        if phrases.UNDONE.search(self._sentence_before(start)):
+            return False
+        stop = phrases.SENTENCE_END.search(self.text, end, end + 200)
+        return not (asked and stop and stop[0] == "?")
+
+    def _ruled_out(self, name: Name) -> bool:
+        before = self.offer.denials.search(self._sentence_before(name.start))
+        return bool(before) or self.ruled_out_after(name)
+
+    def denied(self, options: Options) -> bool:
+        """Whether the text rules out one of `options` anywhere."""
+        return any(
+            name.options & options and self._ruled_out(name) for name in self.named if not name.label or self.marked(name)
+        )
+
+    def _sentence_before(self, position: int) -> str:
+        before = self.text[max(0, position - 200) : position]
+        return phrases.SENTENCE_END.split(before)[-1]

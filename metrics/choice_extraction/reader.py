@@ -1,0 +1,260 @@
+"""Reading a choice off a generated text: strict, pure, never a guess.
+
+The first kind of evidence that is found decides:
+
+1. fields: `<answer>…</answer>`, `\\boxed{…}`, JSON with a key such as `answer_choice`;
+2. a final answer: "Final answer: B", or "Answer: B" as the last line;
+3. statements: "Answer: B", "the correct option is (B)", "B is the correct answer", "I choose B"; and a first or last line
+   that holds one option and nothing else;
+4. judgments: "B is correct", or a list that judges every option, one of them right;
+5. conclusions: "Therefore, B.", "The most likely diagnosis is …", in the last sentences or the first;
+6. the opening: "B. Because …", "Yes, the trial …";
+7. a bare mention, in a short reply that mentions one option and does not rule it out.
+
+Two different answers of the deciding kind are no answer, unless the text takes the first one back in words ("Correction:",
+"actually"). A label and words that contradict each other are two answers. A list of the options, judged or not, states
+none of them; nor does a statement that is denied, supposed or asked. Reasoning is not read.
+
+A reply that was cut off at the token limit is read by its fields and its statements only (1 to 3): what it concludes so
+far may be overturned by what is missing.
+
+Letters are words of medicine too (vitamin D, hepatitis B, E. coli, T cells, "A patient", "there is no evidence"): a
+label, or the word "no", counts only where it stands alone, and a bare mention of a label only where it is marked as
+one: "(B)", "option B".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ...core.reasoning import split
+from . import phrases
+from .fields import Field, fields
+from .names import Offer, Options
+from .prose import Prose, Statement
+from .text import plain
+
+CUT_OFF = "cut off"
+_NESTED = 2  # fields are looked for inside fields this deep
+_EXPLICIT = frozenset({"fields", "final", "stated"})
+_LETTERS = "ABCDEFGHIJ"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The option that a text chooses, or why none could be read."""
+
+    index: int | None
+    reason: str = ""  # "" where an option was read
+    kind: str = field(default="", compare=False)  # of the evidence that decided
+
+
+def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), cut: bool = False) -> Reading:
+    """Return the one option that `text` chooses. `labels` as in Item: one per option, or none where options are answered
+    by their own words (yes, no, maybe). `cut`: the text ended at the token limit. Case and markup do not matter.
+    """
+    if labels and len(labels) != len(options):
+        raise ValueError(f"{len(labels)} labels for {len(options)} options")
+    parts = split(text)
+    answer = plain(parts.answer)
+    if not answer.strip():
+        reason = "reasoning without an answer" if text.strip() else "empty answer"
+        return Reading(None, CUT_OFF if cut and text.strip() else reason)
+    answer = phrases.YES_NO_QUESTION.sub("yes-no", answer)
+    offer = Offer(options, labels or _own_letters(answer, options))
+    return _Reader(offer, cut).read(answer)
+
+
+def _own_letters(text: str, options: Sequence[str]) -> tuple[str, ...]:
+    """The letters that a reply itself gives to options without labels, all of them in a list: "A) yes B) no C) maybe"."""
+    found = [
+        [match[1] for match in re.finditer(phrases.LIST_LETTER + re.escape(plain(option)) + r"(?!\w)", text, re.I)]
+        for option in options
+    ]
+    letters = tuple(letter.upper() for (letter, *_) in found if letter) if all(found) else ()
+    return letters if "".join(letters) == _LETTERS[: len(options)] and len(options) > 1 else ()
+
+
+class _Reader:
+    def __init__(self, offer: Offer, cut: bool) -> None:
+        self.offer, self.cut = offer, cut
+
+    def read(self, text: str, depth: int = 0) -> Reading:
+        for piece, rest in _turns(text):
+            reading = self._one(piece, depth)
+            if reading.index is not None or not rest:
+                break
+            if reading.kind:  # two answers
+                break
+        return reading
+
+    def _one(self, text: str, depth: int) -> Reading:
+        empty: Reading | None = None
+        for group in fields(text) if depth < _NESTED else ():
+            reading = self._fields(text, group, depth)
+            if reading.index is not None or reading.kind:
+                return reading
+            empty = empty or reading
+            text = _without(text, group) if _without(text, group).strip() else text
+        if depth and self.cut:  # a field is read as a whole: only its end can be cut
+            return _Reader(self.offer, False).read(text, depth)
+        reading = self._prose(Prose(text, self.offer), depth)
+        return reading if reading.index is not None or reading.kind or empty is None else empty
+
+    def _fields(self, text: str, group: list[Field], depth: int) -> Reading:
+        """The reading of fields of one group. The last decides if the text between takes an earlier one back."""
+        read: list[tuple[Field, Reading]] = []
+        for found in group:
+            if self.cut and found.end >= len(text.rstrip()) and text.rstrip()[-1:].isalnum():
+                return Reading(None, CUT_OFF, "")
+            read.append((found, self.read(found.content, depth + 1)))
+        known = [(found, reading) for found, reading in read if reading.index is not None]
+        stated = [reading for _, reading in read if reading.index is None and reading.kind]
+        if stated:
+            return stated[0]
+        if not known:
+            return read[0][1]
+        options = Options(reading.index for _, reading in known if reading.index is not None)
+        if len(options) > 1:
+            last = known[-1]
+            between = text[known[-2][0].end : last[0].start]
+            if not (phrases.RETRACTED.search(between) or phrases.DOUBTED.search(between)):
+                return self._stated(options, "fields")
+            options = Options([last[1].index]) if last[1].index is not None else options
+        if depth == 0:
+            after = Prose(text[known[-1][0].end :], self.offer)
+            for statement in after.answers():
+                if statement.kind == "final" or statement.line:
+                    options |= statement.options
+        return self._stated(options, "fields")
+
+    def _prose(self, prose: Prose, depth: int) -> Reading:
+        answers = list(prose.answers())
+        stated = [
+            *answers,
+            *prose.chosen(),
+            *prose.judged(phrases.IS_THE_ANSWER, "stated"),
+            *prose.lone_ends(),
+        ]
+        if self.cut:
+            return self._cut_off(prose, [statement for statement in stated if statement.kind != "lone"])
+        final = [statement for statement in stated if statement.kind == "final"] or _closing(prose, stated)
+        for found in (final, stated):
+            if found:
+                return self._decide(prose, found)
+        found = [*prose.judged(phrases.IS_CORRECT, "judged"), *prose.verdicts()]
+        if found:
+            return self._decide(prose, found)
+        concluded = list(prose.concluded())
+        opening = list(prose.opening())
+        if concluded:
+            return self._decide(prose, [*_at_the_end(prose, concluded), *opening])
+        if opening:
+            return self._decide(prose, opening)
+        return self._mentioned(prose)
+
+    def _decide(self, prose: Prose, found: list[Statement]) -> Reading:
+        """The reading where the deciding evidence is `found`."""
+        found = sorted(found, key=lambda statement: statement.end)
+        last = found[-1]
+        options = Options().union(*(statement.options for statement in found))
+        kind = last.kind
+        if len(options) > 1 and not self._one_of(options):
+            earlier = [statement for statement in found if statement.options != last.options]
+            between = prose.text[earlier[-1].end : last.end] if earlier else ""
+            if not phrases.RETRACTED.search(between) and not (kind == "final" and phrases.DOUBTED.search(between)):
+                return self._stated(options, kind)
+            options = last.options
+        if phrases.TAKEN_BACK.search(prose.text, last.end) and not prose.text[last.end :].count("\n\n"):
+            return Reading(None, f"taken back: {self.offer.listed(options)}", kind)
+        if phrases.RETRACTED.search(prose.text, last.end) or phrases.DOUBTED.search(prose.text, last.end):
+            later = [s for s in (*prose.concluded(), *prose.judged(phrases.IS_CORRECT, "")) if s.start >= last.end]
+            options = options.union(*(statement.options for statement in later))
+        if kind in {"concluded", "opening"} and prose.denied(options):
+            return Reading(None, f"stated and ruled out: {self.offer.listed(options)}", kind)
+        return self._stated(options, kind)
+
+    def _cut_off(self, prose: Prose, stated: list[Statement]) -> Reading:
+        """A cut text: only whole statements that nothing takes up again."""
+        whole = sorted((s for s in stated if s.end < prose.length), key=lambda statement: statement.end)
+        if not whole:
+            return Reading(None, CUT_OFF)
+        after = prose.text[whole[-1].end :]
+        if phrases.DOUBTED.search(after) or phrases.RETRACTED.search(after):
+            return Reading(None, CUT_OFF)
+        final = [statement for statement in whole if statement.kind == "final"]
+        reading = self._decide(prose, final or whole)
+        return reading if reading.index is not None else Reading(None, reading.reason, reading.kind)
+
+    def _mentioned(self, prose: Prose) -> Reading:
+        found, reason = prose.mentions()
+        if reason:
+            return Reading(None, reason)
+        if len(found) > 1 and not self._one_of(found):
+            return Reading(None, f"{_number(found)} options named: {self.offer.listed(found)}")
+        return self._stated(found, "mentioned")
+
+    def _one_of(self, options: Options) -> bool:
+        return options in self.offer.combined or self.offer.same(options)
+
+    def _stated(self, found: Options, kind: str) -> Reading:
+        """The reading where the deciding evidence is for `found`, at least one option."""
+        if found in self.offer.combined:
+            return Reading(self.offer.combined[found], "", kind)
+        if self.offer.same(found):  # each is as right as the other
+            return Reading(min(option for option in found if isinstance(option, int)), "", kind)
+        if len(found) > 1:
+            return Reading(None, f"{_number(found)} answers stated: {self.offer.listed(found)}", kind)
+        (option,) = found
+        if isinstance(option, int):
+            return Reading(option, "", kind)
+        return Reading(None, f"option {option} not offered", kind)
+
+
+def _number(found: Options) -> str:
+    return {2: "two", 3: "three", 4: "four", 5: "five"}.get(len(found), str(len(found)))
+
+
+def _closing(prose: Prose, stated: list[Statement]) -> list[Statement]:
+    """"Answer: B" as the last line, where every other statement is made in passing."""
+    lines = [statement for statement in stated if statement.line]
+    if not lines or len({statement.options for statement in lines}) > 1:
+        return []
+    last = max(lines, key=lambda statement: statement.end)
+    at_end = prose.skip(phrases.PUNCTUATION, last.end) >= prose.length
+    return [replace_kind(last)] if at_end and last.kind != "lone" else []
+
+
+def replace_kind(statement: Statement) -> Statement:
+    return Statement(statement.options, statement.start, statement.end, "final", True)
+
+
+def _at_the_end(prose: Prose, concluded: list[Statement]) -> list[Statement]:
+    return concluded
+
+
+def _without(text: str, group: list[Field]) -> str:
+    """`text` without the fields of a group that hold no option."""
+    pieces, position = [], 0
+    for found in sorted(group, key=lambda one: one.start):
+        if found.start >= position:
+            pieces.append(text[position : found.start])
+            position = found.end
+    return " ".join([*pieces, text[position:]])
+
+
+def _turns(text: str) -> list[tuple[str, bool]]:
+    """The text cut where it goes on with another question, as base models do; each piece, and whether more follows."""
+    cuts = [0]
+    for line in phrases.QUESTION_LINE.finditer(text):
+        if text[: line.start()].strip() and _is_a_question(text, line.end()) and line.start() > cuts[-1]:
+            cuts.append(line.start())
+    return [(text[a:b], b < len(text)) for a, b in zip(cuts, [*cuts[1:], len(text)])] or [(text, False)]
+
+
+def _is_a_question(text: str, start: int) -> bool:
+    """Whether a question of its own starts here, rather than a short "And now?"."""
+    line = text[start : start + 400].split("\n")[0]
+    return len(line.split()) > 4 or not line.strip()
