@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,18 +17,20 @@ from .choice_extraction.text import plain
 from .figures import argmax, ends, failed, flaw_in_choice, flaw_in_logprobs, mean_figure, scored, unscored
 
 UNPARSED = "unparsed: "
+MANY_CUT = 0.05  # share of answers cut off from which a table says so
 
 
 @dataclass(frozen=True)
 class Accuracy:
     """Share of items whose chosen option is the gold one.
 
-    By log-probability the choice is the likeliest option. A generated answer is read by extraction.py; one that names
-    no single option is wrong, keeps the reason, and counts into `unparsed_rate`.
+    By log-probability the choice is the likeliest option. A generated answer is read by choice_extraction; one that
+    names no single option is wrong, keeps the reason, and counts into `unparsed_rate`, and into `truncated_rate` where
+    the token limit cut it off before it stated an answer.
     """
 
     name: str = "accuracy"
-    version: str = "1"
+    version: str = "2"
     binary: bool = True
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
@@ -36,23 +38,36 @@ class Accuracy:
     unit: str = "share"
     summary: str = (
         "The chosen option is the gold one. A generated answer that names no single option is wrong, and counts into "
-        "unparsed_rate. With it comes macro_f1, the plain mean of the F1 of every answer."
+        "unparsed_rate (truncated_rate if the token limit cut it off). With it comes macro_f1, the plain mean of "
+        "the F1 of every answer."
     )
-    figures: tuple[str, ...] = ("macro_f1", "f1", "unparsed_rate")  # that come with it under names of their own
+    figures: tuple[str, ...] = (
+        "macro_f1",
+        "f1",
+        "unparsed_rate",
+        "truncated_rate",
+    )  # that come with it under names of their own
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return [_score(record) for record in records]
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
         """`accuracy`; `macro_f1` with `f1[…]` per answer; `accuracy[…]` per subject where there are two or more;
-        `unparsed_rate` where answers were generated.
+        `unparsed_rate` and `truncated_rate` where answers were generated.
         """
         return [
             mean_figure(self.name, records, scores, binary=True),
             *_f1(records, scores),
             *_by_subject(records, scores),
-            *_unparsed_rate(records, scores),
+            *_unread_rates(records, scores),
         ]
+
+    def remark_on(self, scores: Sequence[Score]) -> str:
+        """What a table has to say beside the figures: that many answers were cut off."""
+        cut = sum(score.reason == UNPARSED + CUT_OFF for score in scores)
+        if cut < MANY_CUT * len(scores) or not cut:
+            return ""
+        return f"{cut} of {len(scores)} answers cut off at the token limit: raise --max-new-tokens"
 
 
 def _score(record: Record) -> Score:
@@ -143,17 +158,24 @@ def _by_subject(records: Sequence[Record], scores: Sequence[Score]) -> list[Figu
     ]
 
 
-def _unparsed_rate(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-    """Share of generated answers in which no single option could be read."""
+def _unread_rates(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+    """Shares of the generated answers: those that no option could be read off, and those cut off before stating one."""
     if all(record.output.text is None for record in records):
         return []
-    rates = [
-        Score(score.item_id, None)
-        if score.value is None or record.output.text is None
-        else Score(score.item_id, float((score.reason or "").startswith(UNPARSED)))
-        for record, score in zip(records, scores, strict=True)
+    unparsed, cut = (
+        [
+            Score(score.item_id, None)
+            if score.value is None or record.output.text is None
+            else Score(score.item_id, float((score.reason or "").startswith(reason)))
+            for record, score in zip(records, scores, strict=True)
+        ]
+        for reason in (UNPARSED, UNPARSED + CUT_OFF)
+    )
+    truncated = mean_figure("truncated_rate", records, cut, binary=True, better="lower")
+    return [
+        mean_figure("unparsed_rate", records, unparsed, binary=True, better="lower"),
+        replace(truncated, headline=bool(truncated.value)),
     ]
-    return [mean_figure("unparsed_rate", records, rates, binary=True, better="lower")]
 
 
 ACCURACY = Accuracy()

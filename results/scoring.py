@@ -135,6 +135,8 @@ def evaluate(
         found = aggregate(metric, records, scores, len(run.manifest.item_ids) - len(records))
         clean = _clean(run, metric, records, scores, leaked) if leaked and found else None
         remark = str(getattr(metric, "remark", ""))
+        if remark_on := getattr(metric, "remark_on", None):  # what its scores of this run call for
+            remark = str(remark_on(scores))
         return Result(tuple(found), values, metric.binary, metric.mean, clean=clean, remark=remark)
     with _blaming(metric):
         return Result((_finite(metric.read(run.measured())),), measured=True)

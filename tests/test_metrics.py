@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ def choice(
     item = Item(f"c{len(NUMBERS)}", "?", options=options, labels=labels, gold=gold, meta=meta)
     NUMBERS.append(1)
     return Record(item, Output(item.id, text=text, logprobs=logprobs, error=error))
+
+
+def cut_off(record: Record) -> Record:
+    """The same answer, ended by the token limit."""
+    return replace(record, output=replace(record.output, finish="length"))
 
 
 def word(gold: str, text: str) -> Record:
@@ -260,6 +266,27 @@ class TestAccuracy:
         found = figures(ACCURACY, [choice(0, text="A"), choice(0, text="?"), choice(0, error="lost")])
         assert found["unparsed_rate"] == Figure("unparsed_rate", 0.5, 2, 3, *wilson(1, 2), better="lower")
         assert "unparsed_rate" not in figures(ACCURACY, [choice(0, logprobs=(-1.0, -2.0, -3.0, -4.0))])
+
+    def test_answers_cut_off_before_they_state_one_are_counted(self) -> None:
+        records = [
+            cut_off(choice(0, text="Let's evaluate each option:\nA. Aspirin: this drug")),
+            cut_off(choice(0, text="Answer: A\nAspirin is a drug that")),  # stated before the limit
+            choice(0, text="I do not know."),  # unread, but whole
+            choice(0, text="A"),
+        ]
+        found = figures(ACCURACY, records)
+        assert found["truncated_rate"] == Figure("truncated_rate", 0.25, 4, 4, *wilson(1, 4), better="lower")
+        assert found["unparsed_rate"].value == 0.5
+        scores = ACCURACY.score(records)
+        assert [score.reason for score in scores] == ["unparsed: cut off", None, "unparsed: no option named", None]
+        assert ACCURACY.remark_on(scores) == "1 of 4 answers cut off at the token limit: raise --max-new-tokens"
+        assert ACCURACY.remark_on(scores[1:]) == ""
+
+    def test_a_text_offered_twice_is_right_under_either_label(self) -> None:
+        rest = ("Rest", "Surgery", "rest", "Casting")
+        for text in ("Rest", "A", "C", "C. Rest"):
+            (score,) = ACCURACY.score([choice(2, text=text, options=rest)])
+            assert (score.value, score.answer) == (1.0, "C")
 
 
 class TestExactMatch:

@@ -93,9 +93,9 @@ class TestScored:
         (manifest,) = Path("runs").glob("*/manifest.json")
         (sitting,) = json.loads(manifest.read_text())["sittings"]
         assert (sitting["items"], sitting["seconds"], sitting["peak_rss_bytes"]) == (3, 0.0, None)
-        assert figures(run("mine.jsonl", "--out", "other")).keys() == {"accuracy", "unparsed_rate", "macro_f1"} | {
-            f"f1[{label}]" for label in "ABC"
-        }
+        rates = {"unparsed_rate", "truncated_rate"}
+        each = {f"f1[{label}]" for label in "ABC"}
+        assert figures(run("mine.jsonl", "--out", "other")).keys() == {"accuracy", "macro_f1"} | rates | each
         assert run("mine.jsonl", "--latency-items", 3).exit_code == 2
 
     def test_log_probabilities_choose_and_calibrate(self) -> None:

@@ -10,8 +10,10 @@ _TAGS = "answer|final_?-?answer|ans|final_choice|choice|selected_?option|predict
 _TAG = re.compile(rf"<({_TAGS})>(.*?)(?:</\1>|(?=<(?:{_TAGS})>)|\Z)", re.S | re.I)
 _BRACKET_TAG = re.compile(r"\[(ANSWER|FINAL ANSWER)\]([^\[\]]{1,400})\[/\1\]", re.I)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])\s?(?:(\{)|\s?([A-Za-z0-9]\b))")
-_PAIR = re.compile(
-    r"""["']([A-Za-z][\w \-]{0,40})["']\s?:\s?(?:"((?:[^"\\]|\\.){0,2000})"|'((?:[^'\\\n]|\\.){0,2000})'(?=\s?[,}\]\n])|(\d+)|\[([^\[\]{}]{0,400})\])"""
+_PAIR = re.compile(  # a key with a string, a number or a list
+    r"""["']([A-Za-z][\w \-]{0,40})["']\s?:\s?
+    (?: "((?:[^"\\]|\\.){0,2000})" | '((?:[^'\\\n]|\\.){0,2000})'(?=\s?[,}\]\n]) | (\d+) | \[([^\[\]{}]{0,400})\] )""",
+    re.X,
 )
 _NO_ANSWER = re.compile(
     r"reason|explan|rational|index|options|choices|confid|score|why|wrong|incorrect|eliminat|question|step|thought"
@@ -20,9 +22,11 @@ _NO_ANSWER = re.compile(
 _RANKS = (
     re.compile(r"answer ?(?:choice|option|letter|label)"),
     re.compile(r"final|answer"),
-    re.compile(r"choice|option|predict|select|label|letter|verdict|decision|conclusion|response|result|correct|pick|ans\b|output"),
+    re.compile(
+        r"choice|option|predict|select|label|letter|verdict|decision|conclusion|response|result|correct|pick|ans\b|output"
+    ),
 )
-_LONGEST_BOX = 600
+_LONGEST_BOX = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,9 @@ class Named:
         alone = phrases.STANDS_ALONE.match(self.text, end)
         capital = self.offer.lower_case or not self.text[start:end].islower()
         if phrases.OPTION_BEFORE.search(before):
-            return bool(alone or (capital and self.text[end : end + 1] == " ") or phrases.VERB_AFTER.match(self.text, end))
+            return bool(
+                alone or (capital and self.text[end : end + 1] == " ") or phrases.VERB_AFTER.match(self.text, end)
+            )
         if phrases.BRACKET_BEFORE.search(before) and phrases.BRACKET_AFTER.match(self.text, end):
             return not self.text[start:end].isdigit()  # "[2]" is a citation
         if phrases.SENTENCE_START.search(self.text, max(0, start - 20), start):

@@ -37,19 +37,26 @@ NOUN = re.compile(
       | the\s+(?:choice|selection|verdict)\b )""",
     re.I | re.X,
 )
-_SAID_RIGHT = r"(?:correct[aoe]?|exacte?|finale?|juste|richtige?|rigth|esatta|giusta|juist|poprawna|правильный|верный)"
+_SAID_RIGHT = (
+    r"(?:correct[aoe]?|correta|corrett[ao]|korrekte?|exacte?|finale?|juste|richtige?|esatta|giusta|juist|poprawna"
+    r"|правильный|верный)"
+)
 # The same in other languages.
 FOREIGN_NOUN = re.compile(
-    unicodedata.normalize("NFKC", rf"""(?:
+    unicodedata.normalize(
+        "NFKC",
+        rf"""(?:
       \b(?:r[ée]ponse|respuesta|antwort|l[öo]sung|resposta|risposta|antwoord|odpowied[źz]|odpov[ěe][dď]|ответ|відповідь
         |svar(?:et)?|vastaus|cevap|yanıt|jawaban|đáp\s+án|απάντηση|resposta|răspuns(?:ul)?|одговор|отговор)\b
         (?:\s+{_SAID_RIGHT})?
       | \b(?:opci[óo]n|opção|opcao|opzione|alternativa|option|choix)\s+{_SAID_RIGHT}\b
+      | 最(?:佳|好|合适|適合|可能|适当|恰当)的?[^\s.,:。]{{0,8}}?(?=是|为|為)
       | (?:正确|正確|最终|最終|最佳)?(?:答案|答え|正解|正答|回答|解答|选项|選項|答)(?:应该|應該|应|應)?
       | (?:최종\s?|올바른\s?)?(?:정답|답변|답)
       | (?:الإجابة|الاجابة|الجواب|پاسخ|جواب)(?:\s+(?:الصحيحة|النهائية|الصحيح|هي|صحیح|نهایی))?
       | (?:सही\s+)?(?:उत्तर|जवाब) | คำตอบ(?:ที่ถูกต้อง)? | תשובה | התשובה
-    )"""),
+    )""",
+    ),
     re.I | re.X,
 )
 FOREIGN_COPULA = re.compile(
@@ -76,24 +83,28 @@ GAP_UNDONE = re.compile(
     r"|rationale|analysis|format|above|below|among|between|could|might|may)\b|n't\b",
     re.I,
 )
-FOREIGN_GAP_UNDONE = re.compile(r"\b(?:no|ne|nicht|non|não|nie|не|pas|nem|inte|ikke|değil)\b|n'|不|ليست|아니|ではな", re.I)
+FOREIGN_GAP_UNDONE = re.compile(
+    r"\b(?:no|ne|nicht|non|não|nie|не|pas|nem|inte|ikke|değil)\b|n'|不|ليست|아니|ではな", re.I
+)
 
 CHOOSING = re.compile(
     rf"""\b(?:i|we)(?:'d|'ll|\s+{_any("would will must should can")})?(?:\s+{_ADVERB})?
-    \s+(?:{_any("choose chose select pick answer go_with going_with opt_for settle_on vote_for lean_towards lean_toward")}
-        |{_any("conclude choosing selecting leaning_towards leaning_toward")})\b(?:\s+(?:that\s+)?(?:the\s+answer\s+)?is)?\s?:?
+    \s+(?:{_any("choose chose select pick answer go_with going_with opt_for settle_on vote_for lean_towards")}
+        |{_any("lean_toward conclude choosing selecting leaning_towards leaning_toward")})\b
+        (?:\s+(?:that\s+)?(?:the\s+answer\s+)?is)?\s?:?
     | (?:\A|\n|[.;]\s)(?:choose|select|pick|go\s+with|selecting|choosing)\b\s?:?
     | \bi(?:'d|\s+would)(?:\s+{_ADVERB})?\s+(?:recommend|prescribe|give|suggest|favor|use|start|administer)\b""",
     re.I | re.X,
 )
 CONCLUDING = re.compile(
     rf"""\b(?: {_THUS}(?:\s?,)?(?:\s+(?:{_IT_IS}|{_ADVERB}))?
-           | (?:{_IT_IS}|i\s+{_any("think believe guess say")}|i'd\s+say|i\s+would\s+say)
-             (?:\s+(?:that\s+)?(?:{_IT_IS}|{_ADVERB}))?
+           | (?:{_IT_IS}|(?:i|others)\s+{_any("think believe guess say would_say would_think")}|i'd\s+say
+             |i\s+would\s+say)(?:\s+(?:that\s+)?(?:{_IT_IS}|{_ADVERB}))?
            | {_any("probably likely definitely clearly certainly perhaps possibly")}
            | {_LIKELY}\b[^.?!\n:;]{{0,80}}?\b(?:is|would\s+be)\b
            | (?:\A|(?<=\n)){_LIKELY}\b[^.?!\n:;]{{0,60}}?(?=:)
-           | (?:\A|(?<=\n))(?:final\s+)?(?:diagnosis|treatment|next\s+step|management|drug|agent|organism|medication)(?=:)
+           | (?:\A|(?<=\n))(?:final\s+)?(?:diagnosis|treatment|next\s+step|management|drug|agent|organism
+               |medication)(?=:)
     )\s?:?\s+""",
     re.I | re.X,
 )
@@ -115,7 +126,8 @@ IS_CORRECT = re.compile(
     re.I | re.X,
 )
 IS_LIKELIEST = re.compile(
-    rf"""{_IS_THE}(?:{_LIKELY}|{_any("preferred recommended")}\s+{_any("choice option answer treatment drug agent therapy")}
+    rf"""{_IS_THE}(?:{_LIKELY}
+        |{_any("preferred recommended")}\s+{_any("choice option answer treatment drug agent therapy")}
         |\w+\s+of\s+choice)\b
     | \s+(?:fits?|matches|explains\s+(?:this|these|the\s+\w+)|works)\s+best\b
     | \s+best\s+{_any("fits matches explains describes accounts_for")}\b""",
@@ -134,13 +146,15 @@ UNDONE = re.compile(
         |{_any("unless whether suppose supposing assuming")})\b
     | (?:\b{_any("not never false wrong incorrect doubt doubtful deny disagree")}|n't)\b[^,;]*
       \b{_any("that think believe say mean agree")}\b[^,;]*\Z
-    | \b{_any("wrong incorrect other another possible potential alternative previous not_the not_an not_a not_my tempting")}\s+\Z
+    | \b{_any("wrong incorrect other another possible potential alternative previous tempting")}\s+\Z
+    | \b{_any("not_the not_an not_a not_my")}\s+\Z
     | (?:\bnot|\bnever|n't)\s+(?:the\s+)?\Z
-    | \b(?:at\s+first\s+(?:glance|sight)|initially|my\s+first\s+(?:thought|guess|instinct)|one\s+might|might\s+(?:seem|think|say)
-        |students?|commonly\s+(?:mis)?chosen|temptation|tempting|distractor|some\s+(?:might|may|would)|could\s+argue
+    | \b(?:at\s+first\s+(?:glance|sight)|initially|my\s+first\s+(?:thought|guess|instinct)|one\s+might
+        |might\s+(?:seem|think|say)|students?|commonly\s+(?:mis)?chosen|temptation|tempting|distractor|some\s+(?:might|may|would)|could\s+argue
         |would\s+be\s+(?:the\s+)?(?:answer|correct)\s+if|looks?\s+like|many\s+(?:people|would))\b""",
     re.I | re.X,
 )
+BUT = re.compile(r",?\s\bbut\b(?!\s+not)|;|,\s+(?:yet|however)\b", re.I)
 # An "if" after a statement: "the answer would be B if the patient were pregnant".
 CONDITION_AFTER = re.compile(r"[\s)\].,]{0,3}(?:only\s+)?(?:if|unless|provided|assuming)\b", re.I)
 _DENIAL = rf"""(?: {{no}}\b{_any("not never neither nor cannot without against unlike unlikely")}
@@ -150,8 +164,8 @@ _DENIAL = rf"""(?: {{no}}\b{_any("not never neither nor cannot without against u
 DENIED_BEFORE = re.compile(_DENIAL.format(no=""), re.I | re.X)
 DENIED_OR_NO_BEFORE = re.compile(_DENIAL.format(no=r"\bno|"), re.I | re.X)
 _REFUSED = _any(
-    "incorrect wrong false unlikely less_likely ruled_out excluded eliminated inappropriate contraindicated less_appropriate "
-    "less_suitable insufficient irrelevant not_indicated"
+    "incorrect wrong false unlikely less_likely ruled_out excluded eliminated inappropriate contraindicated "
+    "less_appropriate less_suitable insufficient irrelevant not_indicated"
 )
 DENIED_AFTER = re.compile(
     rf"""[)\]\"']*\W{{0,3}}{_REFUSED}\b | [)\]\"':.\s-]{{0,5}}❌
@@ -165,9 +179,12 @@ DENIED_AFTER = re.compile(
     re.I | re.X,
 )
 _VERDICT_RIGHT = r"(?:correct|right|true|yes|best|✅)"
-AFFIRMED = re.compile(rf"✅|[:–—(\[→-]\s?(?:this\s+is\s+(?:the\s+)?)?{_VERDICT_RIGHT}\b|\bis\s+(?:the\s+)?{_VERDICT_RIGHT}\b", re.I)
+AFFIRMED = re.compile(
+    rf"✅|[:–—(\[→-]\s?(?:this\s+is\s+(?:the\s+)?)?{_VERDICT_RIGHT}\b|\bis\s+(?:the\s+)?{_VERDICT_RIGHT}\b", re.I
+)
 REFUSED = re.compile(
-    rf"❌|[:–—(\[→-]\s?(?:no|not)\b|\b(?:{_REFUSED})\b|\b(?:is|are|does|do|would|can|could|should)\s?(?:not|n't)\b|\b(?:isn|aren|doesn|wouldn)'t\b|\bcannot\b", re.I
+    rf"❌|[:–—(\[→-]\s?(?:no|not)\b|\b(?:{_REFUSED})\b|\b(?:is|are|does|do|would|can|could|should)\s?(?:not|n't)\b|\b(?:isn|aren|doesn|wouldn)'t\b|\bcannot\b",
+    re.I,
 )
 # What takes back an earlier statement.
 RETRACTED = re.compile(
@@ -207,6 +224,8 @@ AND = re.compile(
     r"[()\[\]\"'\s]{0,6}(?:,\s*(?:and/or|and|or)\b|[,;/&+]|\b(?:and/or|and|or|und|et|y|ou|oder|和|或|と)\b)\s*(?:(?:maybe|perhaps|possibly)\s)?",
     re.I,
 )
+OPENED = re.compile(r"\s*(?:\Z|\n|[.,;:!)(—–✅]|-\s|because\b|since\b|as\b|is\b)")
+JOINED = re.compile(r"[)\]\"'\s]{0,4}(?:and/or|and|or)\s+(?:option\s+)?[(\[\"']{0,2}", re.I)
 OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter)s?[\s:(\[\"']*\Z", re.I)
 BRACKET_BEFORE = re.compile(r"[(\[\"']\s*\Z")
 BRACKET_AFTER = re.compile(r"\s*[)\]\"']")
@@ -216,22 +235,26 @@ SENTENCE_END = re.compile(r"[.!?;](?=\s|\Z)|\n")
 SENTENCE_START = re.compile(r"(?:\A|\n|[.!?;]\s)[\s\"'(\[•✅❌→-]*\Z")
 PUNCTUATION = re.compile(r"[\s.,;:!?)\]}\"'$\\|>✅-]{0,30}")
 
-_CARDINALS = "one two three four five six seven eight nine ten".split()
-_ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth".split()
-_SUFFIXED = "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th".split()
-_ROMAN = "ii iii iv vi vii viii".split()
+_CARDINALS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
+_SUFFIXED = ["1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th", "9th", "10th"]
+_ROMAN = {"ii": 2, "iii": 3, "iv": 4, "vi": 6, "vii": 7, "viii": 8}
 NUMBERS = {
     **{word: n for words in (_CARDINALS, _ORDINALS, _SUFFIXED) for n, word in enumerate(words, 1)},
     **{str(n): n for n in range(1, 27)},
-    **dict(zip(_ROMAN, (2, 3, 4, 6, 7, 8))),
+    **_ROMAN,
 }
 PLACE = re.compile(
-    rf"""\b(?P<ordinal>{"|".join((*_ORDINALS, *_SUFFIXED, "last"))})\s+(?:answer\s+)?(?:option|choice|answer|alternative|statement)\b
+    rf"""\b(?P<ordinal>{"|".join((*_ORDINALS, *_SUFFIXED, "last"))})
+      \s+(?:answer\s+)?(?:option|choice|answer|alternative|statement)\b
     | (?:\b(?:option|choice|alternative|answer)\s+(?:number\s+|no\.?\s*|\#\s?)?|\bnumber\s+|(?<!\w)\#)
-      (?P<cardinal>{"|".join((*_CARDINALS, *_ROMAN))}|[1-9]|1\d|2[0-6])(?![\w%]|[.,]\d|\s?(?:mg|ml|g|of|days?|weeks?|hours?|years?|months?)\b)""",
+      (?P<cardinal>{"|".join((*_CARDINALS, *_ROMAN))}|[1-9]|1\d|2[0-6])
+      (?![\w%]|[.,]\d|\s?(?:mg|ml|g|of|days?|weeks?|hours?|years?|months?)\b)""",
     re.I | re.X,
 )
-ALL_ABOVE = re.compile(r"\s*all\s+(?:of\s+)?(?:the|these)\s+(?:above|options|others?)\s*\.?\s*|\s*all\s+of\s+these\s*\.?\s*", re.I)
+ALL_ABOVE = re.compile(
+    r"\s*all\s+(?:of\s+)?(?:the|these)\s+(?:above|options|others?)\s*\.?\s*|\s*all\s+of\s+these\s*\.?\s*", re.I
+)
 COMBINATION = re.compile(r"\s*(?:both\s+)?(?:options\s+)?(.+?)(?:\s+only|\s+are\s+(?:true|correct))?\s*\.?\s*", re.I)
 
 # What describes an option rather than choosing it.
@@ -250,7 +273,7 @@ QUESTION_LINE = re.compile(
     re.I | re.M,
 )
 EXPLANATION_LINE = re.compile(
-    r"^\s?(?:explanations?|rationale|reasoning|why|justification|analysis|discussion|details|incorrect|other\s+options|why\s+not)\b[^\n]{0,60}$|\bexplanation\b\s?:",
+    r"^\s?(?:explanations?|rationale|reasoning|why|here(?:'s|\s+is)\s+(?:why|the|an?)|justification|analysis|discussion|details|incorrect|other\s+options|why\s+not)\b[^\n]{0,60}$|\bexplanation\b\s?:",
     re.I | re.M,
 )
 YES_NO_QUESTION = re.compile(
@@ -263,8 +286,8 @@ LIST_LETTER = r"(?:(?<=\s)|(?<=\A)|(?<=[(\[]))([A-J])[)\].:]\s*[\"']?"
 # Words that may follow an answer, and that never follow an article or the determiner "no".
 _CONNECTOR = _any(
     "according although and as based because but due for from given hence however i in instead it not or per rather "
-    "since so that the then there therefore these they this though we where whereas which while with my your final best here "
-    "over among porque car parce weil da"
+    "since so that the then there therefore these they this though we where whereas which while with my your final "
+    "best here over among porque car parce weil da"
 )
 # What comes after a word that stands alone. A full stop before a small letter abbreviates: "E. coli".
 STANDS_ALONE = re.compile(
@@ -276,7 +299,8 @@ STANDS_ALONE = re.compile(
     | [^\S\n]+[(\[&+]
     | [^\S\n]+(?i:{_CONNECTOR})\b
     | \\ | \$ | [^\S\n]*[✅❌→]
-    | [^\S\n]*(?:है|입니다|이다|이에요|번|가|이\s|은|는|를|을|로|라고|です|だ|である|が|は|选项|选|项|項|是|因|正确|为|で|والسبب|لأن)""",
+    | [^\S\n]*(?:है|입니다|이다|이에요|번|가|이\s|은|는|를|을|로|라고|です|だ|である|が|は|で
+      |选项|选|项|項|是|因|正确|为|والسبب|لأن)""",
     re.X,
 )
 # Where a name ends a sentence or a bracket.

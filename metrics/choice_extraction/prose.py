@@ -10,7 +10,9 @@ from . import phrases
 from .names import Name, Named, Offer, Options
 
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
-_ITEM_MARK = re.compile(r"(?:^|(?<=\n)|(?<=[.!?;]\s))[\s\"'(\[•✅❌>→-]{0,8}(?:\d{1,2}[.)]\s)?(?:(?:the\s)?option\s|choice\s)?[(\[]?", re.I)
+_ITEM_MARK = re.compile(
+    r"(?:^|(?<=\n)|(?<=[.!?;]\s))[\s\"'(\[•✅❌>→-]{0,8}(?:\d{1,2}[.)]\s)?(?:(?:the\s)?option\s|choice\s)?[(\[]?", re.I
+)
 _MARK_END = re.compile(r"\s?[)\].:–—-]|\s?\(|\s?✅|\s?❌|\s(?:is|was|would|can|cannot|does|has|seems|isn't)\b|,")
 _SHORT = 20  # words of a text in which a bare mention decides, if it is one sentence
 _TERSE = 8  # words of a text that may be several sentences
@@ -42,11 +44,17 @@ class Prose(Named):
     def answers(self) -> Iterator[Statement]:
         """What follows "the answer is" and its kind."""
         for noun in phrases.NOUN.finditer(self.text):
-            kind = "final" if re.match(r"final\b|(?:revised|corrected|updated)\b", noun[0].strip(), re.I) or " final " in f" {noun[0].lower()} " else "stated"
+            kind = (
+                "final"
+                if re.match(r"final\b|(?:revised|corrected|updated)\b", noun[0].strip(), re.I)
+                or " final " in f" {noun[0].lower()} "
+                else "stated"
+            )
             begins = phrases.SENTENCE_START.search(self.text, max(0, noun.start() - 20), noun.start())
             name = self.at(noun.end(), alone=True) if begins else None  # "Answer B."
             if name and len(name.options) == 1 and self.text[noun.end() : noun.end() + 1] != "s" and not name.place:
-                if self._meant(noun.start(), name.end) and not self._begins_list(name):
+                made = self._meant(noun.start(), name.end) and not self._begins_list(name)
+                if made:
                     yield self._statement(name, noun.start(), kind)
                     continue
             yield from self._after_copula(noun, kind, phrases.COPULA)
@@ -58,7 +66,7 @@ class Prose(Named):
             yield from self._after_copula(noun, "stated", phrases.FOREIGN_COPULA)
 
     def _after_copula(self, noun: re.Match[str], kind: str, copulas: re.Pattern[str]) -> Iterator[Statement]:
-        clause = self.text[noun.end() : noun.end() + 100]
+        clause = self.text[noun.end() : noun.end() + (100 if copulas is phrases.COPULA else 40)]
         stop = phrases.SENTENCE_END.search(clause)
         for copula in copulas.finditer(clause, 0, stop.start() if stop else len(clause)):
             gap = phrases.FOREIGN_GAP_UNDONE if copulas is phrases.FOREIGN_COPULA else phrases.GAP_UNDONE
@@ -80,11 +88,15 @@ class Prose(Named):
         return Statement(name.options, start, name.end, kind, own and last)
 
     def chosen(self) -> Iterator[Statement]:
-        """"I choose B.\""""
+        """ "I choose B.\""""
         for pattern in (phrases.CHOOSING, phrases.FOREIGN_CHOOSING):
             for match in pattern.finditer(self.text):
                 name = self.at(match.end(), alone=True)
-                if name and self._meant(match.start(), name.end) and not phrases.CONDITION_AFTER.match(self.text, name.end):
+                if (
+                    name
+                    and self._meant(match.start(), name.end)
+                    and not phrases.CONDITION_AFTER.match(self.text, name.end)
+                ):
                     yield Statement(name.options, match.start(), name.end, "stated")
 
     def judged(self, verdict: re.Pattern[str], kind: str) -> Iterator[Statement]:
@@ -96,7 +108,11 @@ class Prose(Named):
                 continue
             clause = self.text[max(0, name.start - 30) : name.start]
             begins = not name.label or name.place or phrases.CLAUSE_START.search(clause)
-            if begins and self._meant(name.start, found.end()) and not phrases.CONDITION_AFTER.match(self.text, found.end()):
+            if (
+                begins
+                and self._meant(name.start, found.end())
+                and not phrases.CONDITION_AFTER.match(self.text, found.end())
+            ):
                 yield Statement(self._joined_before(name).options, name.start, found.end(), kind)
 
     def _joined_before(self, name: Name) -> Name:
@@ -104,7 +120,9 @@ class Prose(Named):
         before = re.search(r"(\S+)\s+(?:and|or)\s+(?:option\s)?[(]?\Z", self.text[max(0, name.start - 60) : name.start])
         if before is None:
             return name
-        near = [other for other in self.named if name.start - 40 < other.end <= name.start and other.label == name.label]
+        near = [
+            other for other in self.named if name.start - 40 < other.end <= name.start and other.label == name.label
+        ]
         for other in near:
             if re.fullmatch(r"[)\"'\s]*(?:and|or)\s+(?:option\s)?[(]?", self.text[other.end : name.start]):
                 return replace(name, options=name.options | other.options)
@@ -120,16 +138,21 @@ class Prose(Named):
 
     def _last_sentence(self) -> Iterator[Statement]:
         """A last sentence that is an option and nothing else."""
-        ends = [match for match in phrases.SENTENCE_END.finditer(self.text, max(0, self.length - 300)) if match.end() < self.length]
+        ends = [
+            match
+            for match in phrases.SENTENCE_END.finditer(self.text, max(0, self.length - 300))
+            if match.end() < self.length
+        ]
         if not ends:
             return
         start = ends[-1].end()
         if any(name.start < start < name.end for name in self.named[-9:]):
             return  # the full stop of "D. Codeine"
         name = self.at(start, alone=True)
-        if name and name.start not in self.items and name.end <= self.length <= self.skip(phrases.PUNCTUATION, name.end):
-            # "Vitamin B1. C" is no sentence; a label needs a line, a bracket or a full sentence before it.
-            if self.text[start - 1 : start] != "\n" or not self.lists_options:
+        if name and name.start not in self.items:
+            own_line = self.text[start - 1 : start] == "\n"
+            whole = name.end <= self.length <= self.skip(phrases.PUNCTUATION, name.end)
+            if whole and not (own_line and self.lists_options):
                 yield Statement(name.options, start, name.end, "concluded")
 
     def lone_ends(self) -> Iterator[Statement]:
@@ -160,9 +183,11 @@ class Prose(Named):
         name = self.at(0, alone=True)
         if name is None or self.lists_options or name.start in self.items or self._ruled_out(name):
             return
-        if not name.label and not re.match(r"\s*(?:\Z|\n|[.,;:!)(—–✅]|-\s|because\b|since\b|as\b|is\b)", self.text[name.end : name.end + 9]):
-            if self.offer.labels:
-                return
+        joined = phrases.JOINED.match(self.text, name.end)
+        if joined and any(other.start == joined.end() for other in self.named):
+            return  # "Both A and D could be"
+        if self.offer.labels and not name.label and not phrases.OPENED.match(self.text, name.end):
+            return
         yield Statement(name.options, 0, name.end, "opening")
 
     def mentions(self) -> tuple[Options, str]:
@@ -214,7 +239,9 @@ class Prose(Named):
             end = self.label_end(name) if name.label and not name.place else name.end
             if name.label and not _MARK_END.match(self.text, end):
                 continue
-            if not name.label and not re.match(r"[)\"']?\s?(?:[:–—✅❌(,]|-\s|→|is\b)", self.text[name.end : name.end + 6]):
+            if not name.label and not re.match(
+                r"[)\"']?\s?(?:[:–—✅❌(,]|-\s|→|is\b)", self.text[name.end : name.end + 6]
+            ):
                 continue
             found.append((next(iter(name.options)), name))  # type: ignore[arg-type]
         best: list[Name] = []
@@ -246,7 +273,12 @@ class Prose(Named):
 
     def _begins_list(self, name: Name) -> bool:
         """Whether what is named is the first item of a list of the options rather than an answer."""
-        return name.start in self.items and next(iter(name.options)) == 0 and len(name.options) == 1 and self._adjacent(name)
+        return (
+            name.start in self.items
+            and next(iter(name.options)) == 0
+            and len(name.options) == 1
+            and self._adjacent(name)
+        )
 
     def _adjacent(self, name: Name) -> bool:
         starts = sorted(start for start in self.items if start > name.start)
@@ -258,7 +290,7 @@ class Prose(Named):
 
     def _meant(self, start: int, end: int, asked: bool = True) -> bool:
         """Whether the statement in start..end is made, rather than denied, supposed or (`asked`) asked."""
-        if phrases.UNDONE.search(self._sentence_before(start)):
+        if phrases.UNDONE.search(phrases.BUT.split(self._sentence_before(start))[-1]):
             return False
         stop = phrases.SENTENCE_END.search(self.text, end, end + 200)
         return not (asked and stop and stop[0] == "?")
@@ -270,7 +302,9 @@ class Prose(Named):
     def denied(self, options: Options) -> bool:
         """Whether the text rules out one of `options` anywhere."""
         return any(
-            name.options & options and self._ruled_out(name) for name in self.named if not name.label or self.marked(name)
+            name.options & options and self._ruled_out(name)
+            for name in self.named
+            if not name.label or self.marked(name)
         )
 
     def _sentence_before(self, position: int) -> str:

@@ -4,16 +4,16 @@ The first kind of evidence that is found decides:
 
 1. fields: `<answer>…</answer>`, `\\boxed{…}`, JSON with a key such as `answer_choice`;
 2. a final answer: "Final answer: B", or "Answer: B" as the last line;
-3. statements: "Answer: B", "the correct option is (B)", "B is the correct answer", "I choose B"; and a first or last line
-   that holds one option and nothing else;
+3. statements: "Answer: B", "the correct option is (B)", "B is the correct answer", "I choose B"; and a first or last
+   line that holds one option and nothing else;
 4. judgments: "B is correct", or a list that judges every option, one of them right;
 5. conclusions: "Therefore, B.", "The most likely diagnosis is …", in the last sentences or the first;
 6. the opening: "B. Because …", "Yes, the trial …";
 7. a bare mention, in a short reply that mentions one option and does not rule it out.
 
-Two different answers of the deciding kind are no answer, unless the text takes the first one back in words ("Correction:",
-"actually"). A label and words that contradict each other are two answers. A list of the options, judged or not, states
-none of them; nor does a statement that is denied, supposed or asked. Reasoning is not read.
+Two different answers of the deciding kind are no answer, unless the text takes the first one back in words
+("Correction:", "actually"). A label and words that contradict each other are two answers. A list of the options, judged
+or not, states none of them; nor does a statement that is denied, supposed or asked. Reasoning is not read.
 
 A reply that was cut off at the token limit is read by its fields and its statements only (1 to 3): what it concludes so
 far may be overturned by what is missing.
@@ -52,8 +52,9 @@ class Reading:
 
 
 def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), cut: bool = False) -> Reading:
-    """Return the one option that `text` chooses. `labels` as in Item: one per option, or none where options are answered
-    by their own words (yes, no, maybe). `cut`: the text ended at the token limit. Case and markup do not matter.
+    """Return the one option that `text` chooses. `labels` as in Item: one per option, or none where options are
+    answered by their own words (yes, no, maybe). `cut`: the text ended at the token limit. Case and markup do not
+    matter.
     """
     if labels and len(labels) != len(options):
         raise ValueError(f"{len(labels)} labels for {len(options)} options")
@@ -68,7 +69,7 @@ def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), c
 
 
 def _own_letters(text: str, options: Sequence[str]) -> tuple[str, ...]:
-    """The letters that a reply itself gives to options without labels, all of them in a list: "A) yes B) no C) maybe"."""
+    """The letters that a reply itself gives to options without labels, if it lists all: "A) yes B) no C) maybe"."""
     found = [
         [match[1] for match in re.finditer(phrases.LIST_LETTER + re.escape(plain(option)) + r"(?!\w)", text, re.I)]
         for option in options
@@ -218,7 +219,7 @@ def _number(found: Options) -> str:
 
 
 def _closing(prose: Prose, stated: list[Statement]) -> list[Statement]:
-    """"Answer: B" as the last line, where every other statement is made in passing."""
+    """ "Answer: B" as the last line, where every other statement is made in passing."""
     lines = [statement for statement in stated if statement.line]
     if not lines or len({statement.options for statement in lines}) > 1:
         return []

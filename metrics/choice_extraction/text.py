@@ -34,17 +34,19 @@ _END_OF_TURN = re.compile(
 )
 _SPECIAL = re.compile(r"<\|[\w-]{1,40}\|>|<(?:s|bos|pad|unk|start_of_turn)>|\[/?INST\]|</s>")
 _STRUCK = re.compile(r"~~([^~\n]{1,300})~~|<(del|strike|s)>([^<>]{1,300})</\2>", re.I)
-_BLOCK_TAG = re.compile(r"</?(?:p|div|br|li|ul|ol|tr|table|tbody|h[1-6]|hr|section|article|body|html)\b[^<>]{0,99}>", re.I)
+_BLOCK_TAG = re.compile(
+    r"</?(?:p|div|br|li|ul|ol|tr|table|tbody|h[1-6]|hr|section|article|body|html)\b[^<>]{0,99}>", re.I
+)
 _INLINE_TAG = re.compile(r"</?(?:strong|em|span|mark|small|big|font|code|pre|sub|sup|td|th|center)\b[^<>]{0,99}>", re.I)
 _SHORT_TAG = re.compile(r"<([bui])>([^<>]{0,300})</\1>", re.I)
 _ENTITIES = {"&nbsp;": " ", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&amp;": "&"}
 
 _TEX_NAMES = (
-    "text textbf textit textrm textsf texttt textup emph underline mathrm mathbf mathit mathsf mathtt mathbb mathcal "
-    "mbox hbox operatorname bm boldsymbol"
-).split()
-_TEX_COMMAND = re.compile(rf"\\(?:{'|'.join(_TEX_NAMES)})\*?\s?\{{([^{{}}]*)\}}")
-_TEX_BARE = re.compile(rf"\\(?:{'|'.join(_TEX_NAMES)}|rm|bf|it|sf|tt|sc|bfseries|itshape|displaystyle|large|Large)(?![A-Za-z])")
+    "text|textbf|textit|textrm|textsf|texttt|textup|emph|underline|mathrm|mathbf|mathit|mathsf|mathtt|mathbb|mathcal"
+    "|mbox|hbox|operatorname|bm|boldsymbol"
+)
+_TEX_COMMAND = re.compile(rf"\\(?:{_TEX_NAMES})\*?\s?\{{([^{{}}]*)\}}")
+_TEX_BARE = re.compile(rf"\\(?:{_TEX_NAMES}|rm|bf|it|sf|tt|sc|bfseries|itshape|displaystyle|large|Large)(?![A-Za-z])")
 _TEX_SPACE = re.compile(r"\\(?:[,;:! ()\[\]]|quad|qquad|left|right)(?![A-Za-z])")
 _TEX_GROUP = re.compile(r"(?<![A-Za-z}\]])\{\s?([A-Za-z0-9.]{1,3})\s?\}")
 _TEX_DEPTH = 4  # commands inside commands
