@@ -100,8 +100,11 @@ CONCLUDING = re.compile(
     rf"""\b(?: {_THUS}(?:\s?,)?(?:\s+(?:{_IT_IS}|{_ADVERB}))?
            | (?:{_IT_IS}|(?:i|others)\s+{_any("think believe guess say would_say would_think")}|i'd\s+say
              |i\s+would\s+say)(?:\s+(?:that\s+)?(?:{_IT_IS}|{_ADVERB}))?
+           | not\s+(?!only\b|just\b)[^.?!\n]{{1,40}}?,?\s+but\b(?:\s+rather)?(?!\s+also)
            | {_any("probably likely definitely clearly certainly perhaps possibly")}
            | {_LIKELY}\b[^.?!\n:;]{{0,80}}?\b(?:is|would\s+be)\b
+           | the\s+(?:safest|likeliest|ideal|preferred|optimal|most\s+(?:effective|specific|useful|important))\b
+             [^.?!\n:;]{{0,60}}?\b(?:is|would\s+be)\b
            | (?:\A|(?<=\n)){_LIKELY}\b[^.?!\n:;]{{0,60}}?(?=:)
            | (?:\A|(?<=\n))(?:final\s+)?(?:diagnosis|treatment|next\s+step|management|drug|agent|organism
                |medication)(?=:)
@@ -224,7 +227,8 @@ AND = re.compile(
     r"[()\[\]\"'\s]{0,6}(?:,\s*(?:and/or|and|or)\b|[,;/&+]|\b(?:and/or|and|or|und|et|y|ou|oder|和|或|と)\b)\s*(?:(?:maybe|perhaps|possibly)\s)?",
     re.I,
 )
-OPENED = re.compile(r"\s*(?:\Z|\n|[.,;:!)(—–✅]|-\s|because\b|since\b|as\b|is\b)")
+OPENED = re.compile(r"\s*(?:\Z|\n|[.,;:!)(—–✅]|-\s|because\b|since\b|as\b|is\b|rather\s+than\b|instead\s+of\b)")
+BRACKETED_END = re.compile(r"\((?:option\s|answer\s|choice\s)?([A-Za-z0-9])\)[\s.]*\Z", re.I)
 JOINED = re.compile(r"[)\]\"'\s]{0,4}(?:and/or|and|or)\s+(?:option\s+)?[(\[\"']{0,2}", re.I)
 OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter)s?[\s:(\[\"']*\Z", re.I)
 BRACKET_BEFORE = re.compile(r"[(\[\"']\s*\Z")
@@ -257,6 +261,12 @@ ALL_ABOVE = re.compile(
 )
 COMBINATION = re.compile(r"\s*(?:both\s+)?(?:options\s+)?(.+?)(?:\s+only|\s+are\s+(?:true|correct))?\s*\.?\s*", re.I)
 
+# What makes a bare mention no choice: doubt, a comparison, a list, a story.
+UNDECIDED = re.compile(
+    r"\b(?:might|may|could|can|consider(?:ed|ing)?|both|options|choices|either|better|worse|than|following|which|whether|was|were"
+    r"|had|history|report(?:ed)?|case|study|studies|patients|compared|versus|vs|then|first|select|choose|depends?|if|or)\b",
+    re.I,
+)
 # What describes an option rather than choosing it.
 DESCRIBED = re.compile(
     r"(?:\s\([^()]{0,40}\))?,?\s+(?:(?:is|are|was|were)\s+(?:an?|the|one|used|known|caused|characterized|associated|often|commonly|found|not)\b"
@@ -268,7 +278,7 @@ DESCRIBED = re.compile(
 
 # A line that begins another question: what a base model goes on with after its answer.
 QUESTION_LINE = re.compile(
-    r"^\s?(?:\d{1,3}[.)]\s*)?(?:next\s+)?(?:question|q|problem|human|user|instruction|input|exercise|case|passage|abstract|context)"
+    r"^\s?(?:\d{1,3}[.)]\s*)?(?:(?:next|new|another|follow-?up|example|practice|multiple\s+choice)\s+)?(?:question|q|problem|human|user|instruction|input|exercise|case|passage|abstract|context)"
     r"(?:\s*#?\s?\d{1,4})?\s?[:.)]\s*",
     re.I | re.M,
 )

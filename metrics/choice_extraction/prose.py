@@ -131,6 +131,8 @@ class Prose(Named):
     def concluded(self) -> Iterator[Statement]:
         for match in phrases.CONCLUDING.finditer(self.text):
             name = self.at(match.end(), alone=True)
+            if match[0].lower().startswith("finally") and self.text[match.start() - 4 : match.start()] == "and ":
+                continue
             if name and self._meant(match.start(), name.end) and not self._begins_list(name):
                 yield Statement(name.options, match.start(), name.end, "concluded")
         yield from self.judged(phrases.IS_LIKELIEST, "concluded")
@@ -149,6 +151,12 @@ class Prose(Named):
         if any(name.start < start < name.end for name in self.named[-9:]):
             return  # the full stop of "D. Codeine"
         name = self.at(start, alone=True)
+        if name is None and (bracket := phrases.BRACKETED_END.search(self.text, start)):
+            inside = self.at(bracket.start(1), alone=True)
+            sentence = self.text[start : bracket.start()]
+            others = [one for one in self.named if start <= one.start < bracket.start() and self.marked(one)]
+            if inside and inside.label and not others and not phrases.REFUSED.search(sentence):
+                yield Statement(inside.options, start, inside.end, "concluded")
         if name and name.start not in self.items:
             own_line = self.text[start - 1 : start] == "\n"
             whole = name.end <= self.length <= self.skip(phrases.PUNCTUATION, name.end)
@@ -193,6 +201,8 @@ class Prose(Named):
     def mentions(self) -> tuple[Options, str]:
         """The options mentioned, and why no one of them is the answer; "" where one is."""
         names = [name for name in self.named if not name.label or self.marked(name) or len(name.options) > 1]
+        if names and (others := self._bare_labels()):
+            names += others
         found = Options().union(*(name.options for name in names), *(name.options for name in self.lone.values()))
         if not found:
             return found, "no option named"
@@ -204,10 +214,19 @@ class Prose(Named):
             return found, f"no answer stated, only a mention of {self.offer.listed(found)}"
         return found, ""
 
+    def _bare_labels(self) -> list[Name]:
+        """Capital letters that may be labels though nothing marks them: "Options A and B", not "A patient"."""
+        bare = [name for name in self.named if name.label and self.text[name.start : name.end] in self.offer.answers]
+        return [
+            name for name in bare if not re.match(r" [a-z]", self.text[name.end : name.end + 2]) or name.options != {0}
+        ]
+
     def _is_short(self, names: list[Name]) -> bool:
         """Whether this is one short sentence that does more than describe an option: "Aspirin is an NSAID."."""
         ends = [end for end in phrases.SENTENCE_END.finditer(self.text) if end.end() < self.length]
         if len(self.words) > _SHORT or (len(ends) > 1 and len(self.words) > _TERSE):
+            return False
+        if phrases.UNDECIDED.search(self.text):
             return False
         return not any(not name.label and phrases.DESCRIBED.match(self.text, name.end) for name in names)
 
@@ -296,7 +315,7 @@ class Prose(Named):
         return not (asked and stop and stop[0] == "?")
 
     def _ruled_out(self, name: Name) -> bool:
-        before = self.offer.denials.search(self._sentence_before(name.start))
+        before = self.offer.denials.search(phrases.BUT.split(self._sentence_before(name.start))[-1])
         return bool(before) or self.ruled_out_after(name)
 
     def denied(self, options: Options) -> bool:

@@ -67,7 +67,6 @@ if __name__ == "__main__":
     for outcome in results:
         if outcome.wrong or outcome.unread:
             what = "wrong" if outcome.wrong else "unread"
-            print(
-                f"{what}: {outcome.row['id']}, right {outcome.row['answer']}, read {outcome.read or outcome.reading.reason}"
-            )
+            read = outcome.read or outcome.reading.reason
+            print(f"{what}: {outcome.row['id']}, right {outcome.row['answer']}, read {read}")
     print(table(results))
