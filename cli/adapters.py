@@ -222,7 +222,10 @@ def _show(adapter: Adapter) -> None:
     clean = [benchmark for benchmark, items in manifest.leaked.items() if not items]
     fact("no leaks", ", ".join(clean))
     if manifest.unchecked:
-        fact("not checked", f"{', '.join(manifest.unchecked)} (no data was here; --json has each reason)")
+        total = len(manifest.leaked) + len(manifest.unchecked)
+        fact("not checked", f"{len(manifest.unchecked)} of {total} benchmarks:")
+        for benchmark, why in manifest.unchecked.items():
+            fact("", f"{benchmark}: {why.splitlines()[0] if why else 'no reason was recorded'}")
     fact("versions", ", ".join(versions))
     fact("made", manifest.created)
     fact("command", " ".join(manifest.command))

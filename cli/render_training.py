@@ -44,6 +44,8 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
     """What a finished training run measured, and where it lies."""
     from rich.text import Text
 
+    from ..training import leaks
+
     table = _table("stage", "steps", "loss first → last", "held out before → after", "time", "tokens/s", "peak")
     for stage in manifest.stages:
         table.add_row(
@@ -55,14 +57,13 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
             f"{stage['tokens_per_s'] or 0:,.0f}",
             size(stage["peak_gpu_memory_bytes"] or stage["peak_rss_bytes"]),
         )
-    leaked = {name: len(items) for name, items in manifest.leaked.items() if items}
-    told = ", ".join(f"{count:,} of {name}" for name, count in leaked.items()) or "none"
+    leaked = {name: len(items) for name, items in manifest.leaked.items()}
     return [
         Text(f"{manifest.name} is trained: {folder}", style="bold"),
         table,
         "Losses are cross-entropy in nats per token, means of the first and last tenth of the steps; the curve: "
         + str(folder / "loss.png"),
-        f"Scored items found in the training texts: {told}.",
+        *map(Text, leaks.report(leaked, manifest.unchecked)),
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from medbench.benchmarks import liveqa, medquad
 from medbench.benchmarks.sources import Source
 from medbench.core.types import Item
+from medbench.training import leaks
 from medbench.training.example import Example
 from medbench.training.leaks import COMMON, Leaks, find, refusal
 
@@ -203,3 +204,22 @@ def test_medquads_own_train_split_against_what_is_scored(real_data: Path) -> Non
     # The 267 are the near-duplicates that the benchmark's notes name. LiveQA's editors took answers from pages that
     # MedQuAD holds. No item of the test split is one of the train split, which is what the split is for.
     assert counts == {"medquad": [270, 1, 267, 0], "liveqa": [7, 0, 0, 0]}
+
+
+def test_none_is_said_of_what_was_checked_and_of_nothing_else() -> None:
+    """Eight benchmarks without data once read as "none"."""
+    why = {"liveqa": "liveqa needs a file:\nmore", "medqa": "row 3: not JSON"}
+    assert leaks.report({"medquad": 0, "pubmedqa": 0}, why) == [
+        "Scored items found in the training texts: none of medquad, pubmedqa (2 of 4 benchmarks checked).",
+        "Not checked, which a run on these will say: liveqa, medqa.",
+        "  liveqa: liveqa needs a file:",
+        "  medqa: row 3: not JSON",
+    ]
+    assert leaks.report({"medquad": 1200, "pubmedqa": 0}, {}) == [
+        "Scored items found in the training texts: 1,200 of medquad; none of pubmedqa (2 of 2 benchmarks checked).",
+    ]
+    assert leaks.report({}, {"medqa": ""}) == [
+        "Scored items in the training texts: not known, as no benchmark could be checked.",
+        "Not checked, which a run on these will say: medqa.",
+        "  medqa: no reason was recorded",
+    ]

@@ -105,6 +105,29 @@ def refusal(leaks: Mapping[str, Leaks], allowed: Collection[str]) -> str:
     )
 
 
+def report(found: Mapping[str, int], unchecked: Mapping[str, str]) -> list[str]:
+    """What a leak check can say, as lines: items found by benchmark, how many were checked, which were not and why.
+
+    `found` has every benchmark that was checked; without one, nothing is known, which is not "none".
+    """
+    held = [f"{count:,} of {name}" for name, count in found.items() if count]
+    total = len(found) + len(unchecked)
+    of_all = f"{len(found)} of {total} benchmarks checked"
+    if not found:
+        lines = ["Scored items in the training texts: not known, as no benchmark could be checked."]
+    else:
+        clean = [name for name, count in found.items() if not count]
+        rest = f"; none of {', '.join(clean)}" if held and clean else ""
+        told = ", ".join(held) + rest if held else f"none of {', '.join(clean)}"
+        lines = [f"Scored items found in the training texts: {told} ({of_all})."]
+    if unchecked:
+        lines.append(f"Not checked, which a run on these will say: {', '.join(unchecked)}.")
+        lines += [
+            f"  {name}: {why.splitlines()[0] if why else 'no reason was recorded'}" for name, why in unchecked.items()
+        ]
+    return lines
+
+
 class _Sought:
     """What is looked for in training texts. Items are meant by their position."""
 

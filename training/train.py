@@ -246,7 +246,8 @@ def check_leaks(request: Request, stages: Sequence[Prepared], tell: Tell) -> Che
         if leak.all:
             tell(f"leak check: {len(leak.all):,} of {len(items[name]):,} items of {name} found in the training texts")
     if unchecked:
-        tell(f"leak check: no data here for {', '.join(unchecked)}; a run on these will say so")
+        checks = f"{len(found)} of {len(found) + len(unchecked)} benchmarks were checked"
+        tell(f"leak check: {checks}; their data could not be read: {', '.join(unchecked)}")
     return Checked(found, unchecked)
 
 
