@@ -167,14 +167,17 @@ def _table(found: Agreement) -> list[RenderableType]:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("metric", overflow="fold")
     judged = any(line.kappa for line in found.lines)
+    most = max((line.within.n for line in found.lines), default=0)
     for heading in ("ρ across", "ρ within", *(["κ"] if judged else [])):
         table.add_column(heading, justify="right", no_wrap=True)
     for line in found.lines:
         few = f"\n[yellow]n {line.n:,} of {line.total:,}[/yellow]" if line.n < line.total else ""
         name, arrow = render.heading(line.name), agreement.heading(line).removeprefix(line.name)
-        figures = [line.across, line.within, *([line.kappa] if judged else [])]
+        cells = [_cell(each, judged) for each in (line.across, line.within, *([line.kappa] if judged else []))]
+        if 0 < line.within.n < most:
+            cells[1] += f"\n[yellow]in {line.within.n:,} of {most:,} questions[/yellow]"
         first, *below = name.split("\n")
-        table.add_row(escape("\n".join([first + arrow, *below])) + few, *(_cell(each, judged) for each in figures))
+        table.add_row(escape("\n".join([first + arrow, *below])) + few, *cells)
     unscored = [
         f"{line.name}: {line.total - line.n:,} unscored, most often: {line.unscored[0][0]}"
         for line in found.lines

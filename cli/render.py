@@ -53,6 +53,8 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
     for board in found.boards:
         parts += [Text(board.title, style="bold"), *_board(board)]
         parts += [Text(f"{sign} {remark}", style="yellow") for remark, sign in board.footnotes.items()]
+        if board.few:
+            parts.append(Text(board.few, style="yellow"))
         if board.clean:
             parts.append(Text(board.clean))
         if any(column.clean for column in board.columns) and len(board.leaked) < board.asked:

@@ -187,6 +187,7 @@ def _run(
     from rich.markup import escape
     from rich.table import Table
 
+    from ..core.stats import clusters_of, few_documents
     from ..results.leaderboard import title
     from . import render
 
@@ -223,6 +224,8 @@ def _run(
     screen.print(render.figures(shown))
     if len(shown) < len(known):
         screen.print(f"[dim]{len(known) - len(shown)} figures of fewer than {FEW} items: --json has them[/dim]")
+    if few := few_documents(clusters_of(list(records.values()))):
+        screen.print(f"[yellow]{few}[/yellow]")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first = next(iter(scores), "")
     for heading in ("item", "answer", "why") if reasons else ("item", first, "answer", "gold", "why"):

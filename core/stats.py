@@ -7,7 +7,7 @@ resampled (or flipped) whole. A document counts with as many values as it has, s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ TAILS = (2.5, 97.5)
 UNKNOWN = (-math.inf, math.inf)  # the interval that one unit allows
 CHUNK = 1 << 21  # values drawn at once: about 16 MiB as float64
 PATTERNS = 512  # sign patterns drawn at once
+FEW = 20  # documents: below this, resamples of them differ too little
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -355,6 +356,15 @@ def _ids(n: int, clusters: Sequence[str]) -> NDArray[np.int_]:
         raise ValueError(f"{len(clusters)} clusters for {n} values")
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in clusters], dtype=np.int_)
+
+
+def few_documents(clusters: Iterable[str] | None) -> str:
+    """What a reader must know where items come from fewer than FEW documents, in words; "" for nothing."""
+    count = len(set(clusters or ()))
+    if not 0 < count < FEW:
+        return ""
+    many = "1 document" if count == 1 else f"{count} documents"
+    return f"The items come from only {many}: below {FEW}, intervals and tests by document cannot be relied on."
 
 
 def unit_totals(values: ArrayLike, clusters: Sequence[str] | None) -> tuple[NDArray[Any], NDArray[Any]]:

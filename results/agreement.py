@@ -4,8 +4,8 @@ Two questions, two figures, each Spearman's correlation of a metric's values wit
 
 - across: over all pairs of question and answer at once. It also rewards a metric for telling easy questions from hard.
 - within: over the answers to one question, then the mean over questions. It is what picks the best answer to a
-  question. Every question whose grades differ counts once, however many answers it has. Where a metric gives all of
-  its answers one value it orders none of them, and counts 0.
+  question. Every question whose grades differ counts once, however many answers it has. A question to whose answers
+  a metric gives one value is left out, because no correlation is defined there; `n` counts the others.
 
 A pair with several grades counts with their mean; the same figures without such pairs are given beside them. A judge
 that grades on people's own scale also gets Cohen's kappa with quadratic weights, over the pairs with one grade: a mean
@@ -28,7 +28,7 @@ from typing import Any, Literal
 from ..benchmarks.liveqa_grades import Graded
 from ..core.errors import MedbenchError, UsageError
 from ..core.plan import fingerprint
-from ..core.stats import UNKNOWN, bootstrap_kappa, bootstrap_mean, bootstrap_spearman, spearman, weighted_kappa
+from ..core.stats import FEW, UNKNOWN, bootstrap_kappa, bootstrap_mean, bootstrap_spearman, spearman, weighted_kappa
 from ..core.types import Metric, Record, Score
 from .scoring import BATCH, Load, load_metric, score_run
 from .store import MANIFEST, Manifest, RunWriter, StoredRun, encode, run_id
@@ -36,7 +36,6 @@ from .store import MANIFEST, Manifest, RunWriter, StoredRun, encode, run_id
 FOLDER = "agreement"  # below the folder of runs, so that a leaderboard of that folder does not list these
 ENGINE = "replay"  # nothing was run: the answers were there
 WORDS = "(words in the answer)"  # the line of what needs no metric at all
-FEW = 10  # questions: below this, draws of them differ too little for an interval
 
 Step = Callable[[str, int, int], None]  # metric, answers scored, of how many
 
@@ -256,7 +255,7 @@ def _within(scored: Scored) -> Estimate:
     answers: dict[str, list[tuple[float, float]]] = {}
     for (_, value), grade, question in zip(scored, *_people(scored)):
         answers.setdefault(question, []).append((value, grade))
-    found = [spearman(*zip(*pairs)) or 0.0 for pairs in answers.values() if len({grade for _, grade in pairs}) > 1]
+    found = [rho for pairs in answers.values() if (rho := spearman(*zip(*pairs))) is not None]
     return _estimate(sum(found) / len(found) if found else None, len(found), lambda: bootstrap_mean(found))
 
 
@@ -345,7 +344,8 @@ def legend(found: Agreement, alone: bool = False) -> list[str]:
     """What the table shows and how it was made, a sentence each. `alone`: it has the figures over one grade, too."""
     told = [
         f"ρ: Spearman's correlation with people's grades of {found.pairs:,} answers to {found.questions} questions, "
-        "across all of them at once and within each question (the mean over those whose grades differ).",
+        "across all of them at once and within each question (the mean over those where it is defined: both the grades "
+        "and the values differ).",
         "In brackets 95 %, by bootstrap over questions.",
     ]
     if any(each.better == "lower" for each in found.lines):
@@ -361,13 +361,10 @@ def legend(found: Agreement, alone: bool = False) -> list[str]:
     if judged or any(estimate.value is None for estimate in shown):
         of_kappa = "; κ, where the values are no grades" if judged else ""
         told.append(f"–: undefined, where all values or all grades are alike{of_kappa}.")
-    differ = max((each.within.n for each in found.lines), default=0)
+    sparse = [f"{each.name} ({each.within.n})" for each in found.lines if 0 < each.within.n < FEW]
     if found.questions < FEW:
-        told.append(f"{_count(found.questions)} too few for an interval that can be trusted.")
-    elif 0 < differ < FEW:
-        told.append(f"{_count(differ, ' with grades that differ')} too few for an interval within questions.")
+        few = "1 question is" if found.questions == 1 else f"{found.questions} questions are"
+        told.append(f"{few} too few for an interval that can be trusted.")
+    elif sparse:
+        told.append(f"Defined within too few questions for an interval that can be trusted: {', '.join(sparse)}.")
     return told
-
-
-def _count(questions: int, which: str = "") -> str:
-    return f"{questions} question{which} is" if questions == 1 else f"{questions} questions{which} are"

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.paired import discordant_interval
 from ..core.plan import fingerprint
-from ..core.stats import clusters_of, holm, mcnemar_exact
+from ..core.stats import clusters_of, few_documents, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
 from .leaderboard import (
     apart,
@@ -305,6 +305,7 @@ def _match(
         for name, run in zip("AB", (run_a, run_b))
         if unchecked(run.manifest)
     ]
+    few = few_documents(clusters_of([all_a[item_id] for item_id in common]))
     match = Match(
         title=title(run_a.manifest),
         run_a=run_a.manifest.run_id,
@@ -321,6 +322,7 @@ def _match(
                 [
                     *notes_on([run_a, run_b]),
                     clean_note([run_a, run_b], len(leaked), len(common)),
+                    few,
                     *unsure,
                     *remarks,
                 ],

@@ -56,6 +56,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
                 **_board(board),
                 "tests": board.tests,
                 "clean": board.clean,
+                "few_documents": board.few,
                 "leaked": list(board.leaked),
                 "rows": [
                     {
@@ -171,6 +172,8 @@ def _note(board: Board, statuses: set[str]) -> str:
             f"answered, 5 %, Holm-corrected over all {board.tests} pairs of this table)."
         )
     parts += [f"{sign} {_escaped(remark)}." for remark, sign in board.footnotes.items()]
+    if board.few:
+        parts.append(_escaped(board.few))
     if board.clean:
         parts.append(f"{_escaped(board.clean)}.")
     if any(not row.complete for row in board.rows):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ..core.errors import MedbenchError
 from ..core.plan import fingerprint
+from ..core.stats import few_documents
 from ..core.types import Figure, Measurement, Metric
 from .marks import Compared, verdicts
 from .pairing import ALPHA
@@ -123,6 +124,7 @@ class Board:
     tests: int  # how many pairs were tested together
     leaked: tuple[str, ...] = ()  # ids of the asked items that the training data of a model of this board hold
     clean: str = ""  # what the clean columns leave out, in words
+    few: str = ""  # that the items come from few documents, in words
 
     @property
     def footnotes(self) -> dict[str, str]:
@@ -301,6 +303,7 @@ def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> B
         tests=tests,
         leaked=leaked,
         clean=clean_note(group, len(leaked), len(manifest.item_ids)),
+        few=few_documents(document for made in sheets for document in (made.clusters or {}).values()),
     )
 
 

@@ -55,12 +55,13 @@ def line_of(*records: Record, levels: tuple[int, ...] = ()) -> Line:
 
 
 class TestLine:
-    def test_within_is_the_mean_over_the_questions_whose_grades_differ(self) -> None:
-        # a: 1. b: -1. c: no grades differ, left out. d: the metric orders nothing, 0. (1 - 1 + 0)/3.
+    def test_within_is_the_mean_over_the_questions_whose_grades_and_values_differ(self) -> None:
+        # a: 1. b: -1. c and d: no grades or no values differ, so ρ is undefined and left out. (1 - 1)/2.
         found = line_of(*RECORDS).within
-        assert (found.value, found.n) == (pytest.approx(0.0, abs=1e-15), 3)
+        assert (found.value, found.n) == (pytest.approx(0.0, abs=1e-15), 2)
         assert found.low == -1.0 and found.high == 1.0  # a drawn three times, b drawn three times
-        assert line_of(*RECORDS[:3], *RECORDS[5:]).within.value == pytest.approx(0.5)  # without b: (1 + 0)/2
+        without_b = line_of(*RECORDS[:3], *RECORDS[5:]).within
+        assert (without_b.value, without_b.n) == (pytest.approx(1.0), 1)  # a alone: an undefined ρ is not 0
 
     def test_a_question_counts_once_however_many_answers_it_has(self) -> None:
         many = [pair("a", n, n, str(1 + n // 5)) for n in range(20)]
@@ -92,7 +93,7 @@ class TestLine:
     def test_a_constant_metric_has_no_order(self) -> None:
         found = line_of(pair("a", 0, 1, "2"), pair("a", 1, 1, "3"), pair("b", 0, 1, "1"), pair("b", 1, 1, "3"))
         assert found.across == Estimate(None, 4)
-        assert (found.within.value, found.within.n) == (0.0, 2)
+        assert found.within == Estimate(None, 0)
 
     def test_one_question_has_no_interval(self) -> None:
         found = line_of(*RECORDS[:3])
@@ -220,7 +221,7 @@ class TestTables:
     def test_csv_has_every_figure_and_leaves_undefined_ones_empty(self, found: agreement.Agreement) -> None:
         rows = list(csv.DictReader(io.StringIO(to_csv(found))))
         assert [row["metric"] for row in rows] == ["worse", agreement.WORDS]
-        assert (rows[0]["n"], rows[0]["total"], rows[0]["within_n"]) == ("10", "11", "3")
+        assert (rows[0]["n"], rows[0]["total"], rows[0]["within_n"]) == ("10", "11", "2")
         assert float(rows[0]["across"]) == found.lines[0].across.value
         assert (rows[0]["kappa"], rows[1]["across"]) == ("", "")
 
@@ -238,17 +239,18 @@ class TestTables:
             assert said in text
 
     def test_what_a_reader_would_trip_over_is_told(self, found: agreement.Agreement) -> None:
-        few, more = " ".join(agreement.legend(found)), dataclasses.replace(found, questions=10)
+        few, more = " ".join(agreement.legend(found)), dataclasses.replace(found, questions=20)
         assert "5 questions are too few for an interval that can be trusted." in few
         assert "–: undefined" in few  # all these answers have one word
-        assert "4 questions with grades that differ are too few" in " ".join(agreement.legend(more))
-        plain = line_of(*(pair(f"q{n}", i, i, str(1 + i)) for n in range(10) for i in range(2)))
+        legend = " ".join(agreement.legend(more))
+        assert "Defined within too few questions for an interval that can be trusted: worse (2)." in legend
+        plain = line_of(*(pair(f"q{n}", i, i, str(1 + i)) for n in range(20) for i in range(2)))
         enough = dataclasses.replace(more, several=0, lines=(plain,))
-        assert not [told for told in agreement.legend(enough) if "too few" in told or "–" in told]
+        assert not [told for told in agreement.legend(enough) if "too few" in told or "–:" in told]
 
     def test_json_can_be_written(self, found: agreement.Agreement) -> None:
         value = json.loads(json.dumps(agreement.to_json(found)))
-        assert value["lines"][0]["within"]["n"] == 3
+        assert value["lines"][0]["within"]["n"] == 2
         assert value["lines"][0]["unscored"] == [["no number", 1]]
 
 

@@ -162,6 +162,14 @@ def test_documents_are_turned_whole(tmp_path: Path) -> None:
     assert together.high - together.low > 1.5 * (apart.high - apart.low)  # type: ignore[operator]
 
 
+def test_few_documents_are_told_once_per_comparison(tmp_path: Path) -> None:
+    answers = made.bits("10" * 20)
+    for count, told in ((8, ["The items come from only 8 documents"]), (20, []), (0, [])):
+        documents = {i: f"doc{at % count}" for at, i in enumerate(answers)} if count else None
+        (match,) = two(tmp_path / str(count), answers, answers, documents=documents).matches
+        assert [note.partition(":")[0] for note in match.notes] == told
+
+
 def test_fewer_than_six_documents_have_no_interval(tmp_path: Path) -> None:
     # Of five signs, 2 of 2⁵ patterns are all alike: p is 1/16 at the least, so no difference can be excluded at 5 %.
     answers = {f"{n:03}": str(n / 100) for n in range(40)}

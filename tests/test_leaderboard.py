@@ -198,6 +198,17 @@ def test_items_that_share_a_document_are_turned_together(tmp_path: Path) -> None
     assert score["0.1"].status == "tied"
 
 
+def test_few_documents_are_told_below_the_table_and_in_exports(tmp_path: Path) -> None:
+    answers = made.bits("10" * 30)
+    for count, told in ((19, True), (20, False), (0, False)):
+        documents = {i: f"doc{at % count}" for at, i in enumerate(answers)} if count else None
+        table = build([made.make_run(tmp_path / str(count), answers, documents=documents)], load=LOAD)
+        words = "The items come from only 19 documents: below 20, intervals and tests by document cannot be relied on."
+        assert table.boards[0].few == (words if told else "")
+        assert (words in to_markdown(table)) == told
+        assert to_json(table)["boards"][0]["few_documents"] == table.boards[0].few
+
+
 def test_nothing_is_tested_for_one_row_for_no_mean_or_for_a_measurement(tmp_path: Path) -> None:
     sitting = [{"items": 10, "seconds": 2.0}]
     one = made.make_run(tmp_path, made.bits("1" * 10), model="one", metrics=["right", "speed"], sittings=sitting)
