@@ -96,11 +96,12 @@ def comparison(found: Comparison) -> list[RenderableType]:
             parts += [Text(f"{line.name}: {n} left out, {why}", style="dim") for why, n in line.left_out]
         parts += [Text(note) for note in match.notes]
         parts.append(Text())
+    tests = "1 test" if found.tests == 1 else f"{found.tests} tests"
     note = (
         "p: exact McNemar for right/wrong, exact sign test for judges' preferences (by permutation where items share a "
         "document), paired permutation otherwise, "
-        f"Holm-corrected over {found.tests} tests. Intervals are 95 % for each line alone: they exclude 0 where p "
-        "before the correction is below 5 %."
+        f"Holm-corrected over {tests}. Intervals are 95 % for each line alone: they exclude 0 where p before the "
+        "correction is below 5 %."
     )
     parts.append(Text(note, style="dim"))
     parts += [Text(sentence, style="dim") for sentence in found.left_out]
