@@ -12,7 +12,8 @@ from typing import Any
 
 from ..core.errors import MedbenchError, UsageError
 from ..core.types import ModelSpec
-from ..zoo import remote_code
+from ..zoo import remote_code, tokenizer_files
+from .adapter import put_on
 
 LENGTH_DEPENDENT_ROPE = ("longrope", "dynamic")
 UNBOUNDED = 2**20  # tokenizers without a limit report an absurd one
@@ -56,7 +57,7 @@ def is_cpu(device: str) -> bool:
 def load(spec: ModelSpec) -> Loaded:
     """Load a settled spec. Raises MedbenchError in words for what a user can mend."""
     trusted = spec.trust_remote_code
-    config, tokenizer = opened(spec.location, trusted)
+    config, tokenizer = opened(spec.location, trusted, spec.adapter)
     quantization = _quantization(spec)
     model = weights(spec.name, spec.location, config, spec.dtype, spec.device, quantization, spec.adapter, trusted)
     model.eval()
@@ -67,21 +68,27 @@ def load(spec: ModelSpec) -> Loaded:
     return Loaded(model, tokenizer, spec.device, bool(config.is_encoder_decoder), window(config, tokenizer), alone)
 
 
-def opened(location: str, trusted: bool = False) -> tuple[Any, Any]:
+def opened(location: str, trusted: bool = False, adapter: str = "") -> tuple[Any, Any]:
     """Configuration and tokenizer of a model folder, as transformers reads them. Raises MedbenchError.
 
-    Code from the folder runs only if `trusted`; transformers would ask on the terminal otherwise.
+    An adapter (a folder) that was saved with a tokenizer brings it. Code from the folders runs only if `trusted`;
+    transformers would ask on the terminal otherwise.
     """
     from transformers import AutoConfig, AutoTokenizer
 
     quiet_libraries()
+    source = location
     try:
         config = AutoConfig.from_pretrained(location, trust_remote_code=trusted)
+        if adapter and tokenizer_files.has_tokenizer(Path(adapter)):
+            source = adapter
+            return config, AutoTokenizer.from_pretrained(adapter, config=config, trust_remote_code=trusted)
         return config, AutoTokenizer.from_pretrained(location, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError, KeyError) as error:
         if not trusted and "trust_remote_code" in str(error):
-            raise remote_code.refusal(location, Path(location)) from error
-        raise MedbenchError(f"{location} does not load as a model: {first_line(error)}") from error
+            raise remote_code.refusal(source, Path(source)) from error
+        what = "a model" if source == location else "the tokenizer of an adapter"
+        raise MedbenchError(f"{source} does not load as {what}: {first_line(error)}") from error
 
 
 def weights(
@@ -125,58 +132,9 @@ def weights(
             "Fetch or copy the model again.",
         )
     if adapter:
-        model = _with_adapter(name, model, adapter)
+        model = put_on(name, model, Path(adapter), device)
     _mend_4bit(name, model)
     return model
-
-
-def _with_adapter(name: str, model: Any, folder: str) -> Any:
-    """`model` with the adapter in `folder` on it. Raises MedbenchError unless every weight of the one has its place in
-    the other: PEFT ignores the rest, and the base's answers would appear under the adapter's name."""
-    import torch
-    from peft import PeftModel, get_peft_model_state_dict
-    from peft.utils import load_peft_weights
-
-    fitting = "Name the model that it was trained on: --model BASE --adapter FOLDER"
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Found missing adapter keys")  # reported below
-            adapted = PeftModel.from_pretrained(model, folder)
-        mapping = getattr(model, "_checkpoint_conversion_mapping", None)  # as PEFT itself renames older models' keys
-        stored = set(load_peft_weights(folder, device="cpu", key_mapping=mapping))
-    except torch.OutOfMemoryError as error:
-        raise MedbenchError(
-            f"the adapter {folder} does not fit on the device: {first_line(error)}",
-            "Try --quantize nf4 or --device cpu.",
-        ) from error
-    except Exception as error:  # peft raises what its reader and torch have
-        config = Path(folder) / "adapter_config.json"
-        base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") if config.is_file() else ""
-        trained_on = f" It was trained on {base}." if base else ""
-        raise MedbenchError(
-            f"the adapter {folder} cannot be put on {name}: {first_line(error)}.{trained_on}", fitting
-        ) from error
-    wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
-    parameters = {parameter for parameter, _ in adapted.named_parameters()}
-    missing, foreign = sorted(wanted - stored), sorted(stored - wanted - parameters)
-    if foreign:
-        some = "none" if len(foreign) == len(stored) else f"{len(stored) - len(foreign):,}"
-        raise MedbenchError(
-            f"the adapter {folder} does not fit {name}: {some} of its {len(stored):,} weights has a place there; "
-            f"without one: {_first(foreign)}.",
-            fitting,
-        )
-    if missing:
-        raise MedbenchError(
-            f"the adapter {folder} lacks {len(missing):,} of the {len(wanted):,} weights that it should have on "
-            f"{name}: {_first(missing)}.",
-            f"Copy the adapter again. {fitting}",
-        )
-    return adapted
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(names[:3]) + ", …" * (len(names) > 3)
 
 
 def _mend_4bit(name: str, model: Any) -> None:
@@ -212,8 +170,13 @@ def _unpacks(width: int) -> bool:
     return bool(torch.allclose(back, matrix, rtol=1e-3))
 
 
-def chat_template(location: str) -> str:
-    """The chat template of the tokenizer in a folder, "" without one; read without loading the tokenizer."""
+def chat_template(location: str, adapter: str = "") -> str:
+    """The chat template of the tokenizer in a folder, "" without one; read without loading the tokenizer.
+
+    An adapter (a folder) that was saved with a template brings it.
+    """
+    if adapter and (own := chat_template(adapter)):
+        return own
     folder = Path(location)
     if (folder / "chat_template.jinja").is_file():
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
@@ -222,6 +185,15 @@ def chat_template(location: str) -> str:
     except (OSError, ValueError):
         return ""
     return template if isinstance(template, str) else ""
+
+
+def brought_by(spec: ModelSpec) -> dict[str, str]:
+    """For the manifest: whether tokenizer and chat template are the model's or come with its adapter."""
+    if not spec.adapter:
+        return {}
+    folder = Path(spec.adapter)
+    own = {"tokenizer": tokenizer_files.has_tokenizer(folder), "chat_template": bool(chat_template(spec.adapter))}
+    return {part: "adapter" if brought else "model" for part, brought in own.items()}
 
 
 def _quantization(spec: ModelSpec) -> Any:
@@ -258,6 +230,7 @@ def quiet_libraries() -> None:
     getLogger("bitsandbytes").setLevel(ERROR)  # says that an optional kernel is not installed
     warnings.filterwarnings("ignore", message="MatMul8bitLt")  # says for every layer what int8 is: a cast to float16
     warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")  # PEFT sets it right itself, for GPT-2
+    warnings.filterwarnings("ignore", message="Found missing adapter keys")  # refused in our own words
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     logging.disable_progress_bar()
 

@@ -13,7 +13,7 @@ from .batching import OutOfMemory
 from .choosing import Row, logprobs, rows_for
 from .forward import bare
 from .generating import Ask, Draft, end_tokens, greedy, searched
-from .loading import Loaded, chat_template, is_cpu, load, settle
+from .loading import Loaded, brought_by, chat_template, is_cpu, load, settle
 from .memory import cache_tokens, pass_tokens
 from .prompting import Encoded, Prompter, Wrapping, wrapping
 from .scheduling import Room
@@ -112,7 +112,8 @@ class TransformersEngine:
 
     def wrapping(self, method: str) -> Wrapping:
         """How prompts are wrapped for "choose" or "generate"; known without loading the weights."""
-        return wrapping(self.spec.chat, method, chat_template(self.spec.location), self.spec.prompt_format)
+        template = chat_template(self.spec.location, self.spec.adapter)
+        return wrapping(self.spec.chat, method, template, self.spec.prompt_format)
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
         return self.wrapping(method).kind
@@ -120,7 +121,7 @@ class TransformersEngine:
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest. How passes are made is known of what was asked so far."""
         loaded, _ = self._ready()
-        how = {}
+        how = brought_by(self.spec)
         if self._fits_packing is not None:
             how["choosing"] = "packed rows" if self._fits_packing else "whole rows"
         if self._fits_slots is not None:

@@ -78,7 +78,7 @@ class VllmEngine:
         if self._model is not None:
             return
         spec = self.spec
-        config, self._tokenizer = opened(spec.location, spec.trust_remote_code)
+        config, self._tokenizer = opened(spec.location, spec.trust_remote_code, spec.adapter)
         if config.is_encoder_decoder:
             raise MedbenchError(f"{spec.name} has an encoder, which vLLM does not run.", "Leave out the engine.")
         self._window = window(config, self._tokenizer)
@@ -94,7 +94,7 @@ class VllmEngine:
                 max_model_len=self._window,
                 enable_prefix_caching=True,
                 seed=0,
-                trust_remote_code=spec.trust_remote_code,
+                **({"trust_remote_code": True} if spec.trust_remote_code else {}),
                 **lora,
                 **quantization,
             )
@@ -225,7 +225,8 @@ class VllmEngine:
         return Prompter(self._tokenizer, room, encoder_decoder=False)
 
     def _wrapping(self, method: str) -> Wrapping:
-        return wrapping(self.spec.chat, method, chat_template(self.spec.location), self.spec.prompt_format)
+        template = chat_template(self.spec.location, self.spec.adapter)
+        return wrapping(self.spec.chat, method, template, self.spec.prompt_format)
 
 
 def _library() -> Any:
@@ -244,7 +245,10 @@ def _rank(adapter: str) -> int:
     """The room that an adapter's rank takes. Raises UsageError where vLLM has none."""
     config = Path(adapter) / "adapter_config.json"
     try:
-        rank = int(json.loads(config.read_text(encoding="utf-8"))["r"])
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        if settings.get("peft_type", "LORA") != "LORA" or settings.get("modules_to_save"):
+            raise UsageError(f"the adapter {adapter} is not a plain LoRA; vLLM runs no other.", "Leave out the engine.")
+        rank = int(settings["r"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UsageError(f"{config} does not say the adapter's rank: {error}", "Copy the adapter again.") from error
     fits = [room for room in RANKS if room >= rank]

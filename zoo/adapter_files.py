@@ -18,6 +18,8 @@ ZIP, PICKLE = b"PK", b"\x80"  # how torch's files begin
 BEFORE_THE_PROMPT = (
     *("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "CPT", "CARTRIDGE"),
 )
+# Methods whose effect depends on the prompt or on a task that is chosen.
+BY_PROMPT = ("XLORA", "POLY", "SHADOW")
 
 
 def check(folder: Path) -> dict[str, Any]:
@@ -25,9 +27,11 @@ def check(folder: Path) -> dict[str, Any]:
     method is not one that medbench runs."""
     config = _config(folder / CONFIG)
     kind = str(config["peft_type"]).upper()
-    if kind in BEFORE_THE_PROMPT:
+    activated = bool(config.get("alora_invocation_tokens"))
+    if kind in BEFORE_THE_PROMPT + BY_PROMPT or activated:
+        method = "activated LoRA" if activated else kind.lower().replace("_", " ")
         raise UsageError(
-            f"the adapter {folder} was trained by {kind.lower().replace('_', ' ')}, which medbench does not run.",
+            f"the adapter {folder} was trained by {method}, which medbench does not run.",
             "It runs adapters that change weights: LoRA, DoRA, IA3, AdaLoRA and the like.",
         )
     weights = folder / SAFETENSORS

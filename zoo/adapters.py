@@ -29,6 +29,7 @@ from ..core.durable import make_folder, replace_file
 from ..core.errors import DataMalformed, MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
 from ..results.files import read_lines, remedy, to_json
+from . import tokenizer_files
 from .digests import content_hash, file_digest
 from .weights import SMALL_FILES, Tell, weight_files
 
@@ -181,7 +182,7 @@ def deciding(folder: Path, kind: Kind) -> list[str]:
     weights = [name for name in ADAPTER_WEIGHTS if name in names]
     if not weights:
         raise UsageError(f"{folder}: no {ADAPTER_WEIGHTS[0]} there.", "Was its training stopped before it was saved?")
-    return [CONFIG, weights[0]]
+    return [CONFIG, weights[0], *tokenizer_files.present(folder)]
 
 
 def write(folder: Path, manifest: AdapterManifest) -> None:

@@ -14,7 +14,7 @@ from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
 from ..core.secrets import masked
 from ..core.types import ModelSpec
-from . import adapter_files, adapters, converted, digests, gguf_header, packaged
+from . import adapter_files, adapters, converted, digests, gguf_header, hub_adapter, packaged, tokenizer_files
 from .adapters import Adapter
 from .entry import Entry
 from .weights import SHORT, Tell, Weights, from_folder, from_gguf, from_hub, from_package, problem
@@ -105,7 +105,7 @@ def resolve(
     else:
         shown, weights = _of_name(base, revision, tell, trust_remote_code)
     as_merged = _as_merged(weights)
-    folder, adapter_hash, parts = "", "", [_leaked_by(weights)]
+    folder, adapter_hash, source, parts = "", "", weights.source, [_leaked_by(weights)]
     if trained:
         shown = trained.manifest.name
         if trained.manifest.kind == "lora":
@@ -114,9 +114,11 @@ def resolve(
             parts.append(trained.manifest.leaked)
     elif adapter:
         known_as = {name, shown, str(weights.location), *([entry.weights] if entry else [])}
-        folder, adapter_hash = _adapter(adapter, known_as, weights.revision, tell)
-        shown = f"{shown}+{Path(folder).name}"
-        parts.append(adapters.leaked_by(Path(folder)))
+        put_on, adapter_hash, adapter_name = _adapter(adapter, known_as, weights.revision, tell)
+        folder, shown = str(put_on), f"{shown}+{adapter_name}"
+        parts.append(adapters.leaked_by(put_on))
+        if put_on.name != adapter_name:  # a snapshot of the hub's cache, named after its commit
+            source += f"; adapter: hub {adapter} @ {put_on.name[:SHORT]}"
     runs_on = engine or (entry.engine if entry else ENGINE)
     return ModelSpec(
         name=shown,
@@ -131,7 +133,7 @@ def resolve(
         chat=cast(Chat, chat),
         prompt_format=entry.prompt_format if entry else as_merged.get("prompt_format", ""),
         generation=dict(entry.generation if entry else as_merged.get("generation", {})),
-        source=weights.source,
+        source=source,
         leaked=_together(parts),
         base_url=_base_url(runs_on, base_url),
         trust_remote_code=weights.runs_code,
@@ -383,9 +385,15 @@ def _of_path(path: Path, revision: str, tell: Tell, trusted: bool = False) -> We
     )
 
 
-def _adapter(given: str, known_as: set[str], revision: str, tell: Tell) -> tuple[str, str]:
-    """The folder and content hash of a LoRA adapter, with a warning where it was trained on another model."""
-    folder = Path(given).expanduser().resolve()
+def _adapter(given: str, known_as: set[str], revision: str, tell: Tell) -> tuple[Path, str, str]:
+    """The folder, content hash and shown name of an adapter, with a warning where it was trained on another model.
+
+    `given` is a folder, or the hub id of one. Raises UsageError for an adapter that cannot be used.
+    """
+    folder = Path(given).expanduser()
+    on_hub = not folder.exists() and bool(HUB_ID.fullmatch(given))
+    folder = hub_adapter.fetch(given, tell) if on_hub else folder.resolve()
+    shown = given.rpartition("/")[2] if on_hub else folder.name
     trained = adapters.peek(folder)
     if trained and trained.finished().manifest.kind == "full":
         raise UsageError(f"--adapter {given}: whole weights, not an adapter.", f"They are a model: --model {folder}")
@@ -394,11 +402,13 @@ def _adapter(given: str, known_as: set[str], revision: str, tell: Tell) -> tuple
     found = adapters.hash_of(folder, "lora", tell)
     if trained:
         _warn(trained, revision, found, tell)
-        return str(folder), found
+        return folder, found, shown
     base = adapter_files.check(folder).get("base_model_name_or_path")
     if base and base not in known_as and str(Path(str(base)).expanduser().resolve()) not in known_as:
-        tell(f"warning: the adapter {folder.name} was trained on {base}, which is not the model it is put on")
-    return str(folder), found
+        tell(f"warning: the adapter {shown} was trained on {base}, which is not the model it is put on")
+    if tokenizer_files.has_tokenizer(folder):
+        tell(f"the adapter {shown} was saved with a tokenizer, which is used instead of the model's")
+    return folder, found, shown
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...], unset: str | None = None) -> None:

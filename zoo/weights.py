@@ -15,6 +15,7 @@ from ..core.errors import MedbenchError, ModelMissing, UsageError
 from . import converted, packaged, remote_code
 from .digests import content_hash, file_digest
 from .entry import Entry, PackageWeights
+from .tokenizer_files import VOCABULARIES
 
 Tell = Callable[[str], None]
 
@@ -27,7 +28,6 @@ _WEIGHTS = (
 )
 # Configuration, tokenizer and chat template: everything else that transformers reads.
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
-_TOKENIZER = {"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "sentencepiece.bpe.model"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 SHORT = 7  # digits of a commit as people read it
 ANSWER_SECONDS = 10.0  # for the hub to say what a repository holds
@@ -77,7 +77,7 @@ def problem(folder: Path) -> str:
             return f"{len(missing)} of {len(needed)} weight files are missing: {missing[0]}" + ", …" * (
                 len(missing) > 1
             )
-    if not names & _TOKENIZER:
+    if not names & VOCABULARIES:
         return "it has no tokenizer files (tokenizer.json, vocab.json, spiece.model, …)"
     return ""
 

@@ -1,0 +1,114 @@
+"""A PEFT adapter on a model: with the embeddings it was saved with, and every one of its weights in its place.
+
+PEFT itself loads what fits and warns at most, so that the base would answer under the adapter's name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import MedbenchError
+from ..zoo.adapters import ADAPTER_WEIGHTS, CONFIG
+
+NAME = "default"  # what PEFT calls an adapter that is not named
+SHOWN = 3  # keys in a message
+# Parameters that several layers of a VB-LoRA share and that are saved once.
+SHARED = "vblora_vector_bank"
+# PEFT saves resized embeddings that are trained as a whole twice, once under a key that it does not read.
+SECOND = re.compile(r"\.modules_to_save(?=\.weight$|\.bias$)")
+
+
+def put_on(name: str, model: Any, folder: Path, device: str) -> Any:
+    """`model` with the adapter in `folder` on it. Raises MedbenchError unless every weight of either has its place."""
+    import torch
+    from peft import PeftModel
+
+    fitting = "Name the model that it was trained on: --model BASE --adapter ADAPTER"
+    try:
+        shapes = _shapes(folder)
+        rows = _embedding_rows(model, shapes)
+        if rows and rows != model.get_input_embeddings().weight.shape[0]:
+            # PEFT saves one end of the model at least. New tokens at the other have the mean, as transformers gives
+            # them in training, with noise whose variance is a billion times smaller than theirs.
+            torch.manual_seed(0)
+            model.resize_token_embeddings(rows)
+        renamed = getattr(model, "_checkpoint_conversion_mapping", None) or {}
+        adapted = PeftModel.from_pretrained(model, folder, torch_device=device)
+        # Only this reports what of the file has no place. It reads the same weights again.
+        report = adapted.load_adapter(folder, NAME, torch_device=device, key_mapping=renamed)
+    except torch.OutOfMemoryError as error:
+        raise MedbenchError(
+            f"the adapter {folder} does not fit on {device}: {_why(error)}",
+            "Try --quantize nf4 or --device cpu.",
+        ) from error
+    except Exception as error:  # PEFT raises what its reader and torch have
+        raise MedbenchError(
+            f"the adapter {folder} cannot be put on {name}: {_why(error)}.{_trained_on(folder)}", fitting
+        ) from error
+    missing = sorted(key for key in report.missing_keys if SHARED not in key)
+    foreign = sorted(key for key in report.unexpected_keys if SECOND.sub("", key) not in shapes.keys() - {key})
+    if not missing and not foreign:
+        return adapted
+    said = []
+    fit = len(shapes) - len(foreign)
+    if foreign:
+        said.append(f"{fit or 'none'} of its {len(shapes):,} weights has a place there; without one: {_first(foreign)}")
+    if missing:
+        whole = fit + len(missing)
+        said.append(f"it lacks {len(missing):,} of the {whole:,} weights that it should have: {_first(missing)}")
+    raise MedbenchError(
+        f"the adapter {folder} does not fit {name}: {'; '.join(said)}.{_trained_on(folder)}",
+        f"{fitting}. If this is that model, copy or fetch the adapter again.",
+    )
+
+
+def _why(error: Exception) -> str:
+    """What PEFT says of an adapter that it cannot load, without lists of all modules or weights."""
+    if isinstance(error, KeyError):  # a module that the adapter replaces as a whole
+        return f"its file lacks {error.args[0]}"
+    sizes = re.findall(r"size mismatch for (\S+): .*?\[([\d, ]*)\].*?\[([\d, ]*)\]", str(error))
+    if sizes:
+        key, saved, here = sizes[0]
+        return f"{len(sizes):,} of its weights have another size, the first: {key} is [{saved}] there and [{here}] here"
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _trained_on(folder: Path) -> str:
+    base = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    return f" It was trained on {base}." if base else ""
+
+
+def _first(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:SHOWN]) + ", …" * (len(keys) > SHOWN)
+
+
+def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every weight in an adapter's file, by its key."""
+    safe, pickled = (folder / name for name in ADAPTER_WEIGHTS)
+    if safe.is_file():
+        from safetensors import safe_open
+
+        with safe_open(safe, "pt") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    import torch
+
+    weights = torch.load(pickled, map_location="meta", weights_only=True)
+    return {key: tuple(value.shape) for key, value in weights.items()}
+
+
+def _embedding_rows(model: Any, shapes: dict[str, tuple[int, ...]]) -> int:
+    """How many tokens the embeddings have that the adapter saved as a whole; 0 if it saved none."""
+    ends = [module for module in (model.get_input_embeddings(), model.get_output_embeddings()) if module is not None]
+    names = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules(remove_duplicate=False)
+        if any(module is end for end in ends)
+    }
+    whole = re.compile(
+        rf"(?:.*\.)?(?:{'|'.join(map(re.escape, names))})(?:\.base_layer|\.modules_to_save(?:\.\w+)?)?\.weight"
+    )
+    return max((shape[0] for key, shape in shapes.items() if whole.fullmatch(key) and len(shape) == 2), default=0)

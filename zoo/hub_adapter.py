@@ -1,0 +1,74 @@
+"""Adapters on the hub: `--adapter OWNER/NAME`, downloaded to the hub's cache; only the files that are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core import hub
+from ..core.errors import MedbenchError, ModelMissing, UsageError
+from .adapters import ADAPTER_WEIGHTS, CONFIG
+from .tokenizer_files import FILES
+from .weights import ANSWER_SECONDS, SHORT, Tell, weight_files
+
+
+def fetch(repository: str, tell: Tell) -> Path:
+    """Return the folder of a hub adapter, whose name is its commit, downloading it if needed.
+
+    If the hub does not answer, it is the commit of the last download. Raises ModelMissing, and UsageError for a
+    repository without an adapter.
+    """
+    cached = _cached(repository)
+    if not hub.reachable():
+        if cached:
+            tell(f"{hub.why_unreachable()}; using {repository} @ {cached.name[:SHORT]} from the hub's cache")
+            return cached
+        why = hub.why_unreachable()
+        raise ModelMissing(
+            f"the adapter {repository} is not on this machine (there is no folder of that name either).\n"
+            f"{why[:1].upper()}{why[1:]}.",
+            "Run this once with network access to download it, or name the adapter's folder.",
+        )
+    try:
+        return _download(repository, tell)
+    except MedbenchError:
+        raise
+    except Exception as error:  # the client raises dozens of kinds
+        refused = hub.refusal(error, repository, "model")
+        if cached:
+            tell(refused.message)
+            tell(f"using {repository} @ {cached.name[:SHORT]} from the hub's cache")
+            return cached
+        raise ModelMissing(refused.message, refused.hint) from error
+
+
+def _download(repository: str, tell: Tell) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+
+    info = HfApi().model_info(repository, timeout=ANSWER_SECONDS)
+    names = {file.rfilename for file in info.siblings or []}
+    weights = next((name for name in ADAPTER_WEIGHTS if name in names), "")
+    if CONFIG not in names or not weights:
+        what = (
+            f"hub model {repository} is not an adapter: it has no {ADAPTER_WEIGHTS[0] if CONFIG in names else CONFIG}."
+        )
+        is_model = "config.json" in names and weight_files(names)
+        page = f"See {hub.endpoint()}/{repository}/tree/main"
+        raise UsageError(what, f"It is a model: --model {repository}" if is_model else page)
+    before = _cached(repository)
+    folder = Path(snapshot_download(repository, allow_patterns=[CONFIG, weights, *FILES], ignore_patterns=["*/*"]))
+    if folder != before:
+        tell(f"downloaded the adapter {repository} @ {folder.name[:SHORT]} from the hub")
+    return folder
+
+
+def _cached(repository: str) -> Path | None:
+    """The snapshot of an adapter in the hub's cache; None if a file that it needs is missing."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(repository, local_files_only=True, allow_patterns=[CONFIG]))
+    except (OSError, ValueError):
+        return None
+    return (
+        folder if (folder / CONFIG).is_file() and any((folder / name).is_file() for name in ADAPTER_WEIGHTS) else None
+    )
