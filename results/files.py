@@ -107,6 +107,15 @@ def set_aside(path: Path, copy: bool = False) -> Path:
     return kept
 
 
+def stat_of(path: Path) -> list[int] | None:
+    """Size, modification and change time (ns) and inode of a file; None where it is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
 def remedy(error: OSError) -> str:
     """What to do about a refusal to write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

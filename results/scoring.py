@@ -8,13 +8,14 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from ..core import registry
 from ..core.durable import make_folder, replace_file
 from ..core.errors import MedbenchError, UsageError
 from ..core.stats import clusters_of
 from ..core.types import Figure, Measurement, Metric, Record, Score
+from . import figure_cache
 from .files import READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
 from .manifest import Changed
 from .store import StoredRun, encode_score
@@ -24,6 +25,7 @@ BATCH = 256  # items scored between two writes: what a kill loses at most
 SMALL_BATCH = 16  # where time is short, until one was scored in less than QUICK_SECONDS
 QUICK_SECONDS = 0.2
 
+PACKAGE = __name__.partition(".")[0]
 JUDGING = ("judge", "jury")  # begin the names of what judges said
 
 Load = Callable[[str], Metric | Measurement]  # by name; raises MedbenchError
@@ -163,15 +165,22 @@ def sheet(
 
     Raises DataMalformed where the run's records are broken.
     """
-    records = run.records()
     results: dict[str, Result] = {}
     problems = []
+    metrics: dict[str, Metric | Measurement] = {}
     for name in names:
         try:
-            metric = load(name)
+            metrics[name] = load(name)
         except MedbenchError as error:
             problems.append(error)
-            continue
+    # What others' metrics depend on cannot be known.
+    ours = not problems and all(type(m).__module__.startswith(f"{PACKAGE}.") for m in metrics.values())
+    versions = {name: str(getattr(metric, "version", "")) for name, metric in metrics.items()}
+    key = figure_cache.key(run, versions, leaked) if ours and not run.changes else None
+    if key and (cached := figure_cache.read(run, key)) is not None:
+        return _restored(run, cached)
+    records = run.records()
+    for name, metric in metrics.items():
         try:
             results[name] = evaluate(run, metric, records, leaked)
         except MedbenchError as error:
@@ -180,7 +189,37 @@ def sheet(
     documents = clusters_of(records)
     clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
     truncated = sum(record.output.truncated_tokens > 0 for record in records)
-    return Sheet(run, len(records), truncated, results, clusters, tuple(problems))
+    made = Sheet(run, len(records), truncated, results, clusters, tuple(problems))
+    if key and not (problems or run.changes or run.notes):
+        figure_cache.write(run, key, _kept(made))
+    return made
+
+
+def _kept(made: Sheet) -> dict[str, Any]:
+    """A sheet as JSON: what is told by item is a list in the order of the run's items."""
+    ids = made.run.manifest.item_ids
+    results = {
+        name: dataclasses.asdict(dataclasses.replace(result, values={}))
+        | {"values": [result.values.get(i) for i in ids] if result.values else []}
+        for name, result in made.results.items()
+    }
+    clusters = None if made.clusters is None else [made.clusters.get(i) for i in ids]
+    return {"answered": made.answered, "truncated": made.truncated, "results": results, "clusters": clusters}
+
+
+def _restored(run: StoredRun, kept: Mapping[str, Any]) -> Sheet:
+    ids = run.manifest.item_ids
+
+    def by_item(listed: Sequence[Any]) -> dict[str, Any]:
+        return {item_id: value for item_id, value in zip(ids, listed) if value is not None}
+
+    results = {}
+    for name, fields in kept["results"].items():
+        figures = tuple(Figure(**figure) for figure in fields["figures"])
+        clean = fields["clean"] and Figure(**fields["clean"])
+        results[name] = Result(**fields | {"figures": figures, "clean": clean, "values": by_item(fields["values"])})
+    clusters = None if kept["clusters"] is None else by_item(kept["clusters"])
+    return Sheet(run, kept["answered"], kept["truncated"], results, clusters)
 
 
 def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float = math.inf) -> dict[str, Score]:

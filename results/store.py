@@ -3,6 +3,7 @@
     RUN/manifest.json        what ran, on what, how fast; replaced as a whole
     RUN/samples.jsonl        one Record per line, append-only, on the disk batch by batch
     RUN/scores/METRIC.jsonl  {"metric", "version"}, then one Score per line, append-only
+    RUN/figures.json         figures computed from all of these, for the next table (figure_cache.py)
     RUN/judgements/…         per judge and mode: a header, then one Reply per line, append-only
     RUN/lock                 held while a process answers items
     *.damaged-1              what was changed or damaged, kept when medbench made it anew
@@ -24,7 +25,7 @@ from ..core.durable import make_folder, replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.plan import fingerprint
 from ..core.types import Measured, Output, Record, Score
-from .files import Line, LineFile, Lock, malformed, read_lines, remedy, sealed_lines, set_aside, tell
+from .files import Line, LineFile, Lock, malformed, read_lines, remedy, sealed_lines, set_aside, stat_of, tell
 from .manifest import ALLOW, ENDS_AS_ID, RESTORE, Changed, read_changed, read_manifest, safe, write_manifest
 from .manifest import MANIFEST as MANIFEST
 from .manifest import Manifest as Manifest  # what a run folder holds belongs to this module's surface
@@ -232,6 +233,7 @@ class StoredRun:
     def __init__(self, path: Path, allow_changed: bool = False) -> None:
         self.path = path
         self.allow_changed = allow_changed
+        self.manifest_stat = stat_of(path / MANIFEST)  # before it is read
         self.manifest, changes = read_changed(path)
         if changes and not allow_changed:
             read_manifest(path)
@@ -418,7 +420,7 @@ def all_runs(
             if resolved in given or _of_a_run(folder):
                 problems.append(error)
             continue  # another program's manifest.json
-        if resolved in given or empty or has_answers(folder) or had_answers(run.manifest):
+        if resolved in given or empty or had_answers(run.manifest) or has_answers(folder):
             runs.append(run)
     return runs, problems
 

@@ -1,0 +1,77 @@
+"""Figures of a run kept in its folder, so that a table of 500 runs does not read 500 runs again.
+
+    RUN/figures.json    one line: the key, the figures, a seal
+
+The file is used only while everything that it was computed from is as it was: size, times and inode of the run's
+files, the metrics' versions, medbench's own source. `ctime` is among the times: no ordinary program can set it, so an
+edit that keeps size and modification time is noticed too. A missing, damaged or outdated file is computed again;
+deleting it loses nothing. Folders that may only be read work without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..core.plan import fingerprint
+from .files import sealed_lines, stat_of, to_json
+from .seals import Chain
+from .store import JUDGEMENTS, SAMPLES, StoredRun
+
+FIGURES = "figures.json"
+SETTLED_S = 2.0  # files changed later than this are not trusted: a second change may fall into the same clock tick
+SOURCES = ("core", "judges", "metrics", "results")  # rooms of medbench that decide figures
+
+
+def key(run: StoredRun, versions: Mapping[str, str], leaked: Iterable[str]) -> dict[str, Any] | None:
+    """What figures of these metrics (version by name) depend on; None while the run's files are too young to tell."""
+    files = [run.path / SAMPLES, *map(run.score_file, versions), *sorted((run.path / JUDGEMENTS).glob("*.jsonl"))]
+    stats = {"manifest.json": run.manifest_stat} | {path.name: stat_of(path) for path in files}
+    if any(max(times) > time.time_ns() - SETTLED_S * 1e9 for _, *times, _ in filter(None, stats.values())):
+        return None
+    return {
+        "medbench": [__version__, _sources()],
+        "files": stats,
+        "metrics": [list(pair) for pair in versions.items()],
+        "leaked": fingerprint(sorted(leaked)),
+    }
+
+
+def read(run: StoredRun, wanted: Mapping[str, Any]) -> Any:
+    """The value that was kept under this key; None where there is none."""
+    with contextlib.suppress(Exception):  # whatever is wrong with it, it is computed again
+        for line in sealed_lines(run.path / FIGURES, _chain(run)):
+            if not line.problem and line.value["key"] == wanted:
+                return line.value["value"]
+    return None
+
+
+def write(run: StoredRun, wanted: Mapping[str, Any], value: Any) -> None:
+    """Keep a value. It need not survive a power cut: its seal tells whether it is whole."""
+    temporary = run.path / f".{FIGURES}.{os.getpid()}"
+    with contextlib.suppress(OSError):
+        try:
+            temporary.write_bytes(_chain(run).add(to_json({"key": wanted, "value": value})))
+            temporary.replace(run.path / FIGURES)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _chain(run: StoredRun) -> Chain:
+    return Chain.of(run.manifest.run_id, FIGURES, sealed=True)
+
+
+@functools.cache
+def _sources() -> str:
+    """Changes with any source file of medbench that figures depend on: the version alone does not while one works on
+    them.
+    """
+    root = Path(__file__).parent.parent
+    found = sorted(path for room in SOURCES for path in (root / room).rglob("*.py"))
+    return fingerprint([[str(path.relative_to(root)), *(stat_of(path) or ())[:2]] for path in found])
