@@ -120,6 +120,7 @@ def _reasons(stored: StoredRun, chosen: list[str], scores: dict[str, dict[str, S
     failures: dict[str, str] = {}
     for sitting in stored.manifest.sittings:
         failures |= sitting.get("failures") or {}
+    unjudged = {name: stored.judgements(name)[0].get("failures", {}) for name in stored.judged()}
     answered, wanted = stored.answered(), set(chosen)
     found: dict[str, dict[str, str]] = {}
     for item in stored.manifest.item_ids:
@@ -127,11 +128,17 @@ def _reasons(stored: StoredRun, chosen: list[str], scores: dict[str, dict[str, S
             found[item] = {"": f"no answer: {failures.get(item, 'not asked yet')}"}
         elif item in wanted:
             found[item] = {
-                name: by_item[item].reason or "no reason given"
+                name: _reason(by_item[item], unjudged.get(name, {}))
                 for name, by_item in scores.items()
                 if by_item[item].value is None
             }
     return found
+
+
+def _reason(score: Score, unjudged: dict[str, str]) -> str:
+    """Why an item has no score. `unjudged`: why a judge gave no reply, by item."""
+    reason = score.reason or "no reason given"
+    return f"{reason}: {unjudged[score.item_id]}" if score.item_id in unjudged else reason
 
 
 def _told(reasons: dict[str, str]) -> str:

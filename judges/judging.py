@@ -8,9 +8,8 @@ cannot be read is, because it was paid for, and is shown and unscored; so is a r
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import floor, inf, log10
@@ -19,17 +18,16 @@ from typing import Any, Protocol
 
 from .. import __version__
 from ..core.budget import Limits, Usage
-from ..core.durable import make_folder, replace_file
 from ..core.errors import MedbenchError
 from ..core.types import Engine, GenerateRequest, Output
-from ..results.files import LineFile, Lock, chain_at_end, remedy, sealed_lines, set_aside, tell, to_json
-from ..results.seals import Chain
-from ..results.store import Reply, StoredRun, differing, encode_reply
+from ..results.store import Reply, StoredRun, differing
 from .metric import asked, not_to_judge, pair_id, read_reply
 from .modes import Mode, mode_of
 from .names import metric_name
+from .replies_file import Replies
 
 MAX_NEW_TOKENS = 2048  # a judge that reasons before it replies needs room
+MOST_FAILURES = 1000  # whose reasons are kept
 
 
 @dataclass
@@ -212,7 +210,7 @@ def ask(
     path = run.judgement_file(name, other)
     header = _header(name, how, judge, other)
     chain = run.judgement_chain(name, other)
-    with _Replies(path, header, f"'{name}' of the run {run.path}", chain) as replies:
+    with Replies(path, header, f"'{name}' of the run {run.path}", chain) as replies:
         stored, mine = run.judgements(name, other)
         _same_judge(stored, header, path)
         if judge.served:
@@ -220,10 +218,14 @@ def ask(
         for reply in (*known.values(), *mine.values()):
             if reply.output.item_id in wanted and wanted[reply.output.item_id][0] == reply.asked:
                 replies.stored[reply.output.item_id] = reply
+        failures: dict[str, str] = {}
         try:
-            missing = _fill(replies, judge, wanted, caps, watch, run.manifest.run_id)
+            missing = _fill(replies, judge, wanted, caps, watch, run.manifest.run_id, failures)
         finally:
-            replies.refused = sorted(judge.refuses)
+            replies.learned = {
+                "refuses": sorted(judge.refuses),
+                "failures": dict(list(failures.items())[:MOST_FAILURES]),
+            }
         too_dear = judge.engine.budget.too_dear if judge.served else inf  # type: ignore[attr-defined]
         found = (read_reply(reply, how.fields) for reply in replies.stored.values())
         unread = tuple(why for why in found if isinstance(why, str))
@@ -232,21 +234,21 @@ def ask(
 
 
 def _fill(
-    replies: _Replies,
+    replies: Replies,
     judge: Judge,
     wanted: dict[str, tuple[str, GenerateRequest]],
     caps: Caps,
     watch: Watch,
     what: str,
+    failures: dict[str, str],
 ) -> Counter[str]:
-    """Ask what has no reply and store what comes; why the rest has none."""
+    """Ask what has no reply and store what comes; why the rest has none. `failures` gets the reason for each id."""
     todo = [request for key, (_, request) in wanted.items() if key not in replies.stored]
     if not todo:
         return Counter()
     left = caps.admit(judge)
     capped = "" if left is None else f"the cap of {calls_told(caps.limits.max_calls or 0)} is reached"
     now = todo if left is None else todo[:left]
-    failures: dict[str, str] = {}
     if now:
         watch.loading(judge)
         judge.engine.load()
@@ -333,77 +335,3 @@ def _same_judge(stored: dict[str, Any], header: dict[str, Any], path: Path) -> N
             f"{path} holds the replies of another judge: its {field} is {before!r} there and {now!r} here.",
             "Judge in the same way as before, or move that file away to judge anew.",
         )
-
-
-class _Replies:
-    """The file of one judge's replies, open to append and locked while the `with` block lasts."""
-
-    def __init__(self, path: Path, header: dict[str, Any], what: str, chain: Chain) -> None:
-        self.path = path
-        self.chain = chain  # of an empty file
-        self.header = header
-        self.stored: dict[str, Reply] = {}  # those that are on the disk, by item_id
-        self.refused: list[str] = []  # what the server refuses to be told, for the next command: kept in the header
-        self._lock = Lock(path.with_suffix(".lock"), what)
-        self._file: LineFile | None = None
-
-    def __enter__(self) -> _Replies:
-        with self._telling():
-            make_folder(self.path.parent)
-            self._lock.acquire(wait=True)
-            try:
-                self._repair()
-                self._file = LineFile(self.path, chain_at_end(self.path, replace(self.chain)))
-                if not self._file.size:
-                    self._file.append([self.header])
-            except BaseException:
-                self.__exit__()
-                raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-            # Without it the next command would ask once more than it needs to.
-            with contextlib.suppress(OSError, ValueError):
-                self._keep_refused()
-        self._lock.release()
-
-    def _repair(self) -> None:
-        """Replies that are not as they were stored leave the file, which is kept as it is now beside the new one."""
-        lines = list(sealed_lines(self.path, replace(self.chain)))
-        if not lines or lines[0].problem or not any(line.problem for line in lines):
-            return  # whoever reads the file says what is wrong with its head
-        kept = set_aside(self.path, copy=True)
-        self._rewrite([line.body for line in lines if not line.problem])
-        lost = sum(bool(line.problem) for line in lines)
-        tell(f"{self.path}: {lost} changed or damaged replies are asked for again. The file is kept as {kept.name}.")
-
-    def _keep_refused(self) -> None:
-        header, *rest = [line.body for line in sealed_lines(self.path)]
-        told = json.loads(header)
-        if self.refused and told.get("refuses", []) != self.refused:
-            self._rewrite([to_json(told | {"refuses": self.refused}), *rest])
-
-    def _rewrite(self, bodies: list[bytes]) -> None:
-        chain = replace(self.chain)
-        replace_file(self.path, b"".join(map(chain.add, bodies)))
-
-    def append(self, reply: Reply) -> None:
-        """On the disk when this returns: it was paid for."""
-        assert self._file is not None, "used in a with block"
-        with self._telling():
-            self._file.append([encode_reply(reply)])
-        self.stored[reply.output.item_id] = reply
-
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise MedbenchError(
-                f"{self.path} cannot be written: {error.strerror or error}. {len(self.stored)} replies are stored and "
-                "safe.",
-                f"{remedy(error)}, then give the same command again.",
-            ) from error

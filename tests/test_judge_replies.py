@@ -171,6 +171,7 @@ def test_replies_that_are_kept_are_read_by_todays_rules_without_asking(run: Stor
     """A file as medbench wrote it before these rules."""
     with Server(then=servers.says("I would say 4.")) as server:
         judge(run, server)
+        made.unsealed(run)
         (file,) = (run.path / "judgements").glob("*.jsonl")
         header, line = file.read_text().splitlines()
         kept = json.loads(line)
@@ -215,6 +216,18 @@ def test_why_items_have_no_score_or_no_answer_is_shown_for_each() -> None:
     assert refused["accuracy"].startswith("error: the server's content filter rejected the request")
     whole = CliRunner().invoke(cli, ["show", str(path), "--unscored", "--limit", "1"], env={"COLUMNS": "250"})
     assert "1 of 2 items" in whole.output
+
+
+def test_why_a_judge_gave_no_reply_is_shown_until_it_gives_one(run: StoredRun) -> None:
+    with Server(servers.raw("{"), then=servers.says(GRADE)) as server:
+        judge(run, server)
+        words = ["show", str(run.path), "--unscored", "--json"]
+        (reasons,) = json.loads(CliRunner().invoke(cli, words).stdout)["unscored"].values()
+        assert reasons[next(iter(reasons))] == "not judged: the reply is not a JSON object: '{'"
+        judge(run, server)
+    assert json.loads(CliRunner().invoke(cli, words).stdout)["unscored"] == {}
+    (file,) = (run.path / "judgements").glob("*.jsonl")
+    assert "failures" not in file.read_text()
 
 
 def test_control_characters_of_a_judge_never_reach_the_terminal(run: StoredRun) -> None:

@@ -19,6 +19,7 @@ from medbench.core.types import GenerateRequest, Output, Score
 from medbench.judges.judging import Judge, Judging, ask
 from medbench.judges.names import jury_name
 from medbench.results.compare import STORED, Comparison, Line, Verdicts, compare
+from medbench.results.manifest import write_manifest
 from medbench.results.scoring import figures, load_metric, score_run
 from medbench.results.store import StoredRun
 
@@ -111,7 +112,7 @@ def test_each_judge_has_its_own_column(jury: tuple[StoredRun, list[str]]) -> Non
 def test_a_jury_says_which_of_it_judged_itself(tmp_path: Path) -> None:
     run = made.make_run(tmp_path, {"a": "x"})
     manifest = dataclasses.replace(run.manifest, model={"name": "tiny", "engine": "transformers"})
-    (run.path / "manifest.json").write_text(json.dumps(dataclasses.asdict(manifest)))
+    write_manifest(run.path, manifest)
     run = StoredRun(run.path)
     names = []
     for name in ("tiny", "other"):
