@@ -38,6 +38,9 @@ class QuietWatch:
     def turn(self, number: int, turns: int) -> None:
         """Say which of the command's runs comes next: run `number` of `turns`, from 1."""
 
+    def reused(self, run: str, items: int, total: int) -> None:
+        pass
+
     def loading(self, model: str) -> None:
         pass
 
@@ -58,6 +61,9 @@ class QuietWatch:
 
 
 class _Telling(QuietWatch):
+    def reused(self, run: str, items: int, total: int) -> None:
+        tell(f"{items} of {total} answers reused from {run}")
+
     """What the bar and the plain lines share: the run's name and turn, and the time left."""
 
     def __init__(self) -> None:

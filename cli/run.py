@@ -389,7 +389,7 @@ def _run_model(
             with startup.counted("data"):
                 planned = plan(benchmark, item_set, model, asked)
             if not quiet:
-                for note in getattr(model, "notes", ()):
+                for note in (*getattr(model, "notes", ()), *planned.notes):
                     tell(f"{model.spec.name}: {note}")
             run = execute(planned, model, root, shown, ["medbench", *sys.argv[1:]], aside)
         except MedbenchError as error:

@@ -220,9 +220,12 @@ def _run(
         ),
         "answered": f"{len(records)} of {len(manifest.item_ids)}",
         "truncated prompts": str(sum(r.output.truncated_tokens > 0 for r in records.values())),
+        "reused": ", ".join(f"{n} answers of {run}" for run, n in manifest.settings.get("reused", {}).items()),
         "made": manifest.created,
     }
     for name, value in facts.items():
+        if not value:
+            continue
         screen.print(f"[dim]{name:>18}[/dim]  {escape(str(value))}")
     for sentence in manifest.benchmark.get("notes", ()):
         screen.print(f"[dim]{'note':>18}[/dim]  {escape(sentence)}")
@@ -272,8 +275,11 @@ def _item(
         screen.print(Panel(Text(out.prompt), title=f"prompt · {out.prompt_tokens} tokens{cut}", title_align="left"))
     else:  # of answers that were saved before
         screen.print(Panel(Text(record.item.question), title="question · its prompt was not saved", title_align="left"))
+    if out.reasoning:
+        screen.print(Panel(Text(out.reasoning), title="reasoning · not scored", title_align="left", style="dim"))
     if out.text is not None:
         ended = f" · {out.completion_tokens} tokens · ended by {out.finish}" if out.completion_tokens else ""
+        ended = ended or " · cut off at its limit of tokens" * (out.finish == "length")
         said = Text(out.text) if out.text.strip() else Text("(empty)", style="dim")
         screen.print(Panel(said, title=f"answer{ended}", title_align="left"))
     if out.logprobs is not None:

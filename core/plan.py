@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,6 +50,7 @@ class Plan:
     stop: tuple[str, ...]  # as sent: none where prompts are wrapped, and the model's turn ends the answer
     identity: dict[str, Any]
     comparable: dict[str, Any]
+    notes: tuple[str, ...] = ()  # options that have no effect on this run, one sentence each
 
     def choice_requests(self, done: set[str]) -> list[ChoiceRequest]:
         return [ChoiceRequest(i.id, self.prompts[i.id], i.answers) for i in self.items if i.id not in done]
@@ -82,8 +83,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
         "benchmark": benchmark.name,
         "version": benchmark.version,
         "variant": variant,
-        "items_hash": _fingerprint_each(_content(item) for item in items),
-        "prompt_hash": _fingerprint_each([i.id, prompts[i.id].plain] for i in items),
+        **_hashes(items, prompts),
         "shots": settings.shots,
         "method": method,
     }
@@ -91,6 +91,8 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
         comparable |= {"max_new_tokens": max_new_tokens, "stop": list(benchmark.stop)}
     spec = engine.spec
     chat = engine.chat("choose" if method == "logprob" else "generate")
+    if spec.chat == "always" and chat == "plain":
+        raise UsageError(f"--chat always: {spec.name} has no chat template.", "Leave it out, or give --chat never.")
     stop = benchmark.stop if chat == "plain" else ()
     identity = {
         "model": {
@@ -115,8 +117,48 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
             "stop": list(stop),
         }
     return Plan(
-        benchmark, item_set, items, prompts, method, settings, variant, max_new_tokens, stop, identity, comparable
+        benchmark,
+        item_set,
+        items,
+        prompts,
+        method,
+        settings,
+        variant,
+        max_new_tokens,
+        stop,
+        identity,
+        comparable,
+        tuple(_without_effect(settings, items, len(item_set.items) - held_out, method)),
     )
+
+
+def _without_effect(settings: Settings, items: Sequence[Item], available: int, method: Method) -> Iterator[str]:
+    """Options that change nothing about this run, and why."""
+    if settings.max_new_tokens is not None and method == "logprob":
+        yield f"--max-new-tokens {settings.max_new_tokens} has no effect: options are chosen by log-probability."
+    if settings.choice != "auto" and not items[0].options:
+        yield f"--choice {settings.choice} has no effect: the questions are open."
+    if settings.limit is not None and settings.limit > available and not settings.items:
+        yield f"--limit {settings.limit} has no effect: there are {available} items."
+    if settings.seed and not settings.shots and (settings.limit is None or settings.limit >= available):
+        yield f"--seed {settings.seed} has no effect: nothing is drawn."
+
+
+def questions(plan: Plan, ids: Sequence[str]) -> dict[str, str] | None:
+    """The hashes that a run of these items of the plan's item set would have in its identity, or None."""
+    pool, items, _ = _split_off_shots(plan.benchmark, plan.item_set, plan.settings)
+    by_id = {item.id: item for item in items}
+    if any(item_id not in by_id for item_id in ids):
+        return None
+    asked = [by_id[item_id] for item_id in ids]
+    return _hashes(asked, _prompts(plan.benchmark, asked, pool, plan.settings))
+
+
+def _hashes(items: Sequence[Item], prompts: dict[str, Prompt]) -> dict[str, str]:
+    return {
+        "items_hash": _fingerprint_each(_content(item) for item in items),
+        "prompt_hash": _fingerprint_each([i.id, prompts[i.id].plain] for i in items),
+    }
 
 
 def fingerprint(value: Any) -> str:

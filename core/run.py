@@ -17,6 +17,7 @@ from ..results.store import Manifest, RunWriter, StoredRun, run_id
 from . import environment, startup
 from .errors import MedbenchError
 from .plan import Plan
+from .reuse import reuse
 from .secrets import masked
 from .types import Engine, Item, ModelSpec, Output, Record
 
@@ -29,6 +30,10 @@ WARM_UP_TOKENS = 8  # new tokens of the untimed request before the timed ones
 
 class Watch(Protocol):
     """What a run tells whoever watches: `medbench run` draws it, a script may ignore it."""
+
+    def reused(self, run: str, items: int, total: int) -> None:
+        """Of `total` answers, `items` were taken from another run."""
+        ...
 
     def loading(self, model: str) -> None: ...
 
@@ -93,7 +98,7 @@ def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
             "variant": plan.variant,
             "sample": benchmark.sample,
             "origin": plan.item_set.origin,
-            "notes": list(plan.item_set.notes),
+            "notes": [*plan.item_set.notes, *plan.notes],
             "licence": benchmark.licence,
             "citation": benchmark.citation,
             "metrics": list(benchmark.metrics),
@@ -135,15 +140,21 @@ def execute(
 
     What is generated is given to `scorer` as it comes; scores of choices cost next to nothing and can wait.
 
+    A new run takes the answers to the same questions from other runs of the same model below `root`.
+
     Interrupted at any moment, what was answered is stored; the same call goes on from there. Items on which the
     engine failed stay open, their reasons in the last sitting's `failures`.
     """
     described = manifest(plan, engine, command)
     new = not (root / described.run_id).exists()
     with RunWriter(root, described) as writer:
+        if not writer.done:
+            reuse(plan, writer, root, watch.reused)
         open_items = [item for item in plan.items if item.id not in writer.done]
         wanted = min(plan.settings.latency_items, len(plan.items))
-        untimed = _untimed(writer.manifest, wanted, plan.settings.latency_share)
+        # A run whose answers are all another's measures nothing, and needs no model.
+        own = bool(open_items or writer.manifest.sittings)
+        untimed = own and _untimed(writer.manifest, wanted, plan.settings.latency_share)
         if open_items or untimed:
             if scorer:
                 scorer.working()

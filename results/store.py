@@ -15,6 +15,7 @@ killed process or a full disk leaves behind, what was stored before stays readab
 from __future__ import annotations
 
 import dataclasses
+import glob
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,14 @@ class Reply:
 def begun(root: Path, model: str, benchmark: str) -> bool:
     """Whether `root` holds any run of this model, by its name, on this benchmark."""
     return any(root.glob(f"{safe(model)}__{safe(benchmark)}__*/{MANIFEST}"))
+
+
+def alike(root: Path, manifest: Manifest) -> list[Path]:
+    """The folders of other runs below `root` of the same model, by its name, on the same benchmark; newest first."""
+    stem = manifest.run_id.rpartition("__")[0]
+    found = [path.parent for path in root.glob(f"{glob.escape(stem)}__*/{MANIFEST}")]
+    others = [folder for folder in found if folder.name != manifest.run_id]
+    return sorted(others, key=lambda folder: ((folder / MANIFEST).stat().st_mtime, folder.name), reverse=True)
 
 
 class RunWriter:

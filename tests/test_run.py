@@ -27,6 +27,9 @@ class Seen:
     def __init__(self) -> None:
         self.events: list[str] = []
 
+    def reused(self, run: str, items: int, total: int) -> None:
+        self.events.append(f"reused {items} of {run}")
+
     def loading(self, model: str) -> None:
         self.events.append(f"loading {model}")
 

@@ -120,6 +120,8 @@ def resolve(
         if put_on.name != adapter_name:  # a snapshot of the hub's cache, named after its commit
             source += f"; adapter: hub {adapter} @ {put_on.name[:SHORT]}"
     runs_on = engine or (entry.engine if entry else ENGINE)
+    if runs_on in SERVED:
+        _refused(given | elsewhere, f"{shown} is run by a server, which decides that.")
     return ModelSpec(
         name=shown,
         location=str(weights.location),
@@ -146,20 +148,23 @@ def _served(name: str, chat: Chat, base_url: str, given: Mapping[str, str]) -> M
     engine, _, model = name.partition(":")
     if not model:
         raise UsageError(f"--model {name} names no model.", f"As its server calls it: {engine}:NAME")
-    for option, value in given.items():
-        if value:
-            raise UsageError(f"{option} {value}: {name} is run by a server, which decides that.", "Leave it out.")
+    _refused(given, f"{name} is run by a server, which decides that.")
     url = _base_url(engine, base_url)
     return ModelSpec(name, model, "", engine, chat=chat, source=f"served at {url or engine}", base_url=url)
+
+
+def _refused(given: Mapping[str, str], why: str) -> None:
+    """Raises UsageError for the first option that is given where none of them has an effect."""
+    for option, value in given.items():
+        if value:
+            raise UsageError(f"{option} {value}: {why}", "Leave it out.")
 
 
 def _replayed(path: str, columns: str, given: Mapping[str, str]) -> ModelSpec:
     """Saved answers; what they are is found when they are read. A run's are called as the run."""
     if not path:
         raise UsageError("--model replay: names no file.", "The file of saved answers: --model replay:FILE")
-    for option, value in given.items():
-        if value:
-            raise UsageError(f"{option} {value}: the answers in {path} are there already.", "Leave it out.")
+    _refused(given, f"the answers in {path} are there already.")
     full = Path(path).expanduser().resolve()
     shown = full.parent.name if full.name == "samples.jsonl" else full.stem if full.suffix else full.name
     options = {"map": columns} if columns else {}
@@ -168,9 +173,7 @@ def _replayed(path: str, columns: str, given: Mapping[str, str]) -> ModelSpec:
 
 def _gguf(name: str, chat: Chat, device: str, given: Mapping[str, str], tell: Tell) -> ModelSpec:
     """A GGUF file as it is: a file, a folder with one, or a zoo entry whose weights are one."""
-    for option, value in given.items():
-        if value:
-            raise UsageError(f"{option} {value}: a GGUF file is run as it is.", "Leave it out.")
+    _refused(given, "a GGUF file is run as it is.")
     entry = cast(Entry, registry.get("zoo", name)) if name in registry.names("zoo") else None
     path = Path(entry.weights if entry and entry.weights.endswith(".gguf") else name).expanduser()
     if entry and entry.package and not path.exists():
