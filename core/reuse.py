@@ -20,7 +20,8 @@ def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, i
     """Copy into a run the answers that other runs below `root` have to its open items, and note in its manifest which.
 
     The other run must have asked the same model in the same way, with the same words. `tell` gets each run that gave
-    answers, how many, and how many this run wants in all. A run that cannot be read, or was changed after it was stored, gives none.
+    answers, how many, and how many this run wants in all. A run that cannot be read, or was changed after it was
+    stored, gives none.
     """
     for folder in alike(root, writer.manifest):
         wanted = {item.id: item for item in plan.items if item.id not in writer.done}

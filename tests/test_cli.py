@@ -131,9 +131,9 @@ def test_show_and_score_a_stored_run(model: Path) -> None:
 
 
 def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path) -> None:
+    run_fast(model, "-b", "medqa-sample", "--limit", 7)  # first: after the others it would reuse their answers
     run_fast(model, "-b", "medqa-sample", "--limit", 8)
     run_fast(model, "-b", "medqa-sample", "--limit", 8, "--dtype", "bfloat16")
-    run_fast(model, "-b", "medqa-sample", "--limit", 7)
     runs = sorted(path for path in Path("runs").iterdir())
     eight = [path for path in runs if len(json.loads((path / "manifest.json").read_text())["item_ids"]) == 8]
     (seven,) = set(runs) - set(eight)
