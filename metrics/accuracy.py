@@ -83,7 +83,8 @@ def _score(record: Record) -> Score:
     else:
         reading = read_choice(output.text, item.options, item.labels, cut=output.finish == "length")
         if reading.index is None:
-            return Score(item.id, 0.0, UNPARSED + reading.reason)
+            silent = output.reasoning and not output.text.strip() and output.finish != "length"
+            return Score(item.id, 0.0, UNPARSED + ("reasoning without an answer" if silent else reading.reason))
         chosen = reading.index
         if item.gold is not None and same_option(item.options[chosen], item.options[item.gold]):
             chosen = item.gold  # a text that is offered twice is as right under either label

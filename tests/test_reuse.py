@@ -125,3 +125,10 @@ def test_chat_always_without_a_template_is_refused() -> None:
 def test_an_option_without_effect_is_noted(asked: dict[str, Any], note: str) -> None:
     planned = plan(fakes.benchmark(ITEMS), ITEMS, FakeEngine(), Settings(**asked))
     assert planned.notes == ((note,) if note else ())
+
+
+def test_a_run_that_was_changed_gives_no_answers(tmp_path: Path) -> None:
+    few, _, _ = go(tmp_path, limit=5)
+    samples = few.path / "samples.jsonl"
+    samples.write_text(samples.read_text().replace("-1.", "-2.", 1))
+    assert len(go(tmp_path)[1]) == 20
