@@ -96,7 +96,7 @@ def comparison(found: Comparison) -> list[RenderableType]:
             parts += [Text(f"{line.name}: {n} left out, {why}", style="dim") for why, n in line.left_out]
         parts += [Text(note) for note in match.notes]
         parts.append(Text())
-    tests = "1 test" if found.tests == 1 else f"{found.tests} tests"
+    tests = "one test" if found.tests == 1 else f"{found.tests or 'no'} tests"
     note = (
         "p: exact McNemar for right/wrong, exact sign test for judges' preferences (by permutation where items share a "
         "document), paired permutation otherwise, "

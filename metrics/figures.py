@@ -118,5 +118,7 @@ def statistic_figure(
 
 
 def ends(interval: tuple[float, float]) -> tuple[float | None, float | None]:
-    """An interval that one item, or items of one document, leave open is none."""
-    return (None, None) if interval == UNKNOWN else interval
+    """Return no interval where one item, or items of one document, leave it open, and where all resamples were equal:
+    an interval of no width would claim certainty.
+    """
+    return (None, None) if interval == UNKNOWN or interval[0] == interval[1] else interval

@@ -275,7 +275,7 @@ def _estimate(value: float | None, n: int, interval: Callable[[], tuple[float, f
     if value is None:
         return Estimate(None, n)
     ends = interval()
-    return Estimate(value, n) if ends == UNKNOWN else Estimate(value, n, *ends)
+    return Estimate(value, n) if ends == UNKNOWN or ends[0] == ends[1] else Estimate(value, n, *ends)
 
 
 def _grades(record: Record) -> list[int]:

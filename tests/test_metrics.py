@@ -419,6 +419,12 @@ class TestMeanFigure:
         figure = self.of(values, binary=False, in_0_1=True)
         assert (figure.low, figure.high) == bootstrap_mean(values)
 
+    def test_another_statistic_without_spread_has_no_interval(self) -> None:
+        """All right: macro-F1 is 1 in every resample, which does not make it certain."""
+        found = figures(ACCURACY, [word(gold, gold) for gold in ("yes", "no", "maybe")])
+        assert (found["macro_f1"].value, found["macro_f1"].low, found["macro_f1"].high) == (1.0, None, None)
+        assert (found["accuracy"].low, found["accuracy"].high) == wilson(3, 3)
+
     def test_wilson_covers_the_mean_of_any_variable_in_0_to_1_whose_values_were_all_0(self) -> None:
         # Of a mean m, all 30 values are 0 with a chance of at most (1 - m)^30: 5 % where m is 0.095, below 0.114.
         assert (1 - wilson(0, 30)[1]) ** 30 < 0.05
