@@ -33,6 +33,7 @@ SPELLINGS = {
     "escaped for JSON": KEY.replace("/", "\\/"),
     "all escaped for JSON": "".join(f"\\u{ord(character):04x}" for character in KEY),
     "escaped for HTML": html.escape(KEY).replace("=", "&#61;"),
+    "with names of HTML": KEY.replace("/", "&sol;").replace("+", "&plus;").replace("=", "&amp;equals;"),
     "hexadecimal": KEY.encode().hex(),
     "base64": base64_of(KEY).rstrip("="),
     "base64 behind Bearer": base64_of(f"Bearer {KEY}"),
@@ -72,7 +73,8 @@ def test_a_key_is_found_in_every_spelling(spelled: str) -> None:
         ("https://cdn/f?X-Amz-Signature=00ff&X-Amz-Date=1", "https://cdn/f?X-Amz-Signature=***&X-Amz-Date=1"),
         ("Authorization: Bearer abcdefgh12345", "Authorization: Bearer ***"),
         ("provided: sk-proj-ab****yz.", "provided: ***"),
-        ("hf_abcdefghij and gsk_abcdefghij", "*** and ***"),
+        ("hf_abcdefgh1j and gsk_abc2efghij", "*** and ***"),
+        ("hf_hub_download, sk-learn, pk-values", "hf_hub_download, sk-learn, pk-values"),
         ("a key of 5 mg, at 2 pm; see https://host/a?b=c", "a key of 5 mg, at 2 pm; see https://host/a?b=c"),
     ],
 )
