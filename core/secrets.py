@@ -109,7 +109,7 @@ def _one(character: str) -> str:
         f"(?i:{octets})",
         rf"\\+(?i:u{code:04x}|x{code:02x})",
         rf"&(?:amp;)*#(?i:0*{code}|x0*{code:x});",
-        *([f"&(?:amp;)*{named}"] if named else []),
+        *([f"&(?:amp;)*{named};"] if named else []),
     ]
     return f"(?:{'|'.join(forms)})"
 
