@@ -130,5 +130,7 @@ def test_an_option_without_effect_is_noted(asked: dict[str, Any], note: str) -> 
 def test_a_run_that_was_changed_gives_no_answers(tmp_path: Path) -> None:
     few, _, _ = go(tmp_path, limit=5)
     samples = few.path / "samples.jsonl"
-    samples.write_text(samples.read_text().replace("-1.", "-2.", 1))
+    stored = samples.read_text()
+    samples.write_text(stored.replace('"gold":1', '"gold":0', 1).replace('"gold": 1', '"gold": 0', 1))
+    assert samples.read_text() != stored
     assert len(go(tmp_path)[1]) == 20
