@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -9,7 +10,6 @@ import click
 from ..core import paths
 from ..core.errors import UsageError
 from . import output
-from .progress import tell
 
 
 @click.command(
@@ -17,6 +17,7 @@ from .progress import tell
 Examples:
   medbench leaderboard
   medbench leaderboard runs/ other-machine/runs/ --csv board.csv
+  medbench leaderboard --top 5                 the best five runs of each table
   medbench leaderboard --metrics accuracy,ece --markdown -
 """
 )
@@ -27,6 +28,13 @@ Examples:
 @click.option("--csv", metavar="FILE", help="Every figure, one line each; - for stdout.")
 @click.option("--markdown", metavar="FILE", help="Tables for a README or a paper; - for stdout.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON on stdout.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help=f"Only the best N runs of each table (0: all).  [default: {output.TOP} on a terminal, all otherwise]",
+)
+@click.option("--no-pager", is_flag=True, help="Do not page what is longer than the window, as with PAGER=cat.")
 @output.allow_changed
 def command(
     folders: tuple[Path, ...],
@@ -34,11 +42,14 @@ def command(
     csv: str | None,
     markdown: str | None,
     as_json: bool,
+    top: int | None,
+    no_pager: bool,
     allow_changed: bool,
 ) -> None:
     """Show the leaderboard of stored runs.
 
-    FOLDERS are run folders or folders of runs (default: runs/). Runs that may be compared share a table.
+    FOLDERS are run folders or folders of runs (default: runs/). Runs that may be compared share a table. CSV and JSON
+    hold every run, whatever --top says; marks and tests are always those of all runs.
     """
     from ..results import leaderboard
     from ..results.store import all_runs
@@ -49,8 +60,7 @@ def command(
         where = ", ".join(map(str, folders)) or str(paths.runs())
         raise UsageError(f"there are no runs in {where}.", "Make one: medbench run")
     found = leaderboard.build(runs, wanted)
-    for problem in problems:
-        tell(f"Not shown: {problem}")
-    output.present(found, as_json=as_json, csv=csv or "", markdown=markdown or "")
-    if problems or found.problems:
+    found = dataclasses.replace(found, problems=(*problems, *found.problems))
+    output.present(found, as_json=as_json, csv=csv or "", markdown=markdown or "", top=top, pager=not no_pager)
+    if found.problems:
         raise SystemExit(1)

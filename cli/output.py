@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ..core.types import Record
     from ..results.leaderboard import Leaderboard
     from ..results.store import StoredRun
+
+
+TOP = 20  # rows of each table on a terminal, where no number is asked for
 
 
 def names(values: tuple[str, ...]) -> list[str]:
@@ -118,12 +122,26 @@ def allow_changed(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--allow-changed", is_flag=True, help=text)(command)
 
 
-def show(parts: Sequence[RenderableType]) -> None:
+def show(parts: Sequence[RenderableType], pager: bool = False) -> None:
+    """Draw on stdout. With `pager`, what is longer than the terminal's window is shown by the program that PAGER names
+    (default: less).
+    """
     from . import render
 
     screen = render.console()
-    for part in parts:
-        screen.print(part)
+    paged = pager and screen.is_terminal and sys.stdin.isatty() and os.environ.get("PAGER", "less") not in ("", "cat")
+    if not paged:
+        for part in parts:
+            screen.print(part)
+        return
+    with screen.capture() as drawn:
+        for part in parts:
+            screen.print(part)
+    text = drawn.get()
+    if text.count("\n") < screen.height:
+        click.echo(text, nl=False, color=True)
+    else:
+        click.echo_via_pager(text, color=True)
 
 
 def show_json(value: Any) -> None:
@@ -144,19 +162,31 @@ def write(target: str, text: str) -> None:
     tell(f"written: {path}")
 
 
-def present(found: Leaderboard, *, as_json: bool, csv: str = "", markdown: str = "") -> None:
-    """A leaderboard in the form asked for; its problems as lines on stderr."""
-    from ..results import export
+def present(
+    found: Leaderboard,
+    *,
+    as_json: bool,
+    csv: str = "",
+    markdown: str = "",
+    top: int | None = 0,
+    pager: bool = False,
+) -> None:
+    """A leaderboard in the form asked for; its problems as lines on stderr.
+
+    `top`: rows of each table, for people only (CSV and JSON have all); 0: all; None: TOP on a terminal, else all.
+    """
+    from ..results import export, leaderboard
     from . import render
 
     if csv:
         write(csv, export.to_csv(found))
     if markdown:
-        write(markdown, export.to_markdown(found))
+        write(markdown, export.to_markdown(leaderboard.top(found, top) if top else found))
     if as_json:
         show_json(export.to_json(found))
     elif "-" not in (csv, markdown):
-        show(render.leaderboard(found))
+        rows = top if top is not None else TOP if sys.stdout.isatty() else 0
+        show(render.leaderboard(leaderboard.top(found, rows) if rows else found), pager)
     for note in found.notes:
         tell(note)
     for problem in found.problems:

@@ -55,6 +55,9 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
         parts += [Text(f"{sign} {remark}", style="yellow") for remark, sign in board.footnotes.items()]
         if board.few:
             parts.append(Text(board.few, style="yellow"))
+        if board.hidden:
+            word = "runs are" if board.hidden > 1 else "run is"
+            parts.append(Text(f"{board.hidden} more {word} not shown, below these: --top 0 shows all.", style="yellow"))
         if board.clean:
             parts.append(Text(board.clean))
         if any(column.clean for column in board.columns) and len(board.leaked) < board.asked:
@@ -194,7 +197,7 @@ def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> 
         arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
         name, *below = heading(column.name.removesuffix(CLEAN) if clean else column.name).split("\n")
         table.add_column(escape("\n".join([name + arrow, *below])), justify="right", no_wrap=True)
-    alone = len(board.rows) == 1
+    alone = len(board.rows) + board.hidden == 1
     for row in board.rows:
         # Of what tells two runs of a model apart, the line below the name says the most.
         rest = [(field, value) for field, value in row.apart if field not in SETUP]
@@ -263,7 +266,7 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
 
 def _legend(boards: Sequence[Board]) -> str:
     parts = ["Below each figure its 95 % interval."]
-    if any(len(board.rows) > 1 for board in boards):
+    if any(len(board.rows) + board.hidden > 1 for board in boards):
         parts.append(
             "▼ another model is significantly better, ≈ none is shown to be (paired tests, 5 %, Holm-corrected over "
             "all pairs of the table), ★ the best value of a column in which some differ; where it is the only "

@@ -158,6 +158,8 @@ def _table(board: Board) -> str:
         name = row.label + (f" ({row.remarks})" if row.remarks else "")
         cells = [row.cells[index] for index, _ in shown]
         lines.append(_line([_escaped(name), _escaped(row.setup), *(_cell(cell, board) for cell in cells)]))
+    if board.hidden:
+        lines.append(_line([f"{board.hidden} more below these", "", *("" for _ in shown)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
     return "\n".join([*lines, "", note])
 

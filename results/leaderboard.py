@@ -125,6 +125,7 @@ class Board:
     leaked: tuple[str, ...] = ()  # ids of the asked items that the training data of a model of this board hold
     clean: str = ""  # what the clean columns leave out, in words
     few: str = ""  # that the items come from few documents, in words
+    hidden: int = 0  # rows that `top` left out; the tests are over them too
 
     @property
     def footnotes(self) -> dict[str, str]:
@@ -169,6 +170,15 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load = l
         tuple(problems.values()),
         notes_on(shown),
     )
+
+
+def top(found: Leaderboard, rows: int) -> Leaderboard:
+    """The best `rows` rows of each board. Marks and tests stay those of all rows."""
+    boards = [
+        dataclasses.replace(board, rows=board.rows[:rows], hidden=max(0, len(board.rows) - rows))
+        for board in found.boards
+    ]
+    return dataclasses.replace(found, boards=tuple(boards))
 
 
 def notes_on(runs: Sequence[StoredRun]) -> tuple[str, ...]:
