@@ -21,7 +21,7 @@ from ..core.errors import MedbenchError, UsageError
 from ..core.reasoning import continued
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from ..zoo.gguf_header import read_header
-from . import llama_model
+from . import chat_templates, llama_model
 from .llama_model import Context, Model, Part, Words
 from .prompting import Encoded, Prompter, Wrapping, wrapping
 from .stopping import StopStrings
@@ -138,7 +138,7 @@ class GgufEngine:
                         yield output
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        return self._wrapping(method).kind
+        return chat_templates.tried(self._wrapping(method), self.spec.name)
 
     def describe(self) -> dict[str, Any]:
         model, _ = self._ready()

@@ -13,6 +13,7 @@ from typing import Any
 from ..core.errors import MedbenchError, UsageError
 from ..core.types import ModelSpec
 from ..zoo import remote_code, tokenizer_files
+from . import chat_templates
 from .adapter import put_on
 
 LENGTH_DEPENDENT_ROPE = ("longrope", "dynamic")
@@ -170,29 +171,12 @@ def _unpacks(width: int) -> bool:
     return bool(torch.allclose(back, matrix, rtol=1e-3))
 
 
-def chat_template(location: str, adapter: str = "") -> str:
-    """The chat template of the tokenizer in a folder, "" without one; read without loading the tokenizer.
-
-    An adapter (a folder) that was saved with a template brings it.
-    """
-    if adapter and (own := chat_template(adapter)):
-        return own
-    folder = Path(location)
-    if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    try:
-        template = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
-    except (OSError, ValueError):
-        return ""
-    return template if isinstance(template, str) else ""
-
-
 def brought_by(spec: ModelSpec) -> dict[str, str]:
     """For the manifest: whether tokenizer and chat template are the model's or come with its adapter."""
     if not spec.adapter:
         return {}
     folder = Path(spec.adapter)
-    own = {"tokenizer": tokenizer_files.has_tokenizer(folder), "chat_template": bool(chat_template(spec.adapter))}
+    own = {"tokenizer": tokenizer_files.has_tokenizer(folder), "chat_template": bool(chat_templates.of_folder(spec.adapter))}
     return {part: "adapter" if brought else "model" for part, brought in own.items()}
 
 

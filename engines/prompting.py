@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ..core.errors import MedbenchError
 from ..core.types import Prompt
+from . import chat_templates
 
 LEAST_SHARE = 0.25  # of the window: what a prompt must be left at least
 
@@ -187,10 +188,7 @@ class Prompter:
             return prompt.plain
         if wrap.kind == "format":
             return wrap.template.replace("{prompt}", prompt.plain)
-        rendered = self.tokenizer.apply_chat_template(
-            messages(prompt), chat_template=wrap.template, add_generation_prompt=True, tokenize=False
-        )
-        return str(rendered)
+        return chat_templates.render(self.tokenizer, messages(prompt), wrap.template, generation=True)
 
     def _ids(self, text: str, special: bool) -> list[int]:
         return self._all_ids([text], special)[0]

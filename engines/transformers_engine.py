@@ -9,11 +9,12 @@ from typing import Any, Literal
 from ..core.heap import keep_freed
 from ..core.reasoning import continued
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
+from . import chat_templates
 from .batching import OutOfMemory
 from .choosing import Row, logprobs, rows_for
 from .forward import bare
 from .generating import Ask, Draft, end_tokens, greedy, searched
-from .loading import Loaded, brought_by, chat_template, is_cpu, load, settle
+from .loading import Loaded, brought_by, is_cpu, load, settle
 from .memory import cache_tokens, pass_tokens
 from .prompting import Encoded, Prompter, Wrapping, wrapping
 from .scheduling import Room
@@ -112,11 +113,11 @@ class TransformersEngine:
 
     def wrapping(self, method: str) -> Wrapping:
         """How prompts are wrapped for "choose" or "generate"; known without loading the weights."""
-        template = chat_template(self.spec.location, self.spec.adapter)
+        template = chat_templates.of_folder(self.spec.location, self.spec.adapter)
         return wrapping(self.spec.chat, method, template, self.spec.prompt_format)
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        return self.wrapping(method).kind
+        return chat_templates.tried(self.wrapping(method), self.spec.name)
 
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest. How passes are made is known of what was asked so far."""

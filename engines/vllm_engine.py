@@ -17,7 +17,8 @@ from typing import Any, Literal
 from ..core.errors import MedbenchError, UsageError
 from ..core.reasoning import continued
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
-from .loading import chat_template, first_line, opened, settle, window
+from . import chat_templates
+from .loading import first_line, opened, settle, window
 from .prompting import Encoded, Prompter, Wrapping, wrapping
 from .stopping import cut, sendable, turn_ends
 
@@ -148,7 +149,7 @@ class VllmEngine:
                 )
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        return self._wrapping(method).kind
+        return chat_templates.tried(self._wrapping(method), self.spec.name)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -225,7 +226,7 @@ class VllmEngine:
         return Prompter(self._tokenizer, room, encoder_decoder=False)
 
     def _wrapping(self, method: str) -> Wrapping:
-        template = chat_template(self.spec.location, self.spec.adapter)
+        template = chat_templates.of_folder(self.spec.location, self.spec.adapter)
         return wrapping(self.spec.chat, method, template, self.spec.prompt_format)
 
 

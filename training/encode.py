@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from ..core.errors import MedbenchError
 from ..core.types import Prompt
+from ..engines import chat_templates
 from ..engines.prompting import Encoded, Prompter, Wrapping
 from ..zoo.recipe import Stage
 from .example import Example
@@ -122,7 +123,7 @@ def _end(tokenizer: Any, wrap: Wrapping) -> list[int]:
     """What ends an answer: under a template what it writes there, up to its first special token; else the eos token."""
     if wrap.kind == "template":
         turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": SENTINEL}]
-        text: str = tokenizer.apply_chat_template(turns, chat_template=wrap.template, tokenize=False)
+        text = chat_templates.render(tokenizer, turns, wrap.template, generation=False)
         after: list[int] = tokenizer.encode(text.partition(SENTINEL)[2], add_special_tokens=False)
         special = {token for token, about in tokenizer.added_tokens_decoder.items() if about.special}
         for at, token in enumerate(after):

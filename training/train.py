@@ -202,11 +202,13 @@ def prepare(request: Request, base: ModelSpec, tell: Tell) -> tuple[Prepared, ..
 
 def as_tokens(request: Request, stage: Stage, data: StageData, location: str) -> tuple[Encodings, Encodings]:
     """A stage's training and held-out examples as the model whose folder is `location` reads them."""
-    from ..engines.loading import chat_template, opened, window
+    from ..engines import chat_templates
+    from ..engines.loading import opened, window
     from ..engines.prompting import wrapping
 
     config, tokenizer = opened(location)
-    wrap = wrapping("auto", "generate", chat_template(location), request.entry.prompt_format)
+    wrap = wrapping("auto", "generate", chat_templates.of_folder(location), request.entry.prompt_format)
+    chat_templates.tried(wrap, request.entry.name)
     room, both = window(config, tokenizer), bool(config.is_encoder_decoder)
     return (
         encode(data.train, tokenizer, stage, wrap, both, room),

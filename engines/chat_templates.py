@@ -1,0 +1,175 @@
+"""Chat templates: programs that come with a model. They are tried in a process of their own before they are used.
+
+jinja's sandbox keeps a template from reaching Python, and a loop from more than 100,000 rounds, but not loops in loops
+from running for years, nor a text from filling the memory. A template that raises says why in words of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core import paths
+from ..core.errors import MedbenchError
+from ..core.json_text import loads
+
+if TYPE_CHECKING:
+    from .prompting import Wrapping
+
+CPU_SECONDS = 10  # one question takes a true template milliseconds
+MEMORY = 1 << 30  # bytes more than Python and transformers take
+LONGEST = 1 << 20  # characters that a template may make of one short question
+WALL_SECONDS = 120.0  # for all of it, the import of transformers included
+SAID = 300  # characters of a template's own words
+HINT = "Without the template: --chat never"
+TURNS = ({"role": "user", "content": "Question: Does rest help with a cold?\nAnswer:"},)
+
+_TRY = """
+import json, sys
+given = json.loads(sys.stdin.buffer.readline())
+sys.path[:] = given["path"]
+from transformers.utils.chat_template_utils import render_jinja_template
+try:
+    import resource
+    used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2])) + given["seconds"]
+    resource.setrlimit(resource.RLIMIT_CPU, (used, used + 1))
+    with open("/proc/self/statm") as pages:
+        room = int(pages.read().split()[0]) * resource.getpagesize() + given["memory"]
+    resource.setrlimit(resource.RLIMIT_AS, (room, room))
+except (ImportError, OSError, ValueError):
+    pass  # then the time on the clock has to do
+print("begun", flush=True)
+try:
+    texts, _ = render_jinja_template(
+        [given["turns"]], chat_template=given["template"], add_generation_prompt=True, bos_token="<s>", eos_token="</s>"
+    )
+    found = {"length": len(texts[0])}
+except MemoryError:
+    found = {"memory": True}
+except BaseException as error:
+    found = {"kind": type(error).__name__, "said": str(error)[:2000]}
+print(json.dumps(found))
+"""
+
+
+def of_folder(location: str, adapter: str = "") -> str:
+    """The chat template of the tokenizer in a folder, "" without one; read without loading the tokenizer.
+
+    An adapter (a folder) that was saved with a template brings it.
+    Of several, the one called "default" is used, as in transformers; without one, a template that says so.
+    """
+    if adapter and (own := of_folder(adapter)):
+        return own
+    folder = Path(location)
+    try:
+        if (folder / "chat_template.jinja").is_file():
+            return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise MedbenchError(
+            f"{folder / 'chat_template.jinja'} cannot be read: {error}.", "Copy the model again."
+        ) from None
+    try:
+        settings = loads((folder / "tokenizer_config.json").read_bytes())
+    except (OSError, ValueError):
+        return ""
+    template = settings.get("chat_template") if isinstance(settings, Mapping) else None
+    if isinstance(template, list):
+        named = {
+            each["name"]: each.get("template") for each in template if isinstance(each, Mapping) and "name" in each
+        }
+        template = named.get("default")
+        if template is None and named:
+            names = ", ".join(map(str, named)).replace("'", "")
+            return "{{ raise_exception('there are several, and none is called default: " + names + "') }}"
+    return template if isinstance(template, str) else ""
+
+
+def tried(wrap: Wrapping, model: str) -> str:
+    """The kind of a wrapping, once its template is found to work. Raises MedbenchError if it does not."""
+    if wrap.kind == "template":
+        check(wrap.template, model)
+    return wrap.kind
+
+
+@functools.lru_cache(maxsize=64)
+def check(template: str, model: str) -> None:
+    """Raise MedbenchError for a template that raises, does not end, or fills the memory, on one short question.
+
+    What was found is kept in the cache folder: a template is tried once.
+    """
+    key = hashlib.sha256(json.dumps([template, CPU_SECONDS, MEMORY, LONGEST]).encode()).hexdigest()[:32]
+    note = paths.cache() / "chat-templates" / key
+    try:
+        problem = note.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        problem = _problem(template)
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not answers
+            note.parent.mkdir(parents=True, exist_ok=True)
+            draft = note.with_suffix(f".{os.getpid()}")
+            draft.write_text(problem, encoding="utf-8")
+            draft.replace(note)
+    if problem:
+        raise MedbenchError(f"the chat template of {model} cannot be used: {problem}", HINT)
+
+
+def render(tokenizer: Any, turns: Sequence[Mapping[str, str]], template: str, generation: bool) -> str:
+    """The turns as the template writes them. Raises MedbenchError with the template's own words if it raises."""
+    try:
+        return str(
+            tokenizer.apply_chat_template(
+                list(turns), chat_template=template, add_generation_prompt=generation, tokenize=False
+            )
+        )
+    except Exception as error:  # a template raises what it likes
+        raise MedbenchError(f"the model's chat template cannot be used: {_words(error)}", HINT) from error
+
+
+def _problem(template: str) -> str:
+    """What is wrong with a template, as a sentence; "" if nothing is, or if it could not be tried."""
+    given = {"path": sys.path, "template": template, "turns": TURNS, "seconds": CPU_SECONDS, "memory": MEMORY}
+    endless = f"it does not end: it ran for more than {CPU_SECONDS} seconds on one short question."
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", _TRY],
+            input=json.dumps(given).encode() + b"\n",
+            capture_output=True,
+            timeout=WALL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        return endless if (error.stdout or b"").startswith(b"begun") else ""
+    except OSError:
+        return ""
+    begun, _, last = done.stdout.decode("utf-8", "replace").strip().partition("\n")
+    if begun != "begun":
+        return ""  # transformers does not load there; it will say why here
+    if not last:
+        return endless if done.returncode < 0 else "it ends the process that it is used in."
+    found = loads(last)
+    if "memory" in found:
+        return f"it takes more than {MEMORY >> 30} GiB of memory for one short question."
+    if "length" in found:
+        long = found["length"] > LONGEST
+        return f"it makes {found['length']:,} characters of one short question." if long else ""
+    return _sentence(found["kind"], found["said"])
+
+
+def _words(error: Exception) -> str:
+    return _sentence(type(error).__name__, str(error))
+
+
+def _sentence(kind: str, said: str) -> str:
+    """An exception of a template in its own words, with the kind if they are few or Python's own."""
+    said = " ".join(said.split())[:SAID] or "it raises without a word"
+    if kind == "SecurityError":
+        return f"it reaches for what jinja's sandbox forbids: {said.rstrip('.')}."
+    told = said if kind in ("TemplateError", "UndefinedError", "TemplateSyntaxError") else f"{kind}: {said}"
+    return f"it says: {told}"
