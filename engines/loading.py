@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import warnings
 from dataclasses import dataclass
 from logging import ERROR, getLogger
@@ -72,8 +71,8 @@ def load(spec: ModelSpec) -> Loaded:
 def opened(location: str, trusted: bool = False, adapter: str = "") -> tuple[Any, Any]:
     """Configuration and tokenizer of a model folder, as transformers reads them. Raises MedbenchError.
 
-    An adapter (a folder) that was saved with a tokenizer brings it. Code from the folders runs only if `trusted`;
-    transformers would ask on the terminal otherwise.
+    An adapter (a folder) that was saved with a tokenizer brings it. Code from the model's folder runs only if
+    `trusted`; transformers would ask on the terminal otherwise. Code of an adapter never runs.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -83,10 +82,15 @@ def opened(location: str, trusted: bool = False, adapter: str = "") -> tuple[Any
         config = AutoConfig.from_pretrained(location, trust_remote_code=trusted)
         if adapter and tokenizer_files.has_tokenizer(Path(adapter)):
             source = adapter
-            return config, AutoTokenizer.from_pretrained(adapter, config=config, trust_remote_code=trusted)
+            return config, AutoTokenizer.from_pretrained(adapter, config=config, trust_remote_code=False)
         return config, AutoTokenizer.from_pretrained(location, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError, KeyError) as error:
-        if not trusted and "trust_remote_code" in str(error):
+        if "trust_remote_code" in str(error):
+            if source == adapter:
+                raise MedbenchError(
+                    f"the adapter {adapter} has a tokenizer with Python code of its own, which medbench does not run.",
+                    "To use the model's tokenizer, take tokenizer.json and tokenizer_config.json out of that folder.",
+                ) from error
             raise remote_code.refusal(source, Path(source)) from error
         what = "a model" if source == location else "the tokenizer of an adapter"
         raise MedbenchError(f"{source} does not load as {what}: {first_line(error)}") from error
@@ -176,7 +180,10 @@ def brought_by(spec: ModelSpec) -> dict[str, str]:
     if not spec.adapter:
         return {}
     folder = Path(spec.adapter)
-    own = {"tokenizer": tokenizer_files.has_tokenizer(folder), "chat_template": bool(chat_templates.of_folder(spec.adapter))}
+    own = {
+        "tokenizer": tokenizer_files.has_tokenizer(folder),
+        "chat_template": bool(chat_templates.of_folder(spec.adapter)),
+    }
     return {part: "adapter" if brought else "model" for part, brought in own.items()}
 
 

@@ -184,3 +184,16 @@ def test_code_of_a_hub_model_is_fetched_only_when_trusted(own: Path, tmp_path: P
         assert trusted.returncode == 0, trusted.stderr
         assert "warning: owner/own runs code from its own files" in trusted.stderr
         assert {"model.safetensors", "configuration_own.py", "modeling_own.py"} <= set(server.fetched) and ran()
+
+
+def test_the_tokenizer_of_an_adapter_runs_no_code_trusted_or_not(own: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(own / name, adapter)
+    edit(adapter / "tokenizer_config.json", tokenizer_class="Own", auto_map={"AutoTokenizer": [None, "t.Fast"]})
+    (adapter / "t.py").write_text(CONFIGURATION + "class Fast: pass")
+    edit(own / "config.json", model_type="llama", auto_map={})
+    for trusted in (False, True):
+        opened(str(own), trusted, str(adapter))  # by a class of transformers' own
+    assert not ran()
