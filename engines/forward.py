@@ -15,13 +15,12 @@ def padded(loaded: Loaded, rows: Sequence[Sequence[int]], side: Literal["left", 
     import torch
 
     width = max(map(len, rows))
-    pad = loaded.tokenizer.pad_token_id or 0
 
     def fill(row: Sequence[int], padding: int) -> list[int]:
         gap = [padding] * (width - len(row))
         return [*gap, *row] if side == "left" else [*row, *gap]
 
-    tokens = torch.tensor([fill(row, pad) for row in rows])
+    tokens = torch.tensor([fill(row, loaded.pad) for row in rows])
     mask = torch.tensor([fill([1] * len(row), 0) for row in rows])
     return tokens.to(loaded.device), mask.to(loaded.device)
 

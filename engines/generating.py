@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .batching import OutOfMemory, batches, is_out_of_memory, run_halving
+from .choosing import decoder_start
 from .forward import padded
 from .loading import Loaded
 from .memory import reclaim
@@ -241,10 +242,10 @@ def search(
     inherited = loaded.model.generation_config
     config = GenerationConfig(
         max_new_tokens=ask.limit,
-        pad_token_id=loaded.tokenizer.pad_token_id,
+        pad_token_id=loaded.pad,
         bos_token_id=inherited.bos_token_id,
-        eos_token_id=sorted(ends),
-        decoder_start_token_id=inherited.decoder_start_token_id,
+        eos_token_id=sorted(ends) or None,
+        decoder_start_token_id=decoder_start(loaded) if loaded.encoder_decoder else None,
         **{**PLAIN_GREEDY, **settings},
     )
     with torch.inference_mode():

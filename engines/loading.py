@@ -29,6 +29,8 @@ class Loaded:
     encoder_decoder: bool
     window: int
     alone: bool  # one sequence at a time: its positions depend on the longest of a batch
+    vocabulary: int = 0  # rows of the embeddings: every token fed to the model is below
+    pad: int = 0  # what rows are filled up with, masked out everywhere
 
 
 def settle(spec: ModelSpec) -> ModelSpec:
@@ -61,11 +63,37 @@ def load(spec: ModelSpec) -> Loaded:
     quantization = _quantization(spec)
     model = weights(spec.name, spec.location, config, spec.dtype, spec.device, quantization, spec.adapter, trusted)
     model.eval()
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token  # masked out everywhere; any token would do
-    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    alone = str(rope.get("rope_type") or rope.get("type")) in LENGTH_DEPENDENT_ROPE
-    return Loaded(model, tokenizer, spec.device, bool(config.is_encoder_decoder), window(config, tokenizer), alone)
+    rows = embedding_rows(model)
+    return Loaded(
+        model=model,
+        tokenizer=tokenizer,
+        device=spec.device,
+        encoder_decoder=bool(config.is_encoder_decoder),
+        window=window(config, tokenizer),
+        alone=_length_dependent(config),
+        vocabulary=rows,
+        pad=padding(tokenizer, rows),
+    )
+
+
+def _length_dependent(config: Any) -> bool:
+    """Whether positions depend on the longest sequence of a batch."""
+    text = config.get_text_config(decoder=True)
+    rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+    each = [rope, *(value for value in rope.values() if isinstance(value, dict))]  # some have one per type of layer
+    return any(str(one.get("rope_type") or one.get("type")) in LENGTH_DEPENDENT_ROPE for one in each)
+
+
+def embedding_rows(model: Any) -> int:
+    """How many tokens the model has embeddings for."""
+    weight = getattr(model.get_input_embeddings(), "weight", None)
+    return int(weight.shape[0] if weight is not None else model.config.get_text_config(decoder=True).vocab_size)
+
+
+def padding(tokenizer: Any, rows: int) -> int:
+    """The token that rows of a batch are filled up with: the tokenizer's own if the model has it, else another."""
+    candidates = [tokenizer.pad_token_id, tokenizer.eos_token_id, 0]
+    return int(next(token for token in candidates if token is not None and 0 <= token < rows))
 
 
 def opened(location: str, trusted: bool = False, adapter: str = "") -> tuple[Any, Any]:
@@ -79,7 +107,7 @@ def opened(location: str, trusted: bool = False, adapter: str = "") -> tuple[Any
     quiet_libraries()
     source = location
     try:
-        config = AutoConfig.from_pretrained(location, trust_remote_code=trusted)
+        config = sound(AutoConfig.from_pretrained(location, trust_remote_code=trusted))
         if adapter and tokenizer_files.has_tokenizer(Path(adapter)):
             source = adapter
             return config, AutoTokenizer.from_pretrained(adapter, config=config, trust_remote_code=False)
@@ -94,6 +122,15 @@ def opened(location: str, trusted: bool = False, adapter: str = "") -> tuple[Any
             raise remote_code.refusal(source, Path(source)) from error
         what = "a model" if source == location else "the tokenizer of an adapter"
         raise MedbenchError(f"{source} does not load as {what}: {first_line(error)}") from error
+
+
+def sound(config: Any) -> Any:
+    """The configuration without a padding token that the embeddings do not have, with which no model can be made."""
+    for part in (config, config.get_text_config(decoder=True)):
+        pad, size = getattr(part, "pad_token_id", None), getattr(part, "vocab_size", None)
+        if isinstance(pad, int) and isinstance(size, int) and not 0 <= pad < size:
+            part.pad_token_id = None
+    return config
 
 
 def weights(
@@ -117,6 +154,7 @@ def weights(
     try:
         model, report = family.from_pretrained(
             location,
+            config=config,
             dtype=getattr(torch, dtype),
             quantization_config=quantization,
             device_map={"": device},
@@ -204,11 +242,18 @@ def _quantization(spec: ModelSpec) -> Any:
 
 
 def window(config: Any, tokenizer: Any) -> int:
-    """The most positions a model takes, found as lm-evaluation-harness does: configuration, tokenizer, 2,048."""
-    for name in ("n_positions", "max_position_embeddings", "n_ctx"):
-        value = getattr(config, name, None)
-        if value:
-            return int(value)
+    """The most positions a model takes, found as lm-evaluation-harness does: configuration, tokenizer, 2,048.
+
+    Models that read more than text have a configuration for text inside theirs; of an encoder-decoder model the
+    encoder's counts.
+    """
+    both = bool(config.is_encoder_decoder)
+    inside = [config.get_text_config(encoder=both, decoder=not both), getattr(config, "encoder", None)]
+    for part in (config, *inside):
+        for name in ("n_positions", "max_position_embeddings", "n_ctx"):
+            value = getattr(part, name, None)
+            if isinstance(value, int) and value > 0:
+                return value
     limit = tokenizer.model_max_length
     return int(limit) if limit and limit < UNBOUNDED else 2048
 

@@ -164,7 +164,7 @@ class Prompter:
         if len(tokens) <= room:
             return Encoded(text, tokens, 0)
         if wrap.kind == "plain":
-            first = tokens[:1] if tokens[0] == self.tokenizer.bos_token_id else []
+            first = tokens[: self._opening(text, tokens)]
             kept = first + tokens[len(tokens) - room + len(first) :]
             return Encoded(self.tokenizer.decode(kept, skip_special_tokens=True), kept, len(tokens) - room)
         asked = len(tokens)
@@ -203,10 +203,25 @@ class Prompter:
         end = self.tokenizer.eos_token_id
         return [ids[:-1] if len(ids) > 1 and ids[-1] == end else ids for ids in rows]
 
+    def _opening(self, text: str, tokens: list[int]) -> int:
+        """How many tokens in front of a text the tokenizer itself writes; a beginning in the text counts too.
+
+        Usually its beginning token, in BioGPT the end token, in others several.
+        """
+        own = self._ids(text, special=False)
+        written = range(len(tokens) - len(own) + 1)
+        count = next((count for count in written if tokens[count : count + len(own)] == own), 0)
+        return count or int(tokens[0] == self.tokenizer.bos_token_id)
+
     def _start(self) -> int:
         """What stands before an answer to an empty prompt."""
-        start = self.tokenizer.bos_token_id
-        return int(self.tokenizer.eos_token_id if start is None else start)
+        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        raise MedbenchError(
+            "the tokenizer has neither a token that begins a text nor one that ends it, so an empty prompt cannot be "
+            "sent to the model."
+        )
 
 
 def _shared(one: Sequence[int], other: Sequence[int]) -> int:

@@ -66,9 +66,12 @@ class TransformersEngine:
         for first in range(0, len(requests), TOGETHER):
             asked: list[tuple[ChoiceRequest, Encoded]] = []
             rows: list[Row] = []
-            for index, request in enumerate(requests[first : first + TOGETHER]):
+            for request in requests[first : first + TOGETHER]:
                 prompt, answers = prompter.for_choice(request.prompt, wrap, request.answers)
-                rows += rows_for(index, prompt.tokens, answers, loaded.encoder_decoder)
+                if why := _without_embedding(loaded, [prompt.tokens, *answers]):
+                    yield _failed(request.item_id, prompt, 0.0, why)
+                    continue
+                rows += rows_for(len(asked), prompt.tokens, answers, loaded.encoder_decoder)
                 asked.append((request, prompt))
             for index, result, seconds in logprobs(loaded, rows, budget, packs):
                 request, prompt = asked[index]
@@ -96,12 +99,18 @@ class TransformersEngine:
         """
         loaded, prompter = self._ready()
         wrap = self.wrapping("generate")
-        encoded = [prompter.for_generation(r.prompt, wrap, r.max_new_tokens) for r in requests]
-        if not encoded:
+        asked: list[tuple[GenerateRequest, Encoded]] = []
+        for request in requests:
+            prompt = prompter.for_generation(request.prompt, wrap, request.max_new_tokens)
+            if why := _without_embedding(loaded, [prompt.tokens]):
+                yield _failed(request.item_id, prompt, 0.0, why)
+            else:
+                asked.append((request, prompt))
+        if not asked:
             return
-        stops = {request.stop: StopStrings(loaded.tokenizer, request.stop) for request in requests}
+        stops = {request.stop: StopStrings(loaded.tokenizer, request.stop) for request, _ in asked}
         ends = end_tokens(loaded) | turn_ends(loaded.tokenizer, wrap)
-        asks = [Ask(p.tokens, r.max_new_tokens, stops[r.stop], ends) for r, p in zip(requests, encoded, strict=True)]
+        asks = [Ask(prompt.tokens, r.max_new_tokens, stops[r.stop], ends) for r, prompt in asked]
         plain = self._takes_slots()
         if plain and not self.spec.generation:
             drafts = greedy(loaded, asks, self._room())
@@ -109,7 +118,8 @@ class TransformersEngine:
             budget = 0 if loaded.alone else min(SEARCH_TOKENS[self._kind()], cache_tokens(loaded))
             drafts = searched(loaded, asks, self.spec.generation, budget, padding=plain or loaded.encoder_decoder)
         for index, draft in drafts:
-            yield _output(requests[index].item_id, encoded[index], draft)
+            request, prompt = asked[index]
+            yield _output(request.item_id, prompt, draft)
 
     def wrapping(self, method: str) -> Wrapping:
         """How prompts are wrapped for "choose" or "generate"; known without loading the weights."""
@@ -176,6 +186,18 @@ class TransformersEngine:
 
     def _kind(self) -> str:
         return "cpu" if is_cpu(self.spec.device) else "cuda"
+
+
+def _without_embedding(loaded: Loaded, rows: Sequence[Sequence[int]]) -> str:
+    """Why the model cannot read these tokens; "" if it can."""
+    token = max((token for row in rows for token in row), default=0)
+    if token < loaded.vocabulary:
+        return ""
+    word = loaded.tokenizer.convert_ids_to_tokens(token)
+    return (
+        f"the tokenizer gives the token {word!r} (id {token}), for which the model has no embedding: it has "
+        f"{loaded.vocabulary:,} of them. Was the model or adapter saved without its resized embeddings?"
+    )
 
 
 def _output(item_id: str, prompt: Encoded, draft: Draft | OutOfMemory) -> Output:

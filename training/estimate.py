@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import MedbenchError, UsageError
-from ..engines.loading import is_cpu
+from ..engines.loading import is_cpu, sound
 from ..zoo.recipe import Stage
 from .trainer import KEPT, compute_dtype, resting_dtype
 
@@ -303,7 +303,7 @@ def _configuration(source: Any) -> Any:
     from transformers import AutoConfig
 
     if isinstance(source, str | Path):
-        return AutoConfig.from_pretrained(source, trust_remote_code=False)
+        return sound(AutoConfig.from_pretrained(source, trust_remote_code=False))
     return AutoConfig.for_model(**source) if isinstance(source, Mapping) else source
 
 

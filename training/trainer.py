@@ -20,7 +20,7 @@ from ..core import durable
 from ..core.errors import MedbenchError, UsageError
 from ..core.heap import keep_freed
 from ..core.run import PeakMemory
-from ..engines.loading import first_line, is_cpu, opened, weights
+from ..engines.loading import embedding_rows, first_line, is_cpu, opened, padding, weights
 from ..zoo.recipe import Stage
 from . import checkpoints
 from .encode import Encodings
@@ -212,8 +212,6 @@ def _model(job: Job) -> tuple[Any, Any]:
 
     stage = job.stage
     config, tokenizer = opened(job.location)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token  # masked out everywhere; any token would do
     dtype = compute_dtype(stage, job.device)
     quantization = None
     if stage.quantize == "nf4":
@@ -225,6 +223,7 @@ def _model(job: Job) -> tuple[Any, Any]:
         )
     model = weights(job.model, job.location, config, resting_dtype(stage, job.device), job.device, quantization)
     model.config.use_cache = False
+    _fit_tokens(job, model, tokenizer)
     if stage.lora is None:
         return model, tokenizer
     if job.adapter:
@@ -243,6 +242,21 @@ def _model(job: Job) -> tuple[Any, Any]:
     if stage.gradient_checkpointing:
         model.enable_input_require_grads()  # without it nothing before the first adapter asks for a gradient
     return model, tokenizer
+
+
+def _fit_tokens(job: Job, model: Any, tokenizer: Any) -> None:
+    """Give the tokenizer a padding token that the model has. Raises MedbenchError for rows with tokens it lacks."""
+    rows = embedding_rows(model)
+    highest = max((max(row["input_ids"]) for row in [*job.train.rows, *job.held_out.rows]), default=0)
+    if highest >= rows:
+        raise MedbenchError(
+            f"the tokenizer of {job.model} gives the token {tokenizer.convert_ids_to_tokens(highest)!r} "
+            f"(id {highest}), for which the model has no embedding: it has {rows:,} of them.",
+            "Save the model with embeddings for all of its tokenizer's tokens (resize_token_embeddings).",
+        )
+    if tokenizer.pad_token_id is None or not 0 <= tokenizer.pad_token_id < rows:
+        # Masked out everywhere. The tokenizer that is saved is the base's, as it was.
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(padding(tokenizer, rows))
 
 
 def _trainer(job: Job, model: Any, tokenizer: Any, recorder: Any, fresh: bool) -> Any:
