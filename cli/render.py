@@ -269,8 +269,8 @@ def _legend(boards: Sequence[Board]) -> str:
     if any(len(board.rows) + board.hidden > 1 for board in boards):
         parts.append(
             "▼ another model is significantly better, ≈ none is shown to be (paired tests, 5 %, Holm-corrected over "
-            "all pairs of the table), ★ the best value of a column in which some differ; where it is the only "
-            "mark, nothing is tested."
+            "all pairs of the table), ★ the best value of a column in which some differ (where it is the only "
+            "mark, by intervals that do not overlap)."
         )
     if any(board.sample for board in boards):
         parts.append("Samples are small sets written for medbench: they show that all works, not how good a model is.")

@@ -167,7 +167,7 @@ def _table(board: Board) -> str:
 def _note(board: Board, statuses: set[str]) -> str:
     parts = [f"n = {board.asked} unless stated; in brackets the 95 % interval."]
     if "best" in statuses:
-        parts.append("**Bold**: the best of a column in which some differ, not tested where no other marks are.")
+        parts.append("**Bold**: the best of a column in which some differ (without other marks, by their intervals).")
     if statuses & {"tied", "worse"}:
         parts.append(
             "▼: another model is significantly better, ≈: none is shown to be (paired tests on the items both "

@@ -370,7 +370,8 @@ def _cell(made: Sheet, column: Column) -> Cell:
 def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[Cell]], leaked: Collection[str]) -> int:
     """Set the status of every cell in `table` (rows × columns); returns the number of pairs tested.
 
-    A best one is marked only where another differs from it: by the test, or by its value where nothing can be tested.
+    A best one is marked only where another differs from it: by the test or, where nothing can be tested, by intervals
+    that do not overlap; by its value where there are none (speed is measured once).
     """
     known = [_known(column, at, table) for at, column in enumerate(columns)]
     # An unfinished run is not best by luck, and shows nothing against a finished one.
@@ -391,15 +392,24 @@ def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[C
             )
     for at, column in enumerate(columns):
         level = rivals[at] - worse.get(at, set())
-        differ = bool(worse[at]) if at in worse else len(set(known[at].values())) > 1
-        if not differ or not level:
+        if not level or (at in worse and not worse[at]):
             continue
         sign = 1 if column.better == "higher" else -1
         highest = max(sign * known[at][row] for row in level)
-        for row in level:
-            if sign * known[at][row] == highest:
+        best = [row for row in level if sign * known[at][row] == highest]
+        if at in worse or any(_apart(table[best[0]][at].figure, table[row][at].figure) for row in known[at]):
+            for row in best:
                 table[row][at] = dataclasses.replace(table[row][at], status="best")
     return pairs
+
+
+def _apart(one: Figure | None, other: Figure | None) -> bool:
+    """Whether two figures differ: by their intervals or, without these, by their values."""
+    if one is None or other is None or one.value == other.value:
+        return False
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return True
+    return one.high < other.low or other.high < one.low
 
 
 def _known(column: Column, at: int, table: Sequence[Sequence[Cell]]) -> dict[int, float]:

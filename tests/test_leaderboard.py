@@ -225,6 +225,31 @@ def test_nothing_is_tested_for_one_row_for_no_mean_or_for_a_measurement(tmp_path
         assert all(cell.p is None for cell in cells(board, name).values())
 
 
+class WithEnds(made.Read):
+    """A statistic that is no mean, within 0.1 of its value."""
+
+    def aggregate(self, records: Any, scores: Any) -> list[Figure]:
+        (first, _) = super().aggregate(records, scores)
+        return [dataclasses.replace(first, low=(first.value or 0) - 0.1, high=(first.value or 0) + 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        ("111110 111100", []),  # 0.83 and 0.67: within 0.1 of both lies 0.75
+        ("111110 111000", ["111110"]),  # 0.83 and 0.5
+        ("000000 000000", []),
+        ("111111 111111 000000", ["111111", "111111"]),
+    ],
+)
+def test_a_figure_that_cannot_be_tested_is_best_where_intervals_do_not_overlap(
+    tmp_path: Path, values: str, best: list[str]
+) -> None:
+    load = made.loader(WithEnds(mean=False))
+    runs = [made.make_run(tmp_path / str(at), made.bits(bits), model=bits) for at, bits in enumerate(values.split())]
+    assert [row.model for row in only(runs, load=load).rows if row.cells[0].status == "best"] == best
+
+
 def test_only_items_that_both_have_a_score_for_are_paired(tmp_path: Path) -> None:
     runs = [
         made.make_run(tmp_path, made.bits("111111?1"), model="one"),
@@ -433,9 +458,9 @@ def test_markdown_marks_best_tied_and_worse_and_explains_the_marks(table: Any) -
         "| near | float32 · plain | 0.875 ≈ | – (n 0) |\n"
         "| low | float32 · plain | 0.000 (n 7 of 8) ▼ | 4 items/s |\n"
         "\n"
-        "n = 8 unless stated; in brackets the 95 % interval. **Bold**: the best of a column in which some differ, "
-        "not tested where no other marks are. ▼: another model is significantly better, ≈: none is shown to be (paired "
-        "tests on the items both answered, 5 %, Holm-corrected over all 3 pairs of this table).\n"
+        "n = 8 unless stated; in brackets the 95 % interval. **Bold**: the best of a column in which some differ "
+        "(without other marks, by their intervals). ▼: another model is significantly better, ≈: none is shown to be "
+        "(paired tests on the items both answered, 5 %, Holm-corrected over all 3 pairs of this table).\n"
     )
 
 
