@@ -69,7 +69,10 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
             "--max-judge-calls", type=click.IntRange(min=0), metavar="N", help="At most N calls, retries too."
         ),
         click.option(
-            "--max-judge-cost", type=click.FloatRange(min=0), metavar="USD", help="At most so much, by the price table."
+            "--max-judge-cost",
+            type=click.FloatRange(min=0),
+            metavar="USD",
+            help="Stop when the estimated cost reaches it.",
         ),
         click.option(
             "--judge-price", default="", metavar="IN,OUT", help="USD per million prompt and new tokens of the judges."

@@ -391,7 +391,14 @@ def _run_model(
             if not quiet:
                 for note in (*getattr(model, "notes", ()), *planned.notes):
                     tell(f"{model.spec.name}: {note}")
+            withheld: set[str] = getattr(model, "withheld", set())
+            withheld.clear()
             run = execute(planned, model, root, shown, ["medbench", *sys.argv[1:]], aside)
+            if withheld and not quiet:
+                refused = f"{model.spec.name} on {benchmark.name}: {len(withheld)} answers were refused"
+                tell(
+                    f"{refused} by the server or the model; they are unscored: medbench show {run.path.name} --unscored"
+                )
         except MedbenchError as error:
             if isinstance(error, UsageError) and len(chosen) == 1 and not session.runs:
                 raise

@@ -55,6 +55,7 @@ class ServedEngine(Client):
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
         super().__init__(spec, limits)
         self._form: Form | None = None
+        self.withheld: set[str] = set()  # ids of items that the server or the model refused to answer
         self._probed = False
         self._lock = threading.Lock()
 
@@ -218,6 +219,8 @@ class ServedEngine(Client):
 
     def _error(self, request: ChoiceRequest | GenerateRequest, why: str, final: bool = False) -> Output:
         plain, told = request.prompt.plain, self.scrubbed(why)
+        if final:
+            self.withheld.add(request.item_id)
         return Output(request.item_id, prompt=plain, finish="error", error=told, final=final)
 
     def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Path, dict[str, Any]]:

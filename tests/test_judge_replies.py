@@ -197,6 +197,8 @@ def test_a_refusal_is_stored_in_a_run_too_and_is_no_score() -> None:
     scores = score_run(StoredRun(path), load_metric("accuracy"))  # type: ignore[arg-type]
     assert sum(found.value is None for found in scores) == 2
     assert "n 1 of 3" in first.output
+    assert "openai:m on medqa-sample: 2 answers were refused by the server or the model;" in first.output
+    assert "were refused" not in again.output
 
 
 def test_why_items_have_no_score_or_no_answer_is_shown_for_each() -> None:
