@@ -195,7 +195,7 @@ def _run(
     from rich.table import Table
 
     from ..core.stats import clusters_of, few_documents
-    from ..results.leaderboard import title
+    from ..results.leaderboard import CHANGED, title
     from . import render
 
     screen = render.console()
@@ -227,6 +227,8 @@ def _run(
         if not value:
             continue
         screen.print(f"[dim]{name:>18}[/dim]  {escape(str(value))}")
+    for change in stored.changes:
+        screen.print(f"[yellow]{CHANGED:>18}  {escape(change)}[/yellow]")
     for sentence in manifest.benchmark.get("notes", ()):
         screen.print(f"[dim]{'note':>18}[/dim]  {escape(sentence)}")
     known = _figures(stored)
@@ -262,6 +264,7 @@ def _item(
     from rich.panel import Panel
     from rich.text import Text
 
+    from ..results.leaderboard import CHANGED
     from . import render
 
     record = output.record(stored, item, records)
@@ -269,6 +272,8 @@ def _item(
         output.show_json(_as_json(record, scores) | {"changed": list(stored.changes)})
         return
     screen = render.console()
+    for change in stored.changes:
+        screen.print(f"[yellow]{CHANGED}: {escape(change)}[/yellow]")
     out = record.output
     cut = f", {out.truncated_tokens} cut away" if out.truncated_tokens else ""
     if out.prompt:

@@ -18,9 +18,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ..core import json_text
 from ..core.durable import rename, replace_file, sync_file, sync_folder
 from ..core.errors import DataMalformed, MedbenchError
-from ..core.json_text import bounded_lines, loads
 from ..core.text import printable
 from .seals import Chain, split
 
@@ -61,20 +61,24 @@ def sealed_lines(path: Path, chain: Chain | None = None) -> Iterator[Line]:
     start = number = 0
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(bounded_lines(file), 1):
+            while line := file.readline(json_text.MAX_LINE + 1):
+                number += 1
+                if len(line) > json_text.MAX_LINE:
+                    yield Line(number, start, None, f"longer than {json_text.MAX_LINE >> 20} MiB", json=False)
+                    while line and not line.endswith(b"\n"):
+                        line = file.readline(json_text.MAX_LINE)
+                    start = file.tell()
+                    continue
                 if not line.endswith(b"\n"):
                     return  # the writer was killed here, or is writing this moment
                 body, problem = chain.read(line) if chain else (split(line)[0], "")
                 try:
-                    yield Line(number, start, loads(body), problem, body=body)
+                    yield Line(number, start, json_text.loads(body), problem, body=body)
                 except ValueError as error:
                     yield Line(number, start, None, f"not JSON: {error}", json=False, body=body)
                 start += len(line)
     except FileNotFoundError:
         return
-    except ValueError as error:  # of bounded_lines: what follows cannot be read either
-        hint = "No line that medbench writes is that long: restore the file."
-        raise malformed(path, number + 1, str(error), hint) from error
     except OSError as error:
         raise DataMalformed(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -127,8 +131,9 @@ def remedy(error: OSError) -> str:
 
 def chain_at_end(path: Path, chain: Chain) -> Chain:
     """`chain`, that of an empty file, after the last whole line of this one. A missing file has no lines."""
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-        for line in file:
+    # A line that is too long to be read is told by whoever reads the lines.
+    with contextlib.suppress(FileNotFoundError, ValueError), path.open("rb") as file:
+        for line in json_text.bounded_lines(file):
             if line.endswith(b"\n"):
                 chain.read(line)
     return chain
@@ -259,7 +264,7 @@ class Lock:
 
     def _who(self) -> str:
         try:
-            holder = loads(self._holder.read_bytes())
+            holder = json_text.loads(self._holder.read_bytes())
             return f"process {holder['pid']} on {holder['host']} since {holder['started']}"
         except (OSError, ValueError, LookupError, TypeError):  # it has the lock but has not said so yet
             return "another process"

@@ -182,7 +182,9 @@ class RunWriter:
         for path in (self.path / SCORES).glob("*.jsonl"):
             path.unlink()  # scores of the answers that were there; new ones are computed when they are asked for
         lost = f" The file is kept as {kept.name}." if kept else ""
-        tell(f"{reading.told()}. {len(good)} answers are as they were stored; the others are made again.{lost}")
+        tell(
+            f"{reading.told()}. {len(good)} answers are as they were stored; the other items are answered again.{lost}"
+        )
 
     def _check(self, stored: Manifest) -> None:
         asked = self.manifest

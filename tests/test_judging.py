@@ -241,6 +241,30 @@ def test_a_broken_line_is_named(run: StoredRun) -> None:
     assert '{"asked": "x"}' in file.with_name(f"{file.name}.damaged-1").read_text()
 
 
+@pytest.mark.parametrize("change", [("score", "scare"), (": 3}", ": 5}"), ('"asked"', '"asker"')])
+def test_a_changed_reply_is_left_out_and_asked_for_again(run: StoredRun, change: tuple[str, str]) -> None:
+    """It was paid for, so nothing is guessed in its place; the others stay."""
+    came = ask(run, fake(), "reference")
+    file = run.judgement_file(came.metric)
+    right = values(run, came.metric)
+    lines = file.read_text().splitlines(keepends=True)
+    assert change[0] in lines[3]
+    lines[3] = lines[3].replace(*change)
+    file.write_text("".join(lines))
+    found = StoredRun(run.path)
+    assert values(found, came.metric) == right | {"q2": None}
+    (note,) = found.notes
+    assert note.startswith(f"{file}, line 4")
+    assert note.endswith("Left out; the same judge command asks for it again.")
+    again = fake()
+    assert ask(StoredRun(run.path), again, "reference").stored == 6
+    assert again.engine.asked == ["q2"]  # type: ignore[attr-defined]
+    found = StoredRun(run.path)
+    assert values(found, came.metric) == right
+    assert not found.notes
+    assert file.with_name(f"{file.name}.damaged-1").read_text() == "".join(lines)
+
+
 # --- caps -------------------------------------------------------------------------------------------------------------
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import made
@@ -16,6 +18,8 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core import json_text
 from medbench.core.errors import MedbenchError
+from medbench.core.types import Record, Score
+from medbench.results import files
 from medbench.results.manifest import Changed
 from medbench.results.scoring import load_metric, score_run
 from medbench.results.seals import EDITED, MOVED, UNSEALED, Chain, split
@@ -308,6 +312,42 @@ def test_scores_in_a_folder_that_may_only_be_read_are_computed_each_time(
     monkeypatch.setattr("medbench.results.scoring.set_aside", refuse)
     values = [score.value for score in score_run(run, load_metric("exact_match"))]  # type: ignore[arg-type]
     assert values == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_a_process_that_scores_the_same_is_waited_for(
+    run: StoredRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However long it takes: the second finds the scores of the first, and says once whom it waits for."""
+    monkeypatch.setattr(files, "GRACE_S", 0.01)
+    started, release = threading.Event(), threading.Event()
+
+    class Slow(made.Read):
+        def score(self, records: Sequence[Record]) -> list[Score]:
+            started.set()
+            assert release.wait(60)
+            return [Score(record.item.id, 0.5) for record in records]
+
+    first = threading.Thread(target=score_run, args=(run, Slow("slow", binary=False)))
+    first.start()
+    assert started.wait(60)
+    threading.Timer(0.5, release.set).start()
+    second = made.Read("slow", binary=False)
+    assert [score.value for score in score_run(StoredRun(run.path), second)] == [0.5] * 4
+    first.join()
+    assert second.asked == []
+    told = capsys.readouterr().err
+    assert told.count("Waiting: 'slow' of the run") == 1
+    assert f"is being written by process {os.getpid()} on" in told
+
+
+def test_metrics_join_a_run_that_another_process_is_answering(tmp_path: Path) -> None:
+    """`medbench score` does not wait for hours, and neither forgets what the other wrote."""
+    with RunWriter(tmp_path, made.manifest(["a", "b"], metrics=("exact_match",))) as writer:
+        add_metrics(writer.path, ["rougeL"])
+        writer.append([made.record("a", "yes")])
+        writer.update(sittings=[{"items": 1}])
+    found = StoredRun(writer.path).manifest
+    assert (found.metrics, found.sittings) == (["exact_match", "rougeL"], [{"items": 1}])
 
 
 # --- what is no run, or only part of one ------------------------------------------------------------------------------
