@@ -5,13 +5,13 @@ PEFT itself loads what fits and warns at most, so that the base would answer und
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import MedbenchError
+from ..core.json_text import loads
 from ..zoo.adapters import ADAPTER_WEIGHTS, CONFIG
 
 NAME = "default"  # what PEFT calls an adapter that is not named
@@ -78,7 +78,7 @@ def _why(error: Exception) -> str:
 
 
 def _trained_on(folder: Path) -> str:
-    base = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    base = loads((folder / CONFIG).read_bytes()).get("base_model_name_or_path")
     return f" It was trained on {base}." if base else ""
 
 

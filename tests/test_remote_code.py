@@ -70,7 +70,10 @@ def test_a_model_with_code_is_refused_naming_file_class_and_option(own: Path) ->
         f"{own} cannot be loaded without running Python code that comes with it, and medbench does not run that: "
         f"{own / 'config.json'} names configuration_own.OwnConfig in `auto_map`."
     )
-    assert error.value.hint == "Read that code first. If you trust it: --trust-remote-code"
+    assert error.value.hint == (
+        "Read that code first. If you trust it: medbench run --trust-remote-code. "
+        "Training and merging never run such code."
+    )
     assert not ran()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import ModelMissing, UsageError
+from ..core.json_text import loads
 
 CONFIG = "adapter_config.json"
 SAFETENSORS = "adapter_model.safetensors"
@@ -54,7 +54,7 @@ def safetensors_flaw(path: Path) -> str:
         if size < 8 or length > min(HEADER_LIMIT, size - 8):
             return f"is no safetensors file, or is cut off ({size:,} bytes)"
         try:
-            header = json.loads(file.read(length))
+            header = loads(file.read(length))
             end = max((about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"), default=0)
         except (ValueError, LookupError, TypeError, AttributeError):
             return "has a damaged header"
@@ -73,7 +73,7 @@ def _bin_flaw(path: Path) -> str:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_bytes())
+        config = loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ModelMissing(
             f"the adapter {path.parent} is damaged: {path.name} cannot be read ({error}).",

@@ -287,7 +287,7 @@ def leaked_by(folder: Path) -> dict[str, tuple[str, ...]] | None:
 def merged_from(folder: Path) -> dict[str, Any] | None:
     """What the weights in `folder` were merged from (training/merge.py writes it); None where they were not merged."""
     try:
-        value = json.loads((folder / MERGED).read_text(encoding="utf-8"))
+        value = loads((folder / MERGED).read_bytes())
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) and {"adapter", "leaked"} <= value.keys() else None

@@ -41,7 +41,7 @@ def refusal(name: str, file: Path, code: str = "") -> MedbenchError:
     return MedbenchError(
         f"{name} cannot be loaded without running Python code that comes with it, and medbench does not run that: "
         f"{file} names {code or 'it'} in `auto_map`.",
-        f"Read that code first. If you trust it: {OPTION}",
+        f"Read that code first. If you trust it: medbench run {OPTION}. Training and merging never run such code.",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterable
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from ..core import hub
 from ..core.errors import MedbenchError, ModelMissing, UsageError
+from ..core.json_text import loads
 from . import converted, packaged, remote_code
 from .digests import content_hash, file_digest
 from .entry import Entry, PackageWeights
@@ -70,7 +70,7 @@ def problem(folder: Path) -> str:
         if not index:
             return f"its weights are in shards ({shards[0]}, …) and their index.json is missing"
         try:
-            needed = set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values())
+            needed = set(loads((folder / index).read_bytes())["weight_map"].values())
         except (ValueError, KeyError, AttributeError, TypeError):
             return f"its {index} cannot be read"
         if missing := sorted(needed - names):
@@ -263,7 +263,7 @@ def _sentence(text: str) -> str:
 
 def _json(path: Path) -> dict[str, object]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
