@@ -6,6 +6,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from .text import plain
+
 _TAGS = "answer|final_?-?answer|ans|final_choice|choice|selected_?option|prediction|response|result|output|solution"
 _TAG = re.compile(rf"<({_TAGS})>(.*?)(?:</\1>|(?=<(?:{_TAGS})>)|\Z)", re.S | re.I)
 _BRACKET_TAG = re.compile(r"\[(ANSWER|FINAL ANSWER)\]([^\[\]]{1,400})\[/\1\]", re.I)
@@ -79,6 +81,6 @@ def _value(pair: re.Match[str]) -> str:
     if pair[2] is None:
         return pair[3] or pair[4] or pair[5] or ""
     try:
-        return str(json.loads(f'"{pair[2]}"', strict=False))
+        return plain(str(json.loads(f'"{pair[2]}"', strict=False)))
     except json.JSONDecodeError:  # an escape that JSON does not know
         return pair[2]

@@ -16,7 +16,7 @@ Options = frozenset[Option]
 # A decimal number is one word, so that "5 mg" is not found in "0.5 mg"; signs that change a meaning are words too.
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|\w+|(?<!\w)-(?=\w)|[^\w\s.,;:!?\"'()\[\]{}\\|~$_*`#–—✅❌-]")
 _DETERMINERS = {("no",), ("none",), ("all",), ("both",)}  # mostly, they belong to the word that follows
-_ARTICLE = re.compile(r"(?:an?|the)\s+", re.I)
+_ARTICLE = re.compile(r"(?:an?|the|to)\s+", re.I)
 _COMBINED = re.compile(r",\s*(?:and|or)\s+|,\s*|\s+(?:and|or)\s+|\s*[&+]\s*", re.I)
 
 
@@ -214,6 +214,7 @@ class Named:
                 return label
             options = self.offer.texts.get(words)
             if options and (words not in _DETERMINERS or phrases.STANDS_ALONE.match(self.text, end)):
+                end = self._closed(start, end)
                 return Name(options, start, end, label=False)
         if start in self.places:
             return self.places[start]
@@ -223,11 +224,16 @@ class Named:
             return Name(Options([letter]), start, self.ends[word], label=True)
         return None
 
+    def _closed(self, start: int, end: int) -> int:
+        """`end` behind the bracket that closes one inside a name: "Low phosphatase (LAP)"."""
+        open_inside = self.text.count("(", start, end) > self.text.count(")", start, end)
+        return end + 1 if open_inside and self.text[end : end + 1] == ")" else end
+
     def _label(self, index: int, start: int, end: int, following: int) -> Name | None:
         """A label, with its option's own words where they follow; None where it only begins a phrase."""
         own = self.offer.own[index]
         if own and tuple(self.words[following : following + len(own)]) == own:
-            return Name(Options([index]), start, self.ends[following + len(own) - 1], label=True)
+            return Name(Options([index]), start, self._closed(start, self.ends[following + len(own) - 1]), label=True)
         # "b. ibuprofen" begins "ibuprofen 400 mg"; "c. difficile" begins nothing and is a name of its own.
         begun = own and self.words[following : following + 1] == [own[0]] and self.text[end : end + 1] in ".)"
         if not begun and not phrases.STANDS_ALONE.match(self.text, end):

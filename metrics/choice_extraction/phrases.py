@@ -32,7 +32,7 @@ NOUN = re.compile(
         (?:choice|option|statement|selection|letter|pick|decision|alternative|one)\b
       | (?:(?<=\n)|(?<=\A)|(?<=\n[->\[(])|(?<=\n[->]\s))
         (?:choice|option|selection|selected(?:\s+(?:option|answer|choice))|decision|verdict|conclusion|prediction|judge?ment
-        |result|pick|solution|final|letter|key|correct)\b(?=\s?[:=\]])
+        |result|pick|solution|output|recommended|recommendation|final|letter|key|correct)\b(?=\s?[:=\]])
       | (?:choice|selection|decision|verdict|conclusion|prediction|judge?ment|final)\b(?=\s?[:=])
       | the\s+(?:choice|selection|verdict)\b )""",
     re.I | re.X,
@@ -62,6 +62,7 @@ FOREIGN_NOUN = re.compile(
 FOREIGN_COPULA = re.compile(
     r"""\s?(?::|=|\b(?:est|es|ist|lautet|é|è|is|jest|är|er|on|là|adalah|είναι|este|je|это|является)\b|[–—]|\s-\s
        |是|为|為|は|은|는|هي|هو|है|คือ|היא|:)\s?:?\s?
+       (?:(?:donc|also|daher|somit|folglich|quindi|portanto|entonces|por\s+(?:lo\s+)?tanto)\s+)?
        (?:(?:la|le|l'|el|a|o|il|die|der|das|de)\s)?
        (?:(?:lettre|letra|lettera|buchstabe|option|opción|opción|opção|opzione|alternativa|antwort|вариант|选项|選項
             |الخيار|حرف|विकल्प|ข้อ|보기)\s?)?""",
@@ -79,7 +80,7 @@ COPULA = re.compile(
     re.I | re.X,
 )
 GAP_UNDONE = re.compile(
-    r"\b(?:not|never|neither|nor|without|unless|except|than|if|whether|depends?|choices|options|candidates|explanations?"
+    r"\b(?:not|never|neither|nor|without|unless|except|than|if|(?<!to\s)(?<!of\s)whether|depends?|choices|options|candidates|explanations?"
     r"|rationale|analysis|format|above|below|among|between|could|might|may)\b|n't\b",
     re.I,
 )
@@ -89,9 +90,12 @@ FOREIGN_GAP_UNDONE = re.compile(
 
 CHOOSING = re.compile(
     rf"""\b(?:i|we)(?:'d|'ll|\s+{_any("would will must should can")})?(?:\s+{_ADVERB})?
-    \s+(?:{_any("choose chose select pick answer go_with going_with opt_for settle_on vote_for lean_towards")}
-        |{_any("lean_toward conclude choosing selecting leaning_towards leaning_toward")})\b
+    \s+(?:{_any("choose chose select pick answer go_with going_with opt_for settle_on vote_for arrive_at")}
+        |{_any("lean_towards lean_toward conclude choosing selecting leaning_towards leaning_toward")})\b
         (?:\s+(?:that\s+)?(?:the\s+answer\s+)?is)?\s?:?
+    | \b(?:doctor|physician|clinician|provider|examinee|you)\s+{_any("would should will must")}
+      (?:\s+most\s+likely|\s+{_ADVERB})?      \s+{_any("choose select pick recommend answer")}\b
+    | \b(?:leaves|leaving)\s+(?:us\s+with\s+|only\s+)?
     | (?:\A|\n|[.;]\s)(?:choose|select|pick|go\s+with|selecting|choosing)\b\s?:?
     | \bi(?:'d|\s+would)(?:\s+{_ADVERB})?\s+(?:recommend|prescribe|give|suggest|favor|use|start|administer)\b""",
     re.I | re.X,
@@ -116,15 +120,20 @@ CONCLUDING = re.compile(
 _IS_THE = rf"\s?,?\s*{_IS}\s+(?:{_ADVERB}\s+)?(?:the\s+)?"
 IS_THE_ANSWER = re.compile(
     rf"""{_IS_THE}(?:only\s+|single\s+|one\s+)?
-    (?: (?:{_RIGHT}|{_LIKELY}|final)\s+(?:answer|option|choice|one|response|statement)\b | answer\b )
+    (?: (?:{_RIGHT}|{_LIKELY}|final)\s+(?:answer|option|choice|one|response|statement)\b | answer\b
+      | (?:only\s+)?(?:remaining|reasonable)\s+(?:answer|option|choice|possibility|one)\b )
     | \s?(?:가|이|번이)\s?(?:정답|답)""",
     re.I | re.X,
+)
+_THING = _any(
+    "diagnosis treatment therapy drug step test management agent organism intervention explanation medication action"
 )
 IS_CORRECT = re.compile(
     rf"""{_IS_THE}(?:only\s+|single\s+|one\s+)?
     (?: (?:{_RIGHT}|{_LIKELY})\s+(?:answer|option|choice|one|response|statement)\b
       | answer\b
       | (?:correct|right)(?=\s*(?:[.,;:!)\n]|\Z|because\b|since\b|as\b|and\b|here\b)) )
+    | {_IS_THE}{_any("correct best proper appropriate")}\s+(?:\w+\s+)?{_THING}\b
     | \s?(?:项|項)?\s?(?:是)?(?:正确|正確|正しい)""",
     re.I | re.X,
 )
@@ -174,7 +183,7 @@ DENIED_AFTER = re.compile(
     rf"""[)\]\"']*\W{{0,3}}{_REFUSED}\b | [)\]\"':.\s-]{{0,5}}❌
     | [)\]\"']*\s?(?:[:=–—]|-|->|→)\s?\(?(?:no|not|nope|{_REFUSED})\b
     | [)\]\"']*\.\s(?:this|that|it)\s(?:is|would\s+be)\s(?:not|{_REFUSED})\b
-    | [)\]\"':,]*\s*(?:\([^()]{{0,60}}\)\s*|\w+,\s*)?
+    | [)\]\"':,.]*\s*(?:\([^()]{{0,60}}\)\s*|\w+,\s*)?
       (?: {_any("is are was were would_be can_be has_been have_been seems seem could_be may_be")}
           \s+(?:\w+\s+){{0,2}}?(?:not|{_REFUSED})\b
         | (?:isn't|aren't|wasn't|cannot|can't|(?:does|do|would|could|should|did)(?:n't|\s+not))\b
@@ -183,7 +192,8 @@ DENIED_AFTER = re.compile(
 )
 _VERDICT_RIGHT = r"(?:correct|right|true|yes|best|✅)"
 AFFIRMED = re.compile(
-    rf"✅|[:–—(\[→-]\s?(?:this\s+is\s+(?:the\s+)?)?{_VERDICT_RIGHT}\b|\bis\s+(?:the\s+)?{_VERDICT_RIGHT}\b", re.I
+    rf"✅|\.\scorrect\b|[:–—(\[→-]\s?(?:this\s+is\s+(?:the\s+)?)?{_VERDICT_RIGHT}\b|\bis\s+(?:the\s+)?{_VERDICT_RIGHT}\b",
+    re.I,
 )
 REFUSED = re.compile(
     rf"❌|[:–—(\[→-]\s?(?:no|not)\b|\b(?:{_REFUSED})\b|\b(?:is|are|does|do|would|can|could|should)\s?(?:not|n't)\b|\b(?:isn|aren|doesn|wouldn)'t\b|\bcannot\b",
@@ -216,7 +226,7 @@ MARKS = re.compile(r"[\s\"'(\[{$\\<>#•✅→|:-]{0,20}(?:\d{1,2}[.)]\s+)?[\s\"
 OPENING = re.compile(
     r"""[\s\"'(\[{$\\<>\#•✅→|:-]{0,20}(?:(?:either|both|only|just|clearly|again)\s+)?
     (?:(?:the\s+|la\s+|le\s+|el\s+|a\s+|die\s+|l')?
-      (?:answer\s+)?(?:option|choice|letter|alternative|opci[óo]n|opção|opzione|lettre|letra|вариант|选项|選項|선택지|الخيار|विकल्प|ข้อ|item|number|statement)\b
+      (?:answer\s+)?(?:option|opt\.?|choice|letter|alternative|opci[óo]n|opção|opzione|lettre|letra|вариант|选项|選項|선택지|الخيار|विकल्प|ข้อ|item|number|statement)\b
       (?:\s+letter\b)?[\s\"'(\[{:\#]{0,9})?""",
     re.I | re.X,
 )
@@ -229,6 +239,14 @@ AND = re.compile(
 )
 OPENED = re.compile(r"\s*(?:\Z|\n|[.,;:!)(—–✅]|-\s|because\b|since\b|as\b|is\b|rather\s+than\b|instead\s+of\b)")
 BRACKETED_END = re.compile(r"\((?:option\s|answer\s|choice\s)?([A-Za-z0-9])\)[\s.]*\Z", re.I)
+# "Yes for men, no for women."
+QUALIFIED = re.compile(r"\s+(?:for|in|if|when|among|with|at|after)\b")
+SEVERAL = re.compile(r"\W{0,9}(?:both|either|neither)\b", re.I)
+ARROW = re.compile(r"(?:→|[=-]>|∴)\s?")
+# "Vitamin B12, not vitamin D", "ibuprofen rather than aspirin".
+CONTRASTED = re.compile(
+    r"(?:\b(?:rather\s+than|instead\s+of)|[,;(–—]\s?(?:and\s+)?not)\s+(?:the\s+|an?\s+|option\s+)?[(\[]?\Z", re.I
+)
 JOINED = re.compile(r"[)\]\"'\s]{0,4}(?:and/or|and|or)\s+(?:option\s+)?[(\[\"']{0,2}", re.I)
 OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter)s?[\s:(\[\"']*\Z", re.I)
 BRACKET_BEFORE = re.compile(r"[(\[\"']\s*\Z")

@@ -51,7 +51,8 @@ class Prose(Named):
                 else "stated"
             )
             begins = phrases.SENTENCE_START.search(self.text, max(0, noun.start() - 20), noun.start())
-            name = self.at(noun.end(), alone=True) if begins else None  # "Answer B."
+            start = noun.end() + (self.text[noun.end() : noun.end() + 1] == "]")
+            name = self.at(start, alone=True) if begins else None  # "Answer B."
             if name and len(name.options) == 1 and self.text[noun.end() : noun.end() + 1] != "s" and not name.place:
                 made = self._meant(noun.start(), name.end) and not self._begins_list(name)
                 if made:
@@ -139,7 +140,11 @@ class Prose(Named):
         yield from self._last_sentence()
 
     def _last_sentence(self) -> Iterator[Statement]:
-        """A last sentence that is an option and nothing else."""
+        """A last sentence that is an option and nothing else, or that ends with one in brackets or behind an arrow."""
+        arrows = list(phrases.ARROW.finditer(self.text, max(0, self.length - 200)))
+        pointed = self.at(arrows[-1].end(), alone=True) if arrows else None
+        if pointed and pointed.start not in self.items and self.skip(phrases.PUNCTUATION, pointed.end) >= self.length:
+            yield Statement(pointed.options, pointed.start, pointed.end, "concluded")
         ends = [
             match
             for match in phrases.SENTENCE_END.finditer(self.text, max(0, self.length - 300))
@@ -191,18 +196,29 @@ class Prose(Named):
         name = self.at(0, alone=True)
         if name is None or self.lists_options or name.start in self.items or self._ruled_out(name):
             return
+        if len(name.options) == 1 and phrases.SEVERAL.match(self.text[: name.start]):
+            return
         joined = phrases.JOINED.match(self.text, name.end)
         if joined and any(other.start == joined.end() for other in self.named):
             return  # "Both A and D could be"
         if self.offer.labels and not name.label and not phrases.OPENED.match(self.text, name.end):
             return
-        yield Statement(name.options, 0, name.end, "opening")
+        options = name.options
+        if phrases.QUALIFIED.match(self.text, name.end):
+            stop = phrases.SENTENCE_END.search(self.text, name.end)
+            end = stop.start() if stop else self.length
+            options = options.union(
+                *(one.options for one in self.named if name.end < one.start < end and not one.label)
+            )
+        yield Statement(options, 0, name.end, "opening")
 
     def mentions(self) -> tuple[Options, str]:
         """The options mentioned, and why no one of them is the answer; "" where one is."""
         names = [name for name in self.named if not name.label or self.marked(name) or len(name.options) > 1]
         if names and (others := self._bare_labels()):
             names += others
+        kept = [name for name in names if not phrases.CONTRASTED.search(self._sentence_before(name.start))]
+        names = kept or names
         found = Options().union(*(name.options for name in names), *(name.options for name in self.lone.values()))
         if not found:
             return found, "no option named"

@@ -16,6 +16,7 @@ from typing import Any
 
 from medbench.metrics.choice_extraction import Reading, read_choice
 
+KINDS = ("fields", "final", "stated", "lone", "judged", "verdicts", "concluded", "opening", "mentioned")
 REPLIES = Path(__file__).parent / "replies.jsonl"
 
 
@@ -53,7 +54,7 @@ def table(found: Sequence[Outcome]) -> str:
     decided = Counter(one.reading.kind for one in found if one.read is not None)
     right = Counter(one.reading.kind for one in found if one.read is not None and not one.wrong)
     lines = ["| evidence | decided | right | precision | recall |", "|---|---|---|---|---|"]
-    for kind in (*decided, "all"):
+    for kind in (*(kind for kind in KINDS if kind in decided), "all"):
         all_of_it = kind == "all"
         n, ok = (sum(decided.values()), sum(right.values())) if all_of_it else (decided[kind], right[kind])
         lines.append(f"| {kind} | {n} | {ok} | {ok / max(n, 1):.3f} | {ok / max(stated, 1):.3f} |")
