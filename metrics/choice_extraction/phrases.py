@@ -92,11 +92,12 @@ CHOOSING = re.compile(
     rf"""\b(?:i|we)(?:'d|'ll|\s+{_any("would will must should can")})?(?:\s+{_ADVERB})?
     \s+(?:{_any("choose chose select pick answer go_with going_with opt_for settle_on vote_for arrive_at")}
         |{_any("lean_towards lean_toward conclude choosing selecting leaning_towards leaning_toward")})\b
-        (?:\s+(?:that\s+)?(?:the\s+answer\s+)?is)?\s?:?
+        (?:\s+(?:that\s+)?(?:the\s+answer\s+)?is|\s+one(?=:))?\s?:?
+    | \bi(?:'m|\s+am)\s+(?:going|sticking)\s+with\b
     | \b(?:doctor|physician|clinician|provider|examinee|you)\s+{_any("would should will must")}
       (?:\s+most\s+likely|\s+{_ADVERB})?      \s+{_any("choose select pick recommend answer")}\b
     | \b(?:leaves|leaving)\s+(?:us\s+with\s+|only\s+)?
-    | (?:\A|\n|[.;]\s)(?:choose|select|pick|go\s+with|selecting|choosing)\b\s?:?
+    | (?:\A|\n|[.;]\s)(?:choose|select|pick|go\s+with|selecting|choosing|going\s+with)\b\s?:?
     | \bi(?:'d|\s+would)(?:\s+{_ADVERB})?\s+(?:recommend|prescribe|give|suggest|favor|use|start|administer)\b""",
     re.I | re.X,
 )
@@ -159,7 +160,7 @@ UNDONE = re.compile(
     | (?:\b{_any("not never false wrong incorrect doubt doubtful deny disagree")}|n't)\b[^,;]*
       \b{_any("that think believe say mean agree")}\b[^,;]*\Z
     | \b{_any("wrong incorrect other another possible potential alternative previous tempting")}\s+\Z
-    | \b{_any("not_the not_an not_a not_my")}\s+\Z
+    | \b{_any("not_the not_an not_a not_my least")}\s+\Z
     | (?:\bnot|\bnever|n't)\s+(?:the\s+)?\Z
     | \b(?:at\s+first\s+(?:glance|sight)|initially|my\s+first\s+(?:thought|guess|instinct)|one\s+might
         |might\s+(?:seem|think|say)|students?|commonly\s+(?:mis)?chosen|temptation|tempting|distractor|some\s+(?:might|may|would)|could\s+argue
@@ -247,6 +248,17 @@ ARROW = re.compile(r"(?:→|[=-]>|∴)\s?")
 CONTRASTED = re.compile(
     r"(?:\b(?:rather\s+than|instead\s+of)|[,;(–—]\s?(?:and\s+)?not)\s+(?:the\s+|an?\s+|option\s+)?[(\[]?\Z", re.I
 )
+TAKEN = re.compile(
+    r"""(?:\b(?:give|start|prescribe|use|administer|needs?|recommend|order|perform|begin|initiate|choose|favors?|try|should|must|answer|has|is|says?
+      |that|suggests?|indicates?|confirms?|means|likely|probably|consistent\s+with|points?\s+to|due\s+to|called|deficiency\s+of|must\s+be
+      |would\s+be|i\.e\.)|=)
+    ,?\s*:?\s?(?:(?:her|him|them|the\s+patient|this\s+patient)\s+)?(?:with\s+)?
+    (?:(?:the|an?|oral|iv|intravenous|acute|chronic|blood\s+type)\s+)?[(\[\"']?\Z""",
+    re.I | re.X,
+)
+DOSE = re.compile(r"\s\d")
+MAYBE_ADVERB = re.compile(r"maybe\s+(?!not\b)\w", re.I)
+QUALIFIED_BY = re.compile(r"\A\W*(?:but|or|and|unless|if|though)\b", re.I)
 JOINED = re.compile(r"[)\]\"'\s]{0,4}(?:and/or|and|or)\s+(?:option\s+)?[(\[\"']{0,2}", re.I)
 OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter)s?[\s:(\[\"']*\Z", re.I)
 BRACKET_BEFORE = re.compile(r"[(\[\"']\s*\Z")
@@ -333,3 +345,8 @@ STANDS_ALONE = re.compile(
 )
 # Where a name ends a sentence or a bracket.
 ENDS = re.compile(r"\s*\Z|\s*\n|\s*[.)\];!?]")
+
+
+def listed_item(label: str) -> re.Pattern[str]:
+    """A label that begins an item of a list anywhere: "b) "."""
+    return re.compile(rf"(?<!\w){re.escape(label)}[).:]\s", re.I)

@@ -145,15 +145,18 @@ class Prose(Named):
         pointed = self.at(arrows[-1].end(), alone=True) if arrows else None
         if pointed and pointed.start not in self.items and self.skip(phrases.PUNCTUATION, pointed.end) >= self.length:
             yield Statement(pointed.options, pointed.start, pointed.end, "concluded")
+        colon = self.text.rfind(":", max(0, self.length - 20))
+        if colon > 0 and not self.offer.labels:  # "Based on this study: no."
+            name = self.at(colon + 1, alone=True)
+            if name and self.skip(phrases.PUNCTUATION, name.end) >= self.length and self._meant(name.start, name.end):
+                yield Statement(name.options, name.start, name.end, "concluded")
         ends = [
             match
             for match in phrases.SENTENCE_END.finditer(self.text, max(0, self.length - 300))
             if match.end() < self.length
         ]
-        if not ends:
-            return
-        start = ends[-1].end()
-        if any(name.start < start < name.end for name in self.named[-9:]):
+        start = ends[-1].end() if ends else 0
+        if any(name.label and name.start < start < name.end for name in self.named[-9:]):
             return  # the full stop of "D. Codeine"
         name = self.at(start, alone=True)
         if name is None and (bracket := phrases.BRACKETED_END.search(self.text, start)):
@@ -198,6 +201,15 @@ class Prose(Named):
             return
         if len(name.options) == 1 and phrases.SEVERAL.match(self.text[: name.start]):
             return
+        if phrases.MAYBE_ADVERB.match(self.text, name.start) and not self.offer.labels:
+            return
+        if name.label and name.options == {0} and len(self.offer.answers) > 1 and not name.place:
+            # "A) … B) …" in one line is a list, whatever its items say.
+            second = phrases.listed_item(self.offer.answers[1]).search(self.text, self.label_end(name))
+            if second and not phrases.EXPLANATION_LINE.search(self.text, name.end, second.start()):
+                own = name.end > self.label_end(name)
+                if not own and phrases.LISTED_AFTER.match(self.text, self.label_end(name)):
+                    return
         joined = phrases.JOINED.match(self.text, name.end)
         if joined and any(other.start == joined.end() for other in self.named):
             return  # "Both A and D could be"
@@ -238,13 +250,23 @@ class Prose(Named):
         ]
 
     def _is_short(self, names: list[Name]) -> bool:
-        """Whether this is one short sentence that does more than describe an option: "Aspirin is an NSAID."."""
+        """Whether this is one short sentence that names an option as what to take, rather than speaking of it."""
         ends = [end for end in phrases.SENTENCE_END.finditer(self.text) if end.end() < self.length]
         if len(self.words) > _SHORT or (len(ends) > 1 and len(self.words) > _TERSE):
             return False
-        if phrases.UNDECIDED.search(self.text):
+        if phrases.UNDECIDED.search(self.text) or not names:
             return False
-        return not any(not name.label and phrases.DESCRIBED.match(self.text, name.end) for name in names)
+        return all(self._taken(name) for name in names)
+
+    def _taken(self, name: Name) -> bool:
+        if not self.offer.labels:  # "There is no evidence, maybe."
+            ends = self.skip(phrases.PUNCTUATION, name.end) >= self.length
+            others = sum(words[:1] == own[:1] for words in zip(self.words) for own in self.offer.texts) > 1
+            return ends or (not others and bool(phrases.TAKEN.search(self._sentence_before(name.start))))
+        if name.label:
+            return "?" not in self.text and not phrases.DESCRIBED.match(self.text, name.end)
+        dosed = not self.text[: name.start].strip() and phrases.DOSE.match(self.text, name.end)
+        return bool(dosed or phrases.TAKEN.search(self._sentence_before(name.start)))
 
     # -- lists
 

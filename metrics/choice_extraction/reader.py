@@ -9,7 +9,7 @@ The first kind of evidence that is found decides:
 4. judgments: "B is correct", or a list that judges every option, one of them right;
 5. conclusions: "Therefore, B.", "The most likely diagnosis is …", in the last sentences or the first;
 6. the opening: "B. Because …", "Yes, the trial …";
-7. a bare mention, in a short reply that mentions one option and does not rule it out.
+7. a mention of one option, in one short sentence without doubt, comparison or denial.
 
 Two different answers of the deciding kind are no answer, unless the text takes the first one back in words
 ("Correction:", "actually"). A label and words that contradict each other are two answers. A list of the options, judged
@@ -63,6 +63,8 @@ def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), c
     if not answer.strip():
         reason = "reasoning without an answer" if text.strip() else "empty answer"
         return Reading(None, CUT_OFF if cut and text.strip() else reason)
+    if cut and not text[-1:].isalnum() and text[-1:] != " ":
+        answer += "."  # what ended the last word was markup or a line's end, which is gone
     answer = phrases.YES_NO_QUESTION.sub("yes-no", answer)
     offer = Offer(options, labels or _own_letters(answer, options))
     return _Reader(offer, cut).read(answer)
@@ -183,7 +185,7 @@ class _Reader:
         if not whole:
             return Reading(None, CUT_OFF)
         after = prose.text[whole[-1].end :]
-        if phrases.DOUBTED.search(after) or phrases.RETRACTED.search(after):
+        if any(doubt.search(after) for doubt in (phrases.DOUBTED, phrases.RETRACTED, phrases.QUALIFIED_BY)):
             return Reading(None, CUT_OFF)
         final = [statement for statement in whole if statement.kind == "final"]
         reading = self._decide(prose, final or whole)
