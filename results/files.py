@@ -93,7 +93,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 def malformed(path: Path, number: int, problem: str, hint: str = "") -> DataMalformed:
     """The error for a line that is not what it should be."""
-    hint = hint or "Delete that line: what it held is then made again."
+    hint = hint or "Restore that file, or move it away."
     return DataMalformed(f"{path}, line {number}: {problem}", hint)
 
 

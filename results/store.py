@@ -177,8 +177,9 @@ class RunWriter:
         kept = set_aside(samples, copy=True) if samples.exists() else None
         chain = Chain.of(self.manifest.run_id, SAMPLES)
         replace_file(samples, b"".join(map(chain.add, good)))
-        reading.chain, reading.unsealed = chain, 0
-        self._write(dataclasses.replace(self.manifest, checkpoint=checkpoint(chain, 0)))
+        # What judges said of a run from before has no seals, and need not have them now.
+        reading.chain, reading.unsealed = chain, 0 if self.manifest.sealed else max(1, reading.unsealed)
+        self._write(dataclasses.replace(self.manifest, checkpoint=checkpoint(chain, reading.unsealed)))
         for path in (self.path / SCORES).glob("*.jsonl"):
             path.unlink()  # scores of the answers that were there; new ones are computed when they are asked for
         lost = f" The file is kept as {kept.name}." if kept else ""
@@ -393,15 +394,12 @@ class StoredRun:
         return self._names(f"{SCORES}/*.jsonl")
 
     def _names(self, files: str) -> list[str]:
-        """The metrics that the first lines of these files name."""
+        """The metrics that the first lines of these files name. A damaged one names none; reading it says so."""
         names = []
         for path in sorted(self.path.glob(files)):
-            for number, value in read_lines(path):
-                try:
-                    names.append(str(value["metric"]))
-                except (TypeError, LookupError) as error:
-                    raise malformed(path, number, "names no metric") from error
-                break
+            first = next(sealed_lines(path), None)
+            if first and isinstance(first.value, dict) and "metric" in first.value:
+                names.append(str(first.value["metric"]))
         return sorted(names)
 
 

@@ -429,3 +429,7 @@ def test_a_broken_line_from_before_is_named_and_made_again(before: StoredRun) ->
         before.records()
     with RunWriter(before.path.parent, before.manifest) as writer:
         assert writer.done == {"a", "c"}
+        writer.append([made.record("b", "yes")])
+    again = StoredRun(before.path)
+    assert [record.output.text for record in again.records()] == ["yes", "yes", "yes"]
+    assert not again.manifest.sealed, "its other files have no seals"
