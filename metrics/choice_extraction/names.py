@@ -190,12 +190,18 @@ class Named:
         while word < len(self.words):
             index = self.offer.labels.get((self.words[word],))
             name = self._name_of(word)
-            if name is None and index is not None:
+            if name is None and index is not None and not self._pronoun(word):
                 name = Name(Options([index]), self.starts[word], self.ends[word], label=True)
             if name:
                 name = self._with_beside(name)
                 yield name
             word = max(word + 1, bisect_left(self.starts, name.end)) if name else word + 1
+
+    def _pronoun(self, word: int) -> bool:
+        """Whether a label is the pronoun: "I would"."""
+        start, end = self.starts[word], self.ends[word]
+        before = self.text[max(0, start - 20) : start]
+        return self.text[start:end] == "I" and not phrases.OPTION_BEFORE.search(before)
 
     def _name(self, start: int) -> Name | None:
         word = bisect_left(self.starts, start)

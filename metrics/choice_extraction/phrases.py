@@ -111,14 +111,14 @@ CONCLUDING = re.compile(
            | the\s+(?:safest|likeliest|ideal|preferred|optimal|most\s+(?:effective|specific|useful|important))\b
              [^.?!\n:;]{{0,60}}?\b(?:is|would\s+be)\b
            | (?:\A|(?<=\n)){_LIKELY}\b[^.?!\n:;]{{0,60}}?(?=:)
-           | (?:\A|(?<=\n))(?:final\s+)?(?:diagnosis|treatment|next\s+step|management|drug|agent|organism
+           | (?:\A|(?<=\n))(?:final\s+)?(?:diagnosis|treatment|next\s+step|management|drug|agent|organism|impression
                |medication)(?=:)
     )\s?:?\s+""",
     re.I | re.X,
 )
 
 # These follow an option.
-_IS_THE = rf"\s?,?\s*{_IS}\s+(?:{_ADVERB}\s+)?(?:the\s+)?"
+_IS_THE = rf"\s?,?\s*{_IS}\s+(?:{_ADVERB}\s+)?(?:(?:the|your|my)\s+)?"
 IS_THE_ANSWER = re.compile(
     rf"""{_IS_THE}(?:only\s+|single\s+|one\s+)?
     (?: (?:{_RIGHT}|{_LIKELY}|final)\s+(?:answer|option|choice|one|response|statement)\b | answer\b
@@ -141,7 +141,8 @@ IS_CORRECT = re.compile(
 IS_LIKELIEST = re.compile(
     rf"""{_IS_THE}(?:{_LIKELY}
         |{_any("preferred recommended")}\s+{_any("choice option answer treatment drug agent therapy")}
-        |\w+\s+of\s+choice)\b
+        |\w+\s+of\s+choice|recommended|indicated|preferred)\b
+    | \s+should\s+be\s+{_any("given used started administered prescribed performed chosen")}\b
     | \s+(?:fits?|matches|explains\s+(?:this|these|the\s+\w+)|works)\s+best\b
     | \s+best\s+{_any("fits matches explains describes accounts_for")}\b""",
     re.I | re.X,
@@ -249,7 +250,7 @@ CONTRASTED = re.compile(
     r"(?:\b(?:rather\s+than|instead\s+of)|[,;(–—]\s?(?:and\s+)?not)\s+(?:the\s+|an?\s+|option\s+)?[(\[]?\Z", re.I
 )
 TAKEN = re.compile(
-    r"""(?:\b(?:give|start|prescribe|use|administer|needs?|recommend|order|perform|begin|initiate|choose|favors?|try|should|must|answer|has|is|says?
+    r"""(?:\b(?:give|start|prescribe|use|administer|needs?|receive|supports|recommend|order|perform|begin|initiate|choose|favors?|try|should|must|answer|has|is|says?
       |that|suggests?|indicates?|confirms?|means|likely|probably|consistent\s+with|points?\s+to|due\s+to|called|deficiency\s+of|must\s+be
       |would\s+be|i\.e\.)|=)
     ,?\s*:?\s?(?:(?:her|him|them|the\s+patient|this\s+patient)\s+)?(?:with\s+)?
@@ -259,6 +260,8 @@ TAKEN = re.compile(
 DOSE = re.compile(r"\s\d")
 MAYBE_ADVERB = re.compile(r"maybe\s+(?!not\b)\w", re.I)
 QUALIFIED_BY = re.compile(r"\A\W*(?:but|or|and|unless|if|though)\b", re.I)
+# Another answer called right as well.
+ALSO_RIGHT = re.compile(r"\b(?:also|equally)\s+(?:be\s+)?(?:correct|right|valid)\b", re.I)
 JOINED = re.compile(r"[)\]\"'\s]{0,4}(?:and/or|and|or)\s+(?:option\s+)?[(\[\"']{0,2}", re.I)
 OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter)s?[\s:(\[\"']*\Z", re.I)
 BRACKET_BEFORE = re.compile(r"[(\[\"']\s*\Z")

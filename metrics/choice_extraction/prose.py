@@ -199,6 +199,8 @@ class Prose(Named):
         name = self.at(0, alone=True)
         if name is None or self.lists_options or name.start in self.items or self._ruled_out(name):
             return
+        if self.text[name.end : name.end + 1] == "?":
+            return
         if len(name.options) == 1 and phrases.SEVERAL.match(self.text[: name.start]):
             return
         if phrases.MAYBE_ADVERB.match(self.text, name.start) and not self.offer.labels:
@@ -211,7 +213,7 @@ class Prose(Named):
                 if not own and phrases.LISTED_AFTER.match(self.text, self.label_end(name)):
                     return
         joined = phrases.JOINED.match(self.text, name.end)
-        if joined and any(other.start == joined.end() for other in self.named):
+        if joined and (self.text.startswith("not ", joined.end()) or self._named_from(joined.end())):
             return  # "Both A and D could be"
         if self.offer.labels and not name.label and not phrases.OPENED.match(self.text, name.end):
             return
@@ -223,6 +225,9 @@ class Prose(Named):
                 *(one.options for one in self.named if name.end < one.start < end and not one.label)
             )
         yield Statement(options, 0, name.end, "opening")
+
+    def _named_from(self, position: int) -> bool:
+        return any(other.start == position for other in self.named)
 
     def mentions(self) -> tuple[Options, str]:
         """The options mentioned, and why no one of them is the answer; "" where one is."""

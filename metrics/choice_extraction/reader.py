@@ -172,6 +172,8 @@ class _Reader:
             options = last.options
         if phrases.TAKEN_BACK.search(prose.text, last.end) and not prose.text[last.end :].count("\n\n"):
             return Reading(None, f"taken back: {self.offer.listed(options)}", kind)
+        if phrases.ALSO_RIGHT.search(prose.text, last.end):
+            return Reading(None, f"not the only one called right: {self.offer.listed(options)}", kind)
         if phrases.RETRACTED.search(prose.text, last.end) or phrases.DOUBTED.search(prose.text, last.end):
             later = [s for s in (*prose.concluded(), *prose.judged(phrases.IS_CORRECT, "")) if s.start >= last.end]
             options = options.union(*(statement.options for statement in later))
