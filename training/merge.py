@@ -14,6 +14,7 @@ from ..core.types import ModelSpec
 from ..results.files import Lock, remedy, to_json
 from ..zoo import adapters
 from ..zoo.resolve import resolve
+from . import portable
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}  # per weight
 
@@ -64,7 +65,7 @@ def merge(folder: Path, out: Path, dtype: str = "float32", tell: Callable[[str],
 def _merge(spec: ModelSpec, draft: Path, tell: Callable[[str], None]) -> None:
     from ..engines.loading import first_line, opened, weights
 
-    config, tokenizer = opened(spec.location)
+    config, _ = opened(spec.location)
     _require_room(spec, config, draft.parent, tell)
     model = weights(spec.name, spec.location, config, spec.dtype, spec.device, adapter=spec.adapter)
     try:
@@ -74,8 +75,7 @@ def _merge(spec: ModelSpec, draft: Path, tell: Callable[[str], None]) -> None:
             f"{spec.name} cannot be merged in {spec.dtype}: {first_line(error)}", "Try --dtype float32."
         ) from error
     try:
-        merged.save_pretrained(draft)
-        tokenizer.save_pretrained(draft)
+        portable.save(merged, Path(spec.location), draft)
     except Exception as error:  # safetensors has an error of its own for a full disk
         raise OSError(f"{type(error).__name__}: {error}") from error
 

@@ -22,7 +22,7 @@ from ..core.heap import keep_freed
 from ..core.run import PeakMemory
 from ..engines.loading import embedding_rows, first_line, is_cpu, opened, padding, weights
 from ..zoo.recipe import Stage
-from . import checkpoints
+from . import checkpoints, portable
 from .encode import Encodings
 from .log import Log
 from .packing import packing_fault
@@ -170,7 +170,7 @@ def run(job: Job, log: Log, watch: TrainWatch, tell: Callable[[str], None] = lam
         raise KeyboardInterrupt
     if job.main:
         try:
-            _save(job, trainer.accelerator.unwrap_model(trainer.model), tokenizer, log)
+            _save(job, trainer.accelerator.unwrap_model(trainer.model), log)
         except (OSError, RuntimeError) as error:
             if not _disk_full(error):
                 raise
@@ -471,15 +471,14 @@ def _no_room(job: Job, error: BaseException) -> MedbenchError:
     )
 
 
-def _save(job: Job, model: Any, tokenizer: Any, log: Log) -> None:
+def _save(job: Job, model: Any, log: Log) -> None:
     """Write what the stage made, with the log so far, to `job.out`, which is there whole or not at all."""
     part = job.out.with_name(job.out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     if job.stage.lora is None:
         model.config.use_cache = True
-        model.save_pretrained(part)
-        tokenizer.save_pretrained(part)
+        portable.save(model, Path(job.location), part)
     else:
         model.peft_config["default"].base_model_name_or_path = job.base
         model.save_pretrained(part, save_embedding_layers=False)  # PEFT would look for them on the hub
