@@ -101,6 +101,7 @@ Examples:
 def show(name: str, as_json: bool) -> None:
     """Show what NAME@TAG was trained from, on what, by which recipe, and which benchmark items its data held."""
     from ..zoo.adapters import find
+    from ..zoo.progress import trained
 
     adapter = find(name)
     if as_json:
@@ -110,6 +111,7 @@ def show(name: str, as_json: bool) -> None:
                 "folder": str(adapter.folder),
                 "manifest": dataclasses.asdict(adapter.manifest),
                 "leaked": adapter.manifest.leaked,
+                "trained": [dataclasses.asdict(stage) for stage in trained(adapter.folder, adapter.manifest)],
                 "files": _files(adapter),
             }
         )
@@ -179,6 +181,7 @@ def _show(adapter: Adapter) -> None:
     from rich.table import Table
 
     from ..zoo.adapters import LEAK_KINDS
+    from ..zoo.progress import trained
     from . import render
 
     manifest, screen = adapter.manifest, render.console()
@@ -202,6 +205,8 @@ def _show(adapter: Adapter) -> None:
     fact("recipe", str(manifest.recipe.get("source", "")))
     fact("settings", " ".join(manifest.settings))
     fact("seed", str(manifest.seed))
+    for did in trained(adapter.folder, manifest):
+        fact(f"trained, {did.stage}", did.words() + ("" if did.done else ", so far"))
     for stage in manifest.data:
         counted = ", ".join(
             f"{stage[name]:,} {name.replace('_', ' ')}"

@@ -441,3 +441,53 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MedbenchError, match="cannot be written"):
         adapters.write(tmp_path / "file" / "x", AdapterManifest("m", "t", "lora", "done", {}, {}))
+
+
+# --- what was really trained
+
+PLAN = {"recipe_steps": 300, "steps_per_epoch": 300, "examples_per_step": 4}
+
+
+def test_show_says_what_was_really_trained(root: Path) -> None:
+    """2 steps of 4 examples (--max-steps 2) of a recipe of 300 steps over 1,198 rows: 8 of them, 2/300 epochs."""
+    change(
+        root / "tiny-llama/first",
+        stages=[STAGE | {"steps": 2, "tokens": 1452, "epochs": 0.007}],
+        data=[{"stage": "qa", "examples": 1200, "rows": 1198} | PLAN],
+    )
+    done = medbench("adapters", "show", "tiny-llama@first")
+    said = "trained, qa  8 of 1,198 examples, 2 of 300 steps, 1,452 tokens, 0.007 epochs (stopped early)"
+    assert said in " ".join(done.stdout.split()).replace("trained, qa ", "trained, qa  ")
+    (stage,) = json.loads(medbench("adapters", "show", "tiny-llama@first", "--json").stdout)["trained"]
+    assert stage == {
+        "stage": "qa",
+        "done": True,
+        "steps": 2,
+        "recipe_steps": 300,
+        "examples": 8,
+        "of_examples": 1198,
+        "epochs": 0.007,
+        "tokens": 1452,
+    }
+
+
+def test_show_of_a_stopped_training_counts_its_log(root: Path) -> None:
+    """75 of 300 steps: 300 examples, a quarter of an epoch. A line that is torn or damaged counts nothing."""
+    folder = root / "tiny-llama/first"
+    change(folder, status="stopped", stages=[], data=[{"stage": "qa", "examples": 1200, "rows": 1200} | PLAN])
+    lines = [json.dumps({"stage": "qa", "step": step, "loss": 1.0, "tokens": 10}) for step in range(1, 76)]
+    (folder / "log.jsonl").write_text(
+        "\n".join([*lines[:40], '{"stage": "qa", "step": "x"}', "[]", *lines[40:], '{"st'])
+    )
+    done = " ".join(medbench("adapters", "show", "tiny-llama@first").stdout.split())
+    assert "300 of 1,200 examples, 75 of 300 steps, 750 tokens, 0.25 epochs (stopped early), so far" in done
+
+
+def test_show_of_a_whole_training_says_so(root: Path) -> None:
+    stage = STAGE | {"steps": 600, "tokens": 480_000, "epochs": 2.0}
+    change(
+        root / "tiny-llama/first", stages=[stage], data=[{"stage": "qa", "rows": 1200} | PLAN | {"recipe_steps": 600}]
+    )
+    done = " ".join(medbench("adapters", "show", "tiny-llama@first").stdout.split())
+    assert "trained, qa 1,200 examples, 600 steps, 480,000 tokens, 2 epochs" in done
+    assert "stopped early" not in done

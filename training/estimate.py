@@ -211,7 +211,7 @@ def steps(stage: Stage, rows: int, processes: int = 1) -> int:
 
     Each process gets whole batches, as many as the others; a last step takes what batches are left.
     """
-    return stage.steps or math.ceil(stage.epochs * _steps_per_epoch(stage, rows, processes))
+    return stage.steps or math.ceil(stage.epochs * steps_per_epoch(stage, rows, processes))
 
 
 def tokens(stage: Stage, lengths: Sequence[int], processes: int = 1) -> int:
@@ -222,7 +222,7 @@ def tokens(stage: Stage, lengths: Sequence[int], processes: int = 1) -> int:
         shuffled = random.Random(0).sample(lengths, len(lengths))
         batches = [shuffled[i : i + stage.batch_size] for i in range(0, len(shuffled), stage.batch_size)]
         epoch = sum(max(batch) * len(batch) for batch in batches)
-    return round(epoch * steps(stage, len(lengths), processes) / _steps_per_epoch(stage, len(lengths), processes))
+    return round(epoch * steps(stage, len(lengths), processes) / steps_per_epoch(stage, len(lengths), processes))
 
 
 def rate(device: str = "cpu", dtype: str = "float32", seconds: float = 0.3) -> float:
@@ -428,7 +428,8 @@ def _logits(sizes: Shape, stage: Stage, positions: int, width: int, cpu: bool) -
     return rows * (TILE_WORDS * width + copies) + (0 if stage.lora else sizes.head * FLOAT32)
 
 
-def _steps_per_epoch(stage: Stage, rows: int, processes: int) -> int:
+def steps_per_epoch(stage: Stage, rows: int, processes: int) -> int:
+    """Optimizer steps of one pass over `rows` rows."""
     batches = math.ceil(math.ceil(rows / stage.batch_size) / processes)
     return max(math.ceil(batches / stage.accumulation), 1)
 

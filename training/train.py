@@ -385,7 +385,7 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
         recipe=dataclasses.asdict(request.recipe),
         settings=list(request.settings),
         stages=[],
-        data=[stage.facts() for stage in stages],
+        data=[stage.facts() | _plan(request, stage) for stage in stages],
         seed=request.seed,
         environment=environment.describe(),
         leaks={name: dataclasses.asdict(leak) for name, leak in seen.found.items()},
@@ -409,6 +409,18 @@ def _write_examples(folder: Path, stages: Sequence[Prepared]) -> None:
     ]
     content = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
     durable.replace_file(folder / "examples.jsonl", content)
+
+
+def _plan(request: Request, prepared: Prepared) -> dict[str, Any]:
+    """How many steps a stage's recipe has, and what each takes: what was really trained is told by them."""
+    stage, rows = prepared.stage, len(prepared.train.rows)
+    if stage.packing:
+        return {"recipe_steps": stage.steps or None}
+    return {
+        "recipe_steps": estimate.steps(stage, rows, request.processes),
+        "steps_per_epoch": estimate.steps_per_epoch(stage, rows, request.processes),
+        "examples_per_step": stage.batch_size * stage.accumulation * request.processes,
+    }
 
 
 def _sizes(facts: Sequence[Mapping[str, Any]]) -> str:

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import hashlib
@@ -28,14 +27,13 @@ from ..core import paths, registry
 from ..core.durable import make_folder, replace_file
 from ..core.errors import DataMalformed, MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
-from ..results.files import read_lines, remedy, to_json
-from . import tokenizer_files
+from ..results.files import remedy, to_json
+from . import progress, tokenizer_files
 from .digests import content_hash, file_digest
 from .weights import SMALL_FILES, Tell, weight_files
 
 MANIFEST = "manifest.json"
 SEAL = "seal"  # in the manifest: the hash of the rest
-LOG = "log.jsonl"
 MERGED = "medbench.json"  # in a folder of merged weights: what they were merged from
 CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -99,14 +97,8 @@ class Adapter:
 
     @property
     def reached(self) -> dict[str, int]:
-        """Optimiser steps by stage: of those that are done, and as far as the log goes of the one that is not."""
-        done = {str(stage.get("name")): int(stage.get("steps") or 0) for stage in self.manifest.stages}
-        steps = dict(done)
-        with contextlib.suppress(MedbenchError):  # a log that cannot be read
-            for _, line in read_lines(self.folder / LOG):
-                if isinstance(line, dict) and line.get("stage") not in done:
-                    steps[str(line.get("stage"))] = int(line.get("step") or 0)
-        return steps
+        """Optimizer steps by stage: of those that are done, and as far as the log goes of the one that is not."""
+        return progress.reached(self.folder, self.manifest)
 
     @property
     def again(self) -> str:
