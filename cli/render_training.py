@@ -122,7 +122,8 @@ def _needs(stage: Mapping[str, Any], found: Mapping[str, Any]) -> Table:
     of = (
         f" (weights {size(memory['weights_bytes'])}, adapter, gradients and optimiser "
         f"{size(memory['adapter_bytes'] + memory['gradients_bytes'] + memory['optimizer_bytes'])}, activations "
-        f"{size(memory['activations_bytes'])})"
+        f"{size(memory['activations_bytes'])}"
+        + (f", Python and libraries {size(memory['process_bytes'])})" if memory["process_bytes"] else ")")
         if memory
         else ""
     )

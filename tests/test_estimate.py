@@ -314,7 +314,7 @@ def test_too_little_memory_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPa
 
 
 def test_enough_of_both_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folders: dict[str, Path]) -> None:
-    needed = estimate.memory(folders["llama"], stage()).total
+    needed = estimate.memory(folders["llama"], stage()).growth
     room(monkeypatch, memory=needed)
     estimate.check(folders["llama"], stage(), tmp_path, "cpu")
     room(monkeypatch, memory=needed - 1)
@@ -389,7 +389,7 @@ def test_memory_is_within_30_percent_of_what_training_takes_on_a_cpu(
     assert done.returncode == 0, done.stderr
     measured = int(done.stdout.split()[-1])
     asked = stage(full=full, gradient_checkpointing=checkpointing == "on", batch_size=4, max_length=256)
-    predicted = estimate.memory(config, asked).total
+    predicted = estimate.memory(config, asked).growth
     print(
         f"checkpointing {checkpointing}, full {full}: {predicted / 1e6:.0f} MB predicted, {measured / 1e6:.0f} measured"
     )

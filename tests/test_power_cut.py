@@ -251,7 +251,14 @@ def fetch_case(disk: Path, root: Path) -> Case:
     return Case(words, lambda: checkpoints.hashes(place))
 
 
-CASES = {"run": run_case, "score": score_case, "merge": merge_case, "convert": conversion_case, "fetch": fetch_case}
+CASES = {
+    "run": run_case,
+    "run": run_case,
+    "score": score_case,
+    "merge": merge_case,
+    "convert": conversion_case,
+    "fetch": fetch_case,
+}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -224,6 +224,8 @@ def _model(job: Job) -> tuple[Any, Any]:
     model = weights(job.model, job.location, config, resting_dtype(stage, job.device), job.device, quantization)
     model.config.use_cache = False
     _fit_tokens(job, model, tokenizer)
+    if quantization and is_cpu(job.device):
+        _unmap(model)
     if stage.lora is None:
         return model, tokenizer
     if job.adapter:
@@ -257,6 +259,14 @@ def _fit_tokens(job: Job, model: Any, tokenizer: Any) -> None:
     if tokenizer.pad_token_id is None or not 0 <= tokenizer.pad_token_id < rows:
         # Masked out everywhere. The tokenizer that is saved is the base's, as it was.
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(padding(tokenizer, rows))
+
+
+def _unmap(model: Any) -> None:
+    """Give weights that are not quantized memory of their own. As views of the mapped file they would keep all of it in
+    memory, the float32 weights that were quantized too."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            tensor.data = tensor.data.clone()
 
 
 def _trainer(job: Job, model: Any, tokenizer: Any, recorder: Any, fresh: bool) -> Any:
