@@ -253,7 +253,6 @@ def fetch_case(disk: Path, root: Path) -> Case:
 
 CASES = {
     "run": run_case,
-    "run": run_case,
     "score": score_case,
     "merge": merge_case,
     "convert": conversion_case,
