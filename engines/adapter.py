@@ -49,7 +49,8 @@ def put_on(name: str, model: Any, folder: Path, device: str) -> Any:
         raise MedbenchError(
             f"the adapter {folder} cannot be put on {name}: {_why(error)}.{_trained_on(folder)}", fitting
         ) from error
-    missing = sorted(key for key in report.missing_keys if SHARED not in key)
+    # In the model the adapter's name is part of a key, in its file it is not.
+    missing = sorted(re.sub(rf"\.{NAME}(?=\.|$)", "", key) for key in report.missing_keys if SHARED not in key)
     foreign = sorted(key for key in report.unexpected_keys if SECOND.sub("", key) not in shapes.keys() - {key})
     if not missing and not foreign:
         return adapted
