@@ -244,7 +244,7 @@ def _not_a_model(repository: str, names: Collection[str]) -> UsageError:
     if "adapter_config.json" in names:
         return UsageError(
             f"hub model {repository} is a LoRA adapter, not a model.",
-            f"Fetch it (hf download {repository} --local-dir FOLDER) and name both: --model BASE --adapter FOLDER",
+            f"Name the model that it was trained on: --model BASE --adapter {repository}",
         )
     ggufs = [name for name in names if name.endswith(".gguf")]
     if ggufs:
