@@ -10,7 +10,7 @@ import click
 from ..core import paths
 from ..core.errors import UsageError
 from . import output
-from .judge_options import Asked, judge_options, judge_runs, panel
+from .judge_options import Asked, judge_options, judge_runs, judges_read_stored, panel
 from .progress import tell
 
 
@@ -59,6 +59,7 @@ def command(
             f"{runs[0]} is one side; a comparison needs two.",
             "medbench compare A B. The runs there are: medbench list runs",
         )
+    judges_read_stored(judging, allow_changed)
     sides = []
     for text in runs:
         found_runs, unread = side(text, out or paths.runs(), allow_changed)

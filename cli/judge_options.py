@@ -218,6 +218,15 @@ def panel(asked: Asked, say: Callable[[str], None] = tell) -> Panel | None:
     return Panel(judges, asked.mode, judging.Caps(limits), problems)
 
 
+def judges_read_stored(asked: Asked, allow_changed: bool) -> None:
+    """Raise UsageError where judges would be paid for answers that were changed after the run."""
+    if allow_changed and asked.names:
+        raise UsageError(
+            "--judge cannot be used with --allow-changed: judges are asked about answers as the run stored them.",
+            "The command that made the run answers its changed items again.",
+        )
+
+
 def judge_runs(
     panel: Panel, runs: Sequence[StoredRun], quiet: bool = False, against: Mapping[Path, StoredRun] | None = None
 ) -> dict[Path, list[str]]:

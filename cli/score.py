@@ -9,7 +9,7 @@ import click
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from . import output
-from .judge_options import Asked, judge_options, judge_runs, panel
+from .judge_options import Asked, judge_options, judge_runs, judges_read_stored, panel
 from .progress import tell
 
 
@@ -31,6 +31,7 @@ Examples:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@output.allow_changed
 def command(
     runs: tuple[str, ...],
     metrics: tuple[str, ...],
@@ -39,10 +40,12 @@ def command(
     out: Path | None,
     quiet: bool,
     as_json: bool,
+    allow_changed: bool,
 ) -> None:
     """Score RUNS again under METRICS, or put their open answers before judges.
 
-    What is scored or judged already is kept; the metrics join the run's leaderboard.
+    What is scored or judged already is kept; the metrics join the run's leaderboard. Of a run that was changed after it
+    was made, nothing is kept, and no judge is asked.
     """
     from ..core.types import Metric
     from ..results import export, leaderboard
@@ -57,6 +60,7 @@ def command(
             f"{', '.join(taken)}: measured while a run runs; stored answers cannot be scored with it again.",
             "What was measured: medbench leaderboard",
         )
+    judges_read_stored(judging, allow_changed)
     judges = panel(judging, (lambda text: None) if quiet else tell)
     if not wanted and not judges:
         raise UsageError("--metrics names none.", "All of them: medbench list metrics. Or name judges: --judge groq")
@@ -64,13 +68,13 @@ def command(
     problems: list[MedbenchError] = []
     for text in runs:
         if Path(text).is_dir() and not (Path(text) / "manifest.json").exists():
-            runs_there, broken = all_runs(Path(text))
+            runs_there, broken = all_runs(Path(text), allow_changed=allow_changed)
             found += runs_there
             problems += broken
         else:
             path = find(text, out or paths.runs())
             try:
-                found.append(StoredRun(path))
+                found.append(StoredRun(path, allow_changed))
             except MedbenchError as error:  # the other runs are scored
                 problems.append(error)
     judged = judge_runs(judges, found, quiet) if judges else {}
@@ -79,7 +83,7 @@ def command(
     board = leaderboard.build(found if shown else [], list(shown))
     read = {row.path for part in board.boards for row in part.rows}
     for run in found:
-        if str(run.path) not in read:
+        if str(run.path) not in read or run.changes:
             continue
         useful = []
         for name in wanted:

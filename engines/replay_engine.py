@@ -35,6 +35,7 @@ class ReplayEngine:
         answer_files(self.path)  # raises if there are none
         self.file = self.path
         self._saved: dict[str, Saved] | None = None
+        self._changed = ""  # what was changed in the samples of a run
         self._choice = False  # whether the benchmark is multiple choice
         self._facts: dict[str, Any] = {}
 
@@ -58,7 +59,8 @@ class ReplayEngine:
                 f"Its ids look like {item_set.items[0].id}. Another column: --map id=COLUMN,text=COLUMN",
             )
         told = f"{len(others)} of {len(self._saved)} saved answers belong to no item of {benchmark.name}: {named}"
-        self.notes = (told,) if others else ()
+        changed = f"changed after the run: {self._changed}"
+        self.notes = ((told,) if others else ()) + ((changed,) if self._changed else ())
         self._facts = {"saved_answers": len(self._saved), "of_no_item": len(others)}
         strangers = set(others)
         mine = {item_id: saved for item_id, saved in self._saved.items() if item_id not in strangers}
@@ -120,7 +122,7 @@ class ReplayEngine:
         """Read the answers to a benchmark. Their content and the map make the revision."""
         self.file = file_for(self.path, benchmark) if benchmark else answer_files(self.path)[0]
         total = hashlib.sha256(json.dumps(sorted(self.columns.items())).encode())
-        self._saved, content = read(self.file, self.columns)
+        self._saved, content, self._changed = read(self.file, self.columns)
         total.update(f"\0{content}\n".encode())
         self.spec = dataclasses.replace(self.spec, revision=total.hexdigest()[:SHOWN])
 

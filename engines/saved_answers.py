@@ -12,11 +12,12 @@ before it (`reasoning`).
 
 An empty text is an answer, in a CSV too; without an answer, leave the row out or write null. `--map
 id=COLUMN,text=COLUMN` names other columns; "a.b.0" goes into nested objects and lists, and a null on the way is no
-answer. The `samples.jsonl` of a medbench run is read as it is.
+answer. The `samples.jsonl` of a medbench run is read as it is, and its seals are checked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import reprlib
@@ -26,7 +27,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from ..core.errors import UsageError
-from ..core.json_text import loads
+from ..core.json_text import MAX_LINE, loads
+from ..core.seals import Chain, flaw
 from ..core.tables import BadLine, csv_records, separator_hint, text_lines
 from .replies import CUT
 
@@ -44,9 +46,11 @@ STORED = {
 }
 SUFFIXES = (".jsonl", ".csv")
 SAMPLES = "samples.jsonl"
+MANIFEST = "manifest.json"
 ROUNDING = 1e-6  # nats above 0 that arithmetic in float32 leaves
 COLUMNS_NAMED = 12
 FILES_NAMED = 6
+AS_THEY_ARE = "To score these lines as they are, marked as changed: --map id=output.item_id,text=output.text"
 _FORM = 'One JSON object a line: {"id": "…", "text": "…"}, or with "prediction" or "logprobs"; or a CSV with a header.'
 
 
@@ -126,6 +130,50 @@ def file_for(path: Path, benchmark: str) -> Path:
     )
 
 
+class Seals:
+    """The seals of a run's samples, checked line by line. `changes` holds a sentence for each change.
+
+    In the run's own folder the lines must be all that the run stored, in order. A copy elsewhere may be a selection of
+    them, so each line is checked by itself.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.changes: list[str] = []
+        self.lines = 0
+        self._chain: Chain | None = None
+        self._stored: dict[str, Any] = {}  # what the manifest knows of the samples
+        if file.name == SAMPLES:
+            # Without a manifest that can be read, each line is checked by itself.
+            with (
+                contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError),
+                (file.parent / MANIFEST).open("rb") as opened,
+            ):
+                manifest = loads(opened.read(MAX_LINE))
+                self._stored = dict(manifest.get("checkpoint", {}))
+                self._chain = Chain.of(str(manifest["run_id"]), SAMPLES, self._stored.get("unsealed") == 0)
+
+    def check(self, number: int, text: str, item_id: str) -> None:
+        line = text.encode()
+        self.lines += 1
+        problem = self._chain.read(line)[1] if self._chain else flaw(line)
+        if not problem and self._chain and self.lines == self._stored.get("lines"):
+            differs = self._chain.seal.decode() != self._stored.get("seal")
+            problem = f"its seal is not the one in {MANIFEST}" if differs and not self.changes else ""
+        if problem:
+            self.changes.append(f"{self.file}, line {number} (item '{item_id}'): {problem}")
+
+    def end(self) -> None:
+        stored = self._stored.get("lines")
+        if isinstance(stored, int) and self.lines < stored:
+            self.changes.append(f"{self.file} ends after line {self.lines}, but {stored} lines were stored")
+
+    def told(self) -> str:
+        """The first change, and how many more there are."""
+        more = len(self.changes) - 1
+        return self.changes[0] + (f" (and {more} more like it)" if more > 0 else "")
+
+
 class Digest:
     """A file read once for its lines and its SHA-256."""
 
@@ -142,14 +190,19 @@ class Digest:
         return self._hash.hexdigest()
 
 
-def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, Saved], str]:
-    """The answers of a file by item id, and the SHA-256 of its content. Raises UsageError naming file and line."""
+def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, Saved], str, str]:
+    """Return the answers of a file by item id, the SHA-256 of its content, and what was changed in it.
+
+    Samples of a run that were changed are read only where --map names their columns. Raises UsageError naming file and
+    line.
+    """
+    seals = Seals(file)
     found: dict[str, Saved] = {}
     early: list[Saved] = []
     try:
         with file.open("rb") as opened:
             digest = Digest(opened)
-            for item_id, saved in _rows(file, digest, chosen):
+            for item_id, saved in _rows(file, digest, chosen, seals):
                 if item_id in found:
                     raise UsageError(
                         f"two answers are saved for the item '{item_id}': {found[item_id].where} and {saved.where}.",
@@ -162,6 +215,9 @@ def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, Saved], str]:
         raise UsageError(f"{file}, line {error.number}: {error.problem}.", hint) from error
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
+    seals.end()
+    if seals.changes and not chosen:
+        raise UsageError(f"{seals.told()}.", f"Restore that file. {AS_THEY_ARE}")
     if not found:
         raise UsageError(f"{file} holds no answers.", _FORM)
     if len(early) == len(found):  # then it is no failed request, but a wrong path
@@ -169,10 +225,10 @@ def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, Saved], str]:
             f"{file.parent / early[0].where}: it has no '{early[0].lacks}', and neither has any other row.",
             "Say which columns to read: --map id=COLUMN,text=COLUMN",
         )
-    return found, digest.hexdigest()
+    return found, digest.hexdigest(), seals.told() if seals.changes else ""
 
 
-def _rows(file: Path, content: Digest, chosen: Mapping[str, str]) -> Iterator[tuple[str, Saved]]:
+def _rows(file: Path, content: Digest, chosen: Mapping[str, str], seals: Seals) -> Iterator[tuple[str, Saved]]:
     lines = text_lines(content)
     if file.suffix.lower() == ".csv":
         for number, values in _csv(file, csv_records(lines)):
@@ -193,7 +249,10 @@ def _rows(file: Path, content: Digest, chosen: Mapping[str, str]) -> Iterator[tu
         if not isinstance(values, dict):
             what = "a JSON list of all rows" if isinstance(values, list) else reprlib.repr(values)
             raise UsageError(f"{at}: an object is wanted on each line, not {what}.", hint)
-        yield _row(values, at, f"{file.name}, line {number}", chosen)
+        item_id, saved = _row(values, at, f"{file.name}, line {number}", chosen)
+        if isinstance(values.get("item"), dict) and isinstance(values.get("output"), dict):
+            seals.check(number, line, item_id)
+        yield item_id, saved
 
 
 def _csv(file: Path, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, dict[str, str]]]:

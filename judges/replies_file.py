@@ -11,8 +11,8 @@ from typing import Any
 
 from ..core.durable import make_folder, replace_file
 from ..core.errors import MedbenchError
+from ..core.seals import Chain
 from ..results.files import LineFile, Lock, chain_at_end, remedy, sealed_lines, set_aside, tell, to_json
-from ..results.seals import Chain
 from ..results.store import Reply, encode_reply
 
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from .. import __version__
 from ..core.plan import fingerprint
+from ..core.seals import Chain
 from .files import sealed_lines, stat_of, to_json
-from .seals import Chain
 from .store import JUDGEMENTS, SAMPLES, StoredRun
 
 FIGURES = "figures.json"

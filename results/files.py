@@ -21,8 +21,8 @@ from filelock import FileLock, Timeout
 from ..core import json_text
 from ..core.durable import rename, replace_file, sync_file, sync_folder
 from ..core.errors import DataMalformed, MedbenchError
+from ..core.seals import Chain, split
 from ..core.text import printable
-from .seals import Chain, split
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 FOREVER_S = 1e9  # a wait that polls, so that Ctrl-C ends it

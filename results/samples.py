@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..core.seals import Chain
 from ..core.types import Record
 from .files import Line, sealed_lines
 from .manifest import MANIFEST, Manifest
 from .records import decode
-from .seals import Chain
 
 SAMPLES = "samples.jsonl"
 

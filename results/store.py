@@ -25,6 +25,7 @@ from typing import Any
 from ..core.durable import make_folder, replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.plan import fingerprint
+from ..core.seals import Chain
 from ..core.types import Measured, Output, Record, Score
 from .files import Line, LineFile, Lock, malformed, read_lines, remedy, sealed_lines, set_aside, stat_of, tell
 from .manifest import ALLOW, ENDS_AS_ID, RESTORE, Changed, read_changed, read_manifest, safe, write_manifest
@@ -38,7 +39,6 @@ from .records import encode as encode
 from .records import encode_score as encode_score
 from .samples import NOTHING, Reading, checkpoint, had_answers
 from .samples import SAMPLES as SAMPLES
-from .seals import Chain
 
 SCORES = "scores"
 JUDGEMENTS = "judgements"

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medbench.core.errors import UsageError
+from medbench.core.seals import split
 from medbench.core.types import Figure, Item, Measured, Output, Record, Score
-from medbench.results.seals import split
 from medbench.results.store import Manifest, RunWriter, StoredRun, run_id
 
 

@@ -203,7 +203,7 @@ def test_an_engine_that_raises_is_told_with_file_and_line_and_the_rest_runs(
     assert "toy-open" in done.stdout
     monkeypatch.delenv("TOY_RAISES")
     again = run("-b", "toy")
-    assert (again.exit_code, "toy: 12 items, 2 of them answered before" in again.stderr) == (0, True)
+    assert (again.exit_code, "toy: 12 items, 2 already answered" in again.stderr) == (0, True)
 
 
 # --- a user's single file ---------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +237,46 @@ class TestIdentity:
         assert figures(again)["accuracy"] == figures(first)["accuracy"]
         assert board(again)["rows"][0]["model"] == f"replay:{folder.name}"
         assert stored(Path("other")) == stored()
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            (lambda lines: [lines[0], lines[1].replace("two", "B"), lines[2]], "line 2 (item 'i2'): it was changed"),
+            (lambda lines: [lines[0], lines[2]], "line 2 (item '3'): lines before it were deleted, added or moved"),
+            (lambda lines: lines[:2], "samples.jsonl ends after line 2, but 3 lines were stored"),
+            (
+                lambda lines: [re.sub(r',"seal":"\w+"', "", line) for line in lines],
+                "line 1 (item 'i1'): it has no seal",
+            ),
+        ],
+        ids=["edited", "deleted", "cut off", "seals removed"],
+    )
+    def test_samples_of_a_run_that_were_changed_are_refused(
+        self, change: Callable[[list[str]], list[str]], told: str
+    ) -> None:
+        assert run(save("mine.jsonl", [*RIGHT[:1], {"id": "i2", "text": "two"}, *RIGHT[2:]])).exit_code == 0
+        (samples,) = Path("runs").glob("*/samples.jsonl")
+        samples.write_text("".join(change(samples.read_text().splitlines(keepends=True))))
+        for model in (samples, samples.parent):
+            done = run(str(model), "--out", "other")
+            assert (done.exit_code, told in flat(done.stderr)) == (2, True), done.stderr
+        assert not Path("other").exists()
+
+    def test_a_copy_of_samples_may_be_a_selection_of_lines_but_not_hold_changed_ones(self) -> None:
+        assert run(save("mine.jsonl", RIGHT)).exit_code == 0
+        (samples,) = Path("runs").glob("*/samples.jsonl")
+        first, _, last = samples.read_text().splitlines(keepends=True)
+        Path("some.jsonl").write_text(last + first)
+        assert figures(run("some.jsonl", "--out", "some"))["accuracy"] == (1.0, 2, 3)
+        Path("some.jsonl").write_text(last + first.replace("The answer is B.", "A"))
+        done = run("some.jsonl", "--out", "other")
+        assert done.exit_code == 2
+        assert "some.jsonl, line 2 (item 'i1'): it was changed after it was stored" in flat(done.stderr)
+        mapped = run("some.jsonl", "--out", "other", "--map", "id=output.item_id,text=output.text")
+        assert figures(mapped)["accuracy"] == (0.5, 2, 3)
+        assert re.search(r"changed after the run: \S*some.jsonl, line 2", flat(mapped.output)), (
+            "it goes with the figures"
+        )
 
 
 class TestColumns:

@@ -18,11 +18,11 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core import json_text
 from medbench.core.errors import MedbenchError
+from medbench.core.seals import EDITED, MOVED, UNSEALED, Chain, split
 from medbench.core.types import Record, Score
 from medbench.results import files
 from medbench.results.manifest import Changed
 from medbench.results.scoring import load_metric, score_run
-from medbench.results.seals import EDITED, MOVED, UNSEALED, Chain, split
 from medbench.results.store import RunWriter, StoredRun, add_metrics, all_runs
 
 BEFORE = Path(__file__).parent / "stored_before_seals" / "tiny__quiz__3f1bdcc692"  # written by medbench before seals
@@ -177,6 +177,21 @@ def test_a_changed_run_is_shown_when_asked_for_and_marked_in_every_form(run: Sto
     assert f"changed after the run: {change}" in " ".join(compared.stdout.split())
     scores = run.path / "scores" / "exact_match.jsonl"
     assert len(lines(scores)) == 5, "scores of changed answers are not kept"
+
+
+def test_score_takes_a_changed_run_only_when_asked_and_keeps_nothing_of_it(run: StoredRun) -> None:
+    edited(2, '"text":"no"', '"text":"yes"')(run.path / "samples.jsonl")
+    asked = ("score", run.path, "--metrics", "rouge1")
+    refused = medbench(*asked, "--json")
+    assert (refused.exit_code, json.loads(refused.stdout)["boards"]) == (1, [])
+    assert "line 2 (item 'b'): it was changed after it was stored" in refused.stderr
+    shown = medbench(*asked, "--allow-changed")
+    assert shown.exit_code == 0, shown.stderr
+    assert "changed after the run" in shown.stdout
+    assert not (run.path / "scores" / "rouge1.jsonl").exists()
+    assert StoredRun(run.path, allow_changed=True).manifest.metrics == list(METRICS)
+    judged = medbench(*asked, "--allow-changed", "--judge", "groq")
+    assert (judged.exit_code, "--judge cannot be used with --allow-changed" in judged.stderr) == (2, True)
 
 
 def test_the_same_command_answers_changed_items_again_and_keeps_the_file(

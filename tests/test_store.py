@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from medbench.core.errors import DataMalformed, MedbenchError, UsageError
 from medbench.core.json_text import loads
+from medbench.core.seals import split
 from medbench.core.types import Item, Output, Record, Score
 from medbench.results import files
 from medbench.results.lookup import find, side
 from medbench.results.manifest import write_manifest
 from medbench.results.scoring import figures, score_run
-from medbench.results.seals import split
 from medbench.results.store import RunWriter, StoredRun, add_metrics, all_runs, decode, differing, encode, run_id
 
 IDS = ["a", "b", "c"]

@@ -68,6 +68,12 @@ def split(line: bytes) -> tuple[bytes, bytes]:
     return text[:-_LENGTH] + b"}", text[-_LENGTH + len(_OPEN) : -len(_CLOSE)]
 
 
+def flaw(line: bytes) -> str:
+    """What is wrong with a line by itself: EDITED or "". Only a chain knows whether lines are missing or moved."""
+    body, seal = split(line)
+    return EDITED if seal and seal[:DIGITS] != _hash(body) else ""
+
+
 def of_object(body: bytes) -> str:
     """The seal of a whole file that is one JSON object."""
     return hashlib.sha256(body).hexdigest()[: 2 * DIGITS]
