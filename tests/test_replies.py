@@ -34,6 +34,14 @@ def test_wrong_labels_and_unread_answers_stay_rare() -> None:
     assert len(unread) <= 0.02 * stated, unread
 
 
+@pytest.mark.parametrize(("name", "unread_share"), [("typical", 0.03), ("unusual", 0.10)])
+def test_replies_that_were_written_without_knowing_the_reader(name: str, unread_share: float) -> None:
+    found = measure.outcomes([measure.REPLIES.with_name(f"{name}.jsonl")])
+    stated = sum(one.row["answer"] is not None for one in found)
+    assert [one.row["id"] for one in found if one.wrong] == []
+    assert sum(one.unread for one in found) <= unread_share * stated
+
+
 def test_every_kind_of_evidence_that_decides_is_precise() -> None:
     decided = Counter(one.reading.kind for one in FOUND if one.read is not None)
     wrong = Counter(one.reading.kind for one in FOUND if one.wrong)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from .text import plain
 
-_TAGS = "answer|final_?-?answer|ans|final_choice|choice|selected_?option|prediction|response|result|output|solution"
+_TAGS = (
+    "answer|final_?-?answer|ans|final_choice|choice|selected_?option|prediction|response|result|output|solution"
+    "|final|pick|verdict|conclusion"
+)
 _TAG = re.compile(rf"<({_TAGS})>(.*?)(?:</\1>|(?=<(?:{_TAGS})>)|\Z)", re.S | re.I)
 _BRACKET_TAG = re.compile(r"\[(ANSWER|FINAL ANSWER)\]([^\[\]]{1,400})\[/\1\]", re.I)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])\s?(?:(\{)|\s?([A-Za-z0-9]\b))")
@@ -28,6 +31,7 @@ _RANKS = (
         r"choice|option|predict|select|label|letter|verdict|decision|conclusion|response|result|correct|pick|ans\b|output"
     ),
 )
+_SPELLED_OUT = re.compile(r"^(?:answer|option|choice|selected|final)[\w -]*(?:text|name|content|value|full)$", re.I)
 _LONGEST_BOX = 300
 
 
@@ -75,6 +79,11 @@ def _json(text: str) -> list[list[Field]]:
         if rank is not None:
             ranked[rank].append(Field(_value(pair), pair.start(), pair.end()))
     return ranked
+
+
+def spelled_out(text: str) -> list[str]:
+    """Values of JSON keys that spell an answer out beside its letter: `"answer_text"`, `"option_name"`."""
+    return [_value(pair) for pair in _PAIR.finditer(text) if _SPELLED_OUT.search(pair[1])]
 
 
 def _value(pair: re.Match[str]) -> str:

@@ -193,7 +193,8 @@ class Named:
             if name is None and index is not None and not self._pronoun(word):
                 name = Name(Options([index]), self.starts[word], self.ends[word], label=True)
             if name:
-                name = self._with_beside(name)
+                article = self.text[name.start : name.end] == "a" and not self.offer.lower_case
+                name = name if article else self._with_beside(name)
                 yield name
             word = max(word + 1, bisect_left(self.starts, name.end)) if name else word + 1
 

@@ -38,7 +38,8 @@ NOUN = re.compile(
     re.I | re.X,
 )
 _SAID_RIGHT = (
-    r"(?:correct[aoe]?|correta|corrett[ao]|korrekte?|exacte?|finale?|juste|richtige?|esatta|giusta|juist|poprawna"
+    r"(?:m[áa]s\s+(?:adecuad[ao]|probable|apropiad[ao])|la\s+plus\s+(?:probable|appropriée|adaptée)"
+    r"|mais\s+(?:provável|adequada|apropriada)|correct[aoe]?|correta|corrett[ao]|korrekte?|exacte?|finale?|juste|richtige?|esatta|giusta|juist|poprawna"
     r"|правильный|верный)"
 )
 # The same in other languages.
@@ -135,6 +136,7 @@ IS_CORRECT = re.compile(
       | answer\b
       | (?:correct|right)(?=\s*(?:[.,;:!)\n]|\Z|because\b|since\b|as\b|and\b|here\b)) )
     | {_IS_THE}{_any("correct best proper appropriate")}\s+(?:\w+\s+)?{_THING}\b
+    | \s+(?:ist\s+|est\s+|es\s+|é\s+|è\s+)?(?:korrekt|richtig|correcte|correcta|correto|correta|corretta|juste)\b
     | \s?(?:项|項)?\s?(?:是)?(?:正确|正確|正しい)""",
     re.I | re.X,
 )
@@ -211,7 +213,7 @@ RETRACTED = re.compile(
 )
 # What may take back an earlier statement; alone it does not say which answer is meant.
 DOUBTED = re.compile(
-    r"\b(?:wait|hold\s+on|hmm+|however|but\s+(?:let|then|wait|what|is|could)|alternatively|let\s+me|let's|although|or\s+(?:maybe|perhaps)"
+    r"\b(?:wait|hold\s+on|hmm+|however|but\s+(?:let|then|wait|what|is|could)|alternatively|let\s+me(?!\s+know)|let's|although|or\s+(?:maybe|perhaps)"
     r"|double[- ]check|are\s+we\s+sure|am\s+i\s+sure|not\s+(?:so\s+)?sure)\b",
     re.I,
 )
@@ -283,7 +285,8 @@ NUMBERS = {
 }
 PLACE = re.compile(
     rf"""\b(?P<ordinal>{"|".join((*_ORDINALS, *_SUFFIXED, "last"))})
-      \s+(?:answer\s+)?(?:option|choice|answer|alternative|statement)\b
+      \s+(?:(?:answer\s+)?(?:option|choice|answer|alternative|statement)\b|of\s+the(?:se)?\b(?:\s+\w+)?\s+options\b|of\s+these\b
+        |(?:one|\w+)(?=\s+(?:listed|on\s+the\s+list)\b)|(?<=\bthe\slast\s)one(?=\W*\Z)|(?<=\bthe\sfirst\s)one(?=\W*\Z))
     | (?:\b(?:option|choice|alternative|answer)\s+(?:number\s+|no\.?\s*|\#\s?)?|\bnumber\s+|(?<!\w)\#)
       (?P<cardinal>{"|".join((*_CARDINALS, *_ROMAN))}|[1-9]|1\d|2[0-6])
       (?![\w%]|[.,]\d|\s?(?:mg|ml|g|of|days?|weeks?|hours?|years?|months?)\b)""",

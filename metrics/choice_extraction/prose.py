@@ -197,7 +197,7 @@ class Prose(Named):
 
     def opening(self) -> Iterator[Statement]:
         name = self.at(0, alone=True)
-        if name is None or self.lists_options or name.start in self.items or self._ruled_out(name):
+        if name is None or self.lists_options or name.start in self.items or self.ruled_out(name):
             return
         if self.text[name.end : name.end + 1] == "?":
             return
@@ -234,14 +234,14 @@ class Prose(Named):
         names = [name for name in self.named if not name.label or self.marked(name) or len(name.options) > 1]
         if names and (others := self._bare_labels()):
             names += others
-        kept = [name for name in names if not phrases.CONTRASTED.search(self._sentence_before(name.start))]
+        kept = [name for name in names if not phrases.CONTRASTED.search(self.sentence_before(name.start))]
         names = kept or names
         found = Options().union(*(name.options for name in names), *(name.options for name in self.lone.values()))
         if not found:
             return found, "no option named"
         if len(found) > 1 and not self.offer.same(found):
             return found, ""
-        if any(self._ruled_out(name) for name in names):
+        if any(self.ruled_out(name) for name in names):
             return found, f"only ruled out: {self.offer.listed(found)}"
         if not self._is_short(names):
             return found, f"no answer stated, only a mention of {self.offer.listed(found)}"
@@ -267,11 +267,11 @@ class Prose(Named):
         if not self.offer.labels:  # "There is no evidence, maybe."
             ends = self.skip(phrases.PUNCTUATION, name.end) >= self.length
             others = sum(words[:1] == own[:1] for words in zip(self.words) for own in self.offer.texts) > 1
-            return ends or (not others and bool(phrases.TAKEN.search(self._sentence_before(name.start))))
+            return ends or (not others and bool(phrases.TAKEN.search(self.sentence_before(name.start))))
         if name.label:
             return "?" not in self.text and not phrases.DESCRIBED.match(self.text, name.end)
         dosed = not self.text[: name.start].strip() and phrases.DOSE.match(self.text, name.end)
-        return bool(dosed or phrases.TAKEN.search(self._sentence_before(name.start)))
+        return bool(dosed or phrases.TAKEN.search(self.sentence_before(name.start)))
 
     # -- lists
 
@@ -302,7 +302,7 @@ class Prose(Named):
             if name.label and not _MARK_END.match(self.text, end):
                 continue
             if not name.label and not re.match(
-                r"[)\"']?\s?(?:[:–—✅❌(,]|-\s|→|is\b)", self.text[name.end : name.end + 6]
+                r"[)\"']?[^\S\n]?(?:[:–—✅❌(,]|-\s|→|is\b)", self.text[name.end : name.end + 6]
             ):
                 continue
             found.append((next(iter(name.options)), name))  # type: ignore[arg-type]
@@ -352,23 +352,23 @@ class Prose(Named):
 
     def _meant(self, start: int, end: int, asked: bool = True) -> bool:
         """Whether the statement in start..end is made, rather than denied, supposed or (`asked`) asked."""
-        if phrases.UNDONE.search(phrases.BUT.split(self._sentence_before(start))[-1]):
+        if phrases.UNDONE.search(phrases.BUT.split(self.sentence_before(start))[-1]):
             return False
         stop = phrases.SENTENCE_END.search(self.text, end, end + 200)
         return not (asked and stop and stop[0] == "?")
 
-    def _ruled_out(self, name: Name) -> bool:
-        before = self.offer.denials.search(phrases.BUT.split(self._sentence_before(name.start))[-1])
+    def ruled_out(self, name: Name) -> bool:
+        before = self.offer.denials.search(phrases.BUT.split(self.sentence_before(name.start))[-1])
         return bool(before) or self.ruled_out_after(name)
 
     def denied(self, options: Options) -> bool:
         """Whether the text rules out one of `options` anywhere."""
         return any(
-            name.options & options and self._ruled_out(name)
+            name.options & options and self.ruled_out(name)
             for name in self.named
             if not name.label or self.marked(name)
         )
 
-    def _sentence_before(self, position: int) -> str:
+    def sentence_before(self, position: int) -> str:
         before = self.text[max(0, position - 200) : position]
         return phrases.SENTENCE_END.split(before)[-1]

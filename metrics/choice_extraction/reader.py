@@ -9,7 +9,8 @@ The first kind of evidence that is found decides:
 4. judgments: "B is correct", or a list that judges every option, one of them right;
 5. conclusions: "Therefore, B.", "The most likely diagnosis is …", in the last sentences or the first;
 6. the opening: "B. Because …", "Yes, the trial …";
-7. a mention of one option, in one short sentence without doubt, comparison or denial.
+7. the closing: the one option that the last sentence with an option in it affirms (closing.py);
+8. a mention of one option, in one short sentence without doubt, comparison or denial.
 
 Two different answers of the deciding kind are no answer, unless the text takes the first one back in words
 ("Correction:", "actually"). A label and words that contradict each other are two answers. A list of the options, judged
@@ -31,8 +32,9 @@ from dataclasses import dataclass, field
 
 from ...core.reasoning import split
 from . import phrases
-from .fields import Field, fields
-from .names import Offer, Options
+from .closing import closing
+from .fields import Field, fields, spelled_out
+from .names import Offer, Options, words_of
 from .prose import Prose, Statement
 from .text import plain
 
@@ -98,13 +100,21 @@ class _Reader:
         for group in fields(text) if depth < _NESTED else ():
             reading = self._fields(text, group, depth)
             if reading.index is not None or reading.kind:
-                return reading
+                return self._beside(reading, text)
             empty = empty or reading
             text = _without(text, group) if _without(text, group).strip() else text
         if depth and self.cut:  # a field is read as a whole: only its end can be cut
             return _Reader(self.offer, False).read(text, depth)
         reading = self._prose(Prose(text, self.offer), depth)
         return reading if reading.index is not None or reading.kind or empty is None else empty
+
+    def _beside(self, reading: Reading, text: str) -> Reading:
+        """`reading` of a field, or two answers if another field spells out the words of another option."""
+        words = [words_of(value) for value in spelled_out(text)]
+        named = Options().union(*(self.offer.texts.get(each, Options()) for each in words))
+        if reading.index is None or not named or reading.index in named:
+            return reading
+        return self._stated(named | {reading.index}, "fields")
 
     def _fields(self, text: str, group: list[Field], depth: int) -> Reading:
         """The reading of fields of one group. The last decides if the text between takes an earlier one back."""
@@ -194,10 +204,12 @@ class _Reader:
         return reading if reading.index is not None else Reading(None, reading.reason, reading.kind)
 
     def _mentioned(self, prose: Prose) -> Reading:
+        if (options := closing(prose)) and not self.cut:
+            return self._stated(options, "closing")
         found, reason = prose.mentions()
         if reason:
             return Reading(None, reason)
-        if len(found) > 1 and not self._one_of(found):
+        if len(found) > 1 and not self.offer.same(found):
             return Reading(None, f"{_number(found)} options named: {self.offer.listed(found)}")
         return self._stated(found, "mentioned")
 
