@@ -270,7 +270,7 @@ def _legend(boards: Sequence[Board]) -> str:
         parts.append(
             "▼ another model is significantly better, ≈ none is shown to be (paired tests, 5 %, Holm-corrected over "
             "all pairs of the table), ★ the best value of a column in which some differ (where it is the only "
-            "mark, by intervals that do not overlap)."
+            "mark, by intervals that do not overlap, widened for so many models)."
         )
     if any(board.sample for board in boards):
         parts.append("Samples are small sets written for medbench: they show that all works, not how good a model is.")

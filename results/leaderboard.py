@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 from ..core.errors import MedbenchError
@@ -371,7 +373,7 @@ def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[C
     """Set the status of every cell in `table` (rows × columns); returns the number of pairs tested.
 
     A best one is marked only where another differs from it: by the test or, where nothing can be tested, by intervals
-    that do not overlap; by its value where there are none (speed is measured once).
+    that are apart for so many models; by its value where there are none (speed is measured once).
     """
     known = [_known(column, at, table) for at, column in enumerate(columns)]
     # An unfinished run is not best by luck, and shows nothing against a finished one.
@@ -397,19 +399,29 @@ def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[C
         sign = 1 if column.better == "higher" else -1
         highest = max(sign * known[at][row] for row in level)
         best = [row for row in level if sign * known[at][row] == highest]
-        if at in worse or any(_apart(table[best[0]][at].figure, table[row][at].figure) for row in known[at]):
+        first, models = table[best[0]][at].figure, len(known[at])
+        if at in worse or any(_apart(first, table[row][at].figure, models) for row in known[at]):
             for row in best:
                 table[row][at] = dataclasses.replace(table[row][at], status="best")
     return pairs
 
 
-def _apart(one: Figure | None, other: Figure | None) -> bool:
-    """Whether two figures differ: by their intervals or, without these, by their values."""
-    if one is None or other is None or one.value == other.value:
+def _apart(one: Figure | None, other: Figure | None, models: int) -> bool:
+    """Whether two figures of a column of so many models differ: by their intervals or, without these, by their values.
+
+    The intervals must not overlap. Among many models some two would be that far apart by chance alone, so the gap must
+    also exceed the margin of a difference (Zou and Donner 2008), widened for all pairs of models (Bonferroni).
+    """
+    if one is None or other is None or one.value is None or other.value is None or one.value == other.value:
         return False
     if one.low is None or one.high is None or other.low is None or other.high is None:
         return True
-    return one.high < other.low or other.high < one.low
+    below, above = sorted((one, other), key=lambda figure: figure.value or 0.0)
+    assert below.value is not None and below.high is not None and above.value is not None and above.low is not None
+    pairs = models * (models - 1) / 2
+    wider = NormalDist().inv_cdf(1 - ALPHA / 2 / pairs) / NormalDist().inv_cdf(1 - ALPHA / 2)
+    margin = math.hypot(above.value - above.low, below.high - below.value) * wider
+    return below.high < above.low and above.value - below.value > margin
 
 
 def _known(column: Column, at: int, table: Sequence[Sequence[Cell]]) -> dict[int, float]:

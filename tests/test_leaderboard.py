@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import made
+import numpy as np
 import pytest
 from medbench.core.errors import MedbenchError
 from medbench.core.types import Figure, Record, Score
 from medbench.results.export import FIELDS, figure_text, number, to_csv, to_json, to_markdown
-from medbench.results.leaderboard import Board, Cell, build, scale
+from medbench.results.leaderboard import Board, Cell, _apart, build, scale
 from medbench.results.scoring import load_metric
 from medbench.results.store import RunWriter, StoredRun
 
@@ -248,6 +249,25 @@ def test_a_figure_that_cannot_be_tested_is_best_where_intervals_do_not_overlap(
     load = made.loader(WithEnds(mean=False))
     runs = [made.make_run(tmp_path / str(at), made.bits(bits), model=bits) for at, bits in enumerate(values.split())]
     assert [row.model for row in only(runs, load=load).rows if row.cells[0].status == "best"] == best
+
+
+def test_a_best_one_of_many_equal_models_is_rarely_marked_where_nothing_can_be_tested() -> None:
+    """Twelve equal models, each value normal around 0.5 with a standard error of 0.02: intervals of some two do not
+    overlap in about 20 % of tables, a difference beyond chance is in at most 5 %.
+    """
+    values = np.random.default_rng(0).normal(0.5, 0.02, (2000, 12))
+    half = 1.96 * 0.02
+
+    def marked(models: int) -> float:
+        found = 0
+        for row in values:
+            figures = [Figure("f1", value, 100, 100, low=value - half, high=value + half) for value in row]
+            best = max(figures, key=lambda figure: figure.value or 0.0)
+            found += any(_apart(best, figure, models) for figure in figures)
+        return found / len(values)
+
+    assert marked(2) > 0.1, "as for two models, the best of twelve would be marked too often"
+    assert 0.0 < marked(12) <= 0.05
 
 
 def test_only_items_that_both_have_a_score_for_are_paired(tmp_path: Path) -> None:
