@@ -38,6 +38,7 @@ class ReplayEngine:
         self._changed = ""  # what was changed in the samples of a run
         self._choice = False  # whether the benchmark is multiple choice
         self._facts: dict[str, Any] = {}
+        self._meant: dict[tuple[Path, str], tuple[str, str]] = {}  # benchmark and question of the lines used so far
 
     def about(self, benchmark: Benchmark, item_set: ItemSet) -> None:
         """Read what was saved for this benchmark; the revision is the hash of that. Raises UsageError."""
@@ -58,6 +59,7 @@ class ReplayEngine:
                 f"none of the {len(others)} answers in {self.file} belongs to an item of {benchmark.name}: {named}",
                 f"Its ids look like {item_set.items[0].id}. Another column: --map id=COLUMN,text=COLUMN",
             )
+        self._one_meaning(benchmark.name, {i: items[i].question for i in self._saved if i not in set(others)})
         told = f"{len(others)} of {len(self._saved)} saved answers belong to no item of {benchmark.name}: {named}"
         changed = f"changed after the run: {self._changed}"
         self.notes = ((told,) if others else ()) + ((changed,) if self._changed else ())
@@ -67,6 +69,18 @@ class ReplayEngine:
         if self._choice:
             mine = {item_id: _in_order(saved, items[item_id]) for item_id, saved in mine.items()}
         self._saved = mine
+
+    def _one_meaning(self, benchmark: str, questions: Mapping[str, str]) -> None:
+        """Raise UsageError where the same line would answer another question of an earlier benchmark as well."""
+        for item_id, question in questions.items():
+            before, asked = self._meant.setdefault((self.file, item_id), (benchmark, question))
+            if asked != question:
+                raise UsageError(
+                    f"{self.file} answers '{item_id}', which is another question in {before} than in {benchmark}; "
+                    f"one line cannot answer both. {before} was scored from it.",
+                    f"Save the answers to each in a file of its own, {before}.jsonl and {benchmark}.jsonl, and name "
+                    "their folder.",
+                )
 
     def load(self) -> None:
         if self._saved is None:

@@ -262,6 +262,15 @@ class TestIdentity:
             assert (done.exit_code, told in flat(done.stderr)) == (2, True), done.stderr
         assert not Path("other").exists()
 
+    def test_one_line_does_not_answer_two_benchmarks_that_ask_other_questions_under_its_id(self) -> None:
+        save("mine.jsonl", RIGHT)
+        Path("same.py").write_text(BENCHMARK.replace('name="quiz"', 'name="same"'))
+        Path("other.py").write_text(BENCHMARK.replace('name="quiz"', 'name="other"').replace("first?", "1st?"))
+        done = run("mine.jsonl", "-b", "same.py,other.py")
+        assert done.exit_code == 1
+        assert "answers 'i1', which is another question in quiz than in other" in flat(done.stderr)
+        assert [found["benchmark"] for found in json.loads(done.stdout)["boards"]] == ["quiz", "same"]
+
     def test_a_copy_of_samples_may_be_a_selection_of_lines_but_not_hold_changed_ones(self) -> None:
         assert run(save("mine.jsonl", RIGHT)).exit_code == 0
         (samples,) = Path("runs").glob("*/samples.jsonl")
