@@ -136,7 +136,12 @@ Examples:
     show_default=True,
     help="Of the merged weights; 16 bits take half the disk and memory.",
 )
-def merge(name: str, out: Path, dtype: str) -> None:
+@click.option(
+    "--trust-remote-code",
+    is_flag=True,
+    help="Run Python code that comes with the base, where transformers has no class for it. Read that code first.",
+)
+def merge(name: str, out: Path, dtype: str, trust_remote_code: bool) -> None:
     """Merge NAME@TAG into its base, unquantised: a model folder that any tool loads.
 
     Needs the base's weights, and disk and memory for all of them.
@@ -144,7 +149,7 @@ def merge(name: str, out: Path, dtype: str) -> None:
     from ..training.merge import merge as merge_into
     from ..zoo.adapters import find
 
-    made = merge_into(find(name).folder, out, dtype, tell)
+    made = merge_into(find(name).folder, out, dtype, tell, trust_remote_code)
     tell(f"written: {made}. To measure it: medbench run --model {made}")
 
 
@@ -201,6 +206,7 @@ def _show(adapter: Adapter) -> None:
     fact("adapter", f"{manifest.name} ({'LoRA' if manifest.kind == 'lora' else 'whole weights'})")
     fact("status", f"{manifest.status}{f': {manifest.stopped}' if manifest.stopped else ''}")
     fact("base", f"{manifest.base.get('source', '')} (revision {str(manifest.base.get('revision'))[:HASH_DIGITS]})")
+    fact("", "runs code of its own" if manifest.base.get("trust_remote_code") else "")
     fact("weights' hash", manifest.hash)
     fact("recipe", str(manifest.recipe.get("source", "")))
     fact("settings", " ".join(manifest.settings))

@@ -65,6 +65,11 @@ Examples:
     metavar="N",
     help="One per GPU, or on CPU cores; each adds a batch to every step.",
 )
+@click.option(
+    "--trust-remote-code",
+    is_flag=True,
+    help="Run Python code that comes with the model, where transformers has no class for it. Read that code first.",
+)
 @click.option("--dry-run", is_flag=True, help="Show recipe, tokens, steps, memory, disk and time; touch nothing.")
 @click.option("--resume", is_flag=True, help="Go on with NAME@TAG as it was begun, without repeating its options.")
 @click.option(
@@ -92,6 +97,7 @@ def command(
     data: Path | None,
     device: str,
     num_processes: int,
+    trust_remote_code: bool,
     dry_run: bool,
     resume: bool,
     sweeps: tuple[str, ...],
@@ -134,6 +140,7 @@ def command(
             return
         given, seed = tuple(stored.settings), stored.seed
         max_steps, num_processes = stored.identity["max_steps"], stored.identity["processes"]
+        trust_remote_code = trust_remote_code or bool(stored.base.get("trust_remote_code"))
     request = Request(
         model=model,
         entry=entry,
@@ -149,6 +156,7 @@ def command(
         report_to=tuple(output.names(report_to)),
         allowed_leaks=frozenset(output.names(allow_leak)),
         command=tuple(masked(word) for word in ("medbench", *sys.argv[1:])),
+        trust_remote_code=trust_remote_code,
     )
     if dry_run:
         _dry_run(request, as_json)
@@ -295,7 +303,7 @@ def _dry_run(request: Request, as_json: bool) -> None:
     from . import render_training
 
     os.environ["HF_HUB_OFFLINE"] = "1"  # what is in its cache is used, and nothing is fetched
-    found = dry_run.describe(request)
+    found = dry_run.describe(request, tell)
     if as_json:
         output.show_json(found)
     else:

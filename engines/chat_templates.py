@@ -11,9 +11,11 @@ import functools
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from .prompting import Wrapping
 
 CPU_SECONDS = 10  # one question takes a true template milliseconds
+ITEM_SECONDS = 5.0  # of CPU time for one item of a run
 MEMORY = 1 << 30  # bytes more than Python and transformers take
 LONGEST = 1 << 20  # characters that a template may make of one short question
+REPEATS = 10  # times that a template may write an item's text, beside LONGEST
 WALL_SECONDS = 120.0  # for all of it, the import of transformers included
 SAID = 300  # characters of a template's own words
 HINT = "Without the template: --chat never"
@@ -58,6 +62,10 @@ except BaseException as error:
     found = {"kind": type(error).__name__, "said": str(error)[:2000]}
 print(json.dumps(found))
 """
+
+
+class TemplateFailed(MedbenchError):
+    """A chat template does not take one item's text. Others may be fine."""
 
 
 def of_folder(location: str, adapter: str = "") -> str:
@@ -121,15 +129,46 @@ def check(template: str, model: str) -> None:
 
 
 def render(tokenizer: Any, turns: Sequence[Mapping[str, str]], template: str, generation: bool) -> str:
-    """The turns as the template writes them. Raises MedbenchError with the template's own words if it raises."""
+    """Return the turns as the template writes them. Raises TemplateFailed if it raises, does not end, or fills pages."""
+    failed = "the model's chat template cannot be used"
     try:
-        return str(
-            tokenizer.apply_chat_template(
-                list(turns), chat_template=template, add_generation_prompt=generation, tokenize=False
+        with _limited(ITEM_SECONDS):
+            text = str(
+                tokenizer.apply_chat_template(
+                    list(turns), chat_template=template, add_generation_prompt=generation, tokenize=False
+                )
             )
-        )
+    except _Endless:
+        raise TemplateFailed(f"{failed}: it ran for more than {ITEM_SECONDS:g} seconds.", HINT) from None
     except Exception as error:  # a template raises what it likes
-        raise MedbenchError(f"the model's chat template cannot be used: {_words(error)}", HINT) from error
+        raise TemplateFailed(f"{failed}: {_words(error)}", HINT) from error
+    given = sum(len(turn["content"]) for turn in turns)
+    if len(text) > LONGEST + REPEATS * given:
+        raise TemplateFailed(f"{failed}: it makes {len(text):,} characters of {given:,}.", HINT)
+    return text
+
+
+class _Endless(BaseException):
+    """The time of a template is up. It is no Exception, so that nothing on its way takes it for its own."""
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raise _Endless in what takes more CPU time; only where signals reach it: in the main thread, not on Windows."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise _Endless
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _problem(template: str) -> str:

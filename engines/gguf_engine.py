@@ -23,7 +23,7 @@ from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from ..zoo.gguf_header import read_header
 from . import chat_templates, llama_model
 from .llama_model import Context, Model, Part, Words
-from .prompting import Encoded, Prompter, Wrapping, wrapping
+from .prompting import Encoded, Prompter, Wrapping, each, wrapping
 from .stopping import StopStrings
 
 AT_ONCE = 8  # texts that are written side by side
@@ -76,7 +76,9 @@ class GgufEngine:
         the one before it is already in the cache."""
         model, prompter = self._ready()
         wrap = self._wrapping("choose")
-        asked = [(request, *prompter.for_choice(request.prompt, wrap, request.answers)) for request in requests]
+        written, failed = each(requests, lambda r: prompter.for_choice(r.prompt, wrap, r.answers))
+        yield from failed
+        asked = [(request, *encoded) for request, encoded in written]
         if not asked:
             return
         asked.sort(key=lambda one: one[1].tokens)
@@ -106,7 +108,8 @@ class GgufEngine:
         """Greedy texts, several side by side, in order of completion; one that ends makes room for the next."""
         model, prompter = self._ready()
         wrap = self._wrapping("generate")
-        asked = [(r, prompter.for_generation(r.prompt, wrap, r.max_new_tokens)) for r in requests]
+        asked, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
+        yield from failed
         if not asked:
             return
         asked.sort(key=lambda one: -len(one[1].tokens))

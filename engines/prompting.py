@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ..core.errors import MedbenchError
-from ..core.types import Prompt
+from ..core.types import ChoiceRequest, GenerateRequest, Output, Prompt
 from . import chat_templates
+
+Request = TypeVar("Request", ChoiceRequest, GenerateRequest)
+Written = TypeVar("Written")
 
 LEAST_SHARE = 0.25  # of the window: what a prompt must be left at least
 
@@ -68,6 +71,19 @@ def messages(prompt: Prompt) -> list[dict[str, str]]:
         if answer is not None:
             found.append({"role": "assistant", "content": answer})
     return found
+
+
+def each(
+    requests: Sequence[Request], encode: Callable[[Request], Written]
+) -> tuple[list[tuple[Request, Written]], list[Output]]:
+    """Encode every request. Those whose text the chat template does not take come back as outputs with the error."""
+    asked, failed = [], []
+    for request in requests:
+        try:
+            asked.append((request, encode(request)))
+        except chat_templates.TemplateFailed as error:
+            failed.append(Output(request.item_id, finish="error", error=f"{error.message} {error.hint}"))
+    return asked, failed
 
 
 class Prompter:

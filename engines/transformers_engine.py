@@ -16,7 +16,7 @@ from .forward import bare
 from .generating import Ask, Draft, end_tokens, greedy, searched
 from .loading import Loaded, brought_by, is_cpu, load, settle
 from .memory import cache_tokens, pass_tokens
-from .prompting import Encoded, Prompter, Wrapping, wrapping
+from .prompting import Encoded, Prompter, Wrapping, each, wrapping
 from .scheduling import Room
 from .stopping import StopStrings, turn_ends
 
@@ -66,8 +66,11 @@ class TransformersEngine:
         for first in range(0, len(requests), TOGETHER):
             asked: list[tuple[ChoiceRequest, Encoded]] = []
             rows: list[Row] = []
-            for request in requests[first : first + TOGETHER]:
-                prompt, answers = prompter.for_choice(request.prompt, wrap, request.answers)
+            written, failed = each(
+                requests[first : first + TOGETHER], lambda r: prompter.for_choice(r.prompt, wrap, r.answers)
+            )
+            yield from failed
+            for request, (prompt, answers) in written:
                 if why := _without_embedding(loaded, [prompt.tokens, *answers]):
                     yield _failed(request.item_id, prompt, 0.0, why)
                     continue
@@ -100,8 +103,9 @@ class TransformersEngine:
         loaded, prompter = self._ready()
         wrap = self.wrapping("generate")
         asked: list[tuple[GenerateRequest, Encoded]] = []
-        for request in requests:
-            prompt = prompter.for_generation(request.prompt, wrap, request.max_new_tokens)
+        written, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
+        yield from failed
+        for request, prompt in written:
             if why := _without_embedding(loaded, [prompt.tokens]):
                 yield _failed(request.item_id, prompt, 0.0, why)
             else:

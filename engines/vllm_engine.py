@@ -19,7 +19,7 @@ from ..core.reasoning import continued
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from . import chat_templates
 from .loading import first_line, opened, settle, window
-from .prompting import Encoded, Prompter, Wrapping, wrapping
+from .prompting import Encoded, Prompter, Wrapping, each, wrapping
 from .stopping import cut, sendable, turn_ends
 
 LISTED = 20  # likeliest tokens that vLLM lists for a position, at the most, unless it is told otherwise
@@ -113,7 +113,9 @@ class VllmEngine:
         """
         prompter = self._prompter(self._room() - 2)  # a prompt with its answer, and the token that vLLM insists on
         wrap = self._wrapping("choose")
-        asked = [Question(r, *prompter.for_choice(r.prompt, wrap, r.answers)) for r in requests]
+        written, failed = each(requests, lambda r: prompter.for_choice(r.prompt, wrap, r.answers))
+        yield from failed
+        asked = [Question(request, *encoded) for request, encoded in written]
         asked.sort(key=lambda one: one.prompt.tokens)  # so that what follows in time shares a prefix
         for begin in range(0, len(asked), AT_ONCE):
             yield from self._choose(asked[begin : begin + AT_ONCE])
@@ -122,7 +124,8 @@ class VllmEngine:
         """Greedy text for every request."""
         prompter = self._prompter(self._room())
         wrap = self._wrapping("generate")
-        asked = [(r, prompter.for_generation(r.prompt, wrap, r.max_new_tokens)) for r in requests]
+        asked, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
+        yield from failed
         asked.sort(key=lambda one: one[1].tokens)
         ends = sorted(turn_ends(self._tokenizer, wrap))
         settings = {"stop_token_ids": ends} if ends else {}

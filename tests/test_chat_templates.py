@@ -11,6 +11,7 @@ import tiny
 from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError
+from medbench.core.types import ChoiceRequest, GenerateRequest, Prompt
 from medbench.engines import chat_templates
 from medbench.engines.transformers_engine import TransformersEngine
 from medbench.zoo.resolve import resolve
@@ -117,3 +118,36 @@ def test_several_templates_without_a_default_are_refused_by_their_names(llama: P
 @pytest.mark.parametrize("template", [None, 7, [], [7], {"a": 1}], ids=repr)
 def test_what_is_no_template_is_none(llama: Path, tmp_path: Path, template: object) -> None:
     assert chat_templates.of_folder(str(with_template(llama, tmp_path / "m", template))) == ""
+
+
+def some_items(condition: str, then: str) -> str:
+    """The tiny model's template, but for the second of the questions in `asking`."""
+    return "{% if '" + condition + "' in messages[-1]['content'] %}" + then + "{% endif %}" + tiny.TEMPLATE
+
+
+ON_CONTENT = {
+    "{{ raise_exception('Not this one') }}": "it says: Not this one",
+    "{{ messages[0].nothing.more }}": "it says: 'dict object' has no attribute 'nothing'",
+    LOOPS: "it ran for more than 0.5 seconds.",
+    "{% for i in range(99999) %}{{ 'a' * 99 }}{% endfor %}": "it makes 9,899,",
+}
+
+
+@pytest.mark.parametrize(("then", "told"), ON_CONTENT.items(), ids=range(len(ON_CONTENT)))
+@pytest.mark.parametrize("method", ["generate", "choose"])
+def test_an_item_that_the_template_does_not_take_has_no_answer_and_the_others_have_theirs(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str, told: str, method: str
+) -> None:
+    monkeypatch.setattr(chat_templates, "ITEM_SECONDS", 0.5)
+    folder = with_template(llama, tmp_path / "m", some_items("gout", then))
+    engine = TransformersEngine(resolve(str(folder), chat="always"))
+    engine.load()
+    prompts = {"1": Prompt("What is a cold?"), "2": Prompt("What is gout?"), "3": Prompt("What is flu?")}
+    if method == "generate":
+        outputs = list(engine.generate([GenerateRequest(name, prompt, 2) for name, prompt in prompts.items()]))
+    else:
+        outputs = list(engine.choose([ChoiceRequest(name, prompt, ("A", "B")) for name, prompt in prompts.items()]))
+    errors = {output.item_id: output.error for output in outputs}
+    assert set(errors) == {"1", "2", "3"}
+    assert (errors["1"], errors["3"]) == (None, None)
+    assert errors["2"] and told in errors["2"] and errors["2"].endswith("Without the template: --chat never")

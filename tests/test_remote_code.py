@@ -12,9 +12,12 @@ import sys
 import time
 from pathlib import Path
 
+import entries
 import fake_hub
 import pytest
 import tiny
+from click.testing import CliRunner
+from medbench.cli import cli
 from medbench.core.errors import MedbenchError
 from medbench.engines.loading import opened
 from medbench.zoo import remote_code
@@ -71,8 +74,7 @@ def test_a_model_with_code_is_refused_naming_file_class_and_option(own: Path) ->
         f"{own / 'config.json'} names configuration_own.OwnConfig in `auto_map`."
     )
     assert error.value.hint == (
-        "Read that code first. If you trust it: medbench run --trust-remote-code. "
-        "Training and merging never run such code."
+        "Read that code first. If you trust it: --trust-remote-code, an option of medbench run, train and adapters merge."
     )
     assert not ran()
 
@@ -201,3 +203,73 @@ def test_the_tokenizer_of_an_adapter_runs_no_code_trusted_or_not(own: Path, tmp_
         with pytest.raises(MedbenchError, match=r"the adapter .* has a tokenizer with Python code of its own"):
             opened(str(own), trusted, str(adapter))
     assert not ran()
+
+
+def command(*words: object, code: int = 0) -> str:
+    """Run medbench in this process; what it wrote to stderr."""
+    done = CliRunner().invoke(cli, [str(word) for word in words])
+    assert done.exit_code == code, done.output
+    return done.stderr
+
+
+def training(own: Path, folder: Path, *settings: str) -> list[object]:
+    """The command that trains a zoo entry whose weights are `own`, for two steps."""
+    entry = folder / "tiny.py"
+    entry.write_text(
+        "import dataclasses\n"
+        "from medbench.core import registry\n"
+        f"MODEL = dataclasses.replace(registry.get('zoo', 'smollm2-135m'), name='tiny', weights={str(own)!r}, "
+        "package=None, config={})\n"
+    )
+    settings = (f"data={entries.data(folder)}", "max_length=64", "quantize=none", "eval_examples=2", *settings)
+    given = [word for setting in settings for word in ("--set", setting)]
+    return ["train", "-m", entry, "--device", "cpu", "--max-steps", 2, *given]
+
+
+def test_training_refuses_code_without_the_option(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    train = training(own, tmp_path)
+    for refused in (train, [*train, "--dry-run"]):
+        assert "--trust-remote-code, an option of medbench run, train and" in command(*refused, code=1)
+    assert not ran()
+    assert not (tmp_path / "adapters").exists()
+
+
+def test_a_stopped_training_keeps_the_option_and_what_was_trained_asks_for_it_again(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train = training(own, tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr("medbench.training.train._check_room", refuse)
+        command(*train, "--trust-remote-code", code=1)
+    folder = tmp_path / "adapters" / "tiny" / "default"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["base"]["trust_remote_code"] is manifest["identity"]["base"]["trust_remote_code"] is True
+    assert "runs code from its own files" in command("train", "-m", tmp_path / "tiny.py", "--resume", "--device", "cpu")
+
+    used = ["run", "-b", "medqa-sample", "--limit", 1, "--latency-items", 0, "--trust-remote-code", "--model"]
+    merge = ["adapters", "merge", folder, "--out", "merged"]
+    assert "--trust-remote-code" in command(*merge, code=1)
+    command(*merge, "--trust-remote-code")
+    assert json.loads(Path("merged/medbench.json").read_text())["trust_remote_code"] is True
+    for name in (folder, "merged"):
+        command(*used, name)
+        with pytest.raises(MedbenchError, match="medbench does not run that"):
+            resolve(str(name))
+
+
+def refuse(*_: object) -> None:
+    raise MedbenchError("the disk is full.")
+
+
+def test_whole_weights_that_were_trained_bring_the_code_and_ask_for_the_option(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command(*training(own, tmp_path, "lora=none"), "--trust-remote-code")
+    folder = tmp_path / "adapters" / "tiny" / "default"
+    with pytest.raises(MedbenchError, match="medbench does not run that"):
+        resolve(str(folder))
+    spec = resolve(str(folder), trust_remote_code=True)
+    assert type(opened(spec.location, spec.trust_remote_code)[0]).__name__ == "OwnConfig"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import MedbenchError
@@ -10,28 +11,30 @@ from ..zoo.recipe import Stage
 from . import estimate
 from .data import StageData, prepare
 from .encode import Encodings, shown
-from .train import Request, as_tokens, check, planned
+from .train import Request, Tell, as_tokens, check, planned
 
 LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules", "rslora")
 SAMPLE_TOKENS = 512  # of the example that is shown
 NF4_ONLY = ("double_quant",)
 
 
-def describe(request: Request) -> dict[str, Any]:
+def describe(request: Request, tell: Tell = lambda line: None) -> dict[str, Any]:
     """The resolved recipe and what it takes, as plain JSON data. Nothing is fetched, converted or written.
 
     Raises UsageError for a request that `train` would refuse before it loads anything.
     """
     from ..core.types import ModelSpec
-    from ..engines.loading import settle
+    from ..engines.loading import opened, settle
+    from ..zoo import remote_code
     from ..zoo.weights import at_hand
 
     check(request)
     entry = request.entry
     here = at_hand(entry)
-    source = str(here) if here else dict(entry.config)
+    trusted = bool(here) and remote_code.settle(Path(here or ""), request.trust_remote_code, entry.name, tell)
+    source = opened(str(here), True)[0] if trusted else str(here) if here else dict(entry.config)
     device = settle(ModelSpec(entry.name, "", "", device=request.device)).device
-    stages = [_stage(request, stage, source, str(here or ""), device) for stage in request.recipe.stages]
+    stages = [_stage(request, stage, source, str(here or ""), device, trusted) for stage in request.recipe.stages]
     return {
         "model": entry.name,
         "adapter": request.name,
@@ -47,7 +50,7 @@ def describe(request: Request) -> dict[str, Any]:
     }
 
 
-def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str) -> dict[str, Any]:
+def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str, trusted: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": stage.name, "fields": fields(stage), "unknown": []}
     data: StageData | None = None
     rows: int | None = sum(part.samples for part in stage.data) or None
@@ -62,7 +65,7 @@ def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str
         found |= {"examples": None, "held_out": None, "data_notes": []}
     train: Encodings | None = None
     if data and folder:
-        train, held_out = as_tokens(request, stage, data, folder)
+        train, held_out = as_tokens(request, stage, data, folder, trusted)
         looked_at = held_out.tokens
         rows = len(train.rows)
         found |= {
@@ -70,7 +73,7 @@ def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str
             "learned_tokens": train.learned,
             "answers_cut": train.cut_answers,
             "dropped": len(train.dropped),
-            "example": _example(train, folder),
+            "example": _example(train, folder, trusted),
         }
     else:
         looked_at = 0
@@ -137,11 +140,11 @@ def _words(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _example(train: Encodings, folder: str) -> list[tuple[str, bool]] | None:
+def _example(train: Encodings, folder: str, trusted: bool) -> list[tuple[str, bool]] | None:
     """The shortest row, as text with what of it is learned."""
     from ..engines.loading import opened
 
     if not train.rows:
         return None
     row = min(train.rows, key=lambda row: len(row["input_ids"]))
-    return shown(row, opened(folder)[1]) if len(row["input_ids"]) <= SAMPLE_TOKENS else None
+    return shown(row, opened(folder, trusted)[1]) if len(row["input_ids"]) <= SAMPLE_TOKENS else None

@@ -19,6 +19,7 @@ from typing import Any
 from ..core.errors import MedbenchError, UsageError
 from ..engines.loading import is_cpu, sound
 from ..zoo.recipe import Stage
+from ..zoo.remote_code import is_own
 from .trainer import KEPT, compute_dtype, resting_dtype
 
 FLOAT32 = 4  # bytes
@@ -325,7 +326,7 @@ def _build(config: Any, dtype: str = "float32") -> Any:
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model = family.from_config(config, dtype=getattr(torch, dtype))
+    model = family.from_config(config, dtype=getattr(torch, dtype), trust_remote_code=is_own(config))
     if not getattr(config, "scale_decoder_outputs", True):
         # A T5 1.1: transformers ties its output layer here, and parts it as it reads the checkpoint.
         model.lm_head.weight = torch.nn.Parameter(torch.empty_like(model.lm_head.weight))

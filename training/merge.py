@@ -13,13 +13,20 @@ from ..core.errors import MedbenchError, UsageError
 from ..core.types import ModelSpec
 from ..results.files import Lock, remedy, to_json
 from ..zoo import adapters
+from ..zoo.remote_code import is_own
 from ..zoo.resolve import resolve
 from . import portable
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}  # per weight
 
 
-def merge(folder: Path, out: Path, dtype: str = "float32", tell: Callable[[str], None] = lambda line: None) -> Path:
+def merge(
+    folder: Path,
+    out: Path,
+    dtype: str = "float32",
+    tell: Callable[[str], None] = lambda line: None,
+    trust_remote_code: bool = False,
+) -> Path:
     """Merge the adapter in `folder` into its base, unquantised in `dtype`, and save the model to `out`.
 
     `out` gets its name when it is whole. Beside weights, tokenizer and chat template it holds `medbench.json`: what was
@@ -39,7 +46,7 @@ def merge(folder: Path, out: Path, dtype: str = "float32", tell: Callable[[str],
         )
     out = out.resolve()
     _require_free(out)
-    spec = resolve(str(folder), dtype=dtype, device="cpu", tell=tell)
+    spec = resolve(str(folder), dtype=dtype, device="cpu", trust_remote_code=trust_remote_code, tell=tell)
     work = out.with_name(f".{out.name}.merging")
     about = _about(manifest, spec)
     try:
@@ -65,9 +72,10 @@ def merge(folder: Path, out: Path, dtype: str = "float32", tell: Callable[[str],
 def _merge(spec: ModelSpec, draft: Path, tell: Callable[[str], None]) -> None:
     from ..engines.loading import first_line, opened, weights
 
-    config, _ = opened(spec.location)
+    trusted = spec.trust_remote_code
+    config, _ = opened(spec.location, trusted)
     _require_room(spec, config, draft.parent, tell)
-    model = weights(spec.name, spec.location, config, spec.dtype, spec.device, adapter=spec.adapter)
+    model = weights(spec.name, spec.location, config, spec.dtype, spec.device, None, spec.adapter, trusted)
     try:
         merged = model.merge_and_unload(safe_merge=True)
     except ValueError as error:  # it found numbers that are none
@@ -88,6 +96,7 @@ def _about(manifest: adapters.AdapterManifest, spec: ModelSpec) -> dict[str, Any
         "hash": spec.adapter_hash,
         "base": {"weights": manifest.base.get("weights", manifest.model), "revision": spec.revision},
         "dtype": spec.dtype,
+        **({"trust_remote_code": True} if spec.trust_remote_code else {}),
         "prompt_format": spec.prompt_format,
         "generation": dict(spec.generation),
         "leaked": {benchmark: list(items) for benchmark, items in (spec.leaked or {}).items()},
@@ -109,7 +118,7 @@ def _require_room(spec: ModelSpec, config: Any, folder: Path, tell: Callable[[st
 
     family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     with torch.device("meta"):
-        size = family.from_config(config).num_parameters() * BYTES[spec.dtype]
+        size = family.from_config(config, trust_remote_code=is_own(config)).num_parameters() * BYTES[spec.dtype]
     smaller = " or give --dtype bfloat16, half of it" if spec.dtype == "float32" else ""
     free = shutil.disk_usage(folder).free
     if free < size:

@@ -63,6 +63,7 @@ class Request:
     report_to: tuple[str, ...] = ()
     allowed_leaks: frozenset[str] = frozenset()  # benchmarks whose own items may be trained on
     command: tuple[str, ...] = ()
+    trust_remote_code: bool = False  # Python code that comes with the model may run
 
     @property
     def name(self) -> str:
@@ -122,7 +123,7 @@ def base_of(request: Request, tell: Tell) -> ModelSpec:
         import torch
 
         device = f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else "cpu"
-    return settle(resolve(request.model, device=device, tell=tell))
+    return settle(resolve(request.model, device=device, trust_remote_code=request.trust_remote_code, tell=tell))
 
 
 def check(request: Request) -> None:
@@ -136,7 +137,7 @@ def check(request: Request) -> None:
     for stage in request.recipe.stages:
         if stage.packing and request.entry.architecture == "encoder-decoder":
             raise UsageError(f"stage '{stage.name}': packing is for causal models.", f"--set {stage.name}.packing=off")
-        if request.entry.config:
+        if request.entry.config and not request.trust_remote_code:
             estimate.check_modules(request.entry.config, stage)
     for stage in later:
         if stage.lora != first.lora:
@@ -186,7 +187,7 @@ def prepare(request: Request, base: ModelSpec, tell: Tell) -> tuple[Prepared, ..
     prepared = []
     for stage in request.recipe.stages:
         data = load_data(stage, request.source, request.seed)
-        train, held_out = as_tokens(request, stage, data, base.location)
+        train, held_out = as_tokens(request, stage, data, base.location, base.trust_remote_code)
         if not train.rows:
             raise MedbenchError(
                 f"stage '{stage.name}': none of its {len(data.train):,} examples leaves anything to learn within "
@@ -200,13 +201,15 @@ def prepare(request: Request, base: ModelSpec, tell: Tell) -> tuple[Prepared, ..
     return tuple(prepared)
 
 
-def as_tokens(request: Request, stage: Stage, data: StageData, location: str) -> tuple[Encodings, Encodings]:
+def as_tokens(
+    request: Request, stage: Stage, data: StageData, location: str, trusted: bool
+) -> tuple[Encodings, Encodings]:
     """A stage's training and held-out examples as the model whose folder is `location` reads them."""
     from ..engines import chat_templates
     from ..engines.loading import opened, window
     from ..engines.prompting import wrapping
 
-    config, tokenizer = opened(location)
+    config, tokenizer = opened(location, trusted)
     wrap = wrapping("auto", "generate", chat_templates.of_folder(location), request.entry.prompt_format)
     chat_templates.tried(wrap, request.entry.name)
     room, both = window(config, tokenizer), bool(config.is_encoder_decoder)
@@ -260,7 +263,7 @@ def identity(request: Request, base: ModelSpec, stages: Sequence[Prepared]) -> d
         del stage["why"]
     decided = {
         "model": request.entry.name,
-        "base": {"weights": request.entry.weights, "revision": base.revision},
+        "base": {"weights": request.entry.weights, "revision": base.revision} | _trust(base),
         "stages": {stage.pop("name"): stage for stage in plain["stages"]},
         "max_steps": request.max_steps,
         "seed": request.seed,
@@ -305,7 +308,7 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
             tell(f"{request.name} is trained already: nothing to do")
             return manifest, folder
         try:
-            _check_room(base, stages, folder)
+            _check_room(base, stages, folder, tell)
             manifest = _stages(request, base, stages, folder, watch, manifest, tell)
         except (KeyboardInterrupt, MedbenchError) as error:
             why = error.message if isinstance(error, MedbenchError) else "stopped by the user"
@@ -337,6 +340,11 @@ def train_entry(entry: Entry, tag: str, settings: Sequence[str], data: Path | No
         **options,
     )
     return train(request, Unwatched(), lambda line: None)[1]
+
+
+def _trust(base: ModelSpec) -> dict[str, bool]:
+    """What the manifest says of a base that runs code of its own; nothing of any other."""
+    return {"trust_remote_code": True} if base.trust_remote_code else {}
 
 
 def _begun() -> Path:
@@ -381,7 +389,8 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
             "revision": base.revision,
             "source": base.source,
             "location": base.location,
-        },
+        }
+        | _trust(base),
         recipe=dataclasses.asdict(request.recipe),
         settings=list(request.settings),
         stages=[],
@@ -427,11 +436,22 @@ def _sizes(facts: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{stage['examples']} examples in stage '{stage['stage']}'" for stage in facts)
 
 
-def _check_room(base: ModelSpec, stages: Sequence[Prepared], folder: Path) -> None:
+def _check_room(base: ModelSpec, stages: Sequence[Prepared], folder: Path, tell: Tell) -> None:
     """Raises MedbenchError where disk or memory will not do, before hours are spent."""
+    from ..engines.loading import first_line, opened
+
+    source = opened(base.location, True)[0] if base.trust_remote_code else base.location
     for stage in stages:
         longest = max(len(row["input_ids"]) for row in stage.train.rows)
-        estimate.check(base.location, stage.stage, folder, base.device, longest)
+        try:
+            estimate.check(source, stage.stage, folder, base.device, longest)
+        except MedbenchError:
+            raise
+        except Exception as error:
+            if not base.trust_remote_code:
+                raise
+            # Code of the model's own need not run without numbers, as the estimate has it.
+            tell(f"warning: memory and disk could not be estimated for this model: {first_line(error)}")
 
 
 def _stages(
@@ -475,6 +495,7 @@ def _stages(
                 max_steps=planned(request, stage, len(prepared.train.rows)) if request.max_steps else 0,
                 report_to=request.report_to,
                 main=manifest is not None,
+                trusted=base.trust_remote_code,
                 training=fingerprint([stored.identity, stage.name, _weights_of(files)]),
                 log_before=log_before,
             )

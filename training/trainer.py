@@ -91,6 +91,7 @@ class Job:
     report_to: tuple[str, ...] = ()
     main: bool = True  # of several processes, the one that writes
     training: str = ""  # fingerprint of all that decides the result; a checkpoint of another one is not resumed from
+    trusted: bool = False  # code that comes with the model may run
     log_before: bytes | None = None  # the log up to this stage, None where that is not known
 
 
@@ -211,7 +212,7 @@ def _model(job: Job) -> tuple[Any, Any]:
     from transformers import BitsAndBytesConfig
 
     stage = job.stage
-    config, tokenizer = opened(job.location)
+    config, tokenizer = opened(job.location, job.trusted)
     dtype = compute_dtype(stage, job.device)
     quantization = None
     if stage.quantize == "nf4":
@@ -221,7 +222,8 @@ def _model(job: Job) -> tuple[Any, Any]:
             bnb_4bit_use_double_quant=stage.double_quant,
             bnb_4bit_compute_dtype=getattr(torch, dtype),
         )
-    model = weights(job.model, job.location, config, resting_dtype(stage, job.device), job.device, quantization)
+    resting = resting_dtype(stage, job.device)
+    model = weights(job.model, job.location, config, resting, job.device, quantization, trusted=job.trusted)
     model.config.use_cache = False
     _fit_tokens(job, model, tokenizer)
     if quantization and is_cpu(job.device):

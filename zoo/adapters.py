@@ -168,7 +168,8 @@ def deciding(folder: Path, kind: Kind) -> list[str]:
     names = [path.name for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
     if kind == "full":
         small = {name for name in names if any(Path(name).match(pattern) for pattern in SMALL_FILES)}
-        return sorted(small - {MANIFEST} | set(weight_files(names)))
+        code = {name for name in names if name.endswith(".py")}  # of a model that needs its own
+        return sorted(small - {MANIFEST} | set(weight_files(names)) | code)
     if CONFIG not in names:
         raise UsageError(f"{folder}: no {CONFIG} there.", "An adapter is a folder that PEFT's save_pretrained() wrote.")
     weights = [name for name in ADAPTER_WEIGHTS if name in names]

@@ -41,13 +41,18 @@ def refusal(name: str, file: Path, code: str = "") -> MedbenchError:
     return MedbenchError(
         f"{name} cannot be loaded without running Python code that comes with it, and medbench does not run that: "
         f"{file} names {code or 'it'} in `auto_map`.",
-        f"Read that code first. If you trust it: medbench run {OPTION}. Training and merging never run such code.",
+        f"Read that code first. If you trust it: {OPTION}, an option of medbench run, train and adapters merge.",
     )
 
 
 def files(folder: Path) -> list[str]:
     """Names of the Python files of a model folder, which are part of a model that runs them."""
     return sorted(path.name for path in folder.glob("*.py"))
+
+
+def is_own(config: Any) -> bool:
+    """Whether a loaded configuration is of a class that came with the model, which was allowed then."""
+    return type(config).__module__.startswith("transformers_modules.")
 
 
 def _listed(named: list[tuple[str, str, str]]) -> str:

@@ -14,7 +14,17 @@ from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
 from ..core.secrets import masked
 from ..core.types import ModelSpec
-from . import adapter_files, adapters, converted, digests, gguf_header, hub_adapter, packaged, tokenizer_files
+from . import (
+    adapter_files,
+    adapters,
+    converted,
+    digests,
+    gguf_header,
+    hub_adapter,
+    packaged,
+    remote_code,
+    tokenizer_files,
+)
 from .adapters import Adapter
 from .entry import Entry
 from .weights import SHORT, Tell, Weights, from_folder, from_gguf, from_hub, from_package, problem
@@ -99,7 +109,7 @@ def resolve(
     if base.endswith(".py") or base in registry.names("zoo"):
         entry = cast(Entry, registry.get("zoo", base))
     if trained and trained.manifest.kind == "full":
-        shown, weights = trained.manifest.model, _full(trained, revision, tell)
+        shown, weights = trained.manifest.model, _full(trained, revision, tell, trust_remote_code)
     elif entry:
         shown, weights = entry.name, _of_entry(entry, revision, tell, trust_remote_code)
     else:
@@ -274,16 +284,19 @@ def _means_a_model(name: str) -> bool:
     return bool(HUB_ID.fullmatch(name)) and not name.endswith((".gguf", ".py"))
 
 
-def _full(trained: Adapter, revision: str, tell: Tell) -> Weights:
+def _full(trained: Adapter, revision: str, tell: Tell, trusted: bool = False) -> Weights:
     """The weights of a training that made whole ones: the base's are not needed."""
     manifest, folder = trained.manifest, trained.folder
     if revision:
         raise UsageError(f"--revision {revision}: {manifest.name} has weights of its own.", "Leave --revision out.")
     if wrong := problem(folder):
         raise ModelMissing(f"the weights of {manifest.name} are not whole: in {folder} {wrong}.", "Train it again.")
+    runs_code = remote_code.settle(folder, trusted, manifest.name, tell)
     found = adapters.hash_of(folder, "full", tell)
     _warn(trained, str(manifest.base.get("revision", "")), found, tell)
-    return Weights(folder, found, f"full weights trained from {manifest.base.get('source') or manifest.model}")
+    return Weights(
+        folder, found, f"full weights trained from {manifest.base.get('source') or manifest.model}", runs_code
+    )
 
 
 def _warn(trained: Adapter, revision: str, found: str, tell: Tell) -> None:
