@@ -74,7 +74,8 @@ def test_a_model_with_code_is_refused_naming_file_class_and_option(own: Path) ->
         f"{own / 'config.json'} names configuration_own.OwnConfig in `auto_map`."
     )
     assert error.value.hint == (
-        "Read that code first. If you trust it: --trust-remote-code, an option of medbench run, train and adapters merge."
+        "Read that code first. If you trust it: --trust-remote-code, "
+        "an option of medbench run, train and adapters merge."
     )
     assert not ran()
 
