@@ -129,7 +129,7 @@ def check(template: str, model: str) -> None:
 
 
 def render(tokenizer: Any, turns: Sequence[Mapping[str, str]], template: str, generation: bool) -> str:
-    """Return the turns as the template writes them. Raises TemplateFailed if it raises, does not end, or fills pages."""
+    """Return the turns as the template writes them. Raises TemplateFailed if it raises, does not end, or writes on."""
     failed = "the model's chat template cannot be used"
     try:
         with _limited(ITEM_SECONDS):
