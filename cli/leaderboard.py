@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..core import paths
-from ..core.errors import UsageError
+from ..core.errors import MedbenchError, UsageError
 from . import output
 
 
@@ -60,6 +60,9 @@ def command(
         where = ", ".join(map(str, folders)) or str(paths.runs())
         raise UsageError(f"there are no runs in {where}.", "Make one: medbench run")
     found = leaderboard.build(runs, wanted)
+    shown = {column.metric for board in found.boards for column in board.columns}
+    if found.boards and not found.problems and "all" not in output.names(metrics):
+        problems += [MedbenchError(f"{name} scores no answer of these runs.") for name in wanted if name not in shown]
     found = dataclasses.replace(found, problems=(*problems, *found.problems))
     output.present(found, as_json=as_json, csv=csv or "", markdown=markdown or "", top=top, pager=not no_pager)
     if found.problems:

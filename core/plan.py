@@ -201,8 +201,10 @@ def _select(benchmark: Benchmark, items: tuple[Item, ...], settings: Settings) -
         wanted = set(settings.items)
         strangers = sorted(wanted - {item.id for item in items})
         if strangers:
+            many = "an id" if len(strangers) == 1 else f"{len(strangers)} ids"
             raise UsageError(
-                f"--items names {len(strangers)} ids that {benchmark.name} does not score, the first: {strangers[0]}",
+                f"--items names {many} that {benchmark.name} does not score{', the first' * (len(strangers) > 1)}: "
+                f"{strangers[0]}",
                 f"Its ids look like {items[0].id}.",
             )
         items = tuple(item for item in items if item.id in wanted)

@@ -155,6 +155,11 @@ def compare(
     for side in sides:
         problems.update((str(error), error) for error in side.ambiguous.values())
     lines = [line for match in matches for line in match.lines]
+    for name in metrics:  # asked for by name, so an empty line is no answer
+        found = [line for line in lines if line.name == name]
+        if found and all(line.a is None and line.b is None for line in found):
+            why = next((f": {reason}" for line in found for reason, _ in line.left_out), "")
+            problems[name] = MedbenchError(f"{name} scores no item that both answered{why}.")
     p_values = {key: line.p for key, line in zip(hypotheses, lines, strict=True) if key and line.p is not None}
     adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
     p_holm = iter([None if line.p is None else adjusted.get(key, 1.0) for key, line in zip(hypotheses, lines)])

@@ -55,7 +55,7 @@ def test_named_items_are_the_ones_asked_in_the_benchmarks_order() -> None:
 
 
 def test_a_named_item_that_does_not_exist_is_an_error_that_shows_what_ids_look_like() -> None:
-    with pytest.raises(UsageError, match=r"1 ids that fake-bench does not score.*i99(.|\n)*look like i0"):
+    with pytest.raises(UsageError, match=r"an id that fake-bench does not score.*i99(.|\n)*look like i0"):
         made(items=("i3", "i99"))
 
 

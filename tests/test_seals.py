@@ -448,3 +448,14 @@ def test_a_broken_line_from_before_is_named_and_made_again(before: StoredRun) ->
     again = StoredRun(before.path)
     assert [record.output.text for record in again.records()] == ["yes", "yes", "yes"]
     assert not again.manifest.sealed, "its other files have no seals"
+
+
+def test_a_metric_asked_for_by_name_that_scores_nothing_is_no_empty_table(tmp_path: Path) -> None:
+    for model in ("one", "two"):
+        made.make_run(tmp_path, ANSWERS, model=model, metrics=METRICS)
+    board = medbench("leaderboard", tmp_path, "--metrics", "accuracy,exact_match")
+    assert (board.exit_code, "accuracy scores no answer of these runs" in board.stderr) == (1, True)
+    pair = sorted(tmp_path.glob("*__*"))
+    compared = medbench("compare", *pair, "--metrics", "accuracy,exact_match")
+    assert (compared.exit_code, "accuracy scores no item that both answered" in compared.stderr) == (1, True)
+    assert medbench("compare", *pair, "--metrics", "exact_match").exit_code == 0
