@@ -211,4 +211,4 @@ def _sentence(kind: str, said: str) -> str:
     if kind == "SecurityError":
         return f"it reaches for what jinja's sandbox forbids: {said.rstrip('.')}."
     told = said if kind in ("TemplateError", "UndefinedError", "TemplateSyntaxError") else f"{kind}: {said}"
-    return f"it says: {told}"
+    return f"it says: {told}" + "." * (told[-1:] not in ".!?")

@@ -221,6 +221,9 @@ class Client:
                 return reply
             if broken and (broken.final or not (broken.connected or self._answered)):
                 raise self._refused(f"no server answers at {self._at}: {broken}", broken.hint or self._unreached())
+            if broken and broken.unusable:
+                self._answered += 1
+                raise Failed(str(broken))
             problem = str(broken) if reply is None else str(self._failure(reply))
             if reply is not None and reply.status == 429 and self._answered > answered:
                 answered = self._answered  # the limit let others through: this one's turn comes

@@ -24,14 +24,22 @@ NEVER_SENT = (
 
 class Unreachable(Exception):
     """No whole reply came. `connected`: the request was sent, so the server may have done the work all the same.
-    `final`: the next request would fare no better. `hint`: what to do about it.
+    `final`: the next request would fare no better. `hint`: what to do about it. `unusable`: a reply came that cannot be
+    read, and was paid for like any other: it is not asked for again.
     """
 
-    def __init__(self, reason: str, connected: bool, final: bool = False, hint: str = "") -> None:
+    def __init__(
+        self, reason: str, connected: bool, final: bool = False, hint: str = "", unusable: bool = False
+    ) -> None:
         super().__init__(reason)
         self.connected = connected
         self.final = final
         self.hint = hint
+        self.unusable = unusable
+
+
+class _TooLarge(httpx.ReadError):
+    """A reply of more than LARGEST_REPLY."""
 
 
 class _Timed(httpx.SyncByteStream):
@@ -48,7 +56,7 @@ class _Timed(httpx.SyncByteStream):
             if time.monotonic() > self._deadline:
                 raise httpx.ReadTimeout("the reply is too slow")
             if size > LARGEST_REPLY:
-                raise httpx.ReadError(f"the reply is larger than {LARGEST_REPLY >> 20} MiB")
+                raise _TooLarge(f"the reply is larger than {LARGEST_REPLY >> 20} MiB")
             yield chunk
 
     def close(self) -> None:
@@ -113,6 +121,10 @@ def unreachable(error: BaseException | None, url: str, local: bool) -> Unreachab
         return Unreachable(f"no connection{by}: {_told(error)}", False, final, _hint(str(error), variable))
     if isinstance(error, httpx.TimeoutException):
         return Unreachable("no reply in time", connected=True)
+    if isinstance(error, _TooLarge):
+        return Unreachable(str(error), connected=True, unusable=True)
+    if isinstance(error, httpx.DecodingError):
+        return Unreachable(f"the reply cannot be decompressed: {error}", connected=True, unusable=True)
     return Unreachable(f"the connection broke: {error}", connected=True)
 
 

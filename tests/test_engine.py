@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -346,6 +347,15 @@ def test_what_a_models_own_generation_settings_say_is_not_used(folders: dict[str
     requests = [GenerateRequest(str(i), Prompt(q), 12) for i, q in enumerate(QUESTIONS)]
     plain = {o.item_id: o.text for o in engine_for(folders["t5"], chat="never").generate(requests)}
     assert {o.item_id: o.text for o in engine_for(tmp_path, chat="never").generate(requests)} == plain
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", "{}", '{"model": 7}', "\x00" * 64], ids=["deep", *"abcd"])
+def test_a_damaged_tokenizer_is_told_in_words(folders: dict[str, Path], tmp_path: Path, content: str) -> None:
+    """The readers of json and tokenizers raise RecursionError, TypeError and Exception itself."""
+    shutil.copytree(folders["llama"], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(MedbenchError, match="does not load as a model"):
+        engine_for(tmp_path).load()
 
 
 def test_damaged_weights_are_told_in_words(folders: dict[str, Path], tmp_path: Path) -> None:

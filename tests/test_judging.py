@@ -344,6 +344,7 @@ def by_groq(server: servers.Server, monkeypatch: pytest.MonkeyPatch) -> Judge:
 QUICK = Limits(retries=2, timeout_s=2.0)
 
 # What the server does first, and how many of six answers are judged, with how many calls, in one command.
+COMPRESSED = {"Content-Encoding": "gzip"}
 BEHAVIOURS: dict[str, tuple[list[servers.Behaviour], int, int]] = {
     "answers well": ([], 6, 6),
     "429 and Retry-After": ([servers.busy("0.05"), servers.busy("0.05")], 6, 8),
@@ -351,6 +352,7 @@ BEHAVIOURS: dict[str, tuple[list[servers.Behaviour], int, int]] = {
     "closes, then well": ([servers.closes, servers.cuts], 6, 8),
     # A reply with status 200 may have been paid for: it is not asked for again by the same command.
     "malformed HTTP, then well": ([servers.raw("{"), servers.raw("<html>")], 4, 6),
+    "no gzip, then well": ([lambda asked: servers.Answer(body="{}", headers=COMPRESSED)], 5, 6),
     "slow, then well": ([servers.hangs(20.0)], 6, 7),
 }
 
