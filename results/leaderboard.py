@@ -373,7 +373,7 @@ def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[C
     """Set the status of every cell in `table` (rows × columns); returns the number of pairs tested.
 
     A best one is marked only where another differs from it: by the test or, where nothing can be tested, by intervals
-    that are apart for so many models; by its value where there are none (speed is measured once).
+    that are apart for so many models; by its value where no figure of a column has one (speed is measured once).
     """
     known = [_known(column, at, table) for at, column in enumerate(columns)]
     # An unfinished run is not best by luck, and shows nothing against a finished one.
@@ -400,14 +400,16 @@ def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[C
         highest = max(sign * known[at][row] for row in level)
         best = [row for row in level if sign * known[at][row] == highest]
         first, models = table[best[0]][at].figure, len(known[at])
-        if at in worse or any(_apart(first, table[row][at].figure, models) for row in known[at]):
+        once = all(figure is None or figure.low is None for figure in (table[row][at].figure for row in known[at]))
+        differs = len(best) < models if once else any(_apart(first, table[row][at].figure, models) for row in known[at])
+        if at in worse or differs:
             for row in best:
                 table[row][at] = dataclasses.replace(table[row][at], status="best")
     return pairs
 
 
 def _apart(one: Figure | None, other: Figure | None, models: int) -> bool:
-    """Whether two figures of a column of so many models differ: by their intervals or, without these, by their values.
+    """Whether two figures of a column of so many models differ by their intervals; without these nothing shows it.
 
     The intervals must not overlap. Among many models some two would be that far apart by chance alone, so the gap must
     also exceed the margin of a difference (Zou and Donner 2008), widened for all pairs of models (Bonferroni).
@@ -415,7 +417,7 @@ def _apart(one: Figure | None, other: Figure | None, models: int) -> bool:
     if one is None or other is None or one.value is None or other.value is None or one.value == other.value:
         return False
     if one.low is None or one.high is None or other.low is None or other.high is None:
-        return True
+        return False
     below, above = sorted((one, other), key=lambda figure: figure.value or 0.0)
     assert below.value is not None and below.high is not None and above.value is not None and above.low is not None
     pairs = models * (models - 1) / 2

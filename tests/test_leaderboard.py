@@ -266,6 +266,7 @@ def test_a_best_one_of_many_equal_models_is_rarely_marked_where_nothing_can_be_t
             found += any(_apart(best, figure, models) for figure in figures)
         return found / len(values)
 
+    assert not _apart(Figure("f1", 1.0, 100, 100), Figure("f1", 0.2, 100, 100, low=0.1, high=0.3), 2), "no interval"
     assert marked(2) > 0.1, "as for two models, the best of twelve would be marked too often"
     assert 0.0 < marked(12) <= 0.05
 
