@@ -54,6 +54,11 @@ def command(
     from ..results import leaderboard
     from ..results.store import all_runs
 
+    on_stdout = [
+        name for name, used in (("--csv -", csv == "-"), ("--markdown -", markdown == "-"), ("--json", as_json)) if used
+    ]
+    if len(on_stdout) > 1:
+        raise UsageError(f"{' and '.join(on_stdout)} all write to stdout.", "Name files for --csv and --markdown.")
     wanted = output.metric_names(metrics)
     runs, problems = all_runs(*(folders or (paths.runs(),)), allow_changed=allow_changed)
     if not runs and not problems:

@@ -112,8 +112,11 @@ def record(stored: StoredRun, item: str, records: Mapping[str, Record] | None = 
     asked = item in stored.manifest.item_ids
     near = difflib.get_close_matches(item, list(known), n=3, cutoff=0.3)
     meant = f" Did you mean {' or '.join(near)}?" if near and not asked else ""
-    why = "is not answered yet" if asked else "is not an item of this run"
-    raise UsageError(f"'{item}' {why}.{meant}", f"Its items: medbench show {stored.path.name}")
+    why = "has no answer" if asked else "is not an item of this run"
+    hint = (
+        f"Why: medbench show {stored.path.name} --unscored" if asked else f"Its items: medbench show {stored.path.name}"
+    )
+    raise UsageError(f"'{item}' {why}.{meant}", hint)
 
 
 def allow_changed(command: Callable[..., None]) -> Callable[..., None]:

@@ -33,6 +33,7 @@ SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Row.setup say
 RIGHT = ("accuracy", "exact_match")  # of which 1 says that an answer is right; of others, that something holds
 LONGEST = 18  # characters of a benchmark's name that are kept on one line
 FOLDED = 16  # characters of a line of a model's name, at the least
+LEFT_OUT = 5  # runs without a counterpart that a comparison names
 WIDE = 100  # columns of a window from which a comparison's verdicts stand in a column of their own
 
 
@@ -107,7 +108,9 @@ def comparison(found: Comparison) -> list[RenderableType]:
         "correction is below 5 %."
     )
     parts.append(Text(note, style="dim"))
-    parts += [Text(sentence, style="dim") for sentence in found.left_out]
+    parts += [Text(sentence, style="dim") for sentence in found.left_out[:LEFT_OUT]]
+    if len(found.left_out) > LEFT_OUT:
+        parts.append(Text(f"{len(found.left_out) - LEFT_OUT} more runs have no counterpart: --json", style="dim"))
     return parts
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core import paths
-from ..core.errors import MedbenchError
+from ..core.errors import MedbenchError, UsageError
 from . import output
 from .progress import tell
 
@@ -36,7 +36,7 @@ Examples:
 @click.argument("item", required=False)
 @click.option("--wrong", is_flag=True, help="Only items with the first metric below its best value.")
 @click.option("--unscored", is_flag=True, help="Items that some metric left unscored or that have no answer, and why.")
-@click.option("--limit", default=20, show_default=True, help="How many items to list.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many items to list.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 @output.allow_changed
@@ -55,6 +55,8 @@ def command(
     from ..results.lookup import find
     from ..results.store import StoredRun
 
+    if wrong and unscored:
+        raise UsageError("--wrong and --unscored name different items.", "Give one of them.")
     stored = StoredRun(find(run, out or paths.runs()), allow_changed)
     records = {record.item.id: record for record in stored.records()}
     judged = stored.judged() if unscored or item is not None else []  # also judges that graded nothing
@@ -254,7 +256,8 @@ def _run(
     if chosen:
         screen.print(table)
     listed = f"{min(limit, len(chosen))} of {len(chosen)} items."
-    screen.print(f"[dim]{listed} One of them: medbench show {stored.path.name} ITEM[/dim]")
+    example = f" One of them: medbench show {stored.path.name} ITEM" if records.keys() & set(chosen) else ""
+    screen.print(f"[dim]{listed}{example}[/dim]")
 
 
 def _item(

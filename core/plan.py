@@ -107,7 +107,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
             **({"trust_remote_code": True} if spec.trust_remote_code else {}),
         },
         **comparable,
-        "seed": settings.seed,
+        "seed": settings.seed if _draws(settings, len(item_set.items) - held_out) else 0,
         "chat": chat,
     }
     if method == "generate":
@@ -132,6 +132,11 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
     )
 
 
+def _draws(settings: Settings, available: int) -> bool:
+    """Whether items or examples are drawn, so that the seed matters."""
+    return settings.shots > 0 or (settings.limit is not None and settings.limit < available)
+
+
 def _without_effect(settings: Settings, items: Sequence[Item], available: int, method: Method) -> Iterator[str]:
     """Options that change nothing about this run, and why."""
     if settings.max_new_tokens is not None and method == "logprob":
@@ -140,7 +145,7 @@ def _without_effect(settings: Settings, items: Sequence[Item], available: int, m
         yield f"--choice {settings.choice} has no effect: the questions are open."
     if settings.limit is not None and settings.limit > available and not settings.items:
         yield f"--limit {settings.limit} has no effect: there are {available} items."
-    if settings.seed and not settings.shots and (settings.limit is None or settings.limit >= available):
+    if settings.seed and not _draws(settings, available):
         yield f"--seed {settings.seed} has no effect: nothing is drawn."
 
 

@@ -37,7 +37,7 @@ class Throughput:
 @dataclass(frozen=True)
 class Latency:
     """A percentile of the seconds that one request takes when it is alone, after a warm-up; linear interpolation
-    between the two nearest, as numpy. n is the number of requests timed.
+    between the two nearest, as numpy. n is the number of requests timed. None for fewer than `least` requests.
     """
 
     name: str
@@ -46,10 +46,11 @@ class Latency:
     better: Literal["higher", "lower"] = "lower"
     dimension: str = "efficiency"
     unit: str = "s"
+    least: int = 1
 
     def read(self, measured: Measured) -> Figure:
         seconds = measured.latencies_s
-        value = float(np.percentile(seconds, self.percent)) if seconds else None
+        value = float(np.percentile(seconds, self.percent)) if len(seconds) >= self.least else None
         return _figure(self, value, len(seconds))
 
 
@@ -80,7 +81,12 @@ THROUGHPUT = Throughput()
 LATENCY_P50 = Latency(
     "latency_p50_s", 50, "Median seconds of a request alone. After a warm-up, on a few items (--latency-items)."
 )
-LATENCY_P95 = Latency("latency_p95_s", 95, "95th percentile of the same. Linear between the two nearest.")
+LATENCY_P95 = Latency(
+    "latency_p95_s",
+    95,
+    "95th percentile of the same, of 5 requests or more. Linear between the two nearest.",
+    least=5,
+)
 PEAK_GPU_MEMORY = PeakMemory(
     "peak_gpu_memory_bytes", "gpu", "Most memory PyTorch held on the GPU. None where there is none."
 )

@@ -139,7 +139,7 @@ def compare(
     is named, all that is stored. Raises UsageError, naming the fields that differ and both values, where nothing can
     be compared.
     """
-    sides = [_Side(name, runs) for name, runs in zip(string.ascii_uppercase, (a, b, *others))]
+    sides = _sides((a, b, *others))
     matches, problems, hypotheses = [], dict[str, MedbenchError](), list[Hashable]()
     for run_a, run_b in _matched(sides):
         try:
@@ -174,7 +174,16 @@ def matched(*sides: StoredRun | Sequence[StoredRun]) -> list[tuple[StoredRun, St
 
     Raises UsageError, naming the fields that differ and both values, where no two may be, and where two are one.
     """
-    return _matched([_Side(name, runs) for name, runs in zip(string.ascii_uppercase, sides)])
+    return _matched(_sides(sides))
+
+
+def _sides(given: Sequence[StoredRun | Sequence[StoredRun]]) -> list[_Side]:
+    """The sides under the names of their models or, where these do not tell them apart, as A, B, C, …"""
+    groups = [[runs] if isinstance(runs, StoredRun) else list(runs) for runs in given]
+    models = [{row_facts(run.manifest)["model"] for run in runs} for runs in groups]
+    alone = all(len(names) == 1 for names in models) and len(set().union(*models)) == len(groups)
+    names = [min(names) for names in models] if alone else string.ascii_uppercase
+    return [_Side(name, runs) for name, runs in zip(names, groups)]
 
 
 class _Side:
@@ -183,10 +192,10 @@ class _Side:
     Two runs for one column would be a choice that nobody made: that column is left out, as an error in `ambiguous`.
     """
 
-    def __init__(self, name: str, runs: StoredRun | Sequence[StoredRun]) -> None:
+    def __init__(self, name: str, runs: Sequence[StoredRun]) -> None:
         self.name = name
         columns: dict[str, list[StoredRun]] = {}
-        for run in [runs] if isinstance(runs, StoredRun) else runs:
+        for run in runs:
             columns.setdefault(fingerprint(run.manifest.comparable), []).append(run)
         if not columns:
             raise UsageError(f"{name} has no runs.")

@@ -273,8 +273,8 @@ def test_groups_are_matched_by_column_and_what_has_no_counterpart_is_named(tmp_p
     comparison = compare(a, b, load=LOAD)
     assert [match.title for match in comparison.matches] == ["medqa · 2 items · generated · 0-shot"]
     assert comparison.left_out == (
-        "pubmedqa · 2 items · generated · 0-shot: only A has it",
-        "mmlu-med · 2 items · generated · 0-shot: only B has it",
+        "pubmedqa · 2 items · generated · 0-shot: only one has it",
+        "mmlu-med · 2 items · generated · 0-shot: only two has it",
     )
     with pytest.raises(UsageError, match="the benchmark: 'pubmedqa' against 'mmlu-med'"):
         compare(a[1:], b[:1], load=LOAD)
@@ -297,7 +297,7 @@ def test_a_column_that_one_side_has_twice_is_left_out_and_the_others_are_compare
     found = compare([*twice, a], b, load=LOAD)
     assert [match.title for match in found.matches] == ["exam · 2 items · generated · 0-shot"]
     (problem,) = found.problems
-    assert "A has 2 runs of quiz" in problem.message
+    assert "a has 2 runs of quiz" in problem.message
     assert "dtype bfloat16" in problem.message
     assert problem.hint == "Name one of them by its run id."
     assert found.left_out == ()

@@ -89,7 +89,7 @@ def test_a_choice_has_no_text_to_explain(run: Path) -> None:
 
 def test_an_item_that_is_not_there_is_told_with_the_nearest(run: Path) -> None:
     assert "Did you mean a/1" in explain(str(run), "a/2").output
-    assert "is not answered yet" in explain(str(run), "c").output
+    assert "has no answer" in explain(str(run), "c").output
     assert explain(str(run), "c").exit_code == 2
 
 

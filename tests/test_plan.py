@@ -158,3 +158,14 @@ def test_a_fingerprint_does_not_depend_on_key_order() -> None:
 def test_an_item_that_cannot_be_meant_is_refused(changes: dict[str, Any], wrong: str) -> None:
     with pytest.raises(MedbenchError, match=wrong):
         checked(ItemSet((Item("a", "?", **changes),), origin="here"))
+
+
+def test_a_seed_that_draws_nothing_makes_no_other_run() -> None:
+    def run(**asked: object) -> object:
+        item_set = ItemSet(fakes.items(5), "here", shots=fakes.items(9)[5:])
+        return plan(fakes.benchmark(item_set), item_set, FakeEngine(), Settings(**asked)).identity  # type: ignore[arg-type]
+
+    assert run(seed=4) == run(seed=0)
+    assert run(seed=4, limit=5) == run(seed=0)
+    assert run(seed=4, limit=3) != run(seed=0, limit=3)
+    assert run(seed=4, shots=1) != run(seed=0, shots=1)
