@@ -84,7 +84,7 @@ LATENCY_P50 = Latency(
 LATENCY_P95 = Latency(
     "latency_p95_s",
     95,
-    "95th percentile of the same, of 5 requests or more. Linear between the two nearest.",
+    "95th percentile of the same. Linear between the two nearest; none of fewer than 5 requests.",
     least=5,
 )
 PEAK_GPU_MEMORY = PeakMemory(
