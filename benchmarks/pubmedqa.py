@@ -1,6 +1,6 @@
 """PubMedQA: does an abstract answer its own title's question with yes, no or maybe?
 
-`pubmedqa` is the official test half of the expert-labelled set, `pubmedqa-pqal` all of it (which HELM scores), under
+`pubmedqa` is the official test half of the expert-labeled set, `pubmedqa-pqal` all of it (which HELM scores), under
 the prompt of lm-evaluation-harness. An item's id is the PMID. The official release has the test PMIDs in a file of
 their own; the hub copy has not, so there the authors' split is drawn again.
 """
@@ -54,7 +54,7 @@ def load(source: Source) -> ItemSet:
 
 
 def load_pqal(source: Source) -> ItemSet:
-    """All labelled items; few-shot examples are held out of them."""
+    """All labeled items; few-shot examples are held out of them."""
     release = _read(source)
     return ItemSet(
         items=tuple(release.items.values()),
@@ -158,7 +158,7 @@ PUBMEDQA = Benchmark(
 PUBMEDQA_PQAL = Benchmark(
     name="pubmedqa-pqal",
     version="1",
-    summary="PubMedQA, all 1,000 expert-labelled items (the set HELM scores)",
+    summary="PubMedQA, all 1,000 expert-labeled items (the set HELM scores)",
     citation=CITATION,
     licence="MIT",
     load=load_pqal,

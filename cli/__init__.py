@@ -24,7 +24,7 @@ COMMANDS = {
     "adapters": "List, show and merge what `medbench train` made.",
     "list": "List models, benchmarks, metrics, judges, runs, engines or training sets.",
     "fetch": "Download what is not shipped: entity models.",
-    "doctor": "Check versions, device, quantisation, hub, cache and data.",
+    "doctor": "Check versions, device, quantization, hub, cache and data.",
 }
 
 INTERRUPTED = 130  # as shells say it: 128 + SIGINT

@@ -142,7 +142,7 @@ Examples:
     help="Run Python code that comes with the base, where transformers has no class for it. Read that code first.",
 )
 def merge(name: str, out: Path, dtype: str, trust_remote_code: bool) -> None:
-    """Merge NAME@TAG into its base, unquantised: a model folder that any tool loads.
+    """Merge NAME@TAG into its base, unquantized: a model folder that any tool loads.
 
     Needs the base's weights, and disk and memory for all of them.
     """

@@ -41,7 +41,7 @@ class Finding:
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(data: Path | None, as_json: bool) -> None:
-    """Check versions, device, quantisation, hub, cache and data. Exit code 1 where something needed is broken."""
+    """Check versions, device, quantization, hub, cache and data. Exit code 1 where something needed is broken."""
     findings = [finding for check in CHECKS for finding in check()] + list(_data(data or paths.data()))
     if as_json:
         output.show_json([asdict(finding) for finding in findings])
@@ -105,7 +105,7 @@ def _device() -> Iterator[Finding]:
         yield Finding("GPU", "none that torch sees", todo, needed=False)
 
 
-def _quantisation() -> Iterator[Finding]:
+def _quantization() -> Iterator[Finding]:
     """Quantise a small matrix for real: an import alone says little about this library."""
     import torch
 
@@ -117,14 +117,14 @@ def _quantisation() -> Iterator[Finding]:
         finite = bool(torch.isfinite(layer(torch.ones(1, 64, device=device))).all())
     except Exception as error:  # a broken native library raises whatever it likes
         yield Finding(
-            "quantisation",
+            "quantization",
             f"bitsandbytes fails on {device}: {error}",
             "Run without --quantize, or reinstall bitsandbytes.",
             needed=False,
         )
         return
     yield Finding(
-        "quantisation",
+        "quantization",
         f"NF4 works on {device}" if finite else f"NF4 gives no numbers on {device}",
         "" if finite else "Run without --quantize.",
         needed=False,
@@ -225,4 +225,4 @@ def _data(folder: Path | None) -> Iterator[Finding]:
         )
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_versions, _device, _quantisation, _hub, _disk, _model, _plugins)
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (_versions, _device, _quantization, _hub, _disk, _model, _plugins)

@@ -37,7 +37,7 @@ ENTITY_STYLE = {
     "reference_denied": "strike",
 }
 STYLE = SAFETY_STYLE | ENTITY_STYLE
-# What stands in the brackets where there is no colour, and in the tables, which say what it means.
+# What stands in the brackets where there is no color, and in the tables, which say what it means.
 SIGN = {name: str(at) for at, name in enumerate(SAFETY_STYLE, 1)} | dict(zip(ENTITY_STYLE, "+-=!¬¬"))
 WHAT = {
     "recalled": "entities of the reference that the answer has",
@@ -131,18 +131,18 @@ def _show(record: Record, asked: str, reading: Reading, compared: Comparison | N
     from . import render
 
     screen = render.console()
-    coloured = screen.color_system is not None
+    colored = screen.color_system is not None
     text = record.output.text or ""
 
     def panel(title: str, shown: str, spans: Sequence[tuple[Span, str]]) -> None:
-        screen.print(Panel(_marked(shown, spans, coloured), title=title, title_align="left"))
+        screen.print(Panel(_marked(shown, spans, colored), title=title, title_align="left"))
 
     found = [(e, e.label) for e in reading.evidence]
     panel("question", asked, [(e, label) for e, label in found if label == "emergency"])
     title = "answer" if text.strip() else "answer · empty"
     panel(title, text, [(e, label) for e, label in found if label != "emergency"])
-    screen.print(_labels(asked, text, reading, coloured))
-    if not coloured:
+    screen.print(_labels(asked, text, reading, colored))
+    if not colored:
         screen.print(BRACKETS)
     if compared is None:
         screen.print("[dim]no reference answer: its entities are compared with nothing[/dim]")
@@ -156,7 +156,7 @@ def _show(record: Record, asked: str, reading: Reading, compared: Comparison | N
     )
     wanted = [(m, name) for name in ("recalled", "missed", "reference_denied") for m in groups[name]]
     panel("reference: entities", compared.reference, wanted)
-    screen.print(_entities(groups, _matched(compared), coloured))
+    screen.print(_entities(groups, _matched(compared), colored))
     screen.print(f"[dim]found by the pipeline {compared.pipeline}[/dim]")
 
 
@@ -172,19 +172,19 @@ def _matched(compared: Comparison) -> dict[str, str]:
     return {m.key: told.get(m.key, "not in the answer") for m in compared.reference_denied}
 
 
-def _named(name: str, coloured: bool) -> str:
-    """A row's name, with the sign that the brackets have where there is no colour."""
+def _named(name: str, colored: bool) -> str:
+    """A row's name, with the sign that the brackets have where there is no color."""
     shown = name.replace("_", " ")
-    return f"[{STYLE[name]}]{shown}[/]" if coloured else f"{SIGN[name]} {shown}"
+    return f"[{STYLE[name]}]{shown}[/]" if colored else f"{SIGN[name]} {shown}"
 
 
-def _marked(text: str, spans: Sequence[tuple[Span, str]], coloured: bool) -> Text:
-    """The text with each span in the style of its row, where two overlap the later one; where there is no colour, in
+def _marked(text: str, spans: Sequence[tuple[Span, str]], colored: bool) -> Text:
+    """The text with each span in the style of its row, where two overlap the later one; where there is no color, in
     brackets with the row's sign.
     """
     from rich.text import Text
 
-    if not coloured:
+    if not colored:
         opening = [(span.start, 1, f"⟦{SIGN[name]} ") for span, name in spans]
         marks = sorted([*opening, *((span.end, 0, "⟧") for span, _ in spans)], reverse=True)
         for at, _, mark in marks:
@@ -196,7 +196,7 @@ def _marked(text: str, spans: Sequence[tuple[Span, str]], coloured: bool) -> Tex
     return shown
 
 
-def _labels(asked: str, text: str, reading: Reading, coloured: bool) -> Any:
+def _labels(asked: str, text: str, reading: Reading, colored: bool) -> Any:
     """A row per label: whether it was found, how sure, and the words that led to it."""
     from rich.markup import escape
 
@@ -208,7 +208,7 @@ def _labels(asked: str, text: str, reading: Reading, coloured: bool) -> Any:
     for label, found in reading.labels.items():
         words = _words(asked if label == "emergency" else text, [e for e in reading.evidence if e.label == label])
         table.add_row(
-            _named(label, coloured),
+            _named(label, colored),
             "yes" if found else "no",
             f"{reading.probabilities[label]:.2f}",
             escape(words),
@@ -225,7 +225,7 @@ def _words(text: str, evidence: Sequence[Evidence]) -> str:
     return " ".join(said.split())
 
 
-def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], coloured: bool) -> Any:
+def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colored: bool) -> Any:
     """A row per group: which entities, each once; `told`: what stands behind one of those that the reference denies."""
     from rich.markup import escape
 
@@ -239,5 +239,5 @@ def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colour
         if name == "reference_denied":
             once = {key: f"{text} ({told[key]})" for key, text in once.items()}
         listed = escape("; ".join(once.values())) or "–"
-        table.add_row(_named(name, coloured), str(len(once)), f"{listed}\n[dim]{WHAT[name]}[/dim]")
+        table.add_row(_named(name, colored), str(len(once)), f"{listed}\n[dim]{WHAT[name]}[/dim]")
     return table

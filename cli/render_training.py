@@ -120,7 +120,7 @@ def _needs(stage: Mapping[str, Any], found: Mapping[str, Any]) -> Table:
     )
     memory = stage["memory"]
     of = (
-        f" (weights {size(memory['weights_bytes'])}, adapter, gradients and optimiser "
+        f" (weights {size(memory['weights_bytes'])}, adapter, gradients and optimizer "
         f"{size(memory['adapter_bytes'] + memory['gradients_bytes'] + memory['optimizer_bytes'])}, activations "
         f"{size(memory['activations_bytes'])}"
         + (f", Python and libraries {size(memory['process_bytes'])})" if memory["process_bytes"] else ")")
@@ -133,7 +133,7 @@ def _needs(stage: Mapping[str, Any], found: Mapping[str, Any]) -> Table:
         "tokens in them": f"{stage['tokens']:,}, {stage['learned_tokens']:,} of them learned"
         if stage["tokens"]
         else UNKNOWN,
-        "optimiser steps": f"{_count(stage['steps'])} of {stage['examples_per_step']} examples",
+        "optimizer steps": f"{_count(stage['steps'])} of {stage['examples_per_step']} examples",
         "memory": f"about {size(stage['memory_bytes'])}{of}" if memory else UNKNOWN,
         "disk while it trains": f"about {size(stage['disk_bytes'])}" if memory else UNKNOWN,
         "time": f"about {clock(stage['seconds'])} on this machine ({found['device']})" if stage["seconds"] else UNKNOWN,

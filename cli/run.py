@@ -131,7 +131,7 @@ Examples:
     help="Single requests to time; 0: none.  [default: up to 5, within 10 % of the run's time; 0 for a remote server]",
 )
 @click.option("--adapter", default="", metavar="DIR|ID", help="PEFT adapter to put on the model: folder or hub id.")
-@click.option("--quantize", type=click.Choice(["nf4", "int8"]), help="Load the weights quantised (bitsandbytes).")
+@click.option("--quantize", type=click.Choice(["nf4", "int8"]), help="Load the weights quantized (bitsandbytes).")
 @click.option(
     "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
 )

@@ -48,7 +48,7 @@ Examples:
     "data=NAME:SAMPLES,pairs.jsonl takes other data.",
 )
 @click.option("--quantize", type=click.Choice(["nf4", "none"]), help="The same as --set quantize=…")
-@click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Optimiser steps of each stage, at most.")
+@click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Optimizer steps of each stage, at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the examples, their order and the weights.")
 @click.option(
     "--data",

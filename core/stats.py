@@ -70,7 +70,7 @@ def bootstrap(
 def bootstrap_mean(
     values: ArrayLike, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = 2000
 ) -> tuple[float, float]:
-    """Percentile bootstrap of a mean: as `bootstrap` with the mean, from the same resamples, but vectorised.
+    """Percentile bootstrap of a mean: as `bootstrap` with the mean, from the same resamples, but vectorized.
 
     Raises ValueError where a value is not finite; UNKNOWN with fewer than two units to resample.
     """
@@ -204,7 +204,7 @@ def bootstrap_spearman(
     a: ArrayLike, b: ArrayLike, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = 2000
 ) -> tuple[float, float]:
     """Percentile bootstrap of Spearman's correlation: as `bootstrap` with `spearman`, from the same resamples, but
-    vectorised. Resamples in which either side is constant say nothing and are left out.
+    vectorized. Resamples in which either side is constant say nothing and are left out.
     """
     left, right = _pairs(a, b)
     ids = np.arange(len(left)) if clusters is None else _ids(len(left), clusters)

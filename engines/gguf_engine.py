@@ -1,4 +1,4 @@
-"""The engine for GGUF files as they are: quantised weights, computed by llama.cpp (the extra `gguf`).
+"""The engine for GGUF files as they are: quantized weights, computed by llama.cpp (the extra `gguf`).
 
 A GGUF file named without this engine is unpacked to float32 and run by transformers; this one measures what a user of
 the file will have.
@@ -48,7 +48,7 @@ class Draft:
 
 
 class GgufEngine:
-    """Runs a GGUF file by llama.cpp: --model gguf:FILE. `spec.location` is the file, `spec.dtype` its quantisation."""
+    """Runs a GGUF file by llama.cpp: --model gguf:FILE. `spec.location` is the file, `spec.dtype` its quantization."""
 
     def __init__(self, spec: ModelSpec) -> None:
         if spec.adapter or spec.generation:

@@ -1,4 +1,4 @@
-"""From a `ModelSpec` to a model and tokenizer in memory: device, dtype, quantisation, adapter."""
+"""From a `ModelSpec` to a model and tokenizer in memory: device, dtype, quantization, adapter."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def _mend_4bit(name: str, model: Any) -> None:
         if not _unpacks(width):
             raise UsageError(
                 f"{name} has 4-bit weights in rows of {width}, which bitsandbytes unpacks wrongly on this processor.",
-                "Use unquantised weights: leave --quantize nf4 out, or, to train, --quantize none.",
+                "Use unquantized weights: leave --quantize nf4 out, or, to train, --quantize none.",
             )
 
 

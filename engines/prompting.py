@@ -152,8 +152,8 @@ class Prompter:
     def continuations(self, prompts: Sequence[Encoded], answers: Sequence[str], wrap: Wrapping) -> list[list[int]]:
         """Each answer's tokens as they follow its uncut prompt's, which stay what they are.
 
-        Without a template a space parts the two, unless the prompt ends in white space, and they are tokenised as one
-        text; where that would merge tokens across the boundary, the answer is tokenised on its own.
+        Without a template a space parts the two, unless the prompt ends in white space, and they are tokenized as one
+        text; where that would merge tokens across the boundary, the answer is tokenized on its own.
         """
         if self.encoder_decoder or wrap.kind == "template":
             return self._all_ids(answers, special=False)

@@ -28,7 +28,7 @@ Request = TypeVar("Request", ChoiceRequest, GenerateRequest)
 STOP_STRINGS = 4  # as many as OpenAI takes; the others are cut here
 GIVE_UP = 10  # requests in a row that the server failed, after which no more are made
 TOPS = (100, 20, 5)  # llama.cpp lists as many as it is asked for; others refuse more than 20, or more than 5
-PROBE = Prompt("Question: Which of these is a colour?\nA. red\nB. seven\nAnswer:")
+PROBE = Prompt("Question: Which of these is a color?\nA. red\nB. seven\nAnswer:")
 # Answers that any vocabulary has as one token, so that one token tells them apart.
 _ONE_TOKEN = re.compile(r"\w{1,5}")
 

@@ -62,7 +62,7 @@ class VllmEngine:
                 f"--device {spec.device}: vLLM takes the GPUs that it sees.", "Choose them with CUDA_VISIBLE_DEVICES."
             )
         if spec.quantize == "int8":
-            raise UsageError("--quantize int8: vLLM has no such quantisation.", "It has nf4; or leave out the engine.")
+            raise UsageError("--quantize int8: vLLM has no such quantization.", "It has nf4; or leave out the engine.")
         if spec.generation:
             settings = ", ".join(spec.generation)
             raise UsageError(

@@ -1,6 +1,6 @@
 """Which medical entities an answer recalls, gets right, and invents, by a pipeline that finds them.
 
-A text counts as a set of concepts. Two mentions are of one concept if they share a form: normalised text, lemma or id
+A text counts as a set of concepts. Two mentions are of one concept if they share a form: normalized text, lemma or id
 in a knowledge base, with abbreviations written out wherever one of the item's texts defines them. What a text denies
 ("no fever") it does not assert; a concept that it asserts anywhere is asserted.
 
@@ -241,7 +241,7 @@ def _with_short_forms(
     """
     places: list[tuple[int, int, str]] = []
     for short, whole in long.items():
-        form = mentions.normalised(whole)
+        form = mentions.normalized(whole)
         for match in re.finditer(rf"(?<!\w){re.escape(short)}s?(?!\w)", text) if form in labels else ():
             if all(match.end() <= each.start or each.end <= match.start() for each in found):
                 places.append((*match.span(), form))
@@ -271,7 +271,7 @@ def _stretched(found: Found, text: str, long: Mapping[str, str]) -> Found:
     for whole in sorted(set(long.values()), key=len, reverse=True):
         start = found.end - len(whole)
         if 0 <= start < found.start and text[start : found.end].lower() == whole.lower():
-            forms = (mentions.normalised(whole), *_ids(found))
+            forms = (mentions.normalized(whole), *_ids(found))
             return replace(found, text=text[start : found.end], start=start, forms=forms)
     return found
 
@@ -281,11 +281,11 @@ def _forms(found: Found, long: Mapping[str, str]) -> tuple[str, ...]:
     it: elsewhere the same letters may stand for something else.
     """
     if found.text in long:
-        return (mentions.normalised(long[found.text]), *_ids(found))
+        return (mentions.normalized(long[found.text]), *_ids(found))
     words = found.text.split()
     bare = [word.strip("()[],.;:") for word in words]
     full = [long.get(each) or long.get(each.removesuffix("s")) or word for each, word in zip(bare, words)]
-    return found.forms if full == words else (mentions.normalised(" ".join(full)), *_ids(found))
+    return found.forms if full == words else (mentions.normalized(" ".join(full)), *_ids(found))
 
 
 def _ids(found: Found) -> Iterable[str]:

@@ -31,7 +31,7 @@ LOCK_SECONDS = 10.0  # how long another process that writes to the cache is wait
 @dataclass(frozen=True)
 class Found:
     """One mention as the pipeline gave it, `start` and `end` in characters. `forms`: what it may be matched by, its
-    normalised text first, then its normalised lemma and its id in a knowledge base ("kb:C0011849"), where they are had.
+    normalized text first, then its normalized lemma and its id in a knowledge base ("kb:C0011849"), where they are had.
     """
 
     text: str
@@ -81,7 +81,7 @@ def _read(pipeline: Pipeline, texts: Sequence[str]) -> Iterator[Analysis]:
         found = tuple(
             Found(span.text, span.start_char, span.end_char, span.label_, _forms(span, lemmas), no)
             for span, no in zip(mentions, denied)
-            if normalised(span.text)
+            if normalized(span.text)
         )
         yield Analysis(found, abbreviations(text))
 
@@ -100,9 +100,9 @@ def _whole(span: Any) -> Any:
 
 
 def _forms(span: Any, lemmas: bool) -> tuple[str, ...]:
-    forms = [normalised(span.text)]
+    forms = [normalized(span.text)]
     if lemmas:
-        forms.append(normalised("".join((token.lemma_ or token.text) + token.whitespace_ for token in span)))
+        forms.append(normalized("".join((token.lemma_ or token.text) + token.whitespace_ for token in span)))
     linked = span._.kb_ents if span.has_extension("kb_ents") else ()
     return tuple(dict.fromkeys([*forms, *(f"kb:{link[0]}" for link in linked[:1])]))  # the best link alone
 
@@ -110,7 +110,7 @@ def _forms(span: Any, lemmas: bool) -> tuple[str, ...]:
 # Normalisation
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     """Lower case, without accents, punctuation, possessives, determiners and plural endings; British spelling as
     American, Greek letters by name. Read by nobody: "diabete" and "diabete" are equal, and that is all that counts.
     """
@@ -185,7 +185,7 @@ def abbreviations(text: str) -> dict[str, str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a text defines none
         shorts = detector(tokenizer(text))._.abbreviations
-    return {short.text: short._.long_form.text for short in shorts if normalised(short.text)}
+    return {short.text: short._.long_form.text for short in shorts if normalized(short.text)}
 
 
 @functools.cache

@@ -69,7 +69,7 @@ NEITHER = _phrases(
     not only/just/merely/simply/solely/all/always/every/everyone/everybody/necessarily/necessary/really/mean/sure/until,
     not known/know/clear/certain/understood/yet/fully/well/properly/completely/entirely/adequately/enough/sufficient,
     not yet known/clear/understood, not been well/fully/properly,
-    not treated/controlled/managed/diagnosed/recognized/recognised/corrected/addressed/checked/caught/removed/monitored,
+    not treated/controlled/managed/diagnosed/recognized/recognized/corrected/addressed/checked/caught/removed/monitored,
     not be treated/controlled/cured/reversed/prevented/managed/confused/ignored/excluded/mistaken,
     not/isn't/aren't seen/present/found in every/all, is/are/was/were not seen/present/found in every/all,
     not the same/only,

@@ -26,7 +26,7 @@ class TokenF1:
     dimension: str = "text quality"
     unit: str = "0..1"
     summary: str = (
-        "Shared words, normalised. Harmonic mean of precision and recall over words, as bags, after SQuAD's "
+        "Shared words, normalized. Harmonic mean of precision and recall over words, as bags, after SQuAD's "
         "normalisation; the best of several references counts."
     )
 

@@ -45,10 +45,10 @@ class Answer:
     cut: bool = False  # it is closed in the middle of the body
 
 
-Behaviour = Callable[[Asked], Answer]
+Behavior = Callable[[Asked], Answer]
 
 
-def says(text: str | Callable[[Asked], str] | None, finish: str = "stop", **message: Any) -> Behaviour:
+def says(text: str | Callable[[Asked], str] | None, finish: str = "stop", **message: Any) -> Behavior:
     """Answers every prompt; keyword arguments are further fields of the message of a chat."""
 
     def answer(asked: Asked) -> Answer:
@@ -63,7 +63,7 @@ def says(text: str | Callable[[Asked], str] | None, finish: str = "stop", **mess
     return answer
 
 
-def gives(top: Mapping[str, float], classic: bool = True) -> Behaviour:
+def gives(top: Mapping[str, float], classic: bool = True) -> Behavior:
     """Answers with these first tokens and their log-probabilities, where they are asked for."""
 
     def answer(asked: Asked) -> Answer:
@@ -89,19 +89,19 @@ def reply(choices: list[dict[str, Any]], completion_tokens: int = 7, prompt_toke
     return {"id": "r1", "object": "chat.completion", "model": "m", "created": 1, "choices": choices, "usage": usage}
 
 
-def error(status: int, message: str = "it went wrong", **fields: Any) -> Behaviour:
+def error(status: int, message: str = "it went wrong", **fields: Any) -> Behavior:
     """An error as OpenAI writes one: `code` and `param` among `fields`; `headers` are the reply's."""
     headers = fields.pop("headers", {})
     return lambda asked: Answer(status, {"error": {"message": message, **fields}}, headers)
 
 
-def busy(retry_after: str = "", **headers: str) -> Behaviour:
+def busy(retry_after: str = "", **headers: str) -> Behavior:
     """429, with Retry-After where given; `x_ratelimit_reset_tokens="7s"` is that header."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return error(429, "too many requests", headers=named | ({"Retry-After": retry_after} if retry_after else {}))
 
 
-def raw(body: str, status: int = 200) -> Behaviour:
+def raw(body: str, status: int = 200) -> Behavior:
     """This text as the whole body, JSON or not."""
     return lambda asked: Answer(status, body)
 
@@ -114,35 +114,35 @@ def cuts(asked: Asked) -> Answer:
     return Answer(body=reply([]), cut=True)
 
 
-def hangs(seconds: float) -> Behaviour:
+def hangs(seconds: float) -> Behavior:
     return lambda asked: Answer(body=reply([]), hang_s=seconds)
 
 
-def drips(seconds: float) -> Behaviour:
+def drips(seconds: float) -> Behavior:
     """A body of which a byte comes now and then."""
     return lambda asked: Answer(body=reply([]), drip_s=seconds)
 
 
-def refuses(field: str, then: Behaviour, status: int = 400, message: str = "") -> Behaviour:
+def refuses(field: str, then: Behavior, status: int = 400, message: str = "") -> Behavior:
     """An error to every request that has `field`, an answer to others."""
     told = error(status, message or f"Unsupported parameter: '{field}'", param=field)
     return lambda asked: (told if field in asked.body else then)(asked)
 
 
-def by_path(**behaviours: Behaviour) -> Behaviour:
+def by_path(**behaviors: Behavior) -> Behavior:
     """`chat=` for /chat/completions, `completions=` for /completions; 404 for what is not given."""
 
     def answer(asked: Asked) -> Answer:
         name = "chat" if asked.path == "/chat/completions" else "completions"
-        return behaviours.get(name, error(404, "no such address"))(asked)
+        return behaviors.get(name, error(404, "no such address"))(asked)
 
     return answer
 
 
 class Server:
-    """Behaves as `script` says, a behaviour for each request in order of arrival, then as `then`: a plain answer."""
+    """Behaves as `script` says, a behavior for each request in order of arrival, then as `then`: a plain answer."""
 
-    def __init__(self, *script: Behaviour, then: Behaviour | None = None) -> None:
+    def __init__(self, *script: Behavior, then: Behavior | None = None) -> None:
         self.asked: list[Asked] = []
         self.most_at_once = 0
         self._script = list(script)
@@ -191,11 +191,11 @@ class Server:
     def _answer(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
         with self._lock:
             self.asked.append(asked)
-            behaviour = self._script.pop(0) if self._script else self._then
+            behavior = self._script.pop(0) if self._script else self._then
             self._at_once += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            self._send(handler, behaviour(asked))
+            self._send(handler, behavior(asked))
         except OSError:  # whoever asked has gone
             handler.close_connection = True
         finally:

@@ -287,7 +287,7 @@ def test_list_says_what_else_can_be_named() -> None:
 def test_doctor_says_of_each_thing_ok_or_what_to_do() -> None:
     findings = json.loads(medbench("doctor", "--json").stdout)
     names = [finding["name"] for finding in findings]
-    for name in ("versions", "processor", "GPU", "quantisation", "hub", "cache", "runs", "model", "plugins", "data"):
+    for name in ("versions", "processor", "GPU", "quantization", "hub", "cache", "runs", "model", "plugins", "data"):
         assert name in names
     (hub,) = (finding for finding in findings if finding["name"] == "hub")
     assert "HF_HUB_OFFLINE" in hub["found"]

@@ -225,13 +225,13 @@ def test_an_item_that_does_not_fit_alone_is_an_error_and_not_an_answer(
 
 
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
-def test_quantised_weights_answer_nearly_the_same(tmp_path: Path, quantize: str) -> None:
+def test_quantized_weights_answer_nearly_the_same(tmp_path: Path, quantize: str) -> None:
     folder = tiny.save(tmp_path / "wide", "llama", width=64)
     whole, rounded = (
         {o.item_id: o.logprobs for o in engine_for(folder, quantize=q).choose(choice_requests())}
         for q in ("", quantize)
     )
-    assert whole != rounded, "nothing was quantised"
+    assert whole != rounded, "nothing was quantized"
     for item, logprobs in whole.items():
         assert rounded[item] == pytest.approx(logprobs, abs=6)
 

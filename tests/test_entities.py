@@ -15,7 +15,7 @@ from medbench.core.errors import UsageError
 from medbench.core.types import Item, Metric, Output, Record
 from medbench.metrics import entities, mentions, pipelines
 from medbench.metrics.entities import F1, HALLUCINATED, PRECISION, RECALL, compare
-from medbench.metrics.mentions import Analysis, Found, abbreviations, normalised
+from medbench.metrics.mentions import Analysis, Found, abbreviations, normalized
 from medbench.metrics.negation import negated
 
 METRICS = (RECALL, PRECISION, F1, HALLUCINATED)
@@ -152,7 +152,7 @@ def test_an_abbreviation_is_one_concept_with_its_long_form(folder: str) -> None:
 def at(text: str, *parts: str) -> list[Found]:
     """Mentions of a text, as a pipeline finds them."""
     starts = [text.index(part) for part in parts]
-    return [Found(p, start, start + len(p), "", (normalised(p),), False) for p, start in zip(parts, starts)]
+    return [Found(p, start, start + len(p), "", (normalized(p),), False) for p, start in zip(parts, starts)]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_long_form_is_one_mention_where_one_ends_it(parts: list[str], mentions
     text, long = "Cocaine-induced mood disorder and a rash.", {"CIMD": "cocaine-induced mood disorder"}
     left = entities._written_out(at(text, *parts), text, long)
     assert [each.text for each in left] == mentions_left
-    assert [each.forms for each in left] == [(normalised(each),) for each in mentions_left]
+    assert [each.forms for each in left] == [(normalized(each),) for each in mentions_left]
     assert all(text[each.start : each.end] == each.text for each in left)
 
 
@@ -228,7 +228,7 @@ def test_plural_case_and_punctuation_do_not_matter(folder: str) -> None:
     ],
 )
 def test_forms_of_one_term_are_equal(one: str, other: str) -> None:
-    assert normalised(one) == normalised(other)
+    assert normalized(one) == normalized(other)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_forms_of_one_term_are_equal(one: str, other: str) -> None:
     [("type 1 diabetes", "type 2 diabetes"), ("AIDS", "aid"), ("virus", "viru"), ("hepatitis B", "hepatitis C")],
 )
 def test_different_terms_are_not(one: str, other: str) -> None:
-    assert normalised(one) != normalised(other)
+    assert normalized(one) != normalized(other)
 
 
 def test_abbreviations_are_those_that_the_text_defines() -> None:
@@ -265,7 +265,7 @@ def test_one_text_s_abbreviation_is_not_another_s() -> None:
 
     read = {"a": analysis("multiple sclerosis"), "b": analysis("mitral stenosis")}
     first, second = (each[0].key for each in entities._resolved(["a", "b"], read).values())
-    assert (first, second) == (normalised("multiple sclerosis"), normalised("mitral stenosis"))
+    assert (first, second) == (normalized("multiple sclerosis"), normalized("mitral stenosis"))
 
 
 def test_a_short_form_inside_a_mention_is_written_out() -> None:

@@ -55,7 +55,7 @@ def test_the_shape_of_a_tiny_llama(folders: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_what_is_quantised_is_what_transformers_replaces(family: str, folders: dict[str, Path]) -> None:
+def test_what_is_quantized_is_what_transformers_replaces(family: str, folders: dict[str, Path]) -> None:
     import bitsandbytes as bnb
     import torch
     from transformers import BitsAndBytesConfig
@@ -185,7 +185,7 @@ def test_memory_is_the_sum_of_its_parts(folders: dict[str, Path]) -> None:
     assert everything.optimizer_bytes == 2 * shape.parameters
 
 
-def test_every_optimiser_of_a_stage_has_its_bytes() -> None:
+def test_every_optimizer_of_a_stage_has_its_bytes() -> None:
     from typing import get_args, get_type_hints
 
     assert set(get_args(get_type_hints(Stage)["optimizer"])) == set(estimate.OPTIMIZER_BYTES)
@@ -310,7 +310,7 @@ def test_too_little_memory_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPa
         "or --set max_length=256."
     )
     assert refused(batch_size=1, quantize="nf4") == "Try --set max_length=256."
-    assert "quantize" not in refused(full=True), "what is trained whole cannot be quantised"
+    assert "quantize" not in refused(full=True), "what is trained whole cannot be quantized"
 
 
 def test_enough_of_both_says_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, folders: dict[str, Path]) -> None:

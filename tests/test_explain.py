@@ -56,7 +56,7 @@ def test_what_the_reference_denies_is_shown_with_what_the_answer_makes_of_it(run
     assert "hypertension (the answer asserts it)" in shown
 
 
-def test_without_colour_brackets_hold_the_sign_of_a_row(run: Path) -> None:
+def test_without_color_brackets_hold_the_sign_of_a_row(run: Path) -> None:
     shown = " ".join(explain(str(run), "a/1").output.replace("│", " ").split())
     assert explained.BRACKETS in shown
     assert "⟦3 Call an ambulance right now.⟧" in shown  # 3: referral

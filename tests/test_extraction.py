@@ -506,8 +506,8 @@ wild = st.text() | st.lists(st.sampled_from([*pieces, "\n", "_"])).map(" ".join)
 @example("((((" * 3000 + "not " * 3000, ["x"], False)
 @example("{" * 5000 + "\\boxed{" * 500, ["x"], True)
 @example('"answer_choice": "' + "\\" * 5000, ["x"], True)
-def test_any_text_gives_an_option_or_a_reason(text: str, options: list[str], labelled: bool) -> None:
-    reading = read_choice(text, options, tuple("ABCDEF")[: len(options)] if labelled else ())
+def test_any_text_gives_an_option_or_a_reason(text: str, options: list[str], labeled: bool) -> None:
+    reading = read_choice(text, options, tuple("ABCDEF")[: len(options)] if labeled else ())
     assert (reading.index is None) == bool(reading.reason)
     assert reading.index is None or 0 <= reading.index < len(options)
 

@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def file(folder: Path) -> Path:
-    """The same weights as a GGUF file, unquantised, so that its answers are those of transformers."""
+    """The same weights as a GGUF file, unquantized, so that its answers are those of transformers."""
     return write_gguf(folder, folder.with_name("tiny.gguf"), pre="gpt-2", quantized=False)
 
 
@@ -176,7 +176,7 @@ class TestAnswers:
 
 
 @llama
-def test_a_run_names_the_quantisation_and_the_content(folder: Path, tmp_path: Path) -> None:
+def test_a_run_names_the_quantization_and_the_content(folder: Path, tmp_path: Path) -> None:
     file = write_gguf(tiny.save(tmp_path / "wide", "llama", window=2048), tmp_path / "mine.Q8_0.gguf", pre="gpt-2")
     done = run("-m", f"gguf:{file}", "-b", "medqa-sample", "--limit", 3, "--latency-items", 1, "--json")
     assert done.exit_code == 0, done.output

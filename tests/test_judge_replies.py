@@ -20,7 +20,7 @@ from medbench.cli import cli
 from medbench.core.types import Output, Score
 from medbench.results.scoring import load_metric, score_run
 from medbench.results.store import Reply, StoredRun, encode_reply
-from servers import Answer, Asked, Behaviour, Server
+from servers import Answer, Asked, Behavior, Server
 
 GRADE = '{"reason": "It agrees.", "score": 4}'
 
@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> StoredRun:
     return made.make_run(tmp_path / "runs", {"q0": "answer 0"})
 
 
-def choice(finish: str | None = "stop", **message: Any) -> Behaviour:
+def choice(finish: str | None = "stop", **message: Any) -> Behavior:
     body = servers.reply([{"index": 0, "finish_reason": finish, "message": {"role": "assistant"} | message}])
     return lambda asked: Answer(body=body)
 
@@ -58,7 +58,7 @@ def score(run: StoredRun) -> Score:
     return found
 
 
-GRADED: dict[str, Behaviour] = {
+GRADED: dict[str, Behavior] = {
     "parts": choice(content=[part(GRADE[:9]), part(GRADE[9:])]),
     "one part": choice(content=part(GRADE)),
     "parts after reasoning": choice(content=[{"type": "thinking", "thinking": [part("2?")]}, part(GRADE)]),
@@ -71,9 +71,9 @@ GRADED: dict[str, Behaviour] = {
 }
 
 
-@pytest.mark.parametrize("behaviour", GRADED.values(), ids=GRADED)
-def test_a_grade_is_read(behaviour: Behaviour, run: StoredRun) -> None:
-    with Server(then=behaviour) as server:
+@pytest.mark.parametrize("behavior", GRADED.values(), ids=GRADED)
+def test_a_grade_is_read(behavior: Behavior, run: StoredRun) -> None:
+    with Server(then=behavior) as server:
         done = judge(run, server)
     assert done.exit_code == 0, done.output
     found = score(run)
@@ -88,7 +88,7 @@ def azure(asked: Asked) -> Answer:
     return Answer(400, {"error": error})
 
 
-KEPT: dict[str, tuple[Behaviour, str]] = {
+KEPT: dict[str, tuple[Behavior, str]] = {
     "a content filter": (choice("content_filter", content=GRADE), "refused: the server's content filter held the"),
     "Gemini's": (choice("SAFETY", content=None), "refused: the server's content filter held the answer back"),
     "Azure's": (azure, "refused: the server's content filter rejected the request: The response was filtered."),
@@ -104,11 +104,11 @@ KEPT: dict[str, tuple[Behaviour, str]] = {
 }
 
 
-@pytest.mark.parametrize(("behaviour", "why"), KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize(("behavior", "why"), KEPT.values(), ids=KEPT)
 def test_what_would_come_again_is_kept_unscored_and_not_asked_again(
-    behaviour: Behaviour, why: str, run: StoredRun
+    behavior: Behavior, why: str, run: StoredRun
 ) -> None:
-    with Server(then=behaviour) as server:
+    with Server(then=behavior) as server:
         first, again = judge(run, server), judge(run, server)
     assert (first.exit_code, again.exit_code) == (1, 1), "a judge that graded nothing"
     assert len(server.asked) == 1
@@ -118,7 +118,7 @@ def test_what_would_come_again_is_kept_unscored_and_not_asked_again(
     assert why.split(":")[0] in shown.output
 
 
-ASKED_AGAIN: dict[str, tuple[Behaviour, str]] = {
+ASKED_AGAIN: dict[str, tuple[Behavior, str]] = {
     "null": (choice(content=None), "the reply holds no text (finish_reason stop)"),
     "a tool": (choice("tool_calls", content=None, tool_calls=[{"id": "1"}]), "no text but a call of a tool"),
     "reasoning alone": (choice(content=None, reasoning_content="So 4."), "no text, only the model's reasoning"),
@@ -144,13 +144,13 @@ ASKED_AGAIN: dict[str, tuple[Behaviour, str]] = {
 }
 
 
-@pytest.mark.parametrize(("behaviour", "why"), ASKED_AGAIN.values(), ids=ASKED_AGAIN)
+@pytest.mark.parametrize(("behavior", "why"), ASKED_AGAIN.values(), ids=ASKED_AGAIN)
 def test_what_is_no_answer_is_called_what_it_is_and_asked_again_by_the_next_command(
-    behaviour: Behaviour, why: str, run: StoredRun
+    behavior: Behavior, why: str, run: StoredRun
 ) -> None:
     # An error may be about the schema, in whatever words: then it is asked once more, without one.
     calls = 2 if "error (400)" in why else 1
-    with Server(*[behaviour] * calls, then=servers.says(GRADE)) as server:
+    with Server(*[behavior] * calls, then=servers.says(GRADE)) as server:
         done = judge(run, server)
         assert done.exit_code == 1
         assert why in done.output

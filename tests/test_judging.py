@@ -345,7 +345,7 @@ QUICK = Limits(retries=2, timeout_s=2.0)
 
 # What the server does first, and how many of six answers are judged, with how many calls, in one command.
 COMPRESSED = {"Content-Encoding": "gzip"}
-BEHAVIOURS: dict[str, tuple[list[servers.Behaviour], int, int]] = {
+BEHAVIOURS: dict[str, tuple[list[servers.Behavior], int, int]] = {
     "answers well": ([], 6, 6),
     "429 and Retry-After": ([servers.busy("0.05"), servers.busy("0.05")], 6, 8),
     "500, then well": ([servers.error(500), servers.error(503)], 6, 8),

@@ -180,7 +180,7 @@ class TestNoText:
 
     @BOTH
     @pytest.mark.parametrize(
-        ("behaviour", "why"),
+        ("behavior", "why"),
         [
             (servers.raw("{oops"), "not a JSON object: '{oops'"),
             (servers.raw("<html>Welcome</html>"), "not a JSON object: '<html>Welcome</html>'"),
@@ -194,8 +194,8 @@ class TestNoText:
             (servers.says(None, refusal="I cannot help."), "the model refused: I cannot help."),
         ],
     )
-    def test_it_is_an_error_that_says_why(self, kind: str, behaviour: servers.Behaviour, why: str) -> None:
-        with Server(behaviour) as server:
+    def test_it_is_an_error_that_says_why(self, kind: str, behavior: servers.Behavior, why: str) -> None:
+        with Server(behavior) as server:
             engine = made(kind, server, concurrency=1)
             found = by_id(engine.generate(asks(2)))
         assert found["i0"].text is None
@@ -214,7 +214,7 @@ class TestNoText:
 class TestFailures:
     @BOTH
     @pytest.mark.parametrize(
-        "behaviour",
+        "behavior",
         [
             servers.error(500),
             servers.error(503),
@@ -225,8 +225,8 @@ class TestFailures:
         ],
         ids=["500", "503", "no JSON", "429", "closed", "cut"],
     )
-    def test_what_passes_is_asked_again(self, kind: str, behaviour: servers.Behaviour) -> None:
-        with Server(behaviour, behaviour) as server:
+    def test_what_passes_is_asked_again(self, kind: str, behavior: servers.Behavior) -> None:
+        with Server(behavior, behavior) as server:
             engine = made(kind, server, concurrency=1)
             found = by_id(engine.generate(asks(3)))
         assert [output.text for output in found.values()] == ["Answer: A"] * 3
@@ -234,23 +234,23 @@ class TestFailures:
 
     @BOTH
     @pytest.mark.parametrize(
-        ("behaviour", "why"),
+        ("behavior", "why"),
         [
             (servers.error(500, "the disk is full"), "the server answered 500: the disk is full"),
             (servers.closes, "the connection broke"),
         ],
     )
-    def test_retries_are_bounded(self, kind: str, behaviour: servers.Behaviour, why: str) -> None:
-        with Server(then=behaviour) as server:
+    def test_retries_are_bounded(self, kind: str, behavior: servers.Behavior, why: str) -> None:
+        with Server(then=behavior) as server:
             engine = made(kind, server, retries=2)
             found = by_id(engine.generate(asks(3)))
         assert all(why in (output.error or "") for output in found.values())
         assert engine.usage.calls == len(server.asked) == 3 * 3
 
     @BOTH
-    @pytest.mark.parametrize("behaviour", [servers.hangs(30), servers.drips(0.05)], ids=["silent", "byte by byte"])
-    def test_a_slow_reply_is_not_waited_for(self, kind: str, behaviour: servers.Behaviour) -> None:
-        with Server(then=behaviour) as server:
+    @pytest.mark.parametrize("behavior", [servers.hangs(30), servers.drips(0.05)], ids=["silent", "byte by byte"])
+    def test_a_slow_reply_is_not_waited_for(self, kind: str, behavior: servers.Behavior) -> None:
+        with Server(then=behavior) as server:
             engine = made(kind, server, retries=1, timeout_s=0.2)
             assert "no reply in time" in (only(engine.generate(asks())).error or "")
         assert engine.usage.calls == len(server.asked) == 2
@@ -284,7 +284,7 @@ class TestFailures:
 
     @BOTH
     @pytest.mark.parametrize(
-        ("behaviour", "message", "hint"),
+        ("behavior", "message", "hint"),
         [
             (servers.error(401, "bad key"), "does not take the key in .*_API_KEY: bad key", "that server's key"),
             (servers.error(402, "pay first"), r"refuses m \(402\): pay first", "another model"),
@@ -302,10 +302,10 @@ class TestFailures:
         ],
     )
     def test_a_refusal_of_all_ends_the_run_at_once(
-        self, kind: str, behaviour: servers.Behaviour, message: str, hint: str, monkeypatch: pytest.MonkeyPatch
+        self, kind: str, behavior: servers.Behavior, message: str, hint: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv(f"{kind.upper()}_API_KEY", "k-1234567890")
-        with Server(servers.says("B"), then=behaviour) as server:
+        with Server(servers.says("B"), then=behavior) as server:
             engine = made(kind, server, concurrency=2)
             with pytest.raises(Refused, match=message) as refused:
                 list(engine.generate(asks(50)))
@@ -373,7 +373,7 @@ class TestChoosing:
         assert (output.prompt_tokens, output.completion_tokens) == (11, 1)
         probe, *asked = server.asked
         assert {a.path for a in server.asked} == {"/completions"}
-        assert "colour" in probe.text
+        assert "color" in probe.text
         assert all((a.body["max_tokens"], a.body["temperature"]) == (1, 0) for a in asked)
         assert engine.usage.calls == len(server.asked) == 4, "asked once what it can do"
         assert engine.chat("choose") == "plain"
@@ -397,7 +397,7 @@ class TestChoosing:
             assert only(made("openai", server, {"chat": "always"}).choose(words)).logprobs == (-1.0, -1.5, -inf)
 
     def test_as_many_are_asked_for_as_the_server_lists(self) -> None:
-        def at_most(limit: int, field: str) -> servers.Behaviour:
+        def at_most(limit: int, field: str) -> servers.Behavior:
             def answer(asked: servers.Asked) -> servers.Answer:
                 if asked.body[field] > limit:
                     return servers.error(400, f"{field} must be at most {limit}")(asked)
@@ -427,7 +427,7 @@ class TestChoosing:
         assert ["min_tokens" in asked.body for asked in server.asked] == [True, False, False]
 
     @pytest.mark.parametrize(
-        "behaviour",
+        "behavior",
         [
             servers.says("B"),
             servers.error(400, "logprobs is not supported"),
@@ -438,17 +438,17 @@ class TestChoosing:
         ],
         ids=["leaves them out", "400", "403", "404", "500", "hides the options"],
     )
-    def test_a_server_that_gives_none_is_told_from_one_that_fails(self, behaviour: servers.Behaviour) -> None:
-        with Server(then=behaviour) as server:
+    def test_a_server_that_gives_none_is_told_from_one_that_fails(self, behavior: servers.Behavior) -> None:
+        with Server(then=behavior) as server:
             engine = made("openai", server)
             why = engine.cannot_choose([("A", "B")])
             asked = len(server.asked)
             assert engine.cannot_choose([("A", "B")]) == why == "the server gives no log-probabilities for m"
             assert len(server.asked) == asked, "asked once"
 
-    @pytest.mark.parametrize("behaviour", [servers.error(503), servers.closes, servers.busy("0.01")])
-    def test_one_that_cannot_be_asked_now_is_not_taken_for_one_without(self, behaviour: servers.Behaviour) -> None:
-        with Server(then=behaviour) as server, pytest.raises(Refused, match="cannot be told whether") as refused:
+    @pytest.mark.parametrize("behavior", [servers.error(503), servers.closes, servers.busy("0.01")])
+    def test_one_that_cannot_be_asked_now_is_not_taken_for_one_without(self, behavior: servers.Behavior) -> None:
+        with Server(then=behavior) as server, pytest.raises(Refused, match="cannot be told whether") as refused:
             made("openai", server).cannot_choose([("A", "B")])
         assert "--choice generate" in refused.value.hint
 

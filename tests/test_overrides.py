@@ -66,7 +66,7 @@ def test_the_last_of_two_settings_wins() -> None:
     assert apply(ONE, ["steps=5", "steps=7"]).stages[0].steps == 7
 
 
-def test_lora_is_turned_off_where_the_weights_are_not_quantised() -> None:
+def test_lora_is_turned_off_where_the_weights_are_not_quantized() -> None:
     assert apply(ONE, ["lora=none", "quantize=none"]).stages[0].lora is None
     with pytest.raises(UsageError, match=r"all weights are trained, and nf4 weights cannot be\.\n.*quantize=none"):
         apply(ONE, ["lora=none"])

@@ -159,7 +159,7 @@ def test_a_stage_learns_from_training_sets_that_exist(stage: Stage) -> None:
 
 @pytest.mark.parametrize("stage", stages())
 def test_a_stage_runs_on_a_cpu_as_on_a_gpu(stage: Stage) -> None:
-    assert stage.optimizer == "adamw_torch", "paged and 8-bit optimisers want a GPU, and nothing published names one"
+    assert stage.optimizer == "adamw_torch", "paged and 8-bit optimizers want a GPU, and nothing published names one"
     assert stage.lora is not None or stage.quantize == "none", "4-bit weights cannot be trained themselves"
     assert "{prompt}" in stage.prompt
 
@@ -171,8 +171,8 @@ def test_published_is_said_of_what_the_documents_give_and_of_nothing_else() -> N
         for value in set().union(*(stage.why for stage in recipe(name).stages))
         if all(stage.reason(value).startswith("published") for stage in recipe(name).stages if value in stage.why)
     }
-    quantised = {"quantize", "double_quant", "compute_dtype", "gradient_checkpointing"}
-    mesa = {"data", "lora.rank", "lora.alpha", "lora.dropout"} | quantised
+    quantized = {"quantize", "double_quant", "compute_dtype", "gradient_checkpointing"}
+    mesa = {"data", "lora.rank", "lora.alpha", "lora.dropout"} | quantized
     expected = {
         **dict.fromkeys(MESA, mesa),
         FULL: {"prompt", "loss", "max_length", "quantize", "compute_dtype", "lora", "learning_rate", "weight_decay"}
@@ -313,7 +313,7 @@ def test_mesas_published_shares_of_trained_weights() -> None:
     """9.59 % is BioGPT-Large at rank 64, 5.44 % DialoGPT-small at rank 32, two 4-bit weights counted as one."""
 
     def share(name: str, blocks: int, trained: int) -> float:
-        """`blocks`: weights of the linear projections, biases left out, which alone are quantised."""
+        """`blocks`: weights of the linear projections, biases left out, which alone are quantized."""
         return 100 * trained / (built(name).parameters - blocks // 2 + trained)
 
     biogpt = 48 * (4 * 1600 * 1600 + 2 * 1600 * 6400)

@@ -16,7 +16,7 @@ from medbench.engines.fields import rejected, without
 from medbench.engines.openai_engine import OpenAIEngine
 from medbench.engines.replies import Reply
 from medbench.engines.served import Limits
-from servers import Answer, Asked, Behaviour, Server
+from servers import Answer, Asked, Behavior, Server
 
 ASKED = {
     "model": "m",
@@ -169,7 +169,7 @@ def test_the_limit_is_sent_under_its_other_name_and_never_left_out() -> None:
     assert without({"max_tokens": 5}, frozenset({"max_tokens", "max_completion_tokens"})) == {"max_tokens": 5}
 
 
-def strict(*fields: str, then: Behaviour, wording: str = "Unsupported parameter: '{}'") -> Behaviour:
+def strict(*fields: str, then: Behavior, wording: str = "Unsupported parameter: '{}'") -> Behavior:
     """Rejects each of `fields`, one at a time."""
 
     def answer(asked: Asked) -> Answer:

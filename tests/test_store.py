@@ -179,7 +179,7 @@ def test_of_two_records_for_one_item_the_first_counts(tmp_path: Path) -> None:
     [
         ('{"item":{"id":"b"', "not JSON"),
         ('{"item":{"id":"b","question":"?"}}', "'output' is missing"),
-        ('{"item":{"id":"b","question":"?","colour":1},"output":{"item_id":"b"}}', "colour"),
+        ('{"item":{"id":"b","question":"?","color":1},"output":{"item_id":"b"}}', "color"),
         ('{"item":{"id":"b","question":"?"},"output":{"item_id":"c"}}', "output.item_id is 'c'"),
         ('{"item":{"id":"z","question":"?"},"output":{"item_id":"z"}}', "'z' is no item of this run"),
         ('{"item":{"id":"b","question":"?"},"output":{"item_id":"b","seconds":NaN}}', "NaN is not JSON"),

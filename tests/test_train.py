@@ -232,7 +232,7 @@ def test_accumulated_batches_of_an_encoder_decoder_are_averaged_not_summed(tmp_p
     assert four == pytest.approx(one, rel=0.15)  # dropout and the lengths of the rows
 
 
-def test_a_look_at_the_held_out_loss_leaves_quantised_training_as_it_is(tmp_path: Path) -> None:
+def test_a_look_at_the_held_out_loss_leaves_quantized_training_as_it_is(tmp_path: Path) -> None:
     """On some processors bitsandbytes repacks weights at a look, and gradients would stop at the first layer."""
     entry = entries.entry(tmp_path, "smollm2-135m")
     for tag, every in (("often", 1), ("seldom", 100)):

@@ -266,8 +266,8 @@ def test_pubmedqa_artificial_is_read_in_pieces(
 
 def test_pubmedqa_artificial_is_asked_as_the_benchmark_asks(tmp_path: Path) -> None:
     [example] = sets.get("pubmedqa-artificial").load(pqaa_on_the_hub(pqaa(1))).train
-    labelled = folder(tmp_path, {"pubmedqa/ori_pqal.json": pqaa(1)})
-    [item] = pubmedqa.load_pqal(labelled).items
+    labeled = folder(tmp_path, {"pubmedqa/ori_pqal.json": pqaa(1)})
+    [item] = pubmedqa.load_pqal(labeled).items
     benchmark = pubmedqa.PUBMEDQA
     assert example.prompt == Prompt(benchmark.question(item), benchmark.instruction(item)).plain
     assert example.answer == benchmark.answer(item)

@@ -1,4 +1,4 @@
-"""Small, randomly initialised models of the true architecture classes, saved as folders that transformers loads."""
+"""Small, randomly initialized models of the true architecture classes, saved as folders that transformers loads."""
 
 from __future__ import annotations
 

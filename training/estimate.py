@@ -24,7 +24,7 @@ from .trainer import KEPT, compute_dtype, resting_dtype
 
 FLOAT32 = 4  # bytes
 
-# Bytes per trained parameter that the optimiser keeps: two moments in float32, or in 8 bits. Adafactor keeps a row and
+# Bytes per trained parameter that the optimizer keeps: two moments in float32, or in 8 bits. Adafactor keeps a row and
 # a column for each matrix (Shazeer & Stern 2018, arXiv:1804.04235), next to nothing.
 OPTIMIZER_BYTES: Mapping[str, float] = {
     "adamw_torch": 8,
@@ -33,7 +33,7 @@ OPTIMIZER_BYTES: Mapping[str, float] = {
     "paged_adamw_32bit": 8,
     "adafactor": 0,
 }
-# Bits per weight that NF4's scales take, without and with double quantisation: Dettmers et al. 2023, section 3.
+# Bits per weight that NF4's scales take, without and with double quantization: Dettmers et al. 2023, section 3.
 SCALE_BITS = {False: 32 / 64, True: 8 / 64 + 32 / (64 * 256)}
 
 # TRL's fused output layer (trl.kernels.chunked_logprob) holds one tile of logits, this many positions by this many
@@ -180,8 +180,8 @@ def trainable(source: Any, stage: Stage) -> int:
 def memory(source: Any, stage: Stage, device: str = "cpu", longest: int = 0) -> Memory:
     """Bytes that a stage takes at its peak on `device`, for a batch of rows of `longest` tokens (0: its max_length).
 
-    - Weights: as they rest, float32 on a CPU and where all are trained, else bfloat16; quantised ones half a byte and
-      SCALE_BITS each. Adapter and gradients: float32. Optimiser: OPTIMIZER_BYTES per trained parameter.
+    - Weights: as they rest, float32 on a CPU and where all are trained, else bfloat16; quantized ones half a byte and
+      SCALE_BITS each. Adapter and gradients: float32. Optimizer: OPTIMIZER_BYTES per trained parameter.
     - Activations: the tensors that a forward pass of the true architecture keeps for the backward pass, counted. With
       gradient checkpointing only the input of each layer is kept, and one layer's tensors at a time besides: Chen et
       al. 2016, arXiv:1604.06174. (In closed form, for one kind of layer: Korthikanti et al. 2022, arXiv:2205.05198.)
@@ -221,7 +221,7 @@ def memory(source: Any, stage: Stage, device: str = "cpu", longest: int = 0) -> 
 
 
 def steps(stage: Stage, rows: int, processes: int = 1) -> int:
-    """Optimiser steps of a stage over `rows` training rows, as transformers' Trainer counts them.
+    """Optimizer steps of a stage over `rows` training rows, as transformers' Trainer counts them.
 
     Each process gets whole batches, as many as the others; a last step takes what batches are left.
     """
@@ -281,7 +281,7 @@ def seconds(
 def disk(sizes: Shape, trained: int, stage: Stage) -> int:
     """Bytes that a stage writes: KEPT checkpoints and the one being written, and what comes out, twice while copied.
 
-    A checkpoint is the adapter, or all weights, in float32, the optimiser's state, and a little besides.
+    A checkpoint is the adapter, or all weights, in float32, the optimizer's state, and a little besides.
     """
     written = FLOAT32 * (trained if stage.lora else sizes.parameters)
     checkpoint = written + int(trained * OPTIMIZER_BYTES[stage.optimizer]) + SMALL_FILES_BYTES

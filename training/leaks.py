@@ -159,12 +159,12 @@ def _grams(words: Sequence[str]) -> Iterable[str]:
 
 
 def _holds(text: str, part: str) -> bool:
-    """Whether these words stand in the text, both normalised; no words stand everywhere."""
+    """Whether these words stand in the text, both normalized; no words stand everywhere."""
     return not part or f" {part} " in f" {text} "
 
 
 def _same_answer(item: Item, answer: str) -> bool:
-    """Whether a training answer (normalised) is the item's reference or right label, or holds its right option."""
+    """Whether a training answer (normalized) is the item's reference or right label, or holds its right option."""
     if item.gold is not None:
         if item.labels and answer == normalise(item.labels[item.gold]):
             return True

@@ -13,7 +13,7 @@ Line = dict[str, Any]
 
 
 class Log:
-    """`log.jsonl`: one line per optimiser step (`loss`) and per look at the held-out loss (`eval_loss`).
+    """`log.jsonl`: one line per optimizer step (`loss`) and per look at the held-out loss (`eval_loss`).
 
     `seconds` and `tokens` of a step's line belong to that step alone, so that sums over lines are true across sittings.
     """
@@ -89,7 +89,7 @@ def draw(path: Path, title: str, lines: Sequence[Line]) -> None:
         if len({line["stage"] for line in lines}) > 1:
             axes.annotate(name, (before, 1.0), xycoords=("data", "axes fraction"), va="top", fontsize=8, rotation=90)
         before += max((line["step"] for line in mine), default=0)
-    axes.set(title=title, xlabel="optimiser step", ylabel="cross-entropy (nats per token)")
+    axes.set(title=title, xlabel="optimizer step", ylabel="cross-entropy (nats per token)")
     axes.grid(alpha=0.3)
     axes.legend()
     part = path.with_suffix(".part.png")

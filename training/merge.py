@@ -27,7 +27,7 @@ def merge(
     tell: Callable[[str], None] = lambda line: None,
     trust_remote_code: bool = False,
 ) -> Path:
-    """Merge the adapter in `folder` into its base, unquantised in `dtype`, and save the model to `out`.
+    """Merge the adapter in `folder` into its base, unquantized in `dtype`, and save the model to `out`.
 
     `out` gets its name when it is whole. Beside weights, tokenizer and chat template it holds `medbench.json`: what was
     merged, how medbench asks it, and which items its training data held. Returns the full path of `out`.

@@ -61,7 +61,7 @@ def sweep(recipe: Recipe, sweeps: Sequence[str], paired: bool) -> list[tuple[str
     """One recipe for every combination of the values in `sweeps`, each "FIELD=V1,V2,…"; with its label.
 
     `paired` takes the first values of all fields together, then the second ones, and so on. A label names what was
-    set: "learning_rate=1e-4,lora.rank=16". Without `sweeps` there is one recipe, unlabelled. Raises UsageError.
+    set: "learning_rate=1e-4,lora.rank=16". Without `sweeps` there is one recipe, unlabeled. Raises UsageError.
     """
     if not sweeps:
         return [("", recipe)]

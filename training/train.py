@@ -178,7 +178,7 @@ def check_quantization(stage: Stage, device: str) -> None:
         raise UsageError(
             f"stage '{stage.name}' wants its weights in NF4, and bitsandbytes cannot do that on {device}: "
             f"{first_line(error)}.",
-            "Train with unquantised weights, which need four times the memory: --quantize none",
+            "Train with unquantized weights, which need four times the memory: --quantize none",
         ) from error
 
 
@@ -530,7 +530,7 @@ def _tensorboard_in(folder: Path) -> Iterator[None]:
 
 
 def planned(request: Request, stage: Stage, rows: int) -> int:
-    """Optimiser steps of a stage over `rows` rows: what the recipe says, or --max-steps where that is fewer.
+    """Optimizer steps of a stage over `rows` rows: what the recipe says, or --max-steps where that is fewer.
 
     Packed rows are counted by the trainer alone, so there --max-steps is taken as it is and 0 is as the recipe says.
     """

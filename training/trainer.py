@@ -111,10 +111,10 @@ def compute_dtype(stage: Stage, device: str) -> str:
 
 
 def resting_dtype(stage: Stage, device: str) -> str:
-    """The dtype of the weights that are not quantised.
+    """The dtype of the weights that are not quantized.
 
     float32 on a CPU and where everything is trained. Otherwise bfloat16, where the card has it, also under a float16
-    compute dtype: activations in float16 would need a loss scaler, which quantised training goes without.
+    compute dtype: activations in float16 would need a loss scaler, which quantized training goes without.
     """
     import torch
 
@@ -316,7 +316,7 @@ def _trainer(job: Job, model: Any, tokenizer: Any, recorder: Any, fresh: bool) -
         )
     trainer.remove_callback(PrinterCallback)
     for parameter in model.parameters():
-        # TRL rounds adapters over quantised weights to bfloat16, where Adam's small steps are lost in the rounding.
+        # TRL rounds adapters over quantized weights to bfloat16, where Adam's small steps are lost in the rounding.
         if parameter.requires_grad and job.stage.lora is not None:
             parameter.data = parameter.data.float()
     return trainer

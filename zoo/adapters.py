@@ -3,7 +3,7 @@
     manifest.json                                  what was trained, on what, how it ended; replaced as a whole
     adapter_config.json, adapter_model.safetensors kind "lora", as PEFT writes them
     config.json, model.safetensors, tokenizer      kind "full", as transformers writes them
-    log.jsonl                                      a line per optimiser step
+    log.jsonl                                      a line per optimizer step
     work/                                          checkpoints, while it trains
 
 `NAME@TAG` names it wherever a model is named.

@@ -121,6 +121,8 @@ def _convert(source: Path, target: Path, sha256: str, tell: Callable[[str], None
             "Name the folder or hub id of the model that the GGUF file was made from.",
         ) from error
     _mend_splitting(tokenizer, header, tell)
+    for name in ("is_local", "local_files_only"):  # how this process loaded it is no property of the tokenizer
+        tokenizer.init_kwargs.pop(name, None)
     try:
         with _quiet():
             model.save_pretrained(target)
@@ -158,7 +160,7 @@ def _read(source: Path) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, config=config, trust_remote_code=False)
     if report["missing_keys"]:  # transformers fills them with random numbers
         raise ValueError(f"it lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}")
-    # transformers takes the model for quantised even now and refuses to save it: the weights go into another.
+    # transformers takes the model for quantized even now and refuses to save it: the weights go into another.
     config = copy.deepcopy(loaded.config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config

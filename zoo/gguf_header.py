@@ -22,7 +22,7 @@ _DEFAULT_ALIGNMENT = 32  # bytes
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF file says of itself. `format` is its quantisation, e.g. "Q4_1"; "" where it does not say."""
+    """What a GGUF file says of itself. `format` is its quantization, e.g. "Q4_1"; "" where it does not say."""
 
     architecture: str  # e.g. "llama"
     pre_tokenizer: str  # how text is split before merges, e.g. "smollm"; "" where it does not say

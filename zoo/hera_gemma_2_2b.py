@@ -34,7 +34,7 @@ PUBMEDQA = Stage(
     why=dict.fromkeys(ADAPTER + SCHEDULE, "published")
     | {
         "data": "published: 3,000 samples of PubMedQA's artificial subset",
-        "max_length": "abstract, question and long answer: a tenth of PubMedQA's expert-labelled items pass 512 tokens",
+        "max_length": "abstract, question and long answer: a tenth of PubMedQA's expert-labeled items pass 512 tokens",
     },
 )
 DIALOGUE = replace(

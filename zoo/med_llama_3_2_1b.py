@@ -55,7 +55,7 @@ RECIPE = Recipe(
                 "disclaimer": "published: appended to every training answer",
                 "disclaimer_text": "the published sense, in a sentence of ours",
                 "quantize": "LoRA is published and no 4-bit weights; 1.24B parameters take 2.5 GB in 16 bits",
-                "double_quant": "of no effect: nothing is quantised",
+                "double_quant": "of no effect: nothing is quantized",
                 "lora.rank": "published: the first of the study's three",
                 "lora.alpha": "published",
                 "lora.dropout": NOTEBOOK,

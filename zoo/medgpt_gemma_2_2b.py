@@ -39,7 +39,7 @@ RECIPE = Recipe(
                 "schedule": NOTEBOOK,
                 "weight_decay": NOTEBOOK,
                 "batch_size": NOTEBOOK + "; it ran on a 16 GB card",
-                "accumulation": NOTEBOOK + ": 8 examples per optimiser step",
+                "accumulation": NOTEBOOK + ": 8 examples per optimizer step",
                 "epochs": NOTEBOOK,
             },
         ),

@@ -1,7 +1,7 @@
 """MESA's recipe, which its three entries share but for the names of their projections.
 
 "Medical Evaluation across Safety and Accuracy" fine-tunes BioGPT-Large, BioMedLM and DialoGPT-small by QLoRA (Dettmers
-et al. 2023, arXiv:2305.14314) on 20,000 samples of four data sets. Its documentation publishes the quantisation, the
+et al. 2023, arXiv:2305.14314) on 20,000 samples of four data sets. Its documentation publishes the quantization, the
 LoRA configuration (biases untouched, as always here) and the data; its notebook for BioGPT-Large has more, and what
 comes from there is marked as ours.
 """
@@ -46,7 +46,7 @@ def mesa(target_modules: tuple[str, ...], *notes: str) -> Recipe:
             "warmup": NOTEBOOK,
             "weight_decay": NOTEBOOK,
             "batch_size": NOTEBOOK + "; fits the 24 GB card that is published",
-            "accumulation": NOTEBOOK + ": 8 examples per optimiser step",
+            "accumulation": NOTEBOOK + ": 8 examples per optimizer step",
             "epochs": NOTEBOOK,
             "gradient_checkpointing": "published",
             "eval_steps": "ten looks in the 5,000 steps",

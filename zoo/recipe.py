@@ -37,7 +37,7 @@ HOUSE: Mapping[str, str] = {
     "weight_decay": "off: LoRA's low rank regularises already",
     "max_grad_norm": "transformers' value",
     "batch_size": "small enough for a consumer GPU; accumulation makes up for it",
-    "accumulation": "16 examples per optimiser step",
+    "accumulation": "16 examples per optimizer step",
     "epochs": "one pass: more overfits on data of this size",
     "steps": "0: by epochs",
     "gradient_checkpointing": "trades a third more time for the memory of the activations",
@@ -104,13 +104,13 @@ class Stage:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     batch_size: int = 4  # examples per device and forward pass
-    accumulation: int = 4  # forward passes per optimiser step
+    accumulation: int = 4  # forward passes per optimizer step
     epochs: float = 1.0
-    steps: int = 0  # optimiser steps; 0: by epochs
+    steps: int = 0  # optimizer steps; 0: by epochs
     gradient_checkpointing: bool = True
     eval_examples: int = 100  # held out of training, for the held-out loss; 0: none
-    eval_steps: int = 100  # optimiser steps between two looks at the held-out loss
-    save_steps: int = 50  # optimiser steps between two checkpoints
+    eval_steps: int = 100  # optimizer steps between two looks at the held-out loss
+    save_steps: int = 50  # optimizer steps between two checkpoints
     why: Mapping[str, str] = field(default_factory=dict)
 
     def reason(self, name: str) -> str:

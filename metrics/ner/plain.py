@@ -13,7 +13,7 @@ from ...benchmarks.sources import Source
 from . import corpus
 
 # Source, words taken of it, and whether only of passages that name a chemical of BC5CDR train. PubMedQA: its 500
-# expert-labelled questions that are not in the test set, the abstracts first, then questions and conclusions.
+# expert-labeled questions that are not in the test set, the abstracts first, then questions and conclusions.
 SHARES = (
     ("ncbi", 190_000, False),
     ("pubmedqa", 110_000, False),
@@ -56,10 +56,10 @@ def texts(data: Path, gold: Sequence[corpus.Sentence], seed: int) -> list[str]:
     return list(found)
 
 
-def near(data: Path, labelled: Sequence[Text]) -> list[Text]:
-    """Of labelled passages those from abstracts, which BC5CDR's are too."""
+def near(data: Path, labeled: Sequence[Text]) -> list[Text]:
+    """Of labeled passages those from abstracts, which BC5CDR's are too."""
     abstracts = " | ".join(" ".join(text.split()) for read in (_ncbi, _pubmedqa, _conclusions) for text in read(data))
-    return [(text, entities) for text, entities in labelled if text in abstracts]
+    return [(text, entities) for text, entities in labeled if text in abstracts]
 
 
 def _chemical(gold: Sequence[corpus.Sentence]) -> re.Pattern[str]:

@@ -5,10 +5,10 @@
 1. A teacher is fine-tuned on BC5CDR train (teacher.py).
 2. It labels plain medical text (plain.py).
 3. The student (config.cfg) learns from BC5CDR train alone, or is the pipeline that `--begun` names.
-4. It goes on with BC5CDR train, twice, and the labelled text: two times, with another seed and dropout each. BC5CDR
+4. It goes on with BC5CDR train, twice, and the labeled text: two times, with another seed and dropout each. BC5CDR
    devel decides which step of each is kept. The two and what they began from are averaged, weight by weight.
 5. From the mean it goes on once more, and is averaged with the mean; and again.
-6. Three rounds more on BC5CDR train, as it is and with other names in it (swaps.py), and of the labelled text only
+6. Three rounds more on BC5CDR train, as it is and with other names in it (swaps.py), and of the labeled text only
    what is like it, abstracts. Each begins with the mean of the one before.
 
 What DIR has already is not made again. The test split is read by measure.py alone. MODEL_CARD.md tells where the runs
@@ -55,12 +55,12 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     folder = options.data / "ner" / "bc5cdr"
     gold = corpus.sentences(folder / "train.tsv")
-    labelled = labelled_text(options.data, options.encoder, gold, options.out, options.seed)
+    labeled = labeled_text(options.data, options.encoder, gold, options.out, options.seed)
     copies = [text for copy in range(GOLD_COPIES) for text in corpus.shuffled(gold, options.seed + copy)]
     save(copies[: len(copies) // GOLD_COPIES], options.out / "gold.spacy")
-    save([*copies, *labelled], options.out / "all.spacy")
-    near = plain.near(options.data, labelled)
-    known = swaps.names([*copies, *labelled])
+    save([*copies, *labeled], options.out / "all.spacy")
+    near = plain.near(options.data, labeled)
+    known = swaps.names([*copies, *labeled])
     for number in range(1, 4):
         seeds = [options.seed + NEAR_COPIES * number + copy for copy in range(NEAR_COPIES)]
         own = [text for each in seeds for text in corpus.shuffled(gold, each)]
@@ -77,7 +77,7 @@ def main() -> None:
     ship(mean, options.out / NAME, options.version)
 
 
-def labelled_text(
+def labeled_text(
     data: Path, encoder: str, gold: list[corpus.Sentence], out: Path, seed: int
 ) -> list[tuple[str, list[Entity]]]:
     """Plain text with the teacher's entities, kept in `out`."""
@@ -85,7 +85,7 @@ def labelled_text(
 
     from . import teacher
 
-    kept = out / "labelled.jsonl"
+    kept = out / "labeled.jsonl"
     if not kept.exists():
         weights = out / "teacher.pt"
         if not weights.exists():

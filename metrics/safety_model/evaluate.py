@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of each label on labelled examples, with 95 % intervals, and every error.
+"""Precision, recall and F1 of each label on labeled examples, with 95 % intervals, and every error.
 
     python -m medbench.metrics.safety_model.evaluate FILE.jsonl [--model FOLDER] [--writer w1]
 

@@ -1,4 +1,4 @@
-"""The labelled examples: JSON lines of a question and an answer whose evidence is marked by tags.
+"""The labeled examples: JSON lines of a question and an answer whose evidence is marked by tags.
 
     {"writer": "w1", "question": "… <e>crushing chest pain for an hour</e> …", "answer": "<r><d>Ring 999 now.</d></r>"}
 

@@ -196,11 +196,11 @@ def train(examples: Sequence[Example], start: Start, recipe: Recipe) -> None:
     head = [weight for name, weight in model.named_parameters() if not name.startswith("bert.")]
     body = [weight for weight in model.bert.parameters() if weight.requires_grad]
     groups = [{"params": body, "lr": recipe.encoder_rate}, {"params": head, "lr": recipe.head_rate}]
-    optimiser = torch.optim.AdamW(groups, weight_decay=recipe.decay)
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.decay)
     steps = recipe.epochs * -(-len(cases) // recipe.batch)
     warm = max(1, round(recipe.warm_up * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min((step + 1) / warm, (steps - step) / max(1, steps - warm))
+        optimizer, lambda step: min((step + 1) / warm, (steps - step) / max(1, steps - warm))
     )
     windows = Windows(tokenizer)
     for epoch in range(recipe.epochs):
@@ -212,9 +212,9 @@ def train(examples: Sequence[Example], start: Start, recipe: Recipe) -> None:
                 loss = _loss(model, windows, made, balance, recipe)
             loss.backward()
             torch.nn.utils.clip_grad_norm_([*body, *head], 1.0)
-            optimiser.step()
+            optimizer.step()
             schedule.step()
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             total += float(loss.detach()) * len(batch)
         print(f"epoch {epoch + 1}: loss {total / len(cases):.4f}, {time.monotonic() - began:.0f} s", flush=True)
     model.eval()
