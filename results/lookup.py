@@ -33,7 +33,8 @@ def find(text: str, root: Path) -> Path:
             if found:
                 problem = f"'{text}' fits {len(found)} runs:{candidates([root / run for run in found])}"
                 raise UsageError(problem, f"Give the whole run id. {_listed(root)}")
-    near = difflib.get_close_matches(text, ids, n=3, cutoff=0.4)
+    models = sorted({run.partition("__")[0] for run in ids})
+    near = difflib.get_close_matches(text, models, n=2, cutoff=0.7) or difflib.get_close_matches(text, ids, 3, 0.4)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"
     raise UsageError(f"no run is called '{text}'.{meant}", hint)

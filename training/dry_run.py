@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import MedbenchError
+from ..core.errors import MedbenchError, UsageError
 from ..zoo.recipe import Stage
 from . import estimate
 from .data import StageData, prepare
@@ -60,6 +60,8 @@ def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str
         data = prepare(stage, request.source, request.seed)
         rows = len(data.train)
         found |= {"examples": rows, "held_out": len(data.held_out), "data_notes": list(data.notes)}
+    except UsageError:  # a data set or file that does not exist
+        raise
     except MedbenchError as error:
         found["unknown"].append(f"examples, tokens and time. {error}")
         found |= {"examples": None, "held_out": None, "data_notes": []}
