@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...core.reasoning import split
 from . import phrases
@@ -163,7 +163,7 @@ class _Reader:
         concluded = list(prose.concluded())
         opening = list(prose.opening())
         if concluded:
-            return self._decide(prose, [*_at_the_end(prose, concluded), *opening])
+            return self._decide(prose, [*concluded, *opening])
         if opening:
             return self._decide(prose, opening)
         return self._mentioned(prose)
@@ -241,15 +241,7 @@ def _closing(prose: Prose, stated: list[Statement]) -> list[Statement]:
         return []
     last = max(lines, key=lambda statement: statement.end)
     at_end = prose.skip(phrases.PUNCTUATION, last.end) >= prose.length
-    return [replace_kind(last)] if at_end and last.kind != "lone" else []
-
-
-def replace_kind(statement: Statement) -> Statement:
-    return Statement(statement.options, statement.start, statement.end, "final", True)
-
-
-def _at_the_end(prose: Prose, concluded: list[Statement]) -> list[Statement]:
-    return concluded
+    return [replace(last, kind="final", line=True)] if at_end and last.kind != "lone" else []
 
 
 def _without(text: str, group: list[Field]) -> str:
