@@ -38,6 +38,11 @@ def raw_server(reply: bytes) -> Iterator[tuple[str, list[bytes]]]:
                 with connection, contextlib.suppress(OSError):
                     heard.append(connection.recv(4096))
                     connection.sendall(reply)
+                    # Closing before all was read resets the connection, which can lose the reply on its way.
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.settimeout(0.2)
+                    while connection.recv(4096):
+                        pass
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"127.0.0.1:{listening.getsockname()[1]}", heard
