@@ -61,11 +61,14 @@ def command(
         )
     judges_read_stored(judging, allow_changed)
     sides = []
+    left_out: list[str] = []
     for text in runs:
         found_runs, unread = side(text, out or paths.runs(), allow_changed)
-        for reason in dict.fromkeys(map(str, unread)):
-            tell(f"Left out: {reason}")
+        left_out += map(str, unread)
         sides.append(found_runs)
+    left_out = list(dict.fromkeys(left_out))
+    for reason in left_out:
+        tell(f"Left out: {reason}")
     judges = panel(judging, (lambda text: None) if quiet else tell)
     preferences: list[str] | None = None
     if judges:
@@ -77,7 +80,7 @@ def command(
     found = compare(*sides, metrics=output.names(metrics), preferences=preferences)
     unjudged = judges.problems if judges else []
     if as_json:
-        value = dataclasses.asdict(found) | {"problems": [*map(str, found.problems), *unjudged]}
+        value = dataclasses.asdict(found) | {"problems": [*left_out, *map(str, found.problems), *unjudged]}
         for match, shown in zip(found.matches, value["matches"]):
             for line, fields in zip(match.lines, shown["lines"]):
                 fields["favours"] = line.favours
@@ -88,5 +91,5 @@ def command(
         tell(f"Not shown: {problem}")
     for told in unjudged:
         tell(f"Not judged: {told}")
-    if found.problems or unjudged:
+    if left_out or found.problems or unjudged:
         raise SystemExit(1)

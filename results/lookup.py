@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def find(text: str, root: Path) -> Path:
 
 
 def side(text: str, root: Path, allow_changed: bool = False) -> tuple[list[StoredRun], list[MedbenchError]]:
-    """Return the runs that one side of a comparison means, and an error for each run that cannot be read.
+    """Return the runs that one side of a comparison means, and an error for each run of theirs that cannot be read.
 
     `text` is a folder of runs, a model's name as tables show it (all its runs below `root` that have answers), a model
     and a benchmark (`MODEL__BENCHMARK`, likewise), or whatever `find` takes. Raises UsageError where it means no run.
@@ -53,7 +54,9 @@ def side(text: str, root: Path, allow_changed: bool = False) -> tuple[list[Store
         runs, problems = all_runs(root, allow_changed=allow_changed)
         meant = [run for run in runs if row_facts(run.manifest)["model"] == text or _whole_parts(run.path.name, text)]
         if meant:
-            return meant, problems
+            models = {run.path.name.partition("__")[0] for run in meant}
+            of_these = re.compile(rf"(?:^|[\s/])(?:{'|'.join(map(re.escape, models))})__")
+            return meant, [problem for problem in problems if of_these.search(str(problem))]
     return [StoredRun(find(text, root), allow_changed)], []
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import made
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from medbench.cli import cli
 from medbench.core.errors import UsageError
 from medbench.results.compare import Comparison, Line, compare
 from medbench.results.pairing import Counts
@@ -331,3 +334,23 @@ def test_a_metric_that_fits_no_item_of_either_run_is_left_out_unless_it_is_asked
     first = match.lines[0]
     assert (first.name, first.note) == ("right", "no item is scored in both")
     assert first.left_out == (("unscored in A: no number", 2),)
+
+
+def test_a_run_that_cannot_be_read_is_named_and_fails_the_command(tmp_path: Path) -> None:
+    """Of the two models that are compared, not of others in the folder."""
+    for model in ("one", "two", "another-one"):
+        made.make_run(tmp_path, made.bits("1101"), model=model, metrics=["exact_match"])
+    asked = ["compare", "one", "two", "--out", str(tmp_path)]
+    broken = {model: tmp_path / f"{model}__broken__0123456789" for model in ("another-one", "one")}
+    for folder in broken.values():
+        folder.mkdir()
+        (folder / "manifest.json").write_text("{")
+        if folder == broken["another-one"]:
+            assert (done := CliRunner().invoke(cli, asked)).exit_code == 0, done.stderr
+    done = CliRunner().invoke(cli, [*asked, "--json"])
+    assert done.exit_code == 1
+    assert f"Left out: {broken['one']}" in done.stderr
+    assert "another-one" not in done.stderr
+    value = json.loads(done.stdout)
+    assert str(broken["one"]) in value["problems"][0]
+    assert len(value["matches"]) == 1, "what can be compared is shown"
