@@ -237,7 +237,9 @@ def _run(
     shown = [f for f in known if f.headline or f.n >= FEW]
     screen.print(render.figures(shown))
     if len(shown) < len(known):
-        screen.print(f"[dim]{len(known) - len(shown)} figures of fewer than {FEW} items: --json has them[/dim]")
+        screen.print(
+            f"[dim]{len(known) - len(shown)} more figures, each of fewer than {FEW} items: --json shows them[/dim]"
+        )
     if few := few_documents(clusters_of(list(records.values()))):
         screen.print(f"[yellow]{few}[/yellow]")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

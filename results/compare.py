@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import string
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -40,7 +41,9 @@ MEANING = {
     "items_hash": "the items",
     "prompt_hash": "the prompts",
     "shots": "the number of examples (shots)",
-    "method": "how the answer is had (method)",
+    "method": "how the answer is obtained (method)",
+    "max_new_tokens": "the most tokens an answer may have (max_new_tokens)",
+    "stop": "the strings that end an answer (stop)",
 }
 
 STORED = "Preferences are those that judges gave in earlier commands; with --judge, only those of the judges named."
@@ -261,7 +264,9 @@ def _refusal(side_a: Sequence[StoredRun], side_b: Sequence[StoredRun]) -> UsageE
 def _worded(name: str, value: Any, manifest: Manifest) -> str:
     if name == "items_hash":
         return f"{items_of(manifest)} [{value}]"
-    return repr(value)
+    if value is None:
+        return "not recorded"
+    return repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _match(

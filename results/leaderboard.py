@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -462,6 +463,9 @@ def _value(cell: Cell) -> float | None:
     return cell.figure.value if cell.figure else None
 
 
+PART_OF = re.compile(r"^(?:model|generation)\.")  # of an identity: its fields are known without it
+
+
 def apart(runs: Sequence[StoredRun]) -> list[tuple[tuple[str, str], ...]]:
     """For each run, the fields of its identity in which it differs from another run of the same model."""
     names = [row_facts(run.manifest)["model"] for run in runs]
@@ -471,7 +475,7 @@ def apart(runs: Sequence[StoredRun]) -> list[tuple[tuple[str, str], ...]]:
         for other, its in zip(runs, names, strict=True):
             if other is not run and its == name:
                 found = differing(run.manifest.identity, other.manifest.identity) or [("folder", str(run.path), "")]
-                mine |= {field.removeprefix("model."): _short(_text(own)) or "none" for field, own, _ in found}
+                mine |= {PART_OF.sub("", field): _short(_text(own)) or "none" for field, own, _ in found}
         told.append(tuple(mine.items()))
     return told
 
@@ -490,6 +494,8 @@ def _told_apart(boards: Sequence[Board], manifests: Sequence[Manifest]) -> list[
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
     return "" if value is None else str(value)
 
 

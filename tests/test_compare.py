@@ -247,7 +247,7 @@ def test_metrics_are_those_that_both_list_or_those_named(tmp_path: Path) -> None
         ("items_hash", "beef", "the items: 2 items [hash of 2] against 2 items [beef]"),
         ("prompt_hash", "beef", "the prompts: 'plain' against 'beef'"),
         ("shots", 3, "the number of examples (shots): 0 against 3"),
-        ("method", "logprob", "how the answer is had (method): 'generate' against 'logprob'"),
+        ("method", "logprob", "how the answer is obtained (method): 'generate' against 'logprob'"),
         ("benchmark", "exam", "the benchmark: 'quiz' against 'exam'"),
     ],
 )
