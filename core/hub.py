@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.client
 import os
+import re
 import ssl
 import threading
 import urllib.error
@@ -63,7 +64,28 @@ def why_unreachable() -> str:
     return f"the hub ({endpoint()}) does not answer"
 
 
-def refusal(error: Exception, repository: str, kind: str) -> MedbenchError:
+PREFIX = re.compile(r"[0-9a-f]{7,39}")  # the first digits of a commit
+
+
+def commit_of(repository: str, revision: str, kind: str) -> str:
+    """Return the commit whose first digits `revision` is, and any other revision as it is.
+
+    The hub takes a commit in full only; people have its first digits, which medbench prints.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    if not PREFIX.fullmatch(revision):
+        return revision
+    try:
+        return str(HfApi().repo_info(repository, repo_type=kind, revision=revision).sha)  # a branch or tag of digits
+    except RevisionNotFoundError:
+        commits = HfApi().list_repo_commits(repository, repo_type=kind)
+        meant = [commit.commit_id for commit in commits if commit.commit_id.startswith(revision)]
+        return meant[0] if len(meant) == 1 else revision
+
+
+def refusal(error: Exception, repository: str, kind: str, revision: str = "") -> MedbenchError:
     """What a hub error means for `repository` (kind: "model" or "dataset") and what to do next."""
     from huggingface_hub import get_token
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
@@ -77,7 +99,8 @@ def refusal(error: Exception, repository: str, kind: str) -> MedbenchError:
         )
         return MedbenchError(f"{kind} '{repository}' is gated: its owner wants terms accepted first.", todo)
     if isinstance(error, RevisionNotFoundError):
-        return MedbenchError(f"{kind} '{repository}' has no such revision.", f"See {page}/tree/main.")
+        which = f"revision '{revision}'" if revision else "such revision"
+        return MedbenchError(f"{kind} '{repository}' has no {which}.", f"See {page}/tree/main.")
     if isinstance(error, RepositoryNotFoundError) or "doesn't exist on the Hub or cannot be accessed" in str(error):
         todo = (
             "Check the spelling, and that HF_TOKEN may read it."

@@ -1,4 +1,4 @@
-"""A hub of models on this machine: as much of its HTTP interface as a download needs, and its refusals."""
+"""A hub of models and data sets on this machine: as much of its HTTP interface as a download needs, and its refusals."""
 
 from __future__ import annotations
 
@@ -7,38 +7,94 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
 
 COMMIT = "1a2b3c4" + "0" * 33
 
 
+@dataclass
+class Repository:
+    """Commits, oldest first, each with its files; and which of them a branch or tag is."""
+
+    commits: dict[str, Path]
+    refs: dict[str, str] = field(default_factory=dict)
+
+    def commit(self, revision: str) -> str:
+        """The commit of a revision, which the hub takes in full only; "" if there is none."""
+        refs = {"main": [*self.commits][-1]} | self.refs
+        return refs.get(revision, revision if revision in self.commits else "")
+
+
 class FakeHub(ThreadingHTTPServer):
-    """Serves the folders in `models`, by hub id; those named in `gated` list their files and hand none out."""
+    """Serves the folders in `models` and `datasets`, by hub id; those in `gated` list their files and hand none out."""
 
     daemon_threads = True
 
-    def __init__(self, models: Mapping[str, Path], gated: frozenset[str] = frozenset(), broken: bool = False) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Path | Repository],
+        gated: frozenset[str] = frozenset(),
+        broken: bool = False,
+        datasets: Mapping[str, Path | Repository] | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.models = models
+        self.datasets = datasets or {}
         self.gated = gated
         self.broken = broken  # every answer is 503
+        self.failing: set[str] = set()  # files that its storage refuses
         self.fetched: list[str] = []  # files handed out
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
+    def repository(self, kind: str, name: str) -> Repository | None:
+        found = (self.datasets if kind == "datasets" else self.models).get(name)
+        return Repository({COMMIT: found}) if isinstance(found, Path) else found
+
 
 @contextlib.contextmanager
-def serve(models: Mapping[str, Path], gated: frozenset[str] = frozenset(), broken: bool = False) -> Iterator[FakeHub]:
-    with FakeHub(models, gated, broken) as server:
+def serve(
+    models: Mapping[str, Path | Repository],
+    gated: frozenset[str] = frozenset(),
+    broken: bool = False,
+    datasets: Mapping[str, Path | Repository] | None = None,
+) -> Iterator[FakeHub]:
+    with FakeHub(models, gated, broken, datasets) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield server
         finally:
             server.shutdown()
+
+
+def use(url: str, home: Path, patch: pytest.MonkeyPatch, offline: bool = False) -> None:
+    """Have this process talk to the hub at `url`, with caches in `home`: what HF_ENDPOINT and HF_HOME do at a start."""
+    import datasets
+    from huggingface_hub import constants, file_download
+    from medbench.core import hub
+
+    patch.setenv("HF_ENDPOINT", url)
+    patch.setenv("NO_PROXY", "127.0.0.1")
+    patch.setenv("HF_HUB_OFFLINE", "1" if offline else "0")
+    patch.setattr(hub, "reachable", lambda: not offline)
+    patch.setattr(constants, "ENDPOINT", url)
+    patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    patch.setattr(constants, "HF_HUB_OFFLINE", offline)
+    template = f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    if hasattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE"):
+        patch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    patch.setattr(datasets.config, "HF_ENDPOINT", url)
+    patch.setattr(datasets.config, "HF_HUB_OFFLINE", offline)
+    patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(home / "datasets"))
+    patch.setattr(datasets.config, "DOWNLOADED_DATASETS_PATH", str(home / "datasets" / "downloads"))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -50,40 +106,66 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer(body=True)
 
+    def do_POST(self) -> None:
+        self._answer(body=True)
+
     def _answer(self, body: bool) -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
         if self.server.broken:
             return self._send(503, b"", body)
         if parts == [""]:
             return self._send(200, b"hello", body)
-        api = parts[:2] == ["api", "models"]
-        rest = parts[2:] if api else parts
-        repository = "/".join(rest[:2])
-        folder = self.server.models.get(repository)
-        if folder is None:
+        api = parts[0] == "api"
+        rest = parts[1:] if api else parts
+        kind = rest[0] if rest[0] in ("models", "datasets") else "models"
+        rest = rest[1:] if rest[0] == kind else rest
+        name = "/".join(rest[:2])
+        repository = self.server.repository(kind, name)
+        if repository is None:
             return self._send(401, b"", body, {"X-Error-Code": "RepoNotFound"})
-        files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-        revision = rest[3] if len(rest) > 3 else "main"
-        if revision not in ("main", COMMIT):
+        commit = repository.commit(rest[3] if len(rest) > 3 else "main")
+        if not commit:
             return self._send(404, b"", body, {"X-Error-Code": "RevisionNotFound"})
+        folder = repository.commits[commit]
+        files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         if not api:
-            return self._file(repository, "/".join(rest[4:]), files, body)
-        if "tree" in rest:
-            entries = [
-                {"type": "file", "path": name, "size": path.stat().st_size, "oid": _oid(path)}
-                for name, path in files.items()
+            return self._file(name, "/".join(rest[4:]), files, body, commit)
+        asked = rest[2] if len(rest) > 2 else ""
+        if asked == "tree":
+            return self._tree("/".join(rest[4:]), files, body)
+        if asked == "paths-info":
+            wanted = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+            return self._json([_entry(name, files[name]) for name in wanted.get("paths", []) if name in files], body)
+        if asked == "commits":
+            whole = [
+                {"id": each, "title": "", "message": "", "date": DATE, "authors": []} for each in repository.commits
             ]
-            return self._json(entries, body)
-        self._json({"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}, body)
+            return self._json(whole[::-1], body)
+        siblings = [{"rfilename": name} for name in files]
+        self._json({"id": name, "sha": commit, "lastModified": DATE, "siblings": siblings, "tags": []}, body)
 
-    def _file(self, repository: str, name: str, files: Mapping[str, Path], body: bool) -> None:
+    def _tree(self, below: str, files: Mapping[str, Path], body: bool) -> None:
+        recursive = "recursive=True" in self.path or "recursive=true" in self.path
+        inside = {name: path for name, path in files.items() if not below or name.startswith(f"{below}/")}
+        start = len(below) + 1 if below else 0
+        if below and not inside:
+            return self._send(404, b"", body, {"X-Error-Code": "EntryNotFound"})
+        folders = {name[: name.index("/", start)] for name in inside if "/" in name[start:]}
+        shown = [_entry(name, path) for name, path in inside.items() if recursive or "/" not in name[start:]]
+        self._json([{"type": "directory", "path": name, "oid": "0" * 40, "size": 0} for name in folders] + shown, body)
+
+    def _file(self, repository: str, name: str, files: Mapping[str, Path], body: bool, commit: str) -> None:
         if repository in self.server.gated:
             return self._send(403, b"", body, {"X-Error-Code": "GatedRepo"})
         if name not in files:
             return self._send(404, b"", body, {"X-Error-Code": "EntryNotFound"})
+        content = files[name].read_bytes()
+        headers = {"ETag": f'"{_oid(files[name])}"', "X-Repo-Commit": commit}
+        if body and name in self.server.failing:
+            return self._send(403, b"", body)
         if body:
             self.server.fetched.append(name)
-        self._send(200, files[name].read_bytes(), body, {"ETag": f'"{_oid(files[name])}"', "X-Repo-Commit": COMMIT})
+        self._send(200, content, body, headers)
 
     def _json(self, content: object, body: bool) -> None:
         self._send(200, json.dumps(content).encode(), body, {"Content-Type": "application/json"})
@@ -99,6 +181,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         pass
+
+
+DATE = "2026-01-02T03:04:05.000Z"
+
+
+def _entry(name: str, path: Path) -> dict[str, object]:
+    return {"type": "file", "path": name, "size": path.stat().st_size, "oid": _oid(path)}
 
 
 def _oid(path: Path) -> str:

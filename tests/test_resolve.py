@@ -802,7 +802,7 @@ def test_a_private_model_and_one_that_is_not_there_look_the_same(home: Path, tok
 def test_a_revision_that_the_hub_does_not_have_is_told_where_to_look(llama: Path, home: Path) -> None:
     with fake_hub.serve({"owner/tiny": llama}) as server:
         said = ask("owner/tiny", server.url, home, revision="v9")
-    assert said["message"] == "model 'owner/tiny' has no such revision."
+    assert said["message"] == "model 'owner/tiny' has no revision 'v9'."
     assert said["hint"] == f"See {server.url}/owner/tiny/tree/main."
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..core import hub
 from ..core.errors import MedbenchError, ModelMissing, UsageError
+from . import hub_cache
 from .adapters import ADAPTER_WEIGHTS, CONFIG
 from .tokenizer_files import FILES
 from .weights import ANSWER_SECONDS, SHORT, Tell, weight_files
@@ -55,7 +56,11 @@ def _download(repository: str, tell: Tell) -> Path:
         page = f"See {hub.endpoint()}/{repository}/tree/main"
         raise UsageError(what, f"It is a model: --model {repository}" if is_model else page)
     before = _cached(repository)
-    folder = Path(snapshot_download(repository, allow_patterns=[CONFIG, weights, *FILES], ignore_patterns=["*/*"]))
+    wanted = [CONFIG, weights, *FILES]
+    folder = Path(
+        snapshot_download(repository, revision=info.sha, allow_patterns=wanted, ignore_patterns=["*/*"])
+    )  # by the commit, as in weights.py
+    hub_cache.note(repository, "", str(info.sha))
     if folder != before:
         tell(f"downloaded the adapter {repository} @ {folder.name[:SHORT]} from the hub")
     return folder
@@ -63,12 +68,9 @@ def _download(repository: str, tell: Tell) -> Path:
 
 def _cached(repository: str) -> Path | None:
     """The snapshot of an adapter in the hub's cache; None if a file that it needs is missing."""
-    from huggingface_hub import snapshot_download
+    return hub_cache.find(repository, "", _problem)
 
-    try:
-        folder = Path(snapshot_download(repository, local_files_only=True, allow_patterns=[CONFIG]))
-    except (OSError, ValueError):
-        return None
-    return (
-        folder if (folder / CONFIG).is_file() and any((folder / name).is_file() for name in ADAPTER_WEIGHTS) else None
-    )
+
+def _problem(folder: Path) -> str:
+    weights = any((folder / name).is_file() for name in ADAPTER_WEIGHTS)
+    return "" if weights and (folder / CONFIG).is_file() else "a file is missing"

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core import hub
 from ..core.errors import MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
-from . import converted, packaged, remote_code
+from . import converted, hub_cache, packaged, remote_code
 from .digests import content_hash, file_digest
 from .entry import Entry, PackageWeights
 from .tokenizer_files import VOCABULARIES
@@ -28,7 +28,8 @@ _WEIGHTS = (
 )
 # Configuration, tokenizer and chat template: everything else that transformers reads.
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+# What a model answers without, but differently.
+DECIDING = ("generation_config.json", "tokenizer_config.json", "chat_template.jinja")
 SHORT = 7  # digits of a commit as people read it
 ANSWER_SECONDS = 10.0  # for the hub to say what a repository holds
 
@@ -127,8 +128,9 @@ def from_package(package: PackageWeights, tell: Tell) -> Weights:
 def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = None, trusted: bool = False) -> Weights:
     """A hub model, from the hub's cache on this disk or fetched into it: only the files that transformers loads.
 
-    Where the hub answers, a branch is what the hub says it is now; where it does not, what it was at the last
-    download. Raises ModelMissing, within ten seconds where the hub does not answer.
+    A revision is a branch, a tag, or a commit in full or by its first digits. Where the hub answers, a branch is what
+    the hub says it is now; where it does not, what it was at the last complete download, whoever made that. Raises
+    ModelMissing, within ten seconds where the hub does not answer.
     """
 
     def of_snapshot(folder: Path) -> Weights:
@@ -139,11 +141,13 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
     cached = _cached(repository, revision)
     if cached and trusted and not remote_code.files(cached):
         cached = None  # it may have been fetched without its code
-    if cached and _COMMIT.fullmatch(revision):
+    if cached and hub_cache.COMMIT.fullmatch(revision):
+        _warn_of_missing(repository, cached, tell)
         return of_snapshot(cached)
     if not hub.reachable():
         if cached:
-            tell(f"{hub.why_unreachable()}; using {repository} @ {cached.name[:SHORT]} from the hub's cache")
+            tell(f"{hub.why_unreachable()}; {_using(repository, revision, cached)}")
+            _warn_of_missing(repository, cached, tell)
             return of_snapshot(cached)
         raise ModelMissing(*_not_here(repository, revision, entry))
     try:
@@ -156,34 +160,44 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
                 f"{repository} cannot be written to the hub's cache: {error}",
                 "Make room, or name another folder with HF_HOME; what is fetched already is kept.",
             ) from error
-        refused = hub.refusal(error, repository, "model")
+        refused = hub.refusal(error, repository, "model", revision)
         if cached:
             tell(refused.message)
-            tell(f"using {repository} @ {cached.name[:SHORT]} from the hub's cache")
+            tell(_using(repository, revision, cached))
+            _warn_of_missing(repository, cached, tell)
             return of_snapshot(cached)
         raise ModelMissing(refused.message, refused.hint) from error
 
 
-def at_hand(entry: Entry) -> Path | None:
+def at_hand(entry: Entry, revision: str = "") -> Path | None:
     """The folder of an entry's weights where they are on this disk, ready to load; nothing is fetched or converted."""
-    if entry.package and converted.place(entry.package.sha256).is_dir():
+    if entry.package and is_package(entry, revision) and converted.place(entry.package.sha256).is_dir():
         return converted.place(entry.package.sha256)
     path = Path(entry.weights).expanduser()
     if path.is_dir():
         return path
-    return _cached(entry.weights, entry.revision)
+    return _cached(entry.weights, revision or entry.revision)
+
+
+def is_package(entry: Entry, revision: str) -> bool:
+    """Whether a revision may be that of the package which ships an entry's weights; without one, it may."""
+    return entry.package is not None and revision in ("", converted.revision(entry.package.sha256))
 
 
 def _fetch(repository: str, revision: str, tell: Tell, trusted: bool = False) -> Path:
     from huggingface_hub import HfApi, constants, snapshot_download
 
-    info = HfApi().model_info(repository, revision=revision or None, timeout=ANSWER_SECONDS)
+    info = HfApi().model_info(
+        repository, revision=hub.commit_of(repository, revision, "model") or None, timeout=ANSWER_SECONDS
+    )
+    commit = str(info.sha)
     names = [file.rfilename for file in info.siblings or []]
     weights = weight_files(names)
     if not weights or "config.json" not in names:
         raise _not_a_model(repository, names)
-    # By the branch's name, not its commit, or the hub's client would not note for later which commit the branch was.
-    small = {"revision": revision or None, "allow_patterns": list(SMALL_FILES), "ignore_patterns": ["*/*"]}
+    # By the commit, not the branch: the client notes at once which commit a branch is, and would hide the snapshot that
+    # was whole before behind one that never is if this download breaks off.
+    small = {"revision": commit, "allow_patterns": list(SMALL_FILES), "ignore_patterns": ["*/*"]}
     remote_code.settle(Path(snapshot_download(repository, **small)), trusted, repository, lambda line: None)
     code = ["*.py"] if trusted else []
     wanted = small | {"allow_patterns": [*SMALL_FILES, *weights, *code]}
@@ -198,26 +212,27 @@ def _fetch(repository: str, revision: str, tell: Tell, trusted: bool = False) ->
                 f"{repository} takes {size / 1e9:.1f} GB more; the disk of {cache} has {free / 1e9:.1f} GB left.",
                 "Make room, or name a folder on another disk with HF_HOME.",
             )
-        tell(f"fetching {repository} @ {str(info.sha)[:SHORT]} from the hub: {size / 1e6:,.0f} MB")
-    return Path(snapshot_download(repository, **wanted))
+        tell(f"fetching {repository} @ {commit[:SHORT]} from the hub: {size / 1e6:,.0f} MB")
+    folder = Path(snapshot_download(repository, **wanted))
+    hub_cache.note(repository, revision, commit)
+    return folder
 
 
 def _cached(repository: str, revision: str) -> Path | None:
-    """The whole snapshot of a repository in the hub's cache; None where it is missing or was not fetched to its end."""
-    from huggingface_hub import snapshot_download
+    """The snapshot of a revision in the hub's cache that loads as a model; None if there is none."""
+    return hub_cache.find(repository, revision, problem)
 
-    try:
-        snapshot = snapshot_download(
-            repository,
-            revision=revision or None,
-            local_files_only=True,
-            allow_patterns=list(SMALL_FILES),
-            ignore_patterns=["*/*"],
-        )
-    except (OSError, ValueError):
-        return None
-    folder = Path(snapshot)
-    return None if problem(folder) else folder
+
+def _using(repository: str, revision: str, cached: Path) -> str:
+    """What to say of a snapshot that is used without the hub's word."""
+    newer = hub_cache.expected(repository, revision)
+    why = f", because the download of {newer[:SHORT]} is incomplete" if newer and newer != cached.name else ""
+    return f"using {repository} @ {cached.name[:SHORT]} from the hub's cache{why}"
+
+
+def _warn_of_missing(repository: str, cached: Path, tell: Tell) -> None:
+    if names := hub_cache.missing(repository, cached, DECIDING):
+        tell(f"warning: the copy of {repository} in the hub's cache lacks {', '.join(names)}; answers may differ")
 
 
 def _not_here(repository: str, revision: str, entry: Entry | None) -> tuple[str, str]:
