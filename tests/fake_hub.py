@@ -1,4 +1,4 @@
-"""A hub of models and data sets on this machine: as much of its HTTP interface as a download needs, and its refusals."""
+"""A hub of models and data sets on this machine: what a download needs of its HTTP interface, and its refusals."""
 
 from __future__ import annotations
 
