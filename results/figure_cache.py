@@ -3,8 +3,9 @@
     RUN/figures.json    one line: the key, the figures, a seal
 
 The file is used only while everything that it was computed from is as it was: size, times and inode of the run's
-files, the metrics' versions, medbench's own source. `ctime` is among the times: no ordinary program can set it, so an
-edit that keeps size and modification time is noticed too. A missing, damaged or outdated file is computed again;
+samples, manifest and judgments, the content of its score files (written by the first look itself, so their times tell
+nothing yet), the metrics' versions, medbench's own source. `ctime` is among the times: no ordinary program can set it,
+so an edit that keeps size and modification time is noticed too. A missing, damaged or outdated file is computed again;
 deleting it loses nothing. Folders that may only be read work without it.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -31,13 +33,14 @@ SOURCES = ("core", "judges", "metrics", "results")  # rooms of medbench that dec
 
 def key(run: StoredRun, versions: Mapping[str, str], leaked: Iterable[str]) -> dict[str, Any] | None:
     """What figures of these metrics (version by name) depend on; None while the run's files are too young to tell."""
-    files = [run.path / SAMPLES, *map(run.score_file, versions), *sorted((run.path / JUDGEMENTS).glob("*.jsonl"))]
+    files = [run.path / SAMPLES, *sorted((run.path / JUDGEMENTS).glob("*.jsonl"))]
     stats = {"manifest.json": run.manifest_stat} | {path.name: stat_of(path) for path in files}
     if any(max(times) > time.time_ns() - SETTLED_S * 1e9 for _, *times, _ in filter(None, stats.values())):
         return None
     return {
         "medbench": [__version__, _sources()],
         "files": stats,
+        "scores": {path.name: _content(path) for path in map(run.score_file, versions)},
         "metrics": [list(pair) for pair in versions.items()],
         "leaked": fingerprint(sorted(leaked)),
     }
@@ -65,6 +68,15 @@ def write(run: StoredRun, wanted: Mapping[str, Any], value: Any) -> None:
 
 def _chain(run: StoredRun) -> Chain:
     return Chain.of(run.manifest.run_id, FIGURES, sealed=True)
+
+
+def _content(path: Path) -> str | None:
+    """The hash of a file's content; None where it is missing."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 @functools.cache

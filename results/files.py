@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..core import json_text
-from ..core.durable import rename, replace_file, sync_file, sync_folder
+from ..core.durable import rename, sync_file, sync_folder
 from ..core.errors import DataMalformed, MedbenchError
 from ..core.seals import Chain, split
 from ..core.text import printable
@@ -242,7 +242,8 @@ class Lock:
             self._lock.acquire(timeout=FOREVER_S)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            replace_file(self._holder, to_json({"pid": os.getpid(), "host": socket.gethostname(), "started": now}))
+            # Not synced: it means nothing once the machine is off, and a sync costs more than scoring a small run.
+            self._holder.write_bytes(to_json({"pid": os.getpid(), "host": socket.gethostname(), "started": now}))
         except BaseException:
             self._lock.release()
             raise

@@ -191,7 +191,9 @@ def sheet(
     truncated = sum(record.output.truncated_tokens > 0 for record in records)
     made = Sheet(run, len(records), truncated, results, clusters, tuple(problems))
     if key and not (problems or run.changes or run.notes):
-        figure_cache.write(run, key, _kept(made))
+        after = figure_cache.key(run, versions, leaked)  # with the score files that were written meanwhile
+        if after and after["files"] == key["files"]:
+            figure_cache.write(run, after, _kept(made))
     return made
 
 
@@ -237,24 +239,22 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
             except Changed as error:
                 version, kept = None, set_aside(path)
                 run.notes[f"{error.message}. All its scores were computed again; it is kept as {kept.name}."] = None
-            chain = run.score_chain(metric.name)
-            if version != metric.version:
-                scores = {}
-                head = to_json({"metric": metric.name, "version": metric.version})
-                replace_file(path, dataclasses.replace(chain).add(head))
+            scores = scores if version == metric.version else {}
             missing = [record for record in records if record.item.id not in scores]
-            file = LineFile(path, chain_at_end(path, chain))
-            try:
-                until, size, done = time.monotonic() + seconds, BATCH if seconds == math.inf else SMALL_BATCH, 0
-                while done < len(missing) and (not done or time.monotonic() < until):
-                    started = time.monotonic()
-                    batch = _score(metric, missing[done : done + size])
-                    file.append(encode_score(score) for score in batch)
-                    scores.update((score.item_id, score) for score in batch)
-                    done += size
-                    size = BATCH if time.monotonic() - started < QUICK_SECONDS else size
-            finally:
-                file.close()
+            batches = _in_batches(metric, missing, seconds)
+            if version != metric.version:
+                first = next(batches, [])
+                lines = [{"metric": metric.name, "version": metric.version}, *map(encode_score, first)]
+                replace_file(path, b"".join(map(run.score_chain(metric.name).add, map(to_json, lines))))
+                scores.update((score.item_id, score) for score in first)
+            if len(scores) < len(records):
+                file = LineFile(path, chain_at_end(path, run.score_chain(metric.name)))
+                try:
+                    for batch in batches:
+                        file.append(map(encode_score, batch))
+                        scores.update((score.item_id, score) for score in batch)
+                finally:
+                    file.close()
         finally:
             lock.release()
     except OSError as error:
@@ -270,6 +270,16 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
         missing = [record for record in records if record.item.id not in scores]
         scores |= {score.item_id: score for score in _score(metric, missing)}
     return scores
+
+
+def _in_batches(metric: Metric, records: Sequence[Record], seconds: float) -> Iterator[list[Score]]:
+    """Scores of the records, batch by batch: of all, or of at least one batch and as many as `seconds` allow."""
+    until, size, done = time.monotonic() + seconds, BATCH if seconds == math.inf else SMALL_BATCH, 0
+    while done < len(records) and (not done or time.monotonic() < until):
+        started = time.monotonic()
+        yield _score(metric, records[done : done + size])
+        done += size
+        size = BATCH if time.monotonic() - started < QUICK_SECONDS else size
 
 
 def _stored(run: StoredRun, metric: Metric) -> tuple[str | None, dict[str, Score]]:

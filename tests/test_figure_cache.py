@@ -24,12 +24,11 @@ ANSWERS = {"a": "yes", "b": "no", "c": "yes", "d": "maybe"}
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredRun:
-    """Two of four answers are right; its scores are stored and its figures kept."""
+    """Two of four answers are right; the first look stored its scores and its figures."""
     monkeypatch.setattr(figure_cache, "SETTLED_S", 0.0)
     documents = dict(zip("abcd", "xxyy"))
     found = made.make_run(tmp_path, ANSWERS, list("abcde"), documents, metrics=METRICS)
     sheet(found, METRICS)
-    sheet(found, METRICS)  # the first look stored scores
     assert (found.path / "figures.json").exists()
     return found
 
@@ -97,6 +96,22 @@ def test_a_change_that_keeps_size_and_time_is_noticed(run: StoredRun) -> None:
     assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     with pytest.raises(Changed, match=r"line 4 \(item 'd'\)"):
         look(run)
+
+
+def test_samples_that_change_while_figures_are_computed_are_not_kept(
+    run: StoredRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run.path / "figures.json").unlink()
+    records = StoredRun.records
+
+    def read_and_touch(self: StoredRun) -> list[Record]:
+        found = records(self)
+        os.utime(self.path / "samples.jsonl")
+        return found
+
+    monkeypatch.setattr(StoredRun, "records", read_and_touch)
+    assert look(run).results["exact_match"].figures[0].value == 0.5
+    assert not (run.path / "figures.json").exists()
 
 
 def test_a_changed_score_file_is_noticed(run: StoredRun) -> None:
