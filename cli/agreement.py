@@ -13,8 +13,11 @@ import click
 
 from ..core import paths
 from ..core.errors import UsageError
-from . import judge_options, output
-from .progress import LINE_SECONDS, clock, tell
+from ..judges.panel import Asked, judge_runs
+from ..judges.panel import panel as make_panel
+from . import output
+from .judge_options import judge_options
+from .progress import LINE_SECONDS, clock, tell, watch
 
 LEVELS = (1, 2, 3, 4)  # a judge's grades: those of judges/modes.py, which is not imported before it is needed
 
@@ -55,7 +58,7 @@ Examples:
     metavar="NAME",
     help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
 )
-@judge_options.judge_options(("grades",), "grades")
+@judge_options(("grades",), "grades")
 @click.option(
     "--grades",
     type=click.Path(path_type=Path),
@@ -79,7 +82,7 @@ Examples:
 def command(
     metrics: tuple[str, ...],
     entity_model: str,
-    judging: judge_options.Asked,
+    judging: Asked,
     grades: Path | None,
     from_grade: int | None,
     limit: int | None,
@@ -108,7 +111,8 @@ def command(
     asked = output.names(metrics)
     names = output.metric_names(tuple(asked) or DEFAULT, entity_model)
     agreement.metrics_called(names)  # what is wrong with the request is told before a judge is paid
-    panel = judge_options.panel(judging)
+    progress = watch(quiet)
+    panel = make_panel(judging, progress.note)
     graded = graded_file.load(grades) if grades else liveqa_grades.load(Source(data or paths.data()))
     if panel and not set(graded.levels) <= set(LEVELS):
         raise UsageError(
@@ -123,7 +127,7 @@ def command(
     run = agreement.keep(graded, (out or paths.runs()) / agreement.FOLDER)
     records = agreement.draw(agreement.graded_from(run.records(), from_grade), limit, seed)
     part = agreement.Part(run, records)
-    judged = judge_options.judge_runs(panel, [part], quiet)[part.path] if panel else []
+    judged = judge_runs(panel, [part], progress)[part.path] if panel else []
     # A jury's grade is a mean, which is not on the scale.
     judges = [name for name in judged if not name.startswith("jury:")]
     first = [name for name in names if name not in run.scored()]

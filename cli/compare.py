@@ -9,9 +9,10 @@ import click
 
 from ..core import paths
 from ..core.errors import UsageError
+from ..judges.panel import Asked, judge_runs, judges_read_stored, panel
 from . import output
-from .judge_options import Asked, judge_options, judge_runs, judges_read_stored, panel
-from .progress import tell
+from .judge_options import judge_options
+from .progress import tell, watch
 
 
 @click.command(
@@ -69,13 +70,14 @@ def command(
     left_out = list(dict.fromkeys(left_out))
     for reason in left_out:
         tell(f"Left out: {reason}")
-    judges = panel(judging, (lambda text: None) if quiet else tell)
+    progress = watch(quiet)
+    judges = panel(judging, progress.note)
     preferences: list[str] | None = None
     if judges:
         pairs = matched(*sides)
         for name in output.names(metrics):
             load_metric(name)  # a name that nobody knows is told before a judge is paid
-        judged = [judge_runs(judges, [run], quiet, against={run.path: other}) for run, other in pairs]
+        judged = [judge_runs(judges, [run], progress, against={run.path: other}) for run, other in pairs]
         preferences = list(dict.fromkeys(name for one in judged for names in one.values() for name in names))
     found = compare(*sides, metrics=output.names(metrics), preferences=preferences)
     unjudged = judges.problems if judges else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..core.workload import FEW
 from ..judges.judging import Silent
+from ..judges.panel import spent
 from .progress import LINE_SECONDS, clock, tell
 
 if TYPE_CHECKING:
@@ -107,17 +108,11 @@ def used(usage: Usage) -> str:
     return spent(usage.calls, usage.cost)
 
 
-def spent(calls: int, cost: float | None) -> str:
-    return f"{calls} call{'s' * (calls != 1)}" + (f", ${cost:.4f}" if cost else "")
-
-
 def speed(per_second: float) -> str:
     """ "2.5 replies/s", or "31 s/reply" where it is below one a second."""
     return f"{per_second:.3g} replies/s" if per_second >= 1 else f"{1 / max(per_second, 1e-9):.3g} s/reply"
 
 
-def watch(quiet: bool) -> Silent:
-    """The watch that fits: nothing when quiet, a bar on a terminal, lines elsewhere."""
-    if quiet:
-        return Silent()
+def watch() -> Lines:
+    """Return a bar on a terminal, lines elsewhere."""
     return Bar() if sys.stderr.isatty() else Lines()

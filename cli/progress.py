@@ -12,11 +12,15 @@ from ..core.plan import Plan
 from ..core.text import printable
 from ..core.types import Output
 from ..core.workload import FEW, Workload
+from ..evaluation.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from ..judges.judging import Watch as JudgeWatch
 
 LINE_SECONDS = 10.0  # at most one plain line in this time
 SHORT = 0.1  # seconds of loading that are not worth a line
@@ -32,38 +36,7 @@ def say(text: str) -> None:
     click.echo(printable(text))
 
 
-class QuietWatch:
-    """Shows nothing."""
-
-    def turn(self, number: int, turns: int) -> None:
-        """Say which of the command's runs comes next: run `number` of `turns`, from 1."""
-
-    def reused(self, run: str, items: int, total: int) -> None:
-        pass
-
-    def loading(self, model: str) -> None:
-        pass
-
-    def loaded(self, model: str, seconds: float) -> None:
-        pass
-
-    def begin(self, plan: Plan, done: Collection[str]) -> None:
-        pass
-
-    def answered(self, output: Output) -> None:
-        pass
-
-    def timing(self, item: int, items: int) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
-
-
-class _Telling(QuietWatch):
-    def reused(self, run: str, items: int, total: int) -> None:
-        tell(f"{items} of {total} answers reused from {run}")
-
+class _Telling(Progress):
     """What the bar and the plain lines share: the run's name and turn, and the time left."""
 
     def __init__(self) -> None:
@@ -73,6 +46,17 @@ class _Telling(QuietWatch):
         self.total = self.done = self.new_tokens = 0
         self.started = 0.0
         self.work: Workload | None = None
+
+    def note(self, text: str) -> None:
+        tell(text)
+
+    def reused(self, run: str, items: int, total: int) -> None:
+        tell(f"{items} of {total} answers reused from {run}")
+
+    def judging(self) -> JudgeWatch:
+        from . import judge_progress
+
+        return judge_progress.watch()
 
     def turn(self, number: int, turns: int) -> None:
         self.which = f" ({number} of {turns})" if turns > 1 else ""
@@ -159,16 +143,17 @@ class BarWatch(_Telling):
 
     def __init__(self) -> None:
         super().__init__()
-        self.progress: Progress | None = None
+        self.progress: Bars | None = None
         self.task: TaskID | None = None
 
     def begin(self, plan: Plan, done: Collection[str]) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
 
         from .screen import stderr
 
         super().begin(plan, done)
-        self.progress = Progress(
+        self.progress = Bars(
             SpinnerColumn(),  # the bar stands still during a batch
             TextColumn("{task.description:<18}"),
             BarColumn(bar_width=20),
@@ -199,10 +184,10 @@ class BarWatch(_Telling):
             self.progress = None
 
 
-def watch(quiet: bool) -> QuietWatch:
+def watch(quiet: bool) -> Progress:
     """The watch that fits: nothing when quiet, a bar on a terminal, lines elsewhere."""
     if quiet:
-        return QuietWatch()
+        return Progress()
     return BarWatch() if sys.stderr.isatty() else PlainWatch()
 
 

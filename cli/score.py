@@ -8,9 +8,10 @@ import click
 
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
+from ..judges.panel import Asked, judge_runs, judges_read_stored, panel
 from . import output
-from .judge_options import Asked, judge_options, judge_runs, judges_read_stored, panel
-from .progress import tell
+from .judge_options import judge_options
+from .progress import tell, watch
 
 
 @click.command(
@@ -61,7 +62,8 @@ def command(
             "What was measured: medbench leaderboard",
         )
     judges_read_stored(judging, allow_changed)
-    judges = panel(judging, (lambda text: None) if quiet else tell)
+    progress = watch(quiet)
+    judges = panel(judging, progress.note)
     if not wanted and not judges:
         raise UsageError("--metrics names none.", "All of them: medbench list metrics. Or name judges: --judge groq")
     found: list[StoredRun] = []
@@ -77,7 +79,7 @@ def command(
                 found.append(StoredRun(path, allow_changed))
             except MedbenchError as error:  # the other runs are scored
                 problems.append(error)
-    judged = judge_runs(judges, found, quiet) if judges else {}
+    judged = judge_runs(judges, found, progress) if judges else {}
     shown = dict.fromkeys([*wanted, *(name for names in judged.values() for name in names)])
     # Without a name a leaderboard has every column of its runs, which nobody asked for here.
     board = leaderboard.build(found if shown else [], list(shown))

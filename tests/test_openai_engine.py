@@ -30,7 +30,6 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from medbench.cli import cli
-from medbench.cli.run import _bounded
 from medbench.core.errors import UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
 from medbench.engines import served
@@ -38,6 +37,8 @@ from medbench.engines.groq_engine import GroqEngine
 from medbench.engines.openai_engine import OpenAIEngine
 from medbench.engines.replies import wait_asked
 from medbench.engines.served import GIVE_UP, Limits, Refused, ServedEngine, is_local
+from medbench.evaluation.progress import Progress
+from medbench.evaluation.suite import bounded
 from medbench.results.store import StoredRun
 from medbench.zoo.resolve import resolve
 from servers import Server
@@ -893,9 +894,9 @@ class TestRuns:
             )
         assert done.exit_code == 0, done.output
         assert len(server.asked) == 1 + 1 + 1  # the item, a warm-up, and the item timed
-        assert not _bounded(made("openai", server), {})
-        assert _bounded(OpenAIEngine(resolve("openai:gpt-5")), {})
-        assert _bounded(GroqEngine(resolve("groq:m")), {})
+        assert not bounded(made("openai", server), {}, Progress())
+        assert bounded(OpenAIEngine(resolve("openai:gpt-5")), {}, Progress())
+        assert bounded(GroqEngine(resolve("groq:m")), {}, Progress())
 
 
 def _python_with_llama_cpp() -> str:

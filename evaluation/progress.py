@@ -1,0 +1,48 @@
+"""What a command or script hears while models run. The base class is silent; `medbench` draws bars and lines."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..core.plan import Plan
+    from ..core.types import Output
+    from ..judges.judging import Watch as JudgeWatch
+
+
+class Progress:
+    """Receives the events of an evaluation. Override what you want to show; everything else stays silent."""
+
+    def note(self, text: str) -> None:
+        """Receive a sentence that is worth reading but is no failure."""
+
+    def turn(self, number: int, turns: int) -> None:
+        """Run `number` of `turns` comes next, counted from 1."""
+
+    def reused(self, run: str, items: int, total: int) -> None:
+        """Of `total` answers, `items` were taken from another run."""
+
+    def loading(self, model: str) -> None:
+        """The model's libraries and weights are being loaded."""
+
+    def loaded(self, model: str, seconds: float) -> None:
+        """The model's libraries and weights are in memory after this many seconds."""
+
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
+        """Answering begins. `done` holds the ids of items whose answers are stored already."""
+
+    def answered(self, output: Output) -> None:
+        """One item was answered, or failed with `output.error`."""
+
+    def timing(self, item: int, items: int) -> None:
+        """Latency is being measured: request `item` of at most `items`."""
+
+    def end(self) -> None:
+        """Answering and timing of this run ended."""
+
+    def judging(self) -> JudgeWatch:
+        """Return what hears the judges' progress."""
+        from ..judges.judging import Silent
+
+        return Silent()

@@ -1,0 +1,327 @@
+"""Models × benchmarks: what runs in which order, what happens when one fails, scoring and judging along the way."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from ..core.errors import DataMissing, MedbenchError, ModelMissing, UsageError
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from ..benchmarks.sources import Source
+    from ..core.plan import Settings
+    from ..core.types import Benchmark, Engine, ItemSet, ModelSpec
+    from ..judges.panel import Panel
+    from ..results.aside import Aside
+    from ..results.store import StoredRun
+
+TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
+TIMED_SHARE = 0.1  # of the time that the answers took: timing by default stops there
+NAMED = 9  # items that a sentence names
+SAMPLES = ("pubmedqa-sample", "medqa-sample", "medquad-sample")
+# Read off every run: they cost nothing but the few requests that latency is timed on.
+MEASUREMENTS = (
+    "throughput_tokens_per_s",
+    "latency_p50_s",
+    "latency_p95_s",
+    "peak_rss_bytes",
+    "peak_gpu_memory_bytes",
+)
+
+
+class ModelOptions(TypedDict, total=False):
+    """How every model of an evaluation is loaded and asked. `medbench run --help` describes each under its name."""
+
+    revision: str  # commit, branch or tag of a hub model
+    adapter: str  # folder or hub id of a PEFT adapter
+    dtype: str  # "auto", "float32", "bfloat16", "float16"
+    quantize: str  # "", "nf4", "int8"
+    device: str  # "auto", "cpu", "cuda", "cuda:1", …
+    chat: str  # "auto", "always", "never": the model's chat template
+    engine: str  # "": the model's own
+    base_url: str  # of the server that openai:NAME and groq:NAME ask
+    columns: str  # of replay:FILE, as --map takes them: "id=question_id,text=response"
+    tensor_parallel: int  # GPUs that share a model of vllm:NAME
+    trust_remote_code: bool  # run Python code that comes with a model
+
+
+class RequestLimits(TypedDict, total=False):
+    """Bounds on the requests to a server that runs models. None: no bound, and 8 requests at once."""
+
+    concurrency: int | None
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+
+
+@dataclass
+class Outcome:
+    """What an evaluation did: its runs, and what could not be done."""
+
+    runs: list[StoredRun] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    missing: bool = False  # whether weights or data could not be found
+
+
+def evaluate_all(
+    models: Sequence[str],
+    chosen: Sequence[Benchmark],
+    settings: Settings,
+    outcome: Outcome,
+    *,
+    options: ModelOptions,
+    limits: RequestLimits,
+    judges: Panel | None,
+    data: Source,
+    root: Path,
+    command: Sequence[str],
+    latency_items: int | None = None,
+    progress: Progress,
+) -> None:
+    """Run every model on every benchmark, score and judge the answers, and add to `outcome` what came of it.
+
+    A model, benchmark or judge that fails is a problem of `outcome`, and the others go on. Raises UsageError for a
+    request that is wrong as a whole, before anything is loaded. `latency_items` None: a few where they cost nothing.
+    """
+    from ..core import registry, startup
+    from ..results.aside import Aside
+    from ..results.store import begun
+
+    specs = _resolved(models, options, outcome, progress)
+    _at_servers(specs, options.get("base_url", ""), limits)
+    columns, parallel = options.get("columns"), options.get("tensor_parallel")
+    _of_engine(specs, "replay", f"--map {columns}" if columns else "", "saved answers: --model replay:FILE")
+    _of_engine(
+        specs, "vllm", f"--tensor-parallel {parallel}" if parallel else "", "a model run by vLLM: --model vllm:NAME"
+    )
+    loaded: dict[str, ItemSet | None] = {}
+    with Aside() as aside:
+        for turn, (name, spec) in enumerate(specs):
+            if any(not begun(root, spec.name, benchmark.name) for benchmark in chosen):
+                startup.read_ahead(spec.location)  # while libraries are imported and items read
+            try:
+                with startup.counted("import"):
+                    model: Engine = registry.get("engines", spec.engine)(spec)
+                elsewhere = bounded(model, limits, progress)
+            except UsageError:
+                raise
+            except MedbenchError as error:
+                outcome.problems.append(f"{name}: {error}")
+                continue
+            except Exception as error:
+                outcome.problems.append(_of_a_plugin(name, error))
+                continue
+            untimed = elsewhere or not _measured(model)
+            if latency_items and not _measured(model):
+                raise UsageError(f"--latency-items {latency_items}: {name} has no model to time.", "Leave it out.")
+            timed = latency_items if latency_items is not None else 0 if untimed else TIMED_ITEMS
+            share = TIMED_SHARE if latency_items is None else None
+            asked = dataclasses.replace(settings, latency_items=timed, latency_share=share)
+            at = (turn * len(chosen), len(specs) * len(chosen))
+            _run_model(model, chosen, asked, data, loaded, root, command, outcome, aside, progress, at)
+            del model  # its weights make room for the next one's
+        if judges:
+            _judge(judges, outcome, progress)
+
+
+def _resolved(
+    models: Sequence[str], options: ModelOptions, outcome: Outcome, progress: Progress
+) -> list[tuple[str, ModelSpec]]:
+    """Return each name with its weights on this disk; what cannot be found is a problem."""
+    from ..core import registry
+    from ..zoo.resolve import resolve
+
+    specs: list[tuple[str, ModelSpec]] = []
+    for name in models:
+        try:
+            spec = resolve(name, **options, tell=progress.note)
+            registry.get("engines", spec.engine)
+            specs.append((name, spec))
+        except UsageError:
+            raise
+        except MedbenchError as error:
+            outcome.problems.append(str(error) if name in error.message else f"{name}: {error}")
+            outcome.missing |= isinstance(error, ModelMissing)
+    return specs
+
+
+def _judge(judges: Panel, outcome: Outcome, progress: Progress) -> None:
+    """Put the answers of these runs before judges; their metrics join the runs."""
+    from ..judges.panel import judge_runs
+    from ..results.store import StoredRun
+
+    judge_runs(judges, outcome.runs, progress)
+    outcome.runs = [StoredRun(run.path) for run in outcome.runs]
+    outcome.problems += judges.problems
+
+
+def _at_servers(specs: list[tuple[str, ModelSpec]], base_url: str, limits: RequestLimits) -> None:
+    """Raises UsageError for options about servers that are given where no model is at one."""
+    from ..core import registry
+    from ..engines.served import ServedEngine
+
+    given = [name for name, value in {"base_url": base_url, **limits}.items() if value]
+    if given and specs and not any(issubclass(registry.get("engines", spec.engine), ServedEngine) for _, spec in specs):
+        option = given[0].replace("_", "-")
+        raise UsageError(f"--{option}: {specs[0][1].name} runs on this machine, not at a server.", "Leave it out.")
+    if base_url and {"openai", "groq"} <= {spec.engine for _, spec in specs}:
+        raise UsageError(
+            f"--base-url {base_url}: openai and groq models cannot be at one address; each is sent its key.",
+            "Run them in two commands.",
+        )
+
+
+def _of_engine(specs: list[tuple[str, ModelSpec]], engine: str, option: str, what: str) -> None:
+    """Raises UsageError for an option that one engine reads, where no model has that engine."""
+    if option and specs and not any(spec.engine == engine for _, spec in specs):
+        raise UsageError(f"{option}: {specs[0][0]} is not {what.partition(':')[0]}.", f"It belongs to {what}")
+
+
+def bounded(model: Engine, limits: RequestLimits, progress: Progress) -> bool:
+    """Keep requests to a server within `limits`. Whether it is a server elsewhere, where requests may cost."""
+    from ..core.budget import Limits
+    from ..engines.served import ServedEngine
+
+    if not isinstance(model, ServedEngine):
+        return False
+    model.limits = Limits(
+        concurrency=limits.get("concurrency") or Limits.concurrency,
+        requests_per_minute=limits.get("requests_per_minute"),
+        tokens_per_minute=limits.get("tokens_per_minute"),
+    )
+    model.tell = progress.note
+    return not model.local
+
+
+def _measured(model: Engine) -> bool:
+    """Whether the answers are made here, so that speed and memory can be measured."""
+    return bool(getattr(model, "measured", True))
+
+
+def _run_model(
+    model: Engine,
+    chosen: Sequence[Benchmark],
+    settings: Settings,
+    data: Source,
+    loaded: dict[str, ItemSet | None],
+    root: Path,
+    command: Sequence[str],
+    outcome: Outcome,
+    aside: Aside,
+    progress: Progress,
+    at: tuple[int, int],  # runs of the evaluation before this model's, and in all
+) -> None:
+    """One model through all benchmarks; what fails is named and the others go on."""
+    from ..core import startup
+    from ..core.plan import plan
+    from ..core.run import execute
+    from ..engines.served import Refused
+
+    for number, benchmark in enumerate(chosen, at[0] + 1):
+        progress.turn(number, at[1])
+        try:
+            if benchmark.name not in loaded:
+                with startup.counted("data"):
+                    loaded[benchmark.name] = _load(benchmark, data, outcome, progress)
+            item_set = loaded[benchmark.name]
+            if item_set is None:
+                continue
+            names = (*(settings.metrics or benchmark.metrics), *(MEASUREMENTS if _measured(model) else ()))
+            asked = dataclasses.replace(settings, metrics=tuple(dict.fromkeys(names)))
+            with startup.counted("data"):
+                planned = plan(benchmark, item_set, model, asked)
+            for note in (*getattr(model, "notes", ()), *planned.notes):
+                progress.note(f"{model.spec.name}: {note}")
+            withheld: set[str] = getattr(model, "withheld", set())
+            withheld.clear()
+            run = execute(planned, model, root, progress, list(command), aside)
+            if withheld:
+                refused = f"{model.spec.name} on {benchmark.name}: {len(withheld)} answers were refused"
+                progress.note(
+                    f"{refused} by the server or the model; they are unscored: medbench show {run.path.name} --unscored"
+                )
+        except MedbenchError as error:
+            if isinstance(error, UsageError) and len(chosen) == 1 and not outcome.runs:
+                raise
+            if isinstance(error, Refused):  # as it would be on every benchmark
+                outcome.problems.append(str(error))
+                return
+            outcome.problems.append(f"{model.spec.name} on {benchmark.name}: {error}")
+            continue
+        except Exception as error:
+            outcome.problems.append(_of_a_plugin(f"{model.spec.name} on {benchmark.name}", error))
+            continue
+        if run.answered():  # without an answer there is nothing to score, judge or show
+            outcome.runs.append(run)
+        failures = run.manifest.sittings[-1].get("failures", {}) if run.manifest.sittings and not run.complete else {}
+        if failures:
+            (first, why), *others = failures.items()
+            many = "1 item has" if len(failures) == 1 else f"{len(failures)} items have"
+            also = ", ".join(item for item, _ in others[:NAMED]) + (", …" if len(others) > NAMED else "")
+            outcome.problems.append(
+                f"{model.spec.name} on {benchmark.name}: {many} no answer; {first}: {why}\n"
+                + (f"The others: {also}\n" if also else "")
+                + getattr(model, "remedy", "The same command tries them again.")
+            )
+
+
+def _load(benchmark: Benchmark, data: Source, outcome: Outcome, progress: Progress) -> ItemSet | None:
+    """The benchmark's items, or None where its data cannot be had, which is then a problem named once."""
+    from ..core.plan import checked
+
+    try:
+        found = data.noted(checked(benchmark.load(data)))
+    except DataMissing as error:
+        outcome.problems.append(f"{benchmark.name} has no data: {error}")
+        outcome.missing = True
+        return None
+    except MedbenchError as error:
+        outcome.problems.append(f"{benchmark.name}: {error}")
+        return None
+    except Exception as error:
+        outcome.problems.append(_of_a_plugin(benchmark.name, error))
+        return None
+    for note in found.notes:
+        progress.note(f"{benchmark.name}: {note}")
+    return found
+
+
+def _of_a_plugin(what: str, error: Exception) -> str:
+    """The problem that a third party's code makes by raising this. An error of our own goes on, as a traceback."""
+    from ..core import registry
+
+    if not registry.fault(error):
+        raise error
+    return f"{what}: a plugin failed: {registry.told(error)}"
+
+
+def chosen_benchmarks(benchmarks: Sequence[str], suites: Sequence[str], outcome: Outcome) -> list[Benchmark]:
+    """The benchmarks in the order given, each once; suites unfolded. A broken one that "all" brings is a problem."""
+    from ..core import registry
+
+    named: dict[str, bool] = {}  # by name, whether the user said it
+    for name in suites or ([] if benchmarks else ["quick"]):
+        if name == "quick":
+            named |= dict.fromkeys(SAMPLES, True)
+        elif name == "all":
+            # A third party's benchmarks belong to "all"; the samples do not.
+            named |= {n: n in named for n in registry.names("benchmarks") if n not in SAMPLES}
+        else:
+            named[name] = True
+    named |= dict.fromkeys(benchmarks, True)
+    found: dict[str, Benchmark] = {}
+    for name, said in named.items():
+        try:
+            benchmark: Benchmark = registry.get("benchmarks", name)
+        except MedbenchError as error:
+            if said:
+                raise
+            outcome.problems.append(str(error))
+            continue
+        if benchmark.name in found:
+            raise UsageError(f"two of these benchmarks are called '{benchmark.name}'; {name} is the second.")
+        found[benchmark.name] = benchmark
+    return list(found.values())

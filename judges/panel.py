@@ -1,0 +1,248 @@
+"""The judges of one evaluation: made from what was asked for, put before runs, their problems kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import MedbenchError, UsageError
+
+if TYPE_CHECKING:
+    from ..evaluation.progress import Progress
+    from ..results.store import StoredRun
+    from .judging import Caps, Judge, Judging
+
+MOVABLE = ("openai", "groq")  # the judges that --judge-base-url can be for: the first of these that is asked for
+EXCERPT = 100  # characters of a reply that could not be read
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which judges to ask, and how. The defaults ask nobody."""
+
+    names: tuple[str, ...] = ()  # each as often as it was given: groq, groq:MODEL, openai:MODEL, local:MODEL
+    mode: str = "reference"
+    mode_given: bool = False  # whether the user chose the mode
+    base_url: str = ""
+    price: str = ""  # "IN,OUT": USD per million prompt and new tokens
+    max_calls: int | None = None  # retries count
+    max_cost: float | None = None  # USD, estimated
+    concurrency: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    timeout_s: float | None = None  # for one whole reply
+
+
+@dataclass
+class Panel:
+    """The judges of one command, ready to be asked: their keys are there and their caps are set."""
+
+    judges: list[Judge]
+    mode: str
+    caps: Caps
+    problems: list[str] = field(default_factory=list)  # what could not be judged, and why
+
+
+def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
+    """The judges asked for; None where none is. Nothing is asked or loaded yet.
+
+    Raises UsageError for judges, options and prices that cannot be meant and for keys that are not there, ModelMissing
+    for weights that cannot be had.
+    """
+    from ..core import registry
+    from ..core.budget import Limits
+    from . import judging
+    from .prices import AS_OF
+
+    if not asked.names:
+        given = {
+            "--judge-mode": asked.mode_given,
+            "--judge-base-url": asked.base_url,
+            "--judge-price": asked.price,
+            "--max-judge-calls": asked.max_calls,
+            "--max-judge-cost": asked.max_cost,
+            "--judge-concurrency": asked.concurrency,
+            "--judge-rpm": asked.requests_per_minute,
+            "--judge-tpm": asked.tokens_per_minute,
+            "--judge-timeout": asked.timeout_s,
+        }
+        for option, value in given.items():
+            if value not in ("", None, False):
+                raise UsageError(f"{option} needs --judge.", "Name a judge: --judge groq, --judge openai:NAME")
+        return None
+    price = _price(asked.price)
+    plugins = [name.partition(":")[0] for name in asked.names]
+    moved = next((plugin for plugin in MOVABLE if plugin in plugins), "")
+    if asked.base_url and not moved:
+        raise UsageError(
+            "--judge-base-url is for openai:NAME and groq, which are not among the judges asked for.",
+            "Leave it out, or name the judge at that server: --judge openai:NAME",
+        )
+    judges: list[Judge] = []
+    problems: list[str] = []
+    for name in asked.names:
+        plugin, _, model = name.partition(":")
+        try:
+            made = registry.get("judges", plugin).make(model, asked.base_url if plugin == moved else "", say)
+        except MedbenchError:
+            raise
+        except Exception as error:
+            if not registry.fault(error):
+                raise
+            problems.append(f"the judge {name}: a plugin failed: {registry.told(error)}")
+            continue
+        if not isinstance(made, judging.Judge):
+            problems.append(
+                f"the judge {name}: a plugin failed: its `make` returned a {type(made).__name__}, not a Judge"
+            )
+            continue
+        if made.label in [judge.label for judge in judges]:
+            raise UsageError(f"--judge names {made.label} twice.", "Once is enough: its replies would be the same.")
+        if made.served:
+            made.engine.tell = say  # type: ignore[attr-defined]
+        if price and made.served:
+            made.prices = price
+        if asked.max_cost is not None and made.served and made.prices is None:
+            raise UsageError(
+                f"--max-judge-cost {asked.max_cost:g}: the price of {made.label} is not known.",
+                "Give it, in USD per million prompt and new tokens: --judge-price IN,OUT\n"
+                "Or cap the calls: --max-judge-calls N",
+            )
+        if asked.max_cost is not None and made.prices and not price and any(made.prices):
+            prompt, new = made.prices
+            say(f"{made.label}: ${prompt:g} and ${new:g} per million prompt and new tokens (list prices of {AS_OF})")
+        judges.append(made)
+    if asked.timeout_s is not None and judges and not any(judge.served for judge in judges):
+        raise UsageError(f"--judge-timeout {asked.timeout_s:g}: no judge here is at a server.", "Leave it out.")
+    limits = Limits(
+        concurrency=asked.concurrency or Limits.concurrency,
+        requests_per_minute=asked.requests_per_minute,
+        tokens_per_minute=asked.tokens_per_minute,
+        max_calls=asked.max_calls,
+        max_cost=asked.max_cost,
+        prices=None if asked.max_cost is None else (0.0, 0.0),  # each judge has its own
+        timeout_s=asked.timeout_s or Limits.timeout_s,
+    )
+    return Panel(judges, asked.mode, judging.Caps(limits), problems)
+
+
+def judges_read_stored(asked: Asked, allow_changed: bool) -> None:
+    """Raise UsageError where judges would be paid for answers that were changed after the run."""
+    if allow_changed and asked.names:
+        raise UsageError(
+            "--judge cannot be used with --allow-changed: judges are asked about answers as the run stored them.",
+            "The command that made the run answers its changed items again.",
+        )
+
+
+def judge_runs(
+    panel: Panel, runs: Sequence[StoredRun], progress: Progress, against: Mapping[Path, StoredRun] | None = None
+) -> dict[Path, list[str]]:
+    """Put runs before a panel. Returns the metrics that came of it by run folder; what failed is in `problems`.
+
+    `against`: by run folder, the run that it is compared with; such metrics are of two runs and join neither's own.
+    """
+    from ..core import registry
+    from ..engines.served import Refused
+    from ..results.store import add_metrics
+    from .judging import ask
+    from .names import jury_name
+
+    watch = progress.judging()
+    found: dict[Path, list[str]] = {run.path: [] for run in runs}
+    for judge in panel.judges:
+        plain = False  # whether it was said that its server takes no schema
+        for run in runs:
+            other = (against or {}).get(run.path)
+            try:
+                came = ask(run, judge, panel.mode, panel.caps, watch, other)
+            except Refused as error:  # as every other run would be
+                panel.problems.append(str(error))
+                break
+            except MedbenchError as error:
+                panel.problems.append(f"{judge.label} on {run.manifest.run_id}: {error}")
+                continue
+            except Exception as error:
+                if not registry.fault(error):
+                    raise
+                panel.problems.append(f"{judge.label}: a plugin failed: {registry.told(error)}")
+                break
+            if not came.wanted:
+                progress.note(f"{run.manifest.run_id}: no open answers for {judge.label} to judge")
+                continue
+            if "response_format" in judge.refuses and not plain:
+                plain = True
+                progress.note(f"{judge.label}: its server takes no JSON schema; replies are read strictly without one")
+            if _useful(panel, judge, run, came, progress):
+                found[run.path].append(came.metric)
+    for run in runs:
+        metrics = found[run.path]
+        if len(panel.judges) > 1 and len(metrics) == len(panel.judges):
+            metrics.append(jury_name(metrics))
+        if metrics and not against:
+            add_metrics(run.path, metrics)
+    if panel.caps.judges:
+        progress.note(f"Judges: {spent(panel.caps.calls, panel.caps.cost)} in all")
+    return found
+
+
+def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress: Progress) -> bool:
+    """Tell what is missing and what cannot be read; whether anything was graded."""
+    from .judging import dollars
+
+    where = f"{judge.label} on {run.manifest.run_id}"
+    if came.missing:
+        why = "; ".join(f"{count} not: {reason}" for reason, count in came.missing.most_common(3))
+        cap, next_step = panel.caps.limits.max_cost, "The same command asks only what is missing."
+        if cap is not None and came.too_dear is not None and came.too_dear > cap:
+            next_step = f"One call may cost up to {dollars(came.too_dear)}, more than the cap: raise --max-judge-cost."
+        panel.problems.append(f"{where}: {came.stored} of {came.wanted} replies are there; {why}.\n{next_step}")
+    if came.unread:
+        told = _unreadable(where, came)
+        if len(came.unread) == came.stored:
+            panel.problems.append(f"{told}\n{_advice(came.unread)}")
+        else:
+            progress.note(f"{told} Each: medbench show {run.manifest.run_id} --unscored")
+    return came.stored > len(came.unread)
+
+
+def _advice(unread: Sequence[str]) -> str:
+    """What to do about a judge of whose replies none is a grade."""
+    if all(why.startswith("refused") for why in unread):
+        return "This judge refuses these answers: use another one."
+    if all(why.startswith("cut off") for why in unread):
+        return "This judge does not finish within its token limit: use another one."
+    return "This judge did not return the required JSON: use another one."
+
+
+def _unreadable(where: str, came: Judging) -> str:
+    """How many replies grade nothing, what one of them says, and what becomes of them."""
+    problem, _, wrote = came.unread[0].partition("; the judge wrote: ")
+    excerpt = wrote if len(wrote) <= EXCERPT else f"{wrote[:EXCERPT]}…"
+    one = f'"{excerpt}"' if excerpt else problem.removeprefix("unparsed: ")
+    many = f"{len(came.unread)} of {came.stored} replies"
+    return (
+        f"{where}: {many} could not be read as a grade. The first: {one}\n"
+        f"They are kept in {came.path} and not asked again; delete that file to ask all anew."
+    )
+
+
+def spent(calls: int, cost: float | None) -> str:
+    """Return what was spent, in words: "14 calls, $0.0031"."""
+    return f"{calls} call{'s' * (calls != 1)}" + (f", ${cost:.4f}" if cost else "")
+
+
+def _price(text: str) -> tuple[float, float] | None:
+    if not text:
+        return None
+    try:
+        prompt, new = (float(part) for part in text.split(","))
+    except ValueError:
+        prompt = new = -1.0
+    if not (0 <= prompt < float("inf") and 0 <= new < float("inf")):
+        raise UsageError(
+            f"--judge-price {text}: not two prices.", "USD per million tokens, as in: --judge-price 0.15,0.60"
+        )
+    return prompt, new
