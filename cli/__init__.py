@@ -76,6 +76,9 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
+        from ..core import registry
+
+        registry.forget()  # a process may give several commands
         try:
             return super().invoke(ctx)
         except MedbenchError as error:

@@ -34,6 +34,7 @@ Examples:
 )
 @click.argument("run")
 @click.argument("item", required=False)
+@click.option("--metrics", "-M", multiple=True, metavar="NAMES", help="Only these metrics (default: what it lists).")
 @click.option("--wrong", is_flag=True, help="Only items with the first metric below its best value.")
 @click.option("--unscored", is_flag=True, help="Items that some metric left unscored or that have no answer, and why.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many items to list.")
@@ -43,6 +44,7 @@ Examples:
 def command(
     run: str,
     item: str | None,
+    metrics: tuple[str, ...],
     wrong: bool,
     unscored: bool,
     limit: int,
@@ -57,10 +59,11 @@ def command(
 
     if wrong and unscored:
         raise UsageError("--wrong and --unscored name different items.", "Give one of them.")
+    named = output.metric_names(metrics)
     stored = StoredRun(find(run, out or paths.runs()), allow_changed)
     records = {record.item.id: record for record in stored.records()}
     judged = stored.judged() if unscored or item is not None else []  # also judges that graded nothing
-    scores = _scores(stored, list(records.values()), judged)
+    scores = _scores(stored, list(records.values()), judged, named)
     notes = notes_on([stored])
     for note in notes:
         tell(note)
@@ -73,28 +76,30 @@ def command(
         output.show_json(
             {
                 "manifest": dataclasses.asdict(stored.manifest),
-                "figures": [dataclasses.asdict(figure) for figure in _figures(stored)],
+                "figures": [dataclasses.asdict(figure) for figure in _figures(stored, named)],
                 "items": [_as_json(records[i], scores) for i in chosen[:limit]],
                 "notes": list(notes),
             }
             | ({"unscored": dict(list(reasons.items())[:limit])} if unscored else {})
         )
         return
-    _run(stored, records, scores, list(reasons) if unscored else chosen, limit, reasons)
+    _run(stored, records, scores, list(reasons) if unscored else chosen, limit, reasons, named)
 
 
-def _scores(stored: StoredRun, records: list[Record], judged: list[str]) -> dict[str, dict[str, Score]]:
+def _scores(
+    stored: StoredRun, records: list[Record], judged: list[str], named: list[str]
+) -> dict[str, dict[str, Score]]:
     """Scores by metric and item. A metric that fails is told and left out, as is, in silence, one that fits no item
     where another does; what a judge could not grade is shown.
     """
     from ..core.types import Metric
     from ..results.leaderboard import metrics_of
-    from ..results.scoring import JUDGING, load_metric, score_run
+    from ..results.scoring import JUDGING, load_stored, score_run
 
     found = {}
-    for name in dict.fromkeys([*metrics_of(stored.manifest), *judged]):
+    for name in dict.fromkeys([*(named or metrics_of(stored.manifest)), *judged]):
         try:
-            metric = load_metric(name)
+            metric = load_stored(name)
             if isinstance(metric, Metric):
                 found[name] = {score.item_id: score for score in score_run(stored, metric, records)}
         except MedbenchError as error:
@@ -160,12 +165,12 @@ def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, A
     return encode(record) | {"scores": mine}
 
 
-def _figures(stored: StoredRun) -> list[Figure]:
+def _figures(stored: StoredRun, named: list[str]) -> list[Figure]:
     """All figures of the run that have a value."""
     from ..results.leaderboard import metrics_of
-    from ..results.scoring import sheet
+    from ..results.scoring import load_stored, sheet
 
-    results = sheet(stored, metrics_of(stored.manifest)).results.values()
+    results = sheet(stored, named or metrics_of(stored.manifest), load_stored).results.values()
     return [figure for result in results for figure in result.figures if figure.value is not None]
 
 
@@ -191,6 +196,7 @@ def _run(
     chosen: list[str],
     limit: int,
     reasons: dict[str, dict[str, str]],
+    named: list[str],
 ) -> None:
     from rich import box
     from rich.markup import escape
@@ -233,7 +239,7 @@ def _run(
         screen.print(f"[yellow]{CHANGED:>18}  {escape(change)}[/yellow]")
     for sentence in manifest.benchmark.get("notes", ()):
         screen.print(f"[dim]{'note':>18}[/dim]  {escape(sentence)}")
-    known = _figures(stored)
+    known = _figures(stored, named)
     shown = [f for f in known if f.headline or f.n >= FEW]
     screen.print(render.figures(shown))
     if len(shown) < len(known):

@@ -140,7 +140,6 @@ def command(
             return
         given, seed = tuple(stored.settings), stored.seed
         max_steps, num_processes = stored.identity["max_steps"], stored.identity["processes"]
-        trust_remote_code = trust_remote_code or bool(stored.base.get("trust_remote_code"))
     request = Request(
         model=model,
         entry=entry,

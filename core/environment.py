@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -25,6 +26,15 @@ PACKAGES = (
     "scispacy",
     "spacy",
     "numpy",
+)
+
+# Scopes of git's settings that whoever made the folder has written, and those of them that start no program.
+_OWN = ("local", "worktree")
+_HARMLESS = re.compile(
+    r"core\.(repositoryformatversion|filemode|bare|logallrefupdates|ignorecase|precomposeunicode|symlinks|autocrlf|eol)"
+    r"|(branch|user|color|init|push|pull|fetch|merge|rebase|advice|gc)\..*|remote\..*\.(url|pushurl|fetch|prune|tagopt)"
+    r"|submodule\..*\.(url|active)",
+    re.IGNORECASE,
 )
 
 
@@ -57,11 +67,20 @@ def hardware() -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and cleanliness of the working folder's repository; empty outside one."""
+    """Commit and cleanliness of the working folder's repository; empty outside one.
+
+    `git status` runs programs that a repository's own settings name (fsmonitor, filters, hooks, transports). It is only
+    called where all settings are known to name none; elsewhere `dirty` is None: not looked at.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
+        listed = _git("config", "--list", "--name-only", "--show-scope", "--includes").splitlines()
+        own = [key for scope, _, key in (line.partition("\t") for line in listed) if scope in _OWN]
+        if not all(map(_HARMLESS.fullmatch, own)):
+            return {"commit": commit, "dirty": None}
+        status = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "status", "--porcelain")
+        return {"commit": commit, "dirty": bool(_git(*status, "--ignore-submodules=all"))}
+    except (OSError, ValueError, subprocess.SubprocessError):
         return {}
 
 

@@ -3,6 +3,9 @@
 Ours and a third party's are found the same way, through the entry-point groups `medbench.benchmarks`,
 `medbench.zoo`, `medbench.engines`, `medbench.metrics` and `medbench.judges`. A path to a `.py` file works where a
 name does; the file holds one object under the group's constant (`BENCHMARK`, `METRIC`, `MODEL`, `ENGINE`, `JUDGE`).
+
+Names also come from stored files (a run's manifest), which anyone may have written. Such a name means installed code
+only: reading a file must not run another one. `uninstalled` says which names mean more than that.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib.util
+import re
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -34,6 +38,8 @@ DIMENSIONS = ("accuracy", "text quality", "safety", "efficiency")
 FILE_MODULE = "medbench_file_"  # begins the module name of a user's file
 # What a stranger's module may raise when it is imported; SystemExit would end medbench without a word.
 RAISED = (Exception, SystemExit)
+EVALUATE = "evaluate:"  # begins the name of a metric of Hugging Face `evaluate`
+_named: set[tuple[Group, str]] = set()  # what `get` was asked for that is not installed
 
 
 def owner(point: EntryPoint) -> str:
@@ -60,10 +66,42 @@ def get(group: Group, name: str) -> Any:
     Hugging Face `evaluate`, `judge:…` and `jury:…` are what judges said of a run (judges/names.py), and
     `METRIC:SETTING` one that can be set up in several ways (`entity_f1:en_core_sci_sm`).
 
+    The name is a person's: for one from a stored file, ask `uninstalled` first.
+
     Raises UsageError for an unknown name (with the nearest ones) or file, and MedbenchError for a plugin that two
     packages claim, that fails to import, or that is not what its group holds; other names are untouched by either.
     """
-    if group == "metrics" and name.startswith("evaluate:"):
+    plugin = look_up(group, name)
+    if uninstalled(group, name):
+        _named.add((group, _whole_path(name)))
+    return plugin
+
+
+def uninstalled(group: Group, name: str) -> bool:
+    """Whether a name stands for code or data that nobody installed and that `get` was not asked for in this process: a
+    .py file, a script of `evaluate`, a metric's setting that is a path.
+    """
+    if (group, _whole_path(name)) in _named:
+        return False
+    if name.endswith(".py"):
+        return True
+    if group != "metrics" or name in points(group) or name.startswith(("judge:", "jury:")):
+        return False
+    return name.startswith(EVALUATE) or bool(re.search(r"[/\\~]|^\.", name.partition(":")[2]))
+
+
+def forget() -> None:
+    """Begin another command: files that earlier ones named have to be named again."""
+    _named.clear()
+
+
+def _whole_path(name: str) -> str:
+    return str(Path(name).resolve()) if name.endswith(".py") and not name.startswith(EVALUATE) else name
+
+
+def look_up(group: Group, name: str) -> Any:
+    """As `get`, without noting that the name was asked for."""
+    if group == "metrics" and name.startswith(EVALUATE):
         from ..metrics.hf_evaluate import hf_metric
 
         return hf_metric(name)
@@ -77,7 +115,7 @@ def get(group: Group, name: str) -> Any:
     if claims is None:
         base, _, setting = name.partition(":")
         if group == "metrics" and setting and base in points(group):
-            return _set_up(name, get(group, base), setting)
+            return _set_up(name, look_up(group, base), setting)
         raise unknown(group, name)
     if len(claims) > 1:
         owners = " and ".join(sorted(f"{owner(point)} ({point.value})" for point in claims))

@@ -198,6 +198,8 @@ def _answer(
     measured = getattr(engine, "measured", True)  # answers that were saved before took nothing here
     runs_here = getattr(engine, "runs_here", True)  # else the model is in a server's memory, not in this process's
     scorer = scorer if plan.method == "generate" else None
+    # Of this command, not of a stored manifest, which may name any file.
+    names = plan.settings.metrics or plan.benchmark.metrics
     synced = saved = told = time.monotonic()
 
     def save() -> None:
@@ -236,12 +238,12 @@ def _answer(
                     save()
                     saved = now
                 if scorer and now - told >= SCORE_SECONDS:
-                    scorer.stored(writer.path, writer.manifest.metrics)
+                    scorer.stored(writer.path, names)
                     scorer.working()
                     told = now
             sitting.failures |= dict.fromkeys(unanswered, "the engine gave no answer")
             if scorer:
-                scorer.stored(writer.path, writer.manifest.metrics)
+                scorer.stored(writer.path, names)
         finally:
             save()
 

@@ -80,7 +80,7 @@ class Aside:
 
 def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", _CODE],
+        [sys.executable, "-P", "-c", _CODE],  # -P: nothing is imported from the working folder
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -29,7 +29,7 @@ from .leaderboard import (
 )
 from .lookup import candidates
 from .pairing import ALPHA, Counts, pair
-from .scoring import CLEAN, JUDGING, Load, aggregate, bound, evaluate, load_metric
+from .scoring import CLEAN, JUDGING, Load, aggregate, bound, evaluate, load_metric, load_stored
 from .store import Manifest, StoredRun, differing
 
 Side = Literal["a", "b", ""]
@@ -133,14 +133,14 @@ def compare(
     b: StoredRun | Sequence[StoredRun],
     *others: StoredRun | Sequence[StoredRun],
     metrics: Sequence[str] = (),
-    load: Load = load_metric,
+    load: Load | None = None,
     preferences: Sequence[str] | None = None,
 ) -> Comparison:
     """Compare A with B and, where more sides are given, every two of them. A group is matched run by run.
 
     `metrics`: empty, what both runs list. `preferences`: besides these, what judges preferred; None: where no metric
-    is named, all that is stored. Raises UsageError, naming the fields that differ and both values, where nothing can
-    be compared.
+    is named, all that is stored. `load`: as for `leaderboard.build`. Raises UsageError, naming the fields that differ
+    and both values, where nothing can be compared.
     """
     sides = _sides((a, b, *others))
     matches, problems, hypotheses = [], dict[str, MedbenchError](), list[Hashable]()
@@ -270,7 +270,7 @@ def _worded(name: str, value: Any, manifest: Manifest) -> str:
 
 
 def _match(
-    run_a: StoredRun, run_b: StoredRun, names: Sequence[str], preferences: Sequence[str] | None, load: Load
+    run_a: StoredRun, run_b: StoredRun, names: Sequence[str], preferences: Sequence[str] | None, load: Load | None
 ) -> tuple[Match, list[MedbenchError], list[Hashable]]:
     """Two comparable runs, p-values not yet adjusted; the metrics that failed; what each line tests, if anything."""
     all_a = {record.item.id: record for record in run_a.records()}
@@ -285,7 +285,7 @@ def _match(
         stored = [*run_a.judged_against(run_b.manifest.run_id), *run_b.judged_against(run_a.manifest.run_id)]
     for name in dict.fromkeys((*(names or both), *(preferences or stored))):
         try:
-            metric = load(name)
+            metric = (load or (load_metric if name in names else load_stored))(name)
             if isinstance(metric, Between):
                 preferred = metric.between(run_a, run_b)
                 whole, key = _preference(preferred, [all_a[item_id] for item_id in common])

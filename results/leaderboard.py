@@ -18,7 +18,7 @@ from ..core.stats import few_documents
 from ..core.types import Figure, Measurement, Metric
 from .marks import Compared, verdicts
 from .pairing import ALPHA
-from .scoring import JUDGING, Load, Sheet, load_metric, sheet
+from .scoring import JUDGING, Load, Sheet, load_metric, load_stored, sheet
 from .store import Manifest, StoredRun, differing
 
 METHODS = {"logprob": "log-probability", "generate": "generated"}
@@ -144,12 +144,13 @@ class Leaderboard:
     notes: tuple[str, ...] = ()  # what else a reader has to know of the runs, a sentence each
 
 
-def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load = load_metric) -> Leaderboard:
+def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load | None = None) -> Leaderboard:
     """The leaderboard of `runs`, missing scores computed and kept. `metrics`: these only; empty: those each run lists.
 
-    A broken run or metric is named in `problems` and leaves the others alone.
+    A broken run or metric is named in `problems` and leaves the others alone. `load`: by default `load_metric` for
+    `metrics` and `load_stored` for what runs list, which runs no code that is not installed.
     """
-    load = _once(load)
+    load = _once(load or (load_metric if metrics else load_stored))
     sheets: dict[str, list[Sheet]] = {}
     problems: dict[str, MedbenchError] = {}
     groups: dict[str, list[StoredRun]] = {}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from ..core import registry
 from ..core.durable import make_folder, replace_file
@@ -75,6 +76,42 @@ def load_metric(name: str) -> Metric | Measurement:
     if not isinstance(plugin, Metric | Measurement):
         raise MedbenchError(f"'{name}' is no metric: it has neither score and aggregate nor read.")
     return plugin
+
+
+def load_stored(name: str) -> Metric | Measurement:
+    """As `load_metric`, for a name that was read from a run's files, which anyone may have written.
+
+    Only installed code runs. A metric that would run other code, or read a folder, that this command does not name
+    gives the scores that are stored and computes none; one that is a .py file cannot be had at all.
+    """
+    if not registry.uninstalled("metrics", name):
+        metric = load_metric(name)
+        if getattr(metric, "canonical_name", name) == name or ":" not in name:
+            return metric
+    if name.endswith(".py") and not name.startswith(registry.EVALUATE):
+        raise _unnamed(name)
+    return cast(Metric, StoredScores(registry.look_up("metrics", name), name))
+
+
+class StoredScores:
+    """A metric that computes no scores, because that would run code which only a stored file names."""
+
+    def __init__(self, metric: Metric, name: str) -> None:
+        self._metric, self._name = metric, name
+
+    def __getattr__(self, part: str) -> Any:
+        return getattr(self._metric, part)
+
+    def score(self, records: Sequence[Record]) -> list[Score]:
+        """Raise MedbenchError: what could be shown is stored already."""
+        raise _unnamed(self._name)
+
+
+def _unnamed(name: str) -> MedbenchError:
+    return MedbenchError(
+        f"the metric '{name}' is named by a stored run only, and it is not installed: medbench does not run it.",
+        f"If you trust it, name it in this command: --metrics {shlex.quote(name)}",
+    )
 
 
 def bound(run: StoredRun, metric: Metric, records: Sequence[Record]) -> tuple[Metric, list[Score]]:
@@ -226,6 +263,8 @@ def _restored(run: StoredRun, kept: Mapping[str, Any]) -> Sheet:
 
 def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float = math.inf) -> dict[str, Score]:
     """All scores of a run, after scoring and appending the missing ones, or as many of these as `seconds` allow."""
+    if isinstance(metric, StoredScores):
+        raise _unnamed(metric.name)  # before what is stored under another version is replaced
     path = run.score_file(metric.name)
     lock = Lock(path.with_suffix(".lock"), f"'{metric.name}' of the run {run.path}")
     scores: dict[str, Score] = {}

@@ -183,8 +183,12 @@ def test_a_file_with_one_model_can_be_trained_and_named(llama: Path, root: Path)
     shutil.copytree(root / "tiny-llama/first", root / "mine/t")
     base = find("tiny-llama@first").manifest.base | {"name": str(Path("my_model.py").resolve())}
     change(root / "mine/t", model="mine", tag="t", base=base)
-    assert resolve("my_model.py@t") == resolve("mine@t")
-    assert resolve("mine@t").prompt_format == "Q: {prompt}"
+    for stored in ("mine@t", str(root / "mine/t")):  # only the manifest names the file
+        with pytest.raises(UsageError, match=r"was trained from the model file .*my_model\.py, which runs as a prog"):
+            resolve(stored)
+    assert resolve("my_model.py@t").prompt_format == "Q: {prompt}"
+    assert resolve("mine@t") == resolve("my_model.py@t")  # now it was named
+    registry.forget()
 
 
 def test_leaked_items_go_with_the_model(llama: Path, root: Path) -> None:

@@ -318,7 +318,7 @@ def test_a_metric_file_scores_a_new_run_and_a_stored_one_and_is_found_from_anywh
     other = tmp_path / "elsewhere"
     other.mkdir()
     monkeypatch.chdir(other)
-    board = medbench("leaderboard", tmp_path / "runs", "--json")
+    board = medbench("leaderboard", tmp_path / "runs", "--json", "-M", "../wordy.py")
     assert figures(board)["wordy"]["value"] == 3 / 6
     scored = medbench("score", tmp_path / "runs", "-M", "../wordy.py", "--json")
     assert figures(scored)["wordy"]["value"] == 3 / 6

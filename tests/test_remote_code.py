@@ -236,7 +236,7 @@ def test_training_refuses_code_without_the_option(own: Path, tmp_path: Path, mon
     assert not (tmp_path / "adapters").exists()
 
 
-def test_a_stopped_training_keeps_the_option_and_what_was_trained_asks_for_it_again(
+def test_a_stopped_training_and_what_was_trained_ask_for_the_option_again(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -247,14 +247,18 @@ def test_a_stopped_training_keeps_the_option_and_what_was_trained_asks_for_it_ag
     folder = tmp_path / "adapters" / "tiny" / "default"
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["base"]["trust_remote_code"] is manifest["identity"]["base"]["trust_remote_code"] is True
-    assert "runs code from its own files" in command("train", "-m", tmp_path / "tiny.py", "--resume", "--device", "cpu")
+    # The manifest says that it was allowed; but anyone may have written that.
+    resume = ["train", "-m", tmp_path / "tiny.py", "--resume", "--device", "cpu"]
+    assert "medbench does not run that" in command(*resume, code=1)
+    assert "runs code from its own files" in command(*resume, "--trust-remote-code")
 
     used = ["run", "-b", "medqa-sample", "--limit", 1, "--latency-items", 0, "--trust-remote-code", "--model"]
-    merge = ["adapters", "merge", folder, "--out", "merged"]
+    trained = f"{tmp_path / 'tiny.py'}@default"
+    merge = ["adapters", "merge", trained, "--out", "merged"]
     assert "--trust-remote-code" in command(*merge, code=1)
     command(*merge, "--trust-remote-code")
     assert json.loads(Path("merged/medbench.json").read_text())["trust_remote_code"] is True
-    for name in (folder, "merged"):
+    for name in (trained, "merged"):
         command(*used, name)
         with pytest.raises(MedbenchError, match="medbench does not run that"):
             resolve(str(name))

