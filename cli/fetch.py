@@ -59,7 +59,7 @@ def entity_model(name: str, source: str | None, again: bool) -> None:
     address = source or pipelines.url(name)
     tell(f"fetching {address}")
     with _progress(name) as progress:
-        found = fetching.fetch(name, address, progress)
+        found = fetching.fetch(name, address, progress, tell)
     size = pipelines.size(found.folder) / MEGABYTE
     say(f"{name} {found.version} is ready ({size:.0f} MB in {found.folder}): --entity-model {name}")
 

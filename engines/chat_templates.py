@@ -116,13 +116,13 @@ def check(template: str, model: str) -> None:
     key = hashlib.sha256(json.dumps([template, CPU_SECONDS, MEMORY, LONGEST]).encode()).hexdigest()[:32]
     note = paths.cache() / "chat-templates" / key
     try:
-        problem = note.read_text(encoding="utf-8")
+        problem = str(json.loads(note.read_bytes()))  # a file that a power cut emptied is not taken for "no problem"
     except (OSError, ValueError):
         problem = _problem(template)
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not answers
             note.parent.mkdir(parents=True, exist_ok=True)
             draft = note.with_suffix(f".{os.getpid()}")
-            draft.write_text(problem, encoding="utf-8")
+            draft.write_text(json.dumps(problem), encoding="utf-8")
             draft.replace(note)
     if problem:
         raise MedbenchError(f"the chat template of {model} cannot be used: {problem}", HINT)

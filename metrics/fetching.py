@@ -11,7 +11,6 @@ import http.client
 import json
 import shutil
 import tarfile
-import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -34,11 +33,13 @@ LARGEST = 8 * 2**30  # bytes an archive may unpack to; the largest release takes
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where the server says
 
 
-def fetch(name: str, source: str, progress: Progress) -> Pipeline:
+def fetch(name: str, source: str, progress: Progress, tell: Callable[[str], None] = lambda line: None) -> Pipeline:
     """Put the pipeline in the archive `source` (a file or an address) into the cache as `name`, and load it once.
 
-    A download that breaks off is kept and gone on with. Nothing of a pipeline that fails any check stays. Raises
-    MedbenchError with what to do, UsageError for a source that is none.
+    A download that breaks off is kept, and the next call continues it. Bytes that an earlier call left may be damaged
+    (a power cut leaves zeros or nothing of what was not yet on the disk); then the whole archive is downloaded again.
+    Nothing of a pipeline that fails a check is kept. Raises MedbenchError with what to do, UsageError for a source
+    that is not an archive.
     """
     from filelock import FileLock, Timeout
 
@@ -48,8 +49,15 @@ def fetch(name: str, source: str, progress: Progress) -> Pipeline:
         with FileLock(store / f".{name}.lock", timeout=0):
             if source.startswith(("http://", "https://")):
                 archive = store / f".{name}.part"
-                download(source, archive, progress)
-                found = _unpacked(name, archive, source)
+                continued = download(source, archive, progress)
+                try:
+                    found = _unpacked(name, archive, source)
+                except Damaged:
+                    if not continued:
+                        raise
+                    tell("what an earlier download left was damaged; downloading all of it again")
+                    download(source, archive, progress)
+                    found = _unpacked(name, archive, source)
                 _forget(archive)
                 return found
             return _unpacked(name, _file(source), source)
@@ -76,17 +84,20 @@ def _file(source: str) -> Path:
 # Download
 
 
-def download(address: str, target: Path, progress: Progress) -> None:
-    """`address` into the file `target`, going on where an earlier call for the same file of the same server stopped."""
-    for left in range(TRIES - 1, -1, -1):
+def download(address: str, target: Path, progress: Progress) -> bool:
+    """Download `address` to the file `target`, continuing where an earlier call for the same file of the same server
+    stopped. Return whether bytes of an earlier call were used."""
+    used = _have(target, address)[0] > 0
+    left = TRIES
+    while True:
         before = _have(target, address)[0]
         try:
-            _once(address, target, progress)
-            return
+            return not _once(address, target, progress) and used
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, OSError) and not isinstance(error, _NETWORK):
                 raise  # the disk's, not the network's
             have = _have(target, address)[0]
+            left -= 1
             if not left or have == before:  # it does not get on
                 raise _broken(address, target, have, error) from error
 
@@ -94,7 +105,8 @@ def download(address: str, target: Path, progress: Progress) -> None:
 _NETWORK = (urllib.error.URLError, ConnectionError, TimeoutError)
 
 
-def _once(address: str, target: Path, progress: Progress) -> None:
+def _once(address: str, target: Path, progress: Progress) -> bool:
+    """Return whether the whole file came in this request."""
     have, tag = _have(target, address)
     headers = {"User-Agent": "medbench", "Accept-Encoding": "identity"}
     if have and tag:
@@ -106,7 +118,7 @@ def _once(address: str, target: Path, progress: Progress) -> None:
             raise
         # There is nothing behind what is here: it is the whole file, or not this one.
         if error.headers.get("Content-Range") == f"bytes */{have}":
-            return
+            return False
         _forget(target)
         return _once(address, target, progress)
     with contextlib.closing(opened) as reply:
@@ -114,8 +126,10 @@ def _once(address: str, target: Path, progress: Progress) -> None:
         have = have if goes_on else 0
         length = reply.headers.get("Content-Length")
         total = have + int(length) if length else None
-        _note(target, address, reply.headers.get("ETag") or reply.headers.get("Last-Modified") or "")
-        with target.open("ab" if goes_on else "wb") as file:
+        if not goes_on:
+            _forget(target)  # first, so that no note ever stands beside the bytes of another file
+        with target.open("ab") as file:
+            _note(target, address, reply.headers.get("ETag") or reply.headers.get("Last-Modified") or "")
             progress(have, total)
             while block := reply.read(BLOCK):
                 file.write(block)
@@ -123,6 +137,7 @@ def _once(address: str, target: Path, progress: Progress) -> None:
                 progress(have, total)
     if total is not None and have < total:
         raise ConnectionError(f"the connection ended at {have} of {total} bytes")
+    return not goes_on
 
 
 def _open(request: urllib.request.Request) -> Any:
@@ -185,24 +200,33 @@ def _broken(address: str, target: Path, have: int, error: Exception) -> Medbench
 # Check and unpack
 
 
+class Damaged(MedbenchError):
+    """The archive is not whole."""
+
+
 def _unpacked(name: str, archive: Path, source: str) -> Pipeline:
     """The pipeline of an archive, checked, in its place in the cache."""
     target = pipelines.store() / name
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=pipelines.store(), ignore_cleanup_errors=True) as scratch:
-        folder = Path(scratch) / name
+    scratch = pipelines.store() / f".{name}.work"
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed
+    scratch.mkdir()
+    folder = scratch / name
+    try:
         try:
             unpack(archive, folder)
         except MedbenchError:
             if archive.parent == pipelines.store():
-                _forget(archive)  # a broken download is not gone on with
+                _forget(archive)  # a broken download is not continued
             raise
         _check_name(name, folder, source)
         pipelines.load(Pipeline(name, folder, "", ""))
         pipelines.load.cache_clear()
         durable.sync_tree(folder)
         if target.exists():
-            target.rename(Path(scratch) / "old")
+            target.rename(scratch / "old")
         durable.rename(folder, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     pipelines.find.cache_clear()
     return pipelines.find(name)
 
@@ -249,8 +273,8 @@ def unpack(archive: Path, folder: Path) -> None:
         raise _damaged(archive, error) from error  # gzip.BadGzipFile
 
 
-def _damaged(archive: Path, error: Exception) -> MedbenchError:
-    return MedbenchError(f"{archive} is no whole .tar.gz: {error}.", "Fetch it again.")
+def _damaged(archive: Path, error: Exception) -> Damaged:
+    return Damaged(f"{archive} is no whole .tar.gz: {error}.", "Fetch it again.")
 
 
 def _inner(archive: Path, members: list[tarfile.TarInfo]) -> PurePosixPath:

@@ -191,4 +191,8 @@ def _entry(name: str, path: Path) -> dict[str, object]:
 
 
 def _oid(path: Path) -> str:
-    return hashlib.sha1(path.read_bytes()).hexdigest()
+    """What the hub calls a file's content: the SHA-256 of large files, Git's hash of others."""
+    content = path.read_bytes()
+    if path.suffix in (".safetensors", ".bin", ".gguf", ".pt"):
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

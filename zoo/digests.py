@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..core import paths
+from ..core import durable, paths
 
 SMALL = 1_000_000  # bytes; below this a file is read anew each time
 NOTICEABLE = 1_000_000_000  # bytes; above this reading takes seconds, so it is announced
@@ -32,6 +32,8 @@ def file_digest(path: Path, tell: Callable[[str], None] = lambda line: None) -> 
         known = json.loads(note.read_text(encoding="utf-8"))
         if known["stamp"] == stamp:
             return str(known["sha256"])
+    with contextlib.suppress(OSError):
+        durable.sync_file(path)  # or a power cut could leave the note below beside content that never was on the disk
     if facts.st_size > NOTICEABLE:
         tell(f"reading {path} for its hash ({facts.st_size / 1e9:.1f} GB), once")
     digest = sha256_of(path)

@@ -6,18 +6,24 @@ from pathlib import Path
 
 from ..core import hub
 from ..core.errors import MedbenchError, ModelMissing, UsageError
-from . import hub_cache
+from . import hub_cache, hub_files
 from .adapters import ADAPTER_WEIGHTS, CONFIG
-from .tokenizer_files import FILES
+from .tokenizer_files import FILES, present
 from .weights import ANSWER_SECONDS, SHORT, Tell, weight_files
 
 
 def fetch(repository: str, tell: Tell) -> Path:
     """Return the folder of a hub adapter, whose name is its commit, downloading it if needed.
 
-    If the hub does not answer, it is the commit of the last download. Raises ModelMissing, and UsageError for a
-    repository without an adapter.
+    If the hub does not answer, it is the commit of the last download. Raises ModelMissing, also for damaged files, and
+    UsageError for a repository without an adapter.
     """
+    folder = _found(repository, tell)
+    here = [name for name in (CONFIG, *ADAPTER_WEIGHTS) if (folder / name).is_file()]
+    return hub_files.intact(repository, folder, here + present(folder), tell)
+
+
+def _found(repository: str, tell: Tell) -> Path:
     cached = _cached(repository)
     if not hub.reachable():
         if cached:

