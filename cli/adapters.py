@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from ..zoo.adapters import Adapter, AdapterManifest
 
 HASH_DIGITS = 12  # of a revision or hash as people read it
-# What `show` says of every stage, in this order, with the heading of each.
+# What `show` says was measured of every stage, in this order, with the name of each.
 MEASURED = {
     "steps": "steps",
-    "loss_first": "loss, first",
-    "loss_last": "last",
-    "eval_loss_before": "held-out, before",
-    "eval_loss_after": "after",
+    "loss_first": "first loss",
+    "loss_last": "last loss",
+    "eval_loss_before": "held-out loss before",
+    "eval_loss_after": "held-out loss after",
     "seconds": "seconds",
     "tokens_per_s": "tokens/s",
     "peak_rss_bytes": "peak RSS",
@@ -161,7 +161,7 @@ def _row(adapter: Adapter) -> dict[str, Any]:
         "status": manifest.status,
         "kind": manifest.kind,
         "base": str(manifest.base.get("weights") or manifest.base.get("source") or manifest.model),
-        "data": _data(manifest),
+        "data": _data(adapter),
         "steps": sum(adapter.reached.values()),
         "stages": [
             {"name": stage.get("name")} | {name: stage.get(name) for name in losses} for stage in manifest.stages
@@ -172,12 +172,26 @@ def _row(adapter: Adapter) -> dict[str, Any]:
     }
 
 
-def _data(manifest: AdapterManifest) -> list[str]:
-    """The sets that were drawn from, stage by stage, with how many examples of each."""
-    return [
-        " + ".join(f"{part.get('source')} {part.get('drawn') or 0:,}" for part in stage.get("parts", ()))
-        for stage in manifest.data
-    ]
+def _data(adapter: Adapter) -> list[str]:
+    """What was trained on, stage by stage: the sets with how many examples were drawn of each, and how many of them
+    were seen where a stage ended, or stands, before its first epoch did.
+    """
+    from ..zoo.progress import trained
+
+    did = {stage.stage: stage for stage in trained(adapter.folder, adapter.manifest)}
+    found = []
+    for stage in adapter.manifest.data:
+        parts = [(part.get("source"), part.get("drawn") or 0) for part in stage.get("parts", ())]
+        reached = did.get(str(stage.get("stage", "")))
+        seen = reached.examples if reached else 0
+        if seen is None or (reached and seen >= reached.of_examples):
+            found.append(" + ".join(f"{name} {drawn:,}" for name, drawn in parts))
+        elif len(parts) == 1:
+            found.append(f"{parts[0][0]} {seen:,} of {parts[0][1]:,}")
+        else:
+            sets = " + ".join(f"{name} {drawn:,}" for name, drawn in parts)
+            found.append(f"{seen:,} of {sum(drawn for _, drawn in parts):,}: {sets}")
+    return found
 
 
 def _show(adapter: Adapter) -> None:
@@ -223,8 +237,15 @@ def _show(adapter: Adapter) -> None:
         for part in stage.get("parts", ()):
             drawn, available = part.get("drawn") or 0, part.get("available") or 0
             fact("", f"{part.get('source')}: {drawn:,} of {available:,}, {part.get('origin', '')}")
-        for note in stage.get("notes", ()):
-            fact("note", str(note))
+    # Notes on the sets themselves are not repeated here. Trainings from before do not tell them apart.
+    for note in dict.fromkeys(
+        str(note) for stage in manifest.data for note in stage.get("notes", ())[stage.get("set_notes") or 0 :]
+    ):
+        fact("note", note)
+    if of_sets := {
+        str(note) for stage in manifest.data for note in stage.get("notes", ())[: stage.get("set_notes") or 0]
+    }:
+        fact("", f"{len(of_sets)} on the data sets themselves: --json shows them")
     for benchmark, items in manifest.leaked.items():
         if items:
             by_kind = manifest.leaks[benchmark]
@@ -244,13 +265,13 @@ def _show(adapter: Adapter) -> None:
     fact("files", ", ".join(_files(adapter)))
     screen.print(facts)
     if manifest.stages:
-        columns = [name for name in MEASURED if any(stage.get(name) is not None for stage in manifest.stages)]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("stage")
-        for name in columns:
-            table.add_column(MEASURED[name], justify="right")
+        table.add_column("measured", no_wrap=True)
         for stage in manifest.stages:
-            table.add_row(escape(str(stage.get("name"))), *(_measured(name, stage.get(name)) for name in columns))
+            table.add_column(escape(str(stage.get("name"))), justify="right", overflow="fold")
+        for name, words in MEASURED.items():
+            if any(stage.get(name) is not None for stage in manifest.stages):
+                table.add_row(words, *(_measured(name, stage.get(name)) for stage in manifest.stages))
         screen.print(table)
     _recipe(screen, manifest)
     if manifest.status == "done":

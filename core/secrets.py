@@ -15,8 +15,11 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 MASK = "***"
-SHORT = 8  # characters; a shorter key is masked as a whole word only, and not in answers
+# A mask must not destroy words. A key that short protects nothing and may be any number or abbreviation ("1234",
+# "none"): it is masked in messages, as a whole word, and left in answers.
+SHORT = 8  # characters
 WORD = 10  # lower-case letters; a key that is an ordinary word ("anything") is not masked in answers
+BEGINNING = 12  # characters of a longer key that are masked without the rest: an echo may be cut off
 
 _HOLDS_A_KEY = re.compile(r"(?:API_?KEY|ACCESS_KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)  # names of variables
 # A digit or a star tells a key, or what a server left of one, from a name such as hf_hub_download.
@@ -36,7 +39,11 @@ def masked(text: str, *keys: str) -> str:
 
 
 class Mask:
-    """Replaces keys by `***`: as they are, and as JSON, URLs, HTML, base64 and hexadecimal spell them."""
+    """Replaces keys by `***`: as they are, and as JSON, URLs, HTML, base64 and hexadecimal spell them.
+
+    Of a key that is longer than BEGINNING, its first characters are masked too, with what follows without a space. They
+    have to hold a digit, or letters of both cases, so that no word is lost.
+    """
 
     def __init__(self, *keys: str) -> None:
         self._keys = tuple(key for key in dict.fromkeys(keys) if key)
@@ -67,6 +74,10 @@ def _is_word(key: str) -> bool:
     return key.isalpha() and key.islower()
 
 
+def _could_be_words(text: str) -> bool:
+    return not any(map(str.isdigit, text)) and (text.islower() or text.isupper())
+
+
 def _of_environment(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The keys and tokens that the environment holds, and the passwords of its proxies."""
     found = []
@@ -92,6 +103,9 @@ def _pattern(keys: tuple[str, ...]) -> re.Pattern[str] | None:
         data = key.encode("utf-8", "replace")
         parts.append(f"(?i:{data.hex()})")
         parts += [_spelled(form) for form in _base64(data)]
+    # After the whole keys, which come first wherever both would match.
+    beginnings = {key[:BEGINNING] for key in keys if len(key) > BEGINNING}
+    parts += [rf"(?<!\w){_spelled(text)}[\w.*+/=-]*" for text in sorted(beginnings) if not _could_be_words(text)]
     return re.compile("|".join(parts)) if parts else None
 
 

@@ -452,6 +452,44 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 PLAN = {"recipe_steps": 300, "steps_per_epoch": 300, "examples_per_step": 4}
 
 
+@pytest.mark.parametrize(
+    ("parts", "stages", "right"),
+    [
+        ([("medquad", 1198)], [{"name": "qa", "steps": 2}], "medquad 8 of 1,198"),
+        ([("medquad", 1198)], [], "medquad 0 of 1,198"),
+        ([("a", 600), ("b", 598)], [{"name": "qa", "steps": 2}], "8 of 1,198: a 600 + b 598"),
+        ([("a", 600), ("b", 598)], [{"name": "qa", "steps": 300}], "a 600 + b 598"),
+    ],
+)
+def test_list_says_how_many_examples_were_seen(
+    root: Path, parts: list[tuple[str, int]], stages: list[dict[str, Any]], right: str
+) -> None:
+    drawn = [{"source": name, "drawn": count} for name, count in parts]
+    facts = {"stage": "qa", "examples": 1198, "rows": 1198, "parts": drawn} | PLAN
+    change(root / "tiny-llama" / "first", stages=stages, data=[facts])
+    (root / "tiny-llama" / "first" / "log.jsonl").unlink(missing_ok=True)
+    rows = json.loads(medbench("adapters", "list", "--json").stdout)
+    assert next(row for row in rows if row["name"] == "tiny-llama@first")["data"] == [right]
+
+
+def test_show_fits_a_narrow_window_and_leaves_out_notes_on_the_set_itself(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 80 columns every name of a measured value is whole, one value a line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    stage = {"name": "qa", "steps": 2, "eval_loss_before": 2.7334, "seconds": 39.5, "peak_rss_bytes": 5_317_496_832}
+    notes = ["medquad: 862 pairs have no answer.", "1 examples of medquad repeat one drawn before: left out."]
+    data = {"stage": "qa", "parts": [PART], "examples": 36, "notes": notes, "set_notes": 1}
+    change(root / "tiny-llama" / "first", stages=[stage], data=[data])
+    shown = medbench("adapters", "show", "tiny-llama@first").stdout
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert {"held-out loss before 2.733", "seconds 40", "peak RSS 5.3 GB"} <= set(lines)
+    assert "…" not in shown
+    assert "862" not in shown
+    assert "repeat one drawn before" in shown
+    assert "1 on the data sets themselves: --json shows them" in lines
+
+
 def test_show_says_what_was_really_trained(root: Path) -> None:
     """2 steps of 4 examples (--max-steps 2) of a recipe of 300 steps over 1,198 rows: 8 of them, 2/300 epochs."""
     change(

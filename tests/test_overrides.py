@@ -178,3 +178,22 @@ def test_a_sweep_that_cannot_be_is_told(sweeps: list[str], paired: bool, says: s
 def test_a_label_becomes_a_folders_name() -> None:
     assert tag("learning_rate=1e-4,lora.rank=16") == "learning_rate-1e-4_lora.rank-16"
     assert tag("prompt=Q/A: {prompt}") == "prompt-Q-A---prompt-"
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("lr", "learning_rate"),
+        ("LR", "learning_rate"),
+        ("lora.r", "lora.rank"),
+        ("lora_alpha", "lora.alpha"),
+        ("alpha", "lora.alpha"),
+        ("num_train_epochs", "epochs"),
+        ("gradient-accumulation-steps", "accumulation"),
+        ("learning_rat", "learning_rate"),
+    ],
+)
+def test_another_tools_name_of_a_field_is_answered_with_ours(written: str, right: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        apply(ONE, [f"{written}=1"])
+    assert f"Did you mean {right}" in caught.value.message

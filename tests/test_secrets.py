@@ -201,3 +201,27 @@ def test_an_address_that_holds_a_key_is_refused_and_not_shown(
     assert "pass-1234" not in done.output
     assert not holds_key(done.output)
     assert list(tmp_path.iterdir()) == []
+
+
+TOKEN = "sk-proj-4fQx9LmZ2vBn7Kd0"
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        (f"The key is {TOKEN}.", "The key is ***."),
+        ("The key is sk-proj-4fQx", "The key is ***"),  # cut off after 12 characters
+        ("The key is sk-proj-4fQx9Lm****, it is wrong.", "The key is ***, it is wrong."),
+        ("The key is sk-proj-4f", "The key is sk-proj-4f"),  # three digits of entropy tell nothing
+        ("mysk-proj-4fQx", "mysk-proj-4fQx"),
+    ],
+)
+def test_the_beginning_of_a_key_is_masked_in_answers(text: str, right: str) -> None:
+    assert Mask(TOKEN).answer(text) == right
+
+
+@pytest.mark.parametrize("key", ["1234", "none", "B12", "CYP2D6", "anything", "acetylsalicylic-acid-100"])
+def test_a_mask_leaves_words_of_answers_alone(key: str) -> None:
+    """Short keys and ordinary words are placeholders; the beginning of a key may be a word too."""
+    text = "None, 1234 mg of B12 by CYP2D6, anything but acetylsalicylic acid."
+    assert Mask(key).answer(text) == text

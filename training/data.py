@@ -28,6 +28,7 @@ class StageData:
     held_out: tuple[Example, ...]
     parts: tuple[dict[str, Any], ...]  # per set: source, origin, examples available, examples drawn
     notes: tuple[str, ...]  # one sentence each
+    set_notes: int = 0  # how many of the notes, the first ones, are on the sets and not on this draw
 
     @cached_property
     def hash(self) -> str:
@@ -56,6 +57,7 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
         if part.source not in loaded:
             loaded[part.source] = get(part.source).load(source)
             notes += [f"{part.source}: {note}" for note in loaded[part.source].notes]
+    set_notes = len(notes)
     pool = _Pool()
     parts: list[dict[str, Any]] = []
     rest: list[list[Example]] = []  # by part: examples that were not drawn, in random order
@@ -93,6 +95,7 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
         held_out=tuple(_shuffled(held_out, seed, "mixture")),
         parts=tuple(parts),
         notes=tuple(notes),
+        set_notes=set_notes,
     )
 
 

@@ -39,6 +39,40 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
 }
 ABOVE_ZERO = ("learning_rate", "epochs")
 
+# What transformers, PEFT, TRL and other tools call these fields.
+ELSEWHERE: Mapping[str, str] = {
+    "alpha": "lora.alpha",
+    "batch": "batch_size",
+    "bf16": "compute_dtype",
+    "bs": "batch_size",
+    "clip": "max_grad_norm",
+    "dropout": "lora.dropout",
+    "fp16": "compute_dtype",
+    "gradient_accumulation": "accumulation",
+    "gradient_accumulation_steps": "accumulation",
+    "load_in_4bit": "quantize",
+    "lora_alpha": "lora.alpha",
+    "lora_dropout": "lora.dropout",
+    "lora_r": "lora.rank",
+    "lr": "learning_rate",
+    "lr_scheduler": "schedule",
+    "lr_scheduler_type": "schedule",
+    "max_seq_length": "max_length",
+    "max_steps": "steps",
+    "num_epochs": "epochs",
+    "num_train_epochs": "epochs",
+    "optim": "optimizer",
+    "per_device_train_batch_size": "batch_size",
+    "r": "lora.rank",
+    "rank": "lora.rank",
+    "scheduler": "schedule",
+    "seq_len": "max_length",
+    "target_modules": "lora.target_modules",
+    "train_batch_size": "batch_size",
+    "warmup_ratio": "warmup",
+    "wd": "weight_decay",
+}
+
 
 def apply(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     """`recipe` with every "FIELD=VALUE" set in all stages, and every "STAGE.FIELD=VALUE" in one.
@@ -115,7 +149,9 @@ def _read(setting: str, stages: Sequence[str]) -> tuple[str, str, str]:
     if dot and head not in stages and head not in FIELDS:
         raise UsageError(f"{setting}: no stage is called '{head}'.", f"The stages are: {', '.join(stages)}")
     field = rest if head in stages else path
-    near = difflib.get_close_matches(field, FIELDS, n=2, cutoff=0.5)
+    asked = field.lower().replace("-", "_")
+    known = ELSEWHERE.get(asked.removeprefix(LORA))
+    near = [known] if known else difflib.get_close_matches(asked, FIELDS, n=2, cutoff=0.5)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     raise UsageError(f"{setting}: a stage has no field '{field}'.{meant}", f"All of them: {', '.join(FIELDS)}")
 

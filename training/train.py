@@ -97,6 +97,7 @@ class Prepared:
             "answers_cut": self.train.cut_answers,
             "dropped": len(self.train.dropped),
             "notes": list(self.data.notes),
+            "set_notes": self.data.set_notes,
         }
 
 
