@@ -30,6 +30,11 @@ class Chain:
     sealed: bool = False  # a line with a seal was seen: from there on, all have one
     lines: int = 0
 
+    @property
+    def own(self) -> str:
+        """The hash of the last line alone, where it was not edited."""
+        return self.seal[:DIGITS].decode("ascii", "replace")
+
     @classmethod
     def of(cls, run_id: str, what: str, sealed: bool = False) -> Chain:
         """The chain of an empty file. `sealed`: every line has a seal, the first one too."""

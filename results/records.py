@@ -16,6 +16,7 @@ from ..core.errors import DataMalformed
 from ..core.json_text import loads
 from ..core.types import Item, Output, Record, Score
 
+RECORD = "record"  # in a line of scores: the hash of the record that was scored
 KEPT = 80  # characters of a text that is kept in memory: dropping it would save less
 
 
@@ -77,9 +78,9 @@ def compact(value: Item | Output | Score) -> dict[str, Any]:
     return fields
 
 
-def encode_score(score: Score) -> dict[str, Any]:
-    """A score as JSON: fields that hold their default are left out; `value` always stands, null where unscored."""
-    return compact(score)
+def encode_score(score: Score, record_hash: str) -> dict[str, Any]:
+    """A score as JSON, bound to the record that was scored: fields that hold their default are left out."""
+    return compact(score) | {RECORD: record_hash}
 
 
 class Lines:

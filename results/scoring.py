@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
 from ..core import registry
-from ..core.durable import make_folder, replace_file
+from ..core.durable import make_folder, replace_file, sync_file
 from ..core.errors import MedbenchError, UsageError
 from ..core.stats import clusters_of
 from ..core.types import Figure, Measurement, Metric, Record, Score
 from . import figure_cache
 from .files import READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
 from .manifest import Changed
-from .store import StoredRun, encode_score
+from .store import SAMPLES, StoredRun, encode_score
 
 CLEAN = "_clean"  # ends the name of a figure over the items that no model's training data hold
 BATCH = 256  # items scored between two writes: what a kill loses at most
@@ -280,17 +280,23 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
                 run.notes[f"{error.message}. All its scores were computed again; it is kept as {kept.name}."] = None
             scores = scores if version == metric.version else {}
             missing = [record for record in records if record.item.id not in scores]
+            if missing:
+                sync_file(run.path / SAMPLES)  # no score outlives its answer in a power cut
             batches = _in_batches(metric, missing, seconds)
+
+            def line(score: Score) -> dict[str, Any]:
+                return encode_score(score, run.record_hash(score.item_id))
+
             if version != metric.version:
                 first = next(batches, [])
-                lines = [{"metric": metric.name, "version": metric.version}, *map(encode_score, first)]
+                lines = [{"metric": metric.name, "version": metric.version}, *map(line, first)]
                 replace_file(path, b"".join(map(run.score_chain(metric.name).add, map(to_json, lines))))
                 scores.update((score.item_id, score) for score in first)
             if len(scores) < len(records):
                 file = LineFile(path, chain_at_end(path, run.score_chain(metric.name)))
                 try:
                     for batch in batches:
-                        file.append(map(encode_score, batch))
+                        file.append(map(line, batch))
                         scores.update((score.item_id, score) for score in batch)
                 finally:
                     file.close()

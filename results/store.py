@@ -2,7 +2,7 @@
 
     RUN/manifest.json        what ran, on what, how fast; replaced as a whole
     RUN/samples.jsonl        one Record per line, append-only, on the disk batch by batch
-    RUN/scores/METRIC.jsonl  {"metric", "version"}, then one Score per line, append-only
+    RUN/scores/METRIC.jsonl  {"metric", "version"}, then one Score per line with the hash of its record, append-only
     RUN/figures.json         figures computed from all of these, for the next table (figure_cache.py)
     RUN/judgements/…         per judge and mode: a header, then one Reply per line, append-only
     RUN/lock                 held while a process answers items
@@ -33,7 +33,7 @@ from .manifest import MANIFEST as MANIFEST
 from .manifest import Manifest as Manifest  # what a run folder holds belongs to this module's surface
 from .manifest import differing as differing
 from .manifest import run_id as run_id
-from .records import Lines, compact, stored
+from .records import RECORD, Lines, compact, stored
 from .records import decode as decode
 from .records import encode as encode
 from .records import encode_score as encode_score
@@ -251,6 +251,7 @@ class StoredRun:
             read_manifest(path)
         self.changes: dict[str, None] = dict.fromkeys(changes)
         self.notes: dict[str, None] = {}  # what was repaired or left out while the run was read, a sentence each
+        self._hashes: dict[str, str] = {}  # of each record that was read, by item id
         self._answered: tuple[int, frozenset[str]] = (-1, frozenset())  # at so many bytes of samples, which only grow
 
     def iter_records(self) -> Iterator[Record]:
@@ -271,10 +272,17 @@ class StoredRun:
         for record, line in reading.records():
             if record.item.id not in seen:
                 seen.add(record.item.id)
+                self._hashes[record.item.id] = reading.chain.own
                 yield record, line
         if reading.changes and not self.allow_changed:
             raise Changed(f"{reading.told()}.", f"{REPAIR} {ALLOW}")
         self.changes.update(dict.fromkeys(reading.changes))
+
+    def record_hash(self, item_id: str) -> str:
+        """The hash of an item's record, as its scores hold it; "" where it has no answer."""
+        if item_id not in self._hashes:
+            self.answered()
+        return self._hashes.get(item_id, "")
 
     def answered(self) -> frozenset[str]:
         """Ids of the items that are stored."""
@@ -320,6 +328,9 @@ class StoredRun:
     def scores(self, metric: str) -> tuple[str | None, dict[str, Score]]:
         """(version, score by item id) that are stored for a metric; (None, {}) where none are. Raises Changed where the
         file is not as medbench wrote it: `score_run` computes it again.
+
+        The score of an answer that was given again since (the first one was lost or damaged) is none of this run's.
+        Scores from before they held the hash of their record are taken as they are.
         """
         path = self.score_file(metric)
         version: str | None = None
@@ -330,13 +341,15 @@ class StoredRun:
                 if line.number == 1:
                     version = str(line.value["version"])
                 else:
-                    score = Score(**line.value)
-            except (TypeError, LookupError) as error:
+                    fields = dict(line.value)
+                    of = fields.pop(RECORD, None)
+                    score = Score(**fields)
+            except (TypeError, ValueError, LookupError) as error:
                 problem = problem if not line.json else f"not a score: {error}"
             if problem:
                 item = f" (item '{score.item_id}')" if score else ""
                 raise Changed(f"{path}, line {line.number}{item}: {problem}", "Move that file away: it is made again.")
-            if score:
+            if score and of in (None, self.record_hash(score.item_id)):
                 found.setdefault(score.item_id, score)
         return version, found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import json
 import math
 import os
@@ -583,12 +584,14 @@ def test_scores_are_kept_and_only_missing_ones_are_computed(tmp_path: Path) -> N
     assert metric.asked == ["a", "b", "c"]
     assert score_run(run, metric) == [*expected, Score("c", 0.0)]
     assert metric.asked == ["a", "b", "c"]
+    samples = [split(line)[0] for line in (run.path / "samples.jsonl").read_bytes().splitlines()]
+    hash_a, hash_b, hash_c = (hashlib.sha256(body).hexdigest()[:12] for body in samples)
     lines = (run.path / "scores" / "right.jsonl").read_bytes().splitlines()
     assert [split(line)[0].decode() for line in lines] == [
         '{"metric":"right","version":"1"}',
-        '{"item_id":"a","value":1.0}',
-        '{"item_id":"b","value":null,"reason":"no number"}',
-        '{"item_id":"c","value":0.0}',
+        f'{{"item_id":"a","value":1.0,"record":"{hash_a}"}}',
+        f'{{"item_id":"b","value":null,"reason":"no number","record":"{hash_b}"}}',
+        f'{{"item_id":"c","value":0.0,"record":"{hash_c}"}}',
     ]
     assert run.scored() == ["right"]
 
@@ -692,3 +695,54 @@ def test_a_whole_part_of_a_name_comes_before_a_longer_one(tmp_path: Path) -> Non
     one = made.make_run(tmp_path, made.bits("1"), model="m", benchmark="medquad")
     made.make_run(tmp_path, made.bits("1"), model="m", benchmark="medquad-sample")
     assert find("m__medquad", tmp_path) == one.path
+
+
+def test_a_score_belongs_to_the_answer_that_it_was_made_from(tmp_path: Path) -> None:
+    """A power cut takes the answers back that were not synced; the model then gives others, and the scores stay."""
+    run = made.make_run(tmp_path, {"a": "1", "b": "1", "c": "1"})
+    metric = made.Read()
+    assert [score.value for score in score_run(run, metric)] == [1, 1, 1]
+    samples = run.path / "samples.jsonl"
+    before = samples.read_bytes()
+    first = before.splitlines(keepends=True)[0]
+    samples.write_bytes(first)
+    checkpoint = {"lines": 1, "seal": json.loads(first)["seal"], "unsealed": 0}
+    write_manifest(run.path, dataclasses.replace(run.manifest, checkpoint=checkpoint))
+    with RunWriter(tmp_path, run.manifest) as writer:
+        assert writer.done == {"a"}
+        writer.append([made.record("b", "0"), made.record("c", "1")])  # b's answer is another one, c's the same
+    again = StoredRun(run.path)
+    assert {item: score.value for item, score in again.scores("right")[1].items()} == {"a": 1, "c": 1}
+    metric.asked.clear()
+    assert [score.value for score in score_run(again, metric)] == [1, 0, 1]
+    assert metric.asked == ["b"]
+    kept = StoredRun(run.path).scores("right")[1]
+    assert {item: score.value for item, score in kept.items()} == {"a": 1, "b": 0, "c": 1}
+
+
+def test_scores_from_before_they_named_their_answer_are_taken(tmp_path: Path) -> None:
+    run = made.make_run(tmp_path, {"a": "1", "b": "0"})
+    score_run(run, made.Read())
+    path = run.score_file("right")
+    chain = run.score_chain("right")
+    bodies = [json.loads(split(line)[0]) for line in path.read_bytes().splitlines()]
+    assert all(len(body.pop("record")) == 12 for body in bodies[1:])
+    path.write_bytes(b"".join(chain.add(json.dumps(body).encode()) for body in bodies))
+    metric = made.Read()
+    assert [score.value for score in score_run(StoredRun(run.path), metric)] == [1, 0]
+    assert metric.asked == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names the file of a descriptor by /proc")
+def test_answers_are_on_the_disk_before_their_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = made.make_run(tmp_path, {"a": "1"})
+    synced: list[str] = []
+    plain = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        plain(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    score_run(run, made.Read())
+    assert synced.index("samples.jsonl") < synced.index("right.jsonl.new")

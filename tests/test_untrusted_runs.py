@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core import environment, registry
 from medbench.core.errors import MedbenchError
+from medbench.metrics import hf_evaluate
 from medbench.results.aside import Aside
 from medbench.results.manifest import read_manifest, write_manifest
 from medbench.results.scoring import load_metric, load_stored, score_run
@@ -148,7 +150,9 @@ def test_a_file_that_this_command_names_runs_in_it_and_in_no_later_one() -> None
     assert not ran()
 
 
-def test_scores_of_a_named_script_that_are_stored_are_shown_without_it() -> None:
+def test_scores_of_a_named_script_that_are_stored_are_shown_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without the package that `evaluate` copies scripts into, which a process imports once.
+    monkeypatch.setattr(hf_evaluate, "_load", lambda folder: runpy.run_path(f"{folder}/theirs.py")["Theirs"]())
     name = evaluate_folder()
     run = named_by_a_run(name)
     assert {score.value for score in score_run(run, load_metric(name))} == {0.75}  # type: ignore[arg-type]
