@@ -139,7 +139,9 @@ def _one(what: str, name: str, as_json: bool) -> None:
     try:
         registry.get(GROUPS[what], name)
     except UsageError:
-        if what == "metrics" and (owner := output.giver(name)):
+        from ..results.metric_names import giver
+
+        if what == "metrics" and (owner := giver(name)):
             raise UsageError(f"'{name}' is a figure of {owner}.", f"medbench list metrics {owner}") from None
         raise
     row = _facts(GROUPS[what], name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from pathlib import Path
@@ -33,73 +32,10 @@ def names(values: tuple[str, ...]) -> list[str]:
 
 
 def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
-    """As `names`, each as runs keep it: `all` unfolded, a file by its full path (runs are read from anywhere), an
-    entity metric with its pipeline, which is `entity_model` where it names none. All of them can be loaded.
+    """Return the metrics that an option names, as runs keep them; see results/metric_names.py."""
+    from ..results import metric_names as naming
 
-    `all` is every registered metric that scores answers. No judge is among them: what can cost money is asked for by
-    name. Raises UsageError or MedbenchError for a name that cannot be meant or loaded; a third party's broken metric
-    among `all` is told and left out.
-    """
-    from ..core import registry
-    from ..core.types import Metric
-    from ..results.scoring import load_metric
-
-    found: list[str] = []
-    used = False
-    for name in names(values):
-        if name == "all":
-            for each in registry.names("metrics"):
-                try:
-                    plugin = registry.get("metrics", each)
-                except MedbenchError as error:
-                    tell(f"Left out of all metrics: {error}")
-                    continue
-                if isinstance(plugin, Metric):
-                    found.append(_kept(plugin, each, entity_model))
-                    used |= hasattr(plugin, "of")
-            continue
-        if name.endswith(".py") and not name.startswith("evaluate:"):
-            name = str(Path(name).resolve())
-        try:
-            plugin = load_metric(name)
-        except UsageError:
-            if owner := giver(name):
-                raise UsageError(f"'{name}' is a figure of {owner} and comes with it.", f"--metrics {owner}") from None
-            raise
-        if script := getattr(plugin, "runs", ""):
-            tell(f"{name} runs the script {script}")
-        if hasattr(plugin, "ready"):  # what it lacks is told before anything is run
-            plugin.ready()
-        found.append(_kept(plugin, name, entity_model))
-        used |= hasattr(plugin, "of")
-    if entity_model and not used:
-        raise UsageError(
-            f"--entity-model {entity_model}: no metric asked for finds entities.",
-            "Ask for one: --metrics entity_recall,entity_f1",
-        )
-    return list(dict.fromkeys(found))
-
-
-def giver(figure: str) -> str:
-    """The metric that gives a figure under a name that is not its own (`macro_f1`, `accuracy[anatomy]`); "" if none."""
-    from ..core import registry
-
-    base = figure.partition("[")[0]
-    for name in registry.names("metrics"):
-        if name == base:
-            return name
-        with contextlib.suppress(MedbenchError):  # a third party's broken metric gives none
-            if base in getattr(registry.get("metrics", name), "figures", ()):
-                return name
-    return ""
-
-
-def _kept(plugin: Any, name: str, entity_model: str) -> str:
-    """The name that runs keep of a metric: a setting is part of it. A file's is its path."""
-    if not hasattr(plugin, "of"):
-        return name
-    named_alone = ":" not in name
-    return str((plugin.of(entity_model) if entity_model and named_alone else plugin).canonical_name)
+    return naming.metric_names(names(values), entity_model, tell)
 
 
 def record(stored: StoredRun, item: str, records: Mapping[str, Record] | None = None) -> Record:

@@ -20,7 +20,6 @@ from .train_progress import training_watch
 if TYPE_CHECKING:
     from ..training.train import Request
     from ..zoo.adapters import AdapterManifest
-    from ..zoo.entry import Entry
 
 
 @click.command(
@@ -115,6 +114,7 @@ def command(
     """
     from ..benchmarks.sources import Source
     from ..training import overrides
+    from ..training.api import trainable
     from ..training.train import Request, check
     from ..zoo import adapters
 
@@ -124,7 +124,7 @@ def command(
         _only_resume()
     if sweeps and (resume or dry_run):
         raise UsageError(f"--sweep and {'--resume' if resume else '--dry-run'} do not go together.", RESUME_SWEEP)
-    entry = _entry(model)
+    entry = trainable(model)
     if entry.recipe is None:
         raise UsageError(
             f"the zoo entry '{entry.name}' has no recipe.", "docs/add-a-model.md shows how an entry gets one."
@@ -193,26 +193,6 @@ def _only_resume() -> None:
                 f"--resume goes on as the training was begun; {parameter.opts[0]} would change it.",
                 f"Leave {parameter.opts[0]} out, or train anew under another --tag.",
             )
-
-
-def _entry(model: str) -> Entry:
-    """The zoo entry to train. Raises UsageError for what has no recipe of its own."""
-    from ..core import registry
-
-    if model.endswith(".py") or model in registry.names("zoo"):
-        entry: Entry = registry.get("zoo", model)
-        return entry
-    if "/" in model or Path(model).exists():
-        raise UsageError(
-            f"{model} has no training recipe: only a zoo entry has one.",
-            "Write one in a file, with these weights: docs/add-a-model.md. The entries: medbench list models",
-        )
-    if "@" in model:
-        raise UsageError(
-            f"{model}: training begins with a model, not with an adapter.",
-            "Name the model and the adapter's tag: --model {} --tag {}".format(*model.split("@", 1)),
-        )
-    raise registry.unknown("zoo", model)
 
 
 def _train(request: Request, quiet: bool, as_json: bool) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
+from collections.abc import Iterable
 from typing import Any
 
+from ..core.text import printable
 from ..core.types import Figure
 from .leaderboard import Board, Cell, Column, Leaderboard, Row
 
@@ -30,21 +33,29 @@ FIELDS = (
     ),
 )
 
+ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 MARKS = {"best": "**{}**", "tied": "{} ≈", "worse": "{} ▼", "": "{}"}
 
 
 def to_csv(leaderboard: Leaderboard) -> str:
-    """Long form: one line per model, benchmark and figure, hidden ones too. A missing value is empty."""
+    """Return `rows` as CSV. A missing value is empty."""
     out = io.StringIO()
     writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
     writer.writeheader()
+    writer.writerows(rows(leaderboard))
+    return out.getvalue()
+
+
+def rows(leaderboard: Leaderboard) -> list[dict[str, Any]]:
+    """Return the long form: FIELDS for each model, benchmark and figure, hidden figures included."""
+    found = []
     for board in leaderboard.boards:
         for row in board.rows:
             for cell, column in zip(row.cells, board.columns, strict=True):
                 if cell.figure:
-                    figure = _figure(cell.figure, cell, column)
-                    writer.writerow({name: (_run(row) | _board(board) | figure)[name] for name in FIELDS})
-    return out.getvalue()
+                    fields = _run(row) | _board(board) | _figure(cell.figure, cell, column)
+                    found.append({name: fields[name] for name in FIELDS})
+    return found
 
 
 def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
@@ -93,6 +104,37 @@ def to_markdown(leaderboard: Leaderboard) -> str:
         parts.append("Not shown:\n\n" + "\n".join(f"- {_escaped(problem.message)}" for problem in leaderboard.problems))
     parts += [_escaped(note) for note in leaderboard.notes]
     return "\n\n".join(parts) + "\n"
+
+
+def to_html(leaderboard: Leaderboard) -> str:
+    """Return one HTML table per board, headline figures only, with a note on the marks."""
+    parts = [_html_table(board) for board in leaderboard.boards]
+    parts += [f"<p>Not shown: {html.escape(printable(problem.message))}</p>" for problem in leaderboard.problems]
+    parts += [f"<p>{html.escape(printable(note))}</p>" for note in leaderboard.notes]
+    return "\n".join(parts)
+
+
+def _html_table(board: Board) -> str:
+    shown = [(index, column) for index, column in enumerate(board.columns) if column.headline]
+
+    def line(tag: str, cells: Iterable[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(printable(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    lines = [line("th", ["model", "setup", *(column.name + ARROWS[column.better] for _, column in shown)])]
+    for row in board.rows:
+        name = row.label + (f" ({row.remarks})" if row.remarks else "")
+        lines.append(line("td", [name, row.setup, *(_plain(row.cells[index], board) for index, _ in shown)]))
+    note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
+    table = f"<table><caption>{html.escape(printable(board.title))}</caption>\n" + "\n".join(lines) + "\n</table>"
+    return f"{table}\n<p>{html.escape(printable(note.replace('**Bold**', '★')))}</p>"
+
+
+def _plain(cell: Cell, board: Board) -> str:
+    """Return a cell without markup. The best value of a column gets a star, as in the terminal."""
+    if not cell.figure:
+        return ""
+    mark = {"best": " ★", "tied": " ≈", "worse": " ▼", "": ""}[cell.status]
+    return figure_text(cell.figure, board.asked) + mark
 
 
 def number(value: float | None, unit: str) -> str:
@@ -186,7 +228,7 @@ def _note(board: Board, statuses: set[str]) -> str:
 
 
 def _heading(column: Column) -> str:
-    return _escaped(column.name) + {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
+    return _escaped(column.name) + ARROWS[column.better]
 
 
 def _cell(cell: Cell, board: Board) -> str:

@@ -232,3 +232,23 @@ def test_there_is_a_page_for_each_kind_and_the_readme_leads_to_it() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for kind in ("benchmark", "metric", "model"):
         assert f"docs/add-a-{kind}.md" in readme
+
+
+def run_here(code: str, name: str) -> dict[str, Any]:
+    """Run Python code with the toy model in the place of the embedded one."""
+    found: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(code.replace(DEFAULT, "toy-model"), name, "exec"), found)
+    return found
+
+
+def test_the_code_of_the_python_page_runs() -> None:
+    blocks = [body for kind, body in BLOCK.findall(Page.read("python.md").text) if kind == "python"]
+    found = run_here("\n".join(blocks).replace("progress=Count()", 'models="toy-model", progress=Count()'), "python.md")
+    assert {"accuracy", "rouge1"} <= set(found["frame"]["metric"])
+    assert len(blocks) == 3
+
+
+def test_the_example_goes_from_an_evaluation_to_a_figure() -> None:
+    found = run_here((ROOT / "examples" / "evaluate.py").read_text(encoding="utf-8"), "evaluate.py")
+    assert set(found["accuracy"]["n"]) == {4}
+    assert Path("accuracy.png").read_bytes().startswith(b"\x89PNG")

@@ -28,7 +28,7 @@ from .data import StageData
 from .data import prepare as load_data
 from .encode import Encodings, encode
 from .log import Log, draw
-from .trainer import Job, TrainWatch, Unwatched, compute_dtype
+from .trainer import Job, TrainWatch, compute_dtype
 
 if TYPE_CHECKING:
     from ..benchmarks.sources import Source
@@ -320,27 +320,6 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
         lock.release()
         if not (folder / adapters.MANIFEST).exists():
             shutil.rmtree(folder, ignore_errors=True)  # refused before anything was made
-
-
-def train_entry(entry: Entry, tag: str, settings: Sequence[str], data: Path | None, **options: Any) -> Path:
-    """`Entry.train`: without a terminal, saying nothing."""
-    from ..benchmarks.sources import Source
-    from ..core import paths
-    from .overrides import apply
-
-    if entry.recipe is None:
-        raise UsageError(f"the zoo entry '{entry.name}' has no recipe.", "Give it one: docs/add-a-model.md")
-    request = Request(
-        model=options.pop("model", entry.name),
-        entry=entry,
-        recipe=apply(entry.recipe, settings),
-        source=Source(data or paths.data()),
-        root=options.pop("root", None) or paths.adapters(),
-        tag=tag,
-        settings=tuple(settings),
-        **options,
-    )
-    return train(request, Unwatched(), lambda line: None)[1]
 
 
 def _trust(base: ModelSpec) -> dict[str, bool]:

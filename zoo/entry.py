@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from .recipe import Recipe
@@ -46,19 +45,6 @@ class Entry:
     def __post_init__(self) -> None:
         if self.prompt_format and "{prompt}" not in self.prompt_format:
             raise ValueError(f"zoo entry '{self.name}': prompt_format has no {{prompt}}: {self.prompt_format!r}")
-
-    def train(
-        self, tag: str = "default", settings: Sequence[str] = (), data: Path | None = None, **options: Any
-    ) -> Path:
-        """Run the entry's recipe, as `medbench train` does; returns the adapter's folder.
-
-        `settings` are "FIELD=VALUE" or "STAGE.FIELD=VALUE"; `data` is the folder of official releases; `options` are
-        those of training.train.Request: seed, max_steps, device, …, and `model`, the path, for an entry in a .py file.
-        Raises UsageError for an entry without a recipe.
-        """
-        from ..training.train import train_entry
-
-        return train_entry(self, tag, settings, data, **options)
 
     @property
     def size(self) -> str:
