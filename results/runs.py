@@ -59,7 +59,7 @@ class Runs(Sequence[StoredRun]):
         import pandas as pd
 
         found = pd.DataFrame([row for run in self._runs for row in _items(run, metrics)])
-        unused = [name for name in found if name.endswith(".reason") and found[name].isna().all()]
+        unused = [name for name in found if str(name).endswith(".reason") and found[name].isna().all()]
         return found.drop(columns=unused)
 
     def compare(self, *models: str, metrics: Sequence[str] = ()) -> Comparison:
@@ -145,7 +145,7 @@ def compare(
 def _items(run: StoredRun, metrics: Sequence[str]) -> list[dict[str, Any]]:
     from ..core.types import Metric
     from .leaderboard import metrics_of, row_facts
-    from .scoring import bound, load_metric
+    from .scoring import bound, load_metric, load_stored
 
     records = run.records()
     rows = [
@@ -166,7 +166,7 @@ def _items(run: StoredRun, metrics: Sequence[str]) -> list[dict[str, Any]]:
         for record in records
     ]
     for name in metrics or metrics_of(run.manifest):
-        metric = load_metric(name)
+        metric = (load_metric if metrics else load_stored)(name)
         if not isinstance(metric, Metric):
             continue  # measured over the run, not per item
         for row, score in zip(rows, bound(run, metric, records)[1], strict=True):
