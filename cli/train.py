@@ -46,6 +46,9 @@ Examples:
     help="Change the recipe, of all stages or with STAGE.FIELD of one; --dry-run shows the fields. "
     "data=NAME:SAMPLES,pairs.jsonl takes other data.",
 )
+@click.option(
+    "--revision", default="", metavar="REV", help="Branch, tag or commit of the model on the hub.  [default: main]"
+)
 @click.option("--quantize", type=click.Choice(["nf4", "none"]), help="The same as --set quantize=…")
 @click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Optimizer steps of each stage, at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the examples, their order and the weights.")
@@ -90,6 +93,7 @@ def command(
     model: str,
     tag: str | None,
     settings: tuple[str, ...],
+    revision: str,
     quantize: str | None,
     max_steps: int | None,
     seed: int,
@@ -138,7 +142,7 @@ def command(
             tell(f"{stored.name} is trained already: nothing to do")
             _told(stored, adapters.folder(entry.name, tag, root), quiet, as_json)
             return
-        given, seed = tuple(stored.settings), stored.seed
+        given, seed, revision = tuple(stored.settings), stored.seed, str(stored.base.get("asked", ""))
         max_steps, num_processes = stored.identity["max_steps"], stored.identity["processes"]
     request = Request(
         model=model,
@@ -156,6 +160,7 @@ def command(
         allowed_leaks=frozenset(output.names(allow_leak)),
         command=tuple(masked(word) for word in ("medbench", *sys.argv[1:])),
         trust_remote_code=trust_remote_code,
+        revision=revision,
     )
     if dry_run:
         _dry_run(request, as_json)
@@ -185,7 +190,7 @@ def _only_resume() -> None:
     from click.core import ParameterSource
 
     context = click.get_current_context()
-    changing = ("settings", "quantize", "max_steps", "seed", "num_processes")
+    changing = ("settings", "revision", "quantize", "max_steps", "seed", "num_processes")
     for parameter in context.command.params:
         given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
         if parameter.name in changing and given:

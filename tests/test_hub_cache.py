@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def repository(models: dict[str, Path]) -> Repository:
     """A model whose main branch is its first commit, until a test says otherwise."""
-    return Repository(models, {"main": OLD})
+    return Repository(dict(models), {"main": OLD})
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from ..zoo.recipe import Stage
 from . import estimate
 from .data import StageData, prepare
 from .encode import Encodings, shown
-from .train import Request, Tell, as_tokens, check, planned
+from .train import Request, Tell, as_tokens, check, planned, revision_of
 
 LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules", "rslora")
 SAMPLE_TOKENS = 512  # of the example that is shown
@@ -30,7 +30,7 @@ def describe(request: Request, tell: Tell = lambda line: None) -> dict[str, Any]
 
     check(request)
     entry = request.entry
-    here = at_hand(entry)
+    here = at_hand(entry, revision_of(request))
     trusted = bool(here) and remote_code.settle(Path(here or ""), request.trust_remote_code, entry.name, tell)
     source = opened(str(here), True)[0] if trusted else str(here) if here else dict(entry.config)
     device = settle(ModelSpec(entry.name, "", "", device=request.device)).device

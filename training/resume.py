@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import DataMalformed, UsageError
+from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..zoo import adapters
 from ..zoo.adapters import AdapterManifest
 from ..zoo.recipe import Stage
@@ -28,6 +28,14 @@ def stored(folder: Path, tell: Tell) -> AdapterManifest | None:
             raise
         kept = checkpoints.aside(path)
         tell(f"{error.message}; set aside as {kept.name} and written anew. Checkpoints of this training are used.")
+        return None
+
+
+def peek(folder: Path) -> AdapterManifest | None:
+    """The manifest of a training that began before, whose damage is for `stored` to report."""
+    try:
+        return adapters.read(folder)
+    except MedbenchError:
         return None
 
 

@@ -22,6 +22,7 @@ from ..zoo import adapters
 from ..zoo.adapters import Adapter, AdapterManifest
 from ..zoo.digests import sha256_of
 from ..zoo.recipe import Recipe, Stage
+from ..zoo.weights import HUB_ID, recorded
 from . import estimate, leaks, resume
 from .checkpoints import LOG
 from .data import StageData
@@ -64,6 +65,7 @@ class Request:
     allowed_leaks: frozenset[str] = frozenset()  # benchmarks whose own items may be trained on
     command: tuple[str, ...] = ()
     trust_remote_code: bool = False  # Python code that comes with the model may run
+    revision: str = ""  # branch, tag or commit of the model on the hub; "": as the entry says
 
     @property
     def name(self) -> str:
@@ -124,7 +126,26 @@ def base_of(request: Request, tell: Tell) -> ModelSpec:
         import torch
 
         device = f"cuda:{os.environ['LOCAL_RANK']}" if torch.cuda.is_available() else "cpu"
-    return settle(resolve(request.model, device=device, trust_remote_code=request.trust_remote_code, tell=tell))
+    return settle(
+        resolve(
+            request.model,
+            revision=revision_of(request),
+            device=device,
+            trust_remote_code=request.trust_remote_code,
+            tell=tell,
+        )
+    )
+
+
+def revision_of(request: Request) -> str:
+    """The revision of the base to train on: the commit that this training began with, if it began; else as asked.
+
+    A branch moves, and a training that goes on would otherwise be another one.
+    """
+    begun = resume.peek(request.folder)
+    if begun and begun.base.get("asked", "") == request.revision:
+        return recorded(begun.base, request.entry.weights, request.entry) or request.revision
+    return request.revision
 
 
 def check(request: Request) -> None:
@@ -134,6 +155,11 @@ def check(request: Request) -> None:
     quiet_libraries()
     check_reports(request.report_to)
     assert request.folder  # a tag that cannot be one is told here
+    if request.revision and not HUB_ID.fullmatch(request.entry.weights):
+        raise UsageError(
+            f"--revision {request.revision}: the weights of {request.entry.name} are on this disk and have none.",
+            "Leave --revision out.",
+        )
     first, *later = request.recipe.stages
     for stage in request.recipe.stages:
         if stage.packing and request.entry.architecture == "encoder-decoder":
@@ -370,6 +396,7 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
             "source": base.source,
             "location": base.location,
         }
+        | ({"asked": request.revision} if request.revision else {})
         | _trust(base),
         recipe=dataclasses.asdict(request.recipe),
         settings=list(request.settings),

@@ -28,7 +28,19 @@ from . import (
 )
 from .adapters import Adapter
 from .entry import Entry
-from .weights import SHORT, Tell, Weights, from_folder, from_gguf, from_hub, from_package, problem
+from .weights import (
+    HUB_ID,
+    SHORT,
+    Tell,
+    Weights,
+    from_folder,
+    from_gguf,
+    from_hub,
+    from_package,
+    is_package,
+    problem,
+    recorded,
+)
 
 ENGINE = "transformers"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -41,7 +53,6 @@ REPLAY = "replay"  # answers that were saved before: replay:FILE
 GGUF = "gguf"  # a GGUF file by llama.cpp, as it is: gguf:FILE
 VLLM = "vllm"  # any model, by vLLM: vllm:NAME
 PREFIXES = (*SERVED, REPLAY, GGUF, VLLM)
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
 def resolve(
@@ -63,7 +74,8 @@ def resolve(
     """The model called `name`, its weights on this disk: fetched, converted and hashed where that is needed.
 
     `name` is a zoo entry; a `.py` file with one MODEL; a folder or `.gguf` file that is there; a hub id; or one of
-    these with @TAG: as `medbench train` trained it. The folder that training wrote means the same. Or it is
+    these with @TAG: as `medbench train` trained it, on the revision of its base that training recorded, unless
+    `revision` names another. The folder that training wrote means the same. Or it is
     `openai:NAME` or `groq:NAME`, a model at a server, and `base_url` says which; `gguf:FILE`, run as it is; `vllm:`
     before any of the first; or `replay:FILE`, answers saved before, whose `columns` are as --map names them. What only
     another engine reads is not read. `tell` gets one line for each thing that takes long and each warning.
@@ -111,10 +123,10 @@ def resolve(
         entry = cast(Entry, registry.get("zoo", base))
     if trained and trained.manifest.kind == "full":
         shown, weights = trained.manifest.model, _full(trained, revision, tell, trust_remote_code)
-    elif entry:
-        shown, weights = entry.name, _of_entry(entry, revision, tell, trust_remote_code)
+    elif trained and not revision:
+        shown, weights = _as_trained(trained, base, entry, tell, trust_remote_code)
     else:
-        shown, weights = _of_name(base, revision, tell, trust_remote_code)
+        shown, weights = _of_base(base, entry, revision, tell, trust_remote_code)
     as_merged = _as_merged(weights)
     folder, adapter_hash, source, parts = "", "", weights.source, [_leaked_by(weights)]
     if trained:
@@ -337,11 +349,38 @@ def _as_merged(weights: Weights) -> dict[str, Any]:
     return found or {}
 
 
+def _as_trained(
+    trained: Adapter, base: str, entry: Entry | None, tell: Tell, trusted: bool = False
+) -> tuple[str, Weights]:
+    """The shown name and the weights of the base that an adapter was trained on, at the revision that it recorded.
+
+    Raises ModelMissing where that is not available any more: another one is for the user to choose.
+    """
+    on_disk = entry is None and Path(base).expanduser().exists()
+    revision = "" if on_disk else recorded(trained.manifest.base, entry.weights if entry else base, entry)
+    try:
+        return _of_base(base, entry, revision, tell, trusted)
+    except ModelMissing as error:
+        if not revision:
+            raise
+        why = f"{trained.manifest.name} was trained on revision {revision} of {trained.manifest.base['weights']}."
+        other = "To run it on another revision: medbench run --revision main"
+        raise ModelMissing(f"{error.message}\n{why}", f"{error.hint}\n{other}") from error
+
+
+def _of_base(base: str, entry: Entry | None, revision: str, tell: Tell, trusted: bool = False) -> tuple[str, Weights]:
+    """The shown name and the weights of a model as it is."""
+    if entry:
+        return entry.name, _of_entry(entry, revision, tell, trusted)
+    return _of_name(base, revision, tell, trusted)
+
+
 def _of_entry(entry: Entry, revision: str, tell: Tell, trusted: bool = False) -> Weights:
     """An entry's weights. Where a package ships them too, the hub's come first and the package's where it is silent.
 
     Once the package's are converted on this machine they stay in use, whether the hub answers or not: the same command
-    tomorrow is to find the same model and resume the same run. `--revision` or the hub id asks for the hub's.
+    tomorrow is to find the same model and resume the same run. `--revision` or the hub id asks for the hub's; the
+    revision that medbench shows of the package's weights asks for those.
     """
     if entry.engine != ENGINE:
         return Weights(entry.weights, revision or entry.revision, entry.source)
@@ -350,9 +389,9 @@ def _of_entry(entry: Entry, revision: str, tell: Tell, trusted: bool = False) ->
         if not path.exists():
             raise ModelMissing(f"the weights of {entry.name} are not at {path}.", "Mend `weights` in the zoo entry.")
         return _of_path(path, revision, tell, trusted)
-    if entry.package is None or revision:
+    if entry.package is None or not is_package(entry, revision):
         return from_hub(entry.weights, revision or entry.revision, tell, entry, trusted)
-    if converted.place(entry.package.sha256).is_dir():
+    if revision or converted.place(entry.package.sha256).is_dir():
         return from_package(entry.package, tell)
     try:
         return from_hub(entry.weights, entry.revision, tell, entry, trusted)

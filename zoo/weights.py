@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..core import hub
 from ..core.errors import MedbenchError, ModelMissing, UsageError
@@ -28,6 +29,7 @@ _WEIGHTS = (
 )
 # Configuration, tokenizer and chat template: everything else that transformers reads.
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 # What a model answers without, but differently.
 DECIDING = ("generation_config.json", "tokenizer_config.json", "chat_template.jinja")
 SHORT = 7  # digits of a commit as people read it
@@ -188,6 +190,16 @@ def at_hand(entry: Entry, revision: str = "") -> Path | None:
     if path.is_dir():
         return path
     return _cached(entry.weights, revision or entry.revision)
+
+
+def recorded(base: Mapping[str, Any], weights: str, entry: Entry | None = None) -> str:
+    """Return the revision that a training recorded of its base, where it is a base of `weights` that has revisions.
+
+    "" for a folder, which has none, and for other weights.
+    """
+    revision = str(base.get("revision") or "")
+    known = hub_cache.COMMIT.fullmatch(revision) or (entry and revision and is_package(entry, revision))
+    return revision if known and base.get("weights") == weights else ""
 
 
 def is_package(entry: Entry, revision: str) -> bool:
