@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from itertools import pairwise
 
 from . import phrases
 from .names import Name, Options
@@ -52,6 +54,10 @@ _CONCLUDES = re.compile(
 _OTHERS = re.compile(
     r"""(?:\A|\n)[\s#>•❌-]{0,9}(?:why\s+(?:the\s+)?(?:others?|not|remaining|rest)|(?:the\s+)?(?:other|remaining|incorrect|wrong)
       \s+(?:options?|choices?|answers?|ones|alternatives)|(?:the\s+)?others)\b
+      | (?:\A|\n)[\s#>•-]*(?:clinical\s+pearls?|pearls?
+        |(?:key\s+)?(?:take-?aways?|notes?|learning\s+points?|teaching\s+points?)|caution|disclaimer|caveats?|follow-?up
+        |a\s+(?:few|couple\s+of)\s+(?:\w+\s+)?(?:notes|points|words|comments)|(?:brief\s+)?notes?\s+on|on\s+the\s+(?:alternatives|others?|distractors|remaining))\b
+        [^\n.]{0,40}:
       | (?<=[.!?])\s+(?:the\s+)?(?:others|other\s+(?:options|choices|answers)|remaining\s+(?:options|choices))\b""",
     re.I | re.X,
 )
@@ -66,10 +72,32 @@ _REFUSED_AFTER = re.compile(
     r"""[^.;,\n]{0,40}\b(?:avoided|contraindicated|excluded|crossed|dismissed|discarded|eliminated|ruled\s+out)\b""",
     re.I,
 )
+# Words that leave the choice open though an option was named before, wherever they are, and between options.
+_UNDECIDABLE = re.compile(
+    r"""\b(?:can't|cannot|could\s?n[o']t|unable\s+to|not\s+able\s+to|not\s+possible\s+to|impossible\s+to|won't|don't\s+know\s+how\s+to)
+      \s+(?:\w+\s+)?(?:decide|choose|pick|say\s+which|tell\s+which|determine\s+which|commit|settle|narrow)\b
+      | \bboth\s+(?:fit|apply|are\s+(?:right|correct|possible|acceptable|reasonable|appropriate))\b""",
+    re.I | re.X,
+)
+_BETWEEN = re.compile(
+    r"""\b(?: (?:choice|decision|choosing|deciding|decide|toss-?up|torn|selection)\s+(?:\w+\s+)?between
+      | depend(?:s|ing)?\s+on
+      | equally\s+(?:appropriate|acceptable|valid|likely|plausible|correct|reasonable|good|effective)
+      | either\b[^.]{0,80}\bor )\b""",
+    re.I | re.X,
+)
 _CLAUSE = re.compile(r"[,;–—]|\b(?:but|so|thus|therefore|hence|and)\b", re.I)
 _NEAR = 25  # characters after an option in which a word says that it is chosen: "… is the best next step"
 _REACH = 60  # characters before an option in which "rather than" speaks of it
 _WORDS = re.compile(r"\w+")
+
+
+def main_end(prose: Prose) -> int:
+    """Where the reply begins to speak of other options or adds notes, after it has named an option."""
+    heading = _OTHERS.search(prose.text)
+    if heading and any(name.start < heading.start() for name in prose.named):
+        return heading.start()
+    return prose.length
 
 
 def closing(prose: Prose) -> Options:
@@ -79,13 +107,11 @@ def closing(prose: Prose) -> Options:
     nowhere, and what follows must not open the choice again. Where other options are discussed too, the sentence has to
     conclude rather than go on with them.
     """
-    end = prose.length
-    if (heading := _OTHERS.search(prose.text)) and any(name.start < heading.start() for name in prose.named):
-        end = heading.start()
-    names = [name for name in prose.named if name.end <= end and _counts(prose, name)]
+    end = main_end(prose)
+    names = [name for name in prose.named if name.end <= end and counts(prose, name)]
     if not names:
         return Options()
-    starts, last = _sentences(prose, names), names[-1]
+    starts, last = sentences(prose, names), names[-1]
     start = max(at for at in starts if at <= last.start)
     stop = min((at for at in starts if at >= last.end), default=prose.length)
     sentence = prose.text[start:stop]
@@ -94,7 +120,7 @@ def closing(prose: Prose) -> Options:
     inside = [name for name in names if name.start >= start]
     affirmed = [name for name in inside if not _denied(prose, name, start)]
     options = Options().union(*(name.options for name in affirmed))
-    if len(options) != 1 or prose.denied(options) or not _meant(prose, affirmed[0], stop):
+    if len(options) != 1 or prose.denied(options) or not meant(prose, affirmed[0], stop):
         return Options()
     discussed = Options().union(*(name.options for name in names))
     if len(discussed) == 1:
@@ -106,7 +132,7 @@ def closing(prose: Prose) -> Options:
     return options if _concludes(prose, name, start, stop) else Options()
 
 
-def _counts(prose: Prose, name: Name) -> bool:
+def counts(prose: Prose, name: Name) -> bool:
     """Whether this names an option: by its words, by a marked label, or by a bare one that is no part of a name."""
     text = prose.text[name.start : name.end]
     if not _is_bare(prose, name):
@@ -122,7 +148,7 @@ def _is_bare(prose: Prose, name: Name) -> bool:
     return name.label and not prose.marked(name) and prose.label_end(name) == name.end
 
 
-def _meant(prose: Prose, name: Name, stop: int) -> bool:
+def meant(prose: Prose, name: Name, stop: int) -> bool:
     """Whether what is said of `name` is said in earnest; a bare label has to end its sentence, too."""
     if phrases.UNDONE.search(prose.sentence_before(name.start)):
         return False
@@ -130,15 +156,48 @@ def _meant(prose: Prose, name: Name, stop: int) -> bool:
     return bool(ends) or not _is_bare(prose, name)
 
 
-def _sentences(prose: Prose, names: list[Name]) -> list[int]:
+def sentences(prose: Prose, names: list[Name]) -> list[int]:
     """Where sentences start; the full stops of names ("S. aureus", "B. Aspirin") end none."""
-    ends = (match.end() for match in phrases.SENTENCE_END.finditer(prose.text))
-    return [0, *(at for at in ends if not any(name.start < at < name.end for name in names))]
+    starts = [0]
+    for match in phrases.SENTENCE_END.finditer(prose.text):
+        at = bisect_left(names, match.end(), key=_start)
+        if not at or names[at - 1].end <= match.end():
+            starts.append(match.end())
+    return starts
+
+
+def _start(name: Name) -> int:
+    return name.start
+
+
+def within(names: list[Name], start: int, stop: int) -> list[Name]:
+    """Those of `names` that start in start..stop."""
+    return names[bisect_left(names, start, key=_start) : bisect_left(names, stop, key=_start)]
 
 
 def _denied(prose: Prose, name: Name, start: int) -> bool:
     before = prose.text[max(start, name.start - _REACH) : name.start]
     return prose.ruled_out(name) or bool(phrases.CONTRASTED.search(before))
+
+
+def left_open(prose: Prose, position: int, firm: bool) -> bool:
+    """Whether the text behind `position` leaves the choice open. A `firm` statement stands unless it is undecidable."""
+    if _UNDECIDABLE.search(prose.text, position):
+        return True
+    if firm:
+        return False
+    ends = [match.end() for match in phrases.SENTENCE_END.finditer(prose.text, position)]
+    for start, stop in pairwise([position, *ends, prose.length]):
+        named = within(prose.named, start, stop) if _BETWEEN.search(prose.text, start, stop) else []
+        if len({name.options for name in named}) > 1:
+            return True
+    return False
+
+
+def affirmed_only(prose: Prose, name: Name, start: int, stop: int) -> bool:
+    """Whether every other option in the sentence is denied."""
+    inside = (other for other in within(prose.named, start, stop) if counts(prose, other))
+    return all(other.options <= name.options or _denied(prose, other, start) for other in inside)
 
 
 def _speaks_for(prose: Prose, name: Name, start: int, stop: int) -> bool:

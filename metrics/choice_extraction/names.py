@@ -9,19 +9,27 @@ from dataclasses import dataclass
 
 from . import phrases
 from .text import plain
+from .words import BEGINNING, VERBS, WORD, gerund, spelled, words_of
 
 Option = int | str  # index of an offered option, or a label that was not offered
 Options = frozenset[Option]
 
-# A decimal number is one word, so that "5 mg" is not found in "0.5 mg"; signs that change a meaning are words too.
-_WORD = re.compile(r"\d+(?:[.,]\d+)+|\w+|(?<!\w)-(?=\w)|[^\w\s.,;:!?\"'()\[\]{}\\|~$_*`#–—✅❌-]")
 _DETERMINERS = {("no",), ("none",), ("all",), ("both",)}  # mostly, they belong to the word that follows
 _ARTICLE = re.compile(r"(?:an?|the|to)\s+", re.I)
 _COMBINED = re.compile(r",\s*(?:and|or)\s+|,\s*|\s+(?:and|or)\s+|\s*[&+]\s*", re.I)
+# A text that names the thing that an option says to begin, and speaks of stopping it.
+_STOPPED_BEFORE = re.compile(
+    r"\b(?:stop|hold|discontinu|withhold|withdraw|avoid|taper|reduc|decreas|defer|delay|already)\w*\s+(?:\w+\s+){0,2}\Z",
+    re.I,
+)
+_STOPPED_AFTER = re.compile(
+    r"\s+(?:\w+\s+){0,3}(?:stopped|held|discontinued|withheld|withdrawn|avoided|tapered|reduced|deferred|delayed)\b",
+    re.I,
+)
 
 
-def words_of(text: str) -> tuple[str, ...]:
-    return tuple(match[0].casefold() for match in _WORD.finditer(text))
+def _holds(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
+    return any(words[at : at + len(part)] == part for at in range(len(words) - len(part) + 1))
 
 
 class Offer:
@@ -36,7 +44,10 @@ class Offer:
         for index, words in enumerate(self.own):
             if words:
                 self.texts[words] = self.texts.get(words, frozenset()) | {index}
-        self.lengths = sorted({len(words) for words in (*self.texts, *self.labels) if words}, reverse=True)
+        self.things = dict(self._things())
+        self.lengths = sorted(
+            {len(words) for words in (*self.texts, *self.labels, *self.things) if words}, reverse=True
+        )
         self.letters = bool(labels) and all(len(label) == 1 and label.isalpha() for label in labels)
         self.lower_case = any(label.islower() for label in labels)
         self.denials = phrases.DENIED_BEFORE if ("no",) in self.texts else phrases.DENIED_OR_NO_BEFORE
@@ -44,6 +55,21 @@ class Offer:
         numbers = any(word.isdigit() for words in (*self.labels, *self.texts) if len(words) == 1 for word in words)
         self.places = not numbers
         self.combined = {named: index for index, text in enumerate(texts) if (named := self._combination(index, text))}
+
+    def _things(self) -> Iterator[tuple[tuple[str, ...], Options]]:
+        """What options that begin with a verb speak of, where no other option speaks of it; see `BEGINNING`. Adds the
+        same options with the verb in another form ("reducing the dose") to `texts`.
+        """
+        for index, own in enumerate(self.own):
+            verb, rest = "".join(own[:1]), own[1:]
+            thing = tuple(rest[1:] if rest[:1] in (("a",), ("an",), ("the",)) else rest)
+            if verb not in VERBS or not thing:
+                continue
+            self.texts.setdefault((gerund(verb), *rest), Options([index]))
+            others = (words for other, words in enumerate(self.own) if other != index)
+            shared = any(_holds(words, thing) for words in others)
+            if verb in BEGINNING and max(map(len, thing)) > 3 and not shared:
+                yield thing, Options([index])
 
     def _combination(self, index: int, text: str) -> Options:
         """The options that option `index` combines: "Both A and B", "All of the above"."""
@@ -83,8 +109,8 @@ class Named:
 
     def __init__(self, text: str, offer: Offer) -> None:
         self.text, self.offer = text, offer
-        found = list(_WORD.finditer(text))
-        self.words = [match[0].casefold() for match in found]
+        found = list(WORD.finditer(text))
+        self.words = [spelled(match[0]) for match in found]
         self.starts = [match.start() for match in found]
         self.ends = [match.end() for match in found]
         self.length = len(text.rstrip())
@@ -127,18 +153,29 @@ class Named:
         while True:
             comma = phrases.AND.match(self.text, end)
             position = self.skip(phrases.OPENING, comma.end() if comma else end)
-            other = self._name(position)
+            other = self._name(position) or self._subject(position)
             if other is None:
                 break
             if comma is None and not self._lists(last, other, end):
                 break
-            if comma is not None and not phrases.STANDS_ALONE.match(self.text, other.end):
+            plural = other.label and phrases.PLURAL.match(self.text, other.end)
+            if comma is not None and not plural and not phrases.STANDS_ALONE.match(self.text, other.end):
                 break
             if self.ruled_out_after(other):
                 break
             other = self._with_beside(other)
             options, end, last = options | other.options, other.end, other.options
         return Name(options, name.start, end, name.label, name.place)
+
+    def _subject(self, position: int) -> Name | None:
+        """The label at `position` if a verb in the plural follows: the B of "A and B are both right"."""
+        word = bisect_left(self.starts, position)
+        if word >= len(self.starts) or self.starts[word] != position or not self.text[position].isupper():
+            return None
+        index, end = self.offer.labels.get((self.words[word],)), self.ends[word]
+        if index is None or not phrases.PLURAL.match(self.text, end):
+            return None
+        return Name(Options([index]), position, end, label=True)
 
     def _lists(self, last: Options, other: Name, end: int) -> bool:
         """Whether `other` goes on with a list in one line: "A) Aspirin B) Ibuprofen"."""
@@ -219,7 +256,7 @@ class Named:
             index = self.offer.labels.get(words)
             if index is not None and (label := self._label(index, start, end, word + length)):
                 return label
-            options = self.offer.texts.get(words)
+            options = self.offer.texts.get(words) or self._thing(words, start, end)
             if options and (words not in _DETERMINERS or phrases.STANDS_ALONE.match(self.text, end)):
                 end = self._closed(start, end)
                 return Name(options, start, end, label=False)
@@ -230,6 +267,13 @@ class Named:
         if foreign and letter != "I" and phrases.STANDS_ALONE.match(self.text, self.ends[word]):
             return Name(Options([letter]), start, self.ends[word], label=True)
         return None
+
+    def _thing(self, words: tuple[str, ...], start: int, end: int) -> Options | None:
+        """The option that says to begin what is named here, unless the text says to stop it."""
+        options = self.offer.things.get(words)
+        if options is None or _STOPPED_BEFORE.search(self.text[max(0, start - 40) : start]):
+            return None
+        return None if _STOPPED_AFTER.match(self.text, end) else options
 
     def _closed(self, start: int, end: int) -> int:
         """`end` behind the bracket that closes one inside a name: "Low phosphatase (LAP)"."""

@@ -32,7 +32,7 @@ NOUN = re.compile(
         (?:choice|option|statement|selection|letter|pick|decision|alternative|one)\b
       | (?:(?<=\n)|(?<=\A)|(?<=\n[->\[(])|(?<=\n[->]\s))
         (?:choice|option|selection|selected(?:\s+(?:option|answer|choice))|decision|verdict|conclusion|prediction|judge?ment
-        |result|pick|solution|output|recommended|recommendation|final|letter|key|correct)\b(?=\s?[:=\]])
+        |result|bottom\s+line|short\s+answer|in\s+short|tl;?dr|pick|solution|output|recommended|recommendation|final|letter|key|correct)\b(?=\s?[:=\]])
       | (?:choice|selection|decision|verdict|conclusion|prediction|judge?ment|final)\b(?=\s?[:=])
       | the\s+(?:choice|selection|verdict)\b )""",
     re.I | re.X,
@@ -123,7 +123,8 @@ _IS_THE = rf"\s?,?\s*{_IS}\s+(?:{_ADVERB}\s+)?(?:(?:the|your|my)\s+)?"
 IS_THE_ANSWER = re.compile(
     rf"""{_IS_THE}(?:only\s+|single\s+|one\s+)?
     (?: (?:{_RIGHT}|{_LIKELY}|final)\s+(?:answer|option|choice|one|response|statement)\b | answer\b
-      | (?:only\s+)?(?:remaining|reasonable)\s+(?:answer|option|choice|possibility|one)\b )
+      | (?:only\s+)?(?:remaining|reasonable)\s+(?:answer|option|choice|possibility|one)\b
+      | (?:one|option|statement|choice|answer)\s+to\s+(?:choose|pick|select|go\s+with)\b )
     | \s?(?:가|이|번이)\s?(?:정답|답)""",
     re.I | re.X,
 )
@@ -176,12 +177,12 @@ CONDITION_AFTER = re.compile(r"[\s)\].,]{0,3}(?:only\s+)?(?:if|unless|provided|a
 _DENIAL = rf"""(?: {{no}}\b{_any("not never neither nor cannot without against unlike unlikely")}
     |n't|\b(?:rul(?:e|es|ed|ing)\s+out|exclud\w+|eliminat\w+|incorrect\w*|wrong\w*)
     |\b{_any("instead_of rather_than absence_of lack_of other_than except")})\b
-    [\s\"'(\[]*(?:\w+\s+){{{{0,3}}}}[\"'(\[]*\Z | ❌\s*(?:option\s)?[(\[]?\Z"""
+    [\s\"'(\[]*(?:(?!contraindication)\w+\s+){{{{0,3}}}}[\"'(\[]*\Z | ❌\s*(?:option\s)?[(\[]?\Z"""
 DENIED_BEFORE = re.compile(_DENIAL.format(no=""), re.I | re.X)
 DENIED_OR_NO_BEFORE = re.compile(_DENIAL.format(no=r"\bno|"), re.I | re.X)
 _REFUSED = _any(
     "incorrect wrong false unlikely less_likely ruled_out excluded eliminated inappropriate contraindicated "
-    "less_appropriate less_suitable insufficient irrelevant not_indicated"
+    "less_appropriate less_suitable insufficient irrelevant not_indicated crossed_off crossed_out dismissed discarded"
 )
 DENIED_AFTER = re.compile(
     rf"""[)\]\"']*\W{{0,3}}{_REFUSED}\b | [)\]\"':.\s-]{{0,5}}❌
@@ -241,6 +242,7 @@ AND = re.compile(
     r"[()\[\]\"'\s]{0,6}(?:,\s*(?:and/or|and|or)\b|[,;/&+]|\b(?:and/or|and|or|und|et|y|ou|oder|和|或|と)\b)\s*(?:(?:maybe|perhaps|possibly)\s)?",
     re.I,
 )
+PLURAL = re.compile(r"\s+(?:are|were|both|would|could|can|may|might|seem|look|fit|apply)\b", re.I)
 OPENED = re.compile(r"\s*(?:\Z|\n|[.,;:!)(—–✅]|-\s|because\b|since\b|as\b|is\b|rather\s+than\b|instead\s+of\b)")
 BRACKETED_END = re.compile(r"\((?:option\s|answer\s|choice\s)?([A-Za-z0-9])\)[\s.]*\Z", re.I)
 # "Yes for men, no for women."

@@ -202,6 +202,8 @@ class Prose(Named):
             return
         if self.text[name.end : name.end + 1] == "?":
             return
+        if len(name.options) > 1 and phrases.PLURAL.match(self.text, name.end):
+            return  # "A and B can cause …"
         if len(name.options) == 1 and phrases.SEVERAL.match(self.text[: name.start]):
             return
         if phrases.MAYBE_ADVERB.match(self.text, name.start) and not self.offer.labels:

@@ -32,7 +32,8 @@ from dataclasses import dataclass, field, replace
 
 from ...core.reasoning import split
 from . import phrases
-from .closing import closing
+from .claims import claimed, claims, union
+from .closing import closing, left_open
 from .fields import Field, fields, spelled_out
 from .names import Offer, Options, words_of
 from .prose import Prose, Statement
@@ -40,7 +41,7 @@ from .text import plain
 
 CUT_OFF = "cut off"
 _NESTED = 2  # fields are looked for inside fields this deep
-_EXPLICIT = frozenset({"fields", "final", "stated"})
+_WEAK = frozenset({"concluded", "opening"})  # what the rest of the text can overrule
 _LETTERS = "ABCDEFGHIJ"
 
 
@@ -88,7 +89,8 @@ class _Reader:
 
     def read(self, text: str, depth: int = 0) -> Reading:
         for piece, rest in _turns(text):
-            reading = self._one(piece, depth)
+            # A piece that another question follows is whole.
+            reading = (_Reader(self.offer, False) if rest else self)._one(piece, depth)
             if reading.index is not None or not rest:
                 break
             if reading.kind:  # two answers
@@ -184,11 +186,15 @@ class _Reader:
             return Reading(None, f"taken back: {self.offer.listed(options)}", kind)
         if phrases.ALSO_RIGHT.search(prose.text, last.end):
             return Reading(None, f"not the only one called right: {self.offer.listed(options)}", kind)
+        if left_open(prose, last.end, firm=kind not in _WEAK):
+            return Reading(None, f"left open: {self.offer.listed(options)}", kind)
         if phrases.RETRACTED.search(prose.text, last.end) or phrases.DOUBTED.search(prose.text, last.end):
             later = [s for s in (*prose.concluded(), *prose.judged(phrases.IS_CORRECT, "")) if s.start >= last.end]
             options = options.union(*(statement.options for statement in later))
         if kind in {"concluded", "opening"} and prose.denied(options):
             return Reading(None, f"stated and ruled out: {self.offer.listed(options)}", kind)
+        if kind in _WEAK and (other := union(claims(prose)) - options):
+            return self._stated(options | other, kind)
         return self._stated(options, kind)
 
     def _cut_off(self, prose: Prose, stated: list[Statement]) -> Reading:
@@ -204,9 +210,11 @@ class _Reader:
         return reading if reading.index is not None else Reading(None, reading.reason, reading.kind)
 
     def _mentioned(self, prose: Prose) -> Reading:
-        if (options := closing(prose)) and not self.cut:
-            return self._stated(options, "closing")
+        if options := closing(prose):
+            return self._stated(options | union(claims(prose)), "closing")
         found, reason = prose.mentions()
+        if (reason or (len(found) > 1 and not self.offer.same(found))) and (options := claimed(prose)):
+            return self._stated(options, "claimed")
         if reason:
             return Reading(None, reason)
         if len(found) > 1 and not self.offer.same(found):

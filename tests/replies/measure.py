@@ -16,7 +16,19 @@ from typing import Any
 
 from medbench.metrics.choice_extraction import Reading, read_choice
 
-KINDS = ("fields", "final", "stated", "lone", "judged", "verdicts", "concluded", "opening", "closing", "mentioned")
+KINDS = (
+    "fields",
+    "final",
+    "stated",
+    "lone",
+    "judged",
+    "verdicts",
+    "concluded",
+    "opening",
+    "closing",
+    "claimed",
+    "mentioned",
+)
 REPLIES = Path(__file__).parent / "replies.jsonl"
 
 
