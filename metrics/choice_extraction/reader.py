@@ -35,9 +35,10 @@ from . import phrases
 from .claims import claimed, claims, union
 from .closing import closing, left_open
 from .fields import Field, fields, spelled_out
-from .names import Offer, Options, words_of
+from .names import Offer, Options
 from .prose import Prose, Statement
 from .text import plain
+from .words import words_of
 
 CUT_OFF = "cut off"
 _NESTED = 2  # fields are looked for inside fields this deep
