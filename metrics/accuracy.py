@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..core.stats import bootstrap_counts, clusters_of, percentiles
 from ..core.types import Figure, Record, Score
 from .choice_extraction import CUT_OFF, read_choice
-from .choice_extraction.words import words_of
 from .choice_extraction.text import plain
+from .choice_extraction.words import words_of
 from .figures import argmax, ends, failed, flaw_in_choice, flaw_in_logprobs, mean_figure, scored, unscored
 
 UNPARSED = "unparsed: "
