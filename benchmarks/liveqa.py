@@ -9,19 +9,30 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from ..core.errors import DataMalformed, DataMissing
+from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
+from .official import downloadable
 from .rows import partial
 from .sources import MEND, Source, SourceFile
 from .splits import one_spaced
 
 FILE = "TREC-2017-LiveQA-Medical-Test-Questions-w-summaries.xml"
 QUESTIONS = 104
+RELEASE = Download(
+    f"liveqa/{FILE}",
+    "https://raw.githubusercontent.com/abachaa/LiveQA_MedicalTask_TREC2017/"
+    f"e784f2d28b6a174e9a8d9f740876bdaccbd705af/TestDataset/{FILE}",
+    sha256="f6384fcf03e9b1bd0d9a15f6ea1a1aafc9491082e63fef0922ae2d6bc451805b",
+    size=266_041,
+)
 
 
+@downloadable("liveqa", RELEASE)
 def load(source: Source) -> ItemSet:
     """All questions; the release has no split to take few-shot examples from.
 
-    Raises DataMissing where the release is not in the data folder, DataMalformed naming file, question and field.
+    Raises DataMissing where the release is not here and cannot be downloaded, DataMalformed naming file, question and
+    field.
     """
     file = source.file("liveqa", FILE)
     if file is None:
@@ -33,9 +44,9 @@ def load(source: Source) -> ItemSet:
 def _missing(source: Source) -> DataMissing:
     where = f"it is not below {source.data}" if source.data else "no data folder was named (--data or MEDBENCH_DATA)"
     return DataMissing(
-        f"liveqa needs {FILE}: {where}; the hub has no copy of it.",
-        "Get it from https://github.com/abachaa/LiveQA_MedicalTask_TREC2017 (folder TestDataset), put it in a folder "
-        "and name that with --data or MEDBENCH_DATA.",
+        f"liveqa needs {FILE}: {where}, and it has not been fetched.",
+        "By hand: https://github.com/abachaa/LiveQA_MedicalTask_TREC2017 (folder TestDataset), into a folder that you "
+        "name with --data or MEDBENCH_DATA.",
     )
 
 

@@ -17,9 +17,11 @@ import re
 from dataclasses import dataclass
 
 from ..core.errors import DataMalformed, DataMissing
+from ..core.official import Download
 from ..core.tables import BadLine, csv_records
 from ..core.types import Item, Output, Prompt, Record
 from .liveqa import LIVEQA
+from .official import downloadable
 from .sources import MEND, Source, SourceFile
 from .splits import one_spaced
 
@@ -34,6 +36,12 @@ LICENCE = "public release with MedQuAD, no licence of its own stated; cite the p
 GRADES_FILE = "All-qrels_LiveQAMed2017-TestQuestions_2479_Judged-Answers.txt"
 ANSWERS_FILE = "All-2479-Answers-retrieved-from-MedQuAD.csv"
 ARCHIVE = "QA-TestSet-LiveQA-Med-Qrels-2479-Answers.zip"
+RELEASE = Download(
+    f"liveqa/{ARCHIVE}",
+    f"https://raw.githubusercontent.com/abachaa/MedQuAD/f2bf4795dad34c037797ee6a956d90fd76fbb7ee/{ARCHIVE}",
+    sha256="23d339357e5a10066542cc1e12f458f7002a8a86731369c8f4a8c4e337bf9ba1",
+    size=959_640,
+)
 LEVELS = {"1-Incorrect": 1, "2-Related": 2, "3-Incomplete": 3, "4-Excellent": 4}
 PAIRS = 2311
 
@@ -59,11 +67,12 @@ class Graded:
     notes: tuple[str, ...] = ()
 
 
+@downloadable(NAME, RELEASE)
 def load(source: Source) -> Graded:
     """All pairs, by question as `liveqa` has them, then as they were graded.
 
-    Raises DataMissing where a file of the two releases is not in the data folder (there is no hub copy), DataMalformed
-    naming file and row.
+    Raises DataMissing where a file of the two releases is not here and cannot be downloaded, DataMalformed naming file
+    and row.
     """
     questions = {item.id: item for item in LIVEQA.load(source).items}
     grades_file, answers_file = (source.file("liveqa", name) for name in (GRADES_FILE, ANSWERS_FILE))
@@ -98,8 +107,8 @@ def load(source: Source) -> Graded:
 def _missing(source: Source, needed: str) -> DataMissing:
     where = f"it is not below {source.data}" if source.data else "no data folder was named (--data or MEDBENCH_DATA)"
     return DataMissing(
-        f"{NAME} needs {needed}: {where}; the hub has no copy of it.",
-        f"Get {ARCHIVE}, which holds it, from https://github.com/abachaa/MedQuAD, put it in a folder and name that "
+        f"{NAME} needs {needed}: {where}, and it has not been fetched.",
+        f"By hand: {ARCHIVE}, which holds it, from https://github.com/abachaa/MedQuAD, into a folder that you name "
         "with --data or MEDBENCH_DATA.",
     )
 

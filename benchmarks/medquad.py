@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ..core.errors import DataMalformed
+from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
+from .official import downloadable
 from .rows import Row, hub_rows, partial
 from .sources import MEND, Source, SourceFile
 from .splits import near_duplicates, one_spaced, split_documents
@@ -23,6 +25,13 @@ from .splits import near_duplicates, one_spaced, split_documents
 Split = Literal["train", "dev", "test"]
 
 HUB = "lavita/MedQuAD"
+RELEASE = Download(
+    "medquad/MedQuAD.zip",
+    "https://codeload.github.com/abachaa/MedQuAD/zip/577bd37b96c02d1833b2c9eed2de9f96964e96cb",
+    sha256="f4f86dde1a9d8cbb10eb0436963a63e708c22b4205297ea673eb532d721b989b",
+    size=11_000_000,  # about; of the folders with answers
+    members="[1-9]_*/*.xml",  # the answers of folders 10 to 12 are withheld
+)
 ANSWERED = 16_407  # pairs with an answer in the whole release
 SHARES: Mapping[Split, int] = {"train": 80, "dev": 10, "test": 10}  # per cent of the answered pairs
 SEED = 0  # the largest component, 1,740 pairs that stock phrases on inheritance chain together, falls to train
@@ -45,6 +54,7 @@ FOLDERS = {
 _QUESTION_ID = re.compile(r"(\S+)-(\d+)")
 
 
+@downloadable("medquad", RELEASE)
 def load(source: Source) -> ItemSet:
     """The test split to score and the dev split to take few-shot examples from; the train split is for training.
 

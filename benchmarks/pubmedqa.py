@@ -14,8 +14,10 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ..core.errors import DataMalformed
+from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import METRICS
+from .official import downloadable
 from .rows import Row, hub_rows, json_object, partial
 from .sources import MEND, Source, SourceFile
 
@@ -24,6 +26,19 @@ DECISIONS = ("yes", "no", "maybe")
 LABELLED = 1_000
 # SHA-256 of the 500 official test PMIDs, sorted as text, a line each.
 OFFICIAL_TEST = "406e3b89eff577ed38571eca5a5819734a6f49ac0437d171b6c64e5c3cd195f8"
+LABELED_FILE = Download(
+    "pubmedqa/ori_pqal.json",
+    "https://raw.githubusercontent.com/pubmedqa/pubmedqa/1f00b98d5cc626844bf8c4ca513b6e62c40071ec/data/ori_pqal.json",
+    sha256="8b3276be8942ebbd77f3ddcda12c1749bf0e490045a736fd8438ee40cf37a41d",
+    size=2_584_787,
+)
+TEST_FILE = Download(
+    "pubmedqa/test_ground_truth.json",
+    "https://raw.githubusercontent.com/pubmedqa/pubmedqa/3e7616d288b52edaf38f5fd5c59821c7806bde86/data/"
+    "test_ground_truth.json",
+    sha256="939fe566f09017d13b1ca64d2ddfee0bc2374b366048152997669cccedc44d51",
+    size=11_414,
+)
 
 
 class _Release(NamedTuple):
@@ -31,6 +46,7 @@ class _Release(NamedTuple):
     origin: str
 
 
+@downloadable("pubmedqa", LABELED_FILE, TEST_FILE)
 def load(source: Source) -> ItemSet:
     """The 500 official test items; the other 500 are the pool for few-shot examples.
 
@@ -53,6 +69,7 @@ def load(source: Source) -> ItemSet:
     )
 
 
+@downloadable("pubmedqa-pqal", LABELED_FILE)
 def load_pqal(source: Source) -> ItemSet:
     """All labeled items; few-shot examples are held out of them."""
     release = _read(source)

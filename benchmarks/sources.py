@@ -1,4 +1,6 @@
-"""Where a benchmark's data comes from: a folder of official releases first, the hub through `datasets` otherwise."""
+"""Where a benchmark's data comes from: a folder of official releases, what `medbench fetch data` put into the cache, or
+the hub through `datasets`.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from ..core import hub
+from ..core import hub, official, paths
 from ..core.errors import DataMalformed, DataMissing
 from ..core.tables import BadLine, text_lines
 from ..core.types import ItemSet
@@ -165,10 +167,15 @@ class HubRows:
 
 
 class Source:
-    """Hands a benchmark its files. `data` is the folder with official releases, None where the user named none."""
+    """Hands a benchmark its files. `data` is the folder with official releases, None where the user named none.
 
-    def __init__(self, data: Path | None = None) -> None:
+    `downloads` shows the progress of official files that are downloaded because they are not here (see `official`);
+    None: they are not downloaded.
+    """
+
+    def __init__(self, data: Path | None = None, downloads: official.Quiet | None = None) -> None:
         self.data = data
+        self.downloads = downloads
         self._elsewhere: list[str] = []
         self._archives: dict[Path, Archive] = {}
         self._damaged: dict[Path, str] = {}
@@ -181,12 +188,12 @@ class Source:
 
         Looked for below DATA/`folder`, then in any folder of that name below DATA, then below DATA itself; in each on
         disk first, then inside archives (.zip, .tar, .tar.gz, …): the first of these places that holds any gives all,
-        so that a folder above the releases mixes none of them. Empty where none does, or where
-        there is no data folder. Raises DataMissing for a data folder that does not exist and DataMalformed for a
-        damaged archive in DATA/`folder`.
+        so that a folder above the releases mixes none of them. Where none does, or where there is no data folder, the
+        files are those that `medbench fetch data` put into the cache, if any. Raises DataMissing for a data folder
+        that does not exist and DataMalformed for a damaged archive in DATA/`folder`.
         """
         if self.data is None:
-            return []
+            return self._fetched(folder, patterns)
         if not self.data.is_dir():
             problem = "is a file, not a folder" if self.data.exists() else "does not exist"
             raise DataMissing(f"the data folder {problem}: {self.data}", "Mend --data or MEDBENCH_DATA.")
@@ -200,7 +207,11 @@ class Source:
                     if root == self.data and inside == "/":
                         self._note_elsewhere(folder, found)
                     return found
-        return []
+        return self._fetched(folder, patterns)
+
+    def _fetched(self, folder: str, patterns: Sequence[str]) -> list[SourceFile]:
+        own = paths.releases() / folder
+        return Source(own).files(folder, *patterns) if own != self.data and own.is_dir() else []
 
     def file(self, folder: str, *patterns: str) -> SourceFile | None:
         """The one file that `files` finds, None without any; copies of one file are one.

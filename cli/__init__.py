@@ -23,7 +23,7 @@ COMMANDS = {
     "score": "Score stored answers again, without the model.",
     "adapters": "List, show and merge what `medbench train` made.",
     "list": "List models, benchmarks, metrics, judges, runs, engines or training sets.",
-    "fetch": "Download what is not shipped: entity models.",
+    "fetch": "Download what is not shipped: data of benchmarks, entity models.",
     "doctor": "Check versions, device, quantization, hub, cache and data.",
 }
 

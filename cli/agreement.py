@@ -16,6 +16,7 @@ from ..core.errors import UsageError
 from ..judges.panel import Asked, judge_runs
 from ..judges.panel import panel as make_panel
 from . import output
+from .download_progress import automatic
 from .judge_options import judge_options
 from .progress import LINE_SECONDS, clock, tell, watch
 
@@ -113,7 +114,7 @@ def command(
     agreement.metrics_called(names)  # what is wrong with the request is told before a judge is paid
     progress = watch(quiet)
     panel = make_panel(judging, progress.note)
-    graded = graded_file.load(grades) if grades else liveqa_grades.load(Source(data or paths.data()))
+    graded = graded_file.load(grades) if grades else liveqa_grades.load(Source(data or paths.data(), automatic(quiet)))
     if panel and not set(graded.levels) <= set(LEVELS):
         raise UsageError(
             f"--judge: its grades are 1 to 4, those of {graded.origin} {', '.join(map(str, graded.levels))}.",

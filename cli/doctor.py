@@ -186,17 +186,17 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _data(folder: Path | None) -> Iterator[Finding]:
-    """Which benchmarks the data folder holds; the hub is not asked for the others."""
-    if folder is None:
+    """Which benchmarks the data folder and the cache hold; the network is not asked for the others."""
+    if folder is None and not paths.releases().is_dir():
         yield Finding(
             "data",
-            "no folder of official releases is named",
-            "The samples need none. For the rest: --data or MEDBENCH_DATA, or the hub.",
+            "no folder of official releases is named, and nothing was fetched",
+            "The samples need none. A run downloads what it needs; all at once: medbench fetch data all",
             needed=False,
         )
         return
-    if not folder.is_dir():
-        yield Finding("data", f"{folder} does not exist", "Mend --data or MEDBENCH_DATA.")
+    if folder is not None and not folder.is_dir():
+        yield Finding("data", f"{folder} does not exist", "Correct --data or MEDBENCH_DATA.")
         return
     from ..benchmarks.sources import Source
 
@@ -218,10 +218,13 @@ def _data(folder: Path | None) -> Iterator[Finding]:
             absent.append(name)
         except MedbenchError as error:
             yield Finding("data", f"{name}: {error.message}", error.hint or "Fetch the release again.")
-    yield Finding("data", f"{folder}: {', '.join(found) or 'no benchmark found'}")
+    yield Finding("data", f"{folder or paths.releases()}: {', '.join(found) or 'no benchmark found'}")
     if absent:
         yield Finding(
-            "data", f"not there: {', '.join(absent)}", "Those come from the hub, where it can be reached.", needed=False
+            "data",
+            f"not there: {', '.join(absent)}",
+            "A run downloads them, if the network allows; now: medbench fetch data all",
+            needed=False,
         )
 
 

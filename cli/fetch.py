@@ -1,24 +1,18 @@
-"""`medbench fetch`: what is too large to ship and is not on the model hub."""
+"""`medbench fetch`: what medbench does not ship. Its data sets are in `fetch_data`."""
 
 from __future__ import annotations
-
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
 from ..core.errors import UsageError
-from .progress import LINE_SECONDS, clock, say, tell
-
-if TYPE_CHECKING:
-    from ..metrics.fetching import Progress
-
-MEGABYTE = 1e6
+from .download_progress import Shown
+from .fetch_data import data
+from .progress import say, tell
 
 EXAMPLES = """\b
 Examples:
+  medbench fetch data all
+  medbench fetch data liveqa
   medbench fetch entity-model en_core_sci_sm
   medbench fetch entity-model en_ner_bc5cdr_md --from en_ner_bc5cdr_md-0.5.4.tar.gz
   medbench run --metrics entity_f1 --entity-model en_core_sci_sm
@@ -27,10 +21,17 @@ Examples:
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Download what medbench does not ship: entity models."""
+    """Download what medbench does not ship: data of benchmarks, entity models."""
 
 
-@command.command("entity-model", epilog=EXAMPLES + "\nExit codes: 0 done, 1 failed, 2 wrong usage.")
+command.add_command(data)
+
+
+@command.command(
+    "entity-model",
+    short_help="A spaCy pipeline for the entity metrics.",
+    epilog=EXAMPLES + "\nExit codes: 0 done, 1 failed, 2 wrong usage.",
+)
 @click.argument("name")
 @click.option(
     "--from", "source", metavar="FILE|URL", help="Archive (.tar.gz) to take it from.  [default: scispaCy's release]"
@@ -39,9 +40,10 @@ def command() -> None:
 def entity_model(name: str, source: str | None, again: bool) -> None:
     """Download the scispaCy pipeline NAME, check it, unpack it into the cache and load it once.
 
-    Then `--entity-model NAME` scores the entity metrics with it. A download that breaks off is gone on with by the same
-    command.
+    Then `--entity-model NAME` scores the entity metrics with it. The same command continues a download that broke off.
     """
+    from ..core.download import shown, size
+    from ..core.official import mirrored
     from ..metrics import fetching, pipelines
 
     if not _fit(name):
@@ -56,12 +58,13 @@ def entity_model(name: str, source: str | None, again: bool) -> None:
     if (pipelines.store() / name).is_dir() and not again:
         say(f"{name} {pipelines.find(name).version} is here already; --again fetches it anew")
         return
-    address = source or pipelines.url(name)
-    tell(f"fetching {address}")
-    with _progress(name) as progress:
-        found = fetching.fetch(name, address, progress, tell)
-    size = pipelines.size(found.folder) / MEGABYTE
-    say(f"{name} {found.version} is ready ({size:.0f} MB in {found.folder}): --entity-model {name}")
+    address = source or mirrored(pipelines.url(name))
+    watch = Shown()
+    tell(f"fetching {shown(address)}")
+    with watch.file(name) as progress:
+        found = fetching.fetch(name, address, progress, watch.tell)
+    held = size(pipelines.size(found.folder))
+    say(f"{name} {found.version} is ready ({held} in {found.folder}): --entity-model {name}")
 
 
 def _fit(name: str) -> bool:
@@ -82,47 +85,3 @@ def _known() -> str:
 
     listed = "\n".join(f"  {name:<22} {summary}" for name, summary in RELEASES.items())
     return f"Any other archive: --from FILE. Known:\n{listed}"
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Progress]:
-    """Draws a bar with size, rate and time left on a terminal; elsewhere says a line now and then."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield _Lines(name)
-        return
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import (
-        Progress as Bar,
-    )
-
-    from .screen import stderr
-
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn())
-    with Bar(*columns, TimeRemainingColumn(compact=True), console=stderr()) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-class _Lines:
-    def __init__(self, name: str) -> None:
-        self.name, self.first = name, -1
-        self.started = self.said = time.monotonic()
-
-    def __call__(self, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if self.first < 0:
-            self.first = done
-        if now - self.said < LINE_SECONDS and done != total:
-            return
-        self.said = now
-        rate = (done - self.first) / max(now - self.started, 1e-9)
-        left = f" of {total / MEGABYTE:.1f} MB, {clock((total - done) / rate)} left" if total and rate else " MB"
-        tell(f"{self.name}: {done / MEGABYTE:.1f}{left}")

@@ -13,6 +13,7 @@ from ..core import paths
 from ..core.errors import UsageError
 from ..judges.panel import Asked
 from . import output
+from .download_progress import automatic
 from .judge_options import judge_options
 from .progress import tell, watch
 
@@ -239,7 +240,7 @@ def command(
             "tokens_per_minute": tokens_per_minute,
         },
         judges=judges,
-        data=Source(data or paths.data()),
+        data=Source(data or paths.data(), automatic(quiet)),
         root=root,
         command=["medbench", *sys.argv[1:]],
         latency_items=latency_items,

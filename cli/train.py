@@ -14,6 +14,7 @@ from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from ..core.secrets import masked
 from . import output
+from .download_progress import automatic
 from .progress import tell
 from .train_progress import training_watch
 
@@ -148,7 +149,7 @@ def command(
         model=model,
         entry=entry,
         recipe=overrides.apply(entry.recipe, given),
-        source=Source(data or paths.data()),
+        source=Source(data or paths.data(), None if dry_run else automatic(quiet)),
         root=root,
         tag=tag,
         settings=given,

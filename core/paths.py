@@ -23,9 +23,14 @@ def adapters() -> Path:
 
 
 def cache() -> Path:
-    """Converted weights and other things that can be made again: MEDBENCH_CACHE, or the platform's cache folder."""
+    """Converted weights, fetched files and other things that can be made again: MEDBENCH_CACHE, or the platform's."""
     override = os.environ.get("MEDBENCH_CACHE")
     return Path(override) if override else user_cache_path("medbench")
+
+
+def releases() -> Path:
+    """Where `medbench fetch data` puts official releases: a folder per benchmark, as in a data folder."""
+    return cache() / "data"
 
 
 def data() -> Path | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from medbench.core import registry
+from medbench.core import paths, registry
 
 PLUGIN_PACKAGE = Path(__file__).with_name("plugin_package")
 
@@ -20,6 +20,18 @@ PLUGIN_PACKAGE = Path(__file__).with_name("plugin_package")
 # What a shell starts in its background ignores Ctrl-C, and so would every process that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# No test reaches for the addresses of official releases: nothing listens here.
+os.environ["MEDBENCH_MIRROR"] = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def nothing_fetched(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide what the person who runs the tests has fetched, unless a test names a cache folder of its own."""
+    known, before = paths.releases, os.environ.get("MEDBENCH_CACHE")
+    empty = tmp_path_factory.getbasetemp() / "nothing-fetched"
+    monkeypatch.setattr(paths, "releases", lambda: empty if os.environ.get("MEDBENCH_CACHE") == before else known())
 
 
 @pytest.fixture(scope="session")

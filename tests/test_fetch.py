@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from made_pipeline import NAME, old_booleans, release, save
 from medbench.cli import cli
+from medbench.core import download
 from medbench.core.errors import MedbenchError
 from medbench.metrics import fetching, pipelines
 
@@ -19,6 +20,7 @@ from medbench.metrics import fetching, pipelines
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("MEDBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "WAITS", (0.0, 0.0, 0.0))
     pipelines.find.cache_clear()
     yield tmp_path / "cache" / "entity-models"
     pipelines.find.cache_clear()
@@ -111,7 +113,7 @@ def test_a_server_is_downloaded_from(served: Served, cache: Path) -> None:
     done = medbench(NAME, "--from", served.address)
     assert done.exit_code == 0, done.output
     assert left(cache) == [NAME]  # the archive is not kept
-    assert "MB" in done.stderr
+    assert "kB fetched" in done.stderr
 
 
 def test_a_broken_connection_is_gone_on_with(served: Served, cache: Path) -> None:
@@ -122,14 +124,14 @@ def test_a_broken_connection_is_gone_on_with(served: Served, cache: Path) -> Non
 
 
 def test_the_next_command_goes_on_where_this_one_stopped(served: Served, cache: Path) -> None:
-    served.cut = [1000, 1000]  # the second brings nothing
+    served.cut = [1000] * 5  # all but the first bring nothing: three retries
     stopped = medbench(NAME, "--from", served.address)
     assert stopped.exit_code == 1
     assert "broke off after 1,000 bytes" in stopped.stderr
-    assert "goes on from there" in stopped.stderr
+    assert "the same command continues from there" in stopped.stderr.lower()
     assert left(cache) == [f".{NAME}.part", f".{NAME}.part.json"]
     assert medbench(NAME, "--from", served.address).exit_code == 0
-    assert served.asked == [None, "bytes=1000-", "bytes=1000-"]
+    assert served.asked == [None, *["bytes=1000-"] * 5]
 
 
 def test_a_server_without_ranges_is_begun_again(served: Served) -> None:
@@ -140,13 +142,13 @@ def test_a_server_without_ranges_is_begun_again(served: Served) -> None:
 
 def test_a_whole_download_that_was_not_unpacked_is_used(served: Served, cache: Path) -> None:
     cache.mkdir(parents=True)
-    fetching.download(served.address, cache / f".{NAME}.part", lambda done, total: None)
+    download.download(served.address, cache / f".{NAME}.part", lambda done, total: None)
     assert medbench(NAME, "--from", served.address).exit_code == 0
     assert served.asked == [None, f"bytes={len(served.content)}-"]
 
 
 def test_a_part_of_another_address_is_not_gone_on_with(served: Served) -> None:
-    served.cut = [1000, 1000]
+    served.cut = [1000] * 5
     medbench(NAME, "--from", served.address + "?old")
     assert medbench(NAME, "--from", served.address).exit_code == 0
     assert served.asked[-1] is None
@@ -163,6 +165,7 @@ def test_a_refusal_is_told_with_the_address(served: Served) -> None:
 def test_where_nothing_answers_the_way_by_hand_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     closed.server_close()
+    monkeypatch.delenv("MEDBENCH_MIRROR", raising=False)
     monkeypatch.setattr(pipelines, "_URL", f"http://127.0.0.1:{closed.server_port}/{{name}}-{{release}}.tar.gz")
     told = medbench("en_core_sci_sm")
     assert told.exit_code == 1
@@ -172,7 +175,7 @@ def test_where_nothing_answers_the_way_by_hand_is_told(monkeypatch: pytest.Monke
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 0.2)
     deaf = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)  # listens, and is never served
     told = medbench(NAME, "--from", f"http://127.0.0.1:{deaf.server_port}/x.tar.gz")
     deaf.server_close()

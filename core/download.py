@@ -1,0 +1,277 @@
+"""Download bytes: retried within bounds, resumed after a break. The proxies of the environment are used."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import email.utils
+import errno
+import hashlib
+import http.client
+import json
+import socket
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from .errors import MedbenchError
+from .secrets import masked
+
+CONNECT_SECONDS = 15.0  # until a server begins to answer, including the look-up of its name
+READ_SECONDS = 30.0  # until the next bytes arrive
+WAITS = (1.0, 2.0, 4.0)  # seconds before another try, while tries bring nothing new
+LONGEST_WAIT = 60.0  # seconds that a server may ask to wait (Retry-After)
+CONNECTIONS = 100  # for one file, however little each of them brings
+BLOCK = 1 << 18
+BUSY = frozenset({408, 429, 500, 502, 503, 504})  # statuses that may be others a moment later
+
+Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all if the server says
+Tell = Callable[[str], None]
+
+
+class Unreachable(MedbenchError):
+    """Nothing answers at this address, or nothing that can be trusted."""
+
+
+class Refused(MedbenchError):
+    """The server answers that it does not give the file."""
+
+
+def size(count: float) -> str:
+    """Bytes as people read them."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed: a login and a query can hold keys."""
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def download(
+    address: str,
+    target: Path,
+    progress: Progress,
+    tell: Tell = lambda line: None,
+    checked: bool = False,
+) -> bool:
+    """Download `address` into the file `target`, resuming what an earlier call left of the same address. Return whether
+    bytes of an earlier call were used.
+
+    `checked`: the caller checks the content, so that a part is resumed even if the server cannot say that its file is
+    still the same. Raises MedbenchError if the server cannot be reached or refuses, OSError if the disk does.
+    """
+    most = failures = 0
+    used = _have(target, address)[0] > 0
+    for _ in range(CONNECTIONS):
+        most = max(most, _have(target, address)[0])
+        try:
+            return not _once(address, target, progress, checked) and used
+        except KeyboardInterrupt:
+            have = _have(target, address)[0]
+            tell(f"stopped after {size(have)} of {shown(address)}; the same command continues from there")
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            if not _is_network(error):
+                raise
+            have = _have(target, address)[0]
+            failures = 0 if have > most else failures + 1
+            wait = _wait(error, failures)
+            if wait is None:
+                _give_up(address, have, error)
+            if wait:
+                tell(f"{urlsplit(address).hostname}: {_reason(error)}; trying again in {wait:.0f} s")
+                time.sleep(wait)
+            last = error
+    _give_up(address, _have(target, address)[0], last)
+
+
+class _Unanswered(TimeoutError):
+    """Nothing answered within CONNECT_SECONDS."""
+
+
+def _is_network(error: Exception) -> bool:
+    """Whether this came from the network and not from the disk."""
+    return isinstance(
+        error, urllib.error.URLError | ConnectionError | TimeoutError | ssl.SSLError | http.client.HTTPException
+    )
+
+
+def _wait(error: Exception, failures: int) -> float | None:
+    """Seconds before the next try; None if another try is of no use. `failures`: tries in a row without new bytes."""
+    if failures > len(WAITS):
+        return None
+    wait = WAITS[failures - 1] if failures else 0.0
+    if isinstance(error, urllib.error.HTTPError):
+        if error.code not in BUSY:
+            return None
+        asked = _asked_to_wait(error)
+        wait = max(wait, WAITS[0]) if asked is None else asked
+        return wait if wait <= LONGEST_WAIT else None
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    # No name, no listener, no route, no trust: a moment later, it will be the same.
+    hopeless = (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError, _Unanswered)
+    if isinstance(reason, hopeless) or getattr(reason, "errno", 0) in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+        return None
+    if "Tunnel connection failed: 4" in str(reason) or isinstance(reason, http.client.InvalidURL):
+        return None
+    return wait
+
+
+def _asked_to_wait(error: urllib.error.HTTPError) -> float | None:
+    """Seconds that the server asks to wait; None if it does not say."""
+    said = error.headers.get("Retry-After") or ""
+    if said.strip().isdigit():
+        return float(said)
+    with contextlib.suppress(TypeError, ValueError):
+        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
+    return None
+
+
+def _once(address: str, target: Path, progress: Progress, checked: bool) -> bool:
+    """Return whether the whole file came in this request."""
+    have, tag = _have(target, address)
+    headers = {"User-Agent": "medbench", "Accept-Encoding": "identity"}
+    if have and (tag or checked):
+        headers |= {"Range": f"bytes={have}-"} | ({"If-Range": tag} if tag else {})
+    try:
+        opened = _open(_request(address, headers))
+    except urllib.error.HTTPError as error:
+        if error.code != 416 or "Range" not in headers:
+            raise
+        # There is nothing behind what is here: it is the whole file, or not this one.
+        if error.headers.get("Content-Range") == f"bytes */{have}":
+            return False
+        forget(target)
+        return _once(address, target, progress, checked)
+    with contextlib.closing(opened) as reply:
+        resumes = reply.status == 206
+        if resumes and not reply.headers.get("Content-Range", f"bytes {have}-").startswith(f"bytes {have}-"):
+            forget(target)  # another part of the file than the one asked for
+            raise ConnectionError("the server sent another range than the one asked for")
+        have = have if resumes else 0
+        length = reply.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        if not resumes:
+            forget(target)  # first, so that no note ever stands beside the bytes of another file
+        with target.open("ab") as file:
+            _note(target, address, reply.headers.get("ETag") or reply.headers.get("Last-Modified") or "")
+            progress(have, total)
+            while block := _read(reply):
+                file.write(block)
+                have += len(block)
+                progress(have, total)
+    if total is not None and have < total:
+        raise ConnectionError(f"the connection ended at {have:,} of {total:,} bytes")
+    return not resumes
+
+
+def _read(reply: Any) -> bytes:
+    try:
+        block: bytes = reply.read1(BLOCK)  # what has come: nothing of it is lost if the rest does not
+    except OSError as error:  # of any kind: it came from the network
+        raise ConnectionError(str(error) or type(error).__name__) from error
+    return block
+
+
+def _request(address: str, headers: dict[str, str]) -> urllib.request.Request:
+    """A request. A login in the address becomes a header that is not sent on to where the server redirects."""
+    parts = urlsplit(address)
+    login, _, place = parts.netloc.rpartition("@")
+    request = urllib.request.Request(urlunsplit((parts.scheme, place, *parts[2:])), headers=headers)
+    if login:
+        user, _, password = login.partition(":")
+        pair = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {pair}")
+    return request
+
+
+def _open(request: urllib.request.Request) -> Any:
+    """The reply. In a thread, because a name server that does not answer holds a look-up past every timeout."""
+    replies: list[Any] = []
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            replies.append(urllib.request.build_opener().open(request, timeout=READ_SECONDS))
+        except Exception as error:  # raised by whoever waits
+            errors.append(error)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(CONNECT_SECONDS)
+    if replies:
+        return replies[0]
+    raise errors[0] if errors else _Unanswered(f"no answer within {CONNECT_SECONDS:.0f} s")
+
+
+def _give_up(address: str, have: int, error: Exception) -> NoReturn:
+    where = shown(address)
+    if isinstance(error, urllib.error.HTTPError):
+        asked = _asked_to_wait(error)
+        if asked:
+            raise MedbenchError(
+                f"{where}: the server asks to wait {asked:.0f} s ({_reason(error)}).",
+                "Run the same command after that.",
+            ) from error
+        again = "Run the same command again later." if error.code in BUSY else ""
+        raise Refused(f"the server refuses {where}: {_reason(error)}.", again) from error
+    if have:
+        raise MedbenchError(
+            f"the download of {where} broke off after {have:,} bytes: {_reason(error)}.",
+            "The same command continues from there.",
+        ) from error
+    server = urlsplit(where).netloc
+    raise Unreachable(f"{server} cannot be reached from here: {_reason(error)}.", _way_through(error)) from error
+
+
+def _way_through(error: Exception) -> str:
+    if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError):
+        return "If a proxy of your network signs its own certificates, name its certificate file with SSL_CERT_FILE."
+    return "If your network has a proxy, set HTTPS_PROXY. If it has a mirror, set MEDBENCH_MIRROR."
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"{error.code} {error.reason}"
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    said = (isinstance(reason, OSError) and reason.strerror) or str(reason)
+    return masked(" ".join(str(said).split())) or type(reason).__name__
+
+
+# What is kept of a download that broke off
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(target.name + ".json")
+
+
+def _have(target: Path, address: str) -> tuple[int, str]:
+    """(bytes that an earlier try left, the server's tag of their file); none of another address."""
+    try:
+        noted = json.loads(_beside(target).read_bytes())
+        return (target.stat().st_size, str(noted["tag"])) if noted["address"] == _hash(address) else (0, "")
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0, ""
+
+
+def _note(target: Path, address: str, tag: str) -> None:
+    """Note whose part it is. A weak tag cannot tell whether a file is the same to the byte."""
+    tag = "" if tag.startswith("W/") else tag
+    _beside(target).write_text(json.dumps({"address": _hash(address), "tag": tag}), encoding="utf-8")
+
+
+def _hash(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()  # the address itself may hold a key
+
+
+def forget(target: Path) -> None:
+    """Remove what a download left."""
+    target.unlink(missing_ok=True)
+    _beside(target).unlink(missing_ok=True)

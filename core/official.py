@@ -1,0 +1,220 @@
+"""Files of official releases, from the addresses that their authors gave them, checked by hash.
+
+All addresses can be replaced at once: with MEDBENCH_MIRROR=http://mirror/path, `https://HOST/FILE` is asked for as
+`http://mirror/path/HOST/FILE`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fnmatch
+import functools
+import hashlib
+import os
+import shutil
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from . import durable
+from .download import Progress, Tell, Unreachable, download, forget, shown, size
+from .errors import MedbenchError, UsageError
+
+REMEMBERED = 60.0  # seconds for which a server that did not answer is not asked again
+
+LARGEST = 1 << 30  # bytes that the members of a .zip may unpack to
+DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError)  # what zipfile raises
+
+_unreachable: dict[str, tuple[float, Unreachable]] = {}  # by server, when it was last asked in vain
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file of an official release, at an address whose content does not change."""
+
+    name: str  # folder/file below the folder that it is put into
+    address: str
+    sha256: str  # of the file; `members_digest` if `members` is given
+    size: int  # bytes, until the server says
+    # For a .zip that its server packs anew for each request: the members that are kept and checked, a pattern for
+    # `fnmatch` on their names below the top folder.
+    members: str = ""
+
+
+class Quiet:
+    """What shows the progress of downloads. This one shows nothing."""
+
+    def tell(self, line: str) -> None:
+        pass
+
+    @contextlib.contextmanager
+    def file(self, name: str) -> Iterator[Progress]:
+        """The progress of one file, called with the bytes so far."""
+        yield lambda done, total: None
+
+
+def mirrored(address: str) -> str:
+    """The address to ask for: below MEDBENCH_MIRROR if that is set. Raises UsageError if that is not an address."""
+    mirror = os.environ.get("MEDBENCH_MIRROR", "").rstrip("/")
+    if not mirror:
+        return address
+    try:
+        valid = urlsplit(mirror).scheme in ("http", "https") and bool(urlsplit(mirror).hostname)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UsageError(
+            f"MEDBENCH_MIRROR is not an address: {mirror}",
+            "It begins with http:// or https://. A folder of releases is named with --data or MEDBENCH_DATA.",
+        )
+    return f"{mirror}/{address.partition('://')[2]}"
+
+
+def fetch(file: Download, folder: Path, watch: Quiet) -> bool:
+    """Put `file` below `folder`. False if it was there already. Raises MedbenchError with what to do.
+
+    A download that breaks off is kept, and resumed by the next call, in this process or another. Another process that
+    fetches the same file is waited for. The file gets its name once its hash is right and its content is on the disk.
+    """
+    target = folder / file.name
+    try:
+        if is_whole(file, target):
+            return False
+        address = mirrored(file.address)
+        _raise_if_unreachable(address)
+        durable.make_folder(target.parent)
+        with _locked(target, watch.tell):
+            if is_whole(file, target):  # another process fetched it while this one waited
+                return False
+            part = target.with_name(f".{target.name}.part")
+            _require_room(file, part)
+            watch.tell(f"fetching {file.name} ({size(file.size)}) from {shown(address)}")
+            with watch.file(target.name) as progress:
+                _download(file, address, part, progress, watch.tell)
+            durable.sync_file(part)
+            durable.rename(part, target)
+            forget(part)  # what is noted beside it
+    except OSError as error:
+        problem = error.strerror or str(error)
+        raise MedbenchError(
+            f"{file.name} cannot be written below {folder}: {problem}.",
+            "Make room or fix its permissions, or name another folder with MEDBENCH_CACHE.",
+        ) from error
+    except Unreachable as error:
+        _unreachable[urlsplit(address).netloc] = time.monotonic(), error
+        raise
+    return True
+
+
+def is_whole(file: Download, path: Path) -> bool:
+    """Whether `path` is this file, by its hash."""
+    try:
+        facts = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return _digest(path, bool(file.members), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns) == file.sha256
+
+
+def members_digest(path: Path) -> str:
+    """SHA-256 over the names, below their top folder, and contents of all members of a .zip; "" if it is damaged."""
+    total = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name, inner in _members(archive, "*"):
+                total.update(f"{inner}\0{hashlib.sha256(archive.read(name)).hexdigest()}\n".encode())
+    except DAMAGED:
+        return ""
+    return total.hexdigest()
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: Path, packed: bool, *_: int) -> str:
+    """The hash of a file with these facts (size and times of change), read once in a process."""
+    if packed:
+        return members_digest(path)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _members(archive: zipfile.ZipFile, pattern: str) -> list[tuple[str, str]]:
+    """(name, name below the top folder) of the members whose latter matches, sorted by it, each once."""
+    names = {info.filename.partition("/")[2]: info.filename for info in archive.infolist() if not info.is_dir()}
+    return [(names[inner], inner) for inner in sorted(names) if fnmatch.fnmatchcase(inner, pattern)]
+
+
+def _keep_members(path: Path, pattern: str) -> None:
+    """Write the .zip again without the members that its hash does not cover. Nothing happens to what is no .zip."""
+    draft = path.with_name(path.name + ".kept")
+    try:
+        with zipfile.ZipFile(path) as archive, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as kept:
+            members = _members(archive, pattern)
+            if sum(archive.getinfo(name).file_size for name, _ in members) > LARGEST:
+                raise zipfile.BadZipFile("it unpacks to too much")
+            for name, _ in members:
+                kept.writestr(zipfile.ZipInfo(name), archive.read(name), zipfile.ZIP_DEFLATED)
+        draft.replace(path)
+    except DAMAGED:
+        pass
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(target: Path, tell: Tell) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        tell(f"waiting for another medbench that fetches {target.name}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _raise_if_unreachable(address: str) -> None:
+    """Raise what a server's last download raised, where nothing answered: each costs seconds."""
+    asked, error = _unreachable.get(urlsplit(address).netloc, (0.0, None))
+    if error and time.monotonic() - asked < REMEMBERED:
+        raise error
+
+
+def _require_room(file: Download, part: Path) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    free = shutil.disk_usage(part.parent).free
+    if free < file.size - have:
+        raise OSError(errno.ENOSPC, f"it takes {size(file.size)}, and {size(free)} are free")
+
+
+def _download(file: Download, address: str, part: Path, progress: Progress, tell: Tell) -> None:
+    """The file as `part`, its hash right. Raises MedbenchError, and leaves no part whose hash is wrong."""
+    for again in (True, False):
+        used = download(address, part, lambda done, total: progress(done, total or file.size), tell, checked=True)
+        start, length = _start(part), part.stat().st_size
+        if file.members:
+            _keep_members(part, file.members)
+        if is_whole(file, part):
+            return
+        forget(part)
+        if not (used and again):
+            break
+        tell(f"what was kept of {file.name} is damaged; it is fetched from the beginning")
+    came = "a web page came" if start.startswith((b"<!doctype html", b"<html")) else f"other {length:,} bytes came"
+    raise MedbenchError(
+        f"{shown(address)} did not give the official {file.name}: {came} (SHA-256).",
+        "If a proxy answers in its place, fetch it where the network allows. If it stays so, the file has changed "
+        "since this version of medbench.",
+    )
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(256).lstrip().lower()
