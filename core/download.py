@@ -256,7 +256,8 @@ def _have(target: Path, address: str) -> tuple[int, str]:
     """(bytes that an earlier try left, the server's tag of their file); none of another address."""
     try:
         noted = json.loads(_beside(target).read_bytes())
-        return (target.stat().st_size, str(noted["tag"])) if noted["address"] == _hash(address) else (0, "")
+        same = noted["address"] in (_hash(address), address)  # itself, if an earlier version noted it
+        return (target.stat().st_size, str(noted["tag"])) if same else (0, "")
     except (OSError, ValueError, LookupError, TypeError):
         return 0, ""
 
