@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import http.client
 import os
 import re
 import ssl
 import threading
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from typing import Any
 
+from . import hub_client
 from .errors import MedbenchError
 
 PROBE_SECONDS = 5.0  # for each address of the hub
+PROBE_WAITS = (0.5, 1.5)  # seconds before a busy gateway is asked again
 DEADLINE_SECONDS = 6.0  # for all of them and the look-up of its name
+SILENT = "does not answer"
 
 
 def endpoint() -> str:
@@ -35,33 +42,44 @@ def reachable() -> bool:
     """
     if offline():
         return False
-    answers: list[bool] = []
+    answers: list[str] = []
     # In a thread, because a name server that does not answer holds a look-up past every timeout.
-    probe = threading.Thread(target=lambda: answers.append(_answers()), daemon=True)
+    probe = threading.Thread(target=lambda: answers.append(_refused()), daemon=True)
     probe.start()
     probe.join(DEADLINE_SECONDS)
-    return answers == [True]
+    _status[:] = filter(None, answers)
+    return answers == [""]
 
 
-def _answers() -> bool:
-    try:
-        urllib.request.urlopen(urllib.request.Request(endpoint(), method="HEAD"), timeout=PROBE_SECONDS).close()
-    except urllib.error.HTTPError as error:
-        return error.code < 500  # it answered; above, what stands before it answered that it does not
-    except urllib.error.URLError as error:
-        return isinstance(
-            error.reason, ssl.SSLError
-        )  # it answered; its client may know certificates that Python does not
-    except (OSError, ValueError, http.client.HTTPException):
-        return False
-    return True
+_status: list[str] = []  # what stood before the hub answered in its place, once asked
+
+
+def _refused() -> str:
+    """Why the hub counts as unreachable; "" if it answers. A busy gateway is asked again."""
+    for wait in (*PROBE_WAITS, None):
+        try:
+            urllib.request.urlopen(urllib.request.Request(endpoint(), method="HEAD"), timeout=PROBE_SECONDS).close()
+        except urllib.error.HTTPError as error:
+            if error.code < 500:  # the hub itself; above, what stands before it says that it does not answer
+                return ""
+            if wait is None:
+                return f"answers {error.code} {error.reason}".rstrip()
+            time.sleep(wait)
+        except urllib.error.URLError as error:
+            # An SSL error is an answer too: the hub's client may know certificates that Python does not.
+            return "" if isinstance(error.reason, ssl.SSLError) else SILENT
+        except (OSError, ValueError, http.client.HTTPException):
+            return SILENT
+        else:
+            return ""
+    raise AssertionError("the last attempt returns")
 
 
 def why_unreachable() -> str:
     if offline():
         variable = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
         return f"{variable} is set, so the hub was not asked"
-    return f"the hub ({endpoint()}) does not answer"
+    return f"the hub ({endpoint()}) {_status[0] if _status else SILENT}"
 
 
 PREFIX = re.compile(r"[0-9a-f]{7,39}")  # the first digits of a commit
@@ -85,33 +103,112 @@ def commit_of(repository: str, revision: str, kind: str) -> str:
         return meant[0] if len(meant) == 1 else revision
 
 
-def refusal(error: Exception, repository: str, kind: str, revision: str = "") -> MedbenchError:
-    """What a hub error means for `repository` (kind: "model" or "dataset") and what to do next."""
+def refusal(error: BaseException, repository: str, kind: str, revision: str = "") -> MedbenchError:
+    """What a hub error means for `repository` (kind: "model" or "dataset") and what to do next.
+
+    The client wraps its errors in others that say less, so every cause is looked at.
+    """
     from huggingface_hub import get_token
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     page = f"{endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repository}"
-    has_token = bool(get_token())  # HF_TOKEN, or what `hf auth login` stored
+    token = bool(get_token())  # HF_TOKEN, or what `hf auth login` stored
+    chain = list(causes(error))
+    if known := next((each for each in chain if isinstance(each, MedbenchError)), None):
+        words = f"{kind} '{repository}' could not be fetched from the hub: {known.message}"
+        return known if repository in known.message else MedbenchError(words, known.hint)
+    if full := next((each for each in chain if isinstance(each, OSError) and cannot_write(each)), None):
+        return MedbenchError(f"{kind} '{repository}' {unwritable(full)}", WRITE_HINT)
+    refused = next((each for each in chain if getattr(each, "response", None) is not None), None)
+    response: Any = getattr(refused, "response", None)
+    status = int(getattr(response, "status_code", 0) or 0)
+    said = hub_client.short(getattr(refused, "server_message", None) or "")
+    quoted = f" The hub says: {said}" if said else ""
+
+    def is_a(kinds: type[Exception], words: str = "") -> bool:
+        return any(isinstance(each, kinds) or (words and words in str(each)) for each in chain)
+
     # `datasets` has one error for a repository that is gated and one that is not there, told apart by its words.
-    if isinstance(error, GatedRepoError) or "is a gated dataset" in str(error):
+    if is_a(GatedRepoError, "is a gated dataset"):
         todo = f"Accept its terms at {page}, then " + (
-            "check that HF_TOKEN belongs to that account." if has_token else "set HF_TOKEN to a token of that account."
+            "check that HF_TOKEN belongs to that account." if token else "set HF_TOKEN to a token of that account."
         )
-        return MedbenchError(f"{kind} '{repository}' is gated: its owner wants terms accepted first.", todo)
-    if isinstance(error, RevisionNotFoundError):
+        return MedbenchError(f"{kind} '{repository}' is gated: its owner wants terms accepted first.{quoted}", todo)
+    if is_a(RevisionNotFoundError):
         which = f"revision '{revision}'" if revision else "such revision"
         return MedbenchError(f"{kind} '{repository}' has no {which}.", f"See {page}/tree/main.")
-    if isinstance(error, RepositoryNotFoundError) or "doesn't exist on the Hub or cannot be accessed" in str(error):
+    if is_a(EntryNotFoundError) and status == 404:
+        what = hub_client.without_queries(str(response.url)) if response is not None else "a file"
+        return MedbenchError(f"{kind} '{repository}': the hub has no file {what}.", f"See {page}/tree/main.")
+    if status == 403:
+        return MedbenchError(
+            f"{kind} '{repository}': {hub_client.answered(response, said)}",
+            f"Check what your token (HF_TOKEN) may read: {endpoint()}/settings/tokens"
+            if token
+            else f"If it needs an account, set HF_TOKEN to a token that may read it: {endpoint()}/settings/tokens",
+        )
+    if status == 401 and token and "credentials" in said.lower():
+        return MedbenchError(f"{kind} '{repository}': the hub does not accept your token.{quoted}", _renew())
+    if is_a(RepositoryNotFoundError, "doesn't exist on the Hub or cannot be accessed"):
         todo = (
             "Check the spelling, and that HF_TOKEN may read it."
-            if has_token
+            if token
             else "Check the spelling; if it is private, set HF_TOKEN to a token that may read it."
         )
         return MedbenchError(f"the hub has no {kind} '{repository}' that you may read.", todo)
-    if getattr(getattr(error, "response", None), "status_code", 0) == 401 and has_token:
+    if status == 401 and token:
+        return MedbenchError(f"{kind} '{repository}': the hub does not accept your token.{quoted}", _renew())
+    if status:
         return MedbenchError(
-            f"{kind} '{repository}': the hub does not accept your token.",
-            f"Set HF_TOKEN anew: {endpoint()}/settings/tokens",
+            f"{kind} '{repository}' could not be fetched: {hub_client.answered(response, said)}", _LATER
         )
-    said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return MedbenchError(f"{kind} '{repository}' could not be fetched from the hub: {said}", "Try again later.")
+    if broken := next((each for each in chain if isinstance(each, hub_client.transient())), None):
+        words = hub_client.trouble(broken, str(getattr(getattr(broken, "_request", None), "url", "") or endpoint()))
+        return MedbenchError(f"{kind} '{repository}' could not be fetched from the hub: {words}", _LATER)
+    told = next(iter(hub_client.without_queries(str(error)).strip().splitlines()), type(error).__name__)
+    return MedbenchError(f"{kind} '{repository}' could not be fetched from the hub: {told}", _LATER)
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and each that it was raised from."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def cannot_write(error: OSError) -> bool:
+    """Whether an error means that a folder on this machine is full or read-only, rather than a connection refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return True
+    return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename is not None
+
+
+def unwritable(error: OSError) -> str:
+    """`cannot be written to the hub's cache (the disk is full): PATH`, of such an error."""
+    from huggingface_hub import constants
+
+    why = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "your disk quota is used up",
+        errno.EFBIG: "the file is larger than this system allows",
+        errno.EROFS: "the disk is read-only",
+    }.get(error.errno or 0, "you may not write there")
+    return f"cannot be written to the hub's cache ({why}): {error.filename or constants.HF_HUB_CACHE}"
+
+
+WRITE_HINT = (
+    "Make room or fix its permissions, or name another folder with HF_HOME. What is downloaded already is kept."
+)
+_LATER = "Try again later."
+
+
+def _renew() -> str:
+    return f"Set HF_TOKEN anew: {endpoint()}/settings/tokens"

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,9 +31,14 @@ class Repository:
 
 
 class FakeHub(ThreadingHTTPServer):
-    """Serves the folders in `models` and `datasets`, by hub id; those in `gated` list their files and hand none out."""
+    """Serves the folders in `models` and `datasets`, by hub id; those in `gated` list their files and hand none out.
+
+    `trouble` sees each request first, and has answered it if it returns True.
+    """
 
     daemon_threads = True
+    trouble: Callable[[BaseHTTPRequestHandler], bool] = staticmethod(lambda request: False)
+    more: Mapping[str, str] = {}  # headers sent with every file
 
     def __init__(
         self,
@@ -49,6 +54,7 @@ class FakeHub(ThreadingHTTPServer):
         self.broken = broken  # every answer is 503
         self.failing: set[str] = set()  # files that its storage refuses
         self.fetched: list[str] = []  # files handed out
+        self.ranges: list[str] = []  # what was asked for of them: "" for the whole file
 
     @property
     def url(self) -> str:
@@ -111,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bool) -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
+        if self.server.trouble(self):
+            return None
         if self.server.broken:
             return self._send(503, b"", body)
         if parts == [""]:
@@ -160,12 +168,18 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in files:
             return self._send(404, b"", body, {"X-Error-Code": "EntryNotFound"})
         content = files[name].read_bytes()
-        headers = {"ETag": f'"{_oid(files[name])}"', "X-Repo-Commit": commit}
+        headers = {"ETag": f'"{_oid(files[name])}"', "X-Repo-Commit": commit, **self.server.more}
+        wanted = self.headers.get("Range", "")
         if body and name in self.server.failing:
             return self._send(403, b"", body)
         if body:
             self.server.fetched.append(name)
-        self._send(200, content, body, headers)
+            self.server.ranges.append(wanted)
+        if not wanted:
+            return self._send(200, content, body, headers)
+        start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self._send(206, content[start:], body, headers)
 
     def _json(self, content: object, body: bool) -> None:
         self._send(200, json.dumps(content).encode(), body, {"Content-Type": "application/json"})

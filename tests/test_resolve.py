@@ -747,7 +747,7 @@ def test_a_hub_that_takes_the_call_and_says_nothing_is_given_up(home: Path) -> N
 def test_a_gateway_that_answers_for_a_dead_hub_is_no_answer(home: Path) -> None:
     with fake_hub.serve({}, broken=True) as server:
         said = ask("owner/tiny", server.url, home)
-    assert said["message"].endswith("does not answer.")
+    assert said["message"].endswith("answers 503 Service Unavailable.")
 
 
 def test_a_user_who_stays_offline_is_told_so(home: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..core import hub
+from ..core import hub, hub_client, hub_download
 from ..core.errors import MedbenchError, ModelMissing, UsageError
 from . import hub_cache, hub_files
 from .adapters import ADAPTER_WEIGHTS, CONFIG
@@ -36,10 +36,11 @@ def _found(repository: str, tell: Tell) -> Path:
             "Run this once with network access to download it, or name the adapter's folder.",
         )
     try:
-        return _download(repository, tell)
-    except MedbenchError:
-        raise
+        with hub_client.patient(tell):
+            return _download(repository, tell)
     except Exception as error:  # the client raises dozens of kinds
+        if isinstance(error, MedbenchError) and not isinstance(error, hub_client.HubError):
+            raise
         refused = hub.refusal(error, repository, "model")
         if cached:
             tell(refused.message)
@@ -49,7 +50,7 @@ def _found(repository: str, tell: Tell) -> Path:
 
 
 def _download(repository: str, tell: Tell) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi
 
     info = HfApi().model_info(repository, timeout=ANSWER_SECONDS)
     names = {file.rfilename for file in info.siblings or []}
@@ -62,10 +63,8 @@ def _download(repository: str, tell: Tell) -> Path:
         page = f"See {hub.endpoint()}/{repository}/tree/main"
         raise UsageError(what, f"It is a model: --model {repository}" if is_model else page)
     before = _cached(repository)
-    wanted = [CONFIG, weights, *FILES]
-    folder = Path(
-        snapshot_download(repository, revision=info.sha, allow_patterns=wanted, ignore_patterns=["*/*"])
-    )  # by the commit, as in weights.py
+    commit = hub_download.Repository(repository, str(info.sha))
+    folder = commit.fetch(commit.missing(hub_download.matching(sorted(names), [CONFIG, weights, *FILES])), tell)
     hub_cache.note(repository, "", str(info.sha))
     if folder != before:
         tell(f"downloaded the adapter {repository} @ {folder.name[:SHORT]} from the hub")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import re
-import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core import hub
+from ..core import hub, hub_client, hub_download
 from ..core.errors import MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
 from . import converted, hub_cache, hub_files, packaged, remote_code
@@ -164,15 +162,11 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
             hub_files.intact(repository, partial, _read_of(partial), tell)
         raise ModelMissing(*_not_here(repository, revision, entry))
     try:
-        return of_snapshot(_fetch(repository, revision, tell, trusted))
-    except MedbenchError:
-        raise
+        with hub_client.patient(tell):
+            return of_snapshot(_fetch(repository, revision, tell, trusted))
     except Exception as error:  # the client raises dozens of kinds
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-            raise ModelMissing(
-                f"{repository} cannot be written to the hub's cache: {error}",
-                "Make room, or name another folder with HF_HOME; what is fetched already is kept.",
-            ) from error
+        if isinstance(error, MedbenchError) and not isinstance(error, hub_client.HubError):
+            raise
         refused = hub.refusal(error, repository, "model", revision)
         if cached:
             tell(refused.message)
@@ -208,7 +202,7 @@ def is_package(entry: Entry, revision: str) -> bool:
 
 
 def _fetch(repository: str, revision: str, tell: Tell, trusted: bool = False) -> Path:
-    from huggingface_hub import HfApi, constants, snapshot_download
+    from huggingface_hub import HfApi
 
     info = HfApi().model_info(
         repository, revision=hub.commit_of(repository, revision, "model") or None, timeout=ANSWER_SECONDS
@@ -218,27 +212,18 @@ def _fetch(repository: str, revision: str, tell: Tell, trusted: bool = False) ->
     weights = weight_files(names)
     if not weights or "config.json" not in names:
         raise _not_a_model(repository, names)
-    # By the commit, not the branch: the client notes at once which commit a branch is, and would hide the snapshot that
-    # was whole before behind one that never is if this download breaks off.
-    small = {"revision": commit, "allow_patterns": list(SMALL_FILES), "ignore_patterns": ["*/*"]}
-    folder = Path(snapshot_download(repository, **small))
-    hub_files.intact(repository, folder, _read_of(folder), tell)
-    remote_code.settle(folder, trusted, repository, lambda line: None)
-    code = ["*.py"] if trusted else []
-    wanted = small | {"allow_patterns": [*SMALL_FILES, *weights, *code]}
-    missing = [file for file in snapshot_download(repository, dry_run=True, **wanted) if file.will_download]
-    size = sum(file.file_size or 0 for file in missing)
+    copy = hub_download.Repository(repository, commit)
+    # The small files first: they say whether the model runs code of its own, which may not be allowed.
+    small = copy.fetch(copy.missing(hub_download.matching(names, SMALL_FILES)), tell)
+    hub_files.intact(repository, small, _read_of(small), tell)
+    remote_code.settle(small, trusted, repository, lambda line: None)
+    code = hub_download.matching(names, ["*.py"]) if trusted else []
+    missing = copy.missing([*weights, *code])
     if missing:
-        cache = Path(constants.HF_HUB_CACHE)
-        cache.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(cache).free
-        if free < size:
-            raise ModelMissing(
-                f"{repository} takes {size / 1e9:.1f} GB more; the disk of {cache} has {free / 1e9:.1f} GB left.",
-                "Make room, or name a folder on another disk with HF_HOME.",
-            )
+        size = sum(file.size or 0 for file in missing)
         tell(f"fetching {repository} @ {commit[:SHORT]} from the hub: {size / 1e6:,.0f} MB")
-    folder = Path(snapshot_download(repository, **wanted))
+    folder = copy.fetch(missing, tell)
+    # Only now, or a download that breaks off would hide the snapshot that was whole before.
     hub_cache.note(repository, revision, commit)
     return folder
 
