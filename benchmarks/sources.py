@@ -20,13 +20,13 @@ import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from ..core import hub, official, paths
+from ..core import hub, hub_client, hub_download, official, paths
 from ..core.errors import DataMalformed, DataMissing
 from ..core.tables import BadLine, text_lines
 from ..core.types import ItemSet
@@ -169,8 +169,8 @@ class HubRows:
 class Source:
     """Hands a benchmark its files. `data` is the folder with official releases, None where the user named none.
 
-    `downloads` shows the progress of official files that are downloaded because they are not here (see `official`);
-    None: they are not downloaded.
+    `downloads` shows the progress of official files that are downloaded because they are not here (see `official`), and
+    what happens with the hub; None: official files are not downloaded.
     """
 
     def __init__(self, data: Path | None = None, downloads: official.Quiet | None = None) -> None:
@@ -181,7 +181,8 @@ class Source:
         self._damaged: dict[Path, str] = {}
         self._on_disk = cache(self._files_on_disk)
         self._packed = cache(self._files_packed)
-        self._prepared = cache(_prepared)
+        tell = (downloads or official.Quiet()).tell
+        self._prepared = cache(lambda *asked: _prepared(*asked, tell))
 
     def files(self, folder: str, *patterns: str) -> list[SourceFile]:
         """Files whose path ends in one of `patterns` (`fnmatch`; the data folder's own name counts), sorted by path.
@@ -246,12 +247,19 @@ class Source:
         reachable = hub.reachable()
         try:
             builder = self._prepared(repository, config, reachable)
-            rows = builder.as_dataset(split=split).to_list()
         except Exception as error:  # the client raises dozens of kinds
+            if isinstance(error, DataMalformed):
+                raise
             if not reachable:
                 raise self.missing(repository, needed) from error
             refusal = hub.refusal(error, repository, "dataset")
             raise DataMissing(f"{self._looked(needed)}, and {refusal.message}", refusal.hint) from error
+        try:
+            rows = builder.as_dataset(split=split).to_list()
+        except Exception as error:  # of Arrow, and of the client
+            if isinstance(error, OSError) or type(error).__module__.startswith("pyarrow"):
+                raise _spoiled(repository, builder, error) from error
+            raise DataMissing(f"{repository} on the hub: {_first_line(error)}") from error
         # The builder's hash is the commit: of the repository where it was asked, of the cached copy otherwise.
         revision = f"@{builder.hash[:8]}" if builder.hash else ""
         return HubRows(rows, f"hub:{repository}" + (f"/{config}" if config else "") + revision)
@@ -324,7 +332,7 @@ def _files_below(root: Path, seen: set[tuple[int, int]], depth: int = 0) -> Iter
             yield from _files_below(root / entry.name, seen, depth + 1)
 
 
-def _prepared(repository: str, config: str | None, reachable: bool) -> Any:
+def _prepared(repository: str, config: str | None, reachable: bool, tell: Callable[[str], None]) -> Any:
     """The client's builder for a data set, fetched and ready to read.
 
     Where the hub does not answer, the client is kept off the network, as it would retry for minutes. A copy that an
@@ -333,14 +341,46 @@ def _prepared(repository: str, config: str | None, reachable: bool) -> Any:
     import datasets
 
     before, loudness = datasets.config.HF_HUB_OFFLINE, datasets.logging.get_verbosity()
+    datasets.logging.set_verbosity_error()
     if not reachable:
         datasets.config.HF_HUB_OFFLINE = True
-        datasets.logging.set_verbosity_error()
     try:
-        # By its address: a folder of that name in the working directory would be read under the hub's name.
-        builder = datasets.load_dataset_builder(f"hf://datasets/{repository}", config)
-        builder.download_and_prepare()
-        return builder
+        with hub_client.patient(tell) if reachable else nullcontext():
+            # By its address: a folder of that name in the working directory would be read under the hub's name.
+            builder = datasets.load_dataset_builder(f"hf://datasets/{repository}", config)
+            if reachable and not Path(builder.cache_dir).exists():
+                _download(repository, builder, tell)
+            builder.download_and_prepare()
+            return builder
     finally:
         datasets.config.HF_HUB_OFFLINE = before
         datasets.logging.set_verbosity(loudness)
+
+
+def _download(repository: str, builder: Any, tell: Callable[[str], None]) -> None:
+    """Download the files that the builder will ask its client for, which then finds them in the hub's cache."""
+    address = re.compile(rf"hf://datasets/{re.escape(repository)}@([0-9a-f]{{40}})/(.+)")
+    wanted: dict[str, list[str]] = {}
+    for split in (builder.config.data_files or {}).values():
+        for file in split:
+            if found := address.fullmatch(str(file)):
+                wanted.setdefault(found[1], []).append(found[2])
+    for commit, names in wanted.items():
+        copy = hub_download.Repository(repository, commit, "dataset")
+        copy.discard_damaged(names, tell)
+        if missing := copy.missing(names):
+            size = sum(file.size or 0 for file in missing)
+            tell(f"downloading {repository} @ {commit[: hub_download.SHORT]} from the hub: {size / 1e6:,.1f} MB")
+            copy.fetch(missing, tell)
+
+
+def _spoiled(repository: str, builder: Any, error: Exception) -> DataMalformed:
+    """The error for a prepared copy that does not read."""
+    return DataMalformed(
+        f"the copy of {repository} in the cache of datasets cannot be read: {_first_line(error)}",
+        f"Delete this folder and run again with network access: {builder.cache_dir}",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

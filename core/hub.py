@@ -185,10 +185,10 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def cannot_write(error: OSError) -> bool:
-    """Whether an error means that a folder on this machine is full or read-only, rather than a connection refused."""
+    """Whether an error is of a folder on this machine, full or read-only, rather than of a connection."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
-    return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename is not None
+    return error.errno not in (None, errno.ENOENT) and error.filename is not None
 
 
 def unwritable(error: OSError) -> str:
@@ -200,7 +200,8 @@ def unwritable(error: OSError) -> str:
         errno.EDQUOT: "your disk quota is used up",
         errno.EFBIG: "the file is larger than this system allows",
         errno.EROFS: "the disk is read-only",
-    }.get(error.errno or 0, "you may not write there")
+        errno.EACCES: "you may not write there",
+    }.get(error.errno or 0, error.strerror or str(error))
     return f"cannot be written to the hub's cache ({why}): {error.filename or constants.HF_HUB_CACHE}"
 
 

@@ -70,6 +70,17 @@ class Repository:
             found.append(RemoteFile(name, url, about.etag, about.size))
         return found
 
+    def discard_damaged(self, names: Sequence[str], tell: Tell) -> None:
+        """Delete those of these files in the cache whose content is not what they are named after."""
+        for name in names:
+            link = self.snapshot / name
+            if link.is_symlink() and link.exists() and len(link.readlink().name) == 64:
+                blob = link.resolve()
+                if not _is(blob, link.readlink().name):
+                    tell(f"{name} of {self.id} in the hub's cache is damaged and is downloaded again")
+                    blob.unlink()
+                    link.unlink()
+
     def fetch(self, files: Sequence[RemoteFile], tell: Tell) -> Path:
         """Download these files and return the snapshot folder. What is received before an error or Ctrl-C is kept."""
         from huggingface_hub import hf_hub_download
@@ -99,21 +110,6 @@ class Repository:
                 # It only links what is in `blobs` now.
                 hf_hub_download(self.id, file.name, repo_type=self.kind, revision=self.commit)
         return self.snapshot
-
-    def note(self, revision: str, patterns: Sequence[str]) -> Path:
-        """Have the client note which commit a branch is, once the files with these names are here. The snapshot folder.
-
-        "" is the main branch. Only files at the top of the repository count.
-        """
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.utils import tqdm
-
-        class NoBar(tqdm):  # type: ignore[misc]
-            def __init__(self, *args: Any, **options: Any) -> None:
-                super().__init__(*args, **(options | {"disable": True}))
-
-        given = {"revision": revision or None, "allow_patterns": list(patterns), "ignore_patterns": ["*/*"]}
-        return Path(snapshot_download(self.id, repo_type=self.kind, tqdm_class=NoBar, **given))
 
     def _require_room(self, size: int) -> None:
         free = shutil.disk_usage(self.folder).free

@@ -348,7 +348,7 @@ def test_a_folder_named_like_a_hub_data_set_does_not_stand_in_for_it(
 def test_a_hub_that_refuses_is_told_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, refusal: str, message: str, hint: str
 ) -> None:
-    def refuses(repository: str, config: str | None, reachable: bool) -> None:
+    def refuses(*asked: object) -> None:
         raise DatasetNotFoundError(refusal)
 
     monkeypatch.setattr(hub, "reachable", lambda: True)
