@@ -182,7 +182,7 @@ class Source:
         self._on_disk = cache(self._files_on_disk)
         self._packed = cache(self._files_packed)
         tell = (downloads or official.Quiet()).tell
-        self._prepared = cache(lambda *asked: _prepared(*asked, tell))
+        self._prepared = cache(lambda name, config, reachable: _prepared(name, config, reachable, tell))
 
     def files(self, folder: str, *patterns: str) -> list[SourceFile]:
         """Files whose path ends in one of `patterns` (`fnmatch`; the data folder's own name counts), sorted by path.
