@@ -176,11 +176,14 @@ def execute(
             try:
                 if not writer.manifest.environment:
                     writer.update(environment=environment.describe())
+                works = bool(writer.done)
                 if open_items:
                     sitting = Sitting(_now(), load_seconds, startup.taken("import"), startup.taken("data"))
                     _answer(plan, engine, writer, watch, sitting, scorer)
-                if untimed:
-                    writer.update(latency=_latency(plan, engine, wanted, watch, _seconds_for_timing(plan, writer)))
+                    works = sitting.items > 0  # a model that answers nothing is not timed
+                if untimed and works:
+                    within_s = _seconds_for_timing(plan, writer)
+                    writer.update(latency=_latency(plan, engine, wanted, watch, writer.done, within_s))
             finally:
                 watch.end()
         return StoredRun(writer.path)
@@ -273,16 +276,18 @@ def _seconds_for_timing(plan: Plan, writer: RunWriter) -> float | None:
 
 
 def _latency(
-    plan: Plan, engine: Engine, wanted: int, watch: Watch, within_s: float | None = None
+    plan: Plan, engine: Engine, wanted: int, watch: Watch, answered: Collection[str], within_s: float | None = None
 ) -> dict[str, list[float]]:
-    """Seconds per request, one at a time, on the run's first `wanted` items after one short warm-up request.
+    """Seconds per request, one at a time, on the run's first `wanted` items that were answered, after one short warm-up
+    request. The first request that fails ends it.
 
     No request is made that would end more than `within_s` seconds after the first began, judging by the one before,
     except that one is timed in any case.
     """
     seconds: list[float] = []
     first: list[float] = []
-    chosen = set(list(plan.prompts)[wanted:])
+    timed = [item_id for item_id in plan.prompts if item_id in answered][:wanted]
+    chosen = plan.prompts.keys() - set(timed)
     requests: list[Any]
     if plan.method == "logprob":
         requests = list(plan.choice_requests(chosen))
@@ -303,6 +308,8 @@ def _latency(
         started = time.perf_counter()
         outputs = list(ask([request]))
         elapsed = time.perf_counter() - started
+        if any(output.error and not output.final for output in outputs):
+            break
         if number == 0 or any(output.error for output in outputs):
             continue
         seconds.append(elapsed)

@@ -6,8 +6,9 @@ import json
 import re
 from typing import Any, TypeVar
 
-# Control characters but tab and line feed, marks that reorder what is shown, and halves of surrogate pairs.
-_UNSAFE = re.compile(r"\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters but tab and line feed, marks that reorder what is shown (Unicode's Bidi_Control), and halves of
+# surrogate pairs.
+_UNSAFE = re.compile(r"\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _DELETE = 0x7F
 Value = TypeVar("Value")
 REPLACEMENT = "\ufffd"

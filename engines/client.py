@@ -36,6 +36,7 @@ NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_ac
 NO_MODEL = {"model_not_found", "invalid_model", "unknown_model", "model_not_supported", "no_such_model"}
 MISSED_SCHEMA = "json_validate_failed"  # Groq's 400 for what the model wrote, not for the request
 PROXY_WANTS_PASSWORD = 407
+LATE_RETRIES = 1  # of a request whose reply did not come in time: each takes all of its time again
 LONG_WAIT_S = 5.0  # a longer one is announced
 
 
@@ -190,7 +191,7 @@ class Client:
 
         Raises Failed where no reply came, Refused where none ever will, CapReached or Stopped where it was not asked.
         """
-        from .wire import Unreachable
+        from .wire import Unreachable, within
 
         expected = _estimate(body)
         problem, spent, answered = "", 0, self._answered
@@ -201,7 +202,7 @@ class Client:
                 raise Failed(f"{problem}; not asked again: {cap}") if problem else cap from None
             reply, broken, final, rest, started = None, None, False, 0.0, time.monotonic()
             try:
-                whole = replies.received(self._post(path, body), self._mask)
+                whole = replies.received(within(self.limits.timeout_s, lambda: self._post(path, body)), self._mask)
                 reply = dataclasses.replace(whole, seconds=time.monotonic() - started)
                 final = not passing(reply) or bool(rejected(reply, body, self._fixed))
                 if not final:
@@ -229,7 +230,7 @@ class Client:
                 answered = self._answered  # the limit let others through: this one's turn comes
             else:
                 spent += 1
-            if spent > retries:
+            if spent > (min(retries, LATE_RETRIES) if broken and broken.late else retries):
                 break
             if stop.wait(rest):
                 raise Stopped

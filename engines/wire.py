@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import queue
 import re
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from .replies import Reply
+
 CONNECT_S = 10.0
-LARGEST_REPLY = 64 << 20  # bytes, as sent
+GRACE_S = 0.5
+PACKED = ("gzip", "x-gzip", "deflate")  # what some servers send though it was not asked for
+LARGEST_REPLY = 8 << 20  # bytes, unpacked; an answer of 100,000 tokens is about half a megabyte
 PROXY_HINT = "Correct or unset that variable, or add the server's host to NO_PROXY."
 # What fails before a request is sent, of errors that do not say which request. Connecting includes DNS and TLS.
 NEVER_SENT = (
@@ -25,39 +32,81 @@ NEVER_SENT = (
 class Unreachable(Exception):
     """No whole reply came. `connected`: the request was sent, so the server may have done the work all the same.
     `final`: the next request would fare no better. `hint`: what to do about it. `unusable`: a reply came that cannot be
-    read, and was paid for like any other: it is not asked for again.
+    read, and was paid for like any other: it is not asked for again. `late`: it did not come in time.
     """
 
     def __init__(
-        self, reason: str, connected: bool, final: bool = False, hint: str = "", unusable: bool = False
+        self,
+        reason: str,
+        connected: bool,
+        final: bool = False,
+        hint: str = "",
+        unusable: bool = False,
+        late: bool = False,
     ) -> None:
         super().__init__(reason)
         self.connected = connected
         self.final = final
         self.hint = hint
         self.unusable = unusable
+        self.late = late
 
 
 class _TooLarge(httpx.ReadError):
     """A reply of more than LARGEST_REPLY."""
 
 
-class _Timed(httpx.SyncByteStream):
-    """A body that must be whole by `deadline`. httpx bounds only the wait for each next byte."""
+class _Bounded(httpx.SyncByteStream):
+    """A body that must be whole by `deadline` and, unpacked, no larger than LARGEST_REPLY.
 
-    def __init__(self, stream: httpx.SyncByteStream, deadline: float) -> None:
+    httpx bounds only the wait for each next byte, and unpacks whatever comes.
+    """
+
+    def __init__(self, stream: httpx.SyncByteStream, encoding: str, deadline: float) -> None:
         self._stream = stream
+        self._encoding = encoding
         self._deadline = deadline
 
     def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for chunk in self._unpacked():
+            size += len(chunk)
+            if size > LARGEST_REPLY:
+                raise _TooLarge(f"the reply is larger than {LARGEST_REPLY >> 20} MiB")
+            yield chunk
+
+    def _sent(self) -> Iterator[bytes]:
         size = 0
         for chunk in self._stream:
             size += len(chunk)
             if time.monotonic() > self._deadline:
                 raise httpx.ReadTimeout("the reply is too slow")
-            if size > LARGEST_REPLY:
+            if size > LARGEST_REPLY:  # also of an archive that unpacks to nothing
                 raise _TooLarge(f"the reply is larger than {LARGEST_REPLY >> 20} MiB")
             yield chunk
+
+    def _unpacked(self) -> Iterator[bytes]:
+        if self._encoding in ("", "identity"):
+            yield from self._sent()
+            return
+        if self._encoding not in PACKED:
+            raise httpx.DecodingError(f"its encoding is {self._encoding!r}, which was not asked for")
+        packed, begun = zlib.decompressobj(zlib.MAX_WBITS | 32), False  # gzip or zlib, by its first bytes
+        try:
+            for chunk in self._sent():
+                while chunk:
+                    try:
+                        piece = packed.decompress(chunk, LARGEST_REPLY)
+                    except zlib.error:
+                        if begun:
+                            raise
+                        packed, begun = zlib.decompressobj(-zlib.MAX_WBITS), True  # deflate without a header
+                        continue
+                    begun = True
+                    yield piece
+                    chunk = packed.unconsumed_tail
+        except zlib.error as error:
+            raise httpx.DecodingError(str(error)) from None
 
     def close(self) -> None:
         self._stream.close()
@@ -87,25 +136,52 @@ def _sent(error: BaseException | None) -> bool:
 
 
 def client(timeout_s: float, local: bool) -> httpx.Client:
-    """A client for many threads, under which no reply takes longer than `timeout_s` once its head has come.
+    """A client for many threads, under which no body takes longer than `timeout_s` and none is larger than
+    LARGEST_REPLY. (`within` bounds a whole request, headers included.)
 
     Proxies from the environment are used but for a `local` server.
     """
 
     def bound(response: httpx.Response) -> None:
         assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _Timed(response.stream, time.monotonic() + timeout_s)
+        encoding = response.headers.pop("content-encoding", "").strip().lower()  # or httpx would unpack it too
+        response.stream = _Bounded(response.stream, encoding, time.monotonic() + timeout_s)
 
     try:
         return httpx.Client(
             timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s), pool=None),
             limits=httpx.Limits(max_connections=None),
             trust_env=not local,
+            headers={"Accept-Encoding": "identity"},
             event_hooks={"request": [_traced], "response": [bound]},
         )
     except (ValueError, ImportError, httpx.InvalidURL) as error:  # all of them about a proxy in the environment
         names = ", ".join(name for name in os.environ if name.lower().endswith("_proxy") and os.environ[name])
         raise Unreachable(f"the proxy in {names} cannot be used: {error}", False, final=True, hint=PROXY_HINT) from None
+
+
+def within(timeout_s: float, post: Callable[[], Reply]) -> Reply:
+    """The reply to one request. Raises what `post` raises, and Unreachable where it takes longer than `timeout_s`.
+
+    httpx bounds each wait by itself: a server that sends a header line now and then is never too late for it. So the
+    request is made in a thread, which is left to itself when its time is up.
+    """
+    done: queue.SimpleQueue[Reply | BaseException] = queue.SimpleQueue()
+
+    def make() -> None:
+        try:
+            done.put(post())
+        except BaseException as error:
+            done.put(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    try:
+        found = done.get(timeout=timeout_s + GRACE_S)  # httpx's own timeout says more
+    except queue.Empty:
+        raise Unreachable("no reply in time", connected=True, late=True) from None
+    if isinstance(found, BaseException):
+        raise found
+    return found
 
 
 def unreachable(error: BaseException | None, url: str, local: bool) -> Unreachable:
@@ -120,7 +196,7 @@ def unreachable(error: BaseException | None, url: str, local: bool) -> Unreachab
         final = isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError | httpx.InvalidURL)
         return Unreachable(f"no connection{by}: {_told(error)}", False, final, _hint(str(error), variable))
     if isinstance(error, httpx.TimeoutException):
-        return Unreachable("no reply in time", connected=True)
+        return Unreachable("no reply in time", connected=True, late=True)
     if isinstance(error, _TooLarge):
         return Unreachable(str(error), connected=True, unusable=True)
     if isinstance(error, httpx.DecodingError):

@@ -30,6 +30,7 @@ CASES = {
     "right\rwrong": "right␍wrong",  # would print over what is there
     "one\r\ntwo": "one\ntwo",
     "Answer: \u202eB": "Answer: \ufffdB",  # would be shown from right to left
+    "a\u200eb\u200fc\u061cd": "a\ufffdb\ufffdc\ufffdd",  # marks that reorder their neighbors
     "half \ud83d": "half \ufffd",  # cannot be encoded at all
 }
 
