@@ -37,7 +37,18 @@ def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
         if stage.get("example"):
             parts += ["", Text("one example as tokens are; what is learned is green", style="bold")]
             parts.append(Text.assemble(*((text, "green" if learned else "dim") for text, learned in stage["example"])))
+    if "leaks_unchecked" in found:
+        parts += ["", *map(Text, _left_out(found))]
     return [*parts, "", Text("Nothing was fetched, written or trained.", style="dim")]
+
+
+def _left_out(found: Mapping[str, Any]) -> list[str]:
+    """What --leave-out-leaks would do, as far as this machine's data tell."""
+    count = sum(len(stage.get("left_out") or ()) for stage in found["stages"])
+    lines = [f"--leave-out-leaks would leave out {count:,} examples that hold scored items."]
+    if unchecked := found["leaks_unchecked"]:
+        lines.append(f"Not checked, because their data are not here: {', '.join(unchecked)}.")
+    return lines
 
 
 def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
@@ -63,8 +74,19 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
         table,
         "Losses are cross-entropy in nats per token, means of the first and last tenth of the steps; the curve: "
         + str(folder / "loss.png"),
+        *map(Text, _trained_without(manifest)),
         *map(Text, leaks.report(leaked, manifest.unchecked)),
     ]
+
+
+def _trained_without(manifest: AdapterManifest) -> list[str]:
+    from ..training import leak_check, resume
+
+    left_out = resume.left_out(manifest)
+    if left_out is None:
+        return []
+    held = f": {leak_check.words(left_out)}" if left_out else ""
+    return [f"Left out of training because they hold scored items: {len(left_out):,} examples{held}."]
 
 
 def study(rows: Sequence[tuple[str, AdapterManifest | None, str]]) -> list[RenderableType]:

@@ -83,6 +83,11 @@ Examples:
     "--allow-leak", multiple=True, metavar="NAMES", help="Benchmarks whose own items may be trained on, by comma."
 )
 @click.option(
+    "--leave-out-leaks",
+    is_flag=True,
+    help="Train without the examples that hold scored items. The manifest lists them.",
+)
+@click.option(
     "--report-to", multiple=True, metavar="NAMES", help="tensorboard, wandb, mlflow: as transformers knows them."
 )
 @click.option(
@@ -107,6 +112,7 @@ def command(
     sweeps: tuple[str, ...],
     paired: bool,
     allow_leak: tuple[str, ...],
+    leave_out_leaks: bool,
     report_to: tuple[str, ...],
     out: Path | None,
     quiet: bool,
@@ -119,6 +125,7 @@ def command(
     """
     from ..benchmarks.sources import Source
     from ..training import overrides
+    from ..training import resume as begun
     from ..training.api import trainable
     from ..training.train import Request, check
     from ..zoo import adapters
@@ -144,6 +151,7 @@ def command(
             _told(stored, adapters.folder(entry.name, tag, root), quiet, as_json)
             return
         given, seed, revision = tuple(stored.settings), stored.seed, str(stored.base.get("asked", ""))
+        leave_out_leaks = begun.left_out(stored) is not None
         max_steps, num_processes = stored.identity["max_steps"], stored.identity["processes"]
     request = Request(
         model=model,
@@ -159,6 +167,7 @@ def command(
         processes=num_processes,
         report_to=tuple(output.names(report_to)),
         allowed_leaks=frozenset(output.names(allow_leak)),
+        leave_out_leaks=leave_out_leaks,
         command=tuple(masked(word) for word in ("medbench", *sys.argv[1:])),
         trust_remote_code=trust_remote_code,
         revision=revision,

@@ -151,10 +151,10 @@ def test_training_is_refused_on_items_unless_their_benchmark_is_allowed() -> Non
     harmless = Leaks(exact=("z",), ngram=("z",), near=("z",))
     leaks = {"medquad": many, "liveqa": harmless, "medqa": one}
     assert refusal(leaks, []) == (
-        "the training data hold what is scored, question and answer: 7 items of medquad (a, b, c, d, e, …); "
-        "1 items of medqa (x).\n"
-        "Leave them out, or insist: --allow-leak medquad --allow-leak medqa. "
-        "The leaderboard then shows those scores without these items too."
+        "the training data hold scored items, question and answer: 7 of medquad (a, b, c, d, e, …); "
+        "1 of medqa (x).\n"
+        "To train without them: --leave-out-leaks. To train on them: --allow-leak medquad --allow-leak medqa; "
+        "the leaderboard then shows those scores without these items too."
     )
     assert "medqa" in refusal(leaks, ["medquad"])
     assert "medquad" not in refusal(leaks, ["medquad"])

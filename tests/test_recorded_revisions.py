@@ -9,6 +9,7 @@ from typing import Any
 
 import entries
 import fake_hub
+import medbench as package
 import pytest
 import tiny
 from click.testing import CliRunner
@@ -282,11 +283,6 @@ def test_a_dry_run_looks_at_the_revision_that_would_be_trained_on(entry: Path) -
 
 
 def test_from_python(entry: Path, repository: Repository) -> None:
-    folder = registry.get("zoo", str(entry)).train(
-        settings=[f"data={entries.data(Path.cwd())}", "max_length=64", "quantize=none", "eval_examples=2"],
-        model=str(entry),
-        max_steps=1,
-        device="cpu",
-        revision=NEW[:7],
-    )
-    assert manifest(folder)["base"]["revision"] == NEW
+    settings = {"data": entries.data(Path.cwd()), "max_length": 64, "quantize": "none", "eval_examples": 2}
+    adapter = package.train(str(entry), settings=settings, max_steps=1, device="cpu", revision=NEW[:7])
+    assert manifest(adapter.folder)["base"]["revision"] == NEW

@@ -26,6 +26,8 @@ def train(
     data: str | Path | None = None,
     out: str | Path | None = None,
     allow_leak: Iterable[str] = (),
+    leave_out_leaks: bool = False,
+    revision: str = "",
     trust_remote_code: bool = False,
     progress: TrainWatch | None = None,
 ) -> Adapter:
@@ -37,6 +39,8 @@ def train(
     max_steps: optimizer steps of each stage, at most; 0 for as many as the recipe says.
     data, out: folder of official releases (by default MEDBENCH_DATA), folder of adapters (by default `adapters/`).
     allow_leak: benchmarks whose own items may be in the training data.
+    leave_out_leaks: train without the examples that hold scored items; the manifest lists them, stage by stage.
+    revision: branch, tag or commit of the model on the hub; by default the entry's, else main.
     progress: hears losses and steps; by default nobody does.
 
     Raises UsageError for a model without a recipe and for wrong settings, MedbenchError if training fails.
@@ -64,6 +68,8 @@ def train(
         max_steps=max_steps,
         device=device,
         allowed_leaks=frozenset(allow_leak),
+        leave_out_leaks=leave_out_leaks,
+        revision=revision,
         command=(f"medbench.train({model!r}, tag={tag!r}, settings={settings!r})",),
         trust_remote_code=trust_remote_code,
     )

@@ -8,10 +8,10 @@ from typing import Any
 
 from ..core.errors import MedbenchError, UsageError
 from ..zoo.recipe import Stage
-from . import estimate
+from . import estimate, leak_check
 from .data import StageData, prepare
 from .encode import Encodings, shown
-from .train import Request, Tell, as_tokens, check, planned, revision_of
+from .train import Request, Tell, as_tokens, check, left_out_of, planned, revision_of
 
 LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules", "rslora")
 SAMPLE_TOKENS = 512  # of the example that is shown
@@ -34,7 +34,14 @@ def describe(request: Request, tell: Tell = lambda line: None) -> dict[str, Any]
     trusted = bool(here) and remote_code.settle(Path(here or ""), request.trust_remote_code, entry.name, tell)
     source = opened(str(here), True)[0] if trusted else str(here) if here else dict(entry.config)
     device = settle(ModelSpec(entry.name, "", "", device=request.device)).device
-    stages = [_stage(request, stage, source, str(here or ""), device, trusted) for stage in request.recipe.stages]
+    loaded = [_loaded(request, stage) for stage in request.recipe.stages]
+    known = [data for data in loaded if isinstance(data, StageData)]
+    left_out = left_out_of(request, known, tell)
+    stages = [
+        _stage(request, stage, data, left_out, source, str(here or ""), device, trusted)
+        for stage, data in zip(request.recipe.stages, loaded, strict=True)
+    ]
+    unchecked = leak_check.scored_items(request.source)[1] if request.leave_out_leaks else {}
     return {
         "model": entry.name,
         "adapter": request.name,
@@ -47,24 +54,44 @@ def describe(request: Request, tell: Tell = lambda line: None) -> dict[str, Any]
         "processes": request.processes,
         "seed": request.seed,
         "stages": stages,
+        **({"leaks_unchecked": unchecked} if request.leave_out_leaks else {}),
     }
 
 
-def _stage(request: Request, stage: Stage, source: Any, folder: str, device: str, trusted: bool) -> dict[str, Any]:
+def _loaded(request: Request, stage: Stage) -> StageData | MedbenchError:
+    """The data of a stage, or why they cannot be known here. Raises UsageError for data that do not exist."""
+    try:
+        return prepare(stage, request.source, request.seed)
+    except UsageError:  # a data set or file that does not exist
+        raise
+    except MedbenchError as error:
+        return error
+
+
+def _stage(
+    request: Request,
+    stage: Stage,
+    loaded: StageData | MedbenchError,
+    left_out: leak_check.LeftOut,
+    source: Any,
+    folder: str,
+    device: str,
+    trusted: bool,
+) -> dict[str, Any]:
     found: dict[str, Any] = {"name": stage.name, "fields": fields(stage), "unknown": []}
     data: StageData | None = None
     rows: int | None = sum(part.samples for part in stage.data) or None
     if not all(part.samples for part in stage.data):
         rows = None
-    try:
-        data = prepare(stage, request.source, request.seed)
+    if isinstance(loaded, MedbenchError):
+        found["unknown"].append(f"examples, tokens and time. {loaded}")
+        found |= {"examples": None, "held_out": None, "data_notes": []}
+    else:
+        data = leak_check.without(loaded, left_out)
         rows = len(data.train)
         found |= {"examples": rows, "held_out": len(data.held_out), "data_notes": list(data.notes)}
-    except UsageError:  # a data set or file that does not exist
-        raise
-    except MedbenchError as error:
-        found["unknown"].append(f"examples, tokens and time. {error}")
-        found |= {"examples": None, "held_out": None, "data_notes": []}
+        if request.leave_out_leaks:
+            found["left_out"] = {e.id: list(left_out[e.id]) for e in loaded.train if e.id in left_out}
     train: Encodings | None = None
     if data and folder:
         train, held_out = as_tokens(request, stage, data, folder, trusted)

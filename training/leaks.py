@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..benchmarks.splits import content_words, normalise
@@ -59,12 +59,39 @@ class _Passage(NamedTuple):
     question: bool  # or a reference
 
 
+@dataclass
+class _Held:
+    """Which examples hold an item, by the item's position and the kind of leak."""
+
+    exact: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    ngram: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    near: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    whole: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+
 def find(examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]]) -> dict[str, Leaks]:
     """The items of each benchmark (by name) that the examples' prompts and answers hold."""
-    items = [item for some in item_sets.values() for item in some]
+    held = _search(examples, [item for some in item_sets.values() for item in some])
+    return _by_benchmark(item_sets, {*held.exact}, {*held.ngram}, {*held.near}, {*held.whole})
+
+
+def holders(examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]]) -> dict[str, tuple[str, ...]]:
+    """Return the examples that hold items, by id and in their order, each with its items as "BENCHMARK/ITEM"."""
+    names = [f"{name}/{item.id}" for name, some in item_sets.items() for item in some]
+    held = _search(examples, [item for some in item_sets.values() for item in some])
+    items: dict[str, set[int]] = defaultdict(set)
+    for kind in (held.exact, held.ngram, held.near):
+        for number, by in kind.items():
+            for example in by:
+                items[example].add(number)
+    order = dict.fromkeys(example.id for example in examples)
+    return {name: tuple(names[number] for number in sorted(items[name])) for name in order if name in items}
+
+
+def _search(examples: Sequence[Example], items: Sequence[Item]) -> _Held:
     sought = _Sought(items)
-    exact, near, whole = set[int](), set[int](), set[int]()
-    holders: dict[str, set[str]] = defaultdict(set)  # 13 words -> the training documents that hold them
+    held = _Held()
+    holding: dict[str, dict[str, set[str]]] = defaultdict(dict)  # 13 words -> training documents -> their examples
     for example in examples:
         answer = normalise(example.answer)
         words = [*normalise(example.prompt).split(), *answer.split()]
@@ -78,16 +105,24 @@ def find(examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]]) -
                     (asked if passage.question else answered).add(passage.item)
             gram = " ".join(words[at : at + GRAM])
             if gram in sought.grams:
-                holders[gram].add(example.document or example.id)
+                holding[gram].setdefault(example.document or example.id, set()).add(example.id)
         alike = sought.by_content.get(content_words(example.question), ())
         if asked or answered or alike:
             text = " ".join(words)
             asked = {item for item in asked if _holds(text, sought.needs.get(item, ""))}
-            near.update(item for item in alike if _holds(text, sought.needs.get(item, "")))
-            whole.update(item for item in asked if _same_answer(items[item], answer))
-            exact |= asked | answered
-    ngram = {item for gram, found in holders.items() if len(found) <= COMMON for item in sought.grams[gram]}
-    return _by_benchmark(item_sets, exact, ngram, near, whole)
+            for item in alike:
+                if _holds(text, sought.needs.get(item, "")):
+                    held.near[item].add(example.id)
+            for item in asked:
+                if _same_answer(items[item], answer):
+                    held.whole[item].add(example.id)
+            for item in asked | answered:
+                held.exact[item].add(example.id)
+    for gram, by_document in holding.items():
+        if len(by_document) <= COMMON:
+            for item in sought.grams[gram]:
+                held.ngram[item].update(*by_document.values())
+    return held
 
 
 def refusal(leaks: Mapping[str, Leaks], allowed: Collection[str]) -> str:
@@ -97,11 +132,12 @@ def refusal(leaks: Mapping[str, Leaks], allowed: Collection[str]) -> str:
     held = {name: found.items for name, found in leaks.items() if found.items and name not in allowed}
     if not held:
         return ""
-    parts = [f"{len(ids):,} items of {name} ({_first(ids)})" for name, ids in held.items()]
-    insist = " ".join(f"--allow-leak {name}" for name in held)
+    parts = [f"{len(ids):,} of {name} ({_first(ids)})" for name, ids in held.items()]
+    allow = " ".join(f"--allow-leak {name}" for name in held)
     return (
-        f"the training data hold what is scored, question and answer: {'; '.join(parts)}.\n"
-        f"Leave them out, or insist: {insist}. The leaderboard then shows those scores without these items too."
+        f"the training data hold scored items, question and answer: {'; '.join(parts)}.\n"
+        f"To train without them: --leave-out-leaks. To train on them: {allow}; the leaderboard then shows those "
+        "scores without these items too."
     )
 
 

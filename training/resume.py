@@ -39,6 +39,12 @@ def peek(folder: Path) -> AdapterManifest | None:
         return None
 
 
+def left_out(manifest: AdapterManifest) -> dict[str, list[str]] | None:
+    """The examples that a training left out because they hold scored items; None where it did not look for them."""
+    stages = [stage["left_out"] for stage in manifest.data if isinstance(stage.get("left_out"), dict)]
+    return {name: held for stage in stages for name, held in stage.items()} if stages else None
+
+
 def work_of(folder: Path, number: int, stage: Stage) -> Path:
     """Where the stage counted from 1 keeps its checkpoints, and its result until the training is done."""
     return folder / "work" / f"{number}-{stage.name}"

@@ -9,21 +9,21 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core import durable, registry
+from ..core import durable
 from ..core.errors import MedbenchError, UsageError
-from ..core.plan import checked, fingerprint
-from ..core.types import Item, ModelSpec
+from ..core.plan import fingerprint
+from ..core.types import ModelSpec
 from ..zoo import adapters
 from ..zoo.adapters import Adapter, AdapterManifest
 from ..zoo.digests import sha256_of
 from ..zoo.recipe import Recipe, Stage
 from ..zoo.weights import HUB_ID, recorded
-from . import estimate, leaks, resume
+from . import estimate, leak_check, resume
 from .checkpoints import LOG
 from .data import StageData
 from .data import prepare as load_data
@@ -63,6 +63,7 @@ class Request:
     processes: int = 1
     report_to: tuple[str, ...] = ()
     allowed_leaks: frozenset[str] = frozenset()  # benchmarks whose own items may be trained on
+    leave_out_leaks: bool = False  # examples that hold items of other benchmarks are not trained on
     command: tuple[str, ...] = ()
     trust_remote_code: bool = False  # Python code that comes with the model may run
     revision: str = ""  # branch, tag or commit of the model on the hub; "": as the entry says
@@ -84,9 +85,11 @@ class Prepared:
     data: StageData
     train: Encodings
     held_out: Encodings
+    left_out: leak_check.LeftOut | None = None  # examples that hold scored items; None where they are trained on
 
     def facts(self) -> dict[str, Any]:
         """The record of a stage's data for the manifest."""
+        left_out = None if self.left_out is None else {name: list(items) for name, items in self.left_out.items()}
         return {
             "stage": self.stage.name,
             "parts": list(self.data.parts),
@@ -100,15 +103,8 @@ class Prepared:
             "dropped": len(self.train.dropped),
             "notes": list(self.data.notes),
             "set_notes": self.data.set_notes,
+            **({} if left_out is None else {"left_out": left_out}),
         }
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What of the scored items the training texts hold, by benchmark, and why others were not looked at."""
-
-    found: Mapping[str, leaks.Leaks] = field(default_factory=dict)
-    unchecked: Mapping[str, str] = field(default_factory=dict)
 
 
 def rank() -> int:
@@ -211,9 +207,17 @@ def check_quantization(stage: Stage, device: str) -> None:
 
 def prepare(request: Request, base: ModelSpec, tell: Tell) -> tuple[Prepared, ...]:
     """The stages with their data as tokens. Raises DataMissing, and MedbenchError where nothing is left to learn."""
+    loaded = [load_data(stage, request.source, request.seed) for stage in request.recipe.stages]
+    left_out = left_out_of(request, loaded, tell)
     prepared = []
-    for stage in request.recipe.stages:
-        data = load_data(stage, request.source, request.seed)
+    for stage, whole in zip(request.recipe.stages, loaded, strict=True):
+        data = leak_check.without(whole, left_out)
+        if not data.train:
+            raise MedbenchError(
+                f"stage '{stage.name}': all of its {len(whole.train):,} examples hold scored items, and "
+                "--leave-out-leaks leaves nothing to train on.",
+                "Train on other data: --set data=NAME (medbench list training-sets)",
+            )
         train, held_out = as_tokens(request, stage, data, base.location, base.trust_remote_code)
         if not train.rows:
             raise MedbenchError(
@@ -224,8 +228,20 @@ def prepare(request: Request, base: ModelSpec, tell: Tell) -> tuple[Prepared, ..
         for note in data.notes:
             tell(f"{stage.name}: {note}")
         tell(f"{stage.name}: {counts(train, held_out)}")
-        prepared.append(Prepared(stage, data, train, held_out))
+        mine = {example.id: left_out[example.id] for example in whole.train if example.id in left_out}
+        prepared.append(Prepared(stage, data, train, held_out, mine if request.leave_out_leaks else None))
     return tuple(prepared)
+
+
+def left_out_of(request: Request, loaded: Sequence[StageData], tell: Tell) -> leak_check.LeftOut:
+    """The examples not to train on: those that a training which began before left out, else those that leak."""
+    if not request.leave_out_leaks:
+        return {}
+    begun = resume.peek(request.folder)
+    if begun and resume.left_out(begun) is not None:
+        return resume.left_out(begun) or {}
+    tell("leak check: looking for examples that hold scored items, to leave them out")
+    return leak_check.to_leave_out(loaded, request.source, request.allowed_leaks)
 
 
 def as_tokens(
@@ -254,33 +270,6 @@ def counts(train: Encodings, held_out: Encodings) -> str:
         f"{len(train.rows):,} examples, {train.tokens:,} tokens, {train.learned:,} of them learned{cut}{dropped}; "
         f"{len(held_out.rows):,} held out"
     )
-
-
-def check_leaks(request: Request, stages: Sequence[Prepared], tell: Tell) -> Checked:
-    """Look for every installed benchmark's items in the training texts. Raises UsageError for refused ones."""
-    tell("leak check: looking for the items of every benchmark in the training texts")
-    items: dict[str, Sequence[Item]] = {}
-    unchecked: dict[str, str] = {}
-    for name in registry.names("benchmarks"):
-        try:
-            benchmark = registry.get("benchmarks", name)
-            items[benchmark.name] = checked(benchmark.load(request.source)).items
-        except MedbenchError as error:
-            unchecked[name] = error.message
-        except Exception as error:  # a third party's benchmark
-            unchecked[name] = registry.told(error)
-    examples = {example.id: example for stage in stages for example in stage.data.train}
-    found = leaks.find(list(examples.values()), items)
-    refusal = leaks.refusal(found, request.allowed_leaks)
-    if refusal:
-        raise UsageError(refusal)
-    for name, leak in found.items():
-        if leak.all:
-            tell(f"leak check: {len(leak.all):,} of {len(items[name]):,} items of {name} found in the training texts")
-    if unchecked:
-        checks = f"{len(found)} of {len(found) + len(unchecked)} benchmarks were checked"
-        tell(f"leak check: {checks}; their data could not be read: {', '.join(unchecked)}")
-    return Checked(found, unchecked)
 
 
 def identity(request: Request, base: ModelSpec, stages: Sequence[Prepared]) -> dict[str, Any]:
@@ -382,7 +371,7 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
             adapters.write(folder, stored)
             _write_examples(folder, stages)
         return stored
-    seen = check_leaks(request, stages, tell)
+    seen = leak_check.check([stage.data for stage in stages], request.source, request.allowed_leaks, tell)
     manifest = AdapterManifest(
         model=request.entry.name,
         tag=request.tag,

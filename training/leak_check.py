@@ -1,0 +1,100 @@
+"""The leak check of a training: the items of every benchmark whose data is here, looked for in the training texts."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..core import registry
+from ..core.errors import MedbenchError, UsageError
+from ..core.plan import checked
+from ..core.types import Item
+from . import leaks
+from .data import StageData
+from .example import Example
+
+if TYPE_CHECKING:
+    from ..benchmarks.sources import Source
+
+Tell = Callable[[str], None]
+LeftOut = Mapping[str, Sequence[str]]  # ids of examples that are not trained on -> the items that each holds
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What of the scored items the training texts hold, by benchmark, and why others were not looked at."""
+
+    found: Mapping[str, leaks.Leaks] = field(default_factory=dict)
+    unchecked: Mapping[str, str] = field(default_factory=dict)
+
+
+def check(stages: Sequence[StageData], source: Source, allowed: Collection[str], tell: Tell) -> Checked:
+    """Look for every installed benchmark's items in the training texts. Raises UsageError for refused ones."""
+    tell("leak check: looking for the items of every benchmark in the training texts")
+    items, unchecked = scored_items(source)
+    found = leaks.find(_examples(stages), items)
+    refusal = leaks.refusal(found, allowed)
+    if refusal:
+        raise UsageError(refusal)
+    for name, leak in found.items():
+        if leak.all:
+            tell(f"leak check: {len(leak.all):,} of {len(items[name]):,} items of {name} found in the training texts")
+    if unchecked:
+        checks = f"{len(found)} of {len(found) + len(unchecked)} benchmarks were checked"
+        tell(f"leak check: {checks}; their data could not be read: {', '.join(unchecked)}")
+    return Checked(found, unchecked)
+
+
+def to_leave_out(stages: Sequence[StageData], source: Source, allowed: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the examples that hold scored items of benchmarks that are not `allowed`, each with these items.
+
+    Without them the leak check finds none. It is searched again after each removal: words that more than ten documents
+    held count as boilerplate, and no longer do when only ten are left.
+    """
+    items = {name: some for name, some in scored_items(source)[0].items() if name not in allowed}
+    examples = _examples(stages)
+    found: dict[str, tuple[str, ...]] = {}
+    while more := leaks.holders([example for example in examples if example.id not in found], items):
+        found |= more
+    return found
+
+
+def without(data: StageData, left_out: LeftOut) -> StageData:
+    """Return a stage's data without these examples, with a note of how many they are."""
+    kept = tuple(example for example in data.train if example.id not in left_out)
+    if len(kept) == len(data.train):
+        return data
+    mine = {example.id: left_out[example.id] for example in data.train if example.id in left_out}
+    note = f"{len(mine):,} of {len(data.train):,} examples are left out because they hold scored items: {words(mine)}."
+    return dataclasses.replace(data, train=kept, notes=(*data.notes, note))
+
+
+def words(left_out: LeftOut) -> str:
+    """How many items of each benchmark these examples hold: "12 of medquad, 1 of liveqa"."""
+    items = {item for some in left_out.values() for item in some}
+    counts = Counter(item.partition("/")[0] for item in items)
+    return ", ".join(f"{count:,} of {name}" for name, count in sorted(counts.items()))
+
+
+@functools.lru_cache(maxsize=1)
+def scored_items(source: Source) -> tuple[dict[str, Sequence[Item]], dict[str, str]]:
+    """Return the items of every installed benchmark, by name, and why those of others could not be read."""
+    items: dict[str, Sequence[Item]] = {}
+    unchecked: dict[str, str] = {}
+    for name in registry.names("benchmarks"):
+        try:
+            benchmark = registry.get("benchmarks", name)
+            items[benchmark.name] = checked(benchmark.load(source)).items
+        except MedbenchError as error:
+            unchecked[name] = error.message
+        except Exception as error:  # a third-party benchmark
+            unchecked[name] = registry.told(error)
+    return items, unchecked
+
+
+def _examples(stages: Sequence[StageData]) -> list[Example]:
+    return list({example.id: example for data in stages for example in data.train}.values())
