@@ -341,6 +341,7 @@ def _prepared(repository: str, config: str | None, reachable: bool, tell: Callab
     import datasets
 
     before, loudness = datasets.config.HF_HUB_OFFLINE, datasets.logging.get_verbosity()
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # it asks another host than the hub, to count the download
     datasets.logging.set_verbosity_error()
     if not reachable:
         datasets.config.HF_HUB_OFFLINE = True
@@ -348,7 +349,7 @@ def _prepared(repository: str, config: str | None, reachable: bool, tell: Callab
         with hub_client.patient(tell) if reachable else nullcontext():
             # By its address: a folder of that name in the working directory would be read under the hub's name.
             builder = datasets.load_dataset_builder(f"hf://datasets/{repository}", config)
-            if reachable and not Path(builder.cache_dir).exists():
+            if reachable and not Path(builder.cache_dir, datasets.config.DATASET_INFO_FILENAME).exists():
                 _download(repository, builder, tell)
             builder.download_and_prepare()
             return builder

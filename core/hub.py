@@ -128,6 +128,8 @@ def refusal(error: BaseException, repository: str, kind: str, revision: str = ""
     response: Any = getattr(refused, "response", None)
     status = int(getattr(response, "status_code", 0) or 0)
     said = hub_client.short(getattr(refused, "server_message", None) or "")
+    if response is not None and not said:
+        said = hub_client.server_message(response)
     quoted = f" The hub says: {said}" if said else ""
 
     def is_a(kinds: type[Exception], words: str = "") -> bool:

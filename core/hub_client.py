@@ -18,7 +18,10 @@ from .secrets import masked
 WAITS = (1.0, 2.0, 4.0)  # seconds before each further attempt
 LONGEST_WAIT = 60.0  # seconds; a server that asks for more is not waited for
 CONNECT_SECONDS = 5.0
+LONGEST_SILENCE = 30.0  # seconds without a byte, whatever a caller allows
 BUSY = (408, 429, 500, 502, 503, 504)  # statuses that may be gone a moment later
+REFUSALS = (401, 403, 451)  # statuses that end a download
+OPTIONAL = "datasets-server."  # a host that `datasets` asks for hints and does without
 MESSAGE = 300  # characters of a server's own message
 
 Tell = Callable[[str], None]
@@ -45,11 +48,23 @@ def patient(tell: Tell) -> Iterator[None]:
         yield
         return
     send = client.send
-    client.send = lambda request, **options: _send(send, request, options, tell)
+    refusals: list[Any] = []
+
+    def patiently(request: Any, **options: Any) -> Any:
+        response = _send(send, request, options, tell)
+        if response.status_code in REFUSALS:
+            refusals.append(response)
+        return response
+
+    client.send = patiently
     if loudness == logging.WARNING:
         logging.set_verbosity_error()
     try:
         yield
+    except Exception as error:
+        if refusals and not hasattr(error, "response"):  # `datasets` drops the cause of its errors
+            error.response = refusals[-1]  # type: ignore[attr-defined]
+        raise
     finally:
         del client.send
         logging.set_verbosity(loudness)
@@ -146,8 +161,11 @@ def _send(send: Callable[..., Any], request: Any, options: Mapping[str, Any], te
     if limits.get("read") is None:
         seconds = stall_seconds()
         request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+    request.extensions["timeout"]["read"] = min(request.extensions["timeout"]["read"], LONGEST_SILENCE)
     connect = request.extensions["timeout"]["connect"]
     request.extensions["timeout"] |= {"connect": min(connect or CONNECT_SECONDS, CONNECT_SECONDS)}
+    if str(request.url.host).startswith(OPTIONAL):
+        return send(request, **options)
     cause: Exception | None
     for attempt, wait in enumerate((*WAITS, None), 1):
         seconds = wait or 0.0

@@ -74,7 +74,7 @@ class Repository:
         """Delete those of these files in the cache whose content is not what they are named after."""
         for name in names:
             link = self.snapshot / name
-            if link.is_symlink() and link.exists() and len(link.readlink().name) == 64:
+            if link.is_symlink() and link.exists() and len(link.readlink().name) in (40, 64):
                 blob = link.resolve()
                 if not _is(blob, link.readlink().name):
                     tell(f"{name} of {self.id} in the hub's cache is damaged and is downloaded again")

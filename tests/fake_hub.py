@@ -207,6 +207,6 @@ def _entry(name: str, path: Path) -> dict[str, object]:
 def _oid(path: Path) -> str:
     """What the hub calls a file's content: the SHA-256 of large files, Git's hash of others."""
     content = path.read_bytes()
-    if path.suffix in (".safetensors", ".bin", ".gguf", ".pt"):
+    if path.suffix in (".safetensors", ".bin", ".gguf", ".pt", ".parquet"):
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
