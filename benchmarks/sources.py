@@ -4,25 +4,16 @@ the hub through `datasets`.
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import dataclasses
 import fnmatch
-import gzip
 import hashlib
-import lzma
 import os
 import re
-import shutil
-import tarfile
-import tempfile
-import weakref
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,52 +21,12 @@ from ..core import hub, hub_client, hub_download, official, paths
 from ..core.errors import DataMalformed, DataMissing
 from ..core.tables import BadLine, text_lines
 from ..core.types import ItemSet
+from .archives import PACKED, UNREADABLE, Archive
 
 MAX_DEPTH = 6  # how far below the data folder a release is looked for
 BIG_ARCHIVE = 1 << 30  # bytes; a larger archive is opened only in the benchmark's own folder
-PACKED: dict[str, Callable[[Path], Any]] = {".gz": gzip.open, ".tgz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 MAX_FILE = 1 << 30  # bytes that are read at once; no release of one file is near it
 MEND = "Fetch the file anew from its release, or name another folder with --data."
-UNREADABLE = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
-
-
-class Archive:
-    """A .zip or .tar (packed or not), opened once, on first use; its members are read in any order at equal cost."""
-
-    def __init__(self, disk: Path) -> None:
-        self.disk = disk
-
-    @cached_property
-    def members(self) -> tuple[str, ...]:
-        """Names of the files inside."""
-        if isinstance(self._handle, zipfile.ZipFile):
-            return tuple(info.filename for info in self._handle.infolist() if not info.is_dir())
-        return tuple(info.name for info in self._handle.getmembers() if info.isfile())
-
-    def open(self, member: str) -> IO[bytes]:
-        if isinstance(self._handle, zipfile.ZipFile):
-            return self._handle.open(member)
-        stream = self._handle.extractfile(member)
-        assert stream is not None, "members are files"
-        return stream
-
-    @cached_property
-    def _handle(self) -> zipfile.ZipFile | tarfile.TarFile:
-        handle: zipfile.ZipFile | tarfile.TarFile
-        if self.disk.suffix.lower() == ".zip":
-            handle = zipfile.ZipFile(self.disk)
-        elif unpack := PACKED.get(self.disk.suffix.lower()):
-            # Unpacked to a nameless file: a packed stream read out of order is unpacked anew for every member.
-            plain = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the archive
-            weakref.finalize(self, plain.close)
-            with unpack(self.disk) as stream:
-                shutil.copyfileobj(stream, plain)
-            plain.seek(0)
-            handle = tarfile.open(fileobj=plain, mode="r:")  # noqa: SIM115
-        else:
-            handle = tarfile.open(self.disk, mode="r:")  # noqa: SIM115
-        weakref.finalize(self, handle.close)
-        return handle
 
 
 @dataclass(frozen=True)
@@ -179,6 +130,7 @@ class Source:
         self._elsewhere: list[str] = []
         self._archives: dict[Path, Archive] = {}
         self._damaged: dict[Path, str] = {}
+        self._closed: dict[Path, None] = {}  # packed archives that were not looked into
         self._on_disk = cache(self._files_on_disk)
         self._packed = cache(self._files_packed)
         tell = (downloads or official.Quiet()).tell
@@ -201,8 +153,9 @@ class Source:
         wanted = re.compile("|".join(fnmatch.translate(f"*/{pattern}") for pattern in patterns))
         own = f"/{folder}/".lower()
         for root, inside in ((self.data / folder, "/"), (self.data, own), (self.data, "/")):
-            for place in (self._on_disk, self._packed):
-                found = [file for seen, file in place(root) if wanted.match(seen) and inside in f"/{file.path}".lower()]
+            for packed in (False, True):
+                place = self._packed(root, folder) if packed else self._on_disk(root)
+                found = [file for seen, file in place if wanted.match(seen) and inside in f"/{file.path}".lower()]
                 if found:
                     found.sort(key=lambda file: file.path)
                     if root == self.data and inside == "/":
@@ -278,7 +231,9 @@ class Source:
         if self.data is None:
             return f"{what}: no data folder was named"
         damaged = "".join(f" ({path} is damaged: {why})" for path, why in self._damaged.items())
-        return f"{what} is not below {self.data}{damaged}"
+        closed = ", ".join(map(str, self._closed))
+        closed = f" (not looked into, for want of the benchmark's name in theirs: {closed})" if closed else ""
+        return f"{what} is not below {self.data}{damaged}{closed}"
 
     def _files_on_disk(self, root: Path) -> list[tuple[str, SourceFile]]:
         """Files below `root`, each with the path that patterns are matched on: it begins with the data folder's name,
@@ -289,15 +244,24 @@ class Source:
         paths = [(path.relative_to(self.data).as_posix(), path) for path in _files_below(root, set())]
         return [(f"/{name}/{shown}", SourceFile(shown, path)) for shown, path in paths]
 
-    def _files_packed(self, root: Path) -> list[tuple[str, SourceFile]]:
-        """Files in the archives below `root`, as `_files_on_disk` gives them."""
+    def _files_packed(self, root: Path, folder: str) -> list[tuple[str, SourceFile]]:
+        """Files in the archives below `root`, as `_files_on_disk` gives them.
+
+        A .tar.gz has no list of what is in it: to look inside is to unpack all of it. That is done for those alone that
+        are in a folder of this name or have it in their own.
+        """
         found = []
+        bare = _letters(folder)
         own = root != self.data
         for seen, packed in self._on_disk(root):
             path = packed.disk
             if not path.name.lower().endswith((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")):
                 continue
             if not own and path.stat().st_size > BIG_ARCHIVE:
+                continue
+            named = own or f"/{folder}/".lower() in f"/{packed.path}".lower() or bare in _letters(path.name)
+            if path.suffix.lower() in PACKED and not named:
+                self._closed[path] = None
                 continue
             archive = self._archives.setdefault(path, Archive(path))
             try:
@@ -311,6 +275,11 @@ class Source:
                 if not any(part.startswith((".", "__MACOSX")) for part in member.split("/")):
                     found.append((f"{seen}/{member}", SourceFile(f"{packed.path}:{member}", path, member, archive)))
         return found
+
+
+def _letters(name: str) -> str:
+    """A name without case and marks: "Medical_Reasoning" is "medical-reasoning"."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _files_below(root: Path, seen: set[tuple[int, int]], depth: int = 0) -> Iterator[Path]:
