@@ -80,8 +80,7 @@ def test_a_bomb_is_named_and_not_unpacked(tmp_path: Path, kind: str) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(DataMalformed, match=said):
-            for file in Source(tmp_path).files("exam", "test.jsonl"):
-                file.text()
+            [file.text() for file in Source(tmp_path).files("exam", "test.jsonl")]
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -151,7 +150,8 @@ def test_a_command_names_the_benchmark_with_the_bomb_and_runs_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    zip_bomb(tmp_path / "data" / "medqa" / "data_clean.zip", "data_clean/questions/US/4_options/phrases_no_exclude_test.jsonl")
+    release = "data_clean/questions/US/4_options/phrases_no_exclude_test.jsonl"
+    zip_bomb(tmp_path / "data" / "medqa" / "data_clean.zip", release)
     (tmp_path / "answers.jsonl").write_text(json.dumps({"id": "s-qd-01", "text": "rest"}) + "\n")
     words = ["run", "-m", "replay:answers.jsonl", "-b", "medqa,medquad-sample", "--data", "data"]
     done = CliRunner().invoke(cli, words)
