@@ -10,12 +10,15 @@ from .closing import affirmed_only, counts, left_open, meant, sentences
 from .names import Name, Options
 from .prose import Prose
 
-_IS = r"(?:is|are|would\s+be|must\s+be|should\s+be|has\s+to\s+be|will\s+be|remains)"
+_IS = (
+    r"(?:is|are|would\s+be|must\s+be|should\s+be|has\s+to\s+be|will\s+be|remains|(?:works|comes)\s+out\s+to|comes\s+to"
+    r"|amounts\s+to|calls\s+for|boils\s+down\s+to)"
+)
 _ADVERBS = (
     r"(?:\s+(?:therefore|thus|then|hence|clearly|now|still|almost\s+certainly|most\s+likely|most\s+consistent\s+with"
     r"|likely|probably|simply|usually|generally|consistent\s+with|compatible\s+with))*"
 )
-_TO = r"(?:\s+(?:to|via|by|through|called|known\s+as|termed|with))?"
+_TO = r"(?:\s+(?:to|via|by|through|called|known\s+as|termed|with|in))?"
 _ARTICLE = r"(?:\s+(?:an?|the|his|her|immediate|urgent|prompt))?"
 # Up to four words that lead to the option: "an acute …", "exposure to …".
 _GAP = (
@@ -27,7 +30,7 @@ _OPENING = r"\s*[\"'(\[]*(?:option\s)?\(?\Z"
 
 # "The most appropriate drug for this patient is …".
 _THE_IS = re.compile(
-    rf"""(?:\A\W*|[,;:–—(]\s*|\b(?:so|therefore|thus|hence|and|that|means|because|since|then|now|but)\s+)
+    rf"""(?:\A\W*|[,;:–—(]\s*|\b(?:so|therefore|thus|hence|and|that|means|because|since|then|now|but)\s+|(?=\bth(?:e|is)\s+(?:patient|child|man|woman|infant|boy|girl)\b))
     (?P<subject>(?:(?:the|this|these|those|his|her|their|its|it|what|a\s+\w+\s+\w*\s*of\s+choice)\b|(?:next|first)\s+step\b)
       [^;:?]{{0,170}}?)
     (?:\b{_IS}|(?<=it)'s|(?<=that)'s|(?<=this)'s){_ADVERBS}{_EXAMPLE}{_TO}{_ARTICLE}{_GAP}{_OPENING}""",
@@ -36,7 +39,7 @@ _THE_IS = re.compile(
 # "These findings suggest exposure to …".
 _INDICATES = re.compile(
     rf"""(?<!would\s)(?<!could\s)(?<!might\s)(?<!may\s)(?<!can\s)(?<!to\s)(?<!not\s)
-    \b(?: (?:(?:strongly|clearly|all|most|thus|therefore|directly|highly)\s+)*
+    (?:\b|(?=[\u3040-\u9fff]))(?: (?:(?:strongly|clearly|all|most|thus|therefore|directly|highly)\s+)*
           (?:suggests?|indicates?|points?\s+(?:strongly\s+|clearly\s+|directly\s+)?(?:to|towards?)|confirms?|fits?(?:\s+with)?|matches
             |corresponds?\s+to|represents?|reflects?|establish(?:es)?|supports?|warrants?|favors?|describes?|argues?\s+for
             |clinch(?:es)?|equals?|means?)
@@ -50,9 +53,11 @@ _INDICATES = re.compile(
         | in\s+other\s+words | i\.e | priority\s+is
         | (?:es|est)\s+(?:muy\s+|très\s+)?(?:caracter[íi]stic[oa]s?|caractéristique|compatibles?|sugerentes?|típic[oa])
           \s+(?:de|con|du|avec)
-        | sugieren?|orientan?\s+(?:a|hacia)|évoquent?|en\s+faveur|sprechen\s+für|spricht\s+für|passen\s+zu|passt\s+zu
+        | sugieren?|indican?|indicam?|indicano|indiquent|orientan?\s+(?:a|hacia)|évoquent?|en\s+faveur
+        | sprechen\s+für|spricht\s+für|passen\s+zu|passt\s+zu
         | suggeriscono|suggerisce|sugerem|sugere
-      )\b\.?[,:]?
+        | 符合|提示|考虑为|诊断为|支持|考える|示唆する
+      )(?:\b|(?=\s))\.?[,:]?
     (?:\s+(?:de|d'|la|el|un|una|une|le|du|eine?[nr]?|die|der|das))*
     {_ADVERBS}{_ARTICLE}{_GAP}{_OPENING}""",
     re.I | re.X,
@@ -77,8 +82,8 @@ _FOREIGN_IS = re.compile(
     re.I | re.X,
 )
 _FOREIGN_BEST = re.compile(
-    r"""\)?\s+(?:es|est|ist|è|é)\s+(?:el|le|la|das|die|der|il|o|a)\s+(?:\w+\s+)?(?:de\s+elección|de\s+choix|der\s+Wahl|di\s+(?:prima\s+)?scelta|de\s+escolha
-      |más\s+(?:probable|adecuad[oa])|plus\s+(?:probable|adapté)|wahrscheinlichste|più\s+probabile|mais\s+provável)\b""",
+    r"""\)?(?:\s+(?:es|est|ist|è|é))?\s+(?:el|le|la|das|die|der|il|o|a)\s+(?:\w+\s+)?(?:de\s+elección|de\s+choix|der\s+Wahl|di\s+(?:prima\s+)?scelta|de\s+escolha
+      |\w+\s+der\s+Wahl|más\s+(?:probable|adecuad[oa])|plus\s+(?:probable|adapté)|wahrscheinlichste|più\s+probabile|mais\s+provável)\b""",
     re.I | re.X,
 )
 # "Sodium 112 and a seizure → hypertonic saline (C)."
@@ -103,6 +108,19 @@ _ITEM_IS_BEST = re.compile(
     r"|diagnosis|answer|next\s+(?:best\s+)?step|standard)\b|\bis\s+the\s+(?:correct|best|right)\s+(?:answer|choice|option)\b",
     re.I,
 )
+# "Jaundice is no criterion, making it the correct choice", "The one that does not is a low sodium diet".
+_ODD_AFTER = re.compile(
+    r"[^.;:?]{0,80},?\s(?:making|which\s+makes)\s+(?:it|this|that)\s+the\s+(?:correct|right|best)\s+(?:answer|choice|option)\b",
+    re.I,
+)
+_ODD_BEFORE = re.compile(
+    rf"(?:\A|,)\W*(?:the|so\s+the)\s+(?:only\s+)?(?:one|exception|option|odd\s+one|outlier|finding|factor|drug)\b"
+    rf"(?:\s+(?:that|which)\s+(?:is\s+not|isn't|doesn't|does\s+not)[^,;:?]{{0,60}}?)?\s{_IS}{_ADVERBS}{_ARTICLE}{_OPENING}",
+    re.I,
+)
+# "= 10 patients": the end of a calculation.
+_EQUALS = re.compile(r"[=≈]\s*(?:about\s|approximately\s|roughly\s)?\s*\Z")
+_RESULT = re.compile(r"\s?(?:[%a-zµ²/]+\d?\s?){0,3}(?:[(.;,]|\s*\Z|\s*\n)", re.I)
 # Subjects of a sentence that is not about the answer.
 _ASIDE = re.compile(
     r"""\b(?:not?|never|n't|without|cannot|if|when|unless|whether|other|another|alternatives?|second|exceptions?|differentials?
@@ -116,8 +134,8 @@ _OPEN = re.compile(
     r"|could\s+be|may\s+be|might\s+be|may\s+(?:suggest|indicate)|not\s+(?:listed|offered|among)|some\s+(?:may|might|would))\b|\?",
     re.I,
 )
-# Words that speak of quantities everywhere; as an option, only a statement chooses them.
 _LONGEST = 800  # characters of a sentence that is read
+# Words that speak of quantities everywhere; as an option, only a statement chooses them.
 _COMMON = frozenset(
     ["increase", "decrease", "increased", "decreased", "unchanged", "high", "low", "higher", "lower", "normal"]
 ).union(["present", "absent", "true", "false", "positive", "negative", "none", "all", "yes", "no", "maybe"])
@@ -132,7 +150,7 @@ def claimed(prose: Prose) -> Options:
     last = names[-1]
     if left_open(prose, last.end, firm=False) or phrases.RETRACTED.search(prose.text, last.end):
         return Options()
-    if prose.denied(options) and not _EXCEPT.search(prose.sentence_before(last.start)):
+    if prose.denied(options) and not _odd(prose, last):
         return Options()
     doubt = phrases.DOUBTED.search(prose.text, last.end)
     later = (name for name in prose.named if doubt and name.start > doubt.start() and counts(prose, name))
@@ -170,10 +188,12 @@ def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
     option = next(iter(name.options))
     if len(name.options) != 1 or not isinstance(option, int) or prose.text[name.end : name.end + 1] in {"-", "'"}:
         return False
+    before, after = prose.text[start : name.start], prose.text[name.end : stop]
+    if _EQUALS.search(before) and _RESULT.match(after) and "=" not in after:
+        return True
     if not name.label and prose.offer.own[option] and _is_common(prose.offer.own[option]):
         return False
-    before, after = prose.text[start : name.start], prose.text[name.end : stop]
-    if _EXCEPT.search(before):
+    if _odd(prose, name):
         return True
     if _OPEN.search(before) or _OPEN.search(after[:120]):
         return False
@@ -181,10 +201,24 @@ def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
         return False
     if not meant(prose, name, stop):
         return False
+    if _asked(prose, start) and not before.strip(" \"'(") and phrases.STANDS_ALONE.match(prose.text, name.end):
+        return True
     if _leads(before) or _ARROW.search(before):
         return True
     best = _IS_BEST.match(after)
     return bool(best and not re.search(r"\b(?:but|although|however|not)\b", after)) or bool(_FOREIGN_BEST.match(after))
+
+
+def _asked(prose: Prose, start: int) -> bool:
+    """Whether the sentence before asks for the answer: "Which drug is unsafe here?"."""
+    question = prose.sentence_before(start - 1) if prose.text[:start].rstrip()[-1:] == "?" else ""
+    return bool(re.match(r"\W*(?:so\W+)?(?:which|what|who)\b(?:\W+\w+){3}", question, re.I))
+
+
+def _odd(prose: Prose, name: Name) -> bool:
+    """Whether an option is denied what the others are, and is the answer for that."""
+    before = prose.sentence_before(name.start)
+    return bool(_EXCEPT.search(before) or _ODD_BEFORE.search(before) or _ODD_AFTER.match(prose.text, name.end))
 
 
 def _is_common(own: tuple[str, ...]) -> bool:

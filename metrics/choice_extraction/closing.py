@@ -52,7 +52,7 @@ _CONCLUDES = re.compile(
 )
 # From here on a reply speaks of the options that it did not choose.
 _OTHERS = re.compile(
-    r"""(?:\A|\n)[\s#>•❌-]{0,9}(?:why\s+(?:the\s+)?(?:others?|not|remaining|rest)|(?:the\s+)?(?:other|remaining|incorrect|wrong)
+    r"""(?:\A|\n)[\s#>•❌-]{0,9}(?:\d[.)]\s*)?(?:why\s+(?:the\s+)?(?:others?|not|remaining|rest)|(?:the\s+)?(?:other|remaining|incorrect|wrong)
       \s+(?:options?|choices?|answers?|ones|alternatives)|(?:the\s+)?others)\b
       | (?:\A|\n)[\s#>•-]*(?:clinical\s+pearls?|pearls?
         |(?:key\s+)?(?:take-?aways?|notes?|learning\s+points?|teaching\s+points?)|caution|disclaimer|caveats?|follow-?up
@@ -89,6 +89,7 @@ _BETWEEN = re.compile(
 _CLAUSE = re.compile(r"[,;–—]|\b(?:but|so|thus|therefore|hence|and)\b", re.I)
 _NEAR = 25  # characters after an option in which a word says that it is chosen: "… is the best next step"
 _REACH = 60  # characters before an option in which "rather than" speaks of it
+_BRACKETS = re.compile(r"\s*\([^()\n]{0,80}\)")
 _WORDS = re.compile(r"\w+")
 
 
@@ -196,7 +197,12 @@ def left_open(prose: Prose, position: int, firm: bool) -> bool:
 
 def affirmed_only(prose: Prose, name: Name, start: int, stop: int) -> bool:
     """Whether every other option in the sentence is denied."""
-    inside = (other for other in within(prose.named, start, stop) if counts(prose, other))
+    aside = _BRACKETS.match(prose.text, name.end)  # "rubella (German measles)"
+    inside = (
+        other
+        for other in within(prose.named, start, stop)
+        if counts(prose, other) and not (aside and name.end < other.start < aside.end())
+    )
     return all(other.options <= name.options or _denied(prose, other, start) for other in inside)
 
 

@@ -17,6 +17,8 @@ Options = frozenset[Option]
 _DETERMINERS = {("no",), ("none",), ("all",), ("both",)}  # mostly, they belong to the word that follows
 _ARTICLE = re.compile(r"(?:an?|the|to)\s+", re.I)
 _COMBINED = re.compile(r",\s*(?:and|or)\s+|,\s*|\s+(?:and|or)\s+|\s*[&+]\s*", re.I)
+_BRACKETED = re.compile(r"(.+?)\s*\(([^()]+)\)")  # "Systemic lupus erythematosus (SLE)"
+_ABBREVIATION = re.compile(r"(?=.*[A-Z].*[A-Z])[A-Za-z0-9-]{2,8}")
 # A text that names the thing that an option says to begin, and speaks of stopping it.
 _STOPPED_BEFORE = re.compile(
     r"\b(?:stop|hold|discontinu|withhold|withdraw|avoid|taper|reduc|decreas|defer|delay|already)\w*\s+(?:\w+\s+){0,2}\Z",
@@ -44,7 +46,7 @@ class Offer:
         for index, words in enumerate(self.own):
             if words:
                 self.texts[words] = self.texts.get(words, frozenset()) | {index}
-        self.things = dict(self._things())
+        self.things = dict(self._things(texts))
         self.lengths = sorted(
             {len(words) for words in (*self.texts, *self.labels, *self.things) if words}, reverse=True
         )
@@ -56,20 +58,28 @@ class Offer:
         self.places = not numbers
         self.combined = {named: index for index, text in enumerate(texts) if (named := self._combination(index, text))}
 
-    def _things(self) -> Iterator[tuple[tuple[str, ...], Options]]:
-        """What options that begin with a verb speak of, where no other option speaks of it; see `BEGINNING`. Adds the
-        same options with the verb in another form ("reducing the dose") to `texts`.
+    def _things(self, texts: Sequence[str]) -> Iterator[tuple[tuple[str, ...], tuple[int, str]]]:
+        """Shorter names that belong to one option alone, each with the spelling that it needs, if any: what it says to
+        begin ("needle decompression"), what is in its brackets and before them ("SLE"). Adds options that begin with a
+        verb to `texts` in another form ("reducing the dose").
         """
         for index, own in enumerate(self.own):
             verb, rest = "".join(own[:1]), own[1:]
             thing = tuple(rest[1:] if rest[:1] in (("a",), ("an",), ("the",)) else rest)
-            if verb not in VERBS or not thing:
-                continue
-            self.texts.setdefault((gerund(verb), *rest), Options([index]))
-            others = (words for other, words in enumerate(self.own) if other != index)
-            shared = any(_holds(words, thing) for words in others)
-            if verb in BEGINNING and max(map(len, thing)) > 3 and not shared:
-                yield thing, Options([index])
+            if verb in VERBS and thing:
+                self.texts.setdefault((gerund(verb), *rest), Options([index]))
+                if verb in BEGINNING and max(map(len, thing)) > 3 and self._only(index, thing):
+                    yield thing, (index, "")
+            if bracketed := _BRACKETED.fullmatch(texts[index]):
+                for part in bracketed.groups():
+                    words, short = words_of(part), bool(_ABBREVIATION.fullmatch(part))
+                    if words and (short or part == bracketed[1]) and self._only(index, words):
+                        yield words, (index, part if short else "")
+
+    def _only(self, index: int, words: tuple[str, ...]) -> bool:
+        """Whether no other option holds these words."""
+        others = (own for other, own in enumerate(self.own) if other != index)
+        return words not in self.labels and not any(_holds(own, words) for own in others)
 
     def _combination(self, index: int, text: str) -> Options:
         """The options that option `index` combines: "Both A and B", "All of the above"."""
@@ -269,11 +279,12 @@ class Named:
         return None
 
     def _thing(self, words: tuple[str, ...], start: int, end: int) -> Options | None:
-        """The option that says to begin what is named here, unless the text says to stop it."""
-        options = self.offer.things.get(words)
-        if options is None or _STOPPED_BEFORE.search(self.text[max(0, start - 40) : start]):
+        """The option that a shorter name stands for, unless the text says to stop it."""
+        index, spelling = self.offer.things.get(words, (-1, ""))
+        if index < 0 or (spelling and self.text[start:end] != spelling):
             return None
-        return None if _STOPPED_AFTER.match(self.text, end) else options
+        stopped = _STOPPED_BEFORE.search(self.text[max(0, start - 40) : start]) or _STOPPED_AFTER.match(self.text, end)
+        return None if stopped else Options([index])
 
     def _closed(self, start: int, end: int) -> int:
         """`end` behind the bracket that closes one inside a name: "Low phosphatase (LAP)"."""

@@ -261,6 +261,12 @@ TAKEN = re.compile(
     (?:(?:the|an?|oral|iv|intravenous|acute|chronic|blood\s+type)\s+)?[(\[\"']?\Z""",
     re.I | re.X,
 )
+# "Nitrofurantoin 100 mg twice daily for 5 days."
+DOSED = re.compile(
+    r"(?:\s+(?:IV|IM|PO|oral|orally))?\s+\d[\d.,–-]*\s?(?:mg|g|mcg|µg|ml|units?|iu|meq|%)\b"
+    r"(?:(?!\b(?:is|are|was|were|has|have|can|may|causes?|should|would|or|not)\b)[^.;:!?\n]){0,80}(?:[.(]|\Z|\n)",
+    re.I,
+)
 DOSE = re.compile(r"\s\d")
 MAYBE_ADVERB = re.compile(r"maybe\s+(?!not\b)\w", re.I)
 QUALIFIED_BY = re.compile(r"\A\W*(?:but|or|and|unless|if|though)\b", re.I)

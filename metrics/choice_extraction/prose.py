@@ -197,7 +197,9 @@ class Prose(Named):
             yield Statement(Options([chosen]), starts[0], len(self.text), "verdicts")
 
     def opening(self) -> Iterator[Statement]:
-        name = self.at(0, alone=True)
+        dosed = self.at(0)
+        dosed = dosed if dosed and not dosed.label and phrases.DOSED.match(self.text, dosed.end) else None
+        name = self.at(0, alone=True) or dosed
         if name is None or self.lists_options or name.start in self.items or self.ruled_out(name):
             return
         if self.text[name.end : name.end + 1] == "?":
@@ -218,7 +220,7 @@ class Prose(Named):
         joined = phrases.JOINED.match(self.text, name.end)
         if joined and (self.text.startswith("not ", joined.end()) or self._named_from(joined.end())):
             return  # "Both A and D could be"
-        if self.offer.labels and not name.label and not phrases.OPENED.match(self.text, name.end):
+        if self.offer.labels and not name.label and not dosed and not phrases.OPENED.match(self.text, name.end):
             return
         options = name.options
         if phrases.QUALIFIED.match(self.text, name.end):

@@ -37,7 +37,7 @@ from .closing import closing, left_open
 from .fields import Field, fields, spelled_out
 from .names import Offer, Options
 from .prose import Prose, Statement
-from .text import plain
+from .text import plain, spaced
 from .words import words_of
 
 CUT_OFF = "cut off"
@@ -69,7 +69,7 @@ def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), c
         return Reading(None, CUT_OFF if cut and text.strip() else reason)
     if cut and not text[-1:].isalnum() and text[-1:] != " ":
         answer += "."  # what ended the last word was markup or a line's end, which is gone
-    answer = phrases.YES_NO_QUESTION.sub("yes-no", answer)
+    answer = phrases.YES_NO_QUESTION.sub("yes-no", spaced(answer, options))
     offer = Offer(options, labels or _own_letters(answer, options))
     return _Reader(offer, cut).read(answer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufe00-\ufe0f\ufeff\u20e3]")
 _ALIKE = str.maketrans(
@@ -12,7 +13,7 @@ _ALIKE = str.maketrans(
         **dict.fromkeys("‐‑‒−﹣", "-"),
         **dict.fromkeys("☑✔✓🗸", "✅"),
         **dict.fromkeys("✗✘✖❎🗙☒", "❌"),
-        **dict.fromkeys("➡⇒➜➔⟶⟹▶", "→"),
+        **dict.fromkeys("➡⇒➜➔⟶⟹▶👉", "→"),
         "。": ". ",
         "、": ", ",
         "【": "[",
@@ -27,6 +28,7 @@ _ALIKE = str.maketrans(
 _EMOJI = re.compile("[\U0001f000-\U0001f9ff\U0001fa70-\U0001faff★☆⭐✨⚠❗❓✍☝]")
 # Scripts written without a space beside a Latin letter or digit: "答案是B", "정답은B입니다", "الإجابةB".
 _UNSPACED = "\u0600-\u06ff\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_HAN = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 _BORDER = re.compile(rf"(?<=[{_UNSPACED}])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[{_UNSPACED}])")
 
 _END_OF_TURN = re.compile(
@@ -71,6 +73,14 @@ def plain(text: str) -> str:
     seen = _A_FOR_ANSWER.sub("Answer: ", _EMPHASIS.sub("", _HEADING.sub(_headed, seen)))
     seen = _BORDER.sub(" ", seen)
     return _BLANK_LINES.sub("\n\n", "\n".join(" ".join(line.split()) for line in seen.split("\n")))
+
+
+def spaced(text: str, options: Sequence[str]) -> str:
+    """`text` with spaces around the options that are written in a script without spaces between words."""
+    unspaced = sorted({plain(option).strip() for option in options if _HAN.search(option)}, key=len, reverse=True)
+    if not unspaced:
+        return text
+    return re.sub("|".join(map(re.escape, unspaced)), r" \g<0> ", text)
 
 
 def _struck_out(text: str) -> str:
