@@ -21,7 +21,7 @@ REST = " Aspirin and ibuprofen act on platelets. Warfarin is too slow here."
         "So the priority now is to give heparin.",
         "Which drug acts at once? Heparin.",
         "PTT 90 s, platelets falling → heparin (C).",
-        "The anticoagulant responsible for this is heparin, as the platelets fell on day 6.",
+        "The anticoagulant at fault here would be heparin, as the platelets fell on day 6.",
     ],
 )
 def test_a_claim_decides_whatever_is_said_of_the_others(claim: str) -> None:
