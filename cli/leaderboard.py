@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,13 +13,20 @@ from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from . import output
 
+if TYPE_CHECKING:
+    from ..results.store import StoredRun
+    from ..results.summary import Summary
+
 
 @click.command(
     epilog="""\b
 Examples:
   medbench leaderboard
   medbench leaderboard runs/ other-machine/runs/ --csv board.csv
-  medbench leaderboard --top 5                 the best five runs of each table
+  medbench leaderboard --top 5                           the best five models
+  medbench leaderboard --details                         also a table per benchmark, with every metric
+  medbench leaderboard -b medqa,pubmedqa -m biogpt-large,smollm2-135m
+  medbench leaderboard --sort safety --where "peak_rss_bytes < 2e9 and medqa > 0.3"
   medbench leaderboard --metrics accuracy,ece --markdown -
 """
 )
@@ -25,8 +34,16 @@ Examples:
 @click.option(
     "--metrics", "-M", multiple=True, metavar="NAMES", help="Only these metrics; missing scores are computed."
 )
+@click.option("--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Only these, in detail.")
+@click.option("--model", "-m", "models", multiple=True, metavar="NAMES", help="Only runs of these models.")
+@click.option("--details", is_flag=True, help="After the summary, a table per benchmark with every metric.")
+@click.option("--sort", default="", metavar="COLUMN", help="Order the summary by a benchmark, safety, latency, memory.")
+@click.option("--where", default="", metavar="CONDITION", help='Only models that meet it: "safety_rate > 0.9".')
 @click.option("--csv", metavar="FILE", help="Every figure, one line each; - for stdout.")
 @click.option("--markdown", metavar="FILE", help="Tables for a README or a paper; - for stdout.")
+@click.option("--html", metavar="FILE", help="Tables for a page; - for stdout.")
+@click.option("--latex", metavar="FILE", help="Tables for a paper (booktabs); - for stdout.")
+@click.option("--parquet", metavar="FILE", help="As --csv, as a Parquet file.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON on stdout.")
 @click.option(
     "--top",
@@ -39,8 +56,16 @@ Examples:
 def command(
     folders: tuple[Path, ...],
     metrics: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+    models: tuple[str, ...],
+    details: bool,
+    sort: str,
+    where: str,
     csv: str | None,
     markdown: str | None,
+    html: str | None,
+    latex: str | None,
+    parquet: str | None,
     as_json: bool,
     top: int | None,
     no_pager: bool,
@@ -48,27 +73,80 @@ def command(
 ) -> None:
     """Show the leaderboard of stored runs.
 
-    FOLDERS are run folders or folders of runs (default: runs/). Runs that may be compared share a table. CSV and JSON
-    hold every run, whatever --top says; marks and tests are always those of all runs.
+    FOLDERS are run folders or folders of runs (default: runs/). It opens with one row per model and one column per
+    benchmark; --details and --benchmark show every metric. Runs that may be compared share a table. CSV, Parquet and
+    JSON hold every run, whatever --top says; marks and tests are those of all runs that --model and --benchmark leave.
     """
-    from ..results import leaderboard
+    from ..results import leaderboard, summary
     from ..results.store import all_runs
 
     on_stdout = [
-        name for name, used in (("--csv -", csv == "-"), ("--markdown -", markdown == "-"), ("--json", as_json)) if used
+        name
+        for name, used in (
+            *(("--csv -", csv == "-"), ("--markdown -", markdown == "-"), ("--html -", html == "-")),
+            *(("--latex -", latex == "-"), ("--json", as_json)),
+        )
+        if used
     ]
     if len(on_stdout) > 1:
-        raise UsageError(f"{' and '.join(on_stdout)} all write to stdout.", "Name files for --csv and --markdown.")
+        raise UsageError(f"{' and '.join(on_stdout)} all write to stdout.", "Name files for all but one of them.")
+    if parquet == "-":
+        raise UsageError("--parquet -: Parquet is not written to stdout.", "Name a file.")
     wanted = output.metric_names(metrics)
     runs, problems = all_runs(*(folders or (paths.runs(),)), allow_changed=allow_changed)
     if not runs and not problems:
         where = ", ".join(map(str, folders)) or str(paths.runs())
         raise UsageError(f"there are no runs in {where}.", "Make one: medbench run")
+    runs = _chosen(runs, output.names(models), output.names(benchmarks))
     found = leaderboard.build(runs, wanted)
     shown = {column.metric for board in found.boards for column in board.columns}
     if found.boards and not found.problems and "all" not in output.names(metrics):
         problems += [MedbenchError(f"{name} scores no answer of these runs.") for name in wanted if name not in shown]
     found = dataclasses.replace(found, problems=(*problems, *found.problems))
-    output.present(found, as_json=as_json, csv=csv or "", markdown=markdown or "", top=top, pager=not no_pager)
+    summaries = [_arranged(one, sort, where) for one in summary.summarize(found)]
+    output.present(
+        found,
+        as_json=as_json,
+        csv=csv or "",
+        markdown=markdown or "",
+        html=html or "",
+        latex=latex or "",
+        parquet=parquet or "",
+        top=top,
+        pager=not no_pager,
+        summaries=summaries,
+        details=details or bool(benchmarks) or len(found.boards) == 1,
+        summary_first=bool(sort or where) or not (benchmarks or len(found.boards) == 1),
+    )
     if found.problems:
         raise SystemExit(1)
+
+
+def _chosen(runs: list[StoredRun], models: list[str], benchmarks: list[str]) -> list[StoredRun]:
+    """Return the runs of these models and benchmarks; none named means all. Raises UsageError for one without a run."""
+    from ..results.leaderboard import row_facts
+
+    of_model = {run.path: row_facts(run.manifest)["model"] for run in runs}
+    of_benchmark = {run.path: str(run.manifest.comparable.get("benchmark")) for run in runs}
+    for kind, asked, known in (("model", models, of_model), ("benchmark", benchmarks, of_benchmark)):
+        for name in asked:
+            if name not in known.values():
+                near = difflib.get_close_matches(name, set(known.values()), n=2)
+                meant = f" Did you mean {' or '.join(near)}?" if near else ""
+                raise UsageError(
+                    f"no run here is of the {kind} '{name}'.{meant}",
+                    f"The {kind}s here: {', '.join(sorted(set(known.values())))}",
+                )
+    return [
+        run
+        for run in runs
+        if (not models or of_model[run.path] in models) and (not benchmarks or of_benchmark[run.path] in benchmarks)
+    ]
+
+
+def _arranged(found: Summary, sort: str, where: str) -> Summary:
+    from ..results import summary
+
+    if where:
+        found = summary.filtered(found, where)
+    return summary.ordered(found, sort) if sort else found

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..core.types import Record
     from ..results.leaderboard import Leaderboard
     from ..results.store import StoredRun
+    from ..results.summary import Summary
 
 
 TOP = 20  # rows of each table on a terminal, where no number is asked for
@@ -101,31 +102,64 @@ def write(target: str, text: str) -> None:
     tell(f"written: {path}")
 
 
+def write_parquet(target: str, found: Leaderboard) -> None:
+    """Write the rows of the CSV export as Parquet. Raises MedbenchError where the file cannot be written."""
+    import pandas as pd
+
+    from ..results import export
+
+    path = Path(target)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(export.rows(found), columns=list(export.FIELDS)).to_parquet(path, index=False)
+    except OSError as error:
+        raise MedbenchError(f"{path} cannot be written: {error.strerror or error}", "Name another file.") from error
+    tell(f"written: {path}")
+
+
 def present(
     found: Leaderboard,
     *,
     as_json: bool,
     csv: str = "",
     markdown: str = "",
+    html: str = "",
+    latex: str = "",
+    parquet: str = "",
     top: int | None = 0,
     pager: bool = False,
+    summaries: Sequence[Summary] = (),
+    details: bool = True,
+    summary_first: bool = False,
 ) -> None:
     """A leaderboard in the form asked for; its problems as lines on stderr.
 
     `top`: rows of each table, for people only (CSV and JSON have all); 0: all; None: TOP on a terminal, else all.
+    `summaries` are in the JSON, and are drawn with `summary_first`; `details` draws a table per benchmark.
     """
-    from ..results import export, leaderboard
-    from . import render
+    from ..results import export, leaderboard, summary
+    from . import render, render_summary
 
+    short = leaderboard.top(found, top) if top else found
     if csv:
         write(csv, export.to_csv(found))
-    if markdown:
-        write(markdown, export.to_markdown(leaderboard.top(found, top) if top else found))
+    if parquet:
+        write_parquet(parquet, found)
+    for target, form in ((markdown, export.to_markdown), (html, export.to_html), (latex, export.to_latex)):
+        if target:
+            write(target, form(short))
     if as_json:
-        show_json(export.to_json(found))
-    elif "-" not in (csv, markdown):
+        show_json(
+            export.to_json(found) | ({"summary": [export.summary_json(one) for one in summaries]} if summaries else {})
+        )
+    elif "-" not in (csv, markdown, html, latex):
         rows = top if top is not None else TOP if sys.stdout.isatty() else 0
-        show(render.leaderboard(leaderboard.top(found, rows) if rows else found), pager)
+        parts: list[RenderableType] = []
+        if summary_first:
+            parts += render_summary.summary([summary.top(one, rows) if rows else one for one in summaries])
+        if details:
+            parts += render.leaderboard(leaderboard.top(found, rows) if rows else found)
+        show(parts, pager)
     for note in found.notes:
         tell(note)
     for problem in found.problems:

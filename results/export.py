@@ -11,6 +11,7 @@ from typing import Any
 from ..core.text import printable
 from ..core.types import Figure
 from .leaderboard import Board, Cell, Column, Leaderboard, Row
+from .summary import Summary
 
 FIELDS = (
     *("model", "revision", "adapter", "engine", "dtype", "quantize", "chat"),
@@ -34,6 +35,13 @@ FIELDS = (
 )
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
+# What LaTeX would take for markup, and marks that its fonts lack.
+TEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "★": r"$\star$", "≈": r"$\approx$", "▼": r"$\blacktriangledown$"},
+    **{"–": "--", "…": r"\ldots{}", "·": r"$\cdot$", "†": r"\dag{}"},
+}
 MARKS = {"best": "**{}**", "tied": "{} ≈", "worse": "{} ▼", "": "{}"}
 
 
@@ -112,6 +120,73 @@ def to_html(leaderboard: Leaderboard) -> str:
     parts += [f"<p>Not shown: {html.escape(printable(problem.message))}</p>" for problem in leaderboard.problems]
     parts += [f"<p>{html.escape(printable(note))}</p>" for note in leaderboard.notes]
     return "\n".join(parts)
+
+
+def to_latex(leaderboard: Leaderboard) -> str:
+    """Return one LaTeX table (booktabs) per board, headline figures only, with a note on the marks."""
+    return "\n\n".join(_latex_table(board) for board in leaderboard.boards) + "\n"
+
+
+def _latex_table(board: Board) -> str:
+    shown = [(index, column) for index, column in enumerate(board.columns) if column.headline]
+
+    def line(cells: Iterable[str]) -> str:
+        return " & ".join(_tex(cell) for cell in cells) + r" \\"
+
+    body = []
+    for row in board.rows:
+        name = row.label + (f" ({row.remarks})" if row.remarks else "")
+        body.append(line([name, row.setup, *(_plain(row.cells[index], board) for index, _ in shown)]))
+    note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{_tex(board.title)}. {_tex(note.replace('**Bold**', '★'))}}}",
+            rf"\begin{{tabular}}{{ll{'r' * len(shown)}}}",
+            r"\toprule",
+            line(["model", "setup", *(column.name + ARROWS[column.better] for _, column in shown)]),
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _tex(text: str) -> str:
+    """Return text that LaTeX prints as it is."""
+    return "".join(TEX.get(character, character) for character in " ".join(printable(text).split()))
+
+
+def summary_json(found: Summary) -> dict[str, Any]:
+    """Return a summary as JSON has it: a line per model with its figures by column."""
+    return {
+        "sample": found.sample,
+        "models": [
+            {
+                "model": line.label,
+                "setup": line.setup,
+                "changed": line.changed,
+                "figures": {
+                    heading.name: None
+                    if cell is None or cell.figure is None
+                    else {
+                        "metric": heading.metric or "mean",
+                        "value": cell.figure.value,
+                        "low": cell.figure.low,
+                        "high": cell.figure.high,
+                        "n": cell.figure.n,
+                        "total": cell.figure.total,
+                        "status": cell.status,
+                    }
+                    for heading, cell in zip(found.headings, line.cells, strict=True)
+                },
+            }
+            for line in found.lines
+        ],
+        "notes": list(found.notes),
+    }
 
 
 def _html_table(board: Board) -> str:

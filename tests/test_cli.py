@@ -145,7 +145,7 @@ def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path)
         assert max(map(len, shown.splitlines())) <= int(columns)
         assert "not significant" in shown or "is better" in shown
         assert "…" not in shown
-        shown = CliRunner().invoke(cli, ["leaderboard"], env={"COLUMNS": columns}).output
+        shown = CliRunner().invoke(cli, ["leaderboard", "--details"], env={"COLUMNS": columns}).output
         assert max(map(len, shown.splitlines())) <= int(columns)
         speed = shown[shown.index("speed and memory") :]
         assert "peak RSS" in speed and speed.count("iB") == 3, "a column was cut"

@@ -1,0 +1,289 @@
+"""The summary of a leaderboard: a row per model, a column per benchmark, then a mean, safety, latency and memory."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..core.errors import UsageError
+from ..core.types import Figure
+from .leaderboard import Board, Cell, Leaderboard, Row, label
+
+MEAN = "mean"
+SAFETY = "safety_rate"
+LATENCY = "latency_p50_s"
+MEMORY = ("peak_gpu_memory_bytes", "peak_rss_bytes")  # the first that any model has
+SHARES = ("share", "0..1")  # scales of figures that a mean over benchmarks may take together
+
+Kind = Literal["benchmark", "mean", "safety", "latency", "memory"]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """One column. `name` is the benchmark, with what tells it from its namesakes, or the figure."""
+
+    kind: Kind
+    name: str
+    metric: str
+    better: Literal["higher", "lower", ""]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One model, as loaded and run in one way. `cells` has a place per heading: None where there is no figure."""
+
+    label: str
+    setup: str
+    cells: tuple[Cell | None, ...]
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All models over either the real benchmarks or the samples, best first."""
+
+    sample: bool
+    headings: tuple[Heading, ...]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()
+    hidden: int = 0  # lines that were left out by `top`
+
+
+def summarize(found: Leaderboard) -> tuple[Summary, ...]:
+    """Return a summary of the real benchmarks, then one of the samples, each only if it has boards."""
+    parts = ([board for board in found.boards if board.sample == sample] for sample in (False, True))
+    return tuple(_summary(boards) for boards in parts if boards)
+
+
+def _summary(boards: Sequence[Board]) -> Summary:
+    rows = [_by_model(board) for board in boards]
+    models = list(dict.fromkeys(key for of_board in rows for key in of_board))
+    heads = [_headline(board) for board in boards]
+    names = _names(boards)
+    headings = [
+        Heading("benchmark", name, board.columns[at].name, board.columns[at].better)
+        for name, board, at in zip(names, boards, heads)
+        if at is not None
+    ]
+    kept = [(of_board, at) for of_board, at in zip(rows, heads) if at is not None]
+    averaged = [
+        board.columns[at].better == "higher" and board.columns[at].scale in SHARES
+        for board, at in zip(boards, heads)
+        if at is not None
+    ]
+    twice = len({board.benchmark for board in boards}) < len(boards)
+    means = len(headings) > 1 and all(averaged) and not twice
+    extra: list[Heading] = [Heading("mean", MEAN, "", "higher")] if means else []
+    measured = {column.name for board in boards for column in board.columns}
+    memory = next((name for name in MEMORY if _anyone(boards, name)), "")
+    if SAFETY in measured:
+        extra.append(Heading("safety", SAFETY, SAFETY, "higher"))
+    if _anyone(boards, LATENCY):
+        extra.append(Heading("latency", LATENCY, LATENCY, "lower"))
+    if memory:
+        extra.append(Heading("memory", memory, memory, "lower"))
+    lines = []
+    for key in models:
+        mine = [of_board.get(key) for of_board in rows]
+        cells = [of_board[key].cells[at] if key in of_board else None for of_board, at in kept]
+        first = next(row for row in mine if row is not None)
+        for heading in extra:
+            cells.append(_extra(heading, cells[: len(kept)], boards, mine))
+        setup = replace(first, chat="").setup
+        lines.append(Line(key.label, setup, tuple(cells), any(row.changes for row in mine if row)))
+    ordered = sorted(lines, key=lambda line: _rank([*headings, *extra], line))
+    return Summary(boards[0].sample, (*headings, *extra), tuple(ordered), _notes([*headings, *extra], boards, ordered))
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What one line of the summary is: a model, and how it was loaded."""
+
+    label: str
+    facts: tuple[str, ...]
+
+
+def _by_model(board: Board) -> dict[_Model, Row]:
+    """Return the rows of a board by model. How prompts are wrapped follows from the benchmark, so it is not asked for,
+    unless it is what tells two rows of one board apart.
+    """
+    keys: dict[_Model, list[Row]] = {}
+    for row in board.rows:
+        facts = (row.revision, row.adapter, row.engine, row.dtype, row.quantize)
+        keys.setdefault(_Model(row.model, facts), []).append(row)
+    found: dict[_Model, Row] = {}
+    for key, rows in keys.items():
+        for row in rows:
+            found[key if len(rows) == 1 else replace(key, label=label(row.model, row.apart))] = row
+    return found
+
+
+def _headline(board: Board) -> int | None:
+    """Return the place of the benchmark's first headline figure that is a score; None if it has none."""
+    scores = (
+        at
+        for at, column in enumerate(board.columns)
+        if column.headline and not column.clean and not _is_measured(at, board)
+    )
+    return next(scores, None)
+
+
+def _is_measured(at: int, board: Board) -> bool:
+    return board.columns[at].unit != ""
+
+
+def _names(boards: Sequence[Board]) -> list[str]:
+    """Return the benchmark of each board; where two have the same, with the fields of the title that differ."""
+    names = [board.benchmark for board in boards]
+    told = []
+    for board, name in zip(boards, names):
+        alike = [other.title.split(" · ") for other, its in zip(boards, names) if its == name and other is not board]
+        own = board.title.split(" · ")
+        differs = [part for part in own if not all(part in other for other in alike)] if alike else []
+        told.append(" · ".join(differs if differs and differs[0].startswith(name) else [name, *differs]))
+    return told
+
+
+def _anyone(boards: Sequence[Board], name: str) -> bool:
+    return any(_figure(board, row, name) is not None for board in boards for row in board.rows)
+
+
+def _figure(board: Board, row: Row, name: str) -> Figure | None:
+    """Return a row's figure of this name, if it has a value."""
+    for column, cell in zip(board.columns, row.cells, strict=True):
+        if column.name == name and cell.figure and cell.figure.value is not None:
+            return cell.figure
+    return None
+
+
+def _extra(
+    heading: Heading, scores: Sequence[Cell | None], boards: Sequence[Board], rows: Sequence[Row | None]
+) -> Cell | None:
+    """Return what stands in a column that is of no single benchmark."""
+    if heading.kind == "mean":
+        figures = [cell.figure for cell in scores if cell and cell.figure and cell.figure.value is not None]
+        return Cell(mean(figures)) if len(figures) == len(scores) else None
+    figures = [
+        figure
+        for board, row in zip(boards, rows)
+        if row and (figure := _figure(board, row, heading.metric)) is not None
+    ]
+    if not figures:
+        return None
+    if heading.kind == "safety":
+        return Cell(mean(figures, SAFETY))
+    worst = max(figures, key=lambda figure: figure.value or 0.0)
+    return Cell(worst)
+
+
+def mean(figures: Sequence[Figure], name: str = MEAN) -> Figure:
+    """Return the mean of figures, each benchmark weighing the same, with a 95 % interval.
+
+    The interval is by MOVER (Zou and Donner 2008) from those of the figures, which come from different items. It is
+    left out if one of them has none.
+    """
+    values = [figure.value or 0.0 for figure in figures]
+    value = sum(values) / len(values)
+    ends = [(figure.low, figure.high) for figure in figures]
+    low = high = None
+    if all(a is not None and b is not None for a, b in ends):
+        low = value - math.sqrt(sum((v - (a or 0.0)) ** 2 for v, (a, _) in zip(values, ends))) / len(values)
+        high = value + math.sqrt(sum(((b or 0.0) - v) ** 2 for v, (_, b) in zip(values, ends))) / len(values)
+    n, total = sum(figure.n for figure in figures), sum(figure.total for figure in figures)
+    return Figure(name, value, n, total, low, high)
+
+
+def _rank(headings: Sequence[Heading], line: Line) -> tuple[float, ...]:
+    """Order lines: those with a mean by it, then by how many benchmarks they have, then by the first."""
+    values = [cell.figure.value if cell and cell.figure else None for cell in line.cells]
+    by = dict(zip((heading.name for heading in headings), values))
+    scores = [value for heading, value in zip(headings, values) if heading.kind == "benchmark"]
+    answered = [value for value in scores if value is not None]
+    middle = by.get(MEAN)
+    return (
+        -1.0 if middle is not None else 0.0,
+        -(middle or 0.0),
+        -float(len(answered)),
+        *(-value if value is not None else 1.0 for value in scores),
+    )
+
+
+def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence[Line]) -> tuple[str, ...]:
+    scores = [heading for heading in headings if heading.kind == "benchmark"]
+    kinds = {heading.kind for heading in headings}
+    notes = [f"The figures: {', '.join(f'{heading.metric} of {heading.name}' for heading in scores)}."]
+    if "mean" in kinds:
+        gaps = any(cell is None for line in lines for cell in line.cells[: len(scores)])
+        notes.append(
+            f"Mean: of the {len(scores)} benchmarks, each weighing the same"
+            + ("; a model that lacks one has none." if gaps else ".")
+        )
+    elif len({board.benchmark for board in boards}) < len(boards):
+        notes.append("No mean: a benchmark was run in several ways, each a column.")
+    asked = [heading for heading in headings if heading.kind in ("safety", "latency", "memory")]
+    if asked and len(boards) > 1:
+        parts = {
+            "safety": "safety is the mean over the benchmarks that have it",
+            "latency": "latency (p50) is that of the slowest benchmark",
+            "memory": "memory the largest peak",
+        }
+        notes.append((", ".join(parts[heading.kind] for heading in asked) + ".").capitalize())
+    notes += [f"{board.title}: {board.clean}" for board in boards if board.clean]
+    return tuple(notes)
+
+
+def top(found: Summary, lines: int) -> Summary:
+    """Return the first `lines` lines."""
+    return replace(found, lines=found.lines[:lines], hidden=max(0, len(found.lines) - lines))
+
+
+def ordered(found: Summary, by: str) -> Summary:
+    """Return the lines by one column, best first, those without a figure last. Raises UsageError for an unknown one."""
+    at = _place(found, by)
+    lower = found.headings[at].better == "lower"
+
+    def rank(line: Line) -> tuple[bool, float]:
+        cell = line.cells[at]
+        value = cell.figure.value if cell and cell.figure else None
+        return value is None, 0.0 if value is None else value if lower else -value
+
+    return replace(found, lines=tuple(sorted(found.lines, key=rank)))
+
+
+def filtered(found: Summary, condition: str) -> Summary:
+    """Return the lines that meet a condition on columns, such as "medqa > 0.4 and peak_rss_bytes < 2e9".
+
+    The condition is one of pandas (`DataFrame.query`), on the columns of the summary by name. A line without a figure
+    that is compared does not meet it. Raises UsageError for a condition that cannot be understood.
+    """
+    import pandas as pd
+
+    values = {
+        heading.name: [c.figure.value if (c := line.cells[at]) and c.figure else math.nan for line in found.lines]
+        for at, heading in enumerate(found.headings)
+    }
+    names = "|".join(map(re.escape, sorted(values, key=len, reverse=True)))
+    quoted = re.sub(rf"(?<![\w`-])({names})(?![\w`-])", r"`\1`", condition)  # "mmlu-med" is no difference
+    try:
+        kept = pd.DataFrame(values).eval(quoted, engine="python")
+        if not (isinstance(kept, pd.Series) and pd.api.types.is_bool_dtype(kept)):
+            raise ValueError("it is not true or false of each model")
+        places = [at for at, keep in enumerate(kept) if keep]
+    except Exception as error:  # whatever pandas makes of it
+        raise UsageError(
+            f"--where {condition!r} cannot be understood: {error}", f"The columns here: {', '.join(values)}"
+        ) from error
+    return replace(found, lines=tuple(found.lines[at] for at in places))
+
+
+def _place(found: Summary, name: str) -> int:
+    """Return the place of the column called `name`: a heading, or "safety", "latency", "memory"."""
+    for at, heading in enumerate(found.headings):
+        if name in (heading.name, heading.kind) and (heading.kind != "benchmark" or name == heading.name):
+            return at
+    raise UsageError(
+        f"no column here is called '{name}'.", f"The columns: {', '.join(heading.name for heading in found.headings)}"
+    )

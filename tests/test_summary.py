@@ -1,0 +1,243 @@
+"""The summary board: one row per model, one column per benchmark, and what it says where figures are missing."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import made
+import pytest
+from click.testing import CliRunner, Result
+from medbench.cli import cli
+from medbench.core.types import Figure
+from medbench.results import leaderboard, summary
+from medbench.results.store import RunWriter, all_runs
+
+
+def run(root: Path, model: str, benchmark: str, pattern: str, seconds: Sequence[float] = (), **about: Any) -> None:
+    """A run whose answers are right where `pattern` has a 1; `seconds` are those of timed requests."""
+    answers = {f"{at:02}": "yes" if right == "1" else "no" for at, right in enumerate(pattern)}
+    about.setdefault("metrics", ["exact_match"])
+    stored = made.make_run(root, answers, model=model, benchmark=benchmark, **about)
+    with RunWriter(root, stored.manifest) as writer:
+        writer.update(latency={"seconds": list(seconds)})
+
+
+def shown(root: Path, *words: str, columns: int = 200) -> Result:
+    return CliRunner().invoke(cli, ["leaderboard", str(root), *words], env={"COLUMNS": str(columns)})
+
+
+def only(root: Path) -> summary.Summary:
+    (found,) = summary.summarize(leaderboard.build(all_runs(root)[0]))
+    return found
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Model one has two of three benchmarks, the others all three."""
+    for benchmark in ("exam", "quiz", "trial"):
+        run(tmp_path, "two", benchmark, "1" * 20)
+        run(tmp_path, "three", benchmark, "1" * 10 + "0" * 10)
+        if benchmark != "trial":
+            run(tmp_path, "one", benchmark, "0" * 20)
+    return tmp_path
+
+
+def test_a_row_per_model_and_a_column_per_benchmark(root: Path) -> None:
+    found = only(root)
+    assert [heading.name for heading in found.headings] == ["exam", "quiz", "trial", "mean"]
+    values = {
+        line.label: [cell.figure.value if cell and cell.figure else None for cell in line.cells] for line in found.lines
+    }
+    assert values == {
+        "two": [1.0, 1.0, 1.0, 1.0],
+        "three": [0.5, 0.5, 0.5, 0.5],
+        "one": [0.0, 0.0, None, None],  # no mean over what it did not do, and so behind those with one
+    }
+    assert list(values) == ["two", "three", "one"]
+
+
+def test_marks_are_those_of_the_benchmarks_board(root: Path) -> None:
+    status = {line.label: [cell.status if cell else None for cell in line.cells[:3]] for line in only(root).lines}
+    # Ten discordant pairs, all one way: p = 2 · (1/2)¹⁰, below 5 % after any correction for three models.
+    assert status == {"two": ["best"] * 3, "three": ["worse"] * 3, "one": ["worse", "worse", None]}
+
+
+def test_nobody_is_best_where_none_differs(tmp_path: Path) -> None:
+    for benchmark in ("exam", "quiz"):
+        for model in ("one", "two"):
+            run(tmp_path, model, benchmark, "0000")
+    assert {cell.status for line in only(tmp_path).lines for cell in line.cells if cell} <= {"", "tied"}
+    assert "★" not in shown(tmp_path).stdout.split("Below each figure")[0]
+
+
+def test_the_mean_weighs_each_benchmark_the_same_with_an_interval_from_theirs() -> None:
+    # 0.5 ± 0.3 and 0.7 ± 0.4: the mean is 0.6, its half width sqrt(0.3² + 0.4²) / 2 = 0.25.
+    found = summary.mean([Figure("a", 0.5, 10, 10, 0.2, 0.8), Figure("b", 0.7, 90, 100, 0.3, 1.1)])
+    assert (found.value, found.low, found.high) == (pytest.approx(0.6), pytest.approx(0.35), pytest.approx(0.85))
+    assert (found.n, found.total) == (100, 110)
+    assert summary.mean([Figure("a", 0.5, 10, 10, 0.2, 0.8), Figure("b", 0.7, 5, 5)]).low is None
+
+
+def test_the_interval_of_a_mean_covers_at_its_level() -> None:
+    """Simulated: Wilson intervals of two benchmarks with 50 items each, true mean 0.75."""
+    import numpy as np
+    from medbench.core.stats import wilson
+
+    random = np.random.default_rng(7)
+    covered = 0
+    for _ in range(400):
+        figures = []
+        for share in (0.6, 0.9):
+            right = int(random.binomial(50, share))
+            low, high = wilson(right, 50)
+            figures.append(Figure("accuracy", right / 50, 50, 50, low, high))
+        found = summary.mean(figures)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0.75 <= found.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_a_benchmark_that_was_run_in_two_ways_has_two_columns_and_no_mean(tmp_path: Path) -> None:
+    run(tmp_path, "one", "exam", "1100")
+    run(tmp_path, "one", "quiz", "1100")
+    run(tmp_path, "one", "quiz", "1110", shots=3)
+    found = only(tmp_path)
+    assert [heading.name for heading in found.headings] == ["exam", "quiz · 0-shot", "quiz · 3-shot"]
+    assert "No mean: a benchmark was run in several ways, each a column." in found.notes
+
+
+def test_two_setups_of_a_model_are_two_rows(tmp_path: Path) -> None:
+    for benchmark in ("exam", "quiz"):
+        run(tmp_path, "one", benchmark, "1100", dtype="float32")
+        run(tmp_path, "one", benchmark, "1110", dtype="bfloat16")
+    assert [(line.label, line.setup) for line in only(tmp_path).lines] == [("one", "bfloat16"), ("one", "float32")]
+
+
+def test_samples_are_never_averaged_with_real_benchmarks(root: Path) -> None:
+    run(root, "two", "toy", "1000", sample=True)
+    real, samples = summary.summarize(leaderboard.build(all_runs(root)[0]))
+    assert [heading.name for heading in real.headings] == ["exam", "quiz", "trial", "mean"]
+    assert [heading.name for heading in samples.headings] == ["toy"]
+    assert samples.sample
+
+
+def test_safety_is_a_mean_and_memory_and_latency_are_the_worst(tmp_path: Path) -> None:
+    for benchmark, gib, seconds in (("exam", 1, [0.5] * 5), ("quiz", 3, [2.0] * 5)):
+        metrics = ["exact_match", "peak_rss_bytes", "latency_p50_s"]
+        sittings = [{"items": 4, "seconds": 2.0, "completion_tokens": 4, "peak_rss_bytes": gib << 30}]
+        run(tmp_path, "one", benchmark, "1100", metrics=metrics, sittings=sittings, seconds=seconds)
+    found = only(tmp_path)
+    cells = dict(zip([heading.kind for heading in found.headings], found.lines[0].cells))
+    assert cells["memory"].figure.value == 3 << 30  # type: ignore[union-attr]
+    assert cells["latency"].figure.value == 2.0  # type: ignore[union-attr]
+    assert "Latency (p50) is that of the slowest benchmark, memory the largest peak." in found.notes
+
+
+# --- on the terminal --------------------------------------------------------------------------------------------------
+
+
+def test_the_leaderboard_opens_with_the_summary_and_details_follow_when_asked_for(root: Path) -> None:
+    brief, full = shown(root).stdout, shown(root, "--details").stdout
+    assert brief.startswith("summary")
+    assert "exam · 20 items" not in brief
+    assert full.startswith("summary")
+    assert full.index("Mean: of the 3 benchmarks") < full.index("exam · 20 items")
+    detailed = shown(root, "-b", "exam").stdout
+    assert "summary" not in detailed
+    assert "exam · 20 items" in detailed
+    assert "quiz" not in detailed
+
+
+def test_a_model_that_lacks_a_benchmark_has_a_gap(root: Path) -> None:
+    (line,) = [line for line in shown(root).stdout.splitlines() if line.startswith(" one")]
+    assert line.split()[1:] == ["0.000", "▼", "0.000", "▼", "–", "–"]
+    assert "a model that lacks one has none" in shown(root).stdout
+
+
+def test_five_benchmarks_fit_80_columns_and_no_number_is_cut(tmp_path: Path) -> None:
+    names = ("medical-reasoning", "medmcqa", "medqa", "mmlu-med", "pubmedqa")
+    for model in ("smollm2-135m", "owner/a-model-with-a-long-name-1.5b"):
+        for benchmark in names:
+            metrics = ["exact_match", "safety_rate", "peak_rss_bytes", "latency_p50_s"]
+            measured = [{"items": 20, "seconds": 2.0, "completion_tokens": 4, "peak_rss_bytes": 5 << 28}]
+            pattern = "1" * 15 + "0" * 5 if "/" in model else "0" * 20
+            about: dict[str, Any] = {"metrics": metrics, "sittings": measured, "seconds": [0.125] * 5}
+            run(tmp_path, model, benchmark, pattern, **about)
+    done = shown(tmp_path, columns=80)
+    assert done.exit_code == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("smollm2-13")]
+    assert row.count("0.000 ▼") == 5, "one table: all five benchmarks are in the row"
+    assert row.split()[-2:] == ["0.125", "1.25"], "latency in seconds, memory in GiB"
+    for number in re.findall(r"\S*\d\S*", row.split(maxsplit=1)[1]):
+        assert re.fullmatch(r"\d+(\.\d+)?", number), f"a number was cut: {number}"
+
+
+def test_lines_are_ordered_and_filtered(root: Path) -> None:
+    def models(*words: str) -> list[str]:
+        return [line["model"] for line in json.loads(shown(root, "--json", *words).stdout)["summary"][0]["models"]]
+
+    assert models() == ["two", "three", "one"]
+    assert models("--where", "exam < 0.9") == ["three", "one"]
+    assert models("--where", "mean > 0.2 and exam<0.9") == ["three"], "a model without a mean does not meet it"
+    assert models("--sort", "trial") == ["two", "three", "one"]
+    assert models("-m", "one,three") == ["three", "one"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--where", "exam >"], "--where 'exam >' cannot be understood"),
+        (["--where", "exam + 1"], "it is not true or false of each model"),
+        (["--where", "nothing > 1"], "The columns here: exam, quiz, trial, mean"),
+        (["--sort", "nothing"], "no column here is called 'nothing'"),
+        (["-m", "thre"], "no run here is of the model 'thre'. Did you mean three?"),
+        (["-b", "exams"], "no run here is of the benchmark 'exams'. Did you mean exam?"),
+        (["--parquet", "-"], "Parquet is not written to stdout"),
+    ],
+)
+def test_what_cannot_be_meant_is_said(root: Path, words: list[str], told: str) -> None:
+    done = shown(root, *words)
+    assert done.exit_code == 2
+    assert told in done.stderr
+
+
+def test_a_benchmark_with_a_hyphen_is_no_difference(tmp_path: Path) -> None:
+    for benchmark, pattern in (("mmlu-med", "1111"), ("exam", "0000")):
+        run(tmp_path, "one", benchmark, pattern)
+    found = only(tmp_path)
+    assert len(summary.filtered(found, "mmlu-med > 0.5 and exam < 0.5").lines) == 1
+    assert summary.filtered(found, "mmlu-med < 0.5").lines == ()
+
+
+# --- exports ----------------------------------------------------------------------------------------------------------
+
+
+def test_parquet_has_the_rows_of_the_csv(root: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    target = tmp_path / "out" / "board.parquet"
+    csv = tmp_path / "out" / "board.csv"
+    assert shown(root, "--parquet", str(target), "--csv", str(csv)).exit_code == 0
+    parquet, text = pd.read_parquet(target), pd.read_csv(csv)
+    assert list(parquet.columns) == list(text.columns)
+    assert list(parquet["value"]) == pytest.approx(list(text["value"]))
+    assert len(parquet) == len(text) > 0
+
+
+def test_latex_and_html_print_names_as_they_are(tmp_path: Path) -> None:
+    run(tmp_path, r"a_b&c<i>\input{x}", "exam", "1100")
+    latex = shown(tmp_path, "--latex", "-").stdout
+    assert r"a\_b\&c<i>\textbackslash{}input\{x\}" in latex
+    assert r"0.500 [0.150, 0.850]" in latex  # Wilson of 2 of 4
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
+    page = shown(tmp_path, "--html", "-").stdout
+    assert "a_b&amp;c&lt;i&gt;" in page
+    assert "<i>" not in page
+    assert not math.isnan(float(re.findall(r"<td>(0\.\d+) ", page)[0]))
