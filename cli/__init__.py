@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..core.errors import MedbenchError
@@ -27,6 +29,7 @@ COMMANDS = {
     "doctor": "Check versions, device, quantization, hub, cache and data.",
 }
 
+REGISTRY = f"{__package__.removesuffix('.cli')}.core.registry"  # imported by the commands that need it
 INTERRUPTED = 130  # as shells say it: 128 + SIGINT
 
 EXAMPLES = """\b
@@ -52,7 +55,7 @@ class LazyGroup(click.Group):
     """Knows its commands by name; imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS]  # `list` is a module of this package
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
@@ -73,16 +76,27 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([*COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        commands = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return commands + options
 
     def invoke(self, ctx: click.Context) -> Any:
-        from ..core import registry
-
-        registry.forget()  # a process may give several commands
+        if REGISTRY in sys.modules:  # a process may run several commands
+            sys.modules[REGISTRY].forget()
+        words = [*ctx.args]  # of the command; they are gone after it was invoked
         try:
             return super().invoke(ctx)
         except MedbenchError as error:
             raise Failure(error) from error
+        except click.UsageError as error:
+            from .other_names import explained
+
+            told = explained(error, words)
+            told.message = printable(told.message)  # type: ignore[misc]  # not meant to be subclassed, only read
+            raise told from error
         except click.ClickException as error:  # it names what was typed, or a file
             error.message = printable(error.message)  # type: ignore[misc]  # not meant to be subclassed, only read
             raise

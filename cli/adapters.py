@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core import paths
-from . import output
+from . import completion, output
 from .progress import tell
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ Examples:
   medbench adapters show adapters/smollm2-135m/first --json
 """
 )
-@click.argument("name", metavar="NAME@TAG")
+@click.argument("name", metavar="NAME@TAG", shell_complete=completion.adapters)
 @click.option("--json", "as_json", is_flag=True, help="The manifest as JSON on stdout.")
 def show(name: str, as_json: bool) -> None:
     """Show what NAME@TAG was trained from, on what, by which recipe, and which benchmark items its data held."""
@@ -127,7 +127,7 @@ Examples:
   medbench run --model models/hera
 """
 )
-@click.argument("name", metavar="NAME@TAG")
+@click.argument("name", metavar="NAME@TAG", shell_complete=completion.adapters)
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A folder new or empty.")
 @click.option(
     "--dtype",

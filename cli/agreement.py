@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import cloup
 
 from ..core import paths
 from ..core.errors import UsageError
 from ..judges.panel import Asked, judge_runs
 from ..judges.panel import panel as make_panel
-from . import output
-from .download_progress import automatic
-from .judge_options import judge_options
+from . import completion, output
+from .judge_options import judge_option, judge_options
+from .options import Command
 from .progress import LINE_SECONDS, clock, tell, watch
 
 LEVELS = (1, 2, 3, 4)  # a judge's grades: those of judges/modes.py, which is not imported before it is needed
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from ..results.agreement import Agreement, Estimate
 
 
-@click.command(
+@cloup.command(
+    cls=Command,
     epilog="""\b
 Examples:
   medbench agreement --data releases/                       text and entity metrics against people's grades
@@ -44,42 +46,51 @@ Examples:
   medbench agreement --judge groq --limit 200 --max-judge-calls 250
   medbench agreement --judge openai:qwen3:8b --judge-base-url http://localhost:11434/v1 --limit 200
   medbench agreement --grades mine.csv                      your own: columns question, answer, grade, reference
-"""
+""",
 )
-@click.option(
-    "--metrics",
-    "-M",
-    multiple=True,
-    metavar="NAMES",
-    help="Names, all, .py files.  [default: text and entity metrics]",
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Names, all, .py files.  [default: text and entity metrics]",
+        shell_complete=completion.plugins("metrics", "all"),
+    ),
+    judge_option(),
+    click.option(
+        "--grades",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Your own grades, CSV or JSON lines: question, answer, grade (a whole number); reference, item.",
+    ),
+    click.option("--from-grade", type=int, metavar="N", help="Only answers that nobody graded below N."),
+    click.option("--limit", type=click.IntRange(min=2), metavar="N", help="N of the graded answers, drawn by --seed."),
+    click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+    ),
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Draws the --limit answers."),
+    click.option(
+        "--entity-model",
+        default="",
+        metavar="NAME",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+    ),
 )
-@click.option(
-    "--entity-model",
-    default="",
-    metavar="NAME",
-    help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+@judge_options(("grades",), "grades", with_judge=False)
+@cloup.option_group(
+    "Output",
+    click.option("--csv", metavar="FILE", default="", help='All figures as CSV; "-": stdout.'),
+    click.option("--markdown", metavar="FILE", default="", help='The table as Markdown; "-": stdout.'),
+    click.option("--json", "as_json", is_flag=True, help="All figures as JSON on stdout."),
+    click.option("--quiet", "-q", is_flag=True, help="No progress."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
-@judge_options(("grades",), "grades")
-@click.option(
-    "--grades",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Your own grades, CSV or JSON lines: question, answer, grade (a whole number); reference, item.",
-)
-@click.option("--from-grade", type=int, metavar="N", help="Only answers that nobody graded below N.")
-@click.option("--limit", type=click.IntRange(min=2), metavar="N", help="N of the graded answers, drawn by --seed.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Draws the --limit answers.")
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder of official releases.  [default: MEDBENCH_DATA]",
-)
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where runs are kept.  [default: runs/]")
-@click.option("--csv", metavar="FILE", default="", help='All figures as CSV; "-": stdout.')
-@click.option("--markdown", metavar="FILE", default="", help='The table as Markdown; "-": stdout.')
-@click.option("--json", "as_json", is_flag=True, help="All figures as JSON on stdout.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def command(
     metrics: tuple[str, ...],
     entity_model: str,
@@ -108,6 +119,7 @@ def command(
     from ..benchmarks import graded_file, liveqa_grades
     from ..benchmarks.sources import Source
     from ..results import agreement
+    from .download_progress import automatic
 
     asked = output.names(metrics)
     names = output.metric_names(tuple(asked) or DEFAULT, entity_model)

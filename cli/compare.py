@@ -6,16 +6,19 @@ import dataclasses
 from pathlib import Path
 
 import click
+import cloup
 
 from ..core import paths
 from ..core.errors import UsageError
 from ..judges.panel import Asked, judge_runs, judges_read_stored, panel
-from . import output
-from .judge_options import judge_options
+from . import completion, output
+from .judge_options import judge_option, judge_options
+from .options import Command
 from .progress import tell, watch
 
 
-@click.command(
+@cloup.command(
+    cls=Command,
     epilog="""\b
 Examples:
   medbench compare smollm2-135m biogpt-large                   two models, on every benchmark that both ran
@@ -23,15 +26,30 @@ Examples:
   medbench compare smollm2-135m__medqa biogpt-large__medqa     parts of run ids that fit one run
   medbench compare before/ after/                              folders of runs, matched by benchmark
   medbench compare RUN_A RUN_B --judge groq                    which answers a judge prefers, asked in both orders
-"""
+""",
 )
-@click.argument("runs", nargs=-1, required=True, metavar="A B [C …]")
-@click.option("--metrics", "-M", multiple=True, metavar="NAMES", help="Only these metrics (default: what both list).")
-@judge_options(modes=("pairwise",), default="pairwise")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
-@output.allow_changed
+@click.argument("runs", nargs=-1, required=True, metavar="A B [C …]", shell_complete=completion.sides)
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Only these metrics.  [default: those that both have]",
+        shell_complete=completion.plugins("metrics"),
+    ),
+    judge_option(),
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    output.allow_changed,
+)
+@judge_options(modes=("pairwise",), default="pairwise", with_judge=False)
+@cloup.option_group(
+    "Output",
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="As JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
 def command(
     runs: tuple[str, ...],
     metrics: tuple[str, ...],

@@ -11,7 +11,7 @@ import click
 
 from ..core import paths
 from ..core.errors import UsageError
-from . import output
+from . import completion, output
 from .progress import tell
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ Examples:
   medbench explain runs/smollm2-135m__liveqa__1f2e3d4c5b TQ17 --json
 """
 )
-@click.argument("run")
+@click.argument("run", shell_complete=completion.runs)
 @click.argument("item")
 @click.option("--entity-model", default="", metavar="NAME", help="spaCy pipeline.  [default: the embedded one]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")

@@ -7,36 +7,44 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+import cloup
 
 from ..judges.panel import Asked
+from . import completion
+from .options import Option
 
 GRADING = ("reference", "rubric", "grades")
 
 
-def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") -> Callable[[Any], Any]:
-    """Decorates a click command, which then takes `judging: Asked`. With one mode there is no --judge-mode."""
+def judge_option() -> Callable[[Any], Any]:
+    """Return the decorator for --judge alone, for a command that has it in a group of its own."""
+    return click.option(
+        "--judge",
+        "judge_names",
+        multiple=True,
+        metavar="NAMES",
+        help="Judges, separated by commas: groq, groq:MODEL, openai:MODEL, local:MODEL. Several are a jury.",
+        shell_complete=completion.plugins("judges"),
+    )
+
+
+def judge_options(
+    modes: Sequence[str] = GRADING, default: str = "reference", *, with_judge: bool = True
+) -> Callable[[Any], Any]:
+    """Return a decorator for a command, which then takes `judging: Asked`.
+
+    With one mode there is no --judge-mode. Without `with_judge` the command adds `judge_option` itself, below this.
+    """
     options = [
+        click.option("--judge-base-url", default="", metavar="URL", help="Server of openai:MODEL, else of groq."),
         click.option(
-            "--judge",
-            "judge_names",
-            multiple=True,
-            metavar="NAMES",
-            help="Judges, by comma: groq, groq:MODEL, openai:MODEL, local:MODEL. Several are a jury.",
-        ),
-        click.option(
-            "--judge-base-url",
-            default="",
-            metavar="URL",
-            help="Server of the judge openai:MODEL, else of groq.",
-        ),
-        click.option(
-            "--max-judge-calls", type=click.IntRange(min=0), metavar="N", help="At most N calls, retries too."
+            "--max-judge-calls", type=click.IntRange(min=0), metavar="N", help="Limit of calls, retries included."
         ),
         click.option(
             "--max-judge-cost",
             type=click.FloatRange(min=0),
             metavar="USD",
-            help="Stop when the estimated cost reaches it.",
+            help="Stop when the estimated cost reaches this.",
         ),
         click.option(
             "--judge-price", default="", metavar="IN,OUT", help="USD per million prompt and new tokens of the judges."
@@ -44,8 +52,22 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
         click.option(
             "--judge-concurrency", type=click.IntRange(min=1), metavar="N", help="Calls at once.  [default: 8]"
         ),
-        click.option("--judge-rpm", type=click.IntRange(min=1), metavar="N", help="Calls per minute to each judge."),
-        click.option("--judge-tpm", type=click.IntRange(min=1), metavar="N", help="Tokens per minute to each judge."),
+        cloup.option(
+            "--judge-requests-per-minute",
+            cls=Option,
+            aliases=("--judge-rpm",),
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Limit of calls to each judge.",
+        ),
+        cloup.option(
+            "--judge-tokens-per-minute",
+            cls=Option,
+            aliases=("--judge-tpm",),
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Limit of tokens to each judge.",
+        ),
         click.option(
             "--judge-timeout",
             type=click.FloatRange(min=0, min_open=True),
@@ -59,7 +81,9 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
             type=click.Choice(list(modes)),
             help=f"What is asked: 1-5 by the reference, four criteria, or LiveQA's four grades.  [default: {default}]",
         )
-        options.insert(1, chosen)
+        options.insert(0, chosen)
+    if with_judge:
+        options.insert(0, judge_option())
 
     def decorate(command: Any) -> Any:
         @functools.wraps(command)
@@ -71,8 +95,8 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
             max_judge_cost: float | None,
             judge_price: str,
             judge_concurrency: int | None,
-            judge_rpm: int | None,
-            judge_tpm: int | None,
+            judge_requests_per_minute: int | None,
+            judge_tokens_per_minute: int | None,
             judge_timeout: float | None,
             judge_mode: str | None = None,
             **rest: Any,
@@ -86,14 +110,12 @@ def judge_options(modes: Sequence[str] = GRADING, default: str = "reference") ->
                 max_judge_calls,
                 max_judge_cost,
                 judge_concurrency,
-                judge_rpm,
-                judge_tpm,
+                judge_requests_per_minute,
+                judge_tokens_per_minute,
                 judge_timeout,
             )
             return command(*args, judging=asked, **rest)
 
-        for option in reversed(options):
-            with_judges = option(with_judges)
-        return with_judges
+        return cloup.option_group("Judges", *options)(with_judges)
 
     return decorate

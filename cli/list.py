@@ -10,7 +10,7 @@ import click
 
 from ..core import paths, registry
 from ..core.errors import MedbenchError, UsageError
-from . import output
+from . import completion, output
 from .progress import tell
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ Examples:
 """
 )
 @click.argument("what", type=click.Choice([*GROUPS, TRAINING_SETS, RUNS]))
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.listed)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where runs are kept.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(what: str, name: str | None, out: Path | None, as_json: bool) -> None:

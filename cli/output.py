@@ -58,7 +58,7 @@ def record(stored: StoredRun, item: str, records: Mapping[str, Record] | None = 
 
 def allow_changed(command: Callable[..., None]) -> Callable[..., None]:
     """The option --allow-changed, for commands that show figures or answers of runs."""
-    text = "Show runs that were changed after they were made too, marked as such."
+    text = "Also show runs that were changed after they were made, marked as such."
     return click.option("--allow-changed", is_flag=True, help=text)(command)
 
 

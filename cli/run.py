@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
+import cloup
 
 from ..core import paths
 from ..core.errors import UsageError
 from ..judges.panel import Asked
-from . import output
-from .download_progress import automatic
-from .judge_options import judge_options
+from . import completion, output
+from .judge_options import judge_option, judge_options
+from .options import Command
 from .progress import tell, watch
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "smollm2-135m"
 
 
-@click.command(
+@cloup.command(
+    cls=Command,
     epilog="""\b
 Examples:
   medbench run                                              the embedded model on the samples
@@ -36,124 +38,166 @@ Examples:
   medbench run -m gguf:models/mine.Q4_K_M.gguf -b medqa
   medbench run -m replay:answers.jsonl -b medquad --map id=question_id,text=response
   medbench run -m smollm2-135m -b medquad --limit 50 --judge groq --max-judge-cost 0.50
-"""
+""",
 )
-@click.option(
-    "--model",
-    "-m",
-    "models",
-    multiple=True,
-    metavar="NAMES",
-    help="Zoo entries, hub ids, folders or GGUF files, each also @TAG as trained, or openai:NAME and groq:NAME at a "
-    "server, gguf:FILE by llama.cpp, vllm:NAME, or replay:FILE of saved answers, by comma.  [default: smollm2-135m]",
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--model",
+        "-m",
+        "models",
+        multiple=True,
+        metavar="NAMES",
+        help="Models, separated by commas: zoo entries, hub ids, folders, GGUF files, NAME@TAG as trained. At a "
+        "server: openai:NAME, groq:NAME. By other engines: gguf:FILE (llama.cpp), vllm:NAME. Saved answers: "
+        "replay:FILE.  [default: smollm2-135m]",
+        shell_complete=completion.models,
+    ),
+    click.option(
+        "--benchmark",
+        "-b",
+        "benchmarks",
+        multiple=True,
+        metavar="NAMES",
+        help="Benchmarks or .py files, separated by commas.",
+        shell_complete=completion.plugins("benchmarks"),
+    ),
+    click.option(
+        "--suite",
+        "-s",
+        "suites",
+        multiple=True,
+        metavar="NAMES",
+        help="quick (the samples), all, or benchmark names.  [default: quick]",
+        shell_complete=completion.plugins("benchmarks", "quick", "all"),
+    ),
+    click.option(
+        "--limit", type=click.IntRange(min=1), metavar="N", help="N items of each benchmark, the same for every model."
+    ),
+    click.option(
+        "--shots",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="K",
+        help="Examples before each question.",
+    ),
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Metrics instead of the benchmark's own: names, all, .py files, evaluate:NAME.",
+        shell_complete=completion.plugins("metrics", "all"),
+    ),
+    judge_option(),
+    click.option("--quantize", type=click.Choice(["nf4", "int8"]), help="Load the weights quantized (bitsandbytes)."),
+    click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+    ),
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
 )
-@click.option(
-    "--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Benchmarks or .py files, by comma."
+@cloup.option_group(
+    "Model",
+    click.option("--adapter", default="", metavar="DIR|ID", help="PEFT adapter for the model: folder or hub id."),
+    click.option(
+        "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
+    ),
+    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
+    click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
+    click.option(
+        "--trust-remote-code",
+        is_flag=True,
+        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
+    ),
+    click.option(
+        "--engine",
+        default="",
+        metavar="NAME",
+        help="How the model runs.  [default: the model's]",
+        shell_complete=completion.plugins("engines"),
+    ),
+    click.option(
+        "--tensor-parallel",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="GPUs that share a model of vllm:NAME.  [default: 1]",
+    ),
+    click.option(
+        "--map",
+        "columns",
+        default="",
+        metavar="FIELD=COLUMN,…",
+        help="Columns of replay:FILE: id, text, prediction, logprobs, finish, reasoning.",
+    ),
 )
-@click.option(
-    "--suite",
-    "-s",
-    "suites",
-    multiple=True,
-    metavar="NAMES",
-    help="quick (the samples), all, or benchmark names.  [default: quick]",
+@cloup.option_group(
+    "Items",
+    click.option(
+        "--items", type=click.Path(path_type=Path), metavar="FILE", help="Only the item ids in FILE, one per line."
+    ),
+    click.option(
+        "--seed", type=int, default=0, show_default=True, metavar="N", help="Draws the --limit items and the examples."
+    ),
 )
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="N items of each benchmark, the same for every model."
+@cloup.option_group(
+    "Asking",
+    click.option(
+        "--choice",
+        type=click.Choice(["auto", "logprob", "generate"]),
+        default="auto",
+        show_default=True,
+        help="How multiple choice is asked. auto: by log-probability if the engine has them.",
+    ),
+    click.option(
+        "--chat",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="When the model's chat template is used. auto: to generate, not to choose.",
+    ),
+    click.option(
+        "--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer.  [default: the benchmark's]"
+    ),
 )
-@click.option("--items", type=click.Path(path_type=Path), metavar="FILE", help="Only the item ids in FILE, one a line.")
-@click.option(
-    "--shots",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="K",
-    help="Examples before each question.",
+@cloup.option_group(
+    "Scoring",
+    click.option(
+        "--entity-model",
+        default="",
+        metavar="NAME",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+    ),
+    click.option(
+        "--latency-items",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Single requests to time; 0: none.  [default: up to 5, within 10 % of the run's time; 0 for a remote "
+        "server]",
+    ),
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Draws the --limit items and the examples.")
-@click.option(
-    "--choice",
-    type=click.Choice(["auto", "logprob", "generate"]),
-    default="auto",
-    show_default=True,
-    help="How multiple choice is asked: auto is by log-probability where the engine gives them.",
+@judge_options(with_judge=False)
+@cloup.option_group(
+    "Server",
+    click.option(
+        "--base-url",
+        default="",
+        metavar="URL",
+        help="Server of openai:NAME, groq:NAME.  [default: OPENAI_BASE_URL, or their own]",
+    ),
+    click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests at once.  [default: 8]"),
+    click.option("--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="Limit of requests."),
+    click.option("--tokens-per-minute", type=click.IntRange(min=1), metavar="N", help="Limit of tokens."),
 )
-@click.option(
-    "--chat",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    show_default=True,
-    help="The model's chat template: auto uses it to generate, not to choose.",
+@cloup.option_group(
+    "Output",
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="The leaderboard as JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
-@click.option(
-    "--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer.  [default: the benchmark's]"
-)
-@click.option(
-    "--metrics",
-    "-M",
-    multiple=True,
-    metavar="NAMES",
-    help="In the place of the benchmark's own: names, all, .py files, evaluate:NAME.",
-)
-@click.option(
-    "--entity-model",
-    default="",
-    metavar="NAME",
-    help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
-)
-@click.option(
-    "--latency-items",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Single requests to time; 0: none.  [default: up to 5, within 10 % of the run's time; 0 for a remote server]",
-)
-@click.option("--adapter", default="", metavar="DIR|ID", help="PEFT adapter to put on the model: folder or hub id.")
-@click.option("--quantize", type=click.Choice(["nf4", "int8"]), help="Load the weights quantized (bitsandbytes).")
-@click.option(
-    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
-)
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, …")
-@click.option("--revision", default="", help="Commit, branch or tag of a hub model.")
-@click.option(
-    "--trust-remote-code",
-    is_flag=True,
-    help="Run Python code that comes with a model, where transformers has no class for it. Read that code first.",
-)
-@click.option("--engine", default="", metavar="NAME", help="How the model runs.  [default: the model's]")
-@click.option(
-    "--base-url",
-    default="",
-    metavar="URL",
-    help="Server of openai:NAME, groq:NAME.  [default: OPENAI_BASE_URL, or their own]",
-)
-@click.option(
-    "--tensor-parallel",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="GPUs that share a model of vllm:NAME.  [default: 1]",
-)
-@click.option(
-    "--map",
-    "columns",
-    default="",
-    metavar="FIELD=COLUMN,…",
-    help="Columns of replay:FILE: id, text, prediction, logprobs, finish, reasoning.",
-)
-@click.option(
-    "--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests at once to a server.  [default: 8]"
-)
-@click.option("--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="At most, to a server.")
-@click.option("--tokens-per-minute", type=click.IntRange(min=1), metavar="N", help="At most, to a server.")
-@judge_options()
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder of official releases.  [default: MEDBENCH_DATA]",
-)
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where runs are kept.  [default: runs/]")
-@click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only.")
-@click.option("--json", "as_json", is_flag=True, help="The leaderboard as JSON on stdout.")
 def command(
     models: tuple[str, ...],
     benchmarks: tuple[str, ...],
@@ -189,13 +233,14 @@ def command(
 ) -> None:
     """Run models on benchmarks and show the leaderboard.
 
-    Every answer is stored as it comes. The same command again goes on where it stopped, and does nothing when all is
-    done.
+    Every answer is stored as it comes. Stop at any moment: the same command continues where it stopped, and does
+    nothing when the run is complete.
     """
     from ..benchmarks.sources import Source
     from ..core.plan import Settings
     from ..evaluation.suite import Outcome, chosen_benchmarks, evaluate_all
     from ..judges.panel import panel
+    from .download_progress import automatic
 
     # Everything that can be wrong with the request is found before anything is loaded.
     progress = watch(quiet)

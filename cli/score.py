@@ -5,34 +5,55 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from ..judges.panel import Asked, judge_runs, judges_read_stored, panel
-from . import output
-from .judge_options import judge_options
+from . import completion, output
+from .judge_options import judge_option, judge_options
+from .options import Command
 from .progress import tell, watch
 
 
-@click.command(
+@cloup.command(
+    cls=Command,
     epilog="""\b
 Examples:
   medbench score smollm2-135m__medquad --metrics rougeL,token_f1
   medbench score runs/ --metrics my_metric.py
   medbench score smollm2-135m__medquad --judge groq --max-judge-cost 0.50
   medbench score smollm2-135m__medquad --judge groq,openai:gpt-4.1-mini --judge-mode rubric     a jury
-"""
+""",
 )
-@click.argument("runs", nargs=-1, required=True)
-@click.option(
-    "--metrics", "-M", multiple=True, metavar="NAMES", help="Metrics to score: names, all (no judge), .py files."
+@click.argument("runs", nargs=-1, required=True, shell_complete=completion.runs)
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Metrics to score: names, all (no judge), .py files.",
+        shell_complete=completion.plugins("metrics", "all"),
+    ),
+    judge_option(),
+    click.option(
+        "--entity-model",
+        default="",
+        metavar="NAME",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+    ),
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    output.allow_changed,
 )
-@click.option("--entity-model", default="", metavar="NAME", help="spaCy pipeline of the entity metrics.")
-@judge_options()
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
-@output.allow_changed
+@judge_options(with_judge=False)
+@cloup.option_group(
+    "Output",
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="As JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
 def command(
     runs: tuple[str, ...],
     metrics: tuple[str, ...],

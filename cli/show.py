@@ -10,7 +10,7 @@ import click
 
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
-from . import output
+from . import completion, output
 from .progress import tell
 
 if TYPE_CHECKING:
@@ -32,9 +32,16 @@ Examples:
   medbench explain smollm2-135m__medquad ITEM    which words led to its safety labels and entities
 """
 )
-@click.argument("run")
+@click.argument("run", shell_complete=completion.runs)
 @click.argument("item", required=False)
-@click.option("--metrics", "-M", multiple=True, metavar="NAMES", help="Only these metrics (default: what it lists).")
+@click.option(
+    "--metrics",
+    "-M",
+    multiple=True,
+    metavar="NAMES",
+    help="Only these metrics.  [default: those of the run]",
+    shell_complete=completion.plugins("metrics"),
+)
 @click.option("--wrong", is_flag=True, help="Only items with the first metric below its best value.")
 @click.option("--unscored", is_flag=True, help="Items that some metric left unscored or that have no answer, and why.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many items to list.")

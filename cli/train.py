@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import cloup
 
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from ..core.secrets import masked
-from . import output
-from .download_progress import automatic
+from . import completion, output
+from .options import Command
 from .progress import tell
-from .train_progress import training_watch
 
 if TYPE_CHECKING:
     from ..training.train import Request
     from ..zoo.adapters import AdapterManifest
 
 
-@click.command(
+@cloup.command(
+    cls=Command,
     epilog="""\b
 Examples:
   medbench train --model smollm2-135m --data releases/
@@ -33,68 +34,110 @@ Examples:
   medbench train --model med-llama-3.2-1b --tag study --paired \\
       --sweep learning_rate=1e-4,2e-4,5e-5 --sweep lora.rank=16,8,32
   medbench run --model smollm2-135m,smollm2-135m@default --benchmark medquad --limit 100
-"""
+""",
 )
-@click.option("--model", "-m", required=True, metavar="NAME", help="A zoo entry with a recipe, or a .py file with one.")
-@click.option(
-    "--tag", metavar="TAG", help="Name of what comes out: used as --model NAME@TAG.  [default: default, or sweep]"
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--model",
+        "-m",
+        required=True,
+        metavar="NAME",
+        help="A zoo entry with a recipe, or a .py file with one.",
+        shell_complete=completion.plugins("zoo"),
+    ),
+    click.option("--tag", metavar="TAG", help="Name of the result: --model NAME@TAG.  [default: default, or sweep]"),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Change the recipe in all stages, or in one with STAGE.FIELD; --dry-run shows the fields. "
+        "data=NAME:SAMPLES,pairs.jsonl takes other data.",
+        shell_complete=completion.fields,
+    ),
+    click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Limit of optimizer steps per stage."),
+    click.option(
+        "--quantize",
+        type=click.Choice(["nf4", "none"]),
+        help="Train on quantized weights: the same as --set quantize=…",
+    ),
+    click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+    ),
+    click.option("--dry-run", is_flag=True, help="Show recipe, tokens, steps, memory, disk and time; change nothing."),
+    click.option("--resume", is_flag=True, help="Continue NAME@TAG as it began, without repeating its options."),
+    click.option(
+        "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of adapters.  [default: adapters/]"
+    ),
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Change the recipe, of all stages or with STAGE.FIELD of one; --dry-run shows the fields. "
-    "data=NAME:SAMPLES,pairs.jsonl takes other data.",
+@cloup.option_group(
+    "Model and machine",
+    click.option(
+        "--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model.  [default: main]"
+    ),
+    click.option(
+        "--trust-remote-code",
+        is_flag=True,
+        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
+    ),
+    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
+    click.option(
+        "--num-processes",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="One per GPU, or on CPU cores; each adds a batch to every step.",
+    ),
 )
-@click.option(
-    "--revision", default="", metavar="REV", help="Branch, tag or commit of the model on the hub.  [default: main]"
+@cloup.option_group(
+    "Training examples",
+    click.option(
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Draws the examples, their order and the weights.",
+    ),
+    click.option(
+        "--allow-leak",
+        multiple=True,
+        metavar="NAMES",
+        help="Benchmarks whose own items may be trained on, separated by commas.",
+        shell_complete=completion.plugins("benchmarks"),
+    ),
+    click.option(
+        "--leave-out-leaks",
+        is_flag=True,
+        help="Train without the examples that hold scored items. The manifest lists them.",
+    ),
 )
-@click.option("--quantize", type=click.Choice(["nf4", "none"]), help="The same as --set quantize=…")
-@click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Optimizer steps of each stage, at most.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Draws the examples, their order and the weights.")
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder of official releases.  [default: MEDBENCH_DATA]",
+@cloup.option_group(
+    "Sweeps",
+    click.option(
+        "--sweep",
+        "sweeps",
+        multiple=True,
+        metavar="FIELD=V1,V2",
+        help="Train once per value. Several options train every combination.",
+        shell_complete=completion.fields,
+    ),
+    click.option("--paired", is_flag=True, help="Combine the first values of every --sweep, then the second ones, …"),
 )
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, …")
-@click.option(
-    "--num-processes",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="One per GPU, or on CPU cores; each adds a batch to every step.",
+@cloup.option_group(
+    "Output",
+    click.option(
+        "--report-to", multiple=True, metavar="NAMES", help="tensorboard, wandb, mlflow: as transformers names them."
+    ),
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
-@click.option(
-    "--trust-remote-code",
-    is_flag=True,
-    help="Run Python code that comes with the model, where transformers has no class for it. Read that code first.",
-)
-@click.option("--dry-run", is_flag=True, help="Show recipe, tokens, steps, memory, disk and time; touch nothing.")
-@click.option("--resume", is_flag=True, help="Go on with NAME@TAG as it was begun, without repeating its options.")
-@click.option(
-    "--sweep", "sweeps", multiple=True, metavar="FIELD=V1,V2", help="Train once per value; several give the product."
-)
-@click.option("--paired", is_flag=True, help="Several --sweep go together: first with first, second with second.")
-@click.option(
-    "--allow-leak", multiple=True, metavar="NAMES", help="Benchmarks whose own items may be trained on, by comma."
-)
-@click.option(
-    "--leave-out-leaks",
-    is_flag=True,
-    help="Train without the examples that hold scored items. The manifest lists them.",
-)
-@click.option(
-    "--report-to", multiple=True, metavar="NAMES", help="tensorboard, wandb, mlflow: as transformers knows them."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where adapters are kept.  [default: adapters/]"
-)
-@click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only.")
-@click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout.")
 def command(
     model: str,
     tag: str | None,
@@ -120,8 +163,8 @@ def command(
 ) -> None:
     """Train a zoo entry by its own recipe.
 
-    What comes out lies in adapters/NAME/TAG and is used as --model NAME@TAG. Stop at any moment: the same command goes
-    on from the last checkpoint, and does nothing when all is done.
+    The adapter goes to adapters/NAME/TAG and runs as --model NAME@TAG. Stop at any moment: the same command continues
+    from the last checkpoint, and does nothing when the training is complete.
     """
     from ..benchmarks.sources import Source
     from ..training import overrides
@@ -129,6 +172,7 @@ def command(
     from ..training.api import trainable
     from ..training.train import Request, check
     from ..zoo import adapters
+    from .download_progress import automatic
 
     if paired and not sweeps:
         raise UsageError("--paired pairs the values of several --sweep, and there is none.")
@@ -235,6 +279,7 @@ def _one(request: Request, quiet: bool) -> tuple[AdapterManifest, Path]:
     """One training run, here or in several processes."""
     from ..training import launch
     from ..training.train import WORKER, rank, train
+    from .train_progress import training_watch
 
     alone = rank() == 0
     say = tell if alone and not quiet else (lambda text: None)

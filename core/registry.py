@@ -142,10 +142,14 @@ def _set_up(name: str, plugin: Any, setting: str) -> Any:
 
 
 def unknown(group: Group, name: str) -> UsageError:
-    """The error for a name nobody has registered, with the nearest names and the list command."""
+    """Return the error for a name that nobody has registered, with the nearest names and the list command."""
+    todo = f"All of them: medbench list {LISTED[group]}"
+    if others := [NOUN[other] for other in GROUPS if other != group and name in points(other)]:
+        kinds = " and ".join(f"{'an' if noun == 'engine' else 'a'} {noun}" for noun in others)
+        return UsageError(f"no {NOUN[group]} is called '{name}'; it is {kinds}.", todo)
     near = difflib.get_close_matches(name, names(group), n=3, cutoff=0.5)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
-    return UsageError(f"no {NOUN[group]} is called '{name}'.{meant}", f"All of them: medbench list {LISTED[group]}")
+    return UsageError(f"no {NOUN[group]} is called '{name}'.{meant}", todo)
 
 
 def fault(error: BaseException) -> str:

@@ -23,6 +23,7 @@ TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
 TIMED_SHARE = 0.1  # of the time that the answers took: timing by default stops there
 NAMED = 9  # items that a sentence names
 SAMPLES = ("pubmedqa-sample", "medqa-sample", "medquad-sample")
+SUITES = ("quick", "all")
 # Read off every run: they cost nothing but the few requests that latency is timed on.
 MEASUREMENTS = (
     "throughput_tokens_per_s",
@@ -311,7 +312,10 @@ def chosen_benchmarks(benchmarks: Sequence[str], suites: Sequence[str], outcome:
             named |= {n: n in named for n in registry.names("benchmarks") if n not in SAMPLES}
         else:
             named[name] = True
-    named |= dict.fromkeys(benchmarks, True)
+    for name in benchmarks:
+        if name in SUITES and name not in registry.names("benchmarks"):
+            raise UsageError(f"'{name}' is a suite, not a benchmark.", f"Run it with: --suite {name}")
+        named[name] = True
     found: dict[str, Benchmark] = {}
     for name, said in named.items():
         try:

@@ -64,8 +64,8 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
             "--max-judge-calls": asked.max_calls,
             "--max-judge-cost": asked.max_cost,
             "--judge-concurrency": asked.concurrency,
-            "--judge-rpm": asked.requests_per_minute,
-            "--judge-tpm": asked.tokens_per_minute,
+            "--judge-requests-per-minute": asked.requests_per_minute,
+            "--judge-tokens-per-minute": asked.tokens_per_minute,
             "--judge-timeout": asked.timeout_s,
         }
         for option, value in given.items():

@@ -101,7 +101,7 @@ def test_a_value_of_loras_turns_lora_on_and_wants_modules() -> None:
         ("second.epochs=1", "no stage is called 'second'(.|\n)*The stages are: train"),
         ("name=other", "no field 'name'"),
         ("train.why=because", "no field 'why'"),
-        ("epochs", "'epochs' sets nothing"),
+        ("epochs", "'epochs' has no value"),
         ("lora.rank=0", r"lora\.rank has to be 1 or more"),
         ("lora.alpha=0", r"lora\.alpha has to be 1 or more"),
         ("lora.dropout=1", r"from 0 to below 1"),

@@ -139,6 +139,9 @@ FIELDS: Mapping[str, Any] = {name: kind for name, kind in get_type_hints(Stage).
 def _read(setting: str, stages: Sequence[str]) -> tuple[str, str, str]:
     """Stage ("" for all), field and text of a setting."""
     path, equals, text = (part.strip() for part in setting.partition("="))
+    named = ELSEWHERE.get(path.lower().replace("-", "_").removeprefix(LORA), path)
+    if named in FIELDS and not equals:
+        raise UsageError(f"'{setting}' has no value.", f"Write it as {named}=VALUE.")
     if not equals or not path:
         raise UsageError(f"'{setting}' sets nothing.", "Write FIELD=VALUE or STAGE.FIELD=VALUE: learning_rate=1e-4")
     if path in FIELDS:

@@ -1,0 +1,86 @@
+"""Names that a shell completes when Tab is pressed: models, benchmarks, metrics, runs, adapters and more.
+
+Each function is the `shell_complete` of an option or argument. A shell waits for the answer, so nothing here imports
+a plugin or reads more than the names of files and packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from ..core import paths
+
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+MANIFEST = "manifest.json"
+FILE = "file"  # the shell completes file names itself
+
+
+def plugins(group: str, *others: str) -> Complete:
+    """Complete the plugins of a group and `others`, several by comma, or a file."""
+    return lambda context, parameter, begun: _listed(begun, [*_installed(group), *others])
+
+
+def models(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete zoo entries and what was trained from models (NAME@TAG), several by comma, or a file."""
+    return _listed(begun, [*_installed("zoo"), *_trained()])
+
+
+def adapters(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete NAME@TAG."""
+    return _matching(begun, _trained())
+
+
+def runs(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the names of run folders, or a file."""
+    return _matching(begun, _runs(context)) or [CompletionItem(begun, type=FILE)]
+
+
+def sides(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete models that have runs, then run folders, or a file."""
+    found = _runs(context)
+    named = dict.fromkeys(run.partition("__")[0] for run in found)
+    return _matching(begun, [*named, *found]) or [CompletionItem(begun, type=FILE)]
+
+
+def listed(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the NAME of `medbench list WHAT NAME`."""
+    what = str(context.params.get("what") or "")
+    return _matching(begun, _installed("zoo" if what == "models" else what))
+
+
+def fields(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete FIELD= of a training recipe."""
+    from ..training.overrides import FIELDS
+
+    return _matching(begun, [f"{field}=" for field in FIELDS])
+
+
+def _listed(begun: str, names: Iterable[str]) -> list[CompletionItem]:
+    """The last of several names with commas between them. Those that are there already are not offered again."""
+    head, comma, last = begun.rpartition(",")
+    found = [name for name in names if name.startswith(last) and name not in head.split(",")]
+    return [CompletionItem(head + comma + name) for name in found] or [CompletionItem(begun, type=FILE)]
+
+
+def _matching(begun: str, names: Iterable[str]) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(begun)]
+
+
+def _installed(group: str) -> list[str]:
+    from importlib.metadata import entry_points
+
+    return sorted({point.name for point in entry_points(group=f"medbench.{group}")})
+
+
+def _trained() -> list[str]:
+    found = sorted(paths.adapters().glob(f"*/*/{MANIFEST}"))
+    return [f"{manifest.parts[-3]}@{manifest.parts[-2]}" for manifest in found]
+
+
+def _runs(context: click.Context) -> list[str]:
+    root = Path(context.params.get("out") or paths.runs())
+    return sorted(manifest.parent.name for manifest in root.glob(f"*/{MANIFEST}"))

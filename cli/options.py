@@ -1,0 +1,46 @@
+"""Commands whose options have groups, and hidden spellings of earlier versions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import cloup
+from click.shell_completion import CompletionItem
+
+
+class Option(cloup.Option):
+    """An option that also accepts `aliases`: spellings of earlier versions, which help and completion leave out."""
+
+    def __init__(self, param_decls: Sequence[str], *, aliases: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__([*param_decls, *aliases], **settings)
+        self.aliases = frozenset(aliases)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        return super(Option, self._without_aliases()).get_help_record(ctx)
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        return super(Option, self._without_aliases()).get_error_hint(ctx)
+
+    def _without_aliases(self) -> Option:
+        shown = copy.copy(self)
+        shown.opts = visible(self)
+        return shown
+
+
+def visible(option: click.Parameter) -> list[str]:
+    """Return the spellings of an option that help shows; none for a hidden option and for an argument."""
+    if not isinstance(option, click.Option) or option.hidden:
+        return []
+    hidden = option.aliases if isinstance(option, Option) else frozenset()
+    return [spelling for spelling in (*option.opts, *option.secondary_opts) if spelling not in hidden]
+
+
+class Command(cloup.Command):
+    """A command with groups of options."""
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        hidden = {alias for option in self.params if isinstance(option, Option) for alias in option.aliases}
+        return [item for item in super().shell_complete(ctx, incomplete) if item.value not in hidden]

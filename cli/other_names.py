@@ -1,0 +1,146 @@
+"""What people type that medbench calls something else: options of other tools, and names without their option."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from .options import visible
+
+# Our options, each with its names in other tools (lm-evaluation-harness, inspect, lighteval, HELM, vLLM, transformers).
+ELSEWHERE: Mapping[str, str] = {
+    "--adapter": "adapter-path delta lora lora-adapter lora-path peft",
+    "--base-url": "api-base api-url endpoint host model-base-url openai-api-base server server-url",
+    "--benchmark": "bench benchmarks dataset datasets eval evals t task tasks",
+    "--chat": "apply-chat-template chat-template use-chat-template",
+    "--choice": "cloze log-likelihood loglikelihood method multiple-choice",
+    "--concurrency": "max-connections max-workers num-concurrent num-workers parallel threads workers",
+    "--data": "data-dir data-path dataset-dir dataset-path root",
+    "--device": "accelerator cuda device-id device-map gpu gpus",
+    "--dtype": "bf16 bfloat16 float16 float32 fp16 half precision torch-dtype",
+    "--engine": "backend provider runtime",
+    "--judge": "grader grader-model grader-models judge-model judge-models judges",
+    "--limit": "examples first items-limit limit-samples max-examples max-instances max-items max-samples n n-items "
+    "num-examples num-items num-samples samples subset",
+    "--max-new-tokens": "max-completion-tokens max-gen-tokens max-gen-toks max-length max-output-tokens max-tokens",
+    "--max-judge-cost": "budget cost-limit max-budget max-cost",
+    "--metrics": "metric score scores scorer scorers",
+    "--model": "base-model checkpoint hf-model model-id model-name model-name-or-path model-path models pretrained",
+    "--num-processes": "nproc nproc-per-node num-gpus world-size",
+    "--out": "dir log-dir o out-dir output output-dir output-folder output-path results results-dir save-dir",
+    "--paired": "zip",
+    "--quantize": "4bit 8bit bits load-in-4bit load-in-8bit quant quantization quantized",
+    "--quiet": "silent",
+    "--report-to": "logger tensorboard wandb wandb-args",
+    "--requests-per-minute": "max-rpm rate-limit rpm",
+    "--seed": "fewshot-seed random-seed",
+    "--set": "override overrides",
+    "--shots": "few-shot fewshot k n-shot n-shots nshot num-fewshot num-shots shot",
+    "--sort": "by order order-by sort-by",
+    "--suite": "group groups preset suites",
+    "--tag": "adapter-name name run-name",
+    "--tensor-parallel": "tensor-parallel-size tp tp-size",
+    "--tokens-per-minute": "max-tpm tpm",
+    "--where": "filter filters query",
+}
+# Options of other tools that have no option here, each with what to do instead.
+INSTEAD: Mapping[str, str] = {
+    "api-key key openai-api-key groq-api-key": "Keys are read from OPENAI_API_KEY and GROQ_API_KEY.",
+    "batch batch-size bs max-batch-size auto-batch": "Batch sizes follow from the free memory.",
+    "config config-file config-path run-config yaml": "medbench has no configuration files. Put the command into a "
+    "script, or call medbench.evaluate from Python: docs/python.md",
+    "do-sample gen-kwargs generation-kwargs num-beams temp temperature top-k top-p": "Answers are decoded greedily. "
+    "A model entry of your own sets its generation: docs/add-a-model.md",
+    "force no-cache overwrite overwrite-output-dir rerun": "Stored answers are reused. To ask again, name another "
+    "folder with --out.",
+    "format output-format": "Each format is an option of its own: --json, --csv FILE, --markdown FILE.",
+    "hf-token hub-token token": "The hub's token is read from HF_TOKEN.",
+    "log-samples save-samples write-out": "Every prompt and answer is always stored: medbench show RUN ITEM",
+    "model-args model-kwargs": "Give the model with --model and each setting as an option of its own: --revision, "
+    "--dtype, --adapter, --quantize, --device.",
+    "continue restart-from resume use-cache": "The same command continues where it stopped.",
+    "debug v verbose verbosity": "Progress goes to stderr, answers and scores to the run's folder; there "
+    "is no log level.",
+}
+# Plugin names given without their option: the registry's group, and the option that takes the name.
+NAMED_BY = {"benchmarks": "--benchmark", "zoo": "--model", "metrics": "--metrics", "judges": "--judge"}
+
+
+def explained(error: click.UsageError, words: Sequence[str]) -> click.UsageError:
+    """Return the error of a command that was given `words`, with what the user probably meant."""
+    if error.ctx is None:
+        return error
+    if isinstance(error, click.NoSuchOption):
+        meant = _option(error.ctx, error.option_name)
+        return click.UsageError(" ".join(filter(None, [f"No such option '{error.option_name}'.", meant])), error.ctx)
+    if meant := " ".join(filter(None, (_bare(error.ctx, word) for word in _unnamed(error.ctx, words)))):
+        return click.UsageError(f"{error.format_message().rstrip('.')}. Did you mean {meant}?", error.ctx)
+    return error
+
+
+def _option(context: click.Context, given: str) -> str:
+    """Return what to write in the place of an option that the command does not have; "" where that is unknown."""
+    command, name = context.command, given.lstrip("-").replace("_", "-").lower()
+    shown = [spelling for parameter in command.get_params(context) for spelling in visible(parameter)]
+    ours = next((option for option, names in ELSEWHERE.items() if name in names.split()), f"--{name}")
+    if ours in shown:
+        return f"Did you mean {ours}?"
+    if "--set" in shown and (field := _field(name)):
+        return f"Did you mean --set {field}=VALUE?"
+    for names, sentence in INSTEAD.items():
+        if name in names.split():
+            return sentence
+    if others := list(_commands_with(context, ours)):
+        return f"{ours} is an option of {', '.join(others)}."
+    if field := _field(name):
+        return f"A recipe is changed by: medbench train --set {field}=VALUE"
+    near = [f"--{each}" for each in difflib.get_close_matches(name, [known.lstrip("-") for known in shown], n=2)]
+    return f"Did you mean {' or '.join(near)}?" if near else f"All options: {context.command_path} --help"
+
+
+def _field(name: str) -> str:
+    """Return the field of a training recipe that other tools, or we, call `name`."""
+    from ..training import overrides
+
+    field = name.replace("-", "_")
+    return field if field in overrides.FIELDS else overrides.ELSEWHERE.get(field, "")
+
+
+def _commands_with(context: click.Context, option: str) -> Iterator[str]:
+    root = context.find_root()
+    assert isinstance(root.command, click.Group)
+    for name in root.command.list_commands(root):
+        command = root.command.get_command(root, name)
+        if command and any(option in visible(parameter) for parameter in command.params):
+            yield f"medbench {name}"
+
+
+def _unnamed(context: click.Context, words: Sequence[str]) -> list[str]:
+    """Return the words that belong to no option and no argument of the command."""
+    if isinstance(context.command, click.Group):
+        return []
+    try:
+        _, left, _ = context.command.make_parser(context).parse_args(list(words))
+    except click.UsageError:
+        return []
+    return left
+
+
+def _bare(context: click.Context, word: str) -> str:
+    """Return the option that takes a name, with the name; "" if the command has none for it."""
+    from ..core import registry
+    from ..evaluation.suite import SUITES
+
+    known = [spelling for parameter in context.command.params for spelling in visible(parameter)]
+    if word in SUITES and "--suite" in known:
+        return f"--suite {word}"
+    for group in registry.GROUPS:
+        option = NAMED_BY.get(group, "")
+        if option in known and word.partition(":")[0] in registry.names(group):
+            return f"{option} {word}"
+    if "--model" in known and (Path(word).exists() or "/" in word or "@" in word):
+        return f"--model {word}"
+    return ""

@@ -1,0 +1,227 @@
+"""The command's door: groups of options in the help, spellings, what is meant by other tools' names, completion."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from medbench.cli import COMMANDS, cli
+from medbench.cli.options import visible
+from medbench.cli.other_names import ELSEWHERE, INSTEAD
+from test_cli import HEAVY
+
+LIBRARIES = [name for name in HEAVY if not name.startswith("medbench")]
+GROUPS = {
+    "run": ["Most used", "Model", "Items", "Asking", "Scoring", "Judges", "Server", "Output"],
+    "train": ["Most used", "Model and machine", "Training examples", "Sweeps", "Output"],
+    "score": ["Most used", "Judges", "Output"],
+    "compare": ["Most used", "Judges", "Output"],
+    "agreement": ["Most used", "Judges", "Output"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MEDBENCH_DATA", "MEDBENCH_HOME", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def medbench(*words: str) -> Result:
+    return CliRunner().invoke(cli, words, prog_name="medbench")
+
+
+def options(name: str) -> set[str]:
+    command = cli.get_command(cli.make_context("medbench", [], resilient_parsing=True), name)
+    assert command is not None
+    return {spelling for parameter in command.params for spelling in visible(parameter)}
+
+
+def every_option() -> set[str]:
+    return set().union(*map(options, COMMANDS))
+
+
+# Help
+
+
+@pytest.mark.parametrize("name", list(GROUPS))
+def test_options_are_in_groups(name: str) -> None:
+    headings = re.findall(r"^(\S.*):$", medbench(name, "--help").stdout, re.MULTILINE)
+    assert headings == [*GROUPS[name], "Examples"]
+
+
+def test_the_ten_options_that_most_people_need_come_first() -> None:
+    first = medbench("run", "--help").stdout.split("Most used:")[1].split("Model:")[0]
+    wanted = "model benchmark suite limit shots metrics judge quantize data out"
+    assert re.findall(r"^  (?:-\w, )?--(\S+)", first, re.MULTILINE) == wanted.split()
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_help_of_a_command_loads_nothing_heavy(name: str) -> None:
+    code = f"import sys; from medbench.cli import cli; cli(['{name}', '--help'], standalone_mode=False); "
+    code += f"print([library for library in {LIBRARIES} if library in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# Spellings
+
+
+@pytest.mark.parametrize(("old", "new"), [("rpm", "requests-per-minute"), ("tpm", "tokens-per-minute")])
+@pytest.mark.parametrize("name", ["run", "score", "compare", "agreement"])
+def test_limits_of_judges_are_spelled_like_those_of_servers(name: str, old: str, new: str) -> None:
+    assert f"--judge-{new}" in options(name)
+    assert f"--{new}" in options("run")
+    shown = medbench(name, "--help").stdout
+    assert f"--judge-{old}" not in shown
+    assert "judge_requests" not in shown
+    operands = ("a", "b") if name in ("score", "compare") else ()
+    for spelling in (old, new):  # both are the option; without a judge it has nothing to limit
+        done = medbench(name, *operands, f"--judge-{spelling}", "30", *(("-M", "rougeL") if name == "score" else ()))
+        if name == "compare":
+            assert "No such option" not in done.stderr  # it looks for the runs first
+            continue
+        assert done.exit_code == 2
+        assert f"--judge-{new} needs --judge." in done.stderr
+    wrong = medbench(name, *operands, f"--judge-{old}", "0")
+    assert f"Invalid value for '--judge-{new}': 0 is not in the range x>=1." in wrong.stderr
+
+
+# What is meant by other tools' names
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("run --config study.yaml", "medbench has no configuration files."),
+        ("run --tasks medqa", "Did you mean --benchmark?"),
+        ("run --num_fewshot 5", "Did you mean --shots?"),
+        ("run --num-fewshot 5", "Did you mean --shots?"),
+        ("run --batch_size 8", "Batch sizes follow from the free memory."),
+        ("run --model_args pretrained=x", "Give the model with --model"),
+        ("run --max_tokens 50", "Did you mean --max-new-tokens?"),
+        ("run --Temperature 0", "Answers are decoded greedily."),
+        ("run -n 5", "Did you mean --limit?"),
+        ("run -o out/", "Did you mean --out?"),
+        ("run --lr 1e-4", "medbench train --set learning_rate=VALUE"),
+        ("run --sweep lora.rank=8,16", "--sweep is an option of medbench train."),
+        ("run --bencmark medqa", "Did you mean --benchmark?"),
+        ("run --judge-rm 3", "Did you mean --judge"),
+        ("run --qwertyuiop", "All options: medbench run --help"),
+        ("train -m smollm2-135m --lr 1e-4", "Did you mean --set learning_rate=VALUE?"),
+        ("train -m smollm2-135m --batch_size 2", "Did you mean --set batch_size=VALUE?"),
+        ("train -m smollm2-135m --output_dir x", "Did you mean --out?"),
+        ("score run --tasks medqa", "--benchmark is an option of medbench run"),
+        ("adapters merge x@y --output z", "Did you mean --out?"),
+        ("run medqa", "Did you mean --benchmark medqa?"),
+        ("run quick", "Did you mean --suite quick?"),
+        ("run smollm2-135m medqa --limit 3", "Did you mean --model smollm2-135m --benchmark medqa?"),
+        ("run rougeL", "Did you mean --metrics rougeL?"),
+        ("run my-org/my-model", "Did you mean --model my-org/my-model?"),
+        ("train smollm2-135m", "Did you mean --model smollm2-135m?"),
+        ("run -b quick", "Run it with: --suite quick"),
+        ("run -b rougeL", "no benchmark is called 'rougeL'; it is a metric."),
+        ("run -m medqa", "no model is called 'medqa'; it is a benchmark."),
+        ("run -M vllm", "no metric is called 'vllm'; it is an engine."),
+        ("train -m smollm2-135m --set lr --dry-run", "Write it as learning_rate=VALUE."),
+        ("train -m smollm2-135m --set lr=1e-4 --dry-run", "Did you mean learning_rate?"),
+    ],
+)
+def test_what_is_meant(words: str, meant: str) -> None:
+    done = medbench(*words.split())
+    assert done.exit_code == 2, done.output
+    assert meant in done.stderr
+
+
+def test_help_wins_over_a_word_too_many() -> None:
+    assert "Most used:" in medbench("run", "medqa", "--help").stdout
+
+
+def test_a_name_of_another_tool_has_one_meaning_and_is_none_of_ours() -> None:
+    listed = [name for names in (*ELSEWHERE.values(), *INSTEAD) for name in names.split()]
+    assert len(listed) == len(set(listed))
+    assert {name.strip("-") for name in ELSEWHERE} & set(listed) == set()
+    assert not [name for name in listed if "_" in name or name != name.lower()], "names are looked up with hyphens"
+
+
+def test_every_option_that_the_table_leads_to_exists() -> None:
+    board = {"--sort", "--where"}  # options of the leaderboard's summary
+    assert set(ELSEWHERE) - board <= every_option()
+    told = {option for sentence in INSTEAD.values() for option in re.findall(r"--[\w-]+", sentence)}
+    assert told <= every_option()
+
+
+# Completion, by click's protocol, in a process of its own as a shell starts it
+
+
+def complete(shell: str, *words: str) -> list[str]:
+    """What a shell offers for the last word."""
+    if shell == "fish":
+        told = {"COMP_WORDS": " ".join(["medbench", *words]), "COMP_CWORD": words[-1]}
+    else:
+        told = {"COMP_WORDS": " ".join(["medbench", *words]), "COMP_CWORD": str(len(words))}
+    environment = os.environ | {"_MEDBENCH_COMPLETE": f"{shell}_complete"} | told
+    code = (
+        "import sys; from medbench.cli import main\ntry: main()\nfinally: print(sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    loaded = set(done.stderr.translate(str.maketrans("", "", "[]',")).split())
+    assert not loaded & set(LIBRARIES), "a shell waits for this"
+    if shell == "bash":
+        return [line.partition(",")[2] for line in done.stdout.splitlines() if line.startswith("plain,")]
+    if shell == "zsh":
+        lines = done.stdout.splitlines()
+        return [value.replace("\\:", ":") for kind, value in zip(lines[::3], lines[1::3]) if kind == "plain"]
+    return [line.removeprefix("plain,").partition("\t")[0] for line in done.stdout.splitlines() if "plain," in line]
+
+
+@pytest.fixture
+def made() -> None:
+    """Two runs and an adapter in the working folder, as far as completion looks at them."""
+    for folder in ("runs/m__medqa__1", "runs/m__medquad__2", "adapters/smollm2-135m/first", "runs/other"):
+        Path(folder).mkdir(parents=True)
+        if folder != "runs/other":
+            Path(folder, "manifest.json").write_text("{}")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.usefixtures("made")
+def test_names_are_completed(shell: str) -> None:
+    assert complete(shell, "lead") == ["leaderboard"]
+    assert complete(shell, "run", "--mod") == ["--model"]
+    assert complete(shell, "run", "--model", "smol") == ["smollm2-135m", "smollm2-135m@first"]
+    assert complete(shell, "run", "-b", "medqa,pubmedqa-p") == ["medqa,pubmedqa-pqal"]
+    assert complete(shell, "run", "-M", "entity_r") == ["entity_recall"]
+    assert complete(shell, "show", "m__") == ["m__medqa__1", "m__medquad__2"]
+    assert complete(shell, "compare", "m") == ["m", "m__medqa__1", "m__medquad__2"]
+    assert complete(shell, "adapters", "show", "smol") == ["smollm2-135m@first"]
+
+
+def test_more_that_is_completed() -> None:
+    def offered(*words: str) -> list[str]:
+        return complete("bash", *words)
+
+    assert offered("run", "-s", "q") == ["quick"]
+    assert offered("run", "--judge-r") == ["--judge-requests-per-minute"]  # not the hidden --judge-rpm
+    assert offered("run", "--judge", "gr") == ["groq"]
+    assert offered("run", "--engine", "vl") == ["vllm"]
+    assert offered("run", "--quantize", "n") == ["nf4"]
+    assert offered("list", "metrics", "bri") == ["brier"]
+    assert offered("list", "be") == ["benchmarks"]
+    assert offered("score", "none") == [], "no runs are here"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_readme_says_how_a_shell_gets_it(shell: str) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert f"_MEDBENCH_COMPLETE={shell}_source medbench" in readme
+    environment = os.environ | {"_MEDBENCH_COMPLETE": f"{shell}_source"}
+    done = subprocess.run(
+        [sys.executable, "-m", "medbench"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert f"_MEDBENCH_COMPLETE={shell}_complete" in done.stdout
