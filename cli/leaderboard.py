@@ -26,6 +26,7 @@ Examples:
   medbench leaderboard --top 5                           the best five models
   medbench leaderboard --details                         also a table per benchmark, with every metric
   medbench leaderboard -b medqa,pubmedqa -m biogpt-large,smollm2-135m
+  medbench leaderboard -b mmlu-med --by subject
   medbench leaderboard --sort safety --where "peak_rss_bytes < 2e9 and medqa > 0.3"
   medbench leaderboard --metrics accuracy,ece --markdown -
 """
@@ -37,6 +38,7 @@ Examples:
 @click.option("--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Only these, in detail.")
 @click.option("--model", "-m", "models", multiple=True, metavar="NAMES", help="Only runs of these models.")
 @click.option("--details", is_flag=True, help="After the summary, a table per benchmark with every metric.")
+@click.option("--by", type=click.Choice(["subject"]), help="A table per benchmark with the accuracy in each subject.")
 @click.option("--sort", default="", metavar="COLUMN", help="Order the summary by a benchmark, safety, latency, memory.")
 @click.option("--where", default="", metavar="CONDITION", help='Only models that meet it: "safety_rate > 0.9".')
 @click.option("--csv", metavar="FILE", help="Every figure, one line each; - for stdout.")
@@ -59,6 +61,7 @@ def command(
     benchmarks: tuple[str, ...],
     models: tuple[str, ...],
     details: bool,
+    by: str | None,
     sort: str,
     where: str,
     csv: str | None,
@@ -103,6 +106,8 @@ def command(
     if found.boards and not found.problems and "all" not in output.names(metrics):
         problems += [MedbenchError(f"{name} scores no answer of these runs.") for name in wanted if name not in shown]
     found = dataclasses.replace(found, problems=(*problems, *found.problems))
+    if by:
+        found = leaderboard.by_subject(found)
     summaries = [_arranged(one, sort, where) for one in summary.summarize(found)]
     output.present(
         found,
@@ -115,8 +120,8 @@ def command(
         top=top,
         pager=not no_pager,
         summaries=summaries,
-        details=details or bool(benchmarks) or len(found.boards) == 1,
-        summary_first=bool(sort or where) or not (benchmarks or len(found.boards) == 1),
+        details=details or bool(benchmarks or by) or len(found.boards) == 1,
+        summary_first=bool(sort or where) or not (benchmarks or by or len(found.boards) == 1),
     )
     if found.problems:
         raise SystemExit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,22 +17,9 @@ from .summary import Summary
 FIELDS = (
     *("model", "revision", "adapter", "engine", "dtype", "quantize", "chat"),
     *("benchmark", "version", "variant", "sample", "items", "shots", "method"),
-    *(
-        "metric",
-        "value",
-        "low",
-        "high",
-        "n",
-        "total",
-        "coverage",
-        "unit",
-        "status",
-        "p_holm",
-        "against",
-        "remark",
-        "run_id",
-        "changed",
-    ),
+    *("metric", "value", "low", "high", "n", "total", "coverage", "unit", "status", "p_holm", "against", "remark"),
+    *("run_id", "changed", "better", "subgroup"),
+    *("items_hash", "prompt_hash", "max_new_tokens", "stop"),
 )
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
@@ -89,8 +77,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
                         "changed": list(row.changes),
                         "sealed": row.sealed,
                         "figures": [
-                            _figure(cell.figure, cell, column)
-                            | {"better": column.better, "headline": column.headline, "pairs": cell.pairs}
+                            _figure(cell.figure, cell, column) | {"headline": column.headline, "pairs": cell.pairs}
                             for cell, column in zip(row.cells, board.columns, strict=True)
                             if cell.figure
                         ],
@@ -243,12 +230,16 @@ def _run(row: Row) -> dict[str, Any]:
 
 def _board(board: Board) -> dict[str, Any]:
     names = ("benchmark", "version", "variant", "sample", "shots", "method")
-    return {name: getattr(board, name) for name in names} | {"items": board.asked}
+    shared = {name: board.comparable.get(name) for name in ("items_hash", "prompt_hash", "max_new_tokens")}
+    stop = json.dumps(board.comparable.get("stop"), ensure_ascii=False) if board.comparable.get("stop") else ""
+    return {name: getattr(board, name) for name in names} | {"items": board.asked, **shared, "stop": stop}
 
 
 def _figure(figure: Figure, cell: Cell, column: Column) -> dict[str, Any]:
     return {
         "metric": figure.name,
+        "subgroup": figure.name.partition("[")[2].removesuffix("]") if figure.name.endswith("]") else "",
+        "better": column.better,
         "value": figure.value,
         "low": figure.low,
         "high": figure.high,

@@ -8,11 +8,11 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any, Literal
 
-from ..core.errors import MedbenchError
+from ..core.errors import MedbenchError, UsageError
 from ..core.plan import fingerprint
 from ..core.stats import few_documents
 from ..core.types import Figure, Measurement, Metric
@@ -129,6 +129,7 @@ class Board:
     clean: str = ""  # what the clean columns leave out, in words
     few: str = ""  # that the items come from few documents, in words
     hidden: int = 0  # rows that `top` left out; the tests are over them too
+    comparable: Mapping[str, Any] = field(default_factory=dict)  # all that the runs have in common, by field
 
     @property
     def footnotes(self) -> dict[str, str]:
@@ -174,6 +175,22 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load | N
         tuple(problems.values()),
         notes_on(shown),
     )
+
+
+def by_subject(found: Leaderboard) -> Leaderboard:
+    """The boards with a column per subject (`accuracy[anatomy]`) instead of the headline figures; others are left out.
+
+    Raises UsageError where no board has a subject.
+    """
+    boards = []
+    for board in found.boards:
+        names = {column.name for column in board.columns if column.name.startswith("accuracy[")}
+        columns = tuple(dataclasses.replace(column, headline=column.name in names) for column in board.columns)
+        if names:
+            boards.append(dataclasses.replace(board, columns=columns))
+    if not boards:
+        raise UsageError("no item of these runs names its subject.", "Benchmarks with subjects: mmlu-med, medmcqa")
+    return dataclasses.replace(found, boards=tuple(boards))
 
 
 def top(found: Leaderboard, rows: int) -> Leaderboard:
@@ -317,6 +334,7 @@ def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> B
         tests=tests,
         leaked=leaked,
         clean=clean_note(group, len(leaked), len(manifest.item_ids)),
+        comparable=manifest.comparable,
         few=few_documents(document for made in sheets for document in (made.clusters or {}).values()),
     )
 

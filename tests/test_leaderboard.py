@@ -451,6 +451,7 @@ def test_json_holds_the_same_and_is_json(table: Any) -> None:
     assert [row["label"] for row in board["rows"]] == ["a|b", "near", "low"]
     assert board["rows"][1]["figures"][0] == {
         "metric": "right",
+        "subgroup": "",
         "value": 0.875,
         "low": None,
         "high": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -241,3 +242,28 @@ def test_latex_and_html_print_names_as_they_are(tmp_path: Path) -> None:
     assert "a_b&amp;c&lt;i&gt;" in page
     assert "<i>" not in page
     assert not math.isnan(float(re.findall(r"<td>(0\.\d+) ", page)[0]))
+
+
+def test_subjects_are_columns_when_asked_for(tmp_path: Path) -> None:
+    from medbench.results.store import StoredRun
+
+    subjects = {"00": "anatomy", "01": "anatomy", "02": "genetics"}
+    base = made.manifest(list(subjects), metrics=["accuracy"], benchmark="exam", method="generate")
+    with RunWriter(tmp_path, base) as writer:
+        for at, (item, subject) in enumerate(subjects.items()):
+            record = made.record(item, "B" if at == 1 else "A")
+            asked = dataclasses.replace(
+                record.item, options=("x", "y"), labels=("A", "B"), gold=0, references=(), meta={"subject": subject}
+            )
+            writer.append([dataclasses.replace(record, item=asked)])
+    done = shown(tmp_path, "--by", "subject")
+    assert done.exit_code == 0, done.stderr
+    # Of anatomy one of two is right, of genetics the one there is.
+    assert re.search(r"accuracy\[anatomy\] ↑\s+accuracy\[genetics\] ↑", done.stdout)
+    assert re.search(r"0\.500\s+1\.000", done.stdout)
+    (row,) = json.loads(shown(tmp_path, "--json").stdout)["boards"][0]["rows"]
+    subgroups = {figure["subgroup"]: figure["value"] for figure in row["figures"] if figure["subgroup"]}
+    assert subgroups["anatomy"] == 0.5
+    run(tmp_path / "none", "one", "quiz", "11")
+    assert "no item of these runs names its subject" in shown(tmp_path / "none", "--by", "subject").stderr
+    assert StoredRun(tmp_path / base.run_id).complete
