@@ -41,9 +41,12 @@ def runs(context: click.Context, parameter: click.Parameter, begun: str) -> list
 
 def sides(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete models that have runs, then run folders, or a file."""
-    found = _runs(context)
-    named = dict.fromkeys(run.partition("__")[0] for run in found)
-    return _matching(begun, [*named, *found]) or [CompletionItem(begun, type=FILE)]
+    return _matching(begun, [*_models(context), *_runs(context)]) or [CompletionItem(begun, type=FILE)]
+
+
+def models_that_ran(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete models that have runs, several by comma."""
+    return _listed(begun, _models(context))
 
 
 def listed(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -84,3 +87,7 @@ def _trained() -> list[str]:
 def _runs(context: click.Context) -> list[str]:
     root = Path(context.params.get("out") or paths.runs())
     return sorted(manifest.parent.name for manifest in root.glob(f"*/{MANIFEST}"))
+
+
+def _models(context: click.Context) -> list[str]:
+    return [*dict.fromkeys(run.partition("__")[0] for run in _runs(context))]

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import cloup
 
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
-from . import output
+from . import completion, output
+from .options import Command
 
 if TYPE_CHECKING:
     from ..results.store import StoredRun
     from ..results.summary import Summary
 
 
-@click.command(
+@cloup.command(
+    cls=Command,
     epilog="""\b
 Examples:
   medbench leaderboard
@@ -29,32 +32,64 @@ Examples:
   medbench leaderboard -b mmlu-med --by subject
   medbench leaderboard --sort safety --where "peak_rss_bytes < 2e9 and medqa > 0.3"
   medbench leaderboard --metrics accuracy,ece --markdown -
-"""
+""",
 )
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--metrics", "-M", multiple=True, metavar="NAMES", help="Only these metrics; missing scores are computed."
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--model",
+        "-m",
+        "models",
+        multiple=True,
+        metavar="NAMES",
+        help="Only runs of these models.",
+        shell_complete=completion.models_that_ran,
+    ),
+    click.option(
+        "--benchmark",
+        "-b",
+        "benchmarks",
+        multiple=True,
+        metavar="NAMES",
+        help="Only these, in detail.",
+        shell_complete=completion.plugins("benchmarks"),
+    ),
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Only these metrics; missing scores are computed.",
+        shell_complete=completion.plugins("metrics", "all"),
+    ),
+    click.option("--details", is_flag=True, help="After the summary, a table per benchmark with every metric."),
+    click.option(
+        "--by", type=click.Choice(["subject"]), help="A table per benchmark with the accuracy in each subject."
+    ),
+    click.option(
+        "--sort", default="", metavar="COLUMN", help="Order the summary by a benchmark, safety, latency, memory."
+    ),
+    click.option("--where", default="", metavar="CONDITION", help='Only models that meet it: "safety_rate > 0.9".'),
+    click.option(
+        "--top",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help=f"Only the best N runs of each table (0: all).  [default: {output.TOP} on a terminal, all otherwise]",
+    ),
+    output.allow_changed,
 )
-@click.option("--benchmark", "-b", "benchmarks", multiple=True, metavar="NAMES", help="Only these, in detail.")
-@click.option("--model", "-m", "models", multiple=True, metavar="NAMES", help="Only runs of these models.")
-@click.option("--details", is_flag=True, help="After the summary, a table per benchmark with every metric.")
-@click.option("--by", type=click.Choice(["subject"]), help="A table per benchmark with the accuracy in each subject.")
-@click.option("--sort", default="", metavar="COLUMN", help="Order the summary by a benchmark, safety, latency, memory.")
-@click.option("--where", default="", metavar="CONDITION", help='Only models that meet it: "safety_rate > 0.9".')
-@click.option("--csv", metavar="FILE", help="Every figure, one line each; - for stdout.")
-@click.option("--markdown", metavar="FILE", help="Tables for a README or a paper; - for stdout.")
-@click.option("--html", metavar="FILE", help="Tables for a page; - for stdout.")
-@click.option("--latex", metavar="FILE", help="Tables for a paper (booktabs); - for stdout.")
-@click.option("--parquet", metavar="FILE", help="As --csv, as a Parquet file.")
-@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON on stdout.")
-@click.option(
-    "--top",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help=f"Only the best N runs of each table (0: all).  [default: {output.TOP} on a terminal, all otherwise]",
+@cloup.option_group(
+    "Output",
+    click.option("--csv", metavar="FILE", help="Every figure, one line each; - for stdout."),
+    click.option("--parquet", metavar="FILE", help="As --csv, as a Parquet file."),
+    click.option("--markdown", metavar="FILE", help="Tables for a README or a paper; - for stdout."),
+    click.option("--html", metavar="FILE", help="Tables for a page; - for stdout."),
+    click.option("--latex", metavar="FILE", help="Tables for a paper (booktabs); - for stdout."),
+    click.option("--json", "as_json", is_flag=True, help="Everything, as JSON on stdout."),
+    click.option("--no-pager", is_flag=True, help="Do not page what is longer than the window, as with PAGER=cat."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
-@click.option("--no-pager", is_flag=True, help="Do not page what is longer than the window, as with PAGER=cat.")
-@output.allow_changed
 def command(
     folders: tuple[Path, ...],
     metrics: tuple[str, ...],
@@ -96,6 +131,12 @@ def command(
     if parquet == "-":
         raise UsageError("--parquet -: Parquet is not written to stdout.", "Name a file.")
     wanted = output.metric_names(metrics)
+    for name in map(str, folders):
+        if not Path(name).exists() and name == Path(name).name:
+            from .other_names import option_for
+
+            if meant := option_for(click.get_current_context(), name):
+                raise UsageError(f"there is no folder {name}.", f"Did you mean {meant}?")
     runs, problems = all_runs(*(folders or (paths.runs(),)), allow_changed=allow_changed)
     if not runs and not problems:
         where = ", ".join(map(str, folders)) or str(paths.runs())

@@ -39,7 +39,7 @@ ELSEWHERE: Mapping[str, str] = {
     "--seed": "fewshot-seed random-seed",
     "--set": "override overrides",
     "--shots": "few-shot fewshot k n-shot n-shots nshot num-fewshot num-shots shot",
-    "--sort": "by order order-by sort-by",
+    "--sort": "order order-by sort-by",
     "--suite": "group groups preset suites",
     "--tag": "adapter-name name run-name",
     "--tensor-parallel": "tensor-parallel-size tp tp-size",
@@ -76,7 +76,7 @@ def explained(error: click.UsageError, words: Sequence[str]) -> click.UsageError
     if isinstance(error, click.NoSuchOption):
         meant = _option(error.ctx, error.option_name)
         return click.UsageError(" ".join(filter(None, [f"No such option '{error.option_name}'.", meant])), error.ctx)
-    if meant := " ".join(filter(None, (_bare(error.ctx, word) for word in _unnamed(error.ctx, words)))):
+    if meant := " ".join(filter(None, (option_for(error.ctx, word) for word in _unnamed(error.ctx, words)))):
         return click.UsageError(f"{error.format_message().rstrip('.')}. Did you mean {meant}?", error.ctx)
     return error
 
@@ -129,7 +129,7 @@ def _unnamed(context: click.Context, words: Sequence[str]) -> list[str]:
     return left
 
 
-def _bare(context: click.Context, word: str) -> str:
+def option_for(context: click.Context, word: str) -> str:
     """Return the option that takes a name, with the name; "" if the command has none for it."""
     from ..core import registry
     from ..evaluation.suite import SUITES

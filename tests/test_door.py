@@ -19,6 +19,7 @@ LIBRARIES = [name for name in HEAVY if not name.startswith("medbench")]
 GROUPS = {
     "run": ["Most used", "Model", "Items", "Asking", "Scoring", "Judges", "Server", "Output"],
     "train": ["Most used", "Model and machine", "Training examples", "Sweeps", "Output"],
+    "leaderboard": ["Most used", "Output"],
     "score": ["Most used", "Judges", "Output"],
     "compare": ["Most used", "Judges", "Output"],
     "agreement": ["Most used", "Judges", "Output"],
@@ -116,7 +117,12 @@ def test_limits_of_judges_are_spelled_like_those_of_servers(name: str, old: str,
         ("train -m smollm2-135m --lr 1e-4", "Did you mean --set learning_rate=VALUE?"),
         ("train -m smollm2-135m --batch_size 2", "Did you mean --set batch_size=VALUE?"),
         ("train -m smollm2-135m --output_dir x", "Did you mean --out?"),
-        ("score run --tasks medqa", "--benchmark is an option of medbench run"),
+        ("score run --tasks medqa", "--benchmark is an option of medbench run, medbench leaderboard."),
+        ("run --sort accuracy", "--sort is an option of medbench leaderboard."),
+        ("leaderboard --order-by medqa", "Did you mean --sort?"),
+        ("leaderboard medqa", "there is no folder medqa.\nDid you mean --benchmark medqa?"),
+        ("leaderboard smollm2-135m", "Did you mean --model smollm2-135m?"),
+        ("leaderboard --tasks medqa", "Did you mean --benchmark?"),
         ("adapters merge x@y --output z", "Did you mean --out?"),
         ("run medqa", "Did you mean --benchmark medqa?"),
         ("run quick", "Did you mean --suite quick?"),
@@ -150,8 +156,7 @@ def test_a_name_of_another_tool_has_one_meaning_and_is_none_of_ours() -> None:
 
 
 def test_every_option_that_the_table_leads_to_exists() -> None:
-    board = {"--sort", "--where"}  # options of the leaderboard's summary
-    assert set(ELSEWHERE) - board <= every_option()
+    assert set(ELSEWHERE) <= every_option()
     told = {option for sentence in INSTEAD.values() for option in re.findall(r"--[\w-]+", sentence)}
     assert told <= every_option()
 
@@ -213,6 +218,7 @@ def test_more_that_is_completed() -> None:
     assert offered("run", "--quantize", "n") == ["nf4"]
     assert offered("list", "metrics", "bri") == ["brier"]
     assert offered("list", "be") == ["benchmarks"]
+    assert offered("leaderboard", "--sort", "x") == []
     assert offered("score", "none") == [], "no runs are here"
 
 
