@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from .core.errors import MedbenchError as MedbenchError
     from .core.errors import UsageError as UsageError
     from .evaluation.api import evaluate as evaluate
+    from .evaluation.judging import Asked as Asked
     from .evaluation.progress import Progress as Progress
-    from .judges.panel import Asked as Asked
     from .results.runs import Runs as Runs
     from .results.runs import compare as compare
     from .results.runs import load_runs as load_runs

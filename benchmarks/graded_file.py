@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.errors import DataMalformed, UsageError
-from ..core.plan import fingerprint
+from ..core.hashing import fingerprint
 from ..core.tables import BadLine, csv_records, separator_hint
 from ..core.types import Item, Output, Record
 from .liveqa_grades import Graded

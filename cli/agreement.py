@@ -14,8 +14,8 @@ import cloup
 
 from ..core import paths
 from ..core.errors import UsageError
-from ..judges.panel import Asked, judge_runs
-from ..judges.panel import panel as make_panel
+from ..evaluation.judging import Asked, judge_runs
+from ..evaluation.judging import panel as make_panel
 from . import completion, output
 from .judge_options import judge_option, judge_options
 from .options import Command

@@ -10,7 +10,7 @@ import cloup
 
 from ..core import paths
 from ..core.errors import UsageError
-from ..judges.panel import Asked, judge_runs, judges_read_stored, panel
+from ..evaluation.judging import Asked, judge_runs, judges_read_stored, panel
 from . import completion, output
 from .judge_options import judge_option, judge_options
 from .options import Command

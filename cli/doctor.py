@@ -204,7 +204,7 @@ def _data(folder: Path | None) -> Iterator[Finding]:
         def hub(self, repository: str, *_: object, **__: object) -> NoReturn:
             raise self.missing(repository)
 
-    from ..core.plan import checked
+    from ..core.checked import checked
 
     found, absent = [], []
     for name in registry.names("benchmarks"):

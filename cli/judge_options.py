@@ -9,7 +9,7 @@ from typing import Any
 import click
 import cloup
 
-from ..judges.panel import Asked
+from ..evaluation.judging import Asked
 from . import completion
 from .options import Option
 

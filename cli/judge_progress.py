@@ -6,9 +6,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from ..core.workload import FEW
+from ..evaluation.judging import spent
+from ..evaluation.workload import FEW
 from ..judges.judging import Silent
-from ..judges.panel import spent
 from .progress import LINE_SECONDS, clock, tell
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from ..core.plan import Plan
     from ..core.types import Output
-    from ..core.workload import Workload
+    from ..evaluation.plan import Plan
+    from ..evaluation.workload import Workload
     from ..judges.judging import Watch as JudgeWatch
 
 LINE_SECONDS = 10.0  # at most one plain line in this time
@@ -71,7 +71,7 @@ class _Telling(Progress):
             tell(f"{model} loaded in {seconds:.1f} s")
 
     def begin(self, plan: Plan, done: Collection[str]) -> None:
-        from ..core.workload import Workload
+        from ..evaluation.workload import Workload
 
         self.name, self.total, self.done, self.new_tokens = plan.benchmark.name, len(plan.items), len(done), 0
         self.work = Workload(plan, done)
@@ -133,7 +133,7 @@ class PlainWatch(_Telling):
 
     def _line(self) -> None:
         """How far the run is, unless the last line said so; nothing while there is no rate to speak of."""
-        from ..core.workload import FEW
+        from ..evaluation.workload import FEW
 
         assert self.work is not None
         if self.done == self.shown or (self.work.answered_items < FEW and self.done < self.total):

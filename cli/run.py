@@ -12,14 +12,14 @@ import cloup
 
 from ..core import paths
 from ..core.errors import UsageError
-from ..judges.panel import Asked
+from ..evaluation.judging import Asked
 from . import completion, output
 from .judge_options import judge_option, judge_options
 from .options import Command
 from .progress import tell, watch
 
 if TYPE_CHECKING:
-    from ..core.plan import Choice
+    from ..evaluation.plan import Choice
     from ..evaluation.suite import Outcome
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -237,9 +237,9 @@ def command(
     nothing when the run is complete.
     """
     from ..benchmarks.sources import Source
-    from ..core.plan import Settings
+    from ..evaluation.judging import panel
+    from ..evaluation.plan import Settings
     from ..evaluation.suite import Outcome, chosen_benchmarks, evaluate_all
-    from ..judges.panel import panel
     from .download_progress import automatic
 
     # Everything that can be wrong with the request is found before anything is loaded.

@@ -98,7 +98,7 @@ class TransformersEngine:
         """Text for every request, in order of completion.
 
         Seconds count from when a request left the queue, not from when it was made; how long one alone takes is
-        measured one at a time (core/run.py).
+        measured one at a time (evaluation/run.py).
         """
         loaded, prompter = self._ready()
         wrap = self.wrapping("generate")

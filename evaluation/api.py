@@ -10,9 +10,9 @@ from .progress import Progress
 from .suite import ModelOptions, RequestLimits
 
 if TYPE_CHECKING:
-    from ..core.plan import Choice
-    from ..judges.panel import Asked
     from ..results.runs import Runs
+    from .judging import Asked
+    from .plan import Choice
 
 QUICK = "quick"  # the sample benchmarks that the package holds
 
@@ -56,10 +56,10 @@ def evaluate(
     """
     from ..benchmarks.sources import Source
     from ..core import paths
-    from ..core.plan import Settings
-    from ..judges.panel import Asked, panel
     from ..results.metric_names import metric_names
     from ..results.runs import Runs
+    from .judging import Asked, panel
+    from .plan import Settings
     from .suite import Outcome, chosen_benchmarks, evaluate_all
 
     command = _call(locals())

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..core.plan import Plan
     from ..core.types import Output
     from ..judges.judging import Watch as JudgeWatch
+    from .plan import Plan
 
 
 class Progress:

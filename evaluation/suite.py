@@ -13,11 +13,11 @@ from .progress import Progress
 
 if TYPE_CHECKING:
     from ..benchmarks.sources import Source
-    from ..core.plan import Settings
     from ..core.types import Benchmark, Engine, ItemSet, ModelSpec
-    from ..judges.panel import Panel
-    from ..results.aside import Aside
     from ..results.store import StoredRun
+    from .background import BackgroundScorer
+    from .judging import Panel
+    from .plan import Settings
 
 TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
 TIMED_SHARE = 0.1  # of the time that the answers took: timing by default stops there
@@ -87,9 +87,10 @@ def evaluate_all(
     A model, benchmark or judge that fails is a problem of `outcome`, and the others go on. Raises UsageError for a
     request that is wrong as a whole, before anything is loaded. `latency_items` None: a few where they cost nothing.
     """
-    from ..core import registry, startup
-    from ..results.aside import Aside
+    from ..core import registry
     from ..results.store import begun
+    from . import startup
+    from .background import BackgroundScorer
 
     specs = _resolved(models, options, outcome, progress)
     _at_servers(specs, options.get("base_url", ""), limits)
@@ -99,7 +100,7 @@ def evaluate_all(
         specs, "vllm", f"--tensor-parallel {parallel}" if parallel else "", "a model run by vLLM: --model vllm:NAME"
     )
     loaded: dict[str, ItemSet | None] = {}
-    with Aside() as aside:
+    with BackgroundScorer() as scorer:
         for turn, (name, spec) in enumerate(specs):
             if any(not begun(root, spec.name, benchmark.name) for benchmark in chosen):
                 startup.read_ahead(spec.location)  # while libraries are imported and items read
@@ -122,7 +123,7 @@ def evaluate_all(
             share = TIMED_SHARE if latency_items is None else None
             asked = dataclasses.replace(settings, latency_items=timed, latency_share=share)
             at = (turn * len(chosen), len(specs) * len(chosen))
-            _run_model(model, chosen, asked, data, loaded, root, command, outcome, aside, progress, at)
+            _run_model(model, chosen, asked, data, loaded, root, command, outcome, scorer, progress, at)
             del model  # its weights make room for the next one's
         if judges:
             _judge(judges, outcome, progress)
@@ -151,8 +152,8 @@ def _resolved(
 
 def _judge(judges: Panel, outcome: Outcome, progress: Progress) -> None:
     """Put the answers of these runs before judges; their metrics join the runs."""
-    from ..judges.panel import judge_runs
     from ..results.store import StoredRun
+    from .judging import judge_runs
 
     judge_runs(judges, outcome.runs, progress)
     outcome.runs = [StoredRun(run.path) for run in outcome.runs]
@@ -211,15 +212,15 @@ def _run_model(
     root: Path,
     command: Sequence[str],
     outcome: Outcome,
-    aside: Aside,
+    scorer: BackgroundScorer,
     progress: Progress,
     at: tuple[int, int],  # runs of the evaluation before this model's, and in all
 ) -> None:
     """One model through all benchmarks; what fails is named and the others go on."""
-    from ..core import startup
-    from ..core.plan import plan
-    from ..core.run import execute
     from ..engines.served import Refused
+    from . import startup
+    from .plan import plan
+    from .run import execute
 
     for number, benchmark in enumerate(chosen, at[0] + 1):
         progress.turn(number, at[1])
@@ -238,7 +239,7 @@ def _run_model(
                 progress.note(f"{model.spec.name}: {note}")
             withheld: set[str] = getattr(model, "withheld", set())
             withheld.clear()
-            run = execute(planned, model, root, progress, list(command), aside)
+            run = execute(planned, model, root, progress, list(command), scorer)
             if withheld:
                 refused = f"{model.spec.name} on {benchmark.name}: {len(withheld)} answers were refused"
                 progress.note(
@@ -271,7 +272,7 @@ def _run_model(
 
 def _load(benchmark: Benchmark, data: Source, outcome: Outcome, progress: Progress) -> ItemSet | None:
     """The benchmark's items, or None where its data cannot be had, which is then a problem named once."""
-    from ..core.plan import checked
+    from ..core.checked import checked
 
     try:
         found = data.noted(checked(benchmark.load(data)))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..core.plan import fingerprint
+from ..core.hashing import fingerprint
 from ..core.types import Figure, Item, Record, Score
 from ..metrics.figures import failed, mean_figure, unscored
 from ..results.files import malformed

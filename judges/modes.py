@@ -16,7 +16,7 @@ from importlib import resources
 from typing import Any
 
 from ..core.errors import UsageError
-from ..core.plan import fingerprint
+from ..core.hashing import fingerprint
 from ..core.reasoning import split
 from ..core.types import Item, Prompt
 

@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 from ..benchmarks.liveqa_grades import Graded
 from ..core.errors import MedbenchError, UsageError
-from ..core.plan import fingerprint
+from ..core.hashing import fingerprint
 from ..core.stats import FEW, UNKNOWN, bootstrap_kappa, bootstrap_mean, bootstrap_spearman, spearman, weighted_kappa
 from ..core.types import Metric, Record, Score
 from .scoring import BATCH, Load, load_metric, score_run

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..core.errors import DataMalformed, MedbenchError, UsageError
+from ..core.hashing import fingerprint
 from ..core.paired import discordant_interval
-from ..core.plan import fingerprint
 from ..core.stats import clusters_of, few_documents, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
 from .leaderboard import (

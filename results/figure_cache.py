@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..core.plan import fingerprint
+from ..core.hashing import fingerprint
 from ..core.seals import Chain
 from .files import sealed_lines, stat_of, to_json
 from .store import JUDGEMENTS, SAMPLES, StoredRun

@@ -13,7 +13,7 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 from ..core.errors import MedbenchError, UsageError
-from ..core.plan import fingerprint
+from ..core.hashing import fingerprint
 from ..core.stats import few_documents
 from ..core.types import Figure, Measurement, Metric
 from .marks import Compared, verdicts

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..core.durable import replace_file
 from ..core.errors import DataMalformed, UsageError
+from ..core.hashing import fingerprint
 from ..core.json_text import MAX_LINE, loads
-from ..core.plan import fingerprint
 from .files import to_json
 
 MANIFEST = "manifest.json"

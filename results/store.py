@@ -24,7 +24,7 @@ from typing import Any
 
 from ..core.durable import make_folder, replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
-from ..core.plan import fingerprint
+from ..core.hashing import fingerprint
 from ..core.seals import Chain
 from ..core.types import Measured, Output, Record, Score
 from .files import Line, LineFile, Lock, malformed, read_lines, remedy, sealed_lines, set_aside, stat_of, tell

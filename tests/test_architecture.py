@@ -95,10 +95,7 @@ def reachable(name: str, arrows: dict[str, set[str]]) -> set[str]:
 UPWARD = {
     "core/registry -> judges",  # makes the metrics `judge:…` and `jury:…`, which should be plugins
     "core/registry -> metrics",  # makes the metrics `evaluate:…`, which should be plugins
-    "core/reuse -> results",  # moves to evaluation/
-    "core/run -> results",  # moves to evaluation/
     "core/types -> benchmarks",  # for the type of a loader's argument
-    "judges/panel -> evaluation",  # for the type of its progress
 }
 CIRCLES = {
     "cli/judge_progress, cli/progress",

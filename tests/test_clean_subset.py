@@ -15,9 +15,9 @@ import made
 import pytest
 from fakes import FakeEngine
 from medbench.cli import render
-from medbench.core.plan import Settings, plan
-from medbench.core.run import manifest
 from medbench.core.types import Figure, ItemSet
+from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.run import manifest
 from medbench.results.compare import Match, compare
 from medbench.results.export import to_csv, to_json, to_markdown
 from medbench.results.leaderboard import Board, Cell, Leaderboard, build

@@ -19,10 +19,10 @@ import pytest
 import servers
 from click.testing import CliRunner
 from medbench.cli import cli
-from medbench.core.plan import Settings, plan
-from medbench.core.run import execute
 from medbench.core.types import GenerateRequest, Item, ItemSet, Output
 from medbench.engines import wire
+from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.run import execute
 from test_openai_engine import BOTH, asks, only
 from test_openai_engine import made as engine_at
 

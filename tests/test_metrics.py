@@ -16,11 +16,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from medbench.core import hub, registry
 from medbench.core.errors import MedbenchError, UsageError
-from medbench.core.plan import Settings, plan
-from medbench.core.run import execute
 from medbench.core.stats import bootstrap_mean, wilson
 from medbench.core.types import Figure, Item, ItemSet, Measured, Measurement, Metric, Output, Record, Score
 from medbench.engines.served import ServedEngine
+from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.run import execute
 from medbench.metrics import hf_evaluate
 from medbench.metrics.accuracy import ACCURACY
 from medbench.metrics.calibration import BRIER, ECE, calibration_interval

@@ -10,9 +10,11 @@ import pytest
 from fakes import FakeEngine
 from hypothesis import given
 from hypothesis import strategies as st
+from medbench.core.checked import checked
 from medbench.core.errors import MedbenchError, UsageError
-from medbench.core.plan import Plan, Settings, checked, fingerprint, plan
+from medbench.core.hashing import fingerprint
 from medbench.core.types import Benchmark, Item, ItemSet, ModelSpec
+from medbench.evaluation.plan import Plan, Settings, plan
 
 FIFTY = ItemSet(fakes.items(50), "here")
 WITH_POOL = ItemSet(fakes.items(50), "here", shots=fakes.items(20, "shot"))

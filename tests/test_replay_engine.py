@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from medbench.cli import cli
 from medbench.core import json_text
 from medbench.core.errors import UsageError
-from medbench.core.plan import Settings, plan
 from medbench.core.reasoning import split
 from medbench.core.types import GenerateRequest, Item, ItemSet, ModelSpec, Prompt
 from medbench.engines.replay_engine import NO_ANSWER, ReplayEngine
 from medbench.engines.saved_answers import columns
+from medbench.evaluation.plan import Settings, plan
 
 BENCHMARK = """
 from medbench.core.types import Benchmark, Item, ItemSet

@@ -8,9 +8,9 @@ import made
 import pytest
 from fakes import FakeEngine
 from medbench.core.errors import UsageError
-from medbench.core.plan import Settings, plan
-from medbench.core.run import execute
 from medbench.core.types import ItemSet, ModelSpec
+from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.run import execute
 from medbench.results.store import StoredRun
 
 ITEMS = ItemSet(fakes.items(20), "made up")

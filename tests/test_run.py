@@ -12,10 +12,10 @@ import pytest
 from fakes import FakeEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medbench.core import run as run_module
-from medbench.core.plan import Settings, plan
-from medbench.core.run import execute
 from medbench.core.types import ChoiceRequest, Item, ItemSet, Output
+from medbench.evaluation import run as run_module
+from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.run import execute
 from medbench.results.store import StoredRun
 
 TWENTY = ItemSet(fakes.items(20), "here", notes=("a note",))

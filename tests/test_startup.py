@@ -10,10 +10,11 @@ from typing import Any
 import fakes
 import made
 import pytest
-from medbench.core import startup
-from medbench.core.plan import Settings, _content, _fingerprint_each, fingerprint, plan
-from medbench.core.run import execute
+from medbench.core.hashing import fingerprint, fingerprint_each
 from medbench.core.types import Item, ItemSet
+from medbench.evaluation import startup
+from medbench.evaluation.plan import Settings, _content, plan
+from medbench.evaluation.run import execute
 from medbench.results.store import StoredRun
 
 
@@ -37,7 +38,7 @@ def test_the_manifest_tells_import_data_load_and_run_apart(tmp_path: Path, monke
     monkeypatch.delitem(sys.modules, "wave", raising=False)
     # Each look at the clock is a second later: a counted block takes one, whatever it holds.
     ticks = iter(range(1000))
-    monkeypatch.setattr("medbench.core.startup.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("medbench.evaluation.startup.time.perf_counter", lambda: float(next(ticks)))
     startup.taken("import"), startup.taken("data")
     with startup.counted("data"):
         pass
@@ -77,5 +78,5 @@ def test_hashes_of_many_items_are_those_of_their_list() -> None:
         fields = dataclasses.asdict(item)
         del fields["meta"]
         plain.append([[name, fields[name]] for name in sorted(fields)])
-    assert _fingerprint_each(map(_content, items)) == fingerprint(plain)
-    assert _fingerprint_each([]) == fingerprint([])
+    assert fingerprint_each(map(_content, items)) == fingerprint(plain)
+    assert fingerprint_each([]) == fingerprint([])

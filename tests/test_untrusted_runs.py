@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core import environment, registry
 from medbench.core.errors import MedbenchError
+from medbench.evaluation.background import BackgroundScorer
 from medbench.metrics import hf_evaluate
-from medbench.results.aside import Aside
 from medbench.results.manifest import read_manifest, write_manifest
 from medbench.results.scoring import load_metric, load_stored, score_run
 from medbench.results.store import StoredRun
@@ -252,9 +252,9 @@ def test_scoring_beside_a_run_imports_nothing_from_the_working_folder(tmp_path: 
     for module in ("json", "threading", "numpy"):
         Path(f"{module}.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
     there = made.make_run(tmp_path / "there", {"a": "yes"}, metrics=["token_f1"])
-    with Aside() as aside:
-        aside.stored(there.path, ["token_f1"])
-        aside.working()
+    with BackgroundScorer() as scorer:
+        scorer.stored(there.path, ["token_f1"])
+        scorer.working()
         assert until(there.score_file("token_f1").exists)
     assert not ran()
     subprocess.run([sys.executable, "-c", "import json"], check=True)

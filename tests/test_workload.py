@@ -5,9 +5,9 @@ from __future__ import annotations
 import fakes
 import pytest
 from fakes import FakeEngine
-from medbench.core.plan import Plan, Settings, plan
 from medbench.core.types import Item, ItemSet, Output
-from medbench.core.workload import NEW_TOKEN_COST, Workload
+from medbench.evaluation.plan import Plan, Settings, plan
+from medbench.evaluation.workload import NEW_TOKEN_COST, Workload
 
 
 def planned(*questions: str, options: bool = True) -> Plan:

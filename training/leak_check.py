@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..core import registry
+from ..core.checked import checked
 from ..core.errors import MedbenchError, UsageError
-from ..core.plan import checked
 from ..core.types import Item
 from . import leaks
 from .data import StageData

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..core import durable
 from ..core.errors import MedbenchError, UsageError
-from ..core.plan import fingerprint
+from ..core.hashing import fingerprint
 from ..core.types import ModelSpec
 from ..zoo import adapters
 from ..zoo.adapters import Adapter, AdapterManifest

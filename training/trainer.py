@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..core import durable
 from ..core.errors import MedbenchError, UsageError
 from ..core.heap import keep_freed
-from ..core.run import PeakMemory
+from ..core.resources import PeakMemory
 from ..engines.loading import embedding_rows, first_line, is_cpu, opened, padding, weights
 from ..zoo.recipe import Stage
 from . import checkpoints, portable

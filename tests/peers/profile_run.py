@@ -5,7 +5,7 @@
 
 A second thread looks at the stack of the one that works, two hundred times a second, and counts the first part of the
 table below that it finds there. Nothing is hooked into, and what is measured runs as it always does. What scores beside
-the run (results/aside.py) is a process of its own and is not seen; what it leaves to be scored at the end is.
+the run (evaluation/background.py) is a process of its own and is not seen; what it leaves to be scored at the end is.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PARTS = (
     Part(MODEL, ("torch/nn/modules/module.py",)),
     Part("store: records, fsync, manifest", ("medbench/results/store.py", "medbench/results/files.py")),
     Part("scoring and tables", ("medbench/results/", "medbench/metrics/", "medbench/cli/render.py")),
-    Part("reading data, planning", ("medbench/benchmarks/", "medbench/core/plan.py"), starting=True),
+    Part("reading data, planning", ("medbench/benchmarks/", "medbench/evaluation/plan.py"), starting=True),
     Part("what ran where, for the manifest", ("medbench/core/environment.py",), starting=True),
     Part(
         "tokenisation",

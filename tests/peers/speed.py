@@ -291,7 +291,7 @@ def workloads(arguments: argparse.Namespace, data: Path, spec: ModelSpec) -> lis
     """The items that medbench draws and the prompts that it writes, for every side."""
     from medbench.benchmarks.sources import Source
     from medbench.core import registry
-    from medbench.core.plan import Settings, plan
+    from medbench.evaluation.plan import Settings, plan
 
     source = Source(data)
     engine = registry.get("engines", spec.engine)(spec)

@@ -12,7 +12,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from medbench.core.plan import fingerprint
+from medbench.core.hashing import fingerprint
 from medbench.core.types import Item, Output, Record
 from medbench.results.store import Manifest, RunWriter, run_id
 from scale import measured

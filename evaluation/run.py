@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
 import shutil
-import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..core import environment
+from ..core.errors import MedbenchError
+from ..core.resources import PeakMemory
+from ..core.secrets import masked
+from ..core.types import Engine, Item, ModelSpec, Output, Record
 from ..results.store import Manifest, RunWriter, StoredRun, run_id
-from . import environment, startup
-from .errors import MedbenchError
+from . import startup
 from .plan import Plan
 from .reuse import reuse
-from .secrets import masked
-from .types import Engine, Item, ModelSpec, Output, Record
 
 SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take it at most this often
 SCORE_SECONDS = 30.0  # what is generated is scored beside the run at most this often
 SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
-RSS_SAMPLE_SECONDS = 0.05
 WARM_UP_TOKENS = 8  # new tokens of the untimed request before the timed ones
 
 
@@ -55,7 +54,7 @@ class Watch(Protocol):
 
 
 class Scorer(Protocol):
-    """Who scores answers while the model works on others (results/aside.py)."""
+    """Who scores answers while the model works on others (evaluation/background.py)."""
 
     def stored(self, run: Path, metrics: Sequence[str]) -> None:
         """More answers of this run are stored."""
@@ -325,35 +324,6 @@ def _timed(outputs: Iterator[Output]) -> Iterator[tuple[Output, float]]:
         if output is None:
             return
         yield output, time.perf_counter() - started
-
-
-class PeakMemory:
-    """Peak resident memory (bytes) of this process while the `with` block lasts, sampled."""
-
-    def __init__(self) -> None:
-        import psutil
-
-        self._process = psutil.Process()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.peak_bytes = 0
-
-    def __enter__(self) -> PeakMemory:
-        self._sample()
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(RSS_SAMPLE_SECONDS):
-            self._sample()
-
-    def _sample(self) -> None:
-        with contextlib.suppress(OSError):
-            self.peak_bytes = max(self.peak_bytes, self._process.memory_info().rss)
 
 
 def _now() -> str:

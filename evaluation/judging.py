@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from ..core.errors import MedbenchError, UsageError
 
 if TYPE_CHECKING:
-    from ..evaluation.progress import Progress
+    from ..judges.judging import Caps, Judge, Judging
     from ..results.store import StoredRun
-    from .judging import Caps, Judge, Judging
+    from .progress import Progress
 
 MOVABLE = ("openai", "groq")  # the judges that --judge-base-url can be for: the first of these that is asked for
 EXCERPT = 100  # characters of a reply that could not be read
@@ -53,8 +53,8 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
     """
     from ..core import registry
     from ..core.budget import Limits
-    from . import judging
-    from .prices import AS_OF
+    from ..judges import judging
+    from ..judges.prices import AS_OF
 
     if not asked.names:
         given = {
@@ -146,9 +146,9 @@ def judge_runs(
     """
     from ..core import registry
     from ..engines.served import Refused
+    from ..judges.judging import ask
+    from ..judges.names import jury_name
     from ..results.store import add_metrics
-    from .judging import ask
-    from .names import jury_name
 
     watch = progress.judging()
     found: dict[Path, list[str]] = {run.path: [] for run in runs}
@@ -190,7 +190,7 @@ def judge_runs(
 
 def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress: Progress) -> bool:
     """Tell what is missing and what cannot be read; whether anything was graded."""
-    from .judging import dollars
+    from ..judges.judging import dollars
 
     where = f"{judge.label} on {run.manifest.run_id}"
     if came.missing:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
-import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .checked import checked as checked
-from .errors import MedbenchError, UsageError
-from .types import Benchmark, ChoiceRequest, Engine, GenerateRequest, Item, ItemSet, Prompt
+from ..core.errors import MedbenchError, UsageError
+from ..core.hashing import fingerprint_each
+from ..core.types import Benchmark, ChoiceRequest, Engine, GenerateRequest, Item, ItemSet, Prompt
 
 Method = Literal["logprob", "generate"]
 Choice = Literal["auto", "logprob", "generate"]
@@ -161,26 +159,9 @@ def questions(plan: Plan, ids: Sequence[str]) -> dict[str, str] | None:
 
 def _hashes(items: Sequence[Item], prompts: dict[str, Prompt]) -> dict[str, str]:
     return {
-        "items_hash": _fingerprint_each(_content(item) for item in items),
-        "prompt_hash": _fingerprint_each([i.id, prompts[i.id].plain] for i in items),
+        "items_hash": fingerprint_each(_content(item) for item in items),
+        "prompt_hash": fingerprint_each([i.id, prompts[i.id].plain] for i in items),
     }
-
-
-def fingerprint(value: Any) -> str:
-    """Sixteen hex digits that change with anything in `value` (plain JSON data)."""
-    return hashlib.sha256(_ENCODER.encode(value).encode()).hexdigest()[:16]
-
-
-def _fingerprint_each(values: Iterable[Any]) -> str:
-    """The `fingerprint` of the list of `values`, of which one at a time is in memory."""
-    digest = hashlib.sha256(b"[")
-    for number, value in enumerate(values):
-        digest.update(("," * (number > 0) + _ENCODER.encode(value)).encode())
-    digest.update(b"]")
-    return digest.hexdigest()[:16]
-
-
-_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
 def _split_off_shots(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from ..core.types import Output
 from .plan import Plan
-from .types import Output
 
 CHARACTERS_PER_TOKEN = 4  # of English; only the proportion between prompts matters
 # A new token costs about as much as four tokens of a prompt: prompts are read in one pass, answers are written token by

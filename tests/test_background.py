@@ -16,11 +16,11 @@ import psutil
 import pytest
 import tiny
 from medbench.core.errors import MedbenchError
-from medbench.core.plan import Settings, plan
-from medbench.core.run import execute
 from medbench.core.types import Item, ItemSet
-from medbench.results import aside as module
-from medbench.results.aside import Aside
+from medbench.evaluation import background as module
+from medbench.evaluation.background import BackgroundScorer
+from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.run import execute
 from medbench.results.scoring import load_metric, score_run, score_some
 from medbench.results.store import StoredRun
 
@@ -68,40 +68,40 @@ def test_the_other_process_fills_the_same_files_with_the_same_scores(tmp_path: P
     here, there = run_of(tmp_path / "here"), run_of(tmp_path / "there")
     for name in METRICS:
         score_run(here, load_metric(name))
-    with Aside() as aside:
-        aside.stored(there.path, METRICS)
-        aside.working()
+    with BackgroundScorer() as scorer:
+        scorer.stored(there.path, METRICS)
+        scorer.working()
         assert until(lambda: contents(there) == contents(here))
 
 
 def test_one_short_run_starts_no_process_and_the_next_one_does(tmp_path: Path) -> None:
     engine = fakes.FakeEngine()
 
-    def go(name: str, aside: Aside) -> StoredRun:
+    def go(name: str, scorer: BackgroundScorer) -> StoredRun:
         asked = ItemSet((Item("o1", "what?", references=("this",)),), "here")
         benchmark = fakes.benchmark(asked, name=name, metrics=("token_f1",))
         planned = plan(benchmark, asked, engine, Settings(latency_items=0))
-        return execute(planned, engine, tmp_path, made.Silent(), [], aside)
+        return execute(planned, engine, tmp_path, made.Silent(), [], scorer)
 
-    with Aside() as aside:
-        first = go("one", aside)
-        assert aside.process is None
-        go("one", aside)
-        assert aside.process is None, "a complete run is no work"
-        go("two", aside)
-        assert aside.process is not None
+    with BackgroundScorer() as scorer:
+        first = go("one", scorer)
+        assert scorer.process is None
+        go("one", scorer)
+        assert scorer.process is None, "a complete run is no work"
+        go("two", scorer)
+        assert scorer.process is not None
         assert until(lambda: len(first.scores("token_f1")[1]) == 1)
-    assert aside.process.returncode is not None, "it has ended"
+    assert scorer.process.returncode is not None, "it has ended"
 
 
 def test_choices_are_not_scored_beside(tmp_path: Path) -> None:
     engine = fakes.FakeEngine()
     item_set = ItemSet(fakes.items(3), "here")
     planned = plan(fakes.benchmark(item_set), item_set, engine, Settings(latency_items=0))
-    with Aside() as aside:
-        execute(planned, engine, tmp_path, made.Silent(), [], aside)
-        aside.working()
-        assert aside.process is None
+    with BackgroundScorer() as scorer:
+        execute(planned, engine, tmp_path, made.Silent(), [], scorer)
+        scorer.working()
+        assert scorer.process is None
 
 
 def test_a_metric_that_fails_is_passed_over_there_and_told_here(tmp_path: Path) -> None:
@@ -121,14 +121,14 @@ def test_judges_and_what_may_use_the_gpu_wait_for_the_run(tmp_path: Path) -> Non
 
 def test_a_process_that_dies_leaves_all_to_be_scored_here(tmp_path: Path) -> None:
     run = run_of(tmp_path)
-    with Aside() as aside:
-        aside.stored(run.path, METRICS)
-        aside.working()
-        assert aside.process is not None
-        aside.process.kill()
-        aside.process.wait()
-        aside.stored(run.path, METRICS)
-        aside.working()
+    with BackgroundScorer() as scorer:
+        scorer.stored(run.path, METRICS)
+        scorer.working()
+        assert scorer.process is not None
+        scorer.process.kill()
+        scorer.process.wait()
+        scorer.stored(run.path, METRICS)
+        scorer.working()
     scores = score_run(run, load_metric("token_f1"))
     assert [score.item_id for score in scores] == [record.item.id for record in run.records()]
 
@@ -149,11 +149,11 @@ def test_killed_with_its_asker(tmp_path: Path) -> None:
     code = f"""
 import time
 from pathlib import Path
-from medbench.results.aside import Aside
-aside = Aside()
-aside.stored(Path({str(run.path)!r}), {METRICS})
-aside.working()
-print(aside.process.pid, flush=True)
+from medbench.evaluation.background import BackgroundScorer
+scorer = BackgroundScorer()
+scorer.stored(Path({str(run.path)!r}), {METRICS})
+scorer.working()
+print(scorer.process.pid, flush=True)
 time.sleep(60)
 """
     asker = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -20,8 +20,8 @@ from types import TracebackType
 
 from ..core.errors import MedbenchError
 from ..core.types import Metric
-from .scoring import OfRun, load_metric, score_some
-from .store import StoredRun
+from ..results.scoring import OfRun, load_metric, score_some
+from ..results.store import StoredRun
 
 NICE = 19  # the lowest priority there is: the model's threads go first
 TURN_SECONDS = 5.0  # for so long a score file is held, then another process that wants it gets its turn
@@ -33,7 +33,7 @@ _CODE = (
 )
 
 
-class Aside:
+class BackgroundScorer:
     """Has runs scored by another process, which is started when there is something to score and a model at work.
 
     A run that is the only one and short never starts it: it would end before that process has begun.
@@ -43,7 +43,7 @@ class Aside:
         self.process: subprocess.Popen[bytes] | None = None
         self._pending: dict[Path, Sequence[str]] = {}
 
-    def __enter__(self) -> Aside:
+    def __enter__(self) -> BackgroundScorer:
         return self
 
     def __exit__(

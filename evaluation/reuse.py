@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import MedbenchError
+from ..core.types import Record
 from ..results.store import RunWriter, StoredRun, alike
-from .errors import MedbenchError
 from .plan import Plan, questions
-from .types import Record
 
 # What may differ between two runs in which an item is the same question: which other items they ask. Hashes of the
 # items and prompts of the other run are computed anew and compared.
