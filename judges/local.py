@@ -21,14 +21,24 @@ class Local:
     )
 
     def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
-        """Raises UsageError without a model, ModelMissing for weights that cannot be had. Loads nothing yet."""
+        """Return a judge that has loaded nothing yet. Raises UsageError without a model, and for a model that needs code
+        of its own; ModelMissing for weights that are not available.
+        """
+        from ..zoo.remote_code import NeedsCode
         from ..zoo.resolve import resolve
 
         if not model:
             raise UsageError(
                 "the judge local needs a model.", "Name it as with --model: --judge local:med-llama-3.2-1b"
             )
-        spec = resolve(model, tell=tell)
+        try:
+            spec = resolve(model, tell=tell)
+        except NeedsCode as error:
+            raise UsageError(
+                f"the judge {self.name}:{model}: {error.message}",
+                "Judges have no --trust-remote-code. Take a judge without code of its own, or serve this one yourself "
+                "(by vLLM, for example) and name the server: --judge openai:NAME --judge-base-url URL",
+            ) from error
         weights = (spec.revision[:SHORT] + (f"+{spec.adapter_hash[:SHORT]}" if spec.adapter_hash else "")) or "unknown"
         engine = registry.get("engines", spec.engine)(spec)
         return Judge(f"{self.name}:{spec.name}@{weights}", engine, max_new_tokens=MAX_NEW_TOKENS)

@@ -18,8 +18,9 @@ import pytest
 import tiny
 from click.testing import CliRunner
 from medbench.cli import cli
-from medbench.core.errors import MedbenchError
+from medbench.core.errors import MedbenchError, UsageError
 from medbench.engines.loading import opened
+from medbench.judges.local import JUDGE as LOCAL_JUDGE
 from medbench.zoo import remote_code
 from medbench.zoo.resolve import resolve
 
@@ -278,3 +279,13 @@ def test_whole_weights_that_were_trained_bring_the_code_and_ask_for_the_option(
         resolve(str(folder))
     spec = resolve(str(folder), trust_remote_code=True)
     assert type(opened(spec.location, spec.trust_remote_code)[0]).__name__ == "OwnConfig"
+
+
+def test_a_local_judge_with_code_is_refused_and_says_what_to_do(own: Path) -> None:
+    """Judges have no option that allows it, so the hint names none of `run`."""
+    with pytest.raises(UsageError) as error:
+        LOCAL_JUDGE.make(str(own), "", lambda line: None)
+    assert error.value.message.startswith(f"the judge local:{own}: {own} cannot be loaded without running Python code")
+    assert "--judge openai:NAME --judge-base-url URL" in error.value.hint
+    assert "option of medbench run" not in error.value.hint
+    assert not ran()

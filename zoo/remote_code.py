@@ -18,6 +18,10 @@ CONFIG, TOKENIZER = "config.json", "tokenizer_config.json"
 PARTS = ("AutoConfig", "AutoTokenizer", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
 
 
+class NeedsCode(MedbenchError):
+    """A model cannot be loaded without running its own code, which was not allowed."""
+
+
 def settle(folder: Path, trusted: bool, name: str, tell: Callable[[str], None]) -> bool:
     """Return whether loading the model runs code from its folder. Raises MedbenchError if it would and may not.
 
@@ -38,7 +42,7 @@ def settle(folder: Path, trusted: bool, name: str, tell: Callable[[str], None]) 
 
 def refusal(name: str, file: Path, code: str = "") -> MedbenchError:
     """The error for a model that cannot be loaded without its own code; `file` is what names it."""
-    return MedbenchError(
+    return NeedsCode(
         f"{name} cannot be loaded without running Python code that comes with it, and medbench does not run that: "
         f"{file} names {code or 'it'} in `auto_map`.",
         f"Read that code first. If you trust it: {OPTION}, an option of medbench run, train and adapters merge.",
