@@ -21,8 +21,8 @@ class Local:
     )
 
     def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
-        """Return a judge that has loaded nothing yet. Raises UsageError without a model, and for a model that needs code
-        of its own; ModelMissing for weights that are not available.
+        """Return a judge that has loaded nothing yet. Raises UsageError without a model and for one that needs code of
+        its own; ModelMissing for weights that are not available.
         """
         from ..zoo.remote_code import NeedsCode
         from ..zoo.resolve import resolve
