@@ -17,6 +17,7 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 from medbench.cli import cli
+from servers import Asked, Server, says
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = "smollm2-135m"  # what the pages run; here the toy model answers in its place
@@ -189,12 +190,34 @@ def test_a_model_file_whose_weights_are_not_there_says_where_it_looked(tmp_path:
     assert str(tmp_path / "ward-llama-weights") in done.stderr
 
 
+def test_add_a_judge() -> None:
+    page = Page.read("add-a-judge.md")
+    page.save()
+    grades = {"reference": {"score": 4}, "rubric": {"accuracy": 5, "completeness": 3, "clarity": 4, "safety": 4}}
+
+    def grade(asked: Asked) -> str:
+        mode = "rubric" if "completeness" in asked.text else "reference"
+        return json.dumps({"reason": "It is right."} | grades[mode])
+
+    with Server(then=says(grade)) as server:
+        text = Path(page.file).read_text(encoding="utf-8")
+        assert "http://localhost:8000/v1" in text
+        Path(page.file).write_text(text.replace("http://localhost:8000/v1", server.url), encoding="utf-8")
+        page.run_commands()
+    assert {asked.body["model"] for asked in server.asked} == {"qwen3-32b", "qwen3-8b"}
+    (row,) = json.loads(medbench("leaderboard", "--json").stdout)["boards"][0]["rows"]
+    values = {tuple(f["metric"].split(":")[1:4]): f["value"] for f in row["figures"] if "judge:" in f["metric"]}
+    assert values["reference", "ward", "qwen3-32b"] == 4
+    assert values["rubric", "ward", "qwen3-8b"] == (5 + 3 + 4 + 4) / 4
+
+
 @pytest.mark.parametrize(
     ("name", "group", "kind"),
     [
         ("add-a-benchmark.md", "medbench.benchmarks", "benchmarks"),
         ("add-a-metric.md", "medbench.metrics", "metrics"),
         ("add-a-model.md", "medbench.zoo", "models"),
+        ("add-a-judge.md", "medbench.judges", "judges"),
     ],
 )
 def test_the_file_becomes_an_installed_package(name: str, group: str, kind: str, toy: dict[str, str]) -> None:
@@ -230,7 +253,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 def test_there_is_a_page_for_each_kind_and_the_readme_leads_to_it() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for kind in ("benchmark", "metric", "model"):
+    for kind in ("benchmark", "metric", "model", "judge"):
         assert f"docs/add-a-{kind}.md" in readme
 
 
