@@ -93,6 +93,20 @@ class SourceFile:
             raise DataMalformed(f"{self.origin} cannot be read: {error}", MEND) from error
 
 
+def beside(plugin: str, name: str) -> SourceFile:
+    """Return the file `name` in the folder of a plugin's own file: `beside(__file__, "questions.json")`.
+
+    Raises DataMissing if it is not there.
+    """
+    path = Path(plugin).resolve().parent / name
+    if not path.is_file():
+        raise DataMissing(
+            f"{path} is missing; {Path(plugin).name} reads it from its own folder.",
+            "Put it there. An installed package has to list it as package-data.",
+        )
+    return SourceFile(name, path)
+
+
 def only(files: Sequence[SourceFile]) -> SourceFile | None:
     """The one file among these, the least deep of copies of it. Raises DataMalformed naming two that differ."""
     if not files:

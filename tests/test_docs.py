@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 import tiny
 from click.testing import CliRunner, Result
 from medbench.cli import cli
+from pyarrow import parquet
 from servers import Asked, Server, says
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,6 +117,64 @@ def test_the_added_benchmark_tells_what_is_wrong_with_its_data() -> None:
     wrong = medbench(*words, "--data", ".")
     assert wrong.exit_code == 1
     assert "questions.jsonl, row 2, field 'answer': 'D' is none of A, B, C." in wrong.stderr
+
+
+def with_data_beside(page: Page, kind: str) -> str:
+    """The page's file with the `load` that reads Parquet, or another kind, from its own folder."""
+    head, _, rest = page.block("python").partition("def load(")
+    _, _, tail = rest.partition("def to_item(")
+    return head + page.block("py").replace("parquet", kind) + "\n\ndef to_item(" + tail
+
+
+def write_questions(page: Page, folder: Path, kind: str) -> None:
+    questions = [json.loads(line) for line in page.block("json").splitlines()]
+    if kind == "parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(questions), folder / "questions.parquet")
+    else:
+        (folder / "questions.json").write_text(json.dumps(questions), encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json"])
+def test_an_added_benchmark_reads_files_beside_it(kind: str, tmp_path: Path) -> None:
+    page = Page.read("add-a-benchmark.md")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "triage.py").write_text(with_data_beside(page, kind), encoding="utf-8")
+    missing = medbench("run", "-m", "toy-model", "-b", "mine/triage.py")
+    assert missing.exit_code == 1
+    assert f"{mine / f'questions.{kind}'} is missing; triage.py reads it from its own folder." in missing.stderr
+    write_questions(page, mine, kind)
+    done = medbench("run", "-m", "toy-model", "-b", "mine/triage.py")
+    assert done.exit_code == 0, done.stderr
+    assert "triage · 4 items" in done.stdout
+    assert {row["item"]["id"]: row["item"]["gold"] for row in rows("samples.jsonl")} == {
+        "t1": 0,
+        "t2": 2,
+        "t3": 0,
+        "t4": 1,
+    }
+
+
+def test_an_installed_benchmark_brings_its_data(toy: dict[str, str], tmp_path: Path) -> None:
+    page = Page.read("add-a-benchmark.md")
+    folder = tmp_path / "source" / "triage"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text(with_data_beside(page, "parquet"), encoding="utf-8")
+    write_questions(page, folder, "parquet")
+    project = page.block("toml").replace('py-modules = ["triage"]\n', page.block("ini"))
+    (folder.parent / "pyproject.toml").write_text(project, encoding="utf-8")
+    environment = install(folder.parent, toy)
+    command = [sys.executable, "-m", "medbench", "run", "-m", "toy-model", "-b", "triage"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, "triage · 4 items" in done.stdout) == (0, True), done.stderr
+
+
+def install(source: Path, toy: dict[str, str]) -> dict[str, str]:
+    """Install a project with pip into the folder site; the environment of a process that has it."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    pip += ["--no-deps", "--no-build-isolation", "--target", "site", str(source)]
+    subprocess.run(pip, check=True, capture_output=True)
+    return toy | {"PYTHONPATH": os.pathsep.join([str(Path("site").resolve()), toy["PYTHONPATH"]])}
 
 
 ADVICE = """
@@ -228,10 +288,7 @@ def test_the_file_becomes_an_installed_package(name: str, group: str, kind: str,
     Path("source", page.file).write_text(page.block("python"), encoding="utf-8")
     ((found, points),) = page.project["project"]["entry-points"].items()
     assert found == group
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
-    pip += ["--no-deps", "--no-build-isolation", "--target", "site", "./source"]
-    subprocess.run(pip, check=True, capture_output=True)
-    environment = toy | {"PYTHONPATH": os.pathsep.join([str(Path("site").resolve()), toy["PYTHONPATH"]])}
+    environment = install(Path("source").resolve(), toy)
     listed = subprocess.run(
         [sys.executable, "-m", "medbench", "list", kind, "--json"],
         env=environment,
