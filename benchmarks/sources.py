@@ -21,6 +21,7 @@ from ..core import hub, hub_client, hub_download, official, paths
 from ..core.errors import DataMalformed, DataMissing
 from ..core.tables import BadLine, text_lines
 from ..core.types import ItemSet
+from . import prepared
 from .archives import PACKED, UNREADABLE, Archive
 
 MAX_DEPTH = 6  # how far below the data folder a release is looked for
@@ -213,7 +214,7 @@ class Source:
         """
         reachable = hub.reachable()
         try:
-            builder = self._prepared(repository, config, reachable)
+            builder, whole = self._prepared(repository, config, reachable)
         except Exception as error:  # the client raises dozens of kinds
             if isinstance(error, DataMalformed):
                 raise
@@ -222,10 +223,10 @@ class Source:
             refusal = hub.refusal(error, repository, "dataset")
             raise DataMissing(f"{self._looked(needed)}, and {refusal.message}", refusal.hint) from error
         try:
-            rows = builder.as_dataset(split=split).to_list()
-        except Exception as error:  # of Arrow, and of the client
-            if isinstance(error, OSError) or type(error).__module__.startswith("pyarrow"):
-                raise _spoiled(repository, builder, error) from error
+            rows = prepared.rows(repository, builder, split, whole)
+        except DataMalformed:
+            raise
+        except Exception as error:  # the client's, of a split that does not exist
             raise DataMissing(f"{repository} on the hub: {_first_line(error)}") from error
         # The builder's hash is the commit: of the repository where it was asked, of the cached copy otherwise.
         revision = f"@{builder.hash[:8]}" if builder.hash else ""
@@ -315,8 +316,8 @@ def _files_below(root: Path, seen: set[tuple[int, int]], depth: int = 0) -> Iter
             yield from _files_below(root / entry.name, seen, depth + 1)
 
 
-def _prepared(repository: str, config: str | None, reachable: bool, tell: Callable[[str], None]) -> Any:
-    """The client's builder for a data set, fetched and ready to read.
+def _prepared(repository: str, config: str | None, reachable: bool, tell: Callable[[str], None]) -> tuple[Any, bool]:
+    """The client's builder for a data set, fetched and ready to read, and whether its copy is known to be whole.
 
     Where the hub does not answer, the client is kept off the network, as it would retry for minutes. A copy that an
     earlier run fetched still loads, without the client's warnings about that: the origin says it.
@@ -332,10 +333,8 @@ def _prepared(repository: str, config: str | None, reachable: bool, tell: Callab
         with hub_client.patient(tell) if reachable else nullcontext():
             # By its address: a folder of that name in the working directory would be read under the hub's name.
             builder = datasets.load_dataset_builder(f"hf://datasets/{repository}", config)
-            if reachable and not Path(builder.cache_dir, datasets.config.DATASET_INFO_FILENAME).exists():
-                _download(repository, builder, tell)
-            builder.download_and_prepare()
-            return builder
+            download = (lambda: _download(repository, builder, tell)) if reachable else None
+            return builder, prepared.prepare(repository, builder, download, tell)
     finally:
         datasets.config.HF_HUB_OFFLINE = before
         datasets.logging.set_verbosity(loudness)
@@ -356,14 +355,6 @@ def _download(repository: str, builder: Any, tell: Callable[[str], None]) -> Non
             size = sum(file.size or 0 for file in missing)
             tell(f"downloading {repository} @ {commit[: hub_download.SHORT]} from the hub: {size / 1e6:,.1f} MB")
             copy.fetch(missing, tell)
-
-
-def _spoiled(repository: str, builder: Any, error: Exception) -> DataMalformed:
-    """The error for a prepared copy that does not read."""
-    return DataMalformed(
-        f"the copy of {repository} in the cache of datasets cannot be read: {_first_line(error)}",
-        f"Delete this folder and run again with network access: {builder.cache_dir}",
-    )
 
 
 def _first_line(error: Exception) -> str:

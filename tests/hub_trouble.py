@@ -30,6 +30,7 @@ def at(
 
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "TRANSFORMERS_OFFLINE"):
         patch.delenv(name, raising=False)
+    patch.setenv("MEDBENCH_CACHE", str(home / "medbench"))
     patch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
     patch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", STALL)
     patch.setattr(hub_client, "WAITS", (0.01, 0.02, 0.03))

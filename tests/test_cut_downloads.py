@@ -20,9 +20,10 @@ import test_resolve
 import tiny
 import trained as trained_by_hand
 from click.testing import CliRunner, Result
+from medbench.benchmarks.sources import Source
 from medbench.cli import cli
-from medbench.core import hub, official
-from medbench.core.errors import MedbenchError, ModelMissing
+from medbench.core import official
+from medbench.core.errors import DataMalformed, DataMissing, MedbenchError, ModelMissing
 from medbench.metrics import pipelines
 from medbench.training import checkpoints
 from medbench.zoo import PackageWeights, converted, digests, hub_adapter, packaged
@@ -414,21 +415,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def use(disk: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Point this process at a hub ("": none answers); its client reads the environment once, so it is told directly."""
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(disk / "hf" / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-    def point(url: str) -> None:
-        monkeypatch.setattr(hub, "reachable", lambda: bool(url))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", not url)
-        monkeypatch.setattr(constants, "ENDPOINT", url or "http://127.0.0.1:9")
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
-
-    return point
+    """Point this process at a hub, or at none ("")."""
+    return lambda url: fake_hub.use(url or "http://127.0.0.1:9", disk / "hf", monkeypatch, offline=not url)
 
 
 def same(folder: Path, right: Path) -> bool:
@@ -529,6 +517,103 @@ def test_an_adapter_whose_configuration_is_damaged_is_downloaded_again(
         folder = hub_adapter.fetch(ADAPTER, lambda line: None)
         (folder / "adapter_config.json").resolve().write_bytes(b"")
         assert same(hub_adapter.fetch(ADAPTER, lambda line: None), models[ADAPTER])
+
+
+# --- data sets, which the hub's client turns into files of its own
+
+EXAM = "someone/exam"
+ROWS = [{"question": f"What about number {number}?", "answer": number % 4} for number in range(400)]
+READ = f"from medbench.benchmarks.sources import Source; Source().hub({EXAM!r}, 'test')"
+
+
+@pytest.fixture(scope="module")
+def exams(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    import pyarrow
+    import pyarrow.parquet
+
+    folder = tmp_path_factory.mktemp("exam")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), folder / "test.parquet", compression="none")
+    return {EXAM: folder}
+
+
+def read_exam() -> tuple[list[object], str]:
+    """The rows, or what is said instead."""
+    try:
+        return list(Source().hub(EXAM, "test").rows), ""
+    except (DataMissing, DataMalformed) as error:
+        return [], error.message
+
+
+@every_moment
+def test_a_data_set_is_whole_or_named_after_a_power_cut(
+    every: bool, disk: Path, exams: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = disk / "hf"
+    with fake_hub.serve({}, datasets=exams) as server:
+        at = {"HF_ENDPOINT": server.url, "HF_HOME": str(home), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+        trace = powercut.record([sys.executable, "-c", READ], disk, NO_PROXY | at)
+        for what in cuts(trace, every):
+            fake_hub.use(server.url, home, monkeypatch, offline=True)
+            rows, refused = read_exam()
+            assert rows == ROWS or "is damaged" in refused or "not in the cache" in refused, what
+            fake_hub.use(server.url, home, monkeypatch)
+            assert read_exam() == (ROWS, ""), what
+
+
+@damaged_how
+def test_a_damaged_copy_of_a_data_set_is_named_offline_and_prepared_again_online(
+    how: Callable[[bytes, int], bytes], disk: Path, exams: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = disk / "hf"
+    with fake_hub.serve({}, datasets=exams) as server:
+        fake_hub.use(server.url, home, monkeypatch)
+        assert read_exam() == (ROWS, "")
+        (arrow,) = (home / "datasets").rglob("*.arrow")
+        whole = arrow.read_bytes()
+        for at in range(0, len(whole), len(whole) // 7):
+            arrow.write_bytes(how(whole, at))
+            if arrow.read_bytes() == whole:
+                continue
+            fake_hub.use(server.url, home, monkeypatch, offline=True)
+            assert read_exam()[1].startswith(f"the copy of {EXAM} in the cache of datasets is damaged: exam-test.arrow")
+            fake_hub.use(server.url, home, monkeypatch)
+            assert read_exam() == (ROWS, "")
+
+
+@damaged_how
+def test_a_damaged_file_that_a_copy_is_made_from_is_downloaded_again(
+    how: Callable[[bytes, int], bytes], disk: Path, exams: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = disk / "hf"
+    with fake_hub.serve({}, datasets=exams) as server:
+        fake_hub.use(server.url, home, monkeypatch)
+        assert read_exam() == (ROWS, "")
+        (link,) = (home / "hub").rglob("test.parquet")
+        whole = link.read_bytes()
+        link.resolve().write_bytes(how(whole, len(whole) // 2))
+        shutil.rmtree(home / "datasets")
+        assert read_exam() == (ROWS, "")
+
+
+def test_a_copy_that_another_program_prepared_is_prepared_again_or_looked_at(
+    disk: Path, exams: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing says what it was. Zeros at its end would read as fewer rows."""
+    home = disk / "hf"
+    with fake_hub.serve({}, datasets=exams) as server:
+        fake_hub.use(server.url, home, monkeypatch)
+        assert read_exam() == (ROWS, "")
+        (arrow,) = (home / "datasets").rglob("*.arrow")
+        whole = arrow.read_bytes()
+        shutil.rmtree(disk / "cache")
+        fake_hub.use(server.url, home, monkeypatch, offline=True)
+        assert read_exam() == (ROWS, "")
+        for at in range(0, len(whole), len(whole) // 7):
+            arrow.write_bytes(zeros_from(whole, at))
+            assert arrow.read_bytes() == whole or "is damaged" in read_exam()[1], at
+        fake_hub.use(server.url, home, monkeypatch)
+        assert read_exam() == (ROWS, "")
+        assert (disk / "cache" / "datasets").is_dir(), "and from now on it is known"
 
 
 # --- files of others whose hash is remembered

@@ -185,17 +185,24 @@ def test_a_damaged_file_in_the_hubs_cache_is_downloaded_again(server: Any, home:
 
 
 @pytest.mark.parametrize("spoil", [_cut, _zeros, lambda content: b"", lambda content: b"not arrow" * 1000])
-def test_a_damaged_prepared_copy_says_what_to_delete(
+def test_a_damaged_prepared_copy_is_prepared_again_and_offline_says_what_to_delete(
     server: Any, home: Path, spoil: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     get()
     copy = _prepared_copy(home)
     copy.write_bytes(spoil(copy.read_bytes()))
-    error, _ = refused(DataMalformed)
-    assert error.message.startswith("the copy of owner/exam in the cache of datasets cannot be read: ")
-    assert error.hint == f"Delete this folder and run again with network access: {copy.parent}"
-    monkeypatch.setattr(hub, "reachable", lambda: False)
-    assert str(refused(DataMalformed)[0]) == str(error), "the same without the hub"
+    with monkeypatch.context() as offline:
+        offline.setattr(hub, "reachable", lambda: False)
+        error, _ = refused(DataMalformed)
+    assert error.message.startswith("the copy of owner/exam in the cache of datasets is damaged: exam-test.arrow ")
+    assert error.hint.startswith("Run this once with network access, and it is prepared again.")
+    assert error.hint.endswith(str(copy.parent))
+    found, told = get()
+    assert found.rows == ROWS
+    assert told == [
+        f"the copy of owner/exam in {copy.parent} is damaged (exam-test.arrow is not what was written) "
+        "and is prepared again"
+    ]
 
 
 def test_a_full_disk_is_told_as_that(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
