@@ -189,9 +189,10 @@ def _raise_if_unreachable(address: str) -> None:
 
 def _require_room(file: Download, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
+    needed = file.size * (2 if file.members else 1) - have  # with members, two copies for a moment
     free = shutil.disk_usage(part.parent).free
-    if free < file.size - have:
-        raise OSError(errno.ENOSPC, f"it takes {size(file.size)}, and {size(free)} are free")
+    if free < needed:
+        raise OSError(errno.ENOSPC, f"it takes {size(needed)}, and {size(free)} are free")
 
 
 def _download(file: Download, address: str, part: Path, progress: Progress, tell: Tell) -> None:

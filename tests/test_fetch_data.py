@@ -20,9 +20,11 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import fake_hub
+import hub_trouble
 import pytest
 from click.testing import CliRunner, Result
-from medbench.benchmarks import liveqa, liveqa_grades, medquad, pubmedqa
+from medbench.benchmarks import liveqa, liveqa_grades, medmcqa, medquad, pubmedqa
 from medbench.benchmarks.official import downloadable
 from medbench.benchmarks.sources import Source
 from medbench.cli import cli
@@ -434,8 +436,10 @@ class TestLoaders:
 PINNED = (liveqa.RELEASE, liveqa_grades.RELEASE, pubmedqa.LABELED_FILE, pubmedqa.TEST_FILE, medquad.RELEASE)
 
 
-def test_every_address_names_a_commit() -> None:
+def test_every_address_names_a_commit_and_its_repository_is_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text(encoding="utf-8")
     for file in PINNED:
+        assert "/".join(file.address.split("/")[2:5]) in page
         assert re.search(r"^https://(raw\.githubusercontent|codeload\.github)\.com/.*/[0-9a-f]{40}(/|$)", file.address)
         assert re.fullmatch("[0-9a-f]{64}", file.sha256)
 
@@ -512,6 +516,31 @@ class TestCommand:
         assert done.exit_code == 1
         assert "liveqa has no data" in done.stderr and "medbench fetch data liveqa" in done.stderr
         assert releases.asked == []
+
+    def test_a_data_set_of_the_hub_is_fetched_into_its_cache_and_loads_offline(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows = [
+            {"id": f"q{n}", "question": "?", "opa": "a", "opb": "b", "opc": "c", "opd": "d", "cop": 1} for n in "12"
+        ]
+        (tmp_path / "set" / "data").mkdir(parents=True)
+        for split in ("train", "validation"):
+            text = "".join(f"{json.dumps(row)}\n" for row in rows)
+            (tmp_path / "set" / "data" / f"{split}-00000-of-00001.jsonl").write_text(text)
+        with hub_trouble.at(tmp_path / "hub", monkeypatch, datasets={medmcqa.HUB: tmp_path / "set"}):
+            done = medbench("fetch", "data", "medmcqa")
+        assert done.exit_code == 0, done.output
+        assert f"2 items, here: hub:{medmcqa.HUB}@" in done.stdout
+        fake_hub.use("http://127.0.0.1:9", tmp_path / "hub", monkeypatch, offline=True)
+        assert medbench("fetch", "data", "medmcqa").stdout == done.stdout
+
+    def test_a_hub_that_refuses_is_no_end_where_there_is_an_official_address(
+        self, releases: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with hub_trouble.at(tmp_path / "hub", monkeypatch):  # it has no such data set
+            done = medbench("fetch", "data", "pubmedqa-pqal")
+        assert done.exit_code == 0, done.output
+        assert "1,000 items, fetched" in done.stdout
 
     def test_wrong_usage(self, monkeypatch: pytest.MonkeyPatch) -> None:
         typo = medbench("fetch", "data", "livqa")
