@@ -155,9 +155,9 @@ def present(
     elif "-" not in (csv, markdown, html, latex):
         rows = top if top is not None else TOP if sys.stdout.isatty() else 0
         parts: list[RenderableType] = []
-        if summary_first:
+        if summary_first and found.boards:  # else the one line that says so
             parts += render_summary.summary([summary.top(one, rows) if rows else one for one in summaries])
-        if details:
+        if details or not found.boards:
             parts += render.leaderboard(leaderboard.top(found, rows) if rows else found)
         show(parts, pager)
     for note in found.notes:

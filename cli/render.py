@@ -51,6 +51,8 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
     from rich.text import Text
 
     parts: list[RenderableType] = []
+    if not found.boards:
+        return [Text("No table: none of these runs can be shown.")]  # why is among the problems
     for board in found.boards:
         parts += [Text(board.title, style="bold"), *_board(board)]
         parts += [Text(f"{sign} {remark}", style="yellow") for remark, sign in board.footnotes.items()]

@@ -179,6 +179,14 @@ def test_a_changed_run_is_shown_when_asked_for_and_marked_in_every_form(run: Sto
     assert len(lines(scores)) == 5, "scores of changed answers are not kept"
 
 
+def test_a_command_without_a_table_says_so_and_why(run: StoredRun) -> None:
+    edited(2, '"text":"no"', '"text":"yes"')(run.path / "samples.jsonl")
+    for command in (("score", run.path, "-M", "token_f1"), ("leaderboard", run.path)):
+        done = medbench(*command)
+        assert (done.exit_code, done.stdout.strip()) == (1, "No table: none of these runs can be shown.")
+        assert f"Not shown: {run.path}" in done.stderr
+
+
 def test_score_takes_a_changed_run_only_when_asked_and_keeps_nothing_of_it(run: StoredRun) -> None:
     edited(2, '"text":"no"', '"text":"yes"')(run.path / "samples.jsonl")
     asked = ("score", run.path, "--metrics", "rouge1")

@@ -50,9 +50,9 @@ EFFICIENCY = {"cpu": 0.55, "cuda": 0.35}
 # NF4 weights turned into numbers per second, once in each pass. Measured on one CPU core: 0.5 to 3.7 billion.
 DEQUANTISED_PER_S = {"cpu": 1e9, "cuda": 1e11}
 
-# What the process holds before the weights are there: 0.6 GB with torch, transformers, peft and trl, and what is left
-# of reading data and looking for leaks. Measured on Linux.
-PROCESS_BYTES = 800_000_000
+# What the process holds besides: 0.6 GB with torch, transformers, peft and trl, and what is left of reading data and
+# looking for leaks, 0.2 GB of a small set and 0.4 to 0.6 GB of MedQuAD. Measured on Linux.
+PROCESS_BYTES = 1_000_000_000
 
 SMALL_FILES_BYTES = 200_000  # of a checkpoint or result: configuration, random states, schedule
 GB = 1e9
