@@ -30,7 +30,7 @@ Examples:
 
 @dataclass
 class Fetched:
-    """What came of one name. `count`: items, or graded answers."""
+    """The outcome for one name. `count`: items, or graded answers."""
 
     name: str
     ok: bool = False
@@ -82,10 +82,10 @@ def _loaders(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
         raise UsageError("no name is given.", listed)
     loaders: dict[str, Callable[..., Any]] = {}
     for name in wanted:
-        if name != ALL and name not in known:
+        if name != ALL and name not in known and not name.endswith(".py"):
             near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
             raise UsageError(f"no benchmark is called '{name}'.{_meant(near)}", listed)
-    for name in dict.fromkeys(known if ALL in wanted else wanted):
+    for name in dict.fromkeys([*(known if ALL in wanted else ()), *(name for name in wanted if name != ALL)]):
         if name == GRADES:
             loaders[name] = liveqa_grades.load
             continue
@@ -139,6 +139,6 @@ def _files() -> dict[Path, int]:
 
 
 def _line(found: Fetched) -> str:
-    what = "graded answers" if found.name == GRADES else "items"
+    what = "graded answers" if found.name == GRADES else "item" if found.count == 1 else "items"
     how = "fetched" if found.files else "here"
     return f"{found.name:<18} {found.count:>6,} {what}, {how}: {found.origin}"

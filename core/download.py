@@ -85,9 +85,9 @@ def download(
             wait = _wait(error, failures)
             if wait is None:
                 _give_up(address, have, error)
-            if wait:
-                tell(f"{urlsplit(address).hostname}: {_reason(error)}; trying again in {wait:.0f} s")
-                time.sleep(wait)
+            then = f"trying again in {wait:.0f} s" if wait else f"continuing after {size(have)}"
+            tell(f"{urlsplit(address).hostname}: {_reason(error)}; {then}")
+            time.sleep(wait)
             last = error
     _give_up(address, _have(target, address)[0], last)
 

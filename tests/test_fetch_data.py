@@ -103,7 +103,11 @@ class TestOneFile:
 
     def test_a_connection_that_ends_is_resumed_where_it_ended(self, site: Site, cache: Path) -> None:
         site.script = [Reply(cut=CUT), Reply(cut=5 * CUT)]
-        fetch(cache)
+        told = fetch(cache)
+        assert told.lines[1:] == [
+            "127.0.0.1: the connection ended at 1,000 of 102,400 bytes; continuing after 1.0 kB",
+            "127.0.0.1: the connection ended at 5,000 of 102,400 bytes; continuing after 5.0 kB",
+        ]
         assert site.ranges == [None, "bytes=1000-", "bytes=5000-"]
         assert (cache / EXAM.name).read_bytes() == CONTENT
 
@@ -119,7 +123,7 @@ class TestOneFile:
         with pytest.raises(MedbenchError, match="broke off after 1,000 bytes") as told:
             official.fetch(EXAM, cache, Quiet())
         assert told.value.hint == "The same command continues from there."
-        assert waits == [1.0, 2.0, 4.0]
+        assert waits == [0.0, 1.0, 2.0, 4.0]
         assert left(cache) == ["exam/.exam.bin.part", "exam/.exam.bin.part.json"]
         fetch(cache)
         assert site.ranges[-1] == "bytes=1000-"
@@ -433,6 +437,22 @@ class TestLoaders:
         assert load(Source(None, Quiet())).items[0].id == EXAM.sha256
 
 
+BENCHMARK = f"""
+from medbench.benchmarks.official import downloadable
+from medbench.core.errors import DataMissing
+from medbench.core.official import Download
+from medbench.core.types import Benchmark, Item, ItemSet
+
+@downloadable("exam", {EXAM!r})
+def load(source):
+    file = source.file("exam", "exam.bin")
+    if file is None:
+        raise DataMissing("exam needs exam.bin.")
+    return ItemSet((Item("1", "q", references=("a",)),), origin=file.origin)
+
+BENCHMARK = Benchmark("exam", "1", "An exam", "c", "MIT", load, lambda item: item.question, ("token_f1",))
+"""
+
 PINNED = (liveqa.RELEASE, liveqa_grades.RELEASE, pubmedqa.LABELED_FILE, pubmedqa.TEST_FILE, medquad.RELEASE)
 
 
@@ -541,6 +561,13 @@ class TestCommand:
             done = medbench("fetch", "data", "pubmedqa-pqal")
         assert done.exit_code == 0, done.output
         assert "1,000 items, fetched" in done.stdout
+
+    def test_a_file_of_ones_own_is_fetched_as_it_is_run(self, site: Site, tmp_path: Path) -> None:
+        (tmp_path / "exam.py").write_text(BENCHMARK)
+        done = medbench("fetch", "data", tmp_path / "exam.py")
+        assert done.exit_code == 0, done.output
+        assert "1 item, fetched" in done.stdout
+        assert site.asked == [(PATH, None)]
 
     def test_wrong_usage(self, monkeypatch: pytest.MonkeyPatch) -> None:
         typo = medbench("fetch", "data", "livqa")
