@@ -117,13 +117,13 @@ def refusal(error: BaseException, repository: str, kind: str, revision: str = ""
     )
 
     page = f"{endpoint()}/{'datasets/' if kind == 'dataset' else ''}{repository}"
-    token = bool(get_token())  # HF_TOKEN, or what `hf auth login` stored
     chain = list(causes(error))
     if known := next((each for each in chain if isinstance(each, MedbenchError)), None):
         words = f"{kind} '{repository}' could not be fetched from the hub: {known.message}"
         return known if repository in known.message else MedbenchError(words, known.hint)
     if full := next((each for each in chain if isinstance(each, OSError) and cannot_write(each)), None):
         return MedbenchError(f"{kind} '{repository}' {unwritable(full)}", WRITE_HINT)
+    token = bool(get_token())  # HF_TOKEN, or what `hf auth login` stored
     refused = next((each for each in chain if getattr(each, "response", None) is not None), None)
     response: Any = getattr(refused, "response", None)
     status = int(getattr(response, "status_code", 0) or 0)
@@ -188,9 +188,16 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 def cannot_write(error: OSError) -> bool:
     """Whether an error is of a folder on this machine, full or read-only, rather than of a connection."""
+    from huggingface_hub import constants
+
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
-    return error.errno not in (None, errno.ENOENT) and error.filename is not None
+    if error.errno is None or error.filename is None:
+        return False
+    if error.errno != errno.ENOENT:
+        return True
+    place, cache = str(error.filename), constants.HF_HUB_CACHE  # a cache that cannot be created
+    return place.startswith(cache) or cache.startswith(place)
 
 
 def unwritable(error: OSError) -> str:

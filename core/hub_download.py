@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from . import durable, hub_client
-from .errors import MedbenchError
 from .hub_client import HubError, Tell
 
+ATTEMPTS = 50  # for one file, however little each of them brings
 LINE_SECONDS = 10.0  # between lines of progress where there is no terminal
 SHORT = 7  # digits of a commit as people read it
 PART = ".incomplete"
@@ -115,8 +115,8 @@ class Repository:
         free = shutil.disk_usage(self.folder).free
         if free < size:
             cache = self.folder.parent
-            raise MedbenchError(
-                f"{self.id} takes {size / 1e9:.1f} GB more; the disk of {cache} has {free / 1e9:.1f} GB left.",
+            raise HubError(
+                f"{self.id} takes {size / 1e6:,.0f} MB more; the disk of {cache} has {free / 1e6:,.0f} MB left.",
                 "Make room, or name a folder on another disk with HF_HOME.",
             )
 
@@ -181,7 +181,7 @@ def _receive(file: RemoteFile, part: Path, bar: Any, tell: Tell) -> None:
     """Append to `part` what it lacks. Raises HubError when several attempts in a row bring nothing."""
     with part.open("r+b" if part.exists() else "w+b", buffering=0) as out:
         have = out.seek(0, os.SEEK_END)
-        failures = 0
+        attempts = failures = 0
         while file.size is None or have < file.size:
             before, why = have, ""
             try:
@@ -200,10 +200,11 @@ def _receive(file: RemoteFile, part: Path, bar: Any, tell: Tell) -> None:
                 why = hub_client.trouble(error, _asked(error) or file.url)
             if have >= (file.size or have + 1):
                 break
+            attempts += 1
             failures = failures + 1 if have <= before else 1
             why = why or f"{hub_client.origin(file.url)} sent less than the whole file"
-            if failures > len(hub_client.WAITS):
-                raise HubError(f"{file.name}: {why} ({failures} attempts).", "Try again later; what is here is kept.")
+            if failures > len(hub_client.WAITS) or attempts == ATTEMPTS:
+                raise HubError(f"{file.name}: {why} ({attempts} attempts).", "Try again later; what is here is kept.")
             wait = hub_client.WAITS[failures - 1]
             tell(f"{file.name}: {why}; {megabytes(have, file.size or have)} are here, trying again in {wait:g} s")
             time.sleep(wait)
