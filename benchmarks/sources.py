@@ -350,7 +350,9 @@ def _download(repository: str, builder: Any, tell: Callable[[str], None]) -> Non
                 wanted.setdefault(found[1], []).append(found[2])
     for commit, names in wanted.items():
         copy = hub_download.Repository(repository, commit, "dataset")
-        copy.discard_damaged(names, tell)
+        for name in copy.damaged(names):
+            tell(f"{name} of {repository} in the hub's cache is damaged and is downloaded again")
+            copy.renew(name, tell)
         if missing := copy.missing(names):
             size = sum(file.size or 0 for file in missing)
             tell(f"downloading {repository} @ {commit[: hub_download.SHORT]} from the hub: {size / 1e6:,.1f} MB")

@@ -70,16 +70,26 @@ class Repository:
             found.append(RemoteFile(name, url, about.etag, about.size))
         return found
 
-    def discard_damaged(self, names: Sequence[str], tell: Tell) -> None:
-        """Delete those of these files in the cache whose content is not what they are named after."""
-        for name in names:
-            link = self.snapshot / name
-            if link.is_symlink() and link.exists() and len(link.readlink().name) in (40, 64):
-                blob = link.resolve()
-                if not _is(blob, link.readlink().name):
-                    tell(f"{name} of {self.id} in the hub's cache is damaged and is downloaded again")
-                    blob.unlink()
-                    link.unlink()
+    def damaged(self, names: Sequence[str]) -> list[str]:
+        """Those of these files in the cache whose content is not what they are named after."""
+        links = [(name, self.snapshot / name) for name in names]
+        named = [(name, link, link.readlink().name) for name, link in links if link.is_symlink() and link.exists()]
+        return [name for name, link, etag in named if len(etag) in (40, 64) and not _is(link, etag)]
+
+    def renew(self, name: str, tell: Tell) -> None:
+        """Download a damaged file of the cache again. If that fails, the damaged one stays."""
+        blob = (self.snapshot / name).resolve()
+        aside = blob.with_name(f"{blob.name}.damaged")
+        with contextlib.suppress(FileNotFoundError):
+            blob.replace(aside)
+        try:
+            self.fetch(self.missing([name]), tell)
+        finally:
+            if blob.exists():
+                aside.unlink(missing_ok=True)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    aside.replace(blob)
 
     def fetch(self, files: Sequence[RemoteFile], tell: Tell) -> Path:
         """Download these files and return the snapshot folder. What is received before an error or Ctrl-C is kept."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..core import hub
+from ..core import hub, hub_client, hub_download
 from ..core.errors import ModelMissing
 from .digests import file_digest
 
@@ -39,9 +39,8 @@ def intact(repository: str, folder: Path, names: Iterable[str], tell: Tell) -> P
             raise Damaged(f"{what}; {hub.why_unreachable()}.", _advice(folder / name))
         tell(f"{what} and is downloaded again")
         try:
-            from huggingface_hub import hf_hub_download
-
-            hf_hub_download(repository, name, revision=folder.name, force_download=True)
+            with hub_client.patient(tell):
+                hub_download.Repository(repository, folder.name).renew(name, tell)
         except Exception as error:  # the client raises dozens of kinds
             said = hub.refusal(error, repository, "model").message.rstrip(".")
             raise Damaged(f"{what} and cannot be downloaded again: {said}.", _advice(folder / name)) from error
