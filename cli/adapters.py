@@ -257,7 +257,7 @@ def _show(adapter: Adapter) -> None:
         total = len(manifest.leaked) + len(manifest.unchecked)
         fact("not checked", f"{len(manifest.unchecked)} of {total} benchmarks:")
         for benchmark, why in manifest.unchecked.items():
-            fact("", f"{benchmark}: {why.splitlines()[0] if why else 'no reason was recorded'}")
+            fact("", f"{benchmark}: {str(why).splitlines()[0] if why else 'no reason was recorded'}")
     fact("versions", ", ".join(versions))
     fact("made", manifest.created)
     fact("command", " ".join(manifest.command))

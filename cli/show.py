@@ -224,8 +224,8 @@ def _run(
         "engine": " · ".join(
             str(v)
             for v in (
-                manifest.identity["model"]["engine"],
-                manifest.identity["model"]["dtype"],
+                manifest.identity.get("model", {}).get("engine"),
+                manifest.identity.get("model", {}).get("dtype"),
                 manifest.model.get("quantize"),
                 manifest.engine.get("device"),
                 manifest.identity.get("chat"),

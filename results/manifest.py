@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ..core.durable import replace_file
 from ..core.errors import DataMalformed, UsageError
 from ..core.hashing import fingerprint
 from ..core.json_text import MAX_LINE, loads
+from ..core.typed import check_fields
 from .files import to_json
 
 MANIFEST = "manifest.json"
@@ -22,6 +23,82 @@ SEALS = "seals"  # in the file: a hash of each of its fields
 ENDS_AS_ID = re.compile(r"__([0-9a-f]{10})$")  # a run's id, and its folder's name
 RESTORE = "Restore it, or move that run away."
 ALLOW = "To see it as it is now, marked as changed: --allow-changed"
+
+
+class _Model(TypedDict, total=False):
+    name: str
+    revision: str | None
+    adapter: str | None
+    dtype: str | None
+    quantize: str | None
+    chat: str | None
+    source: str | None
+    engine: str
+    leaked: list[str] | None
+
+
+class _Identity(TypedDict, total=False):
+    model: Mapping[str, Any]
+    chat: str | None
+
+
+class _Comparable(TypedDict, total=False):
+    benchmark: str
+    version: str
+    variant: str
+    shots: int
+    method: str
+
+
+class _Benchmark(TypedDict, total=False):
+    name: str
+    version: str
+    variant: str
+    origin: str
+    notes: list[str]
+    metrics: list[str]
+    n_total: int | None
+
+
+class _Settings(TypedDict, total=False):
+    limit: int | None
+    seed: int
+    reused: Mapping[str, int]
+
+
+class _Sitting(TypedDict, total=False):
+    started: str
+    seconds: float | None
+    load_seconds: float | None
+    items: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    peak_rss_bytes: int | None
+    peak_gpu_memory_bytes: int | None
+    failures: Mapping[str, str]
+
+
+class _Latency(TypedDict, total=False):
+    seconds: list[float]
+    first_token_s: list[float]
+
+
+class _Checkpoint(TypedDict, total=False):
+    lines: int
+    seal: str
+    unsealed: int
+
+
+# The types of what tables read of a manifest's parts, which may hold more.
+_PARTS: dict[str, type] = {
+    "model": _Model,
+    "identity": _Identity,
+    "comparable": _Comparable,
+    "benchmark": _Benchmark,
+    "settings": _Settings,
+    "latency": _Latency,
+    "checkpoint": _Checkpoint,
+}
 
 
 class Changed(DataMalformed):
@@ -142,6 +219,14 @@ def read_changed(run: Path) -> tuple[Manifest, list[str]]:
     for name, kind in (("item_ids", str), ("metrics", str), ("sittings", dict)):
         if not all(isinstance(each, kind) for each in fields.get(name, ())):
             raise DataMalformed(f"{path}: the field '{name}' should hold {kind.__name__} values only", RESTORE)
+    try:
+        for name, shape in _PARTS.items():
+            check_fields(shape, fields.get(name, {}), f"{name}.")
+        check_fields(_Model, fields["identity"].get("model", {}), "identity.model.")
+        for number, sitting in enumerate(fields.get("sittings", ())):
+            check_fields(_Sitting, sitting, f"sittings[{number}].")
+    except ValueError as error:
+        raise DataMalformed(f"{path}: {error}", RESTORE) from error
     manifest = Manifest(**fields | {"item_ids": tuple(fields["item_ids"])})
     return manifest, _changes(path, manifest, value)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.errors import DataMalformed
 from ..core.json_text import loads
+from ..core.typed import check_fields
 from ..core.types import Item, Output, Record, Score
 
 RECORD = "record"  # in a line of scores: the hash of the record that was scored
@@ -36,13 +37,12 @@ def encode(record: Record) -> dict[str, Any]:
 def decode(value: Any) -> Record:
     """The record of one JSON line. Raises ValueError, naming the field, where it is none."""
     try:
-        item, output = dict(value["item"]), dict(value["output"])
+        item, output = dict(value["item"]), value["output"]
+        check_fields(Item, item, "item.")
         for name in ("options", "labels", "references"):
             if name in item:
                 item[name] = tuple(item[name])
-        if output.get("logprobs") is not None:
-            output["logprobs"] = tuple(-math.inf if value is None else float(value) for value in output["logprobs"])
-        record = Record(Item(**item), Output(**output))
+        record = Record(Item(**item), decode_output(output))
     except KeyError as error:
         raise ValueError(f"the field {error} is missing") from error
     except TypeError as error:
@@ -50,6 +50,27 @@ def decode(value: Any) -> Record:
     if record.item.id != record.output.item_id:
         raise ValueError(f"item.id is {record.item.id!r} but output.item_id is {record.output.item_id!r}")
     return record
+
+
+def contradiction(record: Record) -> str:
+    """In what a record's parts do not fit each other, which no run stores; "" if they do."""
+    item, logprobs = record.item, record.output.logprobs
+    if item.gold is not None and not 0 <= item.gold < len(item.options):
+        return f"item.gold is {item.gold}, of {len(item.options)} options"
+    if item.labels and len(item.labels) != len(item.options):
+        return f"there are {len(item.labels)} labels for {len(item.options)} options"
+    if logprobs is not None and len(logprobs) != len(item.answers):
+        return f"there are {len(logprobs)} log-probabilities for {len(item.answers)} options"
+    return ""
+
+
+def decode_output(value: Any) -> Output:
+    """The output of one JSON object. Raises ValueError or TypeError where it is none."""
+    fields = dict(value)
+    if isinstance(logprobs := fields.get("logprobs"), list):
+        fields["logprobs"] = tuple(-math.inf if each is None else each for each in logprobs)
+    check_fields(Output, fields, "output.")
+    return Output(**fields)
 
 
 def _sound(output: Output) -> Output:

@@ -11,7 +11,7 @@ from ..core.seals import Chain
 from ..core.types import Record
 from .files import Line, sealed_lines
 from .manifest import MANIFEST, Manifest
-from .records import decode
+from .records import contradiction, decode
 
 SAMPLES = "samples.jsonl"
 
@@ -42,6 +42,8 @@ class Reading:
                 record = decode(line.value) if line.json else None
             except ValueError as error:
                 problem = str(error)
+            if record and (told := contradiction(record)):
+                problem, record = told, None
             if record and record.item.id not in asked:
                 problem, record = f"item.id '{record.item.id}' is no item of this run", None
             if problem:

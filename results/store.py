@@ -16,16 +16,17 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypedDict
 
 from ..core.durable import make_folder, replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.hashing import fingerprint
 from ..core.seals import Chain
+from ..core.typed import check_fields
 from ..core.types import Measured, Output, Record, Score
 from .files import Line, LineFile, Lock, malformed, read_lines, remedy, sealed_lines, set_aside, stat_of, tell
 from .manifest import ALLOW, ENDS_AS_ID, RESTORE, Changed, read_changed, read_manifest, safe, write_manifest
@@ -33,7 +34,7 @@ from .manifest import MANIFEST as MANIFEST
 from .manifest import Manifest as Manifest  # what a run folder holds belongs to this module's surface
 from .manifest import differing as differing
 from .manifest import run_id as run_id
-from .records import RECORD, Lines, compact, stored
+from .records import RECORD, Lines, compact, decode_output, stored
 from .records import decode as decode
 from .records import encode as encode
 from .records import encode_score as encode_score
@@ -47,6 +48,15 @@ MANIFEST_LOCK = "manifest.lock"  # held for a moment, while the manifest is repl
 
 MADE_AGAIN = "The run's command, given again in another folder, makes it anew."
 REPAIR = "Restore it, or give the run's command again: it answers these items anew."
+
+
+class _Judged(TypedDict, total=False):
+    """The first line of a file of replies, as far as tables read it."""
+
+    metric: str
+    model: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    failures: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,6 +353,7 @@ class StoredRun:
                 else:
                     fields = dict(line.value)
                     of = fields.pop(RECORD, None)
+                    check_fields(Score, fields)
                     score = Score(**fields)
             except (TypeError, ValueError, LookupError) as error:
                 problem = problem if not line.json else f"not a score: {error}"
@@ -379,10 +390,12 @@ class StoredRun:
             try:
                 if line.number == 1:
                     header = dict(line.value)
+                    check_fields(_Judged, header)
                 else:
-                    reply = Reply(str(line.value["asked"]), Output(**line.value["output"]))
+                    reply = Reply(str(line.value["asked"]), decode_output(line.value["output"]))
             except (TypeError, LookupError, ValueError) as error:
-                problem = problem if not line.json else f"not a judge's reply: {error}"
+                what = "judge's header" if line.number == 1 else "judge's reply"
+                problem = problem if not line.json else f"not a {what}: {error}"
             if problem and line.number == 1:
                 raise malformed(path, 1, problem, "Restore that file, or move it away to judge again.")
             if problem:

@@ -82,11 +82,11 @@ def test_a_loss_that_is_no_number_is_null(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model": 1}, "the field 'model' should be a str"),
-        ({"base": None}, "the field 'base' should be a dict"),
-        ({"status": "ready"}, "the field 'status' is 'ready', not one of training, stopped, done"),
-        ({"stages": [1]}, "the field 'stages' should hold objects"),
-        ({"leaks": {"medqa": ["q1"]}}, "the field 'leaks' should hold objects"),
+        ({"model": 1}, "the field 'model' should be text, not 1"),
+        ({"base": None}, "the field 'base' should be an object, not None"),
+        ({"status": "ready"}, "the field 'status' should be one of training, stopped, done, not 'ready'"),
+        ({"stages": [1]}, "the field 'stages' should be a list, each an object"),
+        ({"leaks": {"medqa": ["q1"]}}, "the field 'leaks' should be an object, each an object, each a list"),
     ],
 )
 def test_a_manifest_that_is_not_as_it_should_be_names_its_field(

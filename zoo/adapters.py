@@ -21,12 +21,13 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypedDict, cast
 
 from ..core import paths, registry
 from ..core.durable import make_folder, replace_file
 from ..core.errors import DataMalformed, MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
+from ..core.typed import check_fields
 from ..results.files import remedy, to_json
 from . import progress, tokenizer_files
 from .digests import content_hash, file_digest
@@ -81,6 +82,44 @@ class AdapterManifest:
             for benchmark, by_kind in self.leaks.items()
             if benchmark not in self.unchecked
         }
+
+
+class _Recipe(TypedDict, total=False):
+    source: str
+    stages: list[Mapping[str, Any]]
+
+
+class _Environment(TypedDict, total=False):
+    packages: Mapping[str, str]
+
+
+class _Stage(TypedDict, total=False):
+    name: str
+    steps: int | None
+    tokens: int | None
+    epochs: float | None
+    files: Mapping[str, str]
+
+
+class _Part(TypedDict, total=False):
+    source: str
+    drawn: int | None
+    available: int | None
+
+
+class _Data(TypedDict, total=False):
+    stage: str
+    rows: int | None
+    examples: int | None
+    held_out: int | None
+    tokens: int | None
+    learned_tokens: int | None
+    answers_cut: int | None
+    dropped: int | None
+    recipe_steps: int | None
+    set_notes: int | None
+    notes: list[str]
+    parts: list[_Part]
 
 
 @dataclass(frozen=True)
@@ -313,23 +352,18 @@ def _seal(value: Mapping[str, Any]) -> str:
 
 def _manifest(path: Path, value: dict[str, Any]) -> AdapterManifest:
     known = {f.name: f for f in dataclasses.fields(AdapterManifest)}
-    kinds: dict[str, type] = dict.fromkeys(known, dict) | {"seed": int}
-    kinds |= dict.fromkeys(("model", "tag", "kind", "status", "created", "hash", "stopped"), str)
-    kinds |= dict.fromkeys(("settings", "stages", "data", "command"), list)
     for name, f in known.items():
-        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if (required or name in value) and not isinstance(value.get(name), kinds[name]):
-            problem = f"should be a {kinds[name].__name__}" if name in value else "is missing"
-            raise DataMalformed(f"{path}: the field '{name}' {problem}", RESTORE)
-    for name, allowed in (("kind", get_args(Kind)), ("status", get_args(Status))):
-        if value[name] not in allowed:
-            said = f"is '{value[name]}', not one of {', '.join(allowed)}"
-            raise DataMalformed(f"{path}: the field '{name}' {said}", RESTORE)
-    for name in ("stages", "data"):
-        if not all(isinstance(part, dict) for part in value.get(name, ())):
-            raise DataMalformed(f"{path}: the field '{name}' should hold objects", RESTORE)
-    if not all(isinstance(by_kind, dict) for by_kind in value.get("leaks", {}).values()):
-        raise DataMalformed(f"{path}: the field 'leaks' should hold objects", RESTORE)
+        if name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise DataMalformed(f"{path}: the field '{name}' is missing", RESTORE)
+    try:
+        check_fields(AdapterManifest, value)
+        check_fields(_Recipe, value.get("recipe", {}), "recipe.")
+        check_fields(_Environment, value.get("environment", {}), "environment.")
+        for field_name, shape in (("stages", _Stage), ("data", _Data)):
+            for number, part in enumerate(value.get(field_name, ())):
+                check_fields(shape, part, f"{field_name}[{number}].")
+    except ValueError as error:
+        raise DataMalformed(f"{path}: {error}", RESTORE) from error
     # A later version may have added fields; what this one does not know it does not read.
     return AdapterManifest(**{name: value[name] for name in known if name in value})
 
