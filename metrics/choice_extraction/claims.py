@@ -6,7 +6,7 @@ import re
 from bisect import bisect_left
 
 from . import phrases
-from .closing import affirmed_only, counts, left_open, meant, sentences
+from .closing import affirmed_only, counts, is_common, left_open, meant, sentences
 from .names import Name, Options
 from .prose import Prose
 
@@ -47,7 +47,7 @@ _INDICATES = re.compile(
         | (?:is|are)\s+(?:\w+ly\s+)?(?:most\s+|very\s+|highly\s+)?
           (?:(?:characteristic|diagnostic|typical|suggestive|indicative|pathognomonic)
             \s+(?:of|for)
-            |explained\s+by|(?:due|attributable|secondary)\s+to|caused\s+by)
+            |explained\s+by|called|known\s+as|termed|(?:due|attributable|secondary)\s+to|caused\s+by)
         | (?:signs?|features?|hallmarks?|triad|picture|presentation|pattern|findings?)\s+of
         | (?:making|makes|leaves|leaving)\s+(?:this|it|us\s+with|only)
         | in\s+other\s+words | i\.e | priority\s+is
@@ -82,8 +82,8 @@ _FOREIGN_IS = re.compile(
     re.I | re.X,
 )
 _FOREIGN_BEST = re.compile(
-    r"""\)?(?:\s+(?:es|est|ist|è|é))?\s+(?:el|le|la|das|die|der|il|o|a)\s+(?:\w+\s+)?(?:de\s+elección|de\s+choix|der\s+Wahl|di\s+(?:prima\s+)?scelta|de\s+escolha
-      |\w+\s+der\s+Wahl|más\s+(?:probable|adecuad[oa])|plus\s+(?:probable|adapté)|wahrscheinlichste|più\s+probabile|mais\s+provável)\b""",
+    r"""\)?(?:\s*\([^()]{0,30}\))?(?:\s+(?:es|est|ist|è|é))?\s+(?:el|le|la|das|die|der|il|o|a)\s+(?:\w+\s+)?(?:de\s+elección|de\s+choix|der\s+Wahl|di\s+(?:prima\s+)?scelta|de\s+escolha
+      |\w+\s+der\s+(?:ersten\s+)?Wahl|de\s+primera\s+línea|de\s+première\s+intention|di\s+prima\s+linea|de\s+primeira\s+linha|más\s+(?:probable|adecuad[oa])|plus\s+(?:probable|adapté)|wahrscheinlichste|più\s+probabile|mais\s+provável)\b""",
     re.I | re.X,
 )
 # "Sodium 112 and a seizure → hypertonic saline (C)."
@@ -135,10 +135,6 @@ _OPEN = re.compile(
     re.I,
 )
 _LONGEST = 800  # characters of a sentence that is read
-# Words that speak of quantities everywhere; as an option, only a statement chooses them.
-_COMMON = frozenset(
-    ["increase", "decrease", "increased", "decreased", "unchanged", "high", "low", "higher", "lower", "normal"]
-).union(["present", "absent", "true", "false", "positive", "negative", "none", "all", "yes", "no", "maybe"])
 
 
 def claimed(prose: Prose) -> Options:
@@ -191,7 +187,7 @@ def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
     before, after = prose.text[start : name.start], prose.text[name.end : stop]
     if _EQUALS.search(before) and _RESULT.match(after) and "=" not in after:
         return True
-    if not name.label and prose.offer.own[option] and _is_common(prose.offer.own[option]):
+    if not name.label and prose.offer.own[option] and is_common(prose.offer.own[option]):
         return False
     if _odd(prose, name):
         return True
@@ -219,10 +215,6 @@ def _odd(prose: Prose, name: Name) -> bool:
     """Whether an option is denied what the others are, and is the answer for that."""
     before = prose.sentence_before(name.start)
     return bool(_EXCEPT.search(before) or _ODD_BEFORE.search(before) or _ODD_AFTER.match(prose.text, name.end))
-
-
-def _is_common(own: tuple[str, ...]) -> bool:
-    return len(own) == 1 and (own[0] in _COMMON or own[0][0].isdigit())
 
 
 def _leads(before: str) -> bool:

@@ -76,16 +76,24 @@ _REFUSED_AFTER = re.compile(
 _UNDECIDABLE = re.compile(
     r"""\b(?:can't|cannot|could\s?n[o']t|unable\s+to|not\s+able\s+to|not\s+possible\s+to|impossible\s+to|won't|don't\s+know\s+how\s+to)
       \s+(?:\w+\s+)?(?:decide|choose|pick|say\s+which|tell\s+which|determine\s+which|commit|settle|narrow)\b
-      | \bboth\s+(?:fit|apply|are\s+(?:right|correct|possible|acceptable|reasonable|appropriate))\b""",
+      | \bboth\s+(?:fit|apply|(?:are|seem|remain|stay|look|would\s+be|could\s+be)\s+(?:equally\s+)?
+          (?:right|correct|possible|acceptable
+          |reasonable|appropriate|plausible|valid|defensible))\b""",
     re.I | re.X,
 )
 _BETWEEN = re.compile(
     r"""\b(?: (?:choice|decision|choosing|deciding|decide|toss-?up|torn|selection)\s+(?:\w+\s+)?between
       | depend(?:s|ing)?\s+on
+      | both\b[^.]{0,60}\b(?:remain|stay|are|seem)s?\s+
+        (?:possible|plausible|open|acceptable|reasonable|appropriate|correct|right|valid)
       | equally\s+(?:appropriate|acceptable|valid|likely|plausible|correct|reasonable|good|effective)
       | either\b[^.]{0,80}\bor )\b""",
     re.I | re.X,
 )
+# Words that speak of quantities everywhere; as an option, only a statement chooses them.
+_COMMON = frozenset(
+    ["increase", "decrease", "increased", "decreased", "unchanged", "high", "low", "higher", "lower", "normal"]
+).union(["present", "absent", "true", "false", "positive", "negative", "none", "all", "yes", "no", "maybe"])
 _CLAUSE = re.compile(r"[,;–—]|\b(?:but|so|thus|therefore|hence|and)\b", re.I)
 _NEAR = 25  # characters after an option in which a word says that it is chosen: "… is the best next step"
 _REACH = 60  # characters before an option in which "rather than" speaks of it
@@ -124,6 +132,8 @@ def closing(prose: Prose) -> Options:
     if len(options) != 1 or prose.denied(options) or not meant(prose, affirmed[0], stop):
         return Options()
     discussed = Options().union(*(name.options for name in names))
+    if len(discussed) > 1 and any(is_common(prose.offer.own[option]) for option in options if isinstance(option, int)):
+        return Options()
     if len(discussed) == 1:
         return options if _speaks_for(prose, affirmed[0], start, stop) else Options()
     name = affirmed[0]
@@ -171,14 +181,13 @@ def _start(name: Name) -> int:
     return name.start
 
 
-def within(names: list[Name], start: int, stop: int) -> list[Name]:
-    """Those of `names` that start in start..stop."""
-    return names[bisect_left(names, start, key=_start) : bisect_left(names, stop, key=_start)]
-
-
 def _denied(prose: Prose, name: Name, start: int) -> bool:
     before = prose.text[max(start, name.start - _REACH) : name.start]
     return prose.ruled_out(name) or bool(phrases.CONTRASTED.search(before))
+
+
+def is_common(own: tuple[str, ...]) -> bool:
+    return len(own) == 1 and (own[0] in _COMMON or own[0][0].isdigit())
 
 
 def left_open(prose: Prose, position: int, firm: bool) -> bool:
@@ -189,7 +198,7 @@ def left_open(prose: Prose, position: int, firm: bool) -> bool:
         return False
     ends = [match.end() for match in phrases.SENTENCE_END.finditer(prose.text, position)]
     for start, stop in pairwise([position, *ends, prose.length]):
-        named = within(prose.named, start, stop) if _BETWEEN.search(prose.text, start, stop) else []
+        named = prose.within(start, stop) if _BETWEEN.search(prose.text, start, stop) else []
         if len({name.options for name in named}) > 1:
             return True
     return False
@@ -200,7 +209,7 @@ def affirmed_only(prose: Prose, name: Name, start: int, stop: int) -> bool:
     aside = _BRACKETS.match(prose.text, name.end)  # "rubella (German measles)"
     inside = (
         other
-        for other in within(prose.named, start, stop)
+        for other in prose.within(start, stop)
         if counts(prose, other) and not (aside and name.end < other.start < aside.end())
     )
     return all(other.options <= name.options or _denied(prose, other, start) for other in inside)

@@ -163,13 +163,17 @@ class Named:
         while True:
             comma = phrases.AND.match(self.text, end)
             position = self.skip(phrases.OPENING, comma.end() if comma else end)
-            other = self._name(position) or self._subject(position)
+            joined = bool(comma and comma[0].strip("()[]\"' ")[:1].isalpha())
+            other = self._name(position) or (self._subject(position) if joined else None)
             if other is None:
                 break
             if comma is None and not self._lists(last, other, end):
                 break
-            plural = other.label and phrases.PLURAL.match(self.text, other.end)
-            if comma is not None and not plural and not phrases.STANDS_ALONE.match(self.text, other.end):
+            if (
+                comma is not None
+                and not (joined and self._together(name, other))
+                and not phrases.STANDS_ALONE.match(self.text, other.end)
+            ):
                 break
             if self.ruled_out_after(other):
                 break
@@ -178,14 +182,28 @@ class Named:
         return Name(options, name.start, end, name.label, name.place)
 
     def _subject(self, position: int) -> Name | None:
-        """The label at `position` if a verb in the plural follows: the B of "A and B are both right"."""
+        """The label at `position` if a verb follows: the B of "A and B are both right"."""
         word = bisect_left(self.starts, position)
         if word >= len(self.starts) or self.starts[word] != position or not self.text[position].isupper():
             return None
         index, end = self.offer.labels.get((self.words[word],)), self.ends[word]
-        if index is None or not phrases.PLURAL.match(self.text, end):
+        article = self.text[position] in "AI" and not phrases.PLURAL.match(self.text, end)
+        if index is None or article or not re.match(r"\s+[a-z]", self.text[end : end + 3]):
             return None
         return Name(Options([index]), position, end, label=True)
+
+    def _together(self, name: Name, other: Name) -> bool:
+        """Whether `other`, behind an "and", has its verb in common with `name`: "aspirin and heparin are …"."""
+        if phrases.BOTH_BEFORE.search(self.text, max(0, name.start - 20), name.start):
+            return True
+        if other.label != name.label:  # "The answer is A. Aspirin and heparin are …"
+            return False
+        return bool((phrases.PLURAL if other.label else phrases.ARE).match(self.text, other.end))
+
+    def within(self, start: int, stop: int) -> list[Name]:
+        """The names that start in start..stop."""
+        first = bisect_left(self.named, start, key=lambda name: name.start)
+        return self.named[first : bisect_left(self.named, stop, key=lambda name: name.start)]
 
     def _lists(self, last: Options, other: Name, end: int) -> bool:
         """Whether `other` goes on with a list in one line: "A) Aspirin B) Ibuprofen"."""

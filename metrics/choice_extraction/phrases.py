@@ -153,7 +153,7 @@ IS_LIKELIEST = re.compile(
 
 # What a label may stand behind, at the end of a clause's beginning: "I think B is correct", not "vitamin D is best".
 CLAUSE_START = re.compile(
-    rf"""(?:\A|[\n.!?:;,(\[\"'–—]|\b(?:option|choice|answer|letter|{_ADVERB}|
+    rf"""(?:\A|[\n.!?:;,(\[\"'–—]|\b(?:option|choice|answer|letter|statement|{_ADVERB}|
     {_any("that so think believe say means mean and but since because only is as")}))[\s\"'(\[]*\Z""",
     re.I | re.X,
 )
@@ -167,7 +167,7 @@ UNDONE = re.compile(
     | \b{_any("not_the not_an not_a not_my least")}\s+\Z
     | (?:\bnot|\bnever|n't)\s+(?:the\s+)?\Z
     | \b(?:at\s+first\s+(?:glance|sight)|initially|my\s+first\s+(?:thought|guess|instinct)|one\s+might
-        |might\s+(?:seem|think|say)|students?|commonly\s+(?:mis)?chosen|temptation|tempting|distractor|some\s+(?:might|may|would)|could\s+argue
+        |might\s+(?:seem|think|say)|students?|commonly\s+(?:mis)?chosen|temptation|tempt(?:ing|ed)|distractor|some\s+(?:might|may|would)|could\s+argue
         |would\s+be\s+(?:the\s+)?(?:answer|correct)\s+if|looks?\s+like|many\s+(?:people|would))\b""",
     re.I | re.X,
 )
@@ -192,7 +192,7 @@ DENIED_AFTER = re.compile(
       (?: {_any("is are was were would_be can_be has_been have_been seems seem could_be may_be")}
           \s+(?:\w+\s+){{0,2}}?(?:not|{_REFUSED})\b
         | (?:isn't|aren't|wasn't|cannot|can't|(?:does|do|would|could|should|did)(?:n't|\s+not))\b
-        | (?:and|or)\s+[\w-]+\s+(?:are|were)\s+(?:both\s+)?(?:not|{_REFUSED})\b )""",
+        | (?:and|or)\s+[\w-]+\s+(?:are|were|(?:can|could|may)\s+be|have\s+been)\s+(?:both\s+)?(?:not|{_REFUSED})\b )""",
     re.I | re.X,
 )
 _VERDICT_RIGHT = r"(?:correct|right|true|yes|best|✅)"
@@ -235,14 +235,16 @@ OPENING = re.compile(
       (?:\s+letter\b)?[\s\"'(\[{:\#]{0,9})?""",
     re.I | re.X,
 )
-LETTERED = re.compile(r"[(\[]?[A-Ja-j1-9][)\].:]\s*[\"'(]?")  # "(A) yes" where the answers have no labels
+LETTERED = re.compile(r"[(\[]?[A-Ja-j1-9](?:[)\].:]\s*[\"'(]?|\s\()")  # "(A) yes" where the answers have no labels
 BESIDE = re.compile(r"[\s.:)\](\[\"'–—=|,-]{0,8}(?:(?:option|choice|answer|letter)\s)?[\s(\[\"']{0,4}", re.I)
 CLOSING = re.compile(r"\s?[)\]\"']")
 AND = re.compile(
     r"[()\[\]\"'\s]{0,6}(?:,\s*(?:and/or|and|or)\b|[,;/&+]|\b(?:and/or|and|or|und|et|y|ou|oder|和|或|と)\b)\s*(?:(?:maybe|perhaps|possibly)\s)?",
     re.I,
 )
-PLURAL = re.compile(r"\s+(?:are|were|both|would|could|can|may|might|seem|look|fit|apply)\b", re.I)
+ARE = re.compile(r"\s+(?:are|were|both|seem|remain|stay|look|fit|apply|would\s+both|could\s+both)\b", re.I)
+PLURAL = re.compile(r"\s+(?:are|were|both|would|could|can|may|might|seem|remain|stay|look|fit|apply|have|do)\b", re.I)
+BOTH_BEFORE = re.compile(r"\b(?:both|either|neither)\s+(?:the\s+|options?\s+)?[(\[]?\Z", re.I)
 OPENED = re.compile(r"\s*(?:\Z|\n|[.,;:!)(—–✅]|-\s|because\b|since\b|as\b|is\b|rather\s+than\b|instead\s+of\b)")
 BRACKETED_END = re.compile(r"\((?:option\s|answer\s|choice\s)?([A-Za-z0-9])\)[\s.]*\Z", re.I)
 # "Yes for men, no for women."
@@ -273,7 +275,7 @@ QUALIFIED_BY = re.compile(r"\A\W*(?:but|or|and|unless|if|though)\b", re.I)
 # Another answer called right as well.
 ALSO_RIGHT = re.compile(r"\b(?:also|equally)\s+(?:be\s+)?(?:correct|right|valid)\b", re.I)
 JOINED = re.compile(r"[)\]\"'\s]{0,4}(?:and/or|and|or)\s+(?:option\s+)?[(\[\"']{0,2}", re.I)
-OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter)s?[\s:(\[\"']*\Z", re.I)
+OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter|statement)s?[\s:(\[\"']*\Z", re.I)
 BRACKET_BEFORE = re.compile(r"[(\[\"']\s*\Z")
 BRACKET_AFTER = re.compile(r"\s*[)\]\"']")
 LISTED_AFTER = re.compile(r"\s*[).:\]]")

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from . import phrases
+from .conditions import conditional
 from .names import Name, Named, Offer, Options
 
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 _ITEM_MARK = re.compile(
     r"(?:^|(?<=\n)|(?<=[.!?;]\s))[\s\"'(\[•✅❌>→-]{0,8}(?:\d{1,2}[.)]\s)?(?:(?:the\s)?option\s|choice\s)?[(\[]?", re.I
 )
+_MARK_LENGTH = 8  # characters before what a line lists
+_NUMBERED = re.compile(r"(\d{1,2})([.)])\s")
 _MARK_END = re.compile(r"\s?[)\].:–—-]|\s?\(|\s?✅|\s?❌|\s(?:is|was|would|can|cannot|does|has|seems|isn't)\b|,")
 _SHORT = 20  # words of a text in which a bare mention decides, if it is one sentence
 _TERSE = 8  # words of a text that may be several sentences
@@ -76,7 +79,7 @@ class Prose(Named):
                 return
             name = self.at(noun.end() + copula.end())
             if name and self._meant(noun.start(), name.end, asked=copula[0].strip() not in {":", "="}):
-                if not self._begins_list(name) and not phrases.CONDITION_AFTER.match(self.text, name.end):
+                if not self._begins_list(name) and not conditional(self.text, noun.start(), name.end):
                     yield self._statement(name, noun.start(), kind)
                 return
 
@@ -97,7 +100,7 @@ class Prose(Named):
                 if (
                     name
                     and self._meant(match.start(), name.end)
-                    and not phrases.CONDITION_AFTER.match(self.text, name.end)
+                    and not conditional(self.text, match.start(), name.end)
                 ):
                     yield Statement(name.options, match.start(), name.end, "stated")
 
@@ -110,11 +113,7 @@ class Prose(Named):
                 continue
             clause = self.text[max(0, name.start - 30) : name.start]
             begins = not name.label or name.place or phrases.CLAUSE_START.search(clause)
-            if (
-                begins
-                and self._meant(name.start, found.end())
-                and not phrases.CONDITION_AFTER.match(self.text, found.end())
-            ):
+            if begins and self._meant(name.start, found.end()) and not conditional(self.text, name.start, found.end()):
                 yield Statement(self._joined_before(name).options, name.start, found.end(), kind)
 
     def _joined_before(self, name: Name) -> Name:
@@ -135,7 +134,10 @@ class Prose(Named):
             name = self.at(match.end(), alone=True)
             if match[0].lower().startswith("finally") and self.text[match.start() - 4 : match.start()] == "and ":
                 continue
-            if name and self._meant(match.start(), name.end) and not self._begins_list(name):
+            if not name or not self._meant(match.start(), name.end) or self._begins_list(name):
+                continue
+            that = not name.label and self.text.startswith(" that ", name.end)  # "It is true that …"
+            if not that and not conditional(self.text, match.start(), name.end):
                 yield Statement(name.options, match.start(), name.end, "concluded")
         yield from self.judged(phrases.IS_LIKELIEST, "concluded")
         yield from self._last_sentence()
@@ -169,7 +171,9 @@ class Prose(Named):
         if name and name.start not in self.items:
             own_line = self.text[start - 1 : start] == "\n"
             whole = name.end <= self.length <= self.skip(phrases.PUNCTUATION, name.end)
-            if whole and not (own_line and self.lists_options):
+            line = self.text.rfind("\n", 0, name.start) + 1
+            ranked = self._ranked(line) and name.start - line < _MARK_LENGTH
+            if whole and not ranked and not (own_line and self.lists_options):
                 yield Statement(name.options, start, name.end, "concluded")
 
     def lone_ends(self) -> Iterator[Statement]:
@@ -227,9 +231,12 @@ class Prose(Named):
             stop = phrases.SENTENCE_END.search(self.text, name.end)
             end = stop.start() if stop else self.length
             options = options.union(
-                *(one.options for one in self.named if name.end < one.start < end and not one.label)
+                *(one.options for one in self.within(name.end + 1, end) if not one.label or self._is_capital(one))
             )
         yield Statement(options, 0, name.end, "opening")
+
+    def _is_capital(self, name: Name) -> bool:
+        return self.text[name.start] != "a" or self.offer.lower_case
 
     def _named_from(self, position: int) -> bool:
         return any(other.start == position for other in self.named)
@@ -284,8 +291,16 @@ class Prose(Named):
         """The lines that hold an option and nothing else: where each starts, and the option."""
         for start, end in self.lines:
             name = self.at(start, alone=True)
-            if name and name.start not in self.items and name.end <= end <= self.skip(phrases.PUNCTUATION, name.end):
+            whole = (
+                name and name.start not in self.items and name.end <= end <= self.skip(phrases.PUNCTUATION, name.end)
+            )
+            if name and whole and not self._ranked(start):
                 yield start, name
+
+    def _ranked(self, start: int) -> bool:
+        """Whether the line at `start` is an item of a numbered list behind the first one: "4. Pneumonia"."""
+        number = _NUMBERED.match(self.text, start)
+        return bool(number and int(number[1]) > 1 and f"\n{int(number[1]) - 1}{number[2]} " in f"\n{self.text[:start]}")
 
     @property
     def lists_options(self) -> bool:

@@ -34,6 +34,7 @@ from ...core.reasoning import split
 from . import phrases
 from .claims import claimed, claims, union
 from .closing import closing, left_open
+from .conditions import other_cases
 from .fields import Field, fields, spelled_out
 from .names import Offer, Options
 from .prose import Prose, Statement
@@ -176,6 +177,8 @@ class _Reader:
         found = sorted(found, key=lambda statement: statement.end)
         last = found[-1]
         options = Options().union(*(statement.options for statement in found))
+        if last.options != self.offer.texts.get(("maybe",)):
+            options |= other_cases(prose, last.end)
         kind = last.kind
         if len(options) > 1 and not self._one_of(options):
             earlier = [statement for statement in found if statement.options != last.options]
