@@ -23,7 +23,8 @@ _ARTICLE = r"(?:\s+(?:an?|the|his|her|immediate|urgent|prompt))?"
 # Up to four words that lead to the option: "an acute …", "exposure to …".
 _GAP = (
     r"(?:\s+(?!(?:not?|nor|than|less|more|also|often|sometimes|another|one|rarely|due|treated|avoided|contraindicated"
-    r"|neither|either|both|without|instead|rather|other|over)\b)[\w'-]+){0,4}?"
+    r"|neither|either|both|without|instead|rather|other|over|already|taking|allergic|known|risk|candidate|history"
+    r"|receiving|treated|started|on)\b)[\w'-]+){0,4}?"
 )
 _EXAMPLE = r"(?:[^,;:.]{0,60}?,?\s(?:such\s+as|namely|specifically|i\.e\.,?|like))?"
 _OPENING = r"\s*[\"'(\[]*(?:option\s)?\(?\Z"
@@ -95,8 +96,13 @@ _IS_BEST = re.compile(
     (?:safest|best|most\s+(?:likely|appropriate|accurate|suitable|effective|specific|useful|important|sensitive)|first-line|preferred
       |next|correct|right|appropriate|ideal|optimal|\w+\s+of\s+choice|gold\s+standard|diagnosis|culprit|recommended|indicated
       |one\s+to\s+(?:choose|pick|select)|only\s+(?:option|choice|drug|one|agent|test|answer))\b
-    (?!\s+(?:common|in\s+(?!this|these|such|the)|when|if|among|only\s+if|for\s+(?!this|these|such|the|him|her)))""",
+    (?!(?:\s+\w+){{0,2}}?\s+(?:common|when|if|among|only\s+if|(?:in|with|for)\s+(?:an?|patients|those|women|men|children|adults|people)\b))""",
     re.I | re.X,
+)
+# "The crystals make gout the most likely diagnosis".
+_MAKES = re.compile(r"\bmakes?(?:\s+(?:an?|the))?\s*\Z", re.I)
+_MOST_LIKELY = re.compile(
+    r"(?:\s*\([A-J]\))?\s+(?:by\s+far\s+)?the\s+(?:most\s+(?:likely|appropriate)|best|correct|clear)\b", re.I
 )
 # "All of these are risk factors except …".
 _EXCEPT = re.compile(
@@ -191,7 +197,7 @@ def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
         return False
     if _odd(prose, name):
         return True
-    if _OPEN.search(before) or _OPEN.search(after[:120]):
+    if _OPEN.search(phrases.BUT.split(before)[-1]) or _OPEN.search(after[:120]):
         return False
     if prose.ruled_out(name) or not affirmed_only(prose, name, start, stop):
         return False
@@ -200,6 +206,8 @@ def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
     if _asked(prose, start) and not before.strip(" \"'(") and phrases.STANDS_ALONE.match(prose.text, name.end):
         return True
     if _leads(before) or _ARROW.search(before):
+        return True
+    if _MAKES.search(before) and _MOST_LIKELY.match(after):
         return True
     best = _IS_BEST.match(after)
     return bool(best and not re.search(r"\b(?:but|although|however|not)\b", after)) or bool(_FOREIGN_BEST.match(after))

@@ -12,7 +12,7 @@ from .prose import Prose
 
 # Whatever leaves the choice open: doubt, conditions, alternatives, a wish for more information.
 _OPEN = re.compile(
-    r"""\b(?: could\s+be|may|might|perhaps|possib(?:ly|le)|potential|either|or|both|between|equally
+    r"""\b(?: could\s+be|may|might|perhaps|possib(?:ly|le|ility|ilities)|potential|either|or|both|between|equally
       | depend(?:s|ing|e)?|d[eé]pend|if|unless|whether|when|unclear|uncertain|insufficient|unable|impossible
       | inconclusive|hard\s+to|difficult\s+to
       | (?:cannot|can't|could\s?n[o']t|not|without)\s+(?:\w+\s+){0,2}
@@ -20,6 +20,8 @@ _OPEN = re.compile(
       | need\s+(?:more|further|to)|more\s+(?:information|details|context|data)|would\s+help|consult|discuss(?:ed)?
       | seek|speak\s+(?:to|with)|toss-?up|neither|none|all\s+of|each\s+of|any\s+of|one\s+of
       | not\s+(?:listed|offered|among)|consider(?:ed|ing)?
+      | only\s+(?:with|if|in|for|when|after|once)
+      | (?:would|could|might)\s+(?:\w+ly\s+)?(?:suggest|point|indicate|favor|mean|support|argue)
       | evaluate|differential|step\s+\d|would\s+have|were\s+to|used\s+to\s+be|oder|ou|o\s+bien|oppure )\b
     | \?""",
     re.I | re.X,
@@ -76,11 +78,19 @@ _REFUSED_AFTER = re.compile(
 _UNDECIDABLE = re.compile(
     r"""\b(?:can't|cannot|could\s?n[o']t|unable\s+to|not\s+able\s+to|not\s+possible\s+to|impossible\s+to|won't|don't\s+know\s+how\s+to)
       \s+(?:\w+\s+)?(?:decide|choose|pick|say\s+which|tell\s+which|determine\s+which|commit|settle|narrow)\b
+      | \b(?:can't|cannot)\s+be\s+(?:answered|determined|decided|said|told)\b
       | \bboth\s+(?:fit|apply|(?:are|seem|remain|stay|look|would\s+be|could\s+be)\s+(?:equally\s+)?
           (?:right|correct|possible|acceptable
           |reasonable|appropriate|plausible|valid|defensible))\b""",
     re.I | re.X,
 )
+# A wish for what was not given; it opens what was only concluded.
+_NOT_GIVEN = re.compile(
+    r"""\b(?:(?:is|are|was|were|does|do)(?:n't|\s+not)\s+(?:given|stated|specified|mentioned|say|state|specify|mention|clear\s+from\s+the)
+      |need\s+(?:more|further)\s+(?:information|details|data))\b""",
+    re.I | re.X,
+)
+_PARALLEL = re.compile(r"[^:\n.]{1,40}:\s*")
 _BETWEEN = re.compile(
     r"""\b(?: (?:choice|decision|choosing|deciding|decide|toss-?up|torn|selection)\s+(?:\w+\s+)?between
       | depend(?:s|ing)?\s+on
@@ -131,6 +141,8 @@ def closing(prose: Prose) -> Options:
     options = Options().union(*(name.options for name in affirmed))
     if len(options) != 1 or prose.denied(options) or not meant(prose, affirmed[0], stop):
         return Options()
+    if _PARALLEL.fullmatch(prose.text[start : affirmed[0].start]) and _has_parallel(prose, affirmed[0]):
+        return Options()
     discussed = Options().union(*(name.options for name in names))
     if len(discussed) > 1 and any(is_common(prose.offer.own[option]) for option in options if isinstance(option, int)):
         return Options()
@@ -141,6 +153,16 @@ def closing(prose: Prose) -> Options:
     if against or len(affirmed) < len(inside) or _CONCLUDES.search(prose.text[stop:end]):
         return Options()
     return options if _concludes(prose, name, start, stop) else Options()
+
+
+def _has_parallel(prose: Prose, name: Name) -> bool:
+    """Whether another line gives another option to another case: "Inpatients: aspirin"."""
+    for other in prose.named:
+        line = prose.text.rfind("\n", 0, other.start) + 1
+        alone = phrases.ENDS.match(prose.text, other.end) and _PARALLEL.fullmatch(prose.text[line : other.start])
+        if alone and other.options != name.options:
+            return True
+    return False
 
 
 def counts(prose: Prose, name: Name) -> bool:
@@ -196,6 +218,8 @@ def left_open(prose: Prose, position: int, firm: bool) -> bool:
         return True
     if firm:
         return False
+    if _NOT_GIVEN.search(prose.text, position):
+        return True
     ends = [match.end() for match in phrases.SENTENCE_END.finditer(prose.text, position)]
     for start, stop in pairwise([position, *ends, prose.length]):
         named = prose.within(start, stop) if _BETWEEN.search(prose.text, start, stop) else []

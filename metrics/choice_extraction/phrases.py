@@ -15,7 +15,7 @@ _LIKELY = rf"(?:most\s+{_any('likely appropriate probable accurate suitable plau
 _ADVERB = _any(
     "therefore thus then hence clearly definitely certainly probably likely simply indeed actually still now"
 )
-_IS = _any("is are was would_be should_be must_be will_be appears_to_be seems_to_be")
+_IS = _any("is are was would_be should_be must_be will_be has_to_be appears_to_be seems_to_be")
 _THUS = _any(
     "therefore thus hence so consequently accordingly finally ultimately overall in_conclusion in_short in_summary"
 )
@@ -160,7 +160,8 @@ CLAUSE_START = re.compile(
 # The sentence before a statement that takes it back: supposed, doubted, or said of a wrong answer.
 UNDONE = re.compile(
     rf"""\b(?:if(?!\s+(?:forced|pressed|i\s+(?:had|have|must)|one\s+(?:had|must)|we\s+(?:had|must)|asked|you\s+(?:need|want|insist))\b)
-        |{_any("unless whether suppose supposing assuming")})\b
+        |{_any("unless whether suppose supposing assuming otherwise")})\b
+    | \A\W*(?:had|were|should)\s+{_any("she he it the they this there we you his her")}\b
     | (?:\b{_any("not never false wrong incorrect doubt doubtful deny disagree")}|n't)\b[^,;]*
       \b{_any("that think believe say mean agree")}\b[^,;]*\Z
     | \b{_any("wrong incorrect other another possible potential alternative previous tempting")}\s+\Z
@@ -173,7 +174,7 @@ UNDONE = re.compile(
 )
 BUT = re.compile(r",?\s\bbut\b(?!\s+not)|;|,\s+(?:yet|however)\b", re.I)
 # An "if" after a statement: "the answer would be B if the patient were pregnant".
-CONDITION_AFTER = re.compile(r"[\s)\].,]{0,3}(?:only\s+)?(?:if|unless|provided|assuming)\b", re.I)
+CONDITION_AFTER = re.compile(r"[\s()\].,]{0,3}(?:only\s+)?(?:if|unless|provided|assuming)\b", re.I)
 _DENIAL = rf"""(?: {{no}}\b{_any("not never neither nor cannot without against unlike unlikely")}
     |n't|\b(?:rul(?:e|es|ed|ing)\s+out|exclud\w+|eliminat\w+|incorrect\w*|wrong\w*)
     |\b{_any("instead_of rather_than absence_of lack_of other_than except")})\b

@@ -58,8 +58,8 @@ class Prose(Named):
             start = noun.end() + (self.text[noun.end() : noun.end() + 1] == "]")
             name = self.at(start, alone=True) if begins else None  # "Answer B."
             if name and len(name.options) == 1 and self.text[noun.end() : noun.end() + 1] != "s" and not name.place:
-                made = self._meant(noun.start(), name.end) and not self._begins_list(name)
-                if made:
+                supposed = conditional(self.text, noun.start(), name.end)
+                if self._meant(noun.start(), name.end) and not supposed and not self._begins_list(name):
                     yield self._statement(name, noun.start(), kind)
                     continue
             yield from self._after_copula(noun, kind, phrases.COPULA)
