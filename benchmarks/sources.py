@@ -5,23 +5,24 @@ the hub through `datasets`.
 from __future__ import annotations
 
 import codecs
+import copy
 import dataclasses
 import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from ..core import hub, hub_client, hub_download, official, paths
+from ..core import hub, official, paths
 from ..core.errors import DataMalformed, DataMissing
 from ..core.tables import BadLine, text_lines
 from ..core.types import ItemSet
-from . import prepared
+from . import hub_sets, prepared
 from .archives import PACKED, UNREADABLE, Archive
 
 MAX_DEPTH = 6  # how far below the data folder a release is looked for
@@ -136,12 +137,20 @@ class Source:
     """Hands a benchmark its files. `data` is the folder with official releases, None where the user named none.
 
     `downloads` shows the progress of official files that are downloaded because they are not here (see `official`), and
-    what happens with the hub; None: official files are not downloaded.
+    what happens with the hub; None: official files are not downloaded. `revisions` pins hub data sets, by repository,
+    to a branch, a tag or a commit.
     """
 
-    def __init__(self, data: Path | None = None, downloads: official.Quiet | None = None) -> None:
+    def __init__(
+        self,
+        data: Path | None = None,
+        downloads: official.Quiet | None = None,
+        revisions: Mapping[str, str] | None = None,
+    ) -> None:
         self.data = data
         self.downloads = downloads
+        self.revisions = dict(revisions or {})
+        self.commits: dict[str, str] = {}  # of the hub data sets that were read
         self._elsewhere: list[str] = []
         self._archives: dict[Path, Archive] = {}
         self._damaged: dict[Path, str] = {}
@@ -149,7 +158,22 @@ class Source:
         self._on_disk = cache(self._files_on_disk)
         self._packed = cache(self._files_packed)
         tell = (downloads or official.Quiet()).tell
-        self._prepared = cache(lambda name, config, reachable: _prepared(name, config, reachable, tell))
+        self._prepared = cache(
+            lambda name, config, reachable, revision: hub_sets.obtain(name, config, reachable, revision, tell)
+        )
+        self._hub_alone = False
+
+    def of(self, repository: str) -> Source:
+        """Return the source for one hub data set: this one, or the hub alone if a revision of it was asked for."""
+        if repository not in self.revisions:
+            return self
+        alone = copy.copy(self)
+        alone.data, alone.downloads, alone._hub_alone = None, None, True
+        return alone
+
+    def at(self, revisions: Mapping[str, str]) -> Source:
+        """Return a source of the same folder with hub data sets at these revisions instead."""
+        return Source(self.data, self.downloads, revisions)
 
     def files(self, folder: str, *patterns: str) -> list[SourceFile]:
         """Files whose path ends in one of `patterns` (`fnmatch`; the data folder's own name counts), sorted by path.
@@ -160,6 +184,8 @@ class Source:
         files are those that `medbench fetch data` put into the cache, if any. Raises DataMissing for a data folder
         that does not exist and DataMalformed for a damaged archive in DATA/`folder`.
         """
+        if self._hub_alone:
+            return []
         if self.data is None:
             return self._fetched(folder, patterns)
         if not self.data.is_dir():
@@ -213,14 +239,15 @@ class Source:
         `needed` names the official file in the message. Raises DataMissing where the data set cannot be had.
         """
         reachable = hub.reachable()
+        pinned = self.revisions.get(repository, "")
         try:
-            builder, whole = self._prepared(repository, config, reachable)
+            builder, whole = self._prepared(repository, config, reachable, pinned)
         except Exception as error:  # the client raises dozens of kinds
             if isinstance(error, DataMalformed):
                 raise
             if not reachable:
-                raise self.missing(repository, needed) from error
-            refusal = hub.refusal(error, repository, "dataset")
+                raise self.missing(f"{repository} @ {pinned}" if pinned else repository, needed) from error
+            refusal = hub.refusal(error, repository, "dataset", pinned)
             raise DataMissing(f"{self._looked(needed)}, and {refusal.message}", refusal.hint) from error
         try:
             rows = prepared.rows(repository, builder, split, whole)
@@ -229,7 +256,8 @@ class Source:
         except Exception as error:  # the client's, of a split that does not exist
             raise DataMissing(f"{repository} on the hub: {_first_line(error)}") from error
         # The builder's hash is the commit: of the repository where it was asked, of the cached copy otherwise.
-        revision = f"@{builder.hash[:8]}" if builder.hash else ""
+        revision = f"@{builder.hash}" if builder.hash else ""
+        self.commits[repository] = builder.hash or ""
         return HubRows(rows, f"hub:{repository}" + (f"/{config}" if config else "") + revision)
 
     def missing(self, repository: str, needed: str = "") -> DataMissing:
@@ -243,6 +271,8 @@ class Source:
 
     def _looked(self, needed: str) -> str:
         what = needed or "the official release"
+        if self._hub_alone:
+            return f"{what}: a revision of the hub copy was asked for"
         if self.data is None:
             return f"{what}: no data folder was named"
         damaged = "".join(f" ({path} is damaged: {why})" for path, why in self._damaged.items())
@@ -314,49 +344,6 @@ def _files_below(root: Path, seen: set[tuple[int, int]], depth: int = 0) -> Iter
             yield root / entry.name
         elif entry.is_dir() and depth < MAX_DEPTH:
             yield from _files_below(root / entry.name, seen, depth + 1)
-
-
-def _prepared(repository: str, config: str | None, reachable: bool, tell: Callable[[str], None]) -> tuple[Any, bool]:
-    """The client's builder for a data set, fetched and ready to read, and whether its copy is known to be whole.
-
-    Where the hub does not answer, the client is kept off the network, as it would retry for minutes. A copy that an
-    earlier run fetched still loads, without the client's warnings about that: the origin says it.
-    """
-    import datasets
-
-    before, loudness = datasets.config.HF_HUB_OFFLINE, datasets.logging.get_verbosity()
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # it asks another host than the hub, to count the download
-    datasets.logging.set_verbosity_error()
-    if not reachable:
-        datasets.config.HF_HUB_OFFLINE = True
-    try:
-        with hub_client.patient(tell) if reachable else nullcontext():
-            # By its address: a folder of that name in the working directory would be read under the hub's name.
-            builder = datasets.load_dataset_builder(f"hf://datasets/{repository}", config)
-            download = (lambda: _download(repository, builder, tell)) if reachable else None
-            return builder, prepared.prepare(repository, builder, download, tell)
-    finally:
-        datasets.config.HF_HUB_OFFLINE = before
-        datasets.logging.set_verbosity(loudness)
-
-
-def _download(repository: str, builder: Any, tell: Callable[[str], None]) -> None:
-    """Download the files that the builder will ask its client for, which then finds them in the hub's cache."""
-    address = re.compile(rf"hf://datasets/{re.escape(repository)}@([0-9a-f]{{40}})/(.+)")
-    wanted: dict[str, list[str]] = {}
-    for split in (builder.config.data_files or {}).values():
-        for file in split:
-            if found := address.fullmatch(str(file)):
-                wanted.setdefault(found[1], []).append(found[2])
-    for commit, names in wanted.items():
-        copy = hub_download.Repository(repository, commit, "dataset")
-        for name in copy.damaged(names):
-            tell(f"{name} of {repository} in the hub's cache is damaged and is downloaded again")
-            copy.renew(name, tell)
-        if missing := copy.missing(names):
-            size = sum(file.size or 0 for file in missing)
-            tell(f"downloading {repository} @ {commit[: hub_download.SHORT]} from the hub: {size / 1e6:,.1f} MB")
-            copy.fetch(missing, tell)
 
 
 def _first_line(error: Exception) -> str:

@@ -142,6 +142,12 @@ Examples:
     click.option(
         "--seed", type=int, default=0, show_default=True, metavar="N", help="Draws the --limit items and the examples."
     ),
+    click.option(
+        "--data-revision",
+        multiple=True,
+        metavar="OWNER/NAME@REV",
+        help="Read this hub data set at a commit, tag or branch, and not from --data.",
+    ),
 )
 @cloup.option_group(
     "Asking",
@@ -227,6 +233,7 @@ def command(
     tokens_per_minute: int | None,
     judging: Asked,
     data: Path | None,
+    data_revision: tuple[str, ...],
     out: Path | None,
     quiet: bool,
     as_json: bool,
@@ -236,6 +243,7 @@ def command(
     Every answer is stored as it comes. Stop at any moment: the same command continues where it stopped, and does
     nothing when the run is complete.
     """
+    from ..benchmarks import hub_sets
     from ..benchmarks.sources import Source
     from ..evaluation.judging import panel
     from ..evaluation.plan import Settings
@@ -260,6 +268,7 @@ def command(
         max_new_tokens=max_new_tokens,
         metrics=tuple(wanted),
     )
+    pinned = hub_sets.revisions(list(data_revision), [benchmark.hub for benchmark in chosen if benchmark.hub])
     root = out or paths.runs()
     evaluate_all(
         output.names(models) or [DEFAULT_MODEL],
@@ -285,7 +294,7 @@ def command(
             "tokens_per_minute": tokens_per_minute,
         },
         judges=judges,
-        data=Source(data or paths.data(), automatic(quiet)),
+        data=Source(data or paths.data(), automatic(quiet), pinned),
         root=root,
         command=["medbench", *sys.argv[1:]],
         latency_items=latency_items,

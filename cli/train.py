@@ -105,6 +105,12 @@ Examples:
         help="Draws the examples, their order and the weights.",
     ),
     click.option(
+        "--data-revision",
+        multiple=True,
+        metavar="OWNER/NAME@REV",
+        help="Read this hub data set at a commit, tag or branch, and not from --data.",
+    ),
+    click.option(
         "--allow-leak",
         multiple=True,
         metavar="NAMES",
@@ -147,6 +153,7 @@ def command(
     max_steps: int | None,
     seed: int,
     data: Path | None,
+    data_revision: tuple[str, ...],
     device: str,
     num_processes: int,
     trust_remote_code: bool,
@@ -170,6 +177,7 @@ def command(
     from ..training import overrides
     from ..training import resume as begun
     from ..training.api import trainable
+    from ..training.data import data_revisions
     from ..training.train import Request, check
     from ..zoo import adapters
     from .download_progress import automatic
@@ -196,12 +204,15 @@ def command(
             return
         given, seed, revision = tuple(stored.settings), stored.seed, str(stored.base.get("asked", ""))
         leave_out_leaks = begun.left_out(stored) is not None
+        data_revision = begun.pins(stored)
         max_steps, num_processes = stored.identity["max_steps"], stored.identity["processes"]
+    recipe = overrides.apply(entry.recipe, given)
+    pinned = data_revisions(recipe, data_revision)
     request = Request(
         model=model,
         entry=entry,
-        recipe=overrides.apply(entry.recipe, given),
-        source=Source(data or paths.data(), None if dry_run else automatic(quiet)),
+        recipe=recipe,
+        source=Source(data or paths.data(), None if dry_run else automatic(quiet), pinned),
         root=root,
         tag=tag,
         settings=given,
@@ -244,7 +255,7 @@ def _only_resume() -> None:
     from click.core import ParameterSource
 
     context = click.get_current_context()
-    changing = ("settings", "revision", "quantize", "max_steps", "seed", "num_processes")
+    changing = ("settings", "revision", "data_revision", "quantize", "max_steps", "seed", "num_processes")
     for parameter in context.command.params:
         given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
         if parameter.name in changing and given:

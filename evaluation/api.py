@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -33,6 +33,7 @@ def evaluate(
     latency_items: int | None = None,
     limits: RequestLimits | None = None,
     data: str | Path | None = None,
+    data_revisions: Mapping[str, str] | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
     **model_options: Unpack[ModelOptions],
@@ -48,12 +49,14 @@ def evaluate(
     metrics: instead of the benchmarks' own; "all" for every one that scores answers.
     judges: names such as "groq" or "local:MODEL", or `judges.panel.Asked` with caps and mode.
     data, out: folder of official releases (by default MEDBENCH_DATA), folder of runs (by default `runs/`).
+    data_revisions: commits, tags or branches of hub data sets, by repository; these are then not read from `data`.
     progress: hears what happens; by default nobody does.
     model_options: how every model is loaded and asked: dtype, device, quantize, chat, base_url, …
 
     A model, benchmark or judge that fails is a sentence in the result's `problems`, and the others go on. Raises
     UsageError for a request that is wrong as a whole.
     """
+    from ..benchmarks import hub_sets
     from ..benchmarks.sources import Source
     from ..core import paths
     from ..results.metric_names import metric_names
@@ -71,6 +74,8 @@ def evaluate(
     wanted = metric_names(_names(metrics), entity_model, progress.note)
     if not wanted:
         metric_names((name for benchmark in chosen for name in benchmark.metrics), "", progress.note)
+    pins = [f"{repository}@{revision}" for repository, revision in (data_revisions or {}).items()]
+    pinned = hub_sets.revisions(pins, [benchmark.hub for benchmark in chosen if benchmark.hub])
     asked = judges if isinstance(judges, Asked) else Asked(names=tuple(_names(judges)))
     evaluate_all(
         _names(models),
@@ -88,7 +93,7 @@ def evaluate(
         options=model_options,
         limits=limits or {},
         judges=panel(asked, progress.note),
-        data=Source(Path(data) if data else paths.data()),
+        data=Source(Path(data) if data else paths.data(), revisions=pinned),
         root=Path(out or paths.runs()),
         command=[command],
         latency_items=latency_items,

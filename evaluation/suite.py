@@ -275,7 +275,7 @@ def _load(benchmark: Benchmark, data: Source, outcome: Outcome, progress: Progre
     from ..core.checked import checked
 
     try:
-        found = data.noted(checked(benchmark.load(data)))
+        found = data.noted(checked(benchmark.load(data.of(benchmark.hub))))
     except DataMissing as error:
         outcome.problems.append(f"{benchmark.name} has no data: {error}")
         outcome.missing = True

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from datasets.exceptions import DatasetNotFoundError
-from medbench.benchmarks import sources
+from medbench.benchmarks import hub_sets, sources
 from medbench.benchmarks.rows import csv_rows, json_lines, json_object
 from medbench.benchmarks.sources import Source
 from medbench.core import hub
@@ -323,7 +323,7 @@ def test_a_copy_in_the_cache_loads_while_the_hub_is_away(cached_set: None) -> No
     source = Source()
     found = source.hub("someone/exam", "test")
     assert found.rows == [{"question": f"q{n}", "answer": n} for n in range(3)]
-    assert found.origin == "hub:someone/exam@5eed5eed"
+    assert found.origin == f"hub:someone/exam@{REVISION}"
     assert source.hub("someone/exam", "test[:2]").rows == found.rows[:2]
     assert datasets.config.HF_HUB_OFFLINE is False, "the client is itself again afterwards"
 
@@ -352,7 +352,7 @@ def test_a_hub_that_refuses_is_told_with_what_to_do(
         raise DatasetNotFoundError(refusal)
 
     monkeypatch.setattr(hub, "reachable", lambda: True)
-    monkeypatch.setattr(sources, "_prepared", refuses)
+    monkeypatch.setattr(hub_sets, "obtain", refuses)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(DataMissing) as error:
         Source().hub("a/b", "test", needed="exam.jsonl")

@@ -24,6 +24,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     data: str | Path | None = None,
+    data_revisions: Mapping[str, str] | None = None,
     out: str | Path | None = None,
     allow_leak: Iterable[str] = (),
     leave_out_leaks: bool = False,
@@ -38,6 +39,7 @@ def train(
     settings: changes to the recipe, of all stages or of one: {"learning_rate": 5e-4, "pubmedqa.epochs": 2}.
     max_steps: optimizer steps of each stage, at most; 0 for as many as the recipe says.
     data, out: folder of official releases (by default MEDBENCH_DATA), folder of adapters (by default `adapters/`).
+    data_revisions: commits, tags or branches of hub data sets, by repository; these are then not read from `data`.
     allow_leak: benchmarks whose own items may be in the training data.
     leave_out_leaks: train without the examples that hold scored items; the manifest lists them, stage by stage.
     revision: branch, tag or commit of the model on the hub; by default the entry's, else main.
@@ -50,17 +52,20 @@ def train(
     from ..zoo.adapters import Adapter
     from . import overrides
     from . import train as training
+    from .data import data_revisions as asked
     from .trainer import Unwatched
 
     entry = trainable(model)
     if entry.recipe is None:
         raise UsageError(f"the zoo entry '{entry.name}' has no recipe.", "docs/add-a-model.md shows how to add one.")
     given = tuple(f"{field}={value}" for field, value in (settings or {}).items())
+    recipe = overrides.apply(entry.recipe, given)
+    pins = [f"{repository}@{revision}" for repository, revision in (data_revisions or {}).items()]
     request = training.Request(
         model=model,
         entry=entry,
-        recipe=overrides.apply(entry.recipe, given),
-        source=Source(Path(data) if data else paths.data()),
+        recipe=recipe,
+        source=Source(Path(data) if data else paths.data(), revisions=asked(recipe, pins)),
         root=Path(out or paths.adapters()),
         tag=tag,
         settings=given,

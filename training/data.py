@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections import Counter, defaultdict
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ..benchmarks import hub_sets
 from ..benchmarks.sources import Source
 from ..benchmarks.splits import normalise
+from ..core import registry
 from ..core.errors import UsageError
-from ..zoo.recipe import Stage
+from ..zoo.recipe import Recipe, Stage
 from .example import Example, Examples
 from .sets import get
 
@@ -41,6 +44,21 @@ class StageData:
         return digest.hexdigest()[:16]
 
 
+def data_revisions(recipe: Recipe, pins: Iterable[str]) -> dict[str, str]:
+    """Return the revision of each hub data set that `pins` name, each as OWNER/NAME@REV.
+
+    Raises UsageError for one that neither the recipe nor the leak check reads.
+    """
+    pins = list(pins)
+    if not pins:
+        return {}
+    known = {get(part.source).hub for stage in recipe.stages for part in stage.data}
+    for name in registry.names("benchmarks"):
+        with contextlib.suppress(Exception):  # a broken plugin is for the leak check to report
+            known.add(registry.get("benchmarks", name).hub)
+    return hub_sets.revisions(pins, sorted(known - {""}))
+
+
 def prepare(stage: Stage, source: Source, seed: int) -> StageData:
     """Draw the stage's examples, put them in a random order and hold some out.
 
@@ -55,7 +73,8 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
     notes: list[str] = []
     for part in stage.data:
         if part.source not in loaded:
-            loaded[part.source] = get(part.source).load(source)
+            named = get(part.source)
+            loaded[part.source] = named.load(source.of(named.hub))
             notes += [f"{part.source}: {note}" for note in loaded[part.source].notes]
     set_notes = len(notes)
     pool = _Pool()

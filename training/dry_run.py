@@ -11,7 +11,7 @@ from ..zoo.recipe import Stage
 from . import estimate, leak_check
 from .data import StageData, prepare
 from .encode import Encodings, shown
-from .train import Request, Tell, as_tokens, check, left_out_of, planned, revision_of
+from .train import Request, Tell, as_tokens, check, left_out_of, on_the_same_data, planned, revision_of
 
 LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules", "rslora")
 SAMPLE_TOKENS = 512  # of the example that is shown
@@ -29,6 +29,7 @@ def describe(request: Request, tell: Tell = lambda line: None) -> dict[str, Any]
     from ..zoo.weights import at_hand
 
     check(request)
+    request = on_the_same_data(request)
     entry = request.entry
     here = at_hand(entry, revision_of(request))
     trusted = bool(here) and remote_code.settle(Path(here or ""), request.trust_remote_code, entry.name, tell)

@@ -88,7 +88,7 @@ def scored_items(source: Source) -> tuple[dict[str, Sequence[Item]], dict[str, s
     for name in registry.names("benchmarks"):
         try:
             benchmark = registry.get("benchmarks", name)
-            items[benchmark.name] = checked(benchmark.load(source)).items
+            items[benchmark.name] = checked(benchmark.load(source.of(benchmark.hub))).items
         except MedbenchError as error:
             unchecked[name] = error.message
         except Exception as error:  # a third-party benchmark

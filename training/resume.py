@@ -39,6 +39,21 @@ def peek(folder: Path) -> AdapterManifest | None:
         return None
 
 
+def pins(manifest: AdapterManifest) -> tuple[str, ...]:
+    """The revisions of hub data sets that a training was asked to read, as --data-revision takes them."""
+    return tuple(f"{name}@{read['asked']}" for name, read in manifest.data_revisions.items() if read.get("asked"))
+
+
+def same_data(manifest: AdapterManifest, asked: Mapping[str, str]) -> dict[str, str]:
+    """The revisions at which to read hub data sets again: the recorded commits, where no other one is asked for."""
+    read = {
+        name: each["commit"]
+        for name, each in manifest.data_revisions.items()
+        if each.get("commit") and each.get("asked", "") == asked.get(name, "")
+    }
+    return {**asked, **read}
+
+
 def left_out(manifest: AdapterManifest) -> dict[str, list[str]] | None:
     """The examples that a training left out because they hold scored items; None where it did not look for them."""
     stages = [stage["left_out"] for stage in manifest.data if isinstance(stage.get("left_out"), dict)]

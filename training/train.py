@@ -133,6 +133,15 @@ def base_of(request: Request, tell: Tell) -> ModelSpec:
     )
 
 
+def on_the_same_data(request: Request) -> Request:
+    """The request with hub data sets at the commits that this training began with, if it began."""
+    begun = resume.peek(request.folder)
+    if not begun or not begun.data_revisions:
+        return request
+    source = request.source.at(resume.same_data(begun, request.source.revisions))
+    return dataclasses.replace(request, source=source)
+
+
 def revision_of(request: Request) -> str:
     """The revision of the base to train on: the commit that this training began with, if it began; else as asked.
 
@@ -300,6 +309,8 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
 
     check(request)
     base = base_of(request, tell)
+    asked = request.source.revisions
+    request = on_the_same_data(request)
     for stage in request.recipe.stages:
         check_quantization(stage, base.device)
     stages = prepare(request, base, tell)
@@ -314,7 +325,7 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
     lock = Lock(folder / ".lock", request.name)
     lock.acquire()
     try:
-        manifest = _begin(request, base, stages, tell)
+        manifest = _begin(request, base, stages, asked, tell)
         if manifest.status != DONE:
             manifest = resume.trusted(folder, request.recipe.stages, manifest, tell)
         if WORKER in os.environ:
@@ -347,7 +358,9 @@ def _begun() -> Path:
     return Path(os.environ[WORKER]) / "begun"
 
 
-def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: Tell) -> AdapterManifest:
+def _begin(
+    request: Request, base: ModelSpec, stages: Sequence[Prepared], asked: Mapping[str, str], tell: Tell
+) -> AdapterManifest:
     """The manifest of this training run: the stored one where it was begun before, else a new one, written."""
     from ..core import environment
     from ..results.store import differing
@@ -371,6 +384,10 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
             adapters.write(folder, stored)
             _write_examples(folder, stages)
         return stored
+    read = {
+        name: {"commit": commit, **({"asked": asked[name]} if name in asked else {})}
+        for name, commit in request.source.commits.items()
+    }
     seen = leak_check.check([stage.data for stage in stages], request.source, request.allowed_leaks, tell)
     manifest = AdapterManifest(
         model=request.entry.name,
@@ -391,6 +408,7 @@ def _begin(request: Request, base: ModelSpec, stages: Sequence[Prepared], tell: 
         settings=list(request.settings),
         stages=[],
         data=[stage.facts() | _plan(request, stage) for stage in stages],
+        data_revisions=read,
         seed=request.seed,
         environment=environment.describe(),
         leaks={name: dataclasses.asdict(leak) for name, leak in seen.found.items()},

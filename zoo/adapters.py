@@ -60,6 +60,8 @@ class AdapterManifest:
     settings: list[str] = field(default_factory=list)  # what --set said
     stages: list[dict[str, Any]] = field(default_factory=list)  # what was measured, of every stage that is done
     data: list[dict[str, Any]] = field(default_factory=list)  # what was learned from, stage by stage
+    # By hub data set: "commit" as read, and the revision that was "asked" for, if one was.
+    data_revisions: dict[str, dict[str, str]] = field(default_factory=dict)
     seed: int = 0
     environment: dict[str, Any] = field(default_factory=dict)  # core/environment.py
     leaks: dict[str, dict[str, list[str]]] = field(default_factory=dict)  # benchmark -> "exact", "ngram", "near" -> ids
