@@ -21,14 +21,14 @@ from medbench.zoo import hub_cache
 from medbench.zoo.resolve import resolve
 
 OLD, NEW = "1a2b3c4" + "0" * 33, "5d6e7f8" + "0" * 33
-NAME = "owner/tiny"
-FOLDER = Path("adapters/mine/default")
+NAME = "microsoft/DialoGPT-small"
+FOLDER = Path("adapters/dialogpt-small/default")
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
-    return {OLD: tiny.save(folder / "old", "llama", seed=1), NEW: tiny.save(folder / "new", "llama", seed=2)}
+    return {OLD: tiny.save(folder / "old", "gpt2", seed=1), NEW: tiny.save(folder / "new", "gpt2", seed=2)}
 
 
 @pytest.fixture
@@ -48,16 +48,9 @@ def server(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def entry(server: FakeHub, tmp_path: Path) -> Path:
-    """A zoo entry whose weights are on the hub."""
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "import dataclasses\n"
-        "from medbench.core import registry\n"
-        f"MODEL = dataclasses.replace(registry.get('zoo', 'smollm2-135m'), name='mine', weights={NAME!r}, "
-        "package=None, config={})\n"
-    )
-    return file
+def entry(server: FakeHub) -> str:
+    """A zoo entry whose weights are on the hub: tiny ones, of its architecture."""
+    return "dialogpt-small"
 
 
 def medbench(*words: object, code: int = 0) -> str:
@@ -66,7 +59,7 @@ def medbench(*words: object, code: int = 0) -> str:
     return done.stderr
 
 
-def command(entry: Path, *words: object, steps: int = 4) -> list[object]:
+def command(entry: str, *words: object, steps: int = 4) -> list[object]:
     pairs = entries.data(Path.cwd())
     fields = (f"data={pairs}", "max_length=64", "quantize=none", "eval_examples=2", "save_steps=1", "accumulation=1")
     settings = [word for field in fields for word in ("--set", field)]
@@ -108,7 +101,7 @@ def losses(folder: Path) -> list[float]:
 
 @pytest.mark.parametrize("resume", [False, True], ids=["same command", "--resume"])
 def test_a_paused_training_goes_on_with_the_commit_that_it_began_with(
-    resume: bool, entry: Path, repository: Repository, pause: Callable[[list[object]], None]
+    resume: bool, entry: str, repository: Repository, pause: Callable[[list[object]], None]
 ) -> None:
     medbench(*command(entry, "--tag", "whole"))
     pause(command(entry))
@@ -118,7 +111,7 @@ def test_a_paused_training_goes_on_with_the_commit_that_it_began_with(
     assert losses(FOLDER) == losses(FOLDER.with_name("whole")), "as if nothing had happened in between"
 
 
-def test_the_same_command_after_a_new_commit_finds_the_training_done(entry: Path, repository: Repository) -> None:
+def test_the_same_command_after_a_new_commit_finds_the_training_done(entry: str, repository: Repository) -> None:
     medbench(*command(entry, steps=1))
     before = manifest()
     repository.refs["main"] = NEW
@@ -129,7 +122,7 @@ def test_the_same_command_after_a_new_commit_finds_the_training_done(entry: Path
 
 
 def test_a_paused_training_goes_on_without_the_hub(
-    entry: Path, pause: Callable[[list[object]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    entry: str, pause: Callable[[list[object]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pause(command(entry))
     fake_hub.use("http://127.0.0.1:1", tmp_path / "hf", monkeypatch, offline=True)
@@ -137,10 +130,10 @@ def test_a_paused_training_goes_on_without_the_hub(
     assert manifest()["status"] == "done"
 
 
-def test_another_revision_under_the_same_tag_is_another_training(entry: Path, repository: Repository) -> None:
+def test_another_revision_under_the_same_tag_is_another_training(entry: str, repository: Repository) -> None:
     medbench(*command(entry, steps=1))
     said = medbench(*command(entry, "--revision", NEW[:7], steps=1), code=2)
-    assert f"mine@default was trained otherwise: base.revision is {OLD} there and {NEW} here." in said
+    assert f"dialogpt-small@default was trained otherwise: base.revision is {OLD} there and {NEW} here." in said
     medbench(*command(entry, "--revision", OLD, steps=1))  # the same one, by its name
 
 
@@ -148,19 +141,19 @@ def test_another_revision_under_the_same_tag_is_another_training(entry: Path, re
 
 
 @pytest.fixture
-def trained(entry: Path, repository: Repository) -> str:
+def trained(entry: str, repository: Repository) -> str:
     """NAME@TAG of what was trained before the base got a new commit."""
     medbench(*command(entry, steps=1))
     repository.refs["main"] = NEW
-    assert resolve(str(entry)).revision == NEW
-    return f"{entry}@default"
+    assert resolve(entry).revision == NEW
+    return "dialogpt-small@default"
 
 
-@pytest.mark.parametrize("named", ["{entry}@default", "mine@default", "adapters/mine/default"])
-def test_name_and_tag_mean_the_base_as_it_was(named: str, trained: str, entry: Path) -> None:
+@pytest.mark.parametrize("named", ["dialogpt-small@default", "adapters/dialogpt-small/default"])
+def test_name_and_tag_mean_the_base_as_it_was(named: str, trained: str) -> None:
     told: list[str] = []
-    spec = resolve(named.format(entry=entry), tell=told.append)
-    assert (spec.revision, spec.source) == (OLD, "hub owner/tiny @ 1a2b3c4")
+    spec = resolve(named, tell=told.append)
+    assert (spec.revision, spec.source) == (OLD, "hub microsoft/DialoGPT-small @ 1a2b3c4")
     assert not [line for line in told if "warning" in line]
 
 
@@ -175,7 +168,7 @@ def test_a_merged_model_has_the_weights_that_were_trained_on(trained: str, model
 
     medbench("adapters", "merge", FOLDER, "--out", "merged")
     assert json.loads(Path("merged/medbench.json").read_text())["base"] == {"weights": NAME, "revision": OLD}
-    name = "model.embed_tokens.weight"  # no adapter changes these
+    name = "transformer.wte.weight"  # no adapter changes these
     merged, old, new = (load_file(folder / "model.safetensors")[name] for folder in (Path("merged"), *models.values()))
     assert merged.equal(old) and not merged.equal(new)
 
@@ -184,7 +177,8 @@ def test_another_revision_is_for_the_user_to_choose_and_warned_of(trained: str) 
     told: list[str] = []
     assert resolve(trained, revision="main", tell=told.append).revision == NEW
     assert told[-1] == (
-        "warning: the adapter default was trained on mine @ 1a2b3c4, which is not the model it is put on (@ 5d6e7f8)"
+        "warning: the adapter default was trained on dialogpt-small @ 1a2b3c4, "
+        "which is not the model it is put on (@ 5d6e7f8)"
     )
 
 
@@ -198,7 +192,7 @@ def test_a_commit_that_is_not_available_any_more_is_named_and_not_replaced(
     with pytest.raises(MedbenchError) as error:
         resolve(trained)
     assert error.value.message == (
-        f"model 'owner/tiny' has no revision '{OLD}'.\nmine@default was trained on revision {OLD} of owner/tiny."
+        f"model '{NAME}' has no revision '{OLD}'.\ndialogpt-small@default was trained on revision {OLD} of {NAME}."
     )
     assert error.value.hint.endswith("To run it on another revision: medbench run --revision main")
 
@@ -208,7 +202,7 @@ def test_an_adapter_from_before_revisions_were_kept_goes_on_the_base_as_it_is(tr
 
     from medbench.zoo import adapters
 
-    adapters.write(FOLDER, replace(adapters.read(FOLDER), base={"name": str(Path("mine.py").resolve())}))
+    adapters.write(FOLDER, replace(adapters.read(FOLDER), base={"name": "dialogpt-small"}))
     assert resolve(trained).revision == NEW
 
 
@@ -230,15 +224,15 @@ def test_weights_of_a_package_are_asked_for_by_their_revision(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("revision", ["dev", "v1.0", NEW[:7], NEW])
-def test_a_revision_to_train_on_is_recorded_as_its_commit(revision: str, entry: Path, repository: Repository) -> None:
+def test_a_revision_to_train_on_is_recorded_as_its_commit(revision: str, entry: str, repository: Repository) -> None:
     repository.refs |= {"dev": NEW, "v1.0": NEW}
     medbench(*command(entry, "--revision", revision, steps=1))
     assert manifest()["base"]["revision"] == manifest()["identity"]["base"]["revision"] == NEW
-    assert resolve("mine@default").revision == NEW
+    assert resolve("dialogpt-small@default").revision == NEW
 
 
 def test_a_branch_that_moved_is_still_the_same_training(
-    entry: Path, repository: Repository, pause: Callable[[list[object]], None]
+    entry: str, repository: Repository, pause: Callable[[list[object]], None]
 ) -> None:
     repository.refs["dev"] = OLD
     pause(command(entry, "--revision", "dev"))
@@ -247,8 +241,8 @@ def test_a_branch_that_moved_is_still_the_same_training(
     assert (manifest()["status"], manifest()["base"]["revision"]) == ("done", OLD)
 
 
-def test_an_unknown_revision_is_named_and_nothing_is_left_behind(entry: Path) -> None:
-    assert "model 'owner/tiny' has no revision 'v9'." in medbench(*command(entry, "--revision", "v9"), code=1)
+def test_an_unknown_revision_is_named_and_nothing_is_left_behind(entry: str) -> None:
+    assert "model '{NAME}' has no revision 'v9'." in medbench(*command(entry, "--revision", "v9"), code=1)
     assert not FOLDER.exists()
 
 
@@ -261,7 +255,7 @@ def test_weights_on_this_disk_have_no_revision(tmp_path: Path, monkeypatch: pyte
 
 
 def test_resume_keeps_the_revision_and_takes_no_other(
-    entry: Path, repository: Repository, pause: Callable[[list[object]], None]
+    entry: str, repository: Repository, pause: Callable[[list[object]], None]
 ) -> None:
     repository.refs["dev"] = NEW
     pause(command(entry, "--revision", "dev"))
@@ -271,7 +265,7 @@ def test_resume_keeps_the_revision_and_takes_no_other(
     assert manifest()["base"]["revision"] == NEW
 
 
-def test_a_dry_run_looks_at_the_revision_that_would_be_trained_on(entry: Path) -> None:
+def test_a_dry_run_looks_at_the_revision_that_would_be_trained_on(entry: str) -> None:
     resolve(NAME)
 
     def here(revision: str) -> bool:
@@ -282,7 +276,7 @@ def test_a_dry_run_looks_at_the_revision_that_would_be_trained_on(entry: Path) -
     assert not here(NEW)
 
 
-def test_from_python(entry: Path, repository: Repository) -> None:
+def test_from_python(entry: str, repository: Repository) -> None:
     settings = {"data": entries.data(Path.cwd()), "max_length": 64, "quantize": "none", "eval_examples": 2}
-    adapter = package.train(str(entry), settings=settings, max_steps=1, device="cpu", revision=NEW[:7])
+    adapter = package.train(entry, settings=settings, max_steps=1, device="cpu", revision=NEW[:7])
     assert manifest(adapter.folder)["base"]["revision"] == NEW
