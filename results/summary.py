@@ -218,8 +218,8 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
     if "mean" in kinds:
         gaps = any(cell is None for line in lines for cell in line.cells[: len(scores)])
         notes.append(
-            f"Mean: of the {len(scores)} benchmarks, each weighing the same"
-            + ("; a model that lacks one has none." if gaps else ".")
+            f"Mean: all {len(scores)} benchmarks weigh the same"
+            + ("; a model that lacks one has no mean." if gaps else ".")
         )
     elif len({board.benchmark for board in boards}) < len(boards):
         notes.append("No mean: a benchmark was run in several ways, each a column.")
