@@ -128,7 +128,7 @@ Examples:
 """
 )
 @click.argument("name", metavar="NAME@TAG", shell_complete=completion.adapters)
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A folder new or empty.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new or empty folder.")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "bfloat16", "float16"]),
@@ -139,7 +139,7 @@ Examples:
 @click.option(
     "--trust-remote-code",
     is_flag=True,
-    help="Run Python code that comes with the base, where transformers has no class for it. Read that code first.",
+    help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
 )
 def merge(name: str, out: Path, dtype: str, trust_remote_code: bool) -> None:
     """Merge NAME@TAG into its base, unquantized: a model folder that any tool loads.

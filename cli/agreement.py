@@ -88,7 +88,7 @@ Examples:
     click.option("--csv", metavar="FILE", default="", help='All figures as CSV; "-": stdout.'),
     click.option("--markdown", metavar="FILE", default="", help='The table as Markdown; "-": stdout.'),
     click.option("--json", "as_json", is_flag=True, help="All figures as JSON on stdout."),
-    click.option("--quiet", "-q", is_flag=True, help="No progress."),
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(
@@ -149,7 +149,7 @@ def command(
     with _progress(quiet) as step:
         others = [*names, *(name for name in judged if name not in judges)]
         found = agreement.measure(part, records, LEVELS if panel else graded.levels, others, judges, step=step)
-    _present(found, csv, markdown, as_json)
+    _present(found, csv, markdown, as_json, quiet)
     problems = [*(panel.problems if panel else ()), *map(str, found.problems)]
     for name, reason in found.silent:
         tell(f"Not shown: {name} scores none of these answers: {reason}")
@@ -159,7 +159,7 @@ def command(
         raise SystemExit(1)
 
 
-def _present(found: Agreement, csv: str, markdown: str, as_json: bool) -> None:
+def _present(found: Agreement, csv: str, markdown: str, as_json: bool, quiet: bool) -> None:
     from ..results import agreement
 
     if csv:
@@ -168,7 +168,7 @@ def _present(found: Agreement, csv: str, markdown: str, as_json: bool) -> None:
         output.write(markdown, agreement.to_markdown(found))
     if as_json:
         output.show_json(agreement.to_json(found))
-    elif "-" not in (csv, markdown):
+    elif not quiet and "-" not in (csv, markdown):
         output.show(_table(found))
 
 

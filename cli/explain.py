@@ -69,8 +69,13 @@ Examples:
 )
 @click.argument("run", shell_complete=completion.runs)
 @click.argument("item")
-@click.option("--entity-model", default="", metavar="NAME", help="spaCy pipeline.  [default: the embedded one]")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
+@click.option(
+    "--entity-model",
+    default="",
+    metavar="NAME",
+    help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 @output.allow_changed
 def command(run: str, item: str, entity_model: str, out: Path | None, as_json: bool, allow_changed: bool) -> None:

@@ -64,7 +64,7 @@ Examples:
 )
 @click.argument("what", type=click.Choice([*GROUPS, TRAINING_SETS, RUNS]))
 @click.argument("name", required=False, shell_complete=completion.listed)
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Where runs are kept.  [default: runs/]")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(what: str, name: str | None, out: Path | None, as_json: bool) -> None:
     """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), training sets,

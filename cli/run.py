@@ -91,7 +91,11 @@ Examples:
         shell_complete=completion.plugins("metrics", "all"),
     ),
     judge_option(),
-    click.option("--quantize", type=click.Choice(["nf4", "int8"]), help="Load the weights quantized (bitsandbytes)."),
+    click.option(
+        "--quantize",
+        type=click.Choice(["nf4", "int8", "none"]),
+        help="Load the weights quantized by bitsandbytes.  [default: none]",
+    ),
     click.option(
         "--data",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -279,7 +283,7 @@ def command(
             "revision": revision,
             "adapter": adapter,
             "dtype": dtype,
-            "quantize": quantize or "",
+            "quantize": "" if quantize in (None, "none") else quantize,
             "device": device,
             "chat": chat,
             "engine": engine,

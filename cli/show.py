@@ -44,8 +44,8 @@ Examples:
 )
 @click.option("--wrong", is_flag=True, help="Only items with the first metric below its best value.")
 @click.option("--unscored", is_flag=True, help="Items that some metric left unscored or that have no answer, and why.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many items to list.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of runs that names are looked up in.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="List N items.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 @output.allow_changed
 def command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -154,3 +155,42 @@ def test_every_form_of_import_is_seen(source: str, found: str) -> None:
 
 def test_a_circle_is_seen_however_long() -> None:
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": set()}) == {"a, b, c"}
+
+
+# The pages that describe the rooms
+
+PATH = re.compile(r"`((?:\w+/)*\w+(?:/|\.py))`")
+
+
+def test_the_page_has_a_line_for_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    here = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    described = dict(re.findall(r"^\| `(\w+)/` \|.*\| `([\w/]+\.py)` \|$", page, re.MULTILINE))
+    assert set(described) == here
+    assert [room for room, start in described.items() if not (ROOT / room / start).is_file()] == []
+    drawing = page.split("```")[1]
+    assert [room for room in here if f"{room}/" not in drawing] == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md"])
+def test_files_that_a_page_names_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    rooms = [path.parent for path in ROOT.glob("*/__init__.py")]
+    for path in PATH.findall(text):
+        places = [ROOT, *rooms] if "/" not in path.strip("/") else [ROOT]
+        assert any((place / path).exists() for place in places), path
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (ROOT / page).parent.joinpath(target).exists(), target
+
+
+def test_contributing_names_every_task() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tasks = set(re.findall(r"^([a-z]\w*)(?: \*\w+)?:$", (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert tasks >= {"setup", "fast", "test", "lint", "ci"}
+    assert [task for task in tasks if f"`just {task}`" not in page] == []
+
+
+def test_the_fast_tests_are_files_that_exist() -> None:
+    (listed,) = re.findall(r'^fast_tests := "(.*)"$', (ROOT / "justfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(listed.split()) > 1
+    assert [name for name in listed.split() if not (ROOT / name).is_file()] == []

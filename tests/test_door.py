@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from medbench.cli import COMMANDS, cli
@@ -91,6 +93,25 @@ def test_limits_of_judges_are_spelled_like_those_of_servers(name: str, old: str,
         assert f"--judge-{new} needs --judge." in done.stderr
     wrong = medbench(name, *operands, f"--judge-{old}", "0")
     assert f"Invalid value for '--judge-{new}': 0 is not in the range x>=1." in wrong.stderr
+
+
+# Where these mean something else, their help says it: --metrics, --out of another kind of result.
+SAME = "data device entity-model quiet trust-remote-code allow-changed judge judge-price max-judge-cost judge-timeout"
+
+
+@pytest.mark.parametrize("option", SAME.split())
+def test_an_option_means_the_same_in_every_command(option: str) -> None:
+    context = cli.make_context("medbench", [], resilient_parsing=True)
+    commands = filter(None, (cli.get_command(context, name) for name in COMMANDS))
+    texts = [p.help for c in commands for p in c.params if isinstance(p, click.Option) and f"--{option}" in p.opts]
+    assert len(texts) > 1
+    assert len(set(texts)) == 1
+
+
+@pytest.mark.parametrize("words", ["run -m medqa", "train -m nothing"])
+def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
+    for value in ("nf4", "none"):
+        assert "no model is called" in medbench(*words.split(), "--quantize", value).stderr, "the option is understood"
 
 
 # What is meant by other tools' names
@@ -220,6 +241,27 @@ def test_more_that_is_completed() -> None:
     assert offered("list", "be") == ["benchmarks"]
     assert offered("leaderboard", "--sort", "x") == []
     assert offered("score", "none") == [], "no runs are here"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+@pytest.mark.usefixtures("made")
+def test_bash_fills_its_reply(tmp_path: Path) -> None:
+    """The script of the README in a real bash, with a `medbench` on its path."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "medbench"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m medbench "$@"\n')
+    program.chmod(0o755)
+    script = """
+        eval "$(_MEDBENCH_COMPLETE=bash_source medbench)"
+        COMP_WORDS=(medbench run --model smol) COMP_CWORD=3
+        _medbench_completion medbench
+        echo "${COMPREPLY[@]}"
+    """
+    path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], env=os.environ | {"PATH": path}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["smollm2-135m", "smollm2-135m@first"], done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
