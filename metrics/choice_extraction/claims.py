@@ -11,7 +11,7 @@ from .names import Name, Options
 from .prose import Prose
 
 _IS = (
-    r"(?:is|are|would\s+be|must\s+be|should\s+be|has\s+to\s+be|will\s+be|remains|(?:works|comes)\s+out\s+to|comes\s+to"
+    r"(?:is|are|would\s+be|must\s+be|should\s+be|has\s+to\s+be|will\s+be|remains|seems|appears|(?:works|comes)\s+out\s+to|comes\s+to"
     r"|amounts\s+to|calls\s+for|boils\s+down\s+to)"
 )
 _ADVERBS = (
@@ -43,7 +43,7 @@ _INDICATES = re.compile(
     (?:\b|(?=[\u3040-\u9fff]))(?: (?:(?:strongly|clearly|all|most|thus|therefore|directly|highly)\s+)*
           (?:suggests?|indicates?|points?\s+(?:strongly\s+|clearly\s+|directly\s+)?(?:to|towards?)|confirms?|fits?(?:\s+with)?|matches
             |corresponds?\s+to|represents?|reflects?|establish(?:es)?|supports?|warrants?|favors?|describes?|argues?\s+for
-            |clinch(?:es)?|equals?|means?)
+            |clinch(?:es)?|equals?|means?|locali[sz]es?(?:\s+the\s+\w+)?\s+to)
         | (?:is|are)\s+(?:\w+ly\s+)?(?:most\s+)?(?:consistent|compatible|in\s+keeping)\s+with
         | (?:is|are)\s+(?:\w+ly\s+)?(?:most\s+|very\s+|highly\s+)?
           (?:(?:characteristic|diagnostic|typical|suggestive|indicative|pathognomonic)
@@ -51,6 +51,7 @@ _INDICATES = re.compile(
             |explained\s+by|called|known\s+as|termed|(?:due|attributable|secondary)\s+to|caused\s+by)
         | (?:signs?|features?|hallmarks?|triad|picture|presentation|pattern|findings?)\s+of
         | (?:making|makes|leaves|leaving)\s+(?:this|it|us\s+with|only)
+        | plac(?:es|ing)\s+(?:him|her|(?:the|this)\s+patient)\s+in
         | in\s+other\s+words | i\.e | priority\s+is
         | (?:es|est)\s+(?:muy\s+|très\s+)?(?:caracter[íi]stic[oa]s?|caractéristique|compatibles?|sugerentes?|típic[oa])
           \s+(?:de|con|du|avec)
@@ -93,7 +94,7 @@ _ARROW = re.compile(r"(?:→|[=-]>)\s*(?:\w+\s+)?[\"'(]*\Z")
 _IS_BEST = re.compile(
     rf"""[\"')\]]*(?:\s*\([^()]{{0,80}}\))?(?:,\s[^,.;:]{{0,80}},)?\s+{_IS}{_ADVERBS}
     \s+(?:(?:the|this\s+patient's|his|her|our|your)\s+)?(?:single\s+|clear\s+)?
-    (?:safest|best|most\s+(?:likely|appropriate|accurate|suitable|effective|specific|useful|important|sensitive)|first-line|preferred
+    (?:safest|best|most\s+(?:likely|appropriate|accurate|suitable|plausible|effective|specific|useful|important|sensitive)|first-line|preferred
       |next|correct|right|appropriate|ideal|optimal|\w+\s+of\s+choice|gold\s+standard|diagnosis|culprit|recommended|indicated
       |one\s+to\s+(?:choose|pick|select)|only\s+(?:option|choice|drug|one|agent|test|answer))\b
     (?!(?:\s+\w+){{0,2}}?\s+(?:common|when|if|among|only\s+if|(?:in|with|for)\s+(?:an?|patients|those|women|men|children|adults|people)\b))""",
@@ -124,6 +125,10 @@ _ODD_BEFORE = re.compile(
     rf"(?:\s+(?:that|which)\s+(?:is\s+not|isn't|doesn't|does\s+not)[^,;:?]{{0,60}}?)?\s{_IS}{_ADVERBS}{_ARTICLE}{_OPENING}",
     re.I,
 )
+# "Worst headache of his life, blood in the cisterns: subarachnoid."
+_FINDINGS = re.compile(
+    r"(?!\W*(?:if|in|for|when|with)\b)\W*(?:\S+\s+){2,}?\S*[,+](?:\s+\S+){2,}?\s?[:–—=]\s*(?:an?\s+|the\s+)?\Z", re.I
+)
 # "= 10 patients": the end of a calculation.
 _EQUALS = re.compile(r"[=≈]\s*(?:about\s|approximately\s|roughly\s)?\s*\Z")
 _RESULT = re.compile(r"\s?(?:[%a-zµ²/]+\d?\s?){0,3}(?:[(.;,]|\s*\Z|\s*\n)", re.I)
@@ -136,7 +141,7 @@ _ASIDE = re.compile(
     re.I | re.X,
 )
 _OPEN = re.compile(
-    r"\b(?:either|or|both|depend(?:s|ing)?|if|unless|whether|unclear|uncertain|equally|perhaps|possib(?:ly|le)|neither"
+    r"\b(?:either(?!\s+way\b)|or|both|depend(?:s|ing)?|if|unless|whether|unclear|uncertain|equally|perhaps|possib(?:ly|le)|neither"
     r"|could\s+be|may\s+be|might\s+be|may\s+(?:suggest|indicate)|not\s+(?:listed|offered|among)|some\s+(?:may|might|would))\b|\?",
     re.I,
 )
@@ -182,7 +187,8 @@ def claims(prose: Prose) -> list[Name]:
             chosen = (item == 0 or items[item - 1] < start) and _claims(prose, name, start, stop)
         if chosen:
             found.append(name)
-    return found
+    whole = [name for name in prose.lone.values() if prose.by_both(name)]
+    return found + [name for name in whole if not prose.lists_options and name not in found]
 
 
 def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
@@ -206,6 +212,8 @@ def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
     if _asked(prose, start) and not before.strip(" \"'(") and phrases.STANDS_ALONE.match(prose.text, name.end):
         return True
     if _leads(before) or _ARROW.search(before):
+        return True
+    if _FINDINGS.match(before) and phrases.ENDS.match(prose.text, name.end):
         return True
     if _MAKES.search(before) and _MOST_LIKELY.match(after):
         return True

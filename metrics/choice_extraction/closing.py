@@ -12,7 +12,8 @@ from .prose import Prose
 
 # Whatever leaves the choice open: doubt, conditions, alternatives, a wish for more information.
 _OPEN = re.compile(
-    r"""\b(?: could\s+be|may|might|perhaps|possib(?:ly|le|ility|ilities)|potential|either|or|both|between|equally
+    r"""\b(?: could\s+be|may|might|perhaps|possib(?:ly|le|ility|ilities)|potential|either(?!\s+way\b)
+      | or|both|between|equally
       | depend(?:s|ing|e)?|d[eé]pend|if|unless|whether|when|unclear|uncertain|insufficient|unable|impossible
       | inconclusive|hard\s+to|difficult\s+to
       | (?:cannot|can't|could\s?n[o']t|not|without)\s+(?:\w+\s+){0,2}

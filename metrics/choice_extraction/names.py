@@ -217,6 +217,12 @@ class Named:
         """Where the label of a name by label ends, before the option's own words."""
         return self.ends[bisect_left(self.starts, name.start)]
 
+    def by_both(self, name: Name) -> bool:
+        """Whether a name is a label together with its option's words: "B. Aspirin", "aspirin (B)"."""
+        words = self.words[bisect_left(self.starts, name.start) : bisect_left(self.starts, name.end)]
+        own = [self.offer.own[option] for option in name.options if isinstance(option, int)]
+        return len(own) == 1 and len(words) > len(own[0]) > 0
+
     def _with_beside(self, name: Name) -> Name:
         """`name` with the same option named again beside it, or another that contradicts it."""
         start = self.skip(phrases.BESIDE, name.end)

@@ -175,10 +175,13 @@ UNDONE = re.compile(
 BUT = re.compile(r",?\s\bbut\b(?!\s+not)|;|,\s+(?:yet|however)\b", re.I)
 # An "if" after a statement: "the answer would be B if the patient were pregnant".
 CONDITION_AFTER = re.compile(r"[\s()\].,]{0,3}(?:only\s+)?(?:if|unless|provided|assuming)\b", re.I)
-_DENIAL = rf"""(?: {{no}}\b{_any("not never neither nor cannot without against unlike unlikely")}
+_DENIAL = rf"""(?: {{no}}\b{_any("not never neither nor cannot against unlike unlikely")}
     |n't|\b(?:rul(?:e|es|ed|ing)\s+out|exclud\w+|eliminat\w+|incorrect\w*|wrong\w*)
-    |\b{_any("instead_of rather_than absence_of lack_of other_than except")})\b
-    [\s\"'(\[]*(?:(?!contraindication)\w+\s+){{{{0,3}}}}[\"'(\[]*\Z | ❌\s*(?:option\s)?[(\[]?\Z"""
+    |\b{_any("instead_of rather_than other_than except")})\b
+    [\s\"'(\[]*(?:\w+\s+){{{{0,3}}}}[\"'(\[]*\Z
+    | \b{_any("without absence_of lack_of")}\b[\s\"'(\[]*
+      (?:(?!contraindicat|establish|confirm|suggest|indicat|point|mak|argu|favor|support|mean)\w+\s+){{{{0,3}}}}[\"'(\[]*\Z
+    | ❌\s*(?:option\s)?[(\[]?\Z"""
 DENIED_BEFORE = re.compile(_DENIAL.format(no=""), re.I | re.X)
 DENIED_OR_NO_BEFORE = re.compile(_DENIAL.format(no=r"\bno|"), re.I | re.X)
 _REFUSED = _any(
@@ -205,6 +208,8 @@ REFUSED = re.compile(
     rf"❌|[:–—(\[→-]\s?(?:no|not)\b|\b(?:{_REFUSED})\b|\b(?:is|are|does|do|would|can|could|should)\s?(?:not|n't)\b|\b(?:isn|aren|doesn|wouldn)'t\b|\bcannot\b",
     re.I,
 )
+THUS = re.compile(rf"\b{_THUS}\b", re.I)
+CONTRAST = re.compile(r"\b(?:however|but|instead|yet|nevertheless|although|in\s+this\s+(?:case|patient))\b", re.I)
 # What takes back an earlier statement.
 RETRACTED = re.compile(
     r"""\b(?:correction|on\s+second\s+thought|scratch\s+that|i\s+(?:made\s+(?:a|an)\s+(?:mistake|error)|was\s+wrong|misread

@@ -183,7 +183,11 @@ class _Reader:
         if len(options) > 1 and not self._one_of(options):
             earlier = [statement for statement in found if statement.options != last.options]
             between = prose.text[earlier[-1].end : last.end] if earlier else ""
-            if not phrases.RETRACTED.search(between) and not (kind == "final" and phrases.DOUBTED.search(between)):
+            doubted = kind == "final" and phrases.DOUBTED.search(between)
+            turned = (
+                kind == "concluded" and phrases.CONTRAST.search(between) and phrases.THUS.search(_sentence(prose, last))
+            )
+            if not phrases.RETRACTED.search(between) and not doubted and not turned:
                 return self._stated(options, kind)
             options = last.options
         if phrases.TAKEN_BACK.search(prose.text, last.end) and not prose.text[last.end :].count("\n\n"):
@@ -197,8 +201,10 @@ class _Reader:
             options = options.union(*(statement.options for statement in later))
         if kind in {"concluded", "opening"} and prose.denied(options):
             return Reading(None, f"stated and ruled out: {self.offer.listed(options)}", kind)
-        if kind in _WEAK and (other := union(claims(prose)) - options):
-            return self._stated(options | other, kind)
+        if kind in _WEAK:
+            contrasts = [match.end() for match in phrases.CONTRAST.finditer(prose.text, 0, last.start)]
+            since = contrasts[-1] if contrasts else 0  # what was claimed before a "however" is taken back
+            options |= union([name for name in claims(prose) if name.start >= since])
         return self._stated(options, kind)
 
     def _cut_off(self, prose: Prose, stated: list[Statement]) -> Reading:
@@ -244,6 +250,10 @@ class _Reader:
 
 def _number(found: Options) -> str:
     return {2: "two", 3: "three", 4: "four", 5: "five"}.get(len(found), str(len(found)))
+
+
+def _sentence(prose: Prose, statement: Statement) -> str:
+    return prose.sentence_before(statement.start) + prose.text[statement.start : statement.end]
 
 
 def _closing(prose: Prose, stated: list[Statement]) -> list[Statement]:

@@ -16,9 +16,10 @@ BEGINNING = frozenset(
 VERBS = BEGINNING.union(
     ["reduce", "increase", "decrease", "stop", "discontinue", "continue", "add", "switch", "refer", "reassure"],
     ["observe", "treat", "measure", "check", "withhold", "lower", "raise", "repeat", "remove", "replace", "taper"],
-    ["hold", "use", "place", "insert"],
+    ["hold", "use", "place", "insert", "ask", "tell", "report", "admit", "discuss", "respect", "counsel", "educate"],
+    ["call", "send", "get", "offer", "apply", "evaluate", "screen", "test", "contact", "encourage", "advise"],
 )
-_DOUBLED = {"stop": "stopping", "begin": "beginning", "refer": "referring"}
+_DOUBLED = {"stop": "stopping", "begin": "beginning", "refer": "referring", "get": "getting", "admit": "admitting"}
 
 
 def words_of(text: str) -> tuple[str, ...]:
