@@ -16,12 +16,12 @@ import shutil
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from . import durable
+from . import durable, hub
 from .download import Progress, Tell, Unreachable, download, forget, shown, size
 from .errors import MedbenchError, UsageError
 
@@ -56,6 +56,19 @@ class Quiet:
     def file(self, name: str) -> Iterator[Progress]:
         """The progress of one file, called with the bytes so far."""
         yield lambda done, total: None
+
+
+class _Noted(Quiet):
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self.note = note
+
+    def tell(self, line: str) -> None:
+        self.note(line)
+
+
+def unattended(note: Callable[[str], None]) -> Quiet | None:
+    """Return what lets a script download missing files, their notes going to `note`; None if the hub is off."""
+    return None if hub.offline() else _Noted(note)
 
 
 def mirrored(address: str) -> str:

@@ -58,7 +58,7 @@ def evaluate(
     """
     from ..benchmarks import hub_sets
     from ..benchmarks.sources import Source
-    from ..core import paths
+    from ..core import official, paths
     from ..results.metric_names import metric_names
     from ..results.runs import Runs
     from .judging import Asked, panel
@@ -93,7 +93,7 @@ def evaluate(
         options=model_options,
         limits=limits or {},
         judges=panel(asked, progress.note),
-        data=Source(Path(data) if data else paths.data(), revisions=pinned),
+        data=Source(Path(data) if data else paths.data(), official.unattended(progress.note), pinned),
         root=Path(out or paths.runs()),
         command=[command],
         latency_items=latency_items,

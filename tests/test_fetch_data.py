@@ -22,6 +22,7 @@ from pathlib import Path
 
 import fake_hub
 import hub_trouble
+import medbench as medbench_package
 import pytest
 from click.testing import CliRunner, Result
 from medbench.benchmarks import liveqa, liveqa_grades, medmcqa, medquad, pubmedqa
@@ -568,6 +569,28 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert "1 item, fetched" in done.stdout
         assert site.asked == [(PATH, None)]
+
+    def test_a_call_from_python_downloads_too_and_its_notes_reach_the_progress(
+        self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        (tmp_path / "exam.py").write_text(BENCHMARK)
+        (tmp_path / "answers.jsonl").write_text('{"id": "1", "text": "a"}\n')
+
+        class Notes(medbench_package.Progress):
+            def __init__(self) -> None:
+                self.lines: list[str] = []
+
+            def note(self, text: str) -> None:
+                self.lines.append(text)
+
+        notes = Notes()
+        runs = medbench_package.evaluate(
+            f"replay:{tmp_path / 'answers.jsonl'}", str(tmp_path / "exam.py"), out=tmp_path / "runs", progress=notes
+        )
+        assert (len(runs), runs.problems) == (1, ())
+        assert site.asked == [(PATH, None)]
+        assert any("exam.bin" in line for line in notes.lines), notes.lines
 
     def test_wrong_usage(self, monkeypatch: pytest.MonkeyPatch) -> None:
         typo = medbench("fetch", "data", "livqa")

@@ -48,7 +48,7 @@ def train(
     Raises UsageError for a model without a recipe and for wrong settings, MedbenchError if training fails.
     """
     from ..benchmarks.sources import Source
-    from ..core import paths
+    from ..core import official, paths
     from ..zoo.adapters import Adapter
     from . import overrides
     from . import train as training
@@ -61,11 +61,12 @@ def train(
     given = tuple(f"{field}={value}" for field, value in (settings or {}).items())
     recipe = overrides.apply(entry.recipe, given)
     pins = [f"{repository}@{revision}" for repository, revision in (data_revisions or {}).items()]
+    downloads = official.unattended(lambda line: None)
     request = training.Request(
         model=model,
         entry=entry,
         recipe=recipe,
-        source=Source(Path(data) if data else paths.data(), revisions=asked(recipe, pins)),
+        source=Source(Path(data) if data else paths.data(), downloads, asked(recipe, pins)),
         root=Path(out or paths.adapters()),
         tag=tag,
         settings=given,
