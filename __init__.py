@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 
 # Where each public name is defined. It is imported when it is first used: `import medbench` loads no heavy library.
 _PUBLIC = {
-    "Asked": "judges.panel",
+    "Asked": "evaluation.judging",
     "MedbenchError": "core.errors",
     "Progress": "evaluation.progress",
     "Runs": "results.runs",
