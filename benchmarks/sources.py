@@ -49,7 +49,7 @@ class SourceFile:
         """The whole content. Raises DataMalformed for more than MAX_FILE: what is read at once has to fit in memory."""
         with self._readable(), _stream(self) as stream:
             size = 0 if self.archive else self.disk.stat().st_size
-            content = b"" if size > MAX_FILE else stream.read(MAX_FILE + 1)
+            content = b"" if size > MAX_FILE else stream.read((size or MAX_FILE) + 1)
         if size > MAX_FILE or len(content) > MAX_FILE:
             raise DataMalformed(f"{self.origin} is larger than {MAX_FILE >> 30} GiB.", MEND)
         return content

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import MedbenchError, UsageError
-from ..core.text import printable, printable_json
+from ..core.text import printable, printable_json, printable_json_parts
 from .progress import tell
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ def show(parts: Sequence[RenderableType], pager: bool = False) -> None:
 
 
 def show_json(value: Any) -> None:
-    click.echo(printable_json(value))
+    """Print as JSON. In an object, a value may be an iterator: it is printed as a list while it is made."""
+    for part in printable_json_parts(value) if isinstance(value, dict) else [printable_json(value)]:
+        click.echo(part, nl=False)
+    click.echo()
 
 
 def write(target: str, text: str) -> None:

@@ -84,7 +84,7 @@ def command(
             {
                 "manifest": dataclasses.asdict(stored.manifest),
                 "figures": [dataclasses.asdict(figure) for figure in _figures(stored, named)],
-                "items": [_as_json(records[i], scores) for i in chosen[:limit]],
+                "items": (_as_json(records[i], scores) for i in chosen[:limit]),
                 "notes": list(notes),
             }
             | ({"unscored": dict(list(reasons.items())[:limit])} if unscored else {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 # Control characters but tab and line feed, marks that reorder what is shown (Unicode's Bidi_Control), and halves of
@@ -27,6 +28,24 @@ def printable_json(value: Any) -> str:
     """Return indented JSON that is safe to print and, read back, is the same value."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def printable_json_parts(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what `printable_json` returns for an object, in parts: a value that is an iterator is written as a list,
+    one of its elements at a time, so that they need never be in memory together.
+    """
+    opened = "{"
+    for name, value in fields.items():
+        yield f"{opened}\n {printable_json(name)}: "
+        opened = ","
+        if isinstance(value, Iterator):
+            number = -1
+            for number, element in enumerate(value):
+                yield ("," if number else "[") + "\n  " + printable_json(element).replace("\n", "\n  ")
+            yield "\n ]" if number >= 0 else "[]"
+        else:
+            yield printable_json(value).replace("\n", "\n ")
+    yield "\n}" if fields else "{}"
 
 
 def whole(value: Value) -> Value:

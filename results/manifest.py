@@ -193,11 +193,9 @@ def read_changed(run: Path) -> tuple[Manifest, list[str]]:
     """The manifest as it is now, and what was changed in it, a sentence each. Raises as `read_manifest` otherwise."""
     path = run / MANIFEST
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_LINE + 1)
-        if len(content) > MAX_LINE:
+        if path.stat().st_size > MAX_LINE:
             raise ValueError(f"it is larger than {MAX_LINE >> 20} MiB")
-        value = loads(content)
+        value = loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         message = f"{run} is no run folder: it has no {MANIFEST}."
         raise UsageError(message, "The runs: medbench list runs") from None

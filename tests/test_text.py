@@ -13,7 +13,7 @@ from medbench import cli as cli_package
 from medbench.cli import cli
 from medbench.cli.progress import tell
 from medbench.cli.screen import Screen
-from medbench.core.text import printable, printable_json
+from medbench.core.text import printable, printable_json, printable_json_parts
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -45,6 +45,14 @@ def test_json_has_the_same_value_and_no_control_characters(text: str) -> None:
     shown = printable_json({text: [text]})
     assert json.loads(shown) == {text: [text]}
     assert printable(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"a": 1}, {"a": [], "b\x1b": {}}, {"m": {"x": [1, {"y": "\u202e\n"}]}, "items": [{"t": "é"}, [1], 2]}]
+)
+def test_json_in_parts_is_the_same_text(value: dict[str, object]) -> None:
+    lists = {name: iter(part) if isinstance(part, list) else part for name, part in value.items()}
+    assert "".join(printable_json_parts(value)) == "".join(printable_json_parts(lists)) == printable_json(value)
 
 
 def drawn(*parts: object) -> str:
