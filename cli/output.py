@@ -81,6 +81,8 @@ def show(parts: Sequence[RenderableType], pager: bool = False) -> None:
     if text.count("\n") < screen.height:
         click.echo(text, nl=False, color=True)
     else:
+        # less shows escapes as letters unless it is told otherwise. Options that someone chose are kept.
+        os.environ["LESS"] = os.environ.get("LESS", "").strip() or "-R"
         click.echo_via_pager(text, color=True)
 
 

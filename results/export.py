@@ -19,7 +19,7 @@ FIELDS = (
     *("benchmark", "version", "variant", "sample", "items", "shots", "method"),
     *("metric", "value", "low", "high", "n", "total", "coverage", "unit", "status", "p_holm", "against", "remark"),
     *("run_id", "changed", "better", "subgroup"),
-    *("items_hash", "prompt_hash", "max_new_tokens", "stop"),
+    *("items_hash", "prompt_hash", "max_new_tokens", "stop", "few_documents"),
 )
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
@@ -63,7 +63,6 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
                 **_board(board),
                 "tests": board.tests,
                 "clean": board.clean,
-                "few_documents": board.few,
                 "leaked": list(board.leaked),
                 "rows": [
                     {
@@ -232,7 +231,8 @@ def _board(board: Board) -> dict[str, Any]:
     names = ("benchmark", "version", "variant", "sample", "shots", "method")
     shared = {name: board.comparable.get(name) for name in ("items_hash", "prompt_hash", "max_new_tokens")}
     stop = json.dumps(board.comparable.get("stop"), ensure_ascii=False) if board.comparable.get("stop") else ""
-    return {name: getattr(board, name) for name in names} | {"items": board.asked, **shared, "stop": stop}
+    own = {"items": board.asked, "stop": stop, "few_documents": board.few}
+    return {name: getattr(board, name) for name in names} | own | shared
 
 
 def _figure(figure: Figure, cell: Cell, column: Column) -> dict[str, Any]:

@@ -232,6 +232,7 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
         }
         notes.append((", ".join(parts[heading.kind] for heading in asked) + ".").capitalize())
     notes += [f"{board.title}: {board.clean}" for board in boards if board.clean]
+    notes += [f"{board.title}: {board.few}" for board in boards if board.few]
     return tuple(notes)
 
 

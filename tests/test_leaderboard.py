@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from medbench.core.errors import MedbenchError
 from medbench.core.types import Figure, Record, Score
-from medbench.results.export import FIELDS, figure_text, number, to_csv, to_json, to_markdown
+from medbench.results.export import FIELDS, figure_text, number, rows, to_csv, to_json, to_markdown
 from medbench.results.leaderboard import Board, Cell, _apart, build, scale
 from medbench.results.scoring import load_metric
 from medbench.results.store import RunWriter, StoredRun
+from medbench.results.summary import summarize
 
 LOAD = made.loader(made.Read(), made.Speed())
 
@@ -208,6 +209,9 @@ def test_few_documents_are_told_below_the_table_and_in_exports(tmp_path: Path) -
         assert table.boards[0].few == (words if told else "")
         assert (words in to_markdown(table)) == told
         assert to_json(table)["boards"][0]["few_documents"] == table.boards[0].few
+        assert {row["few_documents"] for row in rows(table)} == {table.boards[0].few}
+        (whole,) = summarize(table)
+        assert (f"{table.boards[0].title}: {words}" in whole.notes) == told
 
 
 def test_nothing_is_tested_for_one_row_for_no_mean_or_for_a_measurement(tmp_path: Path) -> None:

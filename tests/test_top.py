@@ -92,6 +92,12 @@ def test_a_terminal_gets_the_best_20_by_a_pager(runs: Path) -> None:
     assert "5 more runs are not shown" in paged
 
 
+@pytest.mark.parametrize(("chosen", "right"), [("", "LESS=-R"), ("-X", "LESS=-X")])
+def test_less_draws_colors_unless_it_has_options_of_its_own(runs: Path, chosen: str, right: str) -> None:
+    """Without -R, less shows the escapes of bold and color as letters: ESC[1m. `env` shows what it gets."""
+    assert right in on_a_terminal(runs, PAGER="env", LESS=chosen).split()
+
+
 @pytest.mark.parametrize(
     ("words", "pager"), [(("--no-pager",), "sed s/^/paged:/"), ((), "cat"), (("--top", "2"), "sed s/^/paged:/")]
 )
