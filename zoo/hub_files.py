@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..core import hub, hub_client, hub_download
 from ..core.errors import ModelMissing
+from . import file_checks
 from .digests import file_digest
 
 Tell = Callable[[str], None]
@@ -59,7 +60,7 @@ def damage(path: Path, tell: Tell = lambda line: None) -> str:
             # Git hashes a header too; some mirrors of the hub do not.
             right = name in (hashlib.sha1(b"blob %d\0" % size + content).hexdigest(), hashlib.sha1(content).hexdigest())
         else:
-            right = size > 0
+            return file_checks.damage(path)
     except OSError as error:
         return error.strerror or str(error)
     return "" if right else "it is empty" if size == 0 else "its content does not match its hash"

@@ -11,7 +11,7 @@ from typing import Any
 from ..core import hub, hub_client, hub_download
 from ..core.errors import MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
-from . import converted, hub_cache, hub_files, packaged, remote_code
+from . import converted, file_checks, hub_cache, hub_files, packaged, remote_code
 from .digests import content_hash, file_digest
 from .entry import Entry, PackageWeights
 from .tokenizer_files import VOCABULARIES
@@ -109,6 +109,9 @@ def from_folder(folder: Path, tell: Tell, trusted: bool = False) -> Weights:
             else "A model folder is what transformers' save_pretrained() writes, tokenizer included.",
         )
     read = _read_of(folder)
+    for name in read:
+        if wrong := file_checks.damage(folder / name):
+            raise MedbenchError(f"{folder / name} is damaged: {wrong}.", "Copy or download this file again.")
     runs_code = remote_code.settle(folder, trusted, str(folder), tell)
     code = remote_code.files(folder) if runs_code else []
     revision = content_hash(folder, {*read, *code}, tell)
