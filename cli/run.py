@@ -29,15 +29,15 @@ DEFAULT_MODEL = "smollm2-135m"
     cls=Command,
     epilog="""\b
 Examples:
-  medbench run                                              the embedded model on the samples
+  medbench run                       the embedded model on the samples
   medbench run --model biogpt-large --suite all
   medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
   medbench run -m my/hub-model -b medqa --shots 5 --chat always
   medbench run -m models/mine.gguf -b my_benchmark.py --json
   medbench run -m openai:llama3.2 --base-url http://localhost:11434/v1
   medbench run -m gguf:models/mine.Q4_K_M.gguf -b medqa
-  medbench run -m replay:answers.jsonl -b medquad --map id=question_id,text=response
-  medbench run -m smollm2-135m -b medquad --limit 50 --judge groq --max-judge-cost 0.50
+  medbench run -m replay:answers.jsonl -b medquad --map id=qid,text=response
+  medbench run -b medquad --limit 50 --judge groq --max-judge-cost 0.50
 """,
 )
 @cloup.option_group(
