@@ -1,7 +1,8 @@
 """Split what a model wrote into its reasoning and its answer. Pure, and linear in the length of the text.
 
-Reasoning models mark their reasoning in many ways. Most are a pair of marks, listed in `_NAMES` and `_PAIRS`. Two are
-not: the channels of gpt-oss, and the headings "## Thinking" and "## Final Response" of HuatuoGPT-o1.
+Reasoning models mark their reasoning in many ways. Most are a pair of marks, listed in `_NAMES` and `_PAIRS`. The
+others are the channels of gpt-oss, and openings and closings in words, such as the headings "## Thinking" and
+"## Final Response" of HuatuoGPT-o1.
 
 A mark that the text only mentions is text: in quotation marks or code, before a word such as "tag" or "token", or an
 unclosed tag in the middle of a sentence.
@@ -32,14 +33,14 @@ def split(text: str) -> Split:
         return Split("", text.strip())
     if "<|channel|>" in text or "<|message|>" in text:
         return _channels(text)
-    return _bare_channels(text) or _headings(text) or _blocks(text)
+    return _bare_channels(text) or _in_words(text) or _blocks(text)
 
 
 def _may_hold_marks(text: str) -> bool:
     """A quick look, so that plain texts cost next to nothing."""
-    if "<" in text or "[" in text or "◁" in text or "assistantfinal" in text:
+    if any(sign in text for sign in ("<", "[", "◁", "assistantfinal")):
         return True
-    return text.lstrip()[:1] == "#" or _BARE_START.match(text) is not None
+    return _BARE_START.match(text) is not None or any(opening.match(text) for opening, _, _ in _WORDS)
 
 
 def continued(prompt: str, text: str) -> str:
@@ -63,18 +64,25 @@ def is_mark(token: str) -> bool:
 
 # --- pairs of marks ----------------------------------------------------------------------------------------------
 
-# <think>…</think>, [THINK]…[/THINK], ◁think▷…◁/think▷; a prefix as in <seed:think> is allowed.
-_NAMES = r"(?:[a-z]+:)?(?:think|thinking|thought|thoughts|antthinking|reason|reasoning|reflection|analysis|scratchpad)"
+# <think>…</think>, [THINK]…[/THINK], ◁think▷…◁/think▷; a prefix as in <seed:think> and <longcat_think>, and attributes.
+_THOUGHT = r"think|thinking|thought|thoughts|reason|reasoning"
+_NAMES = (
+    rf"(?:[a-z]+[:_-])?(?:{_THOUGHT}|monologue)(?:[_-](?:process|steps?|trace))?"
+    r"|antthinking|reflection|analysis|scratchpad|rationale|deliberation|cot|chain[_-]of[_-]thought"
+)
 _PAIRS = (
-    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Cohere
-    (r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),  # OpenThinker, Sky-T1
+    # <|START_THINKING|> of Cohere, <|begin_of_thought|> of OpenThinker and Sky-T1, <|think|>, <|think_start|>
+    (
+        rf"<[|｜](?:(?:start|begin)[_▁](?:of[_▁])?)?(?:{_THOUGHT})(?:[_▁](?:start|begin))?[|｜]>",
+        rf"<[|｜](?:(?:/|end[_▁](?:of[_▁])?)(?:{_THOUGHT})|(?:{_THOUGHT})[_▁]end)[|｜]>",
+    ),
     (r"<unused94>(?:[ \t]*thoughts?\b)?", r"<unused95>"),  # MedGemma
     (r"<\|channel>(?:[ \t]*thoughts?\b)?", r"<channel\|>"),  # Gemma 4
     (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),  # Apertus
-    (r"<\|think\|>", r"<\|/think\|>"),
+    (r"<\|im_start\|>think\n", r"<\|im_start\|>answer\n"),  # s1, m1
 )
 _MARK = re.compile(
-    rf"<(?P<angle>/?)(?P<name>{_NAMES})\s?>|\[(?P<square>/?)THINK\]|◁(?P<wedge>/?)think▷"
+    rf"<\s?(?P<angle>/?)\s?(?P<name>{_NAMES})(?:\s+[\w:-]+=[^<>\n]{{0,80}})?\s?>|\[(?P<square>/?)(?:THINK|THINKING)\]|◁(?P<wedge>/?)think▷"
     + "".join(f"|(?P<open{n}>{a})|(?P<close{n}>{b})" for n, (a, b) in enumerate(_PAIRS)),
     re.I,
 )
@@ -89,7 +97,8 @@ _WRAPPED = re.compile(
     r"|<\|begin_of_solution\|>(?P<solution>.*?)(?:<\|end_of_solution\|>)?)",
     re.I | re.S,
 )
-_RESPONSE_TOKEN = re.compile(r"<\|(?:START|END)_RESPONSE\|>", re.I)
+# Marks around an answer: Cohere's, GLM's, Apriel's.
+_RESPONSE_TOKEN = re.compile(r"<\|(?:(?:START|END)_RESPONSE|(?:begin|end)_of_box)\|>|\[END FINAL RESPONSE\]", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +153,7 @@ def _blocks(text: str) -> Split:
     if marks and _is_json(text):
         return Split("", text.strip())  # its strings mention marks
     if not marks:
-        return Split("", text.strip())
+        return Split("", _joined([text]))
     closings: dict[str, list[int]] = {}  # by kind, from last to first
     for at in range(len(marks) - 1, -1, -1):
         if marks[at].closing:
@@ -261,19 +270,66 @@ def _bare_channels(text: str) -> Split | None:
     return Split(text[start.end() :].strip(), "", False, len(text)) if start and start["glued"] is not None else None
 
 
-# --- headings (HuatuoGPT-o1) -------------------------------------------------------------------------------------
+# --- openings and closings in words -----------------------------------------------------------------------------
 
-_THINKING = re.compile(r"\s*#{1,6}[ \t]*(?:thinking|thoughts?)(?:[ \t]+process)?[ \t]*:?[ \t]*(?:\n|\Z)", re.I)
-_FINAL = re.compile(
-    r"^[ \t]*#{1,6}[ \t]*(?:(?:my[ \t]+)?final[ \t]+(?:response|answer)|response|answer)\b[ \t]*:?[ \t]*", re.I | re.M
+_HERE = r"Here(?:['’]s|[ ]is|[ ]are)[ ]my[ ]"
+# A heading as Markdown: "## Name", "**Name**", "**Name:**".
+_TITLE = r"[ \t]*(?:#{{1,6}}[ \t]*\**|\*\*)[ \t]*(?:{})[ \t]*:?\**[ \t]*:?[ \t]*(?:\n|\Z)"
+_FINAL_TITLE = re.compile(
+    r"^[ \t]*(?:#{1,6}[ \t]*\**|\*\*)[ \t]*(?:(?:my[ \t]+)?final[ \t]+(?:response|answer)|response|answer)\b"
+    r"[ \t]*:?(?:\*\*)?[ \t]*:?[ \t]*",
+    re.I | re.M,
+)
+_OTHERS = r"planning|internal|deliberate"
+_BRACKETED = rf"(?:<{{0}}(?:{_OTHERS})>|(?:[＜\[{{{{]|&lt;){{0}}(?:{_OTHERS}|{_NAMES})(?:[＞\]}}}}]|&gt;))"
+_PROCESS = r"(?:thinking|thought|internal reasoning)(?:[ ]process)?"
+# How a text begins, what ends its reasoning, and whether a text without that end is all reasoning.
+_WORDS = (
+    # HuatuoGPT-o1
+    (
+        re.compile(r"\s*" + _TITLE.format(r"thinking|thoughts?|thinking process|thought process"), re.I),
+        _FINAL_TITLE,
+        True,
+    ),
+    (re.compile(r"\s*" + _TITLE.format(r"reasoning|chain[ -]of[ -]thought"), re.I), _FINAL_TITLE, False),
+    # Granite 3.2; Apriel, where the prompt may have written the first line
+    (
+        re.compile(rf"\s*{_HERE}(?:thought[ ]process|thinking|reasoning)\b[^:\n]{{0,20}}:", re.I),
+        re.compile(rf"{_HERE}(?:final[ ])?(?:response|answer):|\[BEGIN FINAL RESPONSE\]", re.I),
+        False,
+    ),
+    (re.compile(r"(?=[\s\S]*\[BEGIN FINAL RESPONSE\])"), re.compile(r"\[BEGIN FINAL RESPONSE\]"), False),
+    # In other brackets, with both marks: [REASONING], {think}, &lt;think&gt;, <planning>, Open WebUI's <details>
+    (
+        re.compile(rf"\s*(?!\[think){_BRACKETED.format('')}|\s*<details\s+type=[\"']?reasoning[^>]*>", re.I),
+        re.compile(rf"{_BRACKETED.format('/')}|</details>", re.I),
+        False,
+    ),
+    (
+        re.compile(rf"\s*\**{_PROCESS}\**:", re.I),
+        re.compile(r"^\s*\**final[ ](?:answer|response)\**:\**", re.I | re.M),
+        False,
+    ),
+    # s1 and m1, without the token <|im_start|> before each word
+    (re.compile(r"\s*think\n"), re.compile(r"(?:^|(?<=[^\w\s]))answer\n", re.M), True),
+    # A code block named for it
+    (
+        re.compile(r"\s*```[ \t]*(?:think|thinking|thoughts?|reasoning)[ \t]*\n", re.I),
+        re.compile(r"^```[ \t]*$", re.M),
+        True,
+    ),
 )
 
 
-def _headings(text: str) -> Split | None:
-    start = _THINKING.match(text)
-    if start is None:
-        return None
-    final = _FINAL.search(text, start.end())
-    if final is None:
-        return Split(text[start.end() :].strip(), "", False, len(text))
-    return Split(text[start.end() : final.start()].strip(), text[final.end() :].strip(), True, final.end())
+def _in_words(text: str) -> Split | None:
+    for opening, closing, alone in _WORDS:
+        start = opening.match(text)
+        if start is None:
+            continue
+        final = closing.search(text, start.end())
+        if final is not None:
+            answer = _unwrapped(_joined([text[final.end() :]]))
+            return Split(text[start.end() : final.start()].strip(), answer, True, final.end())
+        if alone:
+            return Split(text[start.end() :].strip(), "", False, len(text))
+    return None

@@ -36,6 +36,29 @@ FORMATS = {
     "opened by the chat template": f"{R}\n</think>\n\n{A}",
     "R1-Zero": f"<think>{R}</think>\n<answer>{A}</answer>",
     "mismatched tags": f"<think>{R}</thinking>{A}",
+    "LongCat": f"<longcat_think>\n{R}\n</longcat_think>\n{A}",
+    "attributes": f'<think time="3">{R}</think>{A}',
+    "inner monologue": f"<inner_monologue>{R}</inner_monologue>{A}",
+    "thinking process": f"<thinking_process>{R}</thinking_process>{A}",
+    "rationale": f"<rationale>{R}</rationale>{A}",
+    "chain of thought": f"<cot>{R}</cot>{A}",
+    "tokens with start and end": f"<|think_start|>{R}<|think_end|>{A}",
+    "tokens with a slash": f"<|thinking|>{R}<|/thinking|>{A}",
+    "wide bars": f"<｜think｜>{R}<｜/think｜>{A}",
+    "square brackets": f"[REASONING]{R}[/REASONING]{A}",
+    "braces": f"{{think}}{R}{{/think}}{A}",
+    "escaped for HTML": f"&lt;think&gt;{R}&lt;/think&gt;{A}",
+    "Open WebUI": f'<details type="reasoning" done="true">\n{R}\n</details>\n{A}',
+    "GLM": f"<think>{R}</think><answer><|begin_of_box|>{A}<|end_of_box|></answer>",
+    "Granite 3.2": f"Here is my thought process:\n\n{R}\n\nHere is my response:\n\n{A}",
+    "Apriel": f"Here are my reasoning steps:\n{R}\n[BEGIN FINAL RESPONSE]\n{A}\n[END FINAL RESPONSE]",
+    "Apriel, first line written by the prompt": f"{R}\n[BEGIN FINAL RESPONSE]\n{A}",
+    "m1": f"<|im_start|>think\n{R}\n<|im_start|>answer\n{A}",
+    "m1 without its special tokens": f"think\n{R}\nanswer\n{A}",
+    "headings in bold": f"**Thinking:**\n{R}\n\n**Final Answer:**\n{A}",
+    "a heading of reasoning": f"### Reasoning\n{R}\n\n### Final Answer\n{A}",
+    "a word and a colon": f"Thought process: {R}\n\nFinal answer: {A}",
+    "a block of code": f"```thinking\n{R}\n```\n{A}",
 }  # fmt: skip
 
 
@@ -114,6 +137,12 @@ def test_blocks_empty_several_and_nested(text: str, expected: Split) -> None:
         "Analysis: the ECG shows ST elevation. Answer: B",
         "<answer>B</answer>",  # a field, not reasoning
         "### Answer\nB\n### Thinking\nA is wrong.",
+        "## Reasoning\nA is wrong.\nSo B.",  # a heading of the answer: nothing ends the reasoning
+        "Here is my reasoning: A is wrong. So B.",
+        "[Reasoning] A is wrong.\n[Answer] B",
+        "Thinking: A is wrong. The answer is B.",
+        "<reason for visit: cough>",
+        "<details><summary>More</summary>A is wrong.</details> B",
     ],
 )
 def test_what_only_mentions_a_mark_stays(text: str) -> None:
@@ -134,7 +163,25 @@ def test_special_tokens_that_decoding_must_keep() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["<think>", "</think>", "a <think>", "<think> \t", "#", "\n", "analysis", "assistantfinal", "<answer>", "```"],
+    [
+        "<think>",
+        "</think>",
+        "a <think>",
+        "<think> \t",
+        "#",
+        "\n",
+        "analysis",
+        "assistantfinal",
+        "<answer>",
+        "```",
+        "**Thinking**\n",
+        "[/REASONING]",
+        "Here is my ",
+        "&lt;think",
+        "<think a=",
+        "think\n",
+        "answer\n",
+    ],
 )
 def test_hostile_repetition_is_read_in_one_pass(piece: str) -> None:
     """200,000 repetitions: seconds at most here, hours if any pattern were quadratic."""
