@@ -4,7 +4,7 @@ set shell := ["bash", "-uc"]
 
 python := ".venv/bin/python"
 
-# Test files that use no real model, no server and no other process: 27 s of CPU, measured.
+# Test files that use no real model, no server and no other process: 1,338 tests in 41 s of CPU.
 fast_tests := "tests/test_{architecture,bombs,budget,choice_benchmarks,claims,clean_subset,closing,compare,durable,extraction,figure_cache,hostile_files,json_text,leaderboard,liveqa_grades,metric_names,odd_values,overrides,plan,records,registry,reuse,run,safety,scripts,seals,sources,splits,startup,summary,text,workload}.py"
 
 _list:

@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     cls=Command,
     epilog="""\b
 Examples:
-  medbench agreement --data releases/                       text and entity metrics against people's grades
+  medbench agreement --data releases/
   medbench agreement --metrics rougeL,entity_recall,my_metric.py
-  medbench agreement --from-grade 2                         among answers that are not incorrect
-  medbench agreement --limit 200 --markdown table.md        200 graded answers, the same ones every time
+  medbench agreement --from-grade 2        among answers that are not incorrect
+  medbench agreement --limit 200 --markdown table.md
   medbench agreement --judge groq --limit 200 --max-judge-calls 250
-  medbench agreement --judge openai:qwen3:8b --judge-base-url http://localhost:11434/v1 --limit 200
-  medbench agreement --grades mine.csv                      your own: columns question, answer, grade, reference
+  medbench agreement --judge local:med-llama-3.2-1b --limit 200
+  medbench agreement --grades mine.csv     columns question, answer, grade
 """,
 )
 @cloup.option_group(

@@ -21,11 +21,11 @@ from .progress import tell, watch
     cls=Command,
     epilog="""\b
 Examples:
-  medbench compare smollm2-135m biogpt-large                   two models, on every benchmark that both ran
-  medbench compare smollm2-135m smollm2-135m@default biogpt-large      every two of three
-  medbench compare smollm2-135m__medqa biogpt-large__medqa     parts of run ids that fit one run
-  medbench compare before/ after/                              folders of runs, matched by benchmark
-  medbench compare RUN_A RUN_B --judge groq                    which answers a judge prefers, asked in both orders
+  medbench compare smollm2-135m biogpt-large      on all benchmarks of both
+  medbench compare smollm2-135m smollm2-135m@default biogpt-large
+  medbench compare smollm2-135m__medqa biogpt-large__medqa
+  medbench compare before/ after/                 folders, matched by benchmark
+  medbench compare RUN_A RUN_B --judge groq       which answers a judge prefers
 """,
 )
 @click.argument("runs", nargs=-1, required=True, metavar="A B [C …]", shell_complete=completion.sides)

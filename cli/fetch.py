@@ -14,7 +14,7 @@ Examples:
   medbench fetch data all
   medbench fetch data liveqa
   medbench fetch entity-model en_core_sci_sm
-  medbench fetch entity-model en_ner_bc5cdr_md --from en_ner_bc5cdr_md-0.5.4.tar.gz
+  medbench fetch entity-model en_core_sci_sm --from en_core_sci_sm.tar.gz
   medbench run --metrics entity_f1 --entity-model en_core_sci_sm
 """
 

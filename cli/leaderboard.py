@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 Examples:
   medbench leaderboard
   medbench leaderboard runs/ other-machine/runs/ --csv board.csv
-  medbench leaderboard --top 5                           the best five models
-  medbench leaderboard --details                         also a table per benchmark, with every metric
+  medbench leaderboard --top 5               the best five models
+  medbench leaderboard --details             also a table per benchmark
   medbench leaderboard -b medqa,pubmedqa -m biogpt-large,smollm2-135m
   medbench leaderboard -b mmlu-med --by subject
-  medbench leaderboard --sort safety --where "peak_rss_bytes < 2e9 and medqa > 0.3"
+  medbench leaderboard --sort safety --where "peak_rss_bytes < 2e9"
   medbench leaderboard --metrics accuracy,ece --markdown -
 """,
 )

@@ -56,10 +56,10 @@ MORE = {
     epilog="""\b
 Examples:
   medbench list models
-  medbench list metrics                   by dimension, each with its definition and unit
-  medbench list metrics brier             all that is told of one
+  medbench list metrics                   by dimension, each with its unit
+  medbench list metrics brier             everything about one
   medbench list benchmarks --json
-  medbench list runs                      by time: what was asked, how much of it is answered
+  medbench list runs                      by time, with how much is answered
 """
 )
 @click.argument("what", type=click.Choice([*GROUPS, TRAINING_SETS, RUNS]))

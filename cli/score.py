@@ -23,7 +23,7 @@ Examples:
   medbench score smollm2-135m__medquad --metrics rougeL,token_f1
   medbench score runs/ --metrics my_metric.py
   medbench score smollm2-135m__medquad --judge groq --max-judge-cost 0.50
-  medbench score smollm2-135m__medquad --judge groq,openai:gpt-4.1-mini --judge-mode rubric     a jury
+  medbench score smollm2-135m__medquad --judge groq,openai:gpt-4.1-mini
 """,
 )
 @click.argument("runs", nargs=-1, required=True, shell_complete=completion.runs)

@@ -25,11 +25,11 @@ SNIPPET = 60  # characters of an answer in the list
 @click.command(
     epilog="""\b
 Examples:
-  medbench show smollm2-135m__medqa              the run: what ran, its figures, its first items
-  medbench show smollm2-135m__medqa --wrong      items answered wrong
-  medbench show smollm2-135m__medqa --unscored   items without a score or without an answer, and why
-  medbench show smollm2-135m__medqa 17           item 17: prompt, answer, gold, scores
-  medbench explain smollm2-135m__medquad ITEM    which words led to its safety labels and entities
+  medbench show smollm2-135m__medqa              what ran, its figures, items
+  medbench show smollm2-135m__medqa --wrong      wrong answers
+  medbench show smollm2-135m__medqa --unscored   no score, and why
+  medbench show smollm2-135m__medqa 17           prompt, answer, gold, scores
+  medbench explain smollm2-135m__medquad ITEM    the words behind its scores
 """
 )
 @click.argument("run", shell_complete=completion.runs)

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 Examples:
   medbench train --model smollm2-135m --data releases/
   medbench train --model hera-gemma-2-2b --dry-run
-  medbench train --model smollm2-135m --tag short --max-steps 100 --set learning_rate=5e-4
-  medbench train --model hera-gemma-2-2b --set pubmedqa.epochs=2 --set lora.rank=8
+  medbench train -m smollm2-135m --tag short --max-steps 100 --set lora.rank=8
+  medbench train --model hera-gemma-2-2b --set pubmedqa.epochs=2
   medbench train --model med-llama-3.2-1b --tag study --paired \\
       --sweep learning_rate=1e-4,2e-4,5e-5 --sweep lora.rank=16,8,32
-  medbench run --model smollm2-135m,smollm2-135m@default --benchmark medquad --limit 100
+  medbench run -m smollm2-135m,smollm2-135m@default -b medquad --limit 100
 """,
 )
 @cloup.option_group(

@@ -58,6 +58,12 @@ def test_options_are_in_groups(name: str) -> None:
     assert headings == [*GROUPS[name], "Examples"]
 
 
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_help_fits_80_columns(name: str) -> None:
+    lines = medbench(name, "--help").stdout.splitlines()
+    assert [line for line in lines if len(line) > 80 and "\\" not in line] == []
+
+
 def test_the_ten_options_that_most_people_need_come_first() -> None:
     first = medbench("run", "--help").stdout.split("Most used:")[1].split("Model:")[0]
     wanted = "model benchmark suite limit shots metrics judge quantize data out"
@@ -236,7 +242,7 @@ def test_more_that_is_completed() -> None:
     assert offered("run", "--judge-r") == ["--judge-requests-per-minute"]  # not the hidden --judge-rpm
     assert offered("run", "--judge", "gr") == ["groq"]
     assert offered("run", "--engine", "vl") == ["vllm"]
-    assert offered("run", "--quantize", "n") == ["nf4"]
+    assert offered("run", "--quantize", "n") == ["nf4", "none"]
     assert offered("list", "metrics", "bri") == ["brier"]
     assert offered("list", "be") == ["benchmarks"]
     assert offered("leaderboard", "--sort", "x") == []
