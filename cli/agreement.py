@@ -85,8 +85,16 @@ Examples:
 @judge_options(("grades",), "grades", with_judge=False)
 @cloup.option_group(
     "Output",
-    click.option("--csv", metavar="FILE", default="", help='All figures as CSV; "-": stdout.'),
-    click.option("--markdown", metavar="FILE", default="", help='The table as Markdown; "-": stdout.'),
+    click.option(
+        "--csv", metavar="FILE", shell_complete=completion.files, default="", help='All figures as CSV; "-": stdout.'
+    ),
+    click.option(
+        "--markdown",
+        metavar="FILE",
+        shell_complete=completion.files,
+        default="",
+        help='The table as Markdown; "-": stdout.',
+    ),
     click.option("--json", "as_json", is_flag=True, help="All figures as JSON on stdout."),
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),

@@ -34,14 +34,19 @@ def adapters(context: click.Context, parameter: click.Parameter, begun: str) -> 
     return _matching(begun, _trained())
 
 
+def files(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Leave it to the shell, which completes file names."""
+    return [CompletionItem(begun, type=FILE)]
+
+
 def runs(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the names of run folders, or a file."""
-    return _matching(begun, _runs(context)) or [CompletionItem(begun, type=FILE)]
+    return _matching(begun, _runs(context)) or files(context, parameter, begun)
 
 
 def sides(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete models that have runs, then run folders, or a file."""
-    return _matching(begun, [*_models(context), *_runs(context)]) or [CompletionItem(begun, type=FILE)]
+    return _matching(begun, [*_models(context), *_runs(context)]) or files(context, parameter, begun)
 
 
 def models_that_ran(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:

@@ -13,7 +13,7 @@ import click
 from ..core import paths, registry
 from ..core.errors import MedbenchError, UsageError
 from ..core.official import Quiet, mirrored
-from . import output
+from . import completion, output
 from .download_progress import Shown
 from .progress import say, tell
 
@@ -45,7 +45,7 @@ class Fetched:
     short_help="Data of benchmarks.",
     epilog=EXAMPLES + "\nExit codes: 0 all is here, 1 something is not, 2 wrong usage.",
 )
-@click.argument("names", nargs=-1, metavar="[NAME…|all]")
+@click.argument("names", nargs=-1, metavar="[NAME…|all]", shell_complete=completion.plugins("benchmarks", "all"))
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def data(names: tuple[str, ...], as_json: bool) -> None:
     """Fetch the data of benchmarks, so that they run offline and without --data.

@@ -81,11 +81,20 @@ Examples:
 )
 @cloup.option_group(
     "Output",
-    click.option("--csv", metavar="FILE", help="Every figure, one line each; - for stdout."),
-    click.option("--parquet", metavar="FILE", help="As --csv, as a Parquet file."),
-    click.option("--markdown", metavar="FILE", help="Tables for a README or a paper; - for stdout."),
-    click.option("--html", metavar="FILE", help="Tables for a page; - for stdout."),
-    click.option("--latex", metavar="FILE", help="Tables for a paper (booktabs); - for stdout."),
+    click.option(
+        "--csv", metavar="FILE", shell_complete=completion.files, help="Every figure, one line each; - for stdout."
+    ),
+    click.option("--parquet", metavar="FILE", shell_complete=completion.files, help="As --csv, as a Parquet file."),
+    click.option(
+        "--markdown",
+        metavar="FILE",
+        shell_complete=completion.files,
+        help="Tables for a README or a paper; - for stdout.",
+    ),
+    click.option("--html", metavar="FILE", shell_complete=completion.files, help="Tables for a page; - for stdout."),
+    click.option(
+        "--latex", metavar="FILE", shell_complete=completion.files, help="Tables for a paper (booktabs); - for stdout."
+    ),
     click.option("--json", "as_json", is_flag=True, help="Everything, as JSON on stdout."),
     click.option("--no-pager", is_flag=True, help="Do not page what is longer than the window, as with PAGER=cat."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -65,8 +65,31 @@ INSTEAD: Mapping[str, str] = {
     "debug v verbose verbosity": "Progress goes to stderr, answers and scores to the run's folder; there "
     "is no log level.",
 }
+# Our commands, each with its names in other tools.
+COMMANDS: Mapping[str, str] = {
+    "compare": "diff versus vs",
+    "doctor": "check env environment info status",
+    "explain": "why",
+    "fetch": "download pull",
+    "leaderboard": "board rank ranking report results summary table",
+    "list": "ls",
+    "list benchmarks": "benchmarks datasets tasks",
+    "list metrics": "metrics",
+    "list models": "models zoo",
+    "list runs": "history runs",
+    "run": "bench benchmark eval evaluate infer predict test",
+    "score": "judge rescore grade",
+    "show": "inspect open samples view",
+    "train": "finetune fine-tune fit sft tune",
+}
 # Plugin names given without their option: the registry's group, and the option that takes the name.
 NAMED_BY = {"benchmarks": "--benchmark", "zoo": "--model", "metrics": "--metrics", "judges": "--judge"}
+
+
+def commands_for(given: str, ours: Collection[str]) -> list[str]:
+    """Return the commands that a name probably means: what other tools call so, else the nearest spellings."""
+    meant = [command for command, names in COMMANDS.items() if given.lower() in names.split()]
+    return meant or difflib.get_close_matches(given, ours, n=2, cutoff=0.5)
 
 
 def explained(error: click.UsageError, words: Sequence[str]) -> click.UsageError:

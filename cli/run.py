@@ -106,7 +106,13 @@ Examples:
 )
 @cloup.option_group(
     "Model",
-    click.option("--adapter", default="", metavar="DIR|ID", help="PEFT adapter for the model: folder or hub id."),
+    click.option(
+        "--adapter",
+        default="",
+        metavar="DIR|ID",
+        shell_complete=completion.files,
+        help="PEFT adapter for the model: folder or hub id.",
+    ),
     click.option(
         "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
     ),

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from medbench.cli import COMMANDS, cli
 from medbench.cli.options import visible
+from medbench.cli.other_names import COMMANDS as ELSEWHERE_COMMANDS
 from medbench.cli.other_names import ELSEWHERE, INSTEAD
 from test_cli import HEAVY
 
@@ -157,6 +158,13 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
         ("run rougeL", "Did you mean --metrics rougeL?"),
         ("run my-org/my-model", "Did you mean --model my-org/my-model?"),
         ("train smollm2-135m", "Did you mean --model smollm2-135m?"),
+        ("--model smollm2-135m", "--model is an option of medbench run, medbench train, medbench leaderboard."),
+        ("--tasks medqa", "--benchmark is an option of medbench run, medbench leaderboard."),
+        ("evaluate -m smollm2-135m", "No such command 'evaluate'. Did you mean run?"),
+        ("finetune", "Did you mean train?"),
+        ("ls", "Did you mean list?"),
+        ("models", "Did you mean list models?"),
+        ("leaderbord", "Did you mean leaderboard?"),
         ("run -b quick", "Run it with: --suite quick"),
         ("run -b rougeL", "no benchmark is called 'rougeL'; it is a metric."),
         ("run -m medqa", "no model is called 'medqa'; it is a benchmark."),
@@ -179,6 +187,12 @@ def test_a_name_of_another_tool_has_one_meaning_and_is_none_of_ours() -> None:
     listed = [name for names in (*ELSEWHERE.values(), *INSTEAD) for name in names.split()]
     assert len(listed) == len(set(listed))
     assert {name.strip("-") for name in ELSEWHERE} & set(listed) == set()
+    commands = [name for names in ELSEWHERE_COMMANDS.values() for name in names.split()]
+    assert len(commands) == len(set(commands))
+    assert ({name.split()[0] for name in ELSEWHERE_COMMANDS} - set(COMMANDS), set(commands) & set(COMMANDS)) == (
+        set(),
+        set(),
+    )
     assert not [name for name in listed if "_" in name or name != name.lower()], "names are looked up with hyphens"
 
 
@@ -244,6 +258,7 @@ def test_more_that_is_completed() -> None:
     assert offered("run", "--engine", "vl") == ["vllm"]
     assert offered("run", "--quantize", "n") == ["nf4", "none"]
     assert offered("list", "metrics", "bri") == ["brier"]
+    assert offered("fetch", "data", "liv") == ["liveqa"]
     assert offered("list", "be") == ["benchmarks"]
     assert offered("leaderboard", "--sort", "x") == []
     assert offered("score", "none") == [], "no runs are here"
