@@ -153,8 +153,18 @@ def trained(entry: str, repository: Repository) -> str:
 def test_name_and_tag_mean_the_base_as_it_was(named: str, trained: str) -> None:
     told: list[str] = []
     spec = resolve(named, tell=told.append)
-    assert (spec.revision, spec.source) == (OLD, "hub microsoft/DialoGPT-small @ 1a2b3c4")
-    assert not [line for line in told if "warning" in line]
+    assert (spec.revision, spec.source) == (OLD, f"hub {NAME} @ 1a2b3c4")
+    assert told == [
+        f"dialogpt-small@default runs on {NAME} @ 1a2b3c4, as it was trained; the hub has 5d6e7f8 by now. "
+        "For both on the same base: --revision 1a2b3c4"
+    ]
+
+
+def test_base_and_adapter_can_be_compared_on_the_same_commit(trained: str, entry: str) -> None:
+    told: list[str] = []
+    both = [resolve(name, revision="1a2b3c4", tell=told.append).revision for name in (entry, trained)]
+    assert both == [OLD, OLD]
+    assert told == []
 
 
 def test_the_run_of_an_adapter_names_the_commit(trained: str) -> None:
@@ -242,7 +252,7 @@ def test_a_branch_that_moved_is_still_the_same_training(
 
 
 def test_an_unknown_revision_is_named_and_nothing_is_left_behind(entry: str) -> None:
-    assert "model '{NAME}' has no revision 'v9'." in medbench(*command(entry, "--revision", "v9"), code=1)
+    assert f"model '{NAME}' has no revision 'v9'." in medbench(*command(entry, "--revision", "v9"), code=1)
     assert not FOLDER.exists()
 
 

@@ -21,6 +21,7 @@ from . import (
     digests,
     gguf_header,
     hub_adapter,
+    hub_cache,
     hub_files,
     packaged,
     remote_code,
@@ -359,13 +360,21 @@ def _as_trained(
     on_disk = entry is None and Path(base).expanduser().exists()
     revision = "" if on_disk else recorded(trained.manifest.base, entry.weights if entry else base, entry)
     try:
-        return _of_base(base, entry, revision, tell, trusted)
+        found = _of_base(base, entry, revision, tell, trusted)
     except ModelMissing as error:
         if not revision:
             raise
         why = f"{trained.manifest.name} was trained on revision {revision} of {trained.manifest.base['weights']}."
         other = "To run it on another revision: medbench run --revision main"
         raise ModelMissing(f"{error.message}\n{why}", f"{error.hint}\n{other}") from error
+    repository = entry.weights if entry else base
+    current = hub_cache.expected(repository, entry.revision if entry else "") if HUB_ID.fullmatch(repository) else ""
+    if hub_cache.COMMIT.fullmatch(revision) and current not in ("", revision):
+        tell(
+            f"{trained.manifest.name} runs on {repository} @ {revision[:SHORT]}, as it was trained; the hub has "
+            f"{current[:SHORT]} by now. For both on the same base: --revision {revision[:SHORT]}"
+        )
+    return found
 
 
 def _of_base(base: str, entry: Entry | None, revision: str, tell: Tell, trusted: bool = False) -> tuple[str, Weights]:
