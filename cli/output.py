@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.durable import replace_file
 from ..core.errors import MedbenchError, UsageError
 from ..core.text import printable, printable_json, printable_json_parts
 from .progress import tell
@@ -101,7 +103,10 @@ def write(target: str, text: str) -> None:
     path = Path(target)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        if path.exists() and not path.is_file():  # a device or a pipe, such as /dev/stdout
+            path.write_text(text, encoding="utf-8")
+        else:
+            replace_file(path, text.encode())
     except OSError as error:
         raise MedbenchError(f"{path} cannot be written: {error.strerror or error}", "Name another file.") from error
     tell(f"written: {path}")
@@ -116,7 +121,9 @@ def write_parquet(target: str, found: Leaderboard) -> None:
     path = Path(target)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(export.rows(found), columns=list(export.FIELDS)).to_parquet(path, index=False)
+        content = io.BytesIO()
+        pd.DataFrame(export.rows(found), columns=list(export.FIELDS)).to_parquet(content, index=False)
+        replace_file(path, content.getvalue())
     except OSError as error:
         raise MedbenchError(f"{path} cannot be written: {error.strerror or error}", "Name another file.") from error
     tell(f"written: {path}")

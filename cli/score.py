@@ -118,7 +118,10 @@ def command(
                 problems.append(MedbenchError(f"{name} scores no item of {run.manifest.run_id}: {why}."))
             else:
                 useful.append(name)
-        add_metrics(run.path, useful)  # one that does not apply stays out of the run's tables
+        try:
+            add_metrics(run.path, useful)  # one that does not apply stays out of the run's tables
+        except MedbenchError as error:  # figures are shown also where they cannot be kept
+            problems.append(error)
     unjudged = judges.problems if judges else []
     if as_json:
         value = export.to_json(board)

@@ -10,16 +10,30 @@ import contextlib
 import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 # What a platform answers that cannot sync a folder: Windows cannot open one, and some file systems refuse.
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EBADF)
+
+
+def create(path: Path) -> BinaryIO:
+    """Open a new file to write, in the place of whatever has its name. A link there is replaced, not followed."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "wb")
+
+
+def refuse_link(path: Path) -> None:
+    """Raise OSError where `path` is a link: in a folder that others may write to it could lead to any file of ours."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link, and medbench does not write through links", str(path))
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write `path` so that it holds either the old content or the new at any moment, and the new once this returns."""
     temporary = path.with_name(path.name + ".new")
     try:
-        with temporary.open("wb") as file:
+        with create(temporary) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.durable import make_folder, replace_file
+from ..core.durable import make_folder, refuse_link, replace_file
 from ..core.errors import MedbenchError
 from ..core.seals import Chain
 from ..results.files import LineFile, Lock, chain_at_end, remedy, sealed_lines, set_aside, tell, to_json
@@ -31,6 +31,7 @@ class Replies:
 
     def __enter__(self) -> Replies:
         with self._telling():
+            refuse_link(self.path.parent)
             make_folder(self.path.parent)
             self._lock.acquire(wait=True)
             try:

@@ -30,6 +30,7 @@ from ..core.errors import MedbenchError, UsageError
 from ..core.hashing import fingerprint
 from ..core.stats import FEW, UNKNOWN, bootstrap_kappa, bootstrap_mean, bootstrap_spearman, spearman, weighted_kappa
 from ..core.types import Metric, Record, Score
+from .export import cell
 from .scoring import BATCH, Load, load_metric, score_run
 from .store import MANIFEST, Manifest, RunWriter, StoredRun, encode, run_id
 
@@ -307,7 +308,7 @@ def to_csv(found: Agreement) -> str:
     writer.writerow([*fields, *(name if part == "value" else f"{name}_{part}" for name, part in parts)])
     for each in found.lines:
         figures = [getattr(getattr(each, name), part, None) for name, part in parts]
-        writer.writerow([each.name, each.better, each.n, each.total, each.coverage, *figures])
+        writer.writerow([cell(each.name), each.better, each.n, each.total, each.coverage, *figures])
     return out.getvalue()
 
 

@@ -33,13 +33,25 @@ TEX = {
 MARKS = {"best": "**{}**", "tied": "{} ≈", "worse": "{} ▼", "": "{}"}
 
 
+FORMULA = ("=", "+", "-", "@", "\t")  # what a formula begins with
+
+
 def to_csv(leaderboard: Leaderboard) -> str:
     """Return `rows` as CSV. A missing value is empty."""
     out = io.StringIO()
     writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows(leaderboard))
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows(leaderboard))
     return out.getvalue()
+
+
+def cell(value: Any) -> Any:
+    """Return a value for a CSV file: a text that a spreadsheet would take for a formula gets a ' before it, and control
+    characters are shown."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def rows(leaderboard: Leaderboard) -> list[dict[str, Any]]:

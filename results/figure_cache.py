@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..core.durable import create
 from ..core.hashing import fingerprint
 from ..core.seals import Chain
 from .files import sealed_lines, stat_of, to_json
@@ -60,7 +61,8 @@ def write(run: StoredRun, wanted: Mapping[str, Any], value: Any) -> None:
     temporary = run.path / f".{FIGURES}.{os.getpid()}"
     with contextlib.suppress(OSError):
         try:
-            temporary.write_bytes(_chain(run).add(to_json({"key": wanted, "value": value})))
+            with create(temporary) as file:
+                file.write(_chain(run).add(to_json({"key": wanted, "value": value})))
             temporary.replace(run.path / FIGURES)
         finally:
             temporary.unlink(missing_ok=True)

@@ -19,12 +19,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ..core import json_text
-from ..core.durable import rename, sync_file, sync_folder
+from ..core.durable import create, refuse_link, rename, sync_file, sync_folder
 from ..core.errors import DataMalformed, MedbenchError
 from ..core.seals import Chain, split
 from ..core.text import printable
 
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of some network file systems
 FOREVER_S = 1e9  # a wait that polls, so that Ctrl-C ends it
 GRACE_S = 2.0  # how long a lock is waited for before that is said: background scoring gives it up by turns
 BLOCK = 1 << 16  # bytes read at once when looking backwards for a line's end
@@ -100,10 +101,11 @@ def malformed(path: Path, number: int, problem: str, hint: str = "") -> DataMalf
 def set_aside(path: Path, copy: bool = False) -> Path:
     """Rename a damaged file to NAME.damaged-1 (or the next number), or copy it there. Raises OSError."""
     number = 1
-    while (kept := path.with_name(f"{path.name}.damaged-{number}")).exists():
+    while os.path.lexists(kept := path.with_name(f"{path.name}.damaged-{number}")):
         number += 1
     if copy:
-        shutil.copyfile(path, kept)
+        with path.open("rb") as source, create(kept) as target:
+            shutil.copyfileobj(source, target)
         sync_file(kept)
         sync_folder(kept.parent)
     else:
@@ -126,6 +128,10 @@ def remedy(error: OSError) -> str:
         return "Make room on that disk"
     if error.errno in READ_ONLY:
         return "Make that folder writable or name another one to write to"
+    if error.errno in NO_LOCKS:
+        return "That file system has no locks: name a folder on another one"
+    if error.errno == errno.ELOOP:
+        return "Remove that link or name another folder to write to"
     return "Mend that or name another folder to write to"
 
 
@@ -149,6 +155,7 @@ class LineFile:
 
     def __init__(self, path: Path, chain: Chain | None = None) -> None:
         self.chain = chain
+        refuse_link(path)
         self._file = path.open("ab+", buffering=0)
         try:
             self.size = self._end_of_last_line()  # bytes that are whole and safe
@@ -228,10 +235,13 @@ class Lock:
     def acquire(self, wait: bool = False) -> None:
         """Raises Held at once where another process has it or, with `wait`, waits for that to end and says so once.
 
-        Raises OSError where the file system refuses.
+        Raises OSError where the file system refuses, as one without locks does.
         """
+        refuse_link(Path(self._lock.lock_file))
         try:
             self._lock.acquire(timeout=GRACE_S if wait else 0.0)
+        except NotImplementedError as error:  # how filelock says that the file system has no locks
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)) from error
         except Timeout:
             if not wait:
                 raise Held(
@@ -243,7 +253,8 @@ class Lock:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             # Not synced: it means nothing once the machine is off, and a sync costs more than scoring a small run.
-            self._holder.write_bytes(to_json({"pid": os.getpid(), "host": socket.gethostname(), "started": now}))
+            with create(self._holder) as file:
+                file.write(to_json({"pid": os.getpid(), "host": socket.gethostname(), "started": now}))
         except BaseException:
             self._lock.release()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import math
 import shlex
 import time
@@ -12,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
 from ..core import registry
-from ..core.durable import make_folder, replace_file, sync_file
+from ..core.durable import make_folder, refuse_link, replace_file, sync_file
 from ..core.errors import MedbenchError, UsageError
 from ..core.stats import clusters_of
 from ..core.types import Figure, Measurement, Metric, Record, Score
 from . import figure_cache
-from .files import READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
+from .files import NO_LOCKS, READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
 from .manifest import Changed
 from .store import SAMPLES, StoredRun, encode_score
 
@@ -269,6 +270,7 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
     lock = Lock(path.with_suffix(".lock"), f"'{metric.name}' of the run {run.path}")
     scores: dict[str, Score] = {}
     try:
+        refuse_link(path.parent)
         make_folder(path.parent)
         lock.acquire(wait=True)
         try:
@@ -303,7 +305,7 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
         finally:
             lock.release()
     except OSError as error:
-        if error.errno not in READ_ONLY:
+        if error.errno not in (*READ_ONLY, *NO_LOCKS, errno.ELOOP):
             raise MedbenchError(
                 f"{path} cannot be written: {error.strerror or error}. {len(scores)} of {len(records)} scores are "
                 "stored and safe.",

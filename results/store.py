@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict
 
-from ..core.durable import make_folder, replace_file
+from ..core.durable import make_folder, refuse_link, replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.hashing import fingerprint
 from ..core.seals import Chain
@@ -106,6 +106,7 @@ class RunWriter:
 
     def __enter__(self) -> RunWriter:
         try:
+            refuse_link(self.path)
             make_folder(self.path)
             self._lock.acquire()
             try:
@@ -159,6 +160,7 @@ class RunWriter:
 
     def _open(self) -> None:
         samples = self.path / SAMPLES
+        refuse_link(samples)  # nor is what it names copied into this folder
         if (self.path / MANIFEST).exists():
             stored = read_manifest(self.path)
             self._check(stored)
@@ -441,14 +443,14 @@ def all_runs(
     for path in places:
         if not path.is_dir():
             raise UsageError(f"there is no folder {path}.", "medbench run makes runs; --out says where.")
-        named = (path / MANIFEST).exists() or _lost_manifest(path)
+        named = _there(path / MANIFEST) or _lost_manifest(path)
         for folder in [path] if named else run_folders(path):
             folders.setdefault(folder.resolve(), folder)
     given = {path.resolve() for path in places}
     runs, problems = list[StoredRun](), list[MedbenchError]()
     for resolved, folder in folders.items():
         try:
-            if not (folder / MANIFEST).exists():
+            if not _there(folder / MANIFEST):
                 raise DataMalformed(f"{folder} holds answers of a run but no {MANIFEST}.", f"{RESTORE} {MADE_AGAIN}")
             run = StoredRun(folder, allow_changed)
         except MedbenchError as error:
@@ -462,12 +464,20 @@ def all_runs(
 
 def run_folders(root: Path) -> list[Path]:
     """The folders in `root` that hold a run, or what is left of one."""
-    return [path for path in sorted(root.iterdir()) if (path / MANIFEST).exists() or _lost_manifest(path)]
+    return [path for path in sorted(root.iterdir()) if _there(path / MANIFEST) or _lost_manifest(path)]
+
+
+def _there(path: Path) -> bool:
+    """Whether something has this name, or may have it: a folder that we may not look into is read, and named then."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _lost_manifest(folder: Path) -> bool:
     """Whether a folder holds answers or scores of a run, but not its manifest."""
-    if (folder / MANIFEST).exists() or not any((folder / name).exists() for name in (SAMPLES, SCORES, JUDGEMENTS)):
+    if _there(folder / MANIFEST) or not any(_there(folder / name) for name in (SAMPLES, SCORES, JUDGEMENTS)):
         return False
     return bool(ENDS_AS_ID.search(folder.name)) or _of_a_run(folder)
 
@@ -476,7 +486,10 @@ def _of_a_run(folder: Path) -> bool:
     """Whether a folder has a run's name or a run's answers, whatever its manifest says."""
     if ENDS_AS_ID.search(folder.name):
         return True
-    first = next(sealed_lines(folder / SAMPLES), None)
+    try:
+        first = next(sealed_lines(folder / SAMPLES), None)
+    except DataMalformed:  # it cannot be read: it may be one
+        return True
     return first is not None and isinstance(first.value, dict) and {"item", "output"} <= first.value.keys()
 
 

@@ -38,6 +38,7 @@ class Log:
         return found
 
     def append(self, line: Mapping[str, Any]) -> None:
+        durable.refuse_link(self.path)
         with self.path.open("a", encoding="utf-8") as out:
             out.write(json.dumps(line) + "\n")
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -321,9 +321,13 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
         if adapters.read(folder).status != DONE:
             _stages(request, base, stages, folder, watch, None, lambda line: None)
         return adapters.read(folder), folder
-    durable.make_folder(folder)
     lock = Lock(folder / ".lock", request.name)
-    lock.acquire()
+    try:
+        durable.refuse_link(folder)
+        durable.make_folder(folder)
+        lock.acquire()
+    except OSError as error:
+        raise _not_written(folder, error) from error
     try:
         manifest = _begin(request, base, stages, asked, tell)
         if manifest.status != DONE:
@@ -336,10 +340,12 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
             return manifest, folder
         try:
             _check_room(base, stages, folder, tell)
-            manifest = _stages(request, base, stages, folder, watch, manifest, tell)
+            with _written(folder):
+                manifest = _stages(request, base, stages, folder, watch, manifest, tell)
         except (KeyboardInterrupt, MedbenchError) as error:
             why = error.message if isinstance(error, MedbenchError) else "stopped by the user"
-            adapters.write(folder, dataclasses.replace(adapters.read(folder), status=STOPPED, stopped=why))
+            with suppress(MedbenchError):  # a full disk: the manifest says "training", which resumes all the same
+                adapters.write(folder, dataclasses.replace(adapters.read(folder), status=STOPPED, stopped=why))
             raise
         return _finish(request, folder, manifest), folder
     finally:
@@ -528,6 +534,23 @@ def _stages(
 def _weights_of(files: Mapping[str, str]) -> dict[str, str]:
     """Of a result's hashes, those of what the next stage begins with; the log has times in it."""
     return {name: digest for name, digest in files.items() if name != LOG}
+
+
+def _not_written(folder: Path, error: OSError) -> MedbenchError:
+    from ..results.files import remedy
+
+    return MedbenchError(
+        f"{folder} cannot be written: {error.strerror or error}.", f"{remedy(error)}, then give the same command again."
+    )
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """Turn what a disk that refuses raises into a sentence. (What libraries raise of it, the trainer tells.)"""
+    try:
+        yield
+    except OSError as error:
+        raise _not_written(folder, error) from error
 
 
 @contextmanager

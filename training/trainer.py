@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import threading
@@ -469,9 +470,10 @@ def _diverged(job: Job, step: int, loss: float, norm: float) -> Diverged:
 
 
 def _disk_full(error: BaseException) -> bool:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
-    return "No space left" in str(error) or "os error 28" in str(error)
+    # As safetensors and torch have it: full, over the quota, larger than a file may be.
+    return bool(re.search(r"No space left|os error (28|122|27)\b|PytorchStreamWriter failed writing", str(error)))
 
 
 def _no_room(job: Job, error: BaseException) -> MedbenchError:
