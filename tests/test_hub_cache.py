@@ -138,11 +138,20 @@ def test_a_copy_without_the_chat_template_says_what_it_lacks(offline: Callable[[
     ]
 
 
-def test_online_what_is_missing_is_downloaded(server: FakeHub) -> None:
+def test_a_whole_copy_of_a_commit_asks_the_hub_nothing(server: FakeHub) -> None:
+    resolve(NAME)
+    server.models = {}
+    told: list[str] = []
+    assert resolve(NAME, revision=OLD, tell=told.append).revision == OLD
+    assert told == []
+
+
+@pytest.mark.parametrize("revision", ["", OLD])
+def test_online_what_is_missing_is_downloaded(revision: str, server: FakeHub) -> None:
     by_patterns()
     server.fetched.clear()
     told: list[str] = []
-    location = Path(resolve(NAME, tell=told.append).location)
+    location = Path(resolve(NAME, revision=revision, tell=told.append).location)
     assert "model.safetensors" not in server.fetched
     assert {"generation_config.json", "chat_template.jinja"} <= set(server.fetched)
     assert (location / "chat_template.jinja").is_file()

@@ -152,8 +152,7 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
     cached = _cached(repository, revision)
     if cached and trusted and not remote_code.files(cached):
         cached = None  # it may have been fetched without its code
-    if cached and hub_cache.COMMIT.fullmatch(revision):
-        _warn_of_missing(repository, cached, tell)
+    if cached and hub_cache.COMMIT.fullmatch(revision) and not hub_cache.missing(repository, cached, DECIDING):
         return of_snapshot(cached)
     if not hub.reachable():
         if cached:
