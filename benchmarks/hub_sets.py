@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ def obtain(
     if not reachable:
         raise LookupError(f"{repository} was not prepared here")
     loudness = datasets.logging.get_verbosity()
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # it asks another host than the hub, to count the download
     datasets.logging.set_verbosity_error()
     try:

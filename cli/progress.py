@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -191,6 +192,9 @@ class BarWatch(_Telling):
 def watch(quiet: bool) -> Progress:
     """The watch that fits: nothing when quiet, a bar on a terminal, lines elsewhere."""
     if quiet:
+        # The libraries read these when they are imported, which is later.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         return Progress()
     return BarWatch() if sys.stderr.isatty() else PlainWatch()
 

@@ -23,6 +23,7 @@ from .hub_client import HubError, Tell
 
 ATTEMPTS = 50  # for one file, however little each of them brings
 LINE_SECONDS = 10.0  # between lines of progress where there is no terminal
+BRIEF = 1_000_000  # bytes; less needs no bar
 SHORT = 7  # digits of a commit as people read it
 PART = ".incomplete"
 
@@ -153,6 +154,7 @@ def _obtain(blobs: Path, file: RemoteFile, bar: Any, tell: Tell) -> None:
     bar.update(resumed)
     _receive(file, part, bar, tell)
     if resumed and not _is(part, file.etag):
+        bar.clear()
         tell(f"{file.name}: what was kept of an earlier download is damaged; it starts again")
         part.unlink()
         bar.update(-(file.size or 0))
@@ -216,6 +218,7 @@ def _receive(file: RemoteFile, part: Path, bar: Any, tell: Tell) -> None:
             if failures > len(hub_client.WAITS) or attempts == ATTEMPTS:
                 raise HubError(f"{file.name}: {why} ({attempts} attempts).", "Try again later; what is here is kept.")
             wait = hub_client.WAITS[failures - 1]
+            bar.clear()
             tell(f"{file.name}: {why}; {megabytes(have, file.size or have)} are here, trying again in {wait:g} s")
             time.sleep(wait)
     if file.size is not None and have != file.size:
@@ -290,10 +293,11 @@ def _bar(name: str, total: int, tell: Tell) -> Iterator[Any]:
     """Progress in bytes: a bar on a terminal, a line every few seconds elsewhere."""
     from huggingface_hub.utils import are_progress_bars_disabled, tqdm
 
-    if not sys.stderr.isatty() or are_progress_bars_disabled() or not total:
+    if not sys.stderr.isatty() or are_progress_bars_disabled() or total < BRIEF:
         yield _Lines(name, total, tell)
         return
-    with tqdm(total=total, unit="B", unit_scale=True, desc=name, leave=False) as bar:
+    width = shutil.get_terminal_size().columns
+    with tqdm(total=total, unit="B", unit_scale=True, desc=name, leave=False, ncols=width) as bar:
         yield bar
 
 
@@ -311,6 +315,9 @@ class _Lines:
             speed = max(0, self.done - self.shown) / 1e6 / seconds
             self.tell(f"{self.name}: {megabytes(self.done, self.total)} ({speed:.1f} MB/s)")
             self.shown, self.at = self.done, time.monotonic()
+
+    def clear(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
