@@ -20,12 +20,12 @@ FILE = "file"  # the shell completes file names itself
 
 
 def plugins(group: str, *others: str) -> Complete:
-    """Complete the plugins of a group and `others`, several by comma, or a file."""
+    """Complete the plugins of a group and `others`, several separated by commas, or a file."""
     return lambda context, parameter, begun: _listed(begun, [*_installed(group), *others])
 
 
 def models(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Complete zoo entries and what was trained from models (NAME@TAG), several by comma, or a file."""
+    """Complete zoo entries and what was trained from models (NAME@TAG), several separated by commas, or a file."""
     return _listed(begun, [*_installed("zoo"), *_trained()])
 
 
@@ -50,7 +50,7 @@ def sides(context: click.Context, parameter: click.Parameter, begun: str) -> lis
 
 
 def models_that_ran(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Complete models that have runs, several by comma."""
+    """Complete models that have runs, several separated by commas."""
     return _listed(begun, _models(context))
 
 
