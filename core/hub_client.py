@@ -173,6 +173,8 @@ def _send(send: Callable[..., Any], request: Any, options: Mapping[str, Any], te
             response = send(request, **options)
         except transient() as error:
             why, cause = trouble(error, str(request.url)), error
+            if "CERTIFICATE_VERIFY_FAILED" in why:
+                raise HubError(f"{why}.", _CERTIFICATES) from error
         else:
             if response.status_code not in BUSY:
                 return response
@@ -189,6 +191,7 @@ def _send(send: Callable[..., Any], request: Any, options: Mapping[str, Any], te
     raise AssertionError("the last attempt returns or raises")
 
 
+_CERTIFICATES = "If a proxy of your network signs its own certificates, name its certificate file with SSL_CERT_FILE."
 _LATER = "Try again later; what is downloaded is kept."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import fake_hub
 import hub_trouble
 import pytest
 import tiny
+from medbench.core import hub, hub_client
 from medbench.core.errors import ModelMissing
 from medbench.core.types import ModelSpec
 from medbench.zoo.resolve import resolve
@@ -240,6 +242,35 @@ def test_storage_that_refuses_a_signed_address_is_named_without_the_signature(se
     assert "5ec4e7" not in str(error) + " ".join(told) and "Signature" not in str(error)
 
 
+@pytest.mark.parametrize(("status", "times", "why"), [(503, 1, ""), (502, 2, ""), (429, 9, ""), (403, 9, "")])
+def test_a_busy_gateway_is_asked_again_before_the_hub_counts_as_away(
+    server: Any, status: int, times: int, why: str
+) -> None:
+    server.trouble = hub_trouble.refuses(status, times, path="/")
+    assert hub._refused() == why
+
+
+def test_a_gateway_that_stays_busy_is_named_with_its_status(server: Any) -> None:
+    server.trouble = hub_trouble.refuses(504)
+    assert hub._refused() == "answers 504 Gateway Timeout"
+
+
+def test_a_certificate_that_is_not_trusted_is_not_tried_again(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    library = hub_client._http_library()
+
+    def untrusted(request: Any, **options: Any) -> None:
+        raise library.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate", request=request)
+
+    client = huggingface_hub.get_session()
+    told: list[str] = []
+    request = client.build_request("GET", server.url)
+    with pytest.raises(hub_client.HubError, match="CERTIFICATE_VERIFY_FAILED") as error:
+        hub_client._send(untrusted, request, {}, told.append)
+    assert "SSL_CERT_FILE" in error.value.hint and told == []
+
+
 # --- refusals
 
 
@@ -318,8 +349,6 @@ def test_a_cache_that_is_a_file_is_told_as_that(server: Any, home: Path) -> None
 def test_a_full_disk_is_told_as_that_and_what_came_is_kept(
     server: Any, llama: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-
     from medbench.core import hub_download
 
     write = hub_download._write
@@ -345,6 +374,36 @@ def test_a_disk_without_room_is_told_before_the_download(server: Any, monkeypatc
     error, _ = refused()
     assert error.message.startswith("owner/tiny takes 0 MB more; the disk of ")
     assert server.fetched == []
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "why"),
+    [
+        (errno.EROFS, "/cache/hub/blobs/1", "the disk is read-only"),
+        (errno.EACCES, "/cache/hub", "you may not write there"),
+        (errno.ENOSPC, None, "the disk is full"),
+        (errno.EDQUOT, None, "your disk quota is used up"),
+        (errno.EFBIG, None, "the file is larger than this system allows"),
+        (errno.ENOTDIR, "/cache/hub", "Not a directory"),
+    ],
+)
+def test_what_the_disk_refuses_is_told_apart_from_what_the_hub_does(
+    number: int, path: str | None, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OSError(number, os.strerror(number), path)
+    try:
+        raise RuntimeError("An error occurred while generating the dataset") from error
+    except RuntimeError as wrapped:
+        said = hub.refusal(wrapped, "owner/tiny", "model")
+    assert said.message.startswith(f"model 'owner/tiny' cannot be written to the hub's cache ({why}): ")
+    assert "HF_HOME" in said.hint
+
+
+def test_a_refused_connection_is_no_matter_of_the_disk() -> None:
+    said = hub.refusal(ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "owner/tiny", "model")
+    assert said.message == (
+        f"model 'owner/tiny' could not be fetched from the hub: [Errno {errno.ECONNREFUSED}] Connection refused"
+    )
 
 
 # --- real processes
