@@ -157,7 +157,8 @@ def _row(adapter: Adapter) -> dict[str, Any]:
     manifest = adapter.manifest
     losses = ("loss_first", "loss_last", "eval_loss_before", "eval_loss_after")
     return {
-        "name": manifest.name,
+        # A folder that was copied or renamed is used by the folder's own name.
+        "name": f"{manifest.model}@{adapter.folder.name}",
         "status": manifest.status,
         "kind": manifest.kind,
         "base": str(manifest.base.get("weights") or manifest.base.get("source") or manifest.model),

@@ -472,6 +472,13 @@ def test_list_says_how_many_examples_were_seen(
     assert next(row for row in rows if row["name"] == "tiny-llama@first")["data"] == [right]
 
 
+def test_list_names_a_copied_adapter_as_it_is_used(root: Path) -> None:
+    shutil.copytree(root / "tiny-llama" / "first", root / "tiny-llama" / "copy")
+    names = [row["name"] for row in json.loads(medbench("adapters", "list", "--json").stdout)]
+    assert names == ["tiny-llama@copy", "tiny-llama@first", "tiny-llama@whole"]
+    assert medbench("adapters", "show", "tiny-llama@copy").exit_code == 0
+
+
 def test_show_fits_a_narrow_window_and_leaves_out_notes_on_the_set_itself(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
