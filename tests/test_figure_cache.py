@@ -162,7 +162,7 @@ def test_a_folder_that_may_only_be_read_is_read_each_time(
     def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(figure_cache, "create", refuse)
     for _ in range(2):
         assert look(run).results["exact_match"].figures[0].value == 0.5
     assert reads == [run.path, run.path]
