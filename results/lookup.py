@@ -10,7 +10,7 @@ from pathlib import Path
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from .leaderboard import apart, row_facts, title
-from .store import MANIFEST, StoredRun, all_runs, has_answers, minute, run_folders
+from .store import MANIFEST, StoredRun, all_runs, has_answers, minute, run_folders, there
 
 NAMED = 5  # runs that an error lists
 
@@ -21,7 +21,7 @@ def find(text: str, root: Path) -> Path:
     Runs with answers come first. Raises UsageError where no run fits (naming the nearest ids) or several do (with
     what tells them apart).
     """
-    if (Path(text) / MANIFEST).is_file():
+    if Path(text).is_dir() and there(Path(text) / MANIFEST):
         return Path(text)
     ids = [path.name for path in run_folders(root)] if root.is_dir() else []
     if text in ids:
@@ -48,9 +48,9 @@ def side(text: str, root: Path, allow_changed: bool = False) -> tuple[list[Store
     and a benchmark (`MODEL__BENCHMARK`, likewise), or whatever `find` takes. Raises UsageError where it means no run.
     """
     folder = Path(text)
-    if folder.is_dir() and not (folder / MANIFEST).exists():
+    if folder.is_dir() and not there(folder / MANIFEST):
         return all_runs(folder, allow_changed=allow_changed)
-    if root.is_dir() and not (root / text / MANIFEST).exists():
+    if root.is_dir() and not there(root / text / MANIFEST):
         runs, problems = all_runs(root, allow_changed=allow_changed)
         meant = [run for run in runs if row_facts(run.manifest)["model"] == text or _whole_parts(run.path.name, text)]
         if meant:

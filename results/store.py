@@ -443,14 +443,14 @@ def all_runs(
     for path in places:
         if not path.is_dir():
             raise UsageError(f"there is no folder {path}.", "medbench run makes runs; --out says where.")
-        named = _there(path / MANIFEST) or _lost_manifest(path)
+        named = there(path / MANIFEST) or _lost_manifest(path)
         for folder in [path] if named else run_folders(path):
             folders.setdefault(folder.resolve(), folder)
     given = {path.resolve() for path in places}
     runs, problems = list[StoredRun](), list[MedbenchError]()
     for resolved, folder in folders.items():
         try:
-            if not _there(folder / MANIFEST):
+            if not there(folder / MANIFEST):
                 raise DataMalformed(f"{folder} holds answers of a run but no {MANIFEST}.", f"{RESTORE} {MADE_AGAIN}")
             run = StoredRun(folder, allow_changed)
         except MedbenchError as error:
@@ -464,10 +464,10 @@ def all_runs(
 
 def run_folders(root: Path) -> list[Path]:
     """The folders in `root` that hold a run, or what is left of one."""
-    return [path for path in sorted(root.iterdir()) if _there(path / MANIFEST) or _lost_manifest(path)]
+    return [path for path in sorted(root.iterdir()) if there(path / MANIFEST) or _lost_manifest(path)]
 
 
-def _there(path: Path) -> bool:
+def there(path: Path) -> bool:
     """Whether something has this name, or may have it: a folder that we may not look into is read, and named then."""
     try:
         return path.exists()
@@ -477,7 +477,7 @@ def _there(path: Path) -> bool:
 
 def _lost_manifest(folder: Path) -> bool:
     """Whether a folder holds answers or scores of a run, but not its manifest."""
-    if _there(folder / MANIFEST) or not any(_there(folder / name) for name in (SAMPLES, SCORES, JUDGEMENTS)):
+    if there(folder / MANIFEST) or not any(there(folder / name) for name in (SAMPLES, SCORES, JUDGEMENTS)):
         return False
     return bool(ENDS_AS_ID.search(folder.name)) or _of_a_run(folder)
 

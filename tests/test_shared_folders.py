@@ -234,7 +234,9 @@ def test_damaged_scores_are_made_anew() -> None:
 
 
 def train(folder: Path, *words: object) -> Result:
-    base = tiny.save(folder / "tiny-llama", "llama")
+    base = folder / "tiny-llama"
+    if not base.exists():
+        tiny.save(base, "llama")
     entry = folder / "tiny.py"
     entry.write_text(
         "import dataclasses\n"
@@ -269,3 +271,22 @@ def test_a_disk_that_refuses_a_training_is_a_sentence(
     done = train(tmp_path)
     assert done.exit_code == 1
     assert f"adapters/tiny/default cannot be written: {os.strerror(number)}." in done.output
+
+
+def test_a_file_system_that_fills_while_it_trains_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """safetensors raises an error of its own, which is no OSError."""
+    import safetensors.torch
+    from safetensors import SafetensorError
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: File too large (os error 27)")
+
+    monkeypatch.setattr(safetensors.torch, "serialize_file", full)
+    done = train(tmp_path)
+    assert done.exit_code == 1
+    assert "adapters/tiny/default/work cannot be written: Error while serializing" in done.output
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert train(tmp_path).exit_code == 0, "the same command goes on"

@@ -161,7 +161,7 @@ def run(job: Job, log: Log, watch: TrainWatch, tell: Callable[[str], None] = lam
                 "Try --set batch_size=1 with a larger accumulation, --set gradient_checkpointing=on, a smaller "
                 "max_length, or --set quantize=nf4.",
             ) from error
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # safetensors and torch have errors of their own for a full disk
             if not _disk_full(error):
                 raise
             raise _no_room(job, error) from error
@@ -173,7 +173,7 @@ def run(job: Job, log: Log, watch: TrainWatch, tell: Callable[[str], None] = lam
     if job.main:
         try:
             _save(job, trainer.accelerator.unwrap_model(trainer.model), log)
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # safetensors and torch have errors of their own for a full disk
             if not _disk_full(error):
                 raise
             raise _no_room(job, error) from error
