@@ -273,10 +273,9 @@ def test_a_disk_that_refuses_a_training_is_a_sentence(
     assert f"adapters/tiny/default cannot be written: {os.strerror(number)}." in done.output
 
 
-def test_a_file_system_that_fills_while_it_trains_is_a_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_while_it_trains_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """safetensors raises an error of its own, which is no OSError."""
+    tiny.save(tmp_path / "tiny-llama", "llama")
     import safetensors.torch
     from safetensors import SafetensorError
 
