@@ -51,7 +51,7 @@ def reachable() -> bool:
     return answers == [""]
 
 
-_status: list[str] = []  # what stood before the hub answered in its place, once asked
+_status: list[str] = []  # why the last probe failed, if it did
 
 
 def _refused() -> str:
@@ -60,7 +60,7 @@ def _refused() -> str:
         try:
             urllib.request.urlopen(urllib.request.Request(endpoint(), method="HEAD"), timeout=PROBE_SECONDS).close()
         except urllib.error.HTTPError as error:
-            if error.code < 500:  # the hub itself; above, what stands before it says that it does not answer
+            if error.code < 500:  # from 500 on, a gateway answers in the hub's place
                 return ""
             if wait is None:
                 return f"answers {error.code} {error.reason}".rstrip()
