@@ -47,7 +47,7 @@ def evaluate(
     benchmarks: names, .py files, or the suites "quick" and "all".
     limit: this many items of each benchmark, drawn by `seed`, the same ones for every model; `items`: only these ids.
     metrics: instead of the benchmarks' own; "all" for every one that scores answers.
-    judges: names such as "groq" or "local:MODEL", or `judges.panel.Asked` with caps and mode.
+    judges: names such as "groq" or "local:MODEL", or `medbench.Asked` with caps and mode.
     data, out: folder of official releases (by default MEDBENCH_DATA), folder of runs (by default `runs/`).
     data_revisions: commits, tags or branches of hub data sets, by repository; these are then not read from `data`.
     progress: hears what happens; by default nobody does.
