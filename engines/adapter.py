@@ -57,7 +57,10 @@ def put_on(name: str, model: Any, folder: Path, device: str) -> Any:
     said = []
     fit = len(shapes) - len(foreign)
     if foreign:
-        said.append(f"{fit or 'none'} of its {len(shapes):,} weights has a place there; without one: {_first(foreign)}")
+        said.append(
+            f"{fit or 'none'} of its {len(shapes):,} weights {'have' if fit > 1 else 'has'} a place there; "
+            f"without one: {_first(foreign)}"
+        )
     if missing:
         whole = fit + len(missing)
         said.append(f"it lacks {len(missing):,} of the {whole:,} weights that it should have: {_first(missing)}")

@@ -137,7 +137,7 @@ def test_an_adapter_whose_weights_have_no_place_in_the_model_is_refused(llama: P
 def test_an_adapter_that_fits_in_part_is_refused(llama: Path, foreign: Path) -> None:
     renamed(foreign, v_proj="w_proj")
     said = refused(run(llama, "--adapter", foreign))
-    assert "4 of its 8 weights has a place there" in said
+    assert "4 of its 8 weights have a place there" in said
     assert "w_proj" in said
 
 

@@ -161,7 +161,7 @@ def test_an_adapter_of_a_deeper_model(llama: Path, tmp_path: Path) -> None:
         adapter,
         lambda weights: weights | {k.replace(*next(iter(more.items()))): v.clone() for k, v in weights.items()},
     )
-    refused(llama, adapter, "8 of its 12 weights has a place there", "layers.2.self_attn.q_proj.lora_A.weight")
+    refused(llama, adapter, "8 of its 12 weights have a place there", "layers.2.self_attn.q_proj.lora_A.weight")
 
 
 def test_an_adapter_of_another_architecture(llama: Path, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_an_adapter_of_a_classifier(llama: Path, tmp_path: Path) -> None:
 
     adapter = make(llama, tmp_path / "classifier", lora())
     rewritten(adapter, lambda weights: weights | {"base_model.model.score.weight": torch.zeros(2, 32)})
-    refused(llama, adapter, "8 of its 9 weights has a place there; without one: base_model.model.score.weight.")
+    refused(llama, adapter, "8 of its 9 weights have a place there; without one: base_model.model.score.weight.")
 
 
 def test_a_merge_refuses_it_too(llama: Path, tmp_path: Path) -> None:
