@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from ..core import hub, hub_client, hub_download
 from ..core.errors import MedbenchError, UsageError
+from ..core.json_text import loads
 from . import prepared
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -66,6 +68,10 @@ def obtain(
     try:
         with hub_client.patient(tell):
             commit = _commit(repository, revision) if revision else None
+            for info in _infos(repository):
+                if not _readable(info):  # the client would fail at it
+                    tell(f"{info} is damaged; this copy of {repository} is prepared again")
+                    shutil.rmtree(info.parent, ignore_errors=True)
             # By its address: a folder of that name in the working directory would be read under the hub's name.
             builder = datasets.load_dataset_builder(f"hf://datasets/{repository}", config, revision=commit)
             if commit and builder.hash != commit:  # the client falls back to any copy that it has
@@ -90,14 +96,10 @@ def _copy(repository: str, config: str | None, commit: str) -> Any:
 
     Copies whose preparation was interrupted are left alone: the client would stumble over them.
     """
-    import datasets
-    from datasets.naming import camelcase_to_snakecase
     from datasets.packaged_modules.cache.cache import Cache
 
-    owner, _, name = repository.rpartition("/")
-    root = Path(datasets.config.HF_DATASETS_CACHE).expanduser() / f"{owner}___{camelcase_to_snakecase(name)}"
-    info = datasets.config.DATASET_INFO_FILENAME
-    found = [path.parent for path in root.glob(f"*/*/*/{info}") if path.parent.name.startswith(commit)]
+    name = repository.rpartition("/")[2]
+    found = [path.parent for path in _infos(repository) if path.parent.name.startswith(commit) and _readable(path)]
     found = [path for path in found if path.suffix != ".incomplete" and (config is None or path.parts[-3] == config)]
     if config is None and len({path.parts[-3] for path in found}) > 1:
         found = [path for path in found if path.parts[-3] == "default"]
@@ -105,6 +107,23 @@ def _copy(repository: str, config: str | None, commit: str) -> Any:
         return None
     kind, version, digest = max(found, key=lambda path: path.stat().st_mtime_ns).parts[-3:]
     return Cache(dataset_name=name, repo_id=repository, config_name=kind, version=version, hash=digest)
+
+
+def _infos(repository: str) -> list[Path]:
+    """The client's descriptions of the copies of a data set that were prepared here, one beside each."""
+    import datasets
+    from datasets.naming import camelcase_to_snakecase
+
+    owner, _, name = repository.rpartition("/")
+    root = Path(datasets.config.HF_DATASETS_CACHE).expanduser() / f"{owner}___{camelcase_to_snakecase(name)}"
+    return sorted(root.glob(f"*/*/*/{datasets.config.DATASET_INFO_FILENAME}"))
+
+
+def _readable(info: Path) -> bool:
+    try:
+        return isinstance(loads(info.read_bytes()), dict)
+    except (OSError, ValueError):
+        return False
 
 
 def _download(repository: str, builder: Any, tell: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import shutil
@@ -80,3 +81,17 @@ def toy_here(toy_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     registry.points.cache_clear()
     for module in [name for name in sys.modules if name.partition(".")[0] == "medbench_toy"]:
         del sys.modules[module]
+
+
+@pytest.fixture(scope="module")
+def brisk_trainings() -> Iterator[None]:
+    """Dozens of trainings in this process, each without what takes half its time and is tested elsewhere: the estimate
+    of its memory, and a walk through every object that was there before it."""
+    from medbench.training import train
+
+    gc.collect()
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "_check_room", lambda *arguments: None)
+        yield
+    gc.unfreeze()

@@ -595,6 +595,22 @@ def test_a_damaged_file_that_a_copy_is_made_from_is_downloaded_again(
         assert read_exam() == (ROWS, "")
 
 
+@pytest.mark.parametrize("content", [b"", bytes(300), b"{", b"[]"])
+def test_a_copy_whose_description_is_damaged_is_prepared_again(
+    content: bytes, disk: Path, exams: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = disk / "hf"
+    with fake_hub.serve({}, datasets=exams) as server:
+        fake_hub.use(server.url, home, monkeypatch)
+        assert read_exam() == (ROWS, "")
+        (info,) = (home / "datasets").rglob("dataset_info.json")
+        info.write_bytes(content)
+        fake_hub.use(server.url, home, monkeypatch, offline=True)
+        assert "is not in the cache" in read_exam()[1]
+        fake_hub.use(server.url, home, monkeypatch)
+        assert read_exam() == (ROWS, "")
+
+
 def test_a_copy_that_another_program_prepared_is_prepared_again_or_looked_at(
     disk: Path, exams: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

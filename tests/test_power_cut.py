@@ -26,6 +26,7 @@ from medbench.zoo import converted
 from powercut import HASTY, STRICT, Trace
 
 FEW = 4  # moments of each kind in the fast tests
+pytestmark = pytest.mark.usefixtures("brisk_trainings")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 

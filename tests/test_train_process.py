@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,30 @@ from safetensors.torch import load_file
 STEPS = 12
 
 
-@pytest.fixture(autouse=True)
-def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("MEDBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    for name in ("MEDBENCH_DATA", "MEDBENCH_HOME", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(scope="module", autouse=True)
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The working folder of all these trainings, which have tags of their own."""
+    made = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("MEDBENCH_CACHE", str(made / "cache"))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        for name in ("MEDBENCH_DATA", "MEDBENCH_HOME", "COLUMNS"):
+            patch.delenv(name, raising=False)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def entry(place: Path) -> Path:
+    return entries.entry(place, "smollm2-135m")
+
+
+@pytest.fixture(scope="module")
+def whole(entry: Path) -> str:
+    """The tag of a training that nothing stopped."""
+    finish(words(entry, "whole"))
+    return "whole"
 
 
 def words(entry: Path, tag: str, *more: object) -> list[str]:
@@ -74,9 +91,7 @@ def wait_for_step(process: subprocess.Popen[str], tag: str, step: int) -> None:
     raise AssertionError(f"step {step} was not reached: {process.communicate()[1]}")
 
 
-def test_killed_at_any_step_and_given_again_training_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    entry = entries.entry(tmp_path, "smollm2-135m")
-    finish(words(entry, "whole"))
+def test_killed_at_any_step_and_given_again_training_ends_as_if_it_had_not_been(entry: Path, whole: str) -> None:
     step = random.randrange(1, STEPS)
     print(f"killed after step {step}")
     process = start(words(entry, "killed"))
@@ -84,17 +99,15 @@ def test_killed_at_any_step_and_given_again_training_ends_as_if_it_had_not_been(
     process.kill()
     process.wait()
     finish(words(entry, "killed"))
-    assert lines("killed") == lines("whole")
-    one, other = (load_file(folder(tag) / "adapter_model.safetensors") for tag in ("whole", "killed"))
+    assert lines("killed") == lines(whole)
+    one, other = (load_file(folder(tag) / "adapter_model.safetensors") for tag in (whole, "killed"))
     assert all((one[name] == other[name]).all() for name in one)
-    made = [json.loads((folder(tag) / "manifest.json").read_text()) for tag in ("whole", "killed")]
+    made = [json.loads((folder(tag) / "manifest.json").read_text()) for tag in (whole, "killed")]
     assert made[0]["stages"][0]["loss_final"] == made[1]["stages"][0]["loss_final"]
     assert made[0]["hash"] == made[1]["hash"]
 
 
-def test_ctrl_c_ends_after_the_step_with_a_checkpoint_and_resume_needs_no_options(tmp_path: Path) -> None:
-    entry = entries.entry(tmp_path, "smollm2-135m")
-    finish(words(entry, "whole"))
+def test_ctrl_c_ends_after_the_step_with_a_checkpoint_and_resume_needs_no_options(entry: Path, whole: str) -> None:
     process = start(words(entry, "stopped", "--set", "save_steps=1000"))
     wait_for_step(process, "stopped", 2)
     process.send_signal(signal.SIGINT)
@@ -108,11 +121,10 @@ def test_ctrl_c_ends_after_the_step_with_a_checkpoint_and_resume_needs_no_option
     manifest = json.loads((folder("stopped") / "manifest.json").read_text())
     assert (manifest["status"], manifest["stopped"]) == ("stopped", "stopped by the user")
     finish([sys.executable, "-m", "medbench", "train", "--model", str(entry), "--tag", "stopped", "--resume"])
-    assert lines("stopped") == lines("whole")
+    assert lines("stopped") == lines(whole)
 
 
-def test_two_processes_train_one_adapter_on_the_batches_of_both(tmp_path: Path) -> None:
-    entry = entries.entry(tmp_path, "smollm2-135m")
+def test_two_processes_train_one_adapter_on_the_batches_of_both(entry: Path) -> None:
     finish(words(entry, "two", "--num-processes", 2))
     manifest = json.loads((folder("two") / "manifest.json").read_text())
     assert manifest["status"] == "done"
@@ -123,8 +135,7 @@ def test_two_processes_train_one_adapter_on_the_batches_of_both(tmp_path: Path) 
     finish(words(entry, "two", "--num-processes", 2))  # done: nothing to do
 
 
-def test_a_process_of_several_that_fails_ends_the_others_and_says_why(tmp_path: Path) -> None:
-    entry = entries.entry(tmp_path, "smollm2-135m")
+def test_a_process_of_several_that_fails_ends_the_others_and_says_why(entry: Path) -> None:
     command = words(entry, "bad", "--num-processes", 2)
     command[command.index("max_length=96")] = "max_length=8"
     failed = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -16,6 +16,7 @@ from medbench.cli import cli
 from medbench.training import checkpoints
 from medbench.training.log import Log
 
+pytestmark = pytest.mark.usefixtures("brisk_trainings")
 STEPS = 5
 LAST = Path("work/2-dialogue/checkpoint-4")
 BEFORE = Path("work/2-dialogue/checkpoint-2")

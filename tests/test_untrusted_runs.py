@@ -22,7 +22,7 @@ from medbench.metrics import hf_evaluate
 from medbench.results.manifest import read_manifest, write_manifest
 from medbench.results.scoring import load_metric, load_stored, score_run
 from medbench.results.store import StoredRun
-from test_aside import until
+from test_background import until
 
 METRIC = """
 from pathlib import Path
