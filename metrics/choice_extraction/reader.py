@@ -10,11 +10,14 @@ The first kind of evidence that is found decides:
 5. conclusions: "Therefore, B.", "The most likely diagnosis is …", in the last sentences or the first;
 6. the opening: "B. Because …", "Yes, the trial …";
 7. the closing: the one option that the last sentence with an option in it affirms (closing.py);
-8. a mention of one option, in one short sentence without doubt, comparison or denial.
+8. a mention of one option, in one short sentence without doubt, comparison or denial;
+9. the one option that sentences anywhere in the text claim (claims.py).
 
 Two different answers of the deciding kind are no answer, unless the text takes the first one back in words
 ("Correction:", "actually"). A label and words that contradict each other are two answers. A list of the options, judged
-or not, states none of them; nor does a statement that is denied, supposed or asked. Reasoning is not read.
+or not, states none of them; nor does a statement that is denied, supposed, asked or made under a condition
+(conditions.py). Conclusions, openings and closings count for nothing if the text also claims another option or leaves
+the choice open. Reasoning is not read.
 
 A reply that was cut off at the token limit is read by its fields and its statements only (1 to 3): what it concludes so
 far may be overturned by what is missing.
