@@ -12,7 +12,7 @@ from .prose import Prose
 
 _IS = (
     r"(?:is|are|would\s+be|must\s+be|should\s+be|has\s+to\s+be|will\s+be|remains|seems|appears|(?:works|comes)\s+out\s+to|comes\s+to"
-    r"|amounts\s+to|calls\s+for|boils\s+down\s+to)"
+    r"|amounts\s+to|boils\s+down\s+to)"
 )
 _ADVERBS = (
     r"(?:\s+(?:therefore|thus|then|hence|clearly|now|still|almost\s+certainly|most\s+likely|most\s+consistent\s+with"
@@ -42,7 +42,7 @@ _INDICATES = re.compile(
     rf"""(?<!would\s)(?<!could\s)(?<!might\s)(?<!may\s)(?<!can\s)(?<!to\s)(?<!not\s)
     (?:\b|(?=[\u3040-\u9fff]))(?: (?:(?:strongly|clearly|all|most|thus|therefore|directly|highly)\s+)*
           (?:suggests?|indicates?|points?\s+(?:strongly\s+|clearly\s+|directly\s+)?(?:to|towards?)|confirms?|fits?(?:\s+with)?|matches
-            |corresponds?\s+to|represents?|reflects?|establish(?:es)?|supports?|warrants?|favors?|describes?|argues?\s+for
+            |corresponds?\s+to|represents?|reflects?|establish(?:es)?|supports?|warrants?|calls?\s+for|favors?|describes?|argues?\s+for
             |clinch(?:es)?|equals?|means?|locali[sz]es?(?:\s+the\s+\w+)?\s+to)
         | (?:is|are)\s+(?:\w+ly\s+)?(?:most\s+)?(?:consistent|compatible|in\s+keeping)\s+with
         | (?:is|are)\s+(?:\w+ly\s+)?(?:most\s+|very\s+|highly\s+)?
@@ -105,6 +105,7 @@ _MAKES = re.compile(r"\bmakes?(?:\s+(?:an?|the))?\s*\Z", re.I)
 _MOST_LIKELY = re.compile(
     r"(?:\s*\([A-J]\))?\s+(?:by\s+far\s+)?the\s+(?:most\s+(?:likely|appropriate)|best|correct|clear)\b", re.I
 )
+_UNTIL = re.compile(r"\s+until\s+proven\s+otherwise\b", re.I)
 # "All of these are risk factors except …".
 _EXCEPT = re.compile(
     rf"\A\W*all\b[^;:?]{{0,120}}?\b(?:except(?:\s+for)?|other\s+than|but)(?:\s+the|\s+an?)?{_OPENING}", re.I
@@ -134,7 +135,7 @@ _EQUALS = re.compile(r"[=≈]\s*(?:about\s|approximately\s|roughly\s)?\s*\Z")
 _RESULT = re.compile(r"\s?(?:[%a-zµ²/]+\d?\s?){0,3}(?:[(.;,]|\s*\Z|\s*\n)", re.I)
 # Subjects of a sentence that is not about the answer.
 _ASIDE = re.compile(
-    r"""\b(?:not?|never|n't|without|cannot|if|when|unless|whether|other|another|alternatives?|second|exceptions?|differentials?
+    r"""\b(?:not?|never|n't|cannot|if|when|unless|whether|other|another|alternatives?|second|exceptions?|differentials?
       |adverse|side|complications?|risks?|distractors?|pitfalls?|mistakes?|concern|mimics?|contraindications?|least|rare|rarest
       |would\s+have|could|may|might|common(?:est|ly)?|previous(?:ly)?|initial\s+thought|unlike|only\s+other|option\s+[a-j]|choice\s+[a-j]
       |example|examples|history|temptation|tempting|wrong|incorrect|eventual(?:ly)?|later|backup|adjunct|question|such)\b""",
@@ -210,6 +211,8 @@ def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
     if not meant(prose, name, stop):
         return False
     if _asked(prose, start) and not before.strip(" \"'(") and phrases.STANDS_ALONE.match(prose.text, name.end):
+        return True
+    if _UNTIL.match(after) and re.search(rf"\b{_IS}{_ARTICLE}\s*\Z", before, re.I):
         return True
     if _leads(before) or _ARROW.search(before):
         return True

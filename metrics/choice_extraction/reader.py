@@ -207,7 +207,10 @@ class _Reader:
         if kind in _WEAK:
             contrasts = [match.end() for match in phrases.CONTRAST.finditer(prose.text, 0, last.start)]
             since = contrasts[-1] if contrasts else 0  # what was claimed before a "however" is taken back
-            options |= union([name for name in claims(prose) if name.start >= since])
+            claimed_too = claims(prose)
+            chosen = phrases.THUS.search(_sentence(prose, last)) and options < union(claimed_too)
+            if not chosen or any(name.start > last.end for name in claimed_too):  # "X = A; Y = B. … Therefore A."
+                options |= union([name for name in claimed_too if name.start >= since])
         return self._stated(options, kind)
 
     def _cut_off(self, prose: Prose, stated: list[Statement]) -> Reading:
