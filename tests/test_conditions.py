@@ -50,3 +50,20 @@ def test_conditions_of_other_options_leave_the_answer_alone(text: str) -> None:
 def test_a_statement_is_no_option_called_true() -> None:
     text = "It is true that aspirin inhibits COX-1, but it does so irreversibly. The answer is false."
     assert read_choice(text, ["True", "False"], LABELS[:2]).index == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Methimazole is preferred with mild disease, propylthiouracil in early pregnancy.",
+        "Statement A is correct, and so is statement B.",
+        "So methimazole is the drug of choice. The choice here depends on the pregnancy test.",
+        "The best drug would be carbimazole. It isn't listed. Methimazole is its metabolite.",
+        "This question is flawed. Therefore, methimazole.",
+        "The answer should be B. Then again, I don't know.",
+        "Option A is appropriate. Propylthiouracil is correct as well.",
+        "Methimazole is the answer to a different question.",
+    ],
+)
+def test_a_reply_that_leaves_the_choice_open_is_unread(text: str) -> None:
+    assert read_choice(text, DRUGS, LABELS).index is None

@@ -6,7 +6,8 @@ import re
 from bisect import bisect_left
 
 from . import phrases
-from .closing import affirmed_only, counts, is_common, left_open, meant, sentences
+from .closing import affirmed_only, counts, is_common, meant, sentences
+from .doubt import left_open
 from .names import Name, Options
 from .prose import Prose
 
@@ -18,7 +19,10 @@ _ADVERBS = (
     r"(?:\s+(?:therefore|thus|then|hence|clearly|now|still|almost\s+certainly|most\s+likely|most\s+consistent\s+with"
     r"|likely|probably|simply|usually|generally|consistent\s+with|compatible\s+with))*"
 )
-_TO = r"(?:\s+(?:to|via|by|through|called|known\s+as|termed|with|in))?"
+_TO = (
+    r"(?:\s+(?:to|via|by|through|called|known\s+as|termed|with|in|the\s+(?:one|mechanism|answer)\s+(?:in|under|listed\s+as"
+    r"|(?:given|described|shown)\s+(?:in|by|as))))?"
+)
 _ARTICLE = r"(?:\s+(?:an?|the|his|her|immediate|urgent|prompt))?"
 # Up to four words that lead to the option: "an acute …", "exposure to …".
 _GAP = (
@@ -94,7 +98,7 @@ _ARROW = re.compile(r"(?:→|[=-]>)\s*(?:\w+\s+)?[\"'(]*\Z")
 _IS_BEST = re.compile(
     rf"""[\"')\]]*(?:\s*\([^()]{{0,80}}\))?(?:,\s[^,.;:]{{0,80}},)?\s+{_IS}{_ADVERBS}
     \s+(?:(?:the|this\s+patient's|his|her|our|your)\s+)?(?:single\s+|clear\s+)?
-    (?:safest|best|most\s+(?:likely|appropriate|accurate|suitable|plausible|effective|specific|useful|important|sensitive)|first-line|preferred
+    (?:safest|best|most\s+(?:likely|appropriate|suitable|plausible|effective|useful|important)|first-line|preferred
       |next|correct|right|appropriate|ideal|optimal|\w+\s+of\s+choice|gold\s+standard|diagnosis|culprit|recommended|indicated
       |one\s+to\s+(?:choose|pick|select)|only\s+(?:option|choice|drug|one|agent|test|answer))\b
     (?!(?:\s+\w+){{0,2}}?\s+(?:common|when|if|among|only\s+if|(?:in|with|for)\s+(?:an?|patients|those|women|men|children|adults|people)\b))""",
@@ -156,7 +160,7 @@ def claimed(prose: Prose) -> Options:
     if len(options) != 1:
         return Options()
     last = names[-1]
-    if left_open(prose, last.end, firm=False) or phrases.RETRACTED.search(prose.text, last.end):
+    if left_open(prose, last.start, last.end, firm=False) or phrases.RETRACTED.search(prose.text, last.end):
         return Options()
     if prose.denied(options) and not _odd(prose, last):
         return Options()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from itertools import pairwise
 
 from . import phrases
 from .names import Name, Options
@@ -45,7 +44,8 @@ _CONCLUDES = re.compile(
       | should|must|ought|ha(?:s|ve)\s+to|need(?:s|ed)?|advis(?:es|ed)|recommend(?:ed|ation|s)?|called
       | known\s+as|it\s+is|suggests?|points?\s+to|indicates?|means?|makes?|leaves?|left|remains?|fits?|matches
       | clinch(?:es)?|confirms?
-      | best|most|likely|right|correct|diagnosis|answer|choice|treatment|procedure|course|step
+      | best|most(?!\s+(?:accurate|sensitive|specific|common|frequent|often))
+      | likely|right|correct|diagnosis|answer|choice|treatment|procedure|course|step
       | consistent|compatible|typical|classic|hallmark|belongs|corresponds|equals|comes?\s+(?:first|next)
       | donc|il\s+faut|il\s+s'agit|luego|así|pues|entonces|se\s+trata|também|então|portanto|logo|trata-se
       | also|somit|daher|folglich|fazit|quindi|dunque|si\s+tratta|conclusione|conclusión|conclusão|gabarito )\b
@@ -75,32 +75,7 @@ _REFUSED_AFTER = re.compile(
     r"""[^.;,\n]{0,40}\b(?:avoided|contraindicated|excluded|crossed|dismissed|discarded|eliminated|ruled\s+out)\b""",
     re.I,
 )
-# Words that leave the choice open though an option was named before, wherever they are, and between options.
-_UNDECIDABLE = re.compile(
-    r"""\b(?:can't|cannot|could\s?n[o']t|unable\s+to|not\s+able\s+to|not\s+possible\s+to|impossible\s+to|won't|don't\s+know\s+how\s+to)
-      \s+(?:\w+\s+)?(?:decide|choose|pick|say\s+which|tell\s+which|determine\s+which|commit|settle|narrow)\b
-      | \b(?:can't|cannot)\s+be\s+(?:answered|determined|decided|said|told)\b
-      | \bboth\s+(?:fit|apply|(?:are|seem|remain|stay|look|would\s+be|could\s+be)\s+(?:equally\s+)?
-          (?:right|correct|possible|acceptable
-          |reasonable|appropriate|plausible|valid|defensible))\b""",
-    re.I | re.X,
-)
-# A wish for what was not given; it opens what was only concluded.
-_NOT_GIVEN = re.compile(
-    r"""\b(?:(?:is|are|was|were|does|do)(?:n't|\s+not)\s+(?:given|stated|specified|mentioned|say|state|specify|mention|clear\s+from\s+the)
-      |need\s+(?:more|further)\s+(?:information|details|data))\b""",
-    re.I | re.X,
-)
 _PARALLEL = re.compile(r"[^:\n.]{1,40}:\s*")
-_BETWEEN = re.compile(
-    r"""\b(?: (?:choice|decision|choosing|deciding|decide|toss-?up|torn|selection)\s+(?:\w+\s+)?between
-      | depend(?:s|ing)?\s+on
-      | both\b[^.]{0,60}\b(?:remain|stay|are|seem)s?\s+
-        (?:possible|plausible|open|acceptable|reasonable|appropriate|correct|right|valid)
-      | equally\s+(?:appropriate|acceptable|valid|likely|plausible|correct|reasonable|good|effective)
-      | either\b[^.]{0,80}\bor )\b""",
-    re.I | re.X,
-)
 # Words that speak of quantities everywhere; as an option, only a statement chooses them.
 _COMMON = frozenset(
     ["increase", "decrease", "increased", "decreased", "unchanged", "high", "low", "higher", "lower", "normal"]
@@ -211,22 +186,6 @@ def _denied(prose: Prose, name: Name, start: int) -> bool:
 
 def is_common(own: tuple[str, ...]) -> bool:
     return len(own) == 1 and (own[0] in _COMMON or own[0][0].isdigit())
-
-
-def left_open(prose: Prose, position: int, firm: bool) -> bool:
-    """Whether the text behind `position` leaves the choice open. A `firm` statement stands unless it is undecidable."""
-    if _UNDECIDABLE.search(prose.text, position):
-        return True
-    if firm:
-        return False
-    if _NOT_GIVEN.search(prose.text, position):
-        return True
-    ends = [match.end() for match in phrases.SENTENCE_END.finditer(prose.text, position)]
-    for start, stop in pairwise([position, *ends, prose.length]):
-        named = prose.within(start, stop) if _BETWEEN.search(prose.text, start, stop) else []
-        if len({name.options for name in named}) > 1:
-            return True
-    return False
 
 
 def affirmed_only(prose: Prose, name: Name, start: int, stop: int) -> bool:

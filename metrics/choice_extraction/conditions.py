@@ -26,9 +26,19 @@ _OTHER_CASE = re.compile(
 _LATER_ONLY = re.compile(r"\s*(?:only\s+(?:after|once|when|if|in|for)|once|until)\b", re.I)
 # "For men the answer is A, for women B".
 _OTHERWISE = re.compile(
-    r"[^.?!\n]{0,80}?[,;]\s*(?:(?:and|but|while|whereas)\s+)?(?:for|in|if|when|with|among|otherwise|else)\b", re.I
+    r"[^.?!\n]{0,80}?[,;]\s*(?:(?:and|but|while|whereas|or)\s+)?(?:for|in|if|when|with|among|otherwise|else)\b", re.I
 )
 _WOULD = re.compile(r"\b(?:would|could|might)\b", re.I)
+# "… with diabetes, metoprolol after infarction": each of several options has a case of its own.
+_CASE = re.compile(
+    r"""\s+(?:[\w-]+\s+){0,2}?(?:with|in|for|after|during|when|if|among)\b[^.;?!\n]{0,80}?[,;]
+    \s*(?:and\s+|while\s+|whereas\s+)?""",
+    re.I | re.X,
+)
+_PREPOSITION = re.compile(
+    r"\s+(?!only\b)(?:(?:is|are)\s+)?(?:[\w-]+\s+)?(?:with|in|for|after|during|when|if|among|otherwise)\b", re.I
+)
+_BUT_NOT = re.compile(r"[^.,;:–—?!\n]{0,80},?\s+but\s+(?:is\s+)?(?:contraindicated|harmful|dangerous)\b", re.I)
 
 
 def conditional(text: str, start: int, end: int) -> bool:
@@ -37,13 +47,17 @@ def conditional(text: str, start: int, end: int) -> bool:
         return True
     stop = phrases.SENTENCE_END.search(text, end, end + _NEAR)
     rest = text[end : stop.start() if stop else end + _NEAR]
-    if _IF.match(rest) or _LATER_ONLY.match(rest):
+    if _IF.match(rest) or _LATER_ONLY.match(rest) or _BUT_NOT.match(rest):
         return True
     return bool(_WOULD.search(text[start:end]) and _OTHER_CASE.match(rest))
 
 
 def other_cases(named: Named, end: int) -> Options:
     """The options that the sentence of a statement, behind it, gives to other cases."""
+    if case := _CASE.match(named.text, end):
+        for name in named.within(case.end(), case.end() + 8):
+            if _PREPOSITION.match(named.text, name.end) and not named.ruled_out_after(name):
+                return name.options
     if not _OTHERWISE.match(named.text, end):
         return Options()
     stop = re.compile(r"[.?!](?=\s|\Z)|\n").search(named.text, end)

@@ -230,6 +230,8 @@ class Named:
         if beside is None or beside.label == name.label:
             return name
         between = self.text[name.end : start]
+        if "\n\n" in between and name.options == beside.options:
+            return name
         if name.options & beside.options:  # a label settles which of two equal texts is meant
             end = self.skip(phrases.CLOSING, beside.end)
             return Name(name.options & beside.options, name.start, end, name.label, name.place)

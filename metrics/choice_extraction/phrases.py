@@ -103,7 +103,7 @@ CHOOSING = re.compile(
     re.I | re.X,
 )
 CONCLUDING = re.compile(
-    rf"""\b(?: {_THUS}(?:\s?,)?(?:\s+(?:{_IT_IS}|{_ADVERB}))?
+    rf"""\b(?: it\s+(?:appears|seems)\s+that | {_THUS}(?:\s?,)?(?:\s+(?:{_IT_IS}|{_ADVERB}))?
            | (?:{_IT_IS}|(?:i|others)\s+{_any("think believe guess say would_say would_think")}|i'd\s+say
              |i\s+would\s+say)(?:\s+(?:that\s+)?(?:{_IT_IS}|{_ADVERB}))?
            | not\s+(?!only\b|just\b)[^.?!\n]{{1,40}}?,?\s+but\b(?:\s+rather)?(?!\s+also)
@@ -122,7 +122,8 @@ CONCLUDING = re.compile(
 _IS_THE = rf"\s?,?\s*{_IS}\s+(?:{_ADVERB}\s+)?(?:(?:the|your|my)\s+)?"
 IS_THE_ANSWER = re.compile(
     rf"""{_IS_THE}(?:only\s+|single\s+|one\s+)?
-    (?: (?:{_RIGHT}|{_LIKELY}|final)\s+(?:answer|option|choice|one|response|statement)\b | answer\b
+    (?: (?:{_RIGHT}|{_LIKELY}|final|true|false|inaccurate)\s+(?:answer|option|choice|one|response|statement)\b
+      | answer\b(?!\s+to\s+(?:a\s+different|another))
       | (?:only\s+)?(?:remaining|reasonable)\s+(?:answer|option|choice|possibility|one)\b
       | (?:one|option|statement|choice|answer)\s+to\s+(?:choose|pick|select|go\s+with)\b )
     | \s?(?:가|이|번이)\s?(?:정답|답)""",
@@ -142,7 +143,7 @@ IS_CORRECT = re.compile(
     re.I | re.X,
 )
 IS_LIKELIEST = re.compile(
-    rf"""{_IS_THE}(?:{_LIKELY}
+    rf"""{_IS_THE}(?:{_LIKELY}(?!(?<=accurate)\s+(?:test|method))
         |{_any("preferred recommended")}\s+{_any("choice option answer treatment drug agent therapy")}
         |\w+\s+of\s+choice|recommended|indicated|preferred)\b
     | \s+should\s+be\s+{_any("given used started administered prescribed performed chosen")}\b
@@ -279,7 +280,9 @@ DOSE = re.compile(r"\s\d")
 MAYBE_ADVERB = re.compile(r"maybe\s+(?!not\b)\w", re.I)
 QUALIFIED_BY = re.compile(r"\A\W*(?:but|or|and|unless|if|though)\b", re.I)
 # Another answer called right as well.
-ALSO_RIGHT = re.compile(r"\b(?:also|equally)\s+(?:be\s+)?(?:correct|right|valid)\b", re.I)
+ALSO_RIGHT = re.compile(r"\b(?:also|equally)\s+(?:be\s+)?(?:correct|right|valid|appropriate|acceptable)\b", re.I)
+# A paragraph that asks and lists options of its own: what a small model goes on with.
+NEW_ITEM = re.compile(r"^[^\n]{40,}\?[ \t]*\n+[ \t]*[(\[]?A[).:]\s", re.M)
 JOINED = re.compile(r"[)\]\"'\s]{0,4}(?:and/or|and|or)\s+(?:option\s+)?[(\[\"']{0,2}", re.I)
 OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter|statement)s?[\s:(\[\"']*\Z", re.I)
 BRACKET_BEFORE = re.compile(r"[(\[\"']\s*\Z")

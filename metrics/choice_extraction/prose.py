@@ -206,7 +206,7 @@ class Prose(Named):
         name = self.at(0, alone=True) or dosed
         if name is None or self.lists_options or name.start in self.items or self.ruled_out(name):
             return
-        if self.text[name.end : name.end + 1] == "?":
+        if self.text[name.end : name.end + 1] == "?" or conditional(self.text, 0, name.end):
             return
         if len(name.options) > 1 and phrases.PLURAL.match(self.text, name.end):
             return  # "A and B can cause …"

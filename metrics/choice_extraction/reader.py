@@ -36,8 +36,9 @@ from dataclasses import dataclass, field, replace
 from ...core.reasoning import split
 from . import phrases
 from .claims import claimed, claims, union
-from .closing import closing, left_open
+from .closing import closing
 from .conditions import other_cases
+from .doubt import left_open
 from .fields import Field, fields, spelled_out
 from .names import Offer, Options
 from .prose import Prose, Statement
@@ -46,6 +47,7 @@ from .words import words_of
 
 CUT_OFF = "cut off"
 _NESTED = 2  # fields are looked for inside fields this deep
+_OPENABLE = frozenset({"judged", "verdicts", "concluded", "opening"})  # what a choice left open later takes back
 _WEAK = frozenset({"concluded", "opening"})  # what the rest of the text can overrule
 _LETTERS = "ABCDEFGHIJ"
 
@@ -197,7 +199,7 @@ class _Reader:
             return Reading(None, f"taken back: {self.offer.listed(options)}", kind)
         if phrases.ALSO_RIGHT.search(prose.text, last.end):
             return Reading(None, f"not the only one called right: {self.offer.listed(options)}", kind)
-        if left_open(prose, last.end, firm=kind not in _WEAK):
+        if left_open(prose, last.start, last.end, firm=kind not in _OPENABLE):
             return Reading(None, f"left open: {self.offer.listed(options)}", kind)
         if phrases.RETRACTED.search(prose.text, last.end) or phrases.DOUBTED.search(prose.text, last.end):
             later = [s for s in (*prose.concluded(), *prose.judged(phrases.IS_CORRECT, "")) if s.start >= last.end]
@@ -226,7 +228,9 @@ class _Reader:
         return reading if reading.index is not None else Reading(None, reading.reason, reading.kind)
 
     def _mentioned(self, prose: Prose) -> Reading:
-        if options := closing(prose):
+        if (options := closing(prose)) and left_open(prose, last := prose.named[-1].start, last, firm=False):
+            return Reading(None, f"left open: {self.offer.listed(options)}", "closing")
+        if options:
             return self._stated(options | union(claims(prose)), "closing")
         found, reason = prose.mentions()
         if (reason or (len(found) > 1 and not self.offer.same(found))) and (options := claimed(prose)):
@@ -288,6 +292,8 @@ def _turns(text: str) -> list[tuple[str, bool]]:
     for line in phrases.QUESTION_LINE.finditer(text):
         if text[: line.start()].strip() and _is_a_question(text, line.end()) and line.start() > cuts[-1]:
             cuts.append(line.start())
+    cuts += [item.start() for item in phrases.NEW_ITEM.finditer(text) if text[: item.start()].strip()]
+    cuts = sorted(set(cuts))
     return [(text[a:b], b < len(text)) for a, b in zip(cuts, [*cuts[1:], len(text)])] or [(text, False)]
 
 
