@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 # Control characters but tab and line feed, marks that reorder what is shown (Unicode's Bidi_Control), and halves of
@@ -66,3 +67,19 @@ def _visible(match: re.Match[str]) -> str:
     if code < 0x20:
         return chr(0x2400 + code)
     return "\u2421" if code == _DELETE else REPLACEMENT
+
+
+def names(value: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], what: str = "names") -> list[str]:
+    """Return the names in a comma-separated string, a path, or a collection of these, each once, in order.
+
+    Raises TypeError for anything else; `what` is the argument that it names.
+    """
+    parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, os.PathLike) else value
+    if not isinstance(parts, Iterable) or isinstance(parts, bytes):
+        raise TypeError(f"{what} must be a name, a path, or a list of them, not {value!r}")
+    found = []
+    for part in parts:
+        if not isinstance(part, str | os.PathLike):
+            raise TypeError(f"{what} must be a name, a path, or a list of them; {part!r} is neither")
+        found.append(str(part).strip())
+    return list(dict.fromkeys(filter(None, found)))

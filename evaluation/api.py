@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
+from ..core.errors import UsageError
+from ..core.text import names
 from .progress import Progress
 from .suite import ModelOptions, RequestLimits
 
@@ -14,15 +19,16 @@ if TYPE_CHECKING:
     from .judging import Asked
     from .plan import Choice
 
+Names = str | Path | Sequence[str | Path]
 QUICK = "quick"  # the sample benchmarks that the package holds
 
 
 def evaluate(
-    models: str | Sequence[str] = "smollm2-135m",
-    benchmarks: str | Sequence[str] = QUICK,
+    models: Names = "smollm2-135m",
+    benchmarks: Names = QUICK,
     *,
     limit: int | None = None,
-    items: Iterable[str] = (),
+    items: str | Iterable[str] = (),
     shots: int = 0,
     seed: int = 0,
     choice: Choice = "auto",
@@ -62,27 +68,42 @@ def evaluate(
     from ..results.metric_names import metric_names
     from ..results.runs import Runs
     from .judging import Asked, panel
-    from .plan import Settings
+    from .plan import Choice, Settings
     from .suite import Outcome, chosen_benchmarks, evaluate_all
 
-    command = _call(locals())
+    arguments = locals()
+    named_parameters = inspect.signature(evaluate).parameters
+    options = {name: None for name in [*named_parameters, *ModelOptions.__annotations__] if name != "model_options"}
+    _known(model_options, options, "evaluate()")
+    _known(limits or {}, RequestLimits.__annotations__, "limits")
+    _checked({"limit": (limit, 1), "shots": (shots, 0), "seed": (seed, None)})
+    _checked({"max_new_tokens": (max_new_tokens, 1), "latency_items": (latency_items, 0)})
+    _checked({name: (value, 1) for name, value in (limits or {}).items()})  # type: ignore[misc]
+    if choice not in get_args(Choice):
+        raise UsageError(f"choice={choice!r}: not one of {', '.join(get_args(Choice))}.")
+    if not isinstance(progress, Progress | None):
+        raise TypeError(f"progress must be a medbench.Progress, not {progress!r}")
+    of_models, named = names(models, "models"), names(benchmarks, "benchmarks")
+    for what, found in (("model", of_models), ("benchmark", named)):
+        if not found:
+            raise UsageError(f"no {what} is named.", f"{what}s=… takes a name or a list of names.")
+    command = _call(arguments)
     progress = progress or Progress()
     outcome = Outcome()
-    named = _names(benchmarks)
     suites = [name for name in named if name in (QUICK, "all")]
     chosen = chosen_benchmarks([name for name in named if name not in suites], suites, outcome)
-    wanted = metric_names(_names(metrics), entity_model, progress.note)
+    wanted = metric_names(names(metrics, "metrics"), entity_model, progress.note)
     if not wanted:
         metric_names((name for benchmark in chosen for name in benchmark.metrics), "", progress.note)
     pins = [f"{repository}@{revision}" for repository, revision in (data_revisions or {}).items()]
     pinned = hub_sets.revisions(pins, [benchmark.hub for benchmark in chosen if benchmark.hub])
-    asked = judges if isinstance(judges, Asked) else Asked(names=tuple(_names(judges)))
+    asked = judges if isinstance(judges, Asked) else Asked(names=tuple(names(judges, "judges")))
     evaluate_all(
-        _names(models),
+        of_models,
         chosen,
         Settings(
             limit=limit,
-            items=tuple(dict.fromkeys(items)),
+            items=tuple(names(items, "items")),
             shots=shots,
             seed=seed,
             choice=choice,
@@ -102,17 +123,32 @@ def evaluate(
     return Runs(outcome.runs, outcome.problems)
 
 
-def _names(value: str | Sequence[str]) -> list[str]:
-    """Return the names in a comma-separated string or a sequence, each once, in order."""
-    parts = value.split(",") if isinstance(value, str) else value
-    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+def _checked(numbers: Mapping[str, tuple[object, int | None]]) -> None:
+    """Raise TypeError for what is not a whole number, UsageError for what is below its least value; None is neither."""
+    for name, (value, least) in numbers.items():
+        if value is None:
+            continue
+        if not hasattr(value, "__index__"):
+            raise TypeError(f"{name} must be a whole number, not {value!r}")
+        if least is not None and operator.index(value) < least:
+            raise UsageError(f"{name}={value}: it must be at least {least}.")
+
+
+def _known(given: Mapping[str, object], known: Mapping[str, object], what: str) -> None:
+    """Raise TypeError, as Python does, for a keyword that is not known, with the nearest one."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=1)
+            meant = f". Did you mean '{near[0]}'?" if near else f". Known: {', '.join(known)}"
+            raise TypeError(f"{what} got an unexpected keyword argument '{name}'{meant}")
 
 
 def _call(arguments: dict[str, Any]) -> str:
     """Return the call as a manifest keeps it: the arguments that were given, the model's options among them."""
-    import inspect
-
     defaults = {name: parameter.default for name, parameter in inspect.signature(evaluate).parameters.items()}
     given = {name: value for name, value in arguments.items() if name in defaults and value != defaults[name]}
     given |= given.pop("model_options", {})
+    for name in ("models", "benchmarks"):
+        if name in given and not isinstance(given[name], str):
+            given[name] = names(given[name]) if not isinstance(given[name], Path) else str(given[name])
     return f"medbench.evaluate({', '.join(f'{name}={value!r}' for name, value in given.items())})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,8 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
     from ..judges import judging
     from ..judges.prices import AS_OF
 
-    if not asked.names:
+    asked = replace(asked, names=tuple([asked.names] if isinstance(asked.names, str) else asked.names))
+    if not any(asked.names):
         given = {
             "--judge-mode": asked.mode_given,
             "--judge-base-url": asked.base_url,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..core import paths
 from ..core.errors import UsageError
+from ..core.text import names
 from .store import StoredRun, all_runs
 
 if TYPE_CHECKING:
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
     from .compare import Comparison
     from .leaderboard import Leaderboard
+
+
+# The columns of `Runs.items` besides those of metrics.
+ITEM = (
+    *("run_id", "model", "benchmark", "item", "question", "gold", "chosen", "answer", "reasoning", "finish"),
+    *("prompt_tokens", "completion_tokens"),
+)
 
 
 class Runs(Sequence[StoredRun]):
@@ -28,16 +36,16 @@ class Runs(Sequence[StoredRun]):
         self._runs = tuple(runs)
         self.problems = tuple(problems)
 
-    def leaderboard(self, metrics: Sequence[str] = ()) -> Leaderboard:
+    def leaderboard(self, metrics: str | Sequence[str] = ()) -> Leaderboard:
         """Return the tables of `medbench leaderboard`: one board per set of comparable runs, with paired tests.
 
         `metrics`: only these; by default, all that the runs list. Missing scores are computed and stored.
         """
         from . import leaderboard
 
-        return leaderboard.build(self._runs, metrics)
+        return leaderboard.build(self._runs, names(metrics, "metrics"))
 
-    def frame(self, metrics: Sequence[str] = ()) -> pd.DataFrame:
+    def frame(self, metrics: str | Sequence[str] = ()) -> pd.DataFrame:
         """Return every figure in long form: a row per model, benchmark and metric, with the columns of the CSV export.
 
         `value`, `low` and `high` (95 % interval) are in the unit that `unit` names; `n` of `total` items were scored.
@@ -48,7 +56,7 @@ class Runs(Sequence[StoredRun]):
 
         return pd.DataFrame(rows(self.leaderboard(metrics)), columns=list(FIELDS))
 
-    def items(self, metrics: Sequence[str] = ()) -> pd.DataFrame:
+    def items(self, metrics: str | Sequence[str] = ()) -> pd.DataFrame:
         """Return a row per answered item, with a column per metric that scores items; NaN where an item is unscored.
 
         `chosen` is the option that was read off the answer, `gold` the right one, `answer` the text of a generated
@@ -58,11 +66,14 @@ class Runs(Sequence[StoredRun]):
         """
         import pandas as pd
 
-        found = pd.DataFrame([row for run in self._runs for row in _items(run, metrics)])
+        asked = names(metrics, "metrics")
+        found = pd.DataFrame([row for run in self._runs for row in _items(run, asked)])
+        if found.empty:
+            return pd.DataFrame(columns=list(ITEM))
         unused = [name for name in found if str(name).endswith(".reason") and found[name].isna().all()]
         return found.drop(columns=unused)
 
-    def compare(self, *models: str, metrics: Sequence[str] = ()) -> Comparison:
+    def compare(self, *models: str, metrics: str | Sequence[str] = ()) -> Comparison:
         """Test models against each other in pairs on the items they share, as `medbench compare` does.
 
         `models` are names as the leaderboard shows them; none means every model of these runs. Raises UsageError for
@@ -79,8 +90,11 @@ class Runs(Sequence[StoredRun]):
             if model not in by_model:
                 raise UsageError(f"no run here is of '{model}'.", f"The models here: {', '.join(by_model) or 'none'}")
         if len(asked) < 2:
-            raise UsageError(f"{len(asked)} model: a comparison needs two.", "Run another one on the same benchmarks.")
-        return compare(*(by_model[model] for model in asked), metrics=list(metrics))
+            raise UsageError(
+                f"{len(asked)} model{'s' * (len(asked) != 1)}: a comparison needs two.",
+                "Run another one on the same benchmarks.",
+            )
+        return compare(*(by_model[model] for model in asked), metrics=names(metrics, "metrics"))
 
     @overload
     def __getitem__(self, index: int) -> StoredRun: ...
@@ -107,7 +121,8 @@ class Runs(Sequence[StoredRun]):
         from .export import to_html
 
         told = [f"<p>Not done: {html.escape(printable(problem))}</p>" for problem in self.problems]
-        return "\n".join([to_html(self.leaderboard()), *told])
+        tables = to_html(self.leaderboard()) if self._runs else "<p>0 runs</p>"
+        return "\n".join([tables, *told])
 
 
 def load_runs(*places: str | Path, allow_changed: bool = False) -> Runs:
@@ -121,7 +136,7 @@ def load_runs(*places: str | Path, allow_changed: bool = False) -> Runs:
 
 
 def compare(
-    *sides: str | Path, metrics: Sequence[str] = (), out: str | Path | None = None, allow_changed: bool = False
+    *sides: str | Path, metrics: str | Sequence[str] = (), out: str | Path | None = None, allow_changed: bool = False
 ) -> Comparison:
     """Test models, runs or folders of runs against each other in pairs, named as for `medbench compare`.
 
@@ -132,14 +147,16 @@ def compare(
     from .lookup import side
 
     if len(sides) < 2:
-        raise UsageError(f"{len(sides)} side: a comparison needs two.", "medbench.compare(A, B)")
+        raise UsageError(
+            f"{len(sides)} side{'s' * (len(sides) != 1)}: a comparison needs two.", "medbench.compare(A, B)"
+        )
     given = []
     for name in sides:
         runs, problems = side(str(name), Path(out or paths.runs()), allow_changed)
         if problems:
             raise problems[0]
         given.append(runs)
-    return compare_runs(*given, metrics=list(metrics))
+    return compare_runs(*given, metrics=names(metrics, "metrics"))
 
 
 def _items(run: StoredRun, metrics: Sequence[str]) -> list[dict[str, Any]]:

@@ -217,3 +217,82 @@ def test_an_entry_is_trained_and_used_by_its_tag(tmp_path: Path) -> None:
 def test_a_model_without_a_recipe_cannot_be_trained(model: str) -> None:
     with pytest.raises(medbench.UsageError, match="has no training recipe"):
         medbench.train(model)
+
+
+# --- called wrong, and called anywhere --------------------------------------------------------------------------------
+
+
+def test_models_and_benchmarks_may_be_paths_strings_lists_and_tuples(model: str) -> None:
+    asked: list[Any] = [model, Path(model), [Path(model)], (model,)]
+    paths = {medbench.evaluate(one, "medqa-sample", limit=2, latency_items=0)[0].path for one in asked}
+    assert len(paths) == 1, "all mean the same run"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "told"),
+    [
+        ({"dtyp": "float32"}, TypeError, r"unexpected keyword argument 'dtyp'. Did you mean 'dtype'"),
+        ({"limits": {"concurency": 1}}, TypeError, "limits got an unexpected keyword argument 'concurency'"),
+        ({"limits": {"concurrency": 0}}, medbench.UsageError, "concurrency=0: it must be at least 1"),
+        ({"limit": 0}, medbench.UsageError, "limit=0: it must be at least 1"),
+        ({"limit": "2"}, TypeError, "limit must be a whole number, not '2'"),
+        ({"limit": 2.5}, TypeError, r"limit must be a whole number, not 2\.5"),
+        ({"max_new_tokens": 0}, medbench.UsageError, "max_new_tokens=0"),
+        ({"choice": "x"}, medbench.UsageError, "choice='x': not one of auto, logprob, generate"),
+        ({"progress": 3}, TypeError, r"progress must be a medbench\.Progress"),
+        ({"models": []}, medbench.UsageError, "no model is named"),
+        ({"benchmarks": []}, medbench.UsageError, "no benchmark is named"),
+        ({"models": None}, TypeError, "models must be a name, a path, or a list of them, not None"),
+        ({"models": [3]}, TypeError, "models must be .* 3 is neither"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_anything_runs(
+    wrong: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        medbench.evaluate(**{"models": "smollm2-135m", "benchmarks": "medqa-sample", **wrong})
+    assert not Path("runs").exists()
+
+
+def test_one_name_is_never_read_letter_by_letter(tmp_path: Path) -> None:
+    made.make_run(tmp_path / "runs", answers("110"), metrics=["exact_match", "token_f1"])
+    runs = medbench.load_runs("runs")
+    assert set(runs.frame("exact_match")["metric"]) == set(runs.frame(["exact_match"])["metric"])
+    assert list(runs.items("exact_match")["exact_match"]) == [1.0, 1.0, 0.0]
+    with pytest.raises(medbench.UsageError, match="no judge is called 'nobody'"):
+        medbench.evaluate("smollm2-135m", judges=medbench.Asked(names="nobody"))  # type: ignore[arg-type]
+
+
+def test_no_runs_are_empty_tables_with_their_columns() -> None:
+    none = medbench.Runs(())
+    assert len(none.frame()) == len(none.items()) == 0
+    assert {"run_id", "item", "answer"} <= set(none.items().columns)
+    assert none._repr_html_() == "<p>0 runs</p>"
+    with pytest.raises(medbench.UsageError, match="0 models: a comparison needs two"):
+        none.compare()
+
+
+def test_evaluate_works_in_a_thread_and_inside_a_running_event_loop(model: str) -> None:
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    def asked(limit: int) -> medbench.Runs:
+        return medbench.evaluate(model, "medqa-sample", limit=limit, latency_items=0)
+
+    async def notebook() -> medbench.Runs:
+        return asked(3)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asked, 2).result()[0].complete
+    assert asyncio.run(notebook())[0].complete
+
+
+def test_an_interrupt_keeps_what_was_answered(model: str) -> None:
+    class Stopped(medbench.Progress):
+        def answered(self, output: Any) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        medbench.evaluate(model, "medqa-sample", limit=3, latency_items=0, progress=Stopped())
+    (run,) = medbench.evaluate(model, "medqa-sample", limit=3, latency_items=0)
+    assert run.complete

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import registry
 from ..core.errors import UsageError
+from ..core.text import names
 
 if TYPE_CHECKING:
     from ..zoo.adapters import Adapter
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    model: str,
+    model: str | Path,
     *,
     tag: str = "default",
     settings: Mapping[str, Any] | None = None,
@@ -26,7 +27,7 @@ def train(
     data: str | Path | None = None,
     data_revisions: Mapping[str, str] | None = None,
     out: str | Path | None = None,
-    allow_leak: Iterable[str] = (),
+    allow_leak: str | Iterable[str] = (),
     leave_out_leaks: bool = False,
     revision: str = "",
     trust_remote_code: bool = False,
@@ -55,6 +56,7 @@ def train(
     from .data import data_revisions as asked
     from .trainer import Unwatched
 
+    model = str(model)
     entry = trainable(model)
     if entry.recipe is None:
         raise UsageError(f"the zoo entry '{entry.name}' has no recipe.", "docs/add-a-model.md shows how to add one.")
@@ -73,7 +75,7 @@ def train(
         seed=seed,
         max_steps=max_steps,
         device=device,
-        allowed_leaks=frozenset(allow_leak),
+        allowed_leaks=frozenset(names(allow_leak, "allow_leak")),
         leave_out_leaks=leave_out_leaks,
         revision=revision,
         command=(f"medbench.train({model!r}, tag={tag!r}, settings={settings!r})",),
