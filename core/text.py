@@ -75,7 +75,7 @@ def names(value: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], what
     Raises TypeError for anything else; `what` is the argument that it names.
     """
     parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, os.PathLike) else value
-    if not isinstance(parts, Iterable) or isinstance(parts, bytes):
+    if not isinstance(parts, Iterable):
         raise TypeError(f"{what} must be a name, a path, or a list of them, not {value!r}")
     found = []
     for part in parts:

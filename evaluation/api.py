@@ -78,7 +78,7 @@ def evaluate(
     _known(limits or {}, RequestLimits.__annotations__, "limits")
     _checked({"limit": (limit, 1), "shots": (shots, 0), "seed": (seed, None)})
     _checked({"max_new_tokens": (max_new_tokens, 1), "latency_items": (latency_items, 0)})
-    _checked({name: (value, 1) for name, value in (limits or {}).items()})  # type: ignore[misc]
+    _checked({name: (value, 1) for name, value in (limits or {}).items()})
     if choice not in get_args(Choice):
         raise UsageError(f"choice={choice!r}: not one of {', '.join(get_args(Choice))}.")
     if not isinstance(progress, Progress | None):

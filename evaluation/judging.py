@@ -56,8 +56,10 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
     from ..judges import judging
     from ..judges.prices import AS_OF
 
-    asked = replace(asked, names=tuple([asked.names] if isinstance(asked.names, str) else asked.names))
-    if not any(asked.names):
+    named: object = asked.names
+    if isinstance(named, str):  # one name, from Python
+        asked = replace(asked, names=tuple(filter(None, [named])))
+    if not asked.names:
         given = {
             "--judge-mode": asked.mode_given,
             "--judge-base-url": asked.base_url,
