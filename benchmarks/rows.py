@@ -16,6 +16,7 @@ from ..core.tables import BadLine, csv_records, separator_hint
 from ..core.types import Item
 from .sources import MEND, HubRows, SourceFile
 
+LISTED = "A list of rows becomes lines with: jq -c '.[]' FILE\n"
 PEEK = 1 << 12  # bytes, at the beginning of a file, that say which kind of JSON it holds
 _WORD = re.compile(r"\w+")
 
@@ -75,7 +76,12 @@ def _parsed(line: str, where: str) -> Row:
     try:
         values = loads(line, constants=True)
     except json.JSONDecodeError as error:
-        raise DataMalformed(f"{where}: not JSON, from character {error.pos + 1} on: {error.msg}.", MEND) from error
+        program = {"[": LISTED, "{": "Objects over several lines become one a line with: jq -c . FILE\n"}
+        over_lines = error.pos >= len(line.rstrip())  # the line is fine as far as it goes
+        hint = program.get(line.lstrip()[:1], "") if over_lines else ""
+        raise DataMalformed(
+            f"{where}: not JSON, from character {error.pos + 1} on: {error.msg}.", f"{hint}{MEND}"
+        ) from error
     except ValueError as error:
         raise DataMalformed(f"{where}: not JSON: {error}.", MEND) from error
     return _object(values, where)
@@ -83,8 +89,7 @@ def _parsed(line: str, where: str) -> Row:
 
 def _object(values: Any, where: str) -> Row:
     if isinstance(values, list):
-        hint = f"A list of rows becomes lines with: jq -c '.[]' FILE\n{MEND}"
-        raise DataMalformed(f"{where}: an object is expected, not a list of {len(values):,}.", hint)
+        raise DataMalformed(f"{where}: an object is expected, not a list of {len(values):,}.", f"{LISTED}{MEND}")
     if not isinstance(values, dict):
         raise DataMalformed(f"{where}: an object is expected, not {reprlib.repr(values)}.", MEND)
     return Row(values, where)

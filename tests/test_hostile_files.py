@@ -82,6 +82,16 @@ class TestBenchmarkFiles:
             (b'{"question": "caf\xe9"}', "row 3: not UTF-8: byte 17."),
             (b'{"question": "ca', "row 3: not JSON, from character 17 on: Invalid control character at."),
             (json.dumps([GOOD] * 5).encode(), "row 3: an object is expected, not a list of 5."),
+            (
+                b"[\n",
+                "row 3: not JSON, from character 3 on: Expecting value.\n"
+                "A list of rows becomes lines with: jq -c '.[]' FILE",
+            ),
+            (
+                b"{\n",
+                "row 3: not JSON, from character 3 on: Expecting property name enclosed in double quotes.\n"
+                "Objects over several lines become one a line with: jq -c . FILE",
+            ),
             (b"null", "row 3: an object is expected, not None."),
             (but(question=None), "row 3, field 'question': a text is expected, not None."),
             (but(question=7), "row 3, field 'question': a text is expected, not 7."),
