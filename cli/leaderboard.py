@@ -17,7 +17,6 @@ from .options import Command
 
 if TYPE_CHECKING:
     from ..results.store import StoredRun
-    from ..results.summary import Summary
 
 
 @cloup.command(
@@ -70,7 +69,9 @@ Examples:
     click.option(
         "--sort", default="", metavar="COLUMN", help="Order the summary by a benchmark, safety, latency, memory."
     ),
-    click.option("--where", default="", metavar="CONDITION", help='Only models that meet it: "safety_rate > 0.9".'),
+    click.option(
+        "--where", default="", metavar="CONDITION", help='Only models in the summary that meet it: "safety_rate > 0.9".'
+    ),
     click.option(
         "--top",
         type=click.IntRange(min=0),
@@ -123,6 +124,7 @@ def command(
     FOLDERS are run folders or folders of runs (default: runs/). It opens with one row per model and one column per
     benchmark; --details and --benchmark show every metric. Runs that may be compared share a table. CSV, Parquet and
     JSON hold every run, whatever --top says; marks and tests are those of all runs that --model and --benchmark leave.
+    --sort and --where change the summary only, here and in the JSON, not the other tables and files.
     """
     from ..results import leaderboard, summary
     from ..results.store import all_runs
@@ -148,8 +150,8 @@ def command(
                 raise UsageError(f"there is no folder {name}.", f"Did you mean {meant}?")
     runs, problems = all_runs(*(folders or (paths.runs(),)), allow_changed=allow_changed)
     if not runs and not problems:
-        where = ", ".join(map(str, folders)) or str(paths.runs())
-        raise UsageError(f"there are no runs in {where}.", "Make one: medbench run")
+        looked = ", ".join(map(str, folders)) or str(paths.runs())
+        raise UsageError(f"there are no runs in {looked}.", "Make one: medbench run")
     runs = _chosen(runs, output.names(models), output.names(benchmarks))
     found = leaderboard.build(runs, wanted)
     shown = {column.metric for board in found.boards for column in board.columns}
@@ -158,7 +160,11 @@ def command(
     found = dataclasses.replace(found, problems=(*problems, *found.problems))
     if by:
         found = leaderboard.by_subject(found)
-    summaries = [_arranged(one, sort, where) for one in summary.summarize(found)]
+    summaries = summary.summarize(found)
+    if where.strip() and summaries:
+        summaries = summary.filtered(summaries, where)
+    if sort and summaries:
+        summaries = summary.ordered(summaries, sort)
     output.present(
         found,
         as_json=as_json,
@@ -197,11 +203,3 @@ def _chosen(runs: list[StoredRun], models: list[str], benchmarks: list[str]) -> 
         for run in runs
         if (not models or of_model[run.path] in models) and (not benchmarks or of_benchmark[run.path] in benchmarks)
     ]
-
-
-def _arranged(found: Summary, sort: str, where: str) -> Summary:
-    from ..results import summary
-
-    if where:
-        found = summary.filtered(found, where)
-    return summary.ordered(found, sort) if sort else found

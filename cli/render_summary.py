@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..core.text import printable
 from ..results.export import number
 from .render import MARK, STYLE, console, plain_table
 
@@ -34,7 +35,7 @@ def summary(found: Sequence[Summary]) -> list[RenderableType]:
         if one.hidden:
             word = "models are" if one.hidden > 1 else "model is"
             parts.append(Text(f"{one.hidden} more {word} not shown, below these: --top 0 shows all.", style="yellow"))
-        parts += [Text(note, style="dim") for note in one.notes]
+        parts += [Text(printable(note), style="dim") for note in one.notes]
     legend = "Below each figure its 95 % interval. – no run, or no figure."
     if any(len(one.lines) + one.hidden > 1 for one in found):
         legend += (
@@ -68,20 +69,27 @@ def _tables(found: Summary) -> list[RenderableType]:
 
 
 def _table(found: Summary, columns: Sequence[int], short: bool) -> Table:
-    from rich.markup import escape
-
     table = plain_table()
     table.padding, table.show_edge = ((0, 0), False) if short else ((0, 1), True)
     table.add_column("model", overflow="fold", min_width=FOLDED)
     for at in columns:
-        table.add_column(escape(_heading(found.headings[at], short)), justify="right", no_wrap=True)
+        table.add_column(_safe(_heading(found.headings[at], short)), justify="right", no_wrap=True)
     alone = len(found.lines) + found.hidden == 1
     for line in found.lines:
-        name = [escape(line.label), f"[dim]{escape(line.setup)}[/dim]"]
+        name = [_safe(line.label), f"[dim]{_safe(line.setup)}[/dim]" if line.setup else ""]
         if line.changed:
             name.append("[yellow]changed after the run[/yellow]")
+        if line.unfinished:
+            name.append("[yellow]unfinished[/yellow]")
         table.add_row("\n".join(filter(None, name)), *(_cell(line, at, found, alone, short) for at in columns))
     return table
+
+
+def _safe(text: str) -> str:
+    """Return text as it is, with nothing that the terminal or rich would take for a command."""
+    from rich.markup import escape
+
+    return escape(printable(text))
 
 
 def _heading(heading: Heading, short: bool) -> str:

@@ -166,6 +166,7 @@ def summary_json(found: Summary) -> dict[str, Any]:
                 "model": line.label,
                 "setup": line.setup,
                 "changed": line.changed,
+                "unfinished": list(line.unfinished),
                 "figures": {
                     heading.name: None
                     if cell is None or cell.figure is None

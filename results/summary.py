@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..core.errors import UsageError
 from ..core.types import Figure
+from .conditions import Wrong, met, parsed
 from .leaderboard import Board, Cell, Leaderboard, Row, label
 
 MEAN = "mean"
 SAFETY = "safety_rate"
 LATENCY = "latency_p50_s"
+LOADED = ("revision", "adapter", "engine", "dtype", "quantize")  # what makes two lines of one model
 MEMORY = ("peak_gpu_memory_bytes", "peak_rss_bytes")  # the first that any model has
 SHARES = ("share", "0..1")  # scales of figures that a mean over benchmarks may take together
 
@@ -39,6 +40,7 @@ class Line:
     setup: str
     cells: tuple[Cell | None, ...]
     changed: bool = False
+    unfinished: tuple[str, ...] = ()  # "exam: 37 of 50 done", for each run that is
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,14 @@ def _summary(boards: Sequence[Board]) -> Summary:
         for heading in extra:
             cells.append(_extra(heading, cells[: len(kept)], boards, mine))
         setup = replace(first, chat="").setup
-        lines.append(Line(key.label, setup, tuple(cells), any(row.changes for row in mine if row)))
+        unfinished = tuple(
+            f"{board.benchmark}: {row.answered} of {row.asked} done"
+            for board, row in zip(boards, mine)
+            if row and not row.complete
+        )
+        lines.append(
+            Line(_label(key, models), setup, tuple(cells), any(row.changes for row in mine if row), unfinished)
+        )
     ordered = sorted(lines, key=lambda line: _rank([*headings, *extra], line))
     return Summary(boards[0].sample, (*headings, *extra), tuple(ordered), _notes([*headings, *extra], boards, ordered))
 
@@ -103,7 +112,7 @@ class _Model:
     """What one line of the summary is: a model, and how it was loaded."""
 
     label: str
-    facts: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
 
 
 def _by_model(board: Board) -> dict[_Model, Row]:
@@ -112,13 +121,22 @@ def _by_model(board: Board) -> dict[_Model, Row]:
     """
     keys: dict[_Model, list[Row]] = {}
     for row in board.rows:
-        facts = (row.revision, row.adapter, row.engine, row.dtype, row.quantize)
+        facts = tuple((name, getattr(row, name)) for name in LOADED)
         keys.setdefault(_Model(row.model, facts), []).append(row)
     found: dict[_Model, Row] = {}
     for key, rows in keys.items():
         for row in rows:
-            found[key if len(rows) == 1 else replace(key, label=label(row.model, row.apart))] = row
+            chat = sum(other.chat == row.chat for other in rows) == 1
+            told = () if len(rows) == 1 else (("chat", row.chat),) if chat else row.apart
+            found[replace(key, facts=(*key.facts, *told))] = row
     return found
+
+
+def _label(key: _Model, models: Sequence[_Model]) -> str:
+    """Return the model's name, with the facts that tell its lines apart and are not in the line's setup anyway."""
+    alike = [dict(other.facts) for other in models if other.label == key.label]
+    mine = [(name, value) for name, value in key.facts if any(other.get(name) != value for other in alike)]
+    return label(key.label, [(name, value or "none") for name, value in mine if name not in LOADED[1:]])
 
 
 def _headline(board: Board) -> int | None:
@@ -199,22 +217,27 @@ def mean(figures: Sequence[Figure], name: str = MEAN) -> Figure:
 def _rank(headings: Sequence[Heading], line: Line) -> tuple[float, ...]:
     """Order lines: those with a mean by it, then by how many benchmarks they have, then by the first."""
     values = [cell.figure.value if cell and cell.figure else None for cell in line.cells]
-    by = dict(zip((heading.name for heading in headings), values))
-    scores = [value for heading, value in zip(headings, values) if heading.kind == "benchmark"]
+    scores = [
+        value if value is None or heading.better == "lower" else -value
+        for heading, value in zip(headings, values)
+        if heading.kind == "benchmark"
+    ]
     answered = [value for value in scores if value is not None]
-    middle = by.get(MEAN)
+    middle = next((value for heading, value in zip(headings, values) if heading.kind == "mean"), None)
     return (
         -1.0 if middle is not None else 0.0,
         -(middle or 0.0),
         -float(len(answered)),
-        *(-value if value is not None else 1.0 for value in scores),
+        *(math.inf if value is None else value for value in scores),
     )
 
 
 def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence[Line]) -> tuple[str, ...]:
     scores = [heading for heading in headings if heading.kind == "benchmark"]
     kinds = {heading.kind for heading in headings}
-    notes = [f"The figures: {', '.join(f'{heading.metric} of {heading.name}' for heading in scores)}."]
+    notes = (
+        [f"The figures: {', '.join(f'{heading.metric} of {heading.name}' for heading in scores)}."] if scores else []
+    )
     if "mean" in kinds:
         gaps = any(cell is None for line in lines for cell in line.cells[: len(scores)])
         notes.append(
@@ -223,6 +246,10 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
         )
     elif len({board.benchmark for board in boards}) < len(boards):
         notes.append("No mean: a benchmark was run in several ways, each a column.")
+    elif len(scores) > 1:
+        notes.append("No mean: not every figure is a share or a score from 0 to 1 where higher is better.")
+    if any(line.unfinished for line in lines):
+        notes.append("Unfinished runs show the items they have answered, and so does a mean over them: n of all.")
     asked = [heading for heading in headings if heading.kind in ("safety", "latency", "memory")]
     if asked and len(boards) > 1:
         parts = {
@@ -231,7 +258,12 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
             "memory": "memory the largest peak",
         }
         notes.append((", ".join(parts[heading.kind] for heading in asked) + ".").capitalize())
-    notes += [f"{board.title}: {board.clean}" for board in boards if board.clean]
+    notes += [
+        f"{board.title}: the figure includes {len(board.leaked)} items that the training data of a model here hold; "
+        f"--details shows it without them."
+        for board in boards
+        if board.leaked
+    ]
     notes += [f"{board.title}: {board.few}" for board in boards if board.few]
     return tuple(notes)
 
@@ -241,50 +273,65 @@ def top(found: Summary, lines: int) -> Summary:
     return replace(found, lines=found.lines[:lines], hidden=max(0, len(found.lines) - lines))
 
 
-def ordered(found: Summary, by: str) -> Summary:
-    """Return the lines by one column, best first, those without a figure last. Raises UsageError for an unknown one."""
-    at = _place(found, by)
+def ordered(found: Sequence[Summary], by: str) -> tuple[Summary, ...]:
+    """Return the lines by one column, best first, those without a figure last. A summary without it stays as it is.
+
+    Raises UsageError if none has it.
+    """
+    names = _names_in(found)
+    if found and by not in names:
+        raise UsageError(f"no column here is called '{by}'.", f"The columns: {_listed(found)}")
+    return tuple(_ordered(one, names[by]) for one in found)
+
+
+def _ordered(found: Summary, name: str) -> Summary:
+    at = next((at for at, heading in enumerate(found.headings) if heading.name == name), None)
+    if at is None:
+        return found
     lower = found.headings[at].better == "lower"
 
     def rank(line: Line) -> tuple[bool, float]:
-        cell = line.cells[at]
-        value = cell.figure.value if cell and cell.figure else None
+        value = _number(line.cells[at])
         return value is None, 0.0 if value is None else value if lower else -value
 
     return replace(found, lines=tuple(sorted(found.lines, key=rank)))
 
 
-def filtered(found: Summary, condition: str) -> Summary:
+def filtered(found: Sequence[Summary], condition: str) -> tuple[Summary, ...]:
     """Return the lines that meet a condition on columns, such as "medqa > 0.4 and peak_rss_bytes < 2e9".
 
-    The condition is one of pandas (`DataFrame.query`), on the columns of the summary by name. A line without a figure
-    that is compared does not meet it. Raises UsageError for a condition that cannot be understood.
+    A line does not meet it if that depends on a figure it lacks. Raises UsageError for a condition that cannot be
+    understood.
     """
-    import pandas as pd
-
-    values = {
-        heading.name: [c.figure.value if (c := line.cells[at]) and c.figure else math.nan for line in found.lines]
-        for at, heading in enumerate(found.headings)
-    }
-    names = "|".join(map(re.escape, sorted(values, key=len, reverse=True)))
-    quoted = re.sub(rf"(?<![\w`-])({names})(?![\w`-])", r"`\1`", condition)  # "mmlu-med" is no difference
     try:
-        kept = pd.DataFrame(values).eval(quoted, engine="python")
-        if not (isinstance(kept, pd.Series) and pd.api.types.is_bool_dtype(kept)):
-            raise ValueError("it is not true or false of each model")
-        places = [at for at, keep in enumerate(kept) if keep]
-    except Exception as error:  # whatever pandas makes of it
+        asked = parsed(condition, _names_in(found))
+    except Wrong as error:
         raise UsageError(
-            f"--where {condition!r} cannot be understood: {error}", f"The columns here: {', '.join(values)}"
+            f"--where {condition!r} cannot be understood: {error}.", f"The columns here: {_listed(found)}"
         ) from error
-    return replace(found, lines=tuple(found.lines[at] for at in places))
+    columns = dict.fromkeys(heading.name for one in found for heading in one.headings)
+
+    def meets(line: Line, headings: Sequence[Heading]) -> bool:
+        return met(asked, columns | {heading.name: _number(cell) for heading, cell in zip(headings, line.cells)})
+
+    kept = []
+    for one in found:
+        lines = tuple(line for line in one.lines if meets(line, one.headings))
+        none = () if lines else (f"No model meets: {condition}",)
+        kept.append(replace(one, lines=lines, notes=(*none, *one.notes)))
+    return tuple(kept)
 
 
-def _place(found: Summary, name: str) -> int:
-    """Return the place of the column called `name`: a heading, or "safety", "latency", "memory"."""
-    for at, heading in enumerate(found.headings):
-        if name in (heading.name, heading.kind) and (heading.kind != "benchmark" or name == heading.name):
-            return at
-    raise UsageError(
-        f"no column here is called '{name}'.", f"The columns: {', '.join(heading.name for heading in found.headings)}"
-    )
+def _number(cell: Cell | None) -> float | None:
+    return cell.figure.value if cell and cell.figure else None
+
+
+def _names_in(found: Sequence[Summary]) -> dict[str, str]:
+    """Return what a column may be called, with its name: the heading, and "safety", "latency", "memory"."""
+    headings = [heading for one in found for heading in one.headings]
+    kinds: dict[str, str] = {heading.kind: heading.name for heading in headings if heading.kind != "benchmark"}
+    return {**kinds, **{heading.name: heading.name for heading in headings}}
+
+
+def _listed(found: Sequence[Summary]) -> str:
+    return ", ".join(dict.fromkeys(heading.name for one in found for heading in one.headings))

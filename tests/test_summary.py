@@ -195,7 +195,7 @@ def test_lines_are_ordered_and_filtered(root: Path) -> None:
     ("words", "told"),
     [
         (["--where", "exam >"], "--where 'exam >' cannot be understood"),
-        (["--where", "exam + 1"], "it is not true or false of each model"),
+        (["--where", "exam + 1"], "it is a number, not true or false"),
         (["--where", "nothing > 1"], "The columns here: exam, quiz, trial, mean"),
         (["--sort", "nothing"], "no column here is called 'nothing'"),
         (["-m", "thre"], "no run here is of the model 'thre'. Did you mean three?"),
@@ -213,8 +213,135 @@ def test_a_benchmark_with_a_hyphen_is_no_difference(tmp_path: Path) -> None:
     for benchmark, pattern in (("mmlu-med", "1111"), ("exam", "0000")):
         run(tmp_path, "one", benchmark, pattern)
     found = only(tmp_path)
-    assert len(summary.filtered(found, "mmlu-med > 0.5 and exam < 0.5").lines) == 1
-    assert summary.filtered(found, "mmlu-med < 0.5").lines == ()
+    assert len(summary.filtered([found], "mmlu-med > 0.5 and exam < 0.5")[0].lines) == 1
+    assert summary.filtered([found], "mmlu-med < 0.5")[0].lines == ()
+
+
+def models_in(root: Path, *words: str) -> list[list[str]]:
+    """The models of each summary, in order."""
+    done = shown(root, "--json", *words)
+    assert done.exit_code == 0, done.stderr
+    return [[line["model"] for line in one["models"]] for one in json.loads(done.stdout)["summary"]]
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "__import__('os').system('touch ran')",
+        "@pd.io.common.os.system('touch ran') == 0",
+        "exam.to_csv('ran') == 0",
+        "exam.__class__ == 1",
+        "(lambda: 1)() == 1",
+        "[x for x in (1,)] == 1",
+        "exam[0] > 1",
+        "x = 1",
+        "exam > '0'",
+        "`exam > 0",
+        "`nothing` > 0",
+        "exam ** 9 ** 9 > 1",
+        "exam == True",
+        "not exam",
+        "exam > 0\nquiz > 0",
+        "(" * 900 + "exam > 0" + ")" * 900,
+        "exam > 0 " + "and exam > 0 " * 400,
+    ],
+)
+def test_a_condition_never_runs_code(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, condition: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = shown(root, "--where", condition)
+    assert done.exit_code == 2
+    assert "cannot be understood" in done.stderr
+    assert not Path("ran").exists()
+
+
+def test_what_a_condition_may_say(root: Path) -> None:
+    for condition, models in {
+        "0.4 < exam < 0.6": ["three"],
+        "(exam > 0.9) | (quiz < 0.1)": ["two", "one"],
+        "exam > 0.4 & quiz < 0.6": ["three"],
+        "not exam > 0.4": ["one"],
+        "`exam` + quiz >= 1": ["two", "three"],
+        "trial < 2": ["two", "three"],  # one has no figure there
+        "not trial < 0": ["two", "three"],
+        "trial != 0.3": ["two", "three"],
+        "trial > 0.9 or exam == 0": ["two", "one"],  # the other part settles it
+        "exam / 0 > 1": [],
+    }.items():
+        assert models_in(root, "--where", condition) == [models], condition
+
+
+def test_a_condition_or_an_order_may_be_of_a_column_that_only_one_summary_has(root: Path) -> None:
+    run(root, "two", "toy", "1000", sample=True)
+    run(root, "one", "toy", "1100", sample=True)
+    assert models_in(root, "--sort", "exam") == [["two", "three", "one"], ["one", "two"]]
+    assert models_in(root, "--where", "toy > 0.4") == [[], ["one"]]
+
+
+def test_a_filter_that_leaves_nobody_says_so(root: Path) -> None:
+    done = shown(root, "--where", "exam > 2")
+    assert done.exit_code == 0
+    assert "No model meets: exam > 2" in done.stdout
+
+
+def alike(root: Path, field: str, exam: Sequence[str], quiz: Sequence[str]) -> list[str]:
+    """The labels of the lines of runs of one model that differ only in `field`, with these values of it."""
+    found = leaderboard.build(all_runs(root)[0])
+    boards = [
+        dataclasses.replace(
+            board, rows=tuple(dataclasses.replace(board.rows[0], **{field: value, "apart": ()}) for value in values)
+        )
+        for board, values in zip(found.boards, (exam, quiz))
+    ]
+    (made,) = summary.summarize(dataclasses.replace(found, boards=tuple(boards)))
+    return sorted(line.label for line in made.lines)
+
+
+def test_lines_of_one_model_are_told_apart_by_what_their_setup_does_not_say(tmp_path: Path) -> None:
+    for benchmark in ("exam", "quiz"):
+        run(tmp_path, "one", benchmark, "1100")
+    assert alike(tmp_path, "revision", ["a1", "b2"], ["b2", "a1"]) == ["one (revision a1)", "one (revision b2)"]
+    assert alike(tmp_path, "revision", ["a1"], ["a1"]) == ["one"]
+    assert alike(tmp_path, "chat", ["plain", "chat"], ["chat", "plain"]) == ["one (chat chat)", "one (chat plain)"]
+    assert alike(tmp_path, "chat", ["plain"], ["chat"]) == ["one"], "wrapped as each benchmark asks: one line"
+
+
+def test_an_unfinished_run_is_marked_and_so_is_its_mean(tmp_path: Path) -> None:
+    run(tmp_path, "one", "quiz", "1100")
+    base = made.manifest(["00", "01", "02", "03"], model="one", benchmark="exam", metrics=["exact_match"])
+    with RunWriter(tmp_path, base) as writer:
+        writer.append([made.record("00", "yes")])
+    (line,) = only(tmp_path).lines
+    assert line.unfinished == ("exam: 1 of 4 done",)
+    figures = [cell.figure for cell in line.cells if cell and cell.figure]
+    assert [(figure.n, figure.total) for figure in figures] == [(1, 4), (4, 4), (5, 8)]
+    text = shown(tmp_path).stdout
+    assert "n 1/4" in text
+    assert "n 5/8" in text
+    assert "unfinished" in text
+
+
+def test_there_is_no_mean_over_other_scales_and_it_says_so(root: Path) -> None:
+    boards = leaderboard.build(all_runs(root)[0])
+    graded = dataclasses.replace(boards.boards[0].columns[0], scale="1 to 5")
+    first = dataclasses.replace(boards.boards[0], columns=(graded, *boards.boards[0].columns[1:]))
+    (found,) = summary.summarize(dataclasses.replace(boards, boards=(first, *boards.boards[1:])))
+    assert [heading.kind for heading in found.headings] == ["benchmark"] * 3
+    assert any(note.startswith("No mean: not every figure is a share") for note in found.notes)
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_names_with_markup_and_control_characters_are_shown_as_they_are(tmp_path: Path, columns: int) -> None:
+    for benchmark in ("exam", "[bold]quiz", "a`b"):
+        run(tmp_path, "[red]a\x1b[31mb\u202e", benchmark, "1100")
+        run(tmp_path, "plain", benchmark, "1111")
+    done = shown(tmp_path, columns=columns)
+    assert done.exit_code == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= columns
+    assert not re.search(r"[\x1b\u202e]", done.stdout)
+    assert "[red]a" in done.stdout.replace("\n", "")
+    assert shown(tmp_path, "--where", "[bold]quiz > 0.9 and a`b > 0").exit_code == 0
 
 
 # --- exports ----------------------------------------------------------------------------------------------------------
