@@ -477,6 +477,38 @@ def test_two_options_with_the_same_words() -> None:
     assert read_choice("Rest (B)", options, LETTERS) == Reading(1)
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "right"),
+    [
+        ("The answer is D. All of the above.\n\nA, B and C are all correct.", "x,y,z,All of the above", "D"),
+        ("D. All of the above, since A, B and C are all correct.", "x,y,z,All of the above", "D"),
+        ("The answer is D. B is also correct, and so is C.", "x,y,z,All of the above", "D"),
+        ("The correct answer is C.\n\nBoth A and B are correct.", "x,y,Both A and B,z", "C"),
+        ("The correct answer is A. Both A and C are correct.", "w,x,y,z", None),
+        ("The answer is A. Both B and C are incorrect.", "w,x,y,z", "A"),
+    ],
+)
+def test_that_several_are_right_takes_an_answer_back_unless_it_says_so_itself(
+    text: str, options: str, right: str | None
+) -> None:
+    index = read_choice(text, options.split(","), list("ABCD")).index
+    assert (None if index is None else "ABCD"[index]) == right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("**Answer: D**\n\nLet me explain why. The pain is sudden and", "D"),
+        ("Answer: A\n\nTreatment doesn't wait for cultures, and", "A"),
+        ("Answer: A\n\nWait, that ignores the fever. The", None),
+        ("Answer: A\n\nLet me check the other options. B is", None),
+    ],
+)
+def test_a_statement_before_a_cut_stands_unless_it_is_doubted(text: str, right: str | None) -> None:
+    index = read_choice(text, list("wxyz"), list("ABCD"), cut=True).index
+    assert (None if index is None else "ABCD"[index]) == right
+
+
 def test_labels_need_not_be_letters() -> None:
     options, numbers = ("Lead", "Iron", "Zinc"), ("1", "2", "3")
     assert read_choice("Answer: 2", options, numbers).index == 1

@@ -36,7 +36,15 @@ def test_wrong_labels_and_unread_answers_stay_rare() -> None:
 
 @pytest.mark.parametrize(
     ("name", "unread_share"),
-    [("typical", 0.03), ("unusual", 0.10), ("blind_a", 0.02), ("blind_b", 0.02), ("blind_c", 0.02), ("critic", 0.2)],
+    [
+        ("typical", 0.03),
+        ("unusual", 0.10),
+        ("blind_a", 0.02),
+        ("blind_b", 0.02),
+        ("blind_c", 0.02),
+        ("blind_d", 0.02),
+        ("critic", 0.2),
+    ],
 )
 def test_replies_that_were_written_without_knowing_the_reader(name: str, unread_share: float) -> None:
     found = measure.outcomes([measure.REPLIES.with_name(f"{name}.jsonl")])

@@ -221,7 +221,9 @@ RETRACTED = re.compile(
 )
 # What may take back an earlier statement; alone it does not say which answer is meant.
 DOUBTED = re.compile(
-    r"\b(?:wait|hold\s+on|hmm+|however|but\s+(?:let|then|wait|what|is|could)|alternatively|let\s+me(?!\s+know)|let's|although|or\s+(?:maybe|perhaps)"
+    r"\b(?:wait(?=\W*(?:\Z|[,.:;!?…—–-]|(?:no|but|actually|is|the|that|if|what|let|i)\b))|hold\s+on|hmm+|however"
+    r"|but\s+(?:let|then|wait|what|is|could)|alternatively|let's|although|or\s+(?:maybe|perhaps)"
+    r"|let\s+me(?!\s+(?:know|explain|walk|break|go|outline|summari[sz]e|elaborate|show|justify|describe|clarify)\b)"
     r"|double[- ]check|are\s+we\s+sure|am\s+i\s+sure|not\s+(?:so\s+)?sure)\b",
     re.I,
 )

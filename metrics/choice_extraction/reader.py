@@ -197,9 +197,11 @@ class _Reader:
             options = last.options
         if phrases.TAKEN_BACK.search(prose.text, last.end) and not prose.text[last.end :].count("\n\n"):
             return Reading(None, f"taken back: {self.offer.listed(options)}", kind)
-        if phrases.ALSO_RIGHT.search(prose.text, last.end):
+        # "D. All of the above. A, B and C are all correct." leaves nothing open.
+        several = options in self.offer.combined or not options.isdisjoint(self.offer.combined.values())
+        if not several and phrases.ALSO_RIGHT.search(prose.text, last.end):
             return Reading(None, f"not the only one called right: {self.offer.listed(options)}", kind)
-        if left_open(prose, last.start, last.end, firm=kind not in _OPENABLE):
+        if not several and left_open(prose, last.start, last.end, firm=kind not in _OPENABLE):
             return Reading(None, f"left open: {self.offer.listed(options)}", kind)
         if phrases.RETRACTED.search(prose.text, last.end) or phrases.DOUBTED.search(prose.text, last.end):
             later = [s for s in (*prose.concluded(), *prose.judged(phrases.IS_CORRECT, "")) if s.start >= last.end]
