@@ -15,8 +15,8 @@ _UNDECIDABLE = re.compile(
         \s+(?:\w+\s+)?(?:decide|choose|pick|say\s+which|tell\s+which|determine\s+which|commit|settle|narrow|guess)
       | (?:can't|cannot)\s+be\s+(?:answered|determined|decided|said|told|known|estimated)
       | i\s+(?:don't|do\s+not)\s+know(?=\W*(?:\Z|\n|[.;,]|which))
-      | both\s+(?:(?:options?|answers?|choices?)\s+)?\(?\w\)?\s+and\s+(?:option\s+)?\(?\w\)?\s+(?:are|seem|remain|stay)\s+
-          (?:equally\s+)?(?:right|correct|possible|acceptable|appropriate|plausible|valid|defensible)
+      | both\s+(?:(?:options?|answers?|choices?)\s+)?\(?\w\)?\s+and\s+(?:option\s+)?\(?\w\)?
+          \s+(?:are|seem|remain|stay)\s+(?:equally\s+)?(?:right|correct|possible|acceptable|appropriate|plausible|valid|defensible)
       | both\s+(?:fit|apply|(?:are|seem|remain|stay|look|would\s+be|could\s+be)\s+(?:equally\s+)?
           (?:right|correct|possible|acceptable|reasonable|appropriate|plausible|valid|defensible))
       | (?:are|is)\s+(?:all|each|both)\s+(?:correct|right|true|valid)
