@@ -30,7 +30,7 @@ class Accuracy:
     """
 
     name: str = "accuracy"
-    version: str = "2"
+    version: str = "3"
     binary: bool = True
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"

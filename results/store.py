@@ -45,6 +45,7 @@ SCORES = "scores"
 JUDGEMENTS = "judgements"
 LOCK = "lock"
 MANIFEST_LOCK = "manifest.lock"  # held for a moment, while the manifest is replaced
+REREAD = "+"  # in a record's hash, before that of an answer that is not the stored text
 
 MADE_AGAIN = "The run's command, given again in another folder, makes it anew."
 REPAIR = "Restore it, or give the run's command again: it answers these items anew."
@@ -284,7 +285,7 @@ class StoredRun:
         for record, line in reading.records():
             if record.item.id not in seen:
                 seen.add(record.item.id)
-                self._hashes[record.item.id] = reading.chain.own
+                self._hashes[record.item.id] = _hash(reading.chain.own, record, line)
                 yield record, line
         if reading.changes and not self.allow_changed:
             raise Changed(f"{reading.told()}.", f"{REPAIR} {ALLOW}")
@@ -342,7 +343,8 @@ class StoredRun:
         file is not as medbench wrote it: `score_run` computes it again.
 
         The score of an answer that was given again since (the first one was lost or damaged) is none of this run's.
-        Scores from before they held the hash of their record are taken as they are.
+        Scores from before they held the hash of their record are taken as they are, unless the answer is split from its
+        reasoning otherwise than it was stored.
         """
         path = self.score_file(metric)
         version: str | None = None
@@ -362,7 +364,8 @@ class StoredRun:
             if problem:
                 item = f" (item '{score.item_id}')" if score else ""
                 raise Changed(f"{path}, line {line.number}{item}: {problem}", "Move that file away: it is made again.")
-            if score and of in (None, self.record_hash(score.item_id)):
+            own = self.record_hash(score.item_id) if score else ""
+            if score and (of == own or (of is None and REREAD not in own)):
                 found.setdefault(score.item_id, score)
         return version, found
 
@@ -496,6 +499,13 @@ def _of_a_run(folder: Path) -> bool:
 def minute(created: str) -> str:
     """When a run was made, as people read it: "2026-11-24 15:03", UTC."""
     return created[:16].replace("T", " ")
+
+
+def _hash(stored: str, record: Record, line: Line) -> str:
+    """The hash of a record: that of its line, and of the answer where today's splitter reads another one in it."""
+    text = line.value["output"].get("text")
+    answer = record.output.text
+    return stored if not isinstance(text, str) or text == answer else f"{stored}{REREAD}{fingerprint(answer)}"
 
 
 def encode_reply(reply: Reply) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import made
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from medbench.core import reasoning, types
 from medbench.core.errors import DataMalformed, MedbenchError, UsageError
 from medbench.core.json_text import loads
 from medbench.core.seals import split
@@ -731,6 +733,36 @@ def test_scores_from_before_they_named_their_answer_are_taken(tmp_path: Path) ->
     metric = made.Read()
     assert [score.value for score in score_run(StoredRun(run.path), metric)] == [1, 0]
     assert metric.asked == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_an_answer_that_is_split_otherwise_since_is_scored_again(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stored by a medbench that did not know these marks of reasoning; `named`: its scores name their answers."""
+
+    class Length(made.Read):
+        def score(self, records: Sequence[Record]) -> list[Score]:
+            self.asked += [record.item.id for record in records]
+            return [Score(record.item.id, float(len(record.output.text or ""))) for record in records]
+
+    with monkeypatch.context() as before:
+        before.setattr(types, "split", lambda text: reasoning.Split(answer=text.strip(), reasoning=""))
+        run = made.make_run(tmp_path, {"a": "<think>1?</think>0", "b": "1"})
+        assert run.records()[0].output.text == "<think>1?</think>0"
+        assert [score.value for score in score_run(run, Length(binary=False))] == [18, 1]
+    if not named:
+        path, chain = run.score_file("right"), run.score_chain("right")
+        bodies = [json.loads(split(line)[0]) for line in path.read_bytes().splitlines()]
+        for body in bodies[1:]:
+            del body["record"]
+        path.write_bytes(b"".join(chain.add(json.dumps(body).encode()) for body in bodies))
+    metric = Length(binary=False)
+    assert [score.value for score in score_run(StoredRun(run.path), metric)] == [1, 1]
+    assert metric.asked == ["a"]
+    assert [score.value for score in score_run(StoredRun(run.path), metric)] == [1, 1]
+    assert metric.asked == ["a"], "once"
+    assert StoredRun(run.path).records()[0].output.text == "0"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names the file of a descriptor by /proc")
