@@ -28,6 +28,7 @@ TEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"↑": r"$\uparrow$", "↓": r"$\downarrow$", "★": r"$\star$", "≈": r"$\approx$", "▼": r"$\blacktriangledown$"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},  # other signs in LaTeX's default fonts
     **{"–": "--", "…": r"\ldots{}", "·": r"$\cdot$", "†": r"\dag{}"},
 }
 MARKS = {"best": "**{}**", "tied": "{} ≈", "worse": "{} ▼", "": "{}"}
@@ -129,7 +130,9 @@ def _latex_table(board: Board) -> str:
     shown = [(index, column) for index, column in enumerate(board.columns) if column.headline]
 
     def line(cells: Iterable[str]) -> str:
-        return " & ".join(_tex(cell) for cell in cells) + r" \\"
+        text = " & ".join(_tex(cell) for cell in cells)
+        # After the \\ or rule before it, [ and * would begin an argument.
+        return ("{}" if text.startswith(("[", "*")) else "") + text + r" \\"
 
     body = []
     for row in board.rows:

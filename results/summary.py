@@ -238,10 +238,12 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
     notes = (
         [f"The figures: {', '.join(f'{heading.metric} of {heading.name}' for heading in scores)}."] if scores else []
     )
+    if not headings:
+        notes.append("These runs have no figure for a summary; --details shows what they have.")
     if "mean" in kinds:
-        gaps = any(cell is None for line in lines for cell in line.cells[: len(scores)])
+        gaps = any(_number(cell) is None for line in lines for cell in line.cells[: len(scores)])
         notes.append(
-            f"Mean: all {len(scores)} benchmarks weigh the same"
+            f"Mean: {'both' if len(scores) == 2 else f'all {len(scores)}'} benchmarks weigh the same"
             + ("; a model that lacks one has no mean." if gaps else ".")
         )
     elif len({board.benchmark for board in boards}) < len(boards):

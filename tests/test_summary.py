@@ -279,6 +279,12 @@ def test_a_condition_or_an_order_may_be_of_a_column_that_only_one_summary_has(ro
     assert models_in(root, "--where", "toy > 0.4") == [[], ["one"]]
 
 
+def test_runs_that_have_only_unmeasured_metrics_say_so(tmp_path: Path) -> None:
+    for benchmark in ("exam", "quiz"):
+        run(tmp_path, "one", benchmark, "1", metrics=["peak_rss_bytes"])
+    assert "These runs have no figure for a summary" in shown(tmp_path).stdout
+
+
 def test_a_filter_that_leaves_nobody_says_so(root: Path) -> None:
     done = shown(root, "--where", "exam > 2")
     assert done.exit_code == 0
@@ -362,9 +368,11 @@ def test_parquet_has_the_rows_of_the_csv(root: Path, tmp_path: Path) -> None:
 def test_latex_and_html_print_names_as_they_are(tmp_path: Path) -> None:
     run(tmp_path, r"a_b&c<i>\input{x}", "exam", "1100")
     latex = shown(tmp_path, "--latex", "-").stdout
-    assert r"a\_b\&c<i>\textbackslash{}input\{x\}" in latex
+    assert r"a\_b\&c\textless{}i\textgreater{}\textbackslash{}input\{x\}" in latex
     assert r"0.500 [0.150, 0.850]" in latex  # Wilson of 2 of 4
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
+    run(tmp_path, "[1em]x", "exam", "1100")
+    assert "\n{}[1em]x & " in shown(tmp_path, "--latex", "-").stdout, "no argument of the line break before it"
     page = shown(tmp_path, "--html", "-").stdout
     assert "a_b&amp;c&lt;i&gt;" in page
     assert "<i>" not in page
