@@ -115,7 +115,7 @@ def evaluate(
         limits=limits or {},
         judges=panel(asked, progress.note),
         data=Source(Path(data) if data else paths.data(), official.unattended(progress.note), pinned),
-        root=Path(out or paths.runs()),
+        root=Path(out or paths.runs()).absolute(),  # the runs are found after a change of directory, too
         command=[command],
         latency_items=latency_items,
         progress=progress,

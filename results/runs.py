@@ -131,7 +131,9 @@ def load_runs(*places: str | Path, allow_changed: bool = False) -> Runs:
     What cannot be read is in `problems`. Raises UsageError for a folder that does not exist. `allow_changed`: load runs
     that were changed after they were made, too; tables mark them.
     """
-    found, problems = all_runs(*map(Path, places or (paths.runs(),)), allow_changed=allow_changed)
+    found, problems = all_runs(
+        *(Path(place).absolute() for place in places or (paths.runs(),)), allow_changed=allow_changed
+    )
     return Runs(found, map(str, problems))
 
 

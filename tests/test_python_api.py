@@ -296,3 +296,11 @@ def test_an_interrupt_keeps_what_was_answered(model: str) -> None:
         medbench.evaluate(model, "medqa-sample", limit=3, latency_items=0, progress=Stopped())
     (run,) = medbench.evaluate(model, "medqa-sample", limit=3, latency_items=0)
     assert run.complete
+
+
+def test_runs_are_found_after_a_change_of_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.make_run(tmp_path / "runs", answers("110"), metrics=["exact_match"])
+    runs = medbench.load_runs("runs")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(runs.items()) == 3
