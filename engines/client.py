@@ -26,7 +26,6 @@ from .replies import Failed, Reply, Withheld
 
 Path = Literal["chat/completions", "completions"]
 
-CHARACTERS_PER_TOKEN = 4  # of English prompts, where the server has not counted yet
 PATIENCE_S = 300.0  # a server that wants to be left alone for longer is left alone: the run ends, and can go on later
 RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
 REFUSED = {402, 403}  # and 401: as the next request would be
@@ -338,4 +337,4 @@ def _estimate(body: Mapping[str, Any]) -> tuple[int, int]:
     """Prompt tokens and most new tokens, before the server has counted."""
     characters = sum(len(turn["content"]) for turn in body.get("messages", ())) + len(body.get("prompt", ""))
     new = body.get("max_tokens") or body.get("max_completion_tokens") or 0
-    return characters // CHARACTERS_PER_TOKEN + 1, int(new)
+    return characters // replies.CHARACTERS_PER_TOKEN + 1, int(new)

@@ -69,11 +69,11 @@ def rejected(reply: Reply, asked: Mapping[str, Any], fixed: frozenset[str] = fro
 
 
 def without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """`body` without these fields. The limit of tokens is never left out but sent under its other name."""
+    """`body` without these fields. The limit of tokens is sent under its other name, unless that is rejected too."""
     found = {name: value for name, value in body.items() if name not in names}
     for name, other in LIMITS.items():
-        if name in names and name in body:
-            found[name if other in names else other] = body[name]
+        if name in names and name in body and other not in names:
+            found[other] = body[name]
     return found
 
 

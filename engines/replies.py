@@ -19,6 +19,7 @@ from ..core.text import whole
 CUT = ("length", "max_tokens", "max_output_tokens", "model_length")  # words of servers for the limit of new tokens
 ROUNDING = 1e-3  # nats; a certain token may come out as far above 0
 MESSAGE_LENGTH = 300  # characters of a server's own words that an error repeats
+CHARACTERS_PER_TOKEN = 4  # of English texts, where the server does not count
 MOST_TOKENS = 10**9  # no request takes more: a larger count is not one
 # How servers say that they withhold an answer for its content: finish reasons, and codes and types of errors.
 WITHHELD = {
@@ -260,6 +261,33 @@ def text_of(reply: Reply, limit: int) -> Written:
     if text is None or (not text and finish not in ("stop", "length")):
         raise Failed(f"{_instead(said)} (finish_reason {finish})", answered=True)
     return Written(whole(text), "length" if finish == "length" else "stop", whole(reasoning))
+
+
+def limited(written: Written, reply: Reply, limit: int) -> Written:
+    """`written` cut to `limit` new tokens, for a server that takes no limit.
+
+    Where the cut is follows from the server's own count of tokens; without one a token has four characters. Raises
+    CutOff where reasoning that the server does not show takes up the limit.
+    """
+    length = len(written.reasoning) + len(written.text)
+    counted = usage(reply)
+    new = counted[1] if counted and counted[1] else -(-length // CHARACTERS_PER_TOKEN)
+    if new <= limit:
+        return written
+    hidden = 0 if written.reasoning else _hidden_tokens(reply)
+    if hidden >= limit:
+        raise CutOff(limit)
+    kept = max(1, length * (limit - hidden) // max(new - hidden, 1))
+    in_text = max(0, kept - len(written.reasoning))
+    return Written(whole(written.text[:in_text]), "length", whole(written.reasoning[:kept]))
+
+
+def _hidden_tokens(reply: Reply) -> int:
+    """New tokens that were reasoning, where the server tells."""
+    told = (reply.json() or {}).get("usage")
+    details = told.get("completion_tokens_details") if isinstance(told, Mapping) else None
+    count = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
+    return count if isinstance(count, int) and 0 <= count < MOST_TOKENS else 0
 
 
 def _reasoning(said: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from ..core.errors import MedbenchError
 from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
 from . import replies
 from .client import Client, Path, Refused, is_local, passing
+from .fields import LIMITS
 from .prompting import Wrapping, messages, wrapping
 from .replies import CutOff, Failed, Reply, Withheld
 from .stopping import cut, sendable
@@ -93,7 +94,13 @@ class ServedEngine(Client):
             {"logprobs": f"of the first token, the {form.top} likeliest, by /{form.path}"} if form else {}
         )
         left_out = {"rejected_fields": sorted(self.refuses)} if self.refuses else {}
-        return {"server": self._at} | how | left_out
+        cut_here = {"limit": "the server takes no token limit: longer answers were cut by medbench"}
+        return {"server": self._at} | how | left_out | (cut_here if self._no_limit else {})
+
+    @property
+    def _no_limit(self) -> bool:
+        """Whether the server rejects a limit of new tokens under either name."""
+        return LIMITS.keys() <= self.refuses
 
     def peak_gpu_memory_bytes(self) -> int | None:
         return None
@@ -180,6 +187,8 @@ class ServedEngine(Client):
         prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
         try:
             written = replies.text_of(reply, request.max_new_tokens)
+            if self._no_limit:
+                written = replies.limited(written, reply, request.max_new_tokens)
         except CutOff:
             if not self.keeps_cut:
                 raise

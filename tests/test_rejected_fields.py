@@ -163,10 +163,10 @@ def test_an_error_about_something_else_names_none(status: int, body: Any, asked:
     assert rejected(reply(status, body), asked) == set()
 
 
-def test_the_limit_is_sent_under_its_other_name_and_never_left_out() -> None:
+def test_the_limit_is_sent_under_its_other_name_and_left_out_where_both_are_rejected() -> None:
     assert without({"max_tokens": 5, "stop": []}, frozenset({"max_tokens", "stop"})) == {"max_completion_tokens": 5}
     assert without({"max_completion_tokens": 5}, frozenset({"max_completion_tokens"})) == {"max_tokens": 5}
-    assert without({"max_tokens": 5}, frozenset({"max_tokens", "max_completion_tokens"})) == {"max_tokens": 5}
+    assert without({"max_tokens": 5}, frozenset({"max_tokens", "max_completion_tokens"})) == {}
 
 
 def strict(*fields: str, then: Behavior, wording: str = "Unsupported parameter: '{}'") -> Behavior:
@@ -203,6 +203,66 @@ def test_a_model_is_asked_again_without_and_the_manifest_says_so() -> None:
     (manifest,) = Path("runs").glob("*/manifest.json")
     assert json.loads(manifest.read_text())["engine"]["rejected_fields"] == sorted(FIELDS)
     assert "openai:m: the server rejects max_tokens, temperature; asked without" in done.output
+
+
+def counts(text: str, new: int, **message: Any) -> Behavior:
+    """Writes `text`, in so many tokens by its own count, and ends by itself."""
+
+    def answer(asked: Asked) -> Answer:
+        choice = {"index": 0, "finish_reason": "stop", "message": {"content": text} | message}
+        details = {"reasoning_tokens": message.get("hidden", 0)}
+        usage = {"prompt_tokens": 11, "completion_tokens": new, "completion_tokens_details": details}
+        return Answer(body=servers.reply([choice]) | {"usage": usage if new else None})
+
+    return answer
+
+
+# An answer of 100 characters, the tokens that the server counts, the rest of the message; with a limit of 10 tokens:
+# the text, the reasoning and the finish that are right.
+LONG = "0123456789" * 10
+UNLIMITED: list[tuple[int, dict[str, Any], str, str, str]] = [
+    (10, {}, LONG, "", "stop"),
+    (20, {}, LONG[:50], "", "length"),
+    (0, {}, LONG[:40], "", "length"),  # no count: four characters a token
+    (40, {"reasoning": LONG}, "", LONG[:50], "length"),
+    (15, {"reasoning": LONG[:50]}, LONG[:50], LONG[:50], "length"),
+    (25, {"hidden": 5}, LONG[:25], "", "length"),  # 5 of the 20 tokens of the text are left
+]
+
+
+@pytest.mark.parametrize(("new", "message", "text", "reasoning", "finish"), UNLIMITED)
+def test_a_server_that_takes_no_limit_is_cut_at_it(
+    new: int, message: dict[str, Any], text: str, reasoning: str, finish: str
+) -> None:
+    fields = {"name": "openai:m", "location": "m", "revision": "", "engine": "openai", "chat": "always"}
+    both = strict("max_tokens", "max_completion_tokens", then=counts(LONG, new, **message))
+    with Server(then=both) as server:
+        engine = OpenAIEngine(ModelSpec(**fields, base_url=server.url), Limits(retries=0))  # type: ignore[arg-type]
+        (output,) = engine.generate([GenerateRequest("i", Prompt("q"), 10)])
+    assert (output.text, output.reasoning, output.finish, output.error) == (text, reasoning, finish, None)
+    assert len(server.asked) == 3
+    assert "cut by medbench" in engine.describe()["limit"]
+
+
+def test_reasoning_that_is_not_shown_takes_up_the_limit_too() -> None:
+    fields = {"name": "openai:m", "location": "m", "revision": "", "engine": "openai", "chat": "always"}
+    both = strict("max_tokens", "max_completion_tokens", then=counts("B", 300, hidden=299))
+    with Server(then=both) as server:
+        engine = OpenAIEngine(ModelSpec(**fields, base_url=server.url), Limits(retries=0))  # type: ignore[arg-type]
+        (output,) = engine.generate([GenerateRequest("i", Prompt("q"), 10)])
+    assert "no answer within 10 tokens" in (output.error or "")
+
+
+def test_the_manifest_says_that_the_server_takes_no_limit() -> None:
+    both = strict("max_tokens", "max_completion_tokens", then=servers.says("Answer: B"))
+    with Server(then=both) as server:
+        done = run(server, "--choice", "generate")
+    assert done.exit_code == 0, done.output
+    assert server.asked[-1].body.keys() == {"model", "messages", "temperature"}
+    (manifest,) = Path("runs").glob("*/manifest.json")
+    engine = json.loads(manifest.read_text())["engine"]
+    assert engine["rejected_fields"] == ["max_completion_tokens", "max_tokens"]
+    assert "cut by medbench" in engine["limit"]
 
 
 def test_a_judge_is_asked_again_without_and_its_file_says_so(tmp_path: Path) -> None:
