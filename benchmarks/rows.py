@@ -137,7 +137,7 @@ def distinct(read: Callable[[Row], Item], rows: Iterable[Row]) -> tuple[Item, ..
     for row in rows:
         item = read(row)
         if item.id in items:
-            raise row.wrong("id", f"'{item.id}' stands in an earlier row too")
+            raise row.wrong("id", f"'{item.id}' is in an earlier row too")
         items[item.id] = item
     return tuple(items.values())
 

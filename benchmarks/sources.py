@@ -190,7 +190,7 @@ class Source:
             return self._fetched(folder, patterns)
         if not self.data.is_dir():
             problem = "is a file, not a folder" if self.data.exists() else "does not exist"
-            raise DataMissing(f"the data folder {problem}: {self.data}", "Mend --data or MEDBENCH_DATA.")
+            raise DataMissing(f"the data folder {problem}: {self.data}", "Fix --data or MEDBENCH_DATA.")
         wanted = re.compile("|".join(fnmatch.translate(f"*/{pattern}") for pattern in patterns))
         own = f"/{folder}/".lower()
         for root, inside in ((self.data / folder, "/"), (self.data, own), (self.data, "/")):

@@ -109,7 +109,7 @@ class LazyGroup(click.Group):
             error.message = printable(error.message)  # type: ignore[misc]  # not meant to be subclassed, only read
             raise
         except KeyboardInterrupt:
-            click.echo("\nStopped. Whatever was finished is stored; the same command goes on from there.", err=True)
+            click.echo("\nStopped. Whatever was finished is stored; the same command continues from there.", err=True)
             raise SystemExit(INTERRUPTED) from None
 
 

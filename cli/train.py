@@ -247,7 +247,7 @@ def command(
     _study(variants, quiet, as_json)
 
 
-RESUME_SWEEP = "The same --sweep command goes on where it stopped; --dry-run shows one recipe at a time."
+RESUME_SWEEP = "The same --sweep command continues where it stopped; --dry-run shows one recipe at a time."
 
 
 def _only_resume() -> None:
@@ -260,7 +260,7 @@ def _only_resume() -> None:
         given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
         if parameter.name in changing and given:
             raise UsageError(
-                f"--resume goes on as the training was begun; {parameter.opts[0]} would change it.",
+                f"--resume continues the training as it began; {parameter.opts[0]} would change it.",
                 f"Leave {parameter.opts[0]} out, or train anew under another --tag.",
             )
 

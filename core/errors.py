@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class MedbenchError(Exception):
-    """Something failed that the user can mend. `hint` is the next thing to do. Exit code 1."""
+    """Something failed that the user can fix. `hint` is the next thing to do. Exit code 1."""
 
     exit_code = 1
 

@@ -187,13 +187,13 @@ def _from_file(group: Group, path: Path) -> Any:
     try:
         spec.loader.exec_module(module)
     except RAISED as error:
-        raise MedbenchError(f"{path} cannot be loaded: {told(error)}", "Mend it and try again.") from error
+        raise MedbenchError(f"{path} cannot be loaded: {told(error)}", "Fix it and try again.") from error
     if not hasattr(module, constant):
         raise MedbenchError(f"{path} defines no {constant}.", f"A {noun} file ends with one: {constant} = …")
     plugin = getattr(module, constant)
     flaw = _flaw(group, plugin)
     if flaw:
-        raise MedbenchError(f"{path} cannot be used: its {constant} {flaw}.", "Mend it and try again.")
+        raise MedbenchError(f"{path} cannot be used: its {constant} {flaw}.", "Fix it and try again.")
     name = getattr(plugin, "name", "")
     if name in points(group):
         owners = " and ".join(owner(point) for point in points(group)[name])

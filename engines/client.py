@@ -256,7 +256,7 @@ class Client:
             words = replies.complaint(reply).message
             raise self._refused(
                 f"{self._at} takes no request for {_span(asked)}: {words}",
-                "What was answered is kept: the same command goes on from there.",
+                "What was answered is kept: the same command continues from there.",
             )
         wait = asked or min(longest, first * 2**attempt) * random.uniform(0.5, 1.0)
         if asked or (reply and reply.status == 429):

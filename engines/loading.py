@@ -57,7 +57,7 @@ def is_cpu(device: str) -> bool:
 
 
 def load(spec: ModelSpec) -> Loaded:
-    """Load a settled spec. Raises MedbenchError in words for what a user can mend."""
+    """Load a settled spec. Raises MedbenchError in words for what a user can fix."""
     trusted = spec.trust_remote_code
     config, tokenizer = opened(spec.location, trusted, spec.adapter)
     quantization = _quantization(spec)
@@ -181,7 +181,7 @@ def weights(
 
 
 def _mend_4bit(name: str, model: Any) -> None:
-    """What bitsandbytes 0.50 gets wrong on CPUs with AVX512. Raises UsageError where that cannot be mended.
+    """What bitsandbytes 0.50 gets wrong on CPUs with AVX512. Raises UsageError where that cannot be fixed.
 
     - With AVX512-BF16 it repacks 4-bit weights for a kernel that rounds to bfloat16 and has no backward pass: training
       would go on with gradients that stop there. Answers are to be those of any other processor, so that is off.

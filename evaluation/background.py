@@ -56,7 +56,7 @@ class BackgroundScorer:
         self._pending[run.resolve()] = metrics
 
     def working(self) -> None:
-        """The model begins, or goes on, to work."""
+        """The model begins or continues to work."""
         if not self._pending:
             return
         asked = [[str(run), *metrics] for run, metrics in self._pending.items()]

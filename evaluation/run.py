@@ -61,7 +61,7 @@ class Scorer(Protocol):
         ...
 
     def working(self) -> None:
-        """The model begins, or goes on, to work."""
+        """The model begins or continues to work."""
         ...
 
 
@@ -141,7 +141,7 @@ def execute(
 
     A new run takes the answers to the same questions from other runs of the same model below `root`.
 
-    Interrupted at any moment, what was answered is stored; the same call goes on from there. Items on which the
+    Interrupted at any moment, what was answered is stored; the same call continues from there. Items on which the
     engine failed stay open, their reasons in the last sitting's `failures`.
     """
     described = manifest(plan, engine, command)
@@ -221,7 +221,7 @@ def _answer(
                 if item is None or flaw:
                     raise MedbenchError(
                         f"the engine '{engine.spec.engine}' gave no fit answer to '{output.item_id}': {flaw}.",
-                        "Answers before that one are stored. Mend the engine, then give the same command again.",
+                        "Answers before that one are stored. Fix the engine, then give the same command again.",
                     )
                 watch.answered(output)
                 if not writer.manifest.engine:  # only now: how a model can be run shows when it runs

@@ -185,7 +185,7 @@ def _load(what: str) -> Any:
     except ImportError as error:  # evaluate names the packages that the script needs
         raise MedbenchError(f"the metric '{what}' of `evaluate` cannot be imported: {error}") from error
     except Exception as error:  # whatever a metric script may raise at import
-        todo = "Mend it and try again." if local else f"All of evaluate's own: {hub.endpoint()}/evaluate-metric."
+        todo = "Fix it and try again." if local else f"All of evaluate's own: {hub.endpoint()}/evaluate-metric."
         raise MedbenchError(f"`evaluate` cannot load '{what}': {type(error).__name__}: {error}", todo) from error
     finally:
         evaluate.config.HF_EVALUATE_OFFLINE = was_offline

@@ -132,7 +132,7 @@ def remedy(error: OSError) -> str:
         return "That file system has no locks: name a folder on another one"
     if error.errno == errno.ELOOP:
         return "Remove that link or name another folder to write to"
-    return "Mend that or name another folder to write to"
+    return "Fix that or name another folder to write to"
 
 
 def chain_at_end(path: Path, chain: Chain) -> Chain:

@@ -312,7 +312,7 @@ def test_a_training_that_stopped_is_told_where_and_how_it_goes_on(llama: Path, r
         resolve("tiny-llama@first") if how == "name" else resolve(str(llama), adapter=str(folder))
     stopped = "training stopped at step 40 of stage 'dialogue' (2 of 2) (why)"
     assert error.value.message == f"tiny-llama@first is not ready: {stopped}."
-    assert error.value.hint == f"The same command goes on: medbench train --model {llama} --tag first"
+    assert error.value.hint == f"The same command continues: medbench train --model {llama} --tag first"
 
 
 def test_a_training_that_was_killed_is_not_said_to_be_done(root: Path) -> None:

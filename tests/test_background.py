@@ -183,7 +183,7 @@ def test_ctrl_c_stores_all_ends_both_processes_and_the_scores_are_the_same(tmp_p
     os.killpg(running.pid, signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
-    assert "the same command goes on" in err
+    assert "the same command continues" in err
     assert until(lambda: not _runs(workers[0].pid))
     (two,) = tmp_path.glob("runs/*two*")
     assert 0 < len(StoredRun(two).answered()) < 200

@@ -391,9 +391,7 @@ def test_medmcqa_rows_without_a_label_are_refused(tmp_path: Path) -> None:
 
 
 def test_medmcqa_ids_are_its_own_and_may_not_repeat(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataMalformed, match=r"dev\.json, row 3, field 'id': '00000000-.*' stands in an earlier row too"
-    ):
+    with pytest.raises(DataMalformed, match=r"dev\.json, row 3, field 'id': '00000000-.*' is in an earlier row too"):
         medmcqa.load(folder(tmp_path, {"medmcqa/dev.json": [neet(1), neet(2), neet(1)]}))
 
 

@@ -319,7 +319,7 @@ def test_a_stopped_process_resumes_to_the_same_table(model: Path, tmp_path: Path
         stopped += 1
         if stop is signal.SIGINT:
             assert running.returncode == 130
-            assert "the same command goes on" in err
+            assert "the same command continues" in err
             assert "Traceback" not in err
     out, _ = process(*words, "--out", tmp_path / "torn").communicate(timeout=60)
     assert stopped > 1

@@ -298,8 +298,8 @@ class TestFailures:
             (servers.error(429, "pay", type="insufficient_quota"), "has no credit for this key: pay", "Add some"),
             (servers.error(400, "pay", code="billing_hard_limit_reached"), "has no credit for this key", "Add some"),
             (lambda asked: servers.Answer(body={"error": {"message": "who?", "code": 401}}), "take the key", "key"),
-            (servers.busy("3600"), "takes no request for 60 minutes: too many requests", "same command goes on"),
-            (servers.busy("1e9"), "takes no request for 11,574 days: too many requests", "same command goes on"),
+            (servers.busy("3600"), "takes no request for 60 minutes: too many requests", "same command continues"),
+            (servers.busy("1e9"), "takes no request for 11,574 days: too many requests", "same command continues"),
         ],
     )
     def test_a_refusal_of_all_ends_the_run_at_once(

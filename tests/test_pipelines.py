@@ -63,7 +63,7 @@ def test_booleans_written_as_texts_are_read(tmp_path: Path) -> None:
     text = (folder / "config.cfg").read_text(encoding="utf-8")
     assert 'include_static_vectors = "False"' in text
     assert labels(pipelines.find(str(folder)), "no rash") == [("rash", "DISEASE")]
-    assert (folder / "config.cfg").read_text(encoding="utf-8") == text  # mended in memory only
+    assert (folder / "config.cfg").read_text(encoding="utf-8") == text  # fixed in memory only
 
 
 def test_every_boolean_is_repaired_wherever_it_lies() -> None:

@@ -394,7 +394,7 @@ def test_an_engine_that_cannot_be_made_is_told() -> None:
 
 
 def test_a_fault_of_our_own_is_no_plugins() -> None:
-    """It goes on as a traceback, with which it can be reported and mended."""
+    """It goes on as a traceback, with which it can be reported and fixed."""
     with pytest.raises(AttributeError) as caught:
         registry.get("benchmarks", None)  # type: ignore[arg-type]
     assert registry.fault(caught.value) == ""

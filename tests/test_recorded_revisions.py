@@ -270,7 +270,7 @@ def test_resume_keeps_the_revision_and_takes_no_other(
     repository.refs["dev"] = NEW
     pause(command(entry, "--revision", "dev"))
     said = medbench("train", "-m", entry, "--resume", "--revision", "main", code=2)
-    assert "--resume goes on as the training was begun; --revision would change it." in said
+    assert "--resume continues the training as it began; --revision would change it." in said
     medbench("train", "-m", entry, "--resume", "--device", "cpu", "-q")
     assert manifest()["base"]["revision"] == NEW
 

@@ -114,7 +114,7 @@ def test_ctrl_c_ends_after_the_step_with_a_checkpoint_and_resume_needs_no_option
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "stopping after this step" in said
-    assert "the same command goes on" in said
+    assert "the same command continues" in said
     kept = checkpoints.newest(folder("stopped") / "work" / "1-sft")
     assert kept is not None
     assert 2 <= checkpoints.step_of(kept) < STEPS

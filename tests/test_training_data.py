@@ -313,7 +313,7 @@ def test_a_users_file(tmp_path: Path) -> None:
         ('{"question": "", "answer": "So."}', "row 2, field 'question': a text is expected, not ''"),
         ('{"question": "How?", "answer": "So.", "prompt": 3}', "row 2, field 'prompt': a text is expected, not 3"),
         ('{"question": "How?", "answer": "So.", "id": 1.5}', "row 2, field 'id': a text or a whole number is expected"),
-        ('{"question": "How?", "answer": "So.", "id": 1}', "row 2, field 'id': '1' stands in an earlier row too"),
+        ('{"question": "How?", "answer": "So.", "id": 1}', "row 2, field 'id': '1' is in an earlier row too"),
         ("Why? So.", "row 2: not JSON, from character 1 on"),
     ],
 )

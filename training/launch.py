@@ -63,7 +63,7 @@ def launch(request: Request, tell: Callable[[str], None]) -> tuple[AdapterManife
             why = (Path(scratch) / str(failed)).read_text(encoding="utf-8", errors="replace").strip()
             raise MedbenchError(
                 f"training process {failed} of {request.processes} failed: {why[-2000:]}",
-                f"What was stored is in {request.folder}; the same command goes on from the last checkpoint.",
+                f"What was stored is in {request.folder}; the same command continues from the last checkpoint.",
             )
         if failed == 0:
             raise SystemExit(started[0].returncode)  # it has said why

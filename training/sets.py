@@ -338,7 +338,7 @@ def _own_rows(path: Path) -> Examples:
         )
         if example.id in examples:
             if named is not None:
-                raise row.wrong("id", f"'{named}' stands in an earlier row too")
+                raise row.wrong("id", f"'{named}' is in an earlier row too")
             tally.repeated += 1
         examples.setdefault(example.id, example)
     return tally.examples(examples, str(path))

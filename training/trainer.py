@@ -481,7 +481,7 @@ def _no_room(job: Job, error: BaseException) -> MedbenchError:
     kept = f"The checkpoint of step {checkpoints.step_of(good)} is whole." if good else "No checkpoint was whole yet."
     return MedbenchError(
         f"{job.work.parent} cannot be written: {first_line(error)}. {kept}",
-        "Make room, then give the same command again: it goes on from there.",
+        "Make room, then give the same command again: it continues from there.",
     )
 
 

@@ -178,7 +178,7 @@ class Adapter:
         said = f"training stopped {where}{f' ({manifest.stopped})' if manifest.stopped else ''}"
         if manifest.status == "training":
             said = f"it is in training, or was killed in it, {where}"
-        raise UsageError(f"{manifest.name} is not ready: {said}.", f"The same command goes on: {self.again}")
+        raise UsageError(f"{manifest.name} is not ready: {said}.", f"The same command continues: {self.again}")
 
 
 def folder(name: str, tag: str, root: Path | None = None) -> Path:

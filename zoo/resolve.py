@@ -396,7 +396,7 @@ def _of_entry(entry: Entry, revision: str, tell: Tell, trusted: bool = False) ->
     if not HUB_ID.fullmatch(entry.weights):
         path = Path(entry.weights).expanduser()
         if not path.exists():
-            raise ModelMissing(f"the weights of {entry.name} are not at {path}.", "Mend `weights` in the zoo entry.")
+            raise ModelMissing(f"the weights of {entry.name} are not at {path}.", "Fix `weights` in the zoo entry.")
         return _of_path(path, revision, tell, trusted)
     if entry.package is None or not is_package(entry, revision):
         return from_hub(entry.weights, revision or entry.revision, tell, entry, trusted)
