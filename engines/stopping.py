@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,19 +13,49 @@ from .prompting import Wrapping
 ANSWER = "fourteen"  # a word that no chat template writes itself
 TAIL_TOKENS = 24  # how many last tokens are decoded to look for a stop string; longer stop strings raise it
 
+_LETTER = r"(?:\\\w+\s*)?[*_(\[\"'`{]*(?-i:[A-Z])(?![\w'’])"
+# "B", "(B)", "**B. Ibuprofen**"; not "A. Aspirin is wrong", which is the first of a list that weighs all options.
+_OPTION = re.compile(
+    rf"{_LETTER}(?:[^\w\s]*|[^\w\s]+\s+(?!.*(?:\b(?:is|are|was|no|not|never|because|wrong|false|incorrect|unlikely)\b|"
+    r"[:;✗✘❌])).{1,200})",
+    re.IGNORECASE,
+)
+_STATED = re.compile(
+    rf"\b(?:answer|choice|option)\b\W{{0,4}}?(?:\s(?:is|would\s+be|must\s+be|should\s+be)|:)\W{{0,8}}?{_LETTER}"
+    r"[^\w\n]*?(?=[.,:)*}]|\s*$|\n)(?!.*\b(?:wrong|incorrect)\b)",
+    re.IGNORECASE,
+)
+
 
 def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
     """`text` before its first stop string, and whether there was one.
 
-    Reasoning is never cut, and blank lines before an answer do not end it.
+    Reasoning is never cut, and blank lines before an answer do not end it. Paragraphs are part of an answer: a blank
+    line ends it only after it has named an option.
     """
     stop = [s for s in stop if s and s in text]
     if not stop:
         return text, False
     start = split(text).start
     blank = len(text) - len(text[start:].lstrip())  # where the first character of the answer is
-    found = [at for s in stop if (at := text.find(s, start if s.strip() else blank)) >= 0]
+    named = _option_named(text, blank) if any(map(_is_blank_line, stop)) else 0
+    found = [
+        at for s in stop if (at := text.find(s, named if _is_blank_line(s) else start if s.strip() else blank)) >= 0
+    ]
     return (text[: min(found)], True) if found else (text, False)
+
+
+def _is_blank_line(stop: str) -> bool:
+    return not stop.strip() and stop.count("\n") > 1
+
+
+def _option_named(text: str, start: int) -> int:
+    """Where the answer from `start` on has named an option: it is one and no more, or says "the answer is" one."""
+    first = text[start:].split("\n\n", 1)[0]
+    if _OPTION.fullmatch(first.strip()):
+        return start + len(first)
+    stated = _STATED.search(text, start)
+    return stated.end() if stated else len(text)
 
 
 def sendable(stop: Sequence[str]) -> list[str]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import servers
+import tiny
 from medbench.core.types import GenerateRequest, Item, ModelSpec, Output, Prompt, Record
 from medbench.engines.openai_engine import OpenAIEngine
 from medbench.engines.replay_engine import ReplayEngine
-from medbench.engines.stopping import cut, sendable
+from medbench.engines.stopping import StopStrings, cut, sendable
 from medbench.judges.modes import read
 from medbench.metrics.exact_match import EXACT_MATCH
 from medbench.metrics.rouge import ROUGEL
@@ -63,6 +64,47 @@ class TestStopStrings:
         self, text: str, expected: tuple[str, bool]
     ) -> None:
         assert cut(text, ("\n\n",)) == expected
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            "\n\nThe answer is B.",
+            "<think>\n\n</think>\n\nThe answer is B.",
+            "Aspirin thins the blood.\n\nIbuprofen is an NSAID.\n\nThe answer is B.",
+            "The correct answer is:\n\n**B**",
+            "A patient with fever needs an NSAID.\n\nAnswer: B",
+            "This is hepatitis B.\n\nThe answer is D.",
+            "A. Aspirin is wrong.\n\nB. Ibuprofen is right.",
+            "The answer is not A.\n\nThe answer is B.",
+            "Let us look at the answer choices.\n\n### Answer\n\nB",
+            "Fever is a high temperature.\n\nRest helps.",
+        ],
+    )
+    def test_paragraphs_are_part_of_an_answer(self, reply: str) -> None:
+        assert cut(reply, ("\n\n",)) == (reply, False)
+        words = tiny.tokenizer()
+        tokens, strings = words.encode(reply, add_special_tokens=False), StopStrings(words, ("\n\n",))
+        assert not any(strings.seen(tokens[:end]) for end in range(1, len(tokens) + 1)), "nor while it is written"
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            " B",
+            "B. Ibuprofen",
+            "(B)",
+            "**B**",
+            "**Answer:** B",
+            "Answer:\n\nB",
+            "The answer is (B) Ibuprofen.",
+            "The final answer is \\boxed{B}.",
+            "It lowers fever.\n\nSo the correct option is B.",
+        ],
+    )
+    def test_a_blank_line_ends_an_answer_that_has_named_an_option(self, reply: str) -> None:
+        assert cut(f"{reply}\n\nWhich vitamin is lacking?\nA. C", ("\n\n",)) == (reply, True)
+
+    def test_a_stop_of_one_line_ends_it_at_the_line(self) -> None:
+        assert cut("\n18 mmHg\nWhat is 2 + 2?", ("\n",)) == ("\n18 mmHg", True)
 
     def test_the_next_question_ends_even_an_empty_answer(self) -> None:
         assert cut("\nQuestion: what?", ("\n\n", "\nQuestion:")) == ("", True)
