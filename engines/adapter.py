@@ -6,12 +6,14 @@ PEFT itself loads what fits and warns at most, so that the base would answer und
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import MedbenchError
 from ..core.json_text import loads
+from ..zoo import tokenizer_files
 from ..zoo.adapters import ADAPTER_WEIGHTS, CONFIG
 
 NAME = "default"  # what PEFT calls an adapter that is not named
@@ -20,6 +22,8 @@ SHOWN = 3  # keys in a message
 SHARED = "vblora_vector_bank"
 # PEFT saves resized embeddings that are trained as a whole twice, once under a key that it does not read.
 SECOND = re.compile(r"\.modules_to_save(?=\.weight$|\.bias$)")
+# Trained single tokens of tied embeddings are saved for both ends and read for one.
+TRAINED_TOKENS = ".token_adapter.trainable_tokens_delta"
 
 
 def put_on(name: str, model: Any, folder: Path, device: str) -> Any:
@@ -30,28 +34,35 @@ def put_on(name: str, model: Any, folder: Path, device: str) -> Any:
     fitting = "Name the model that it was trained on: --model BASE --adapter ADAPTER"
     try:
         shapes = _shapes(folder)
-        rows = _embedding_rows(model, shapes)
-        if rows and rows != model.get_input_embeddings().weight.shape[0]:
+        here = model.get_input_embeddings().weight.shape[0]
+        rows = _embedding_rows(model, shapes) or _rows_with_trained_tokens(folder, here)
+        if rows and rows != here:
             # PEFT saves one end of the model at least. New tokens at the other have the mean, as transformers gives
             # them in training, with noise whose variance is a billion times smaller than theirs.
             torch.manual_seed(0)
             model.resize_token_embeddings(rows)
+        out = model.get_output_embeddings()
+        tied = out is not None and out.weight is model.get_input_embeddings().weight
         renamed = getattr(model, "_checkpoint_conversion_mapping", None) or {}
         adapted = PeftModel.from_pretrained(model, folder, torch_device=device)
         # Only this reports what of the file has no place. It reads the same weights again.
         report = adapted.load_adapter(folder, NAME, torch_device=device, key_mapping=renamed)
     except torch.OutOfMemoryError as error:
         raise MedbenchError(
-            f"the adapter {folder} does not fit on {device}: {_why(error)}",
+            f"the adapter {folder} does not fit on {device}: {_why(error, folder)}",
             "Try --quantize nf4 or --device cpu.",
         ) from error
     except Exception as error:  # PEFT raises what its reader and torch have
         raise MedbenchError(
-            f"the adapter {folder} cannot be put on {name}: {_why(error)}.{_trained_on(folder)}", fitting
+            f"the adapter {folder} cannot be put on {name}: {_why(error, folder)}.{_trained_on(folder)}", fitting
         ) from error
     # In the model the adapter's name is part of a key, in its file it is not.
     missing = sorted(re.sub(rf"\.{NAME}(?=\.|$)", "", key) for key in report.missing_keys if SHARED not in key)
-    foreign = sorted(key for key in report.unexpected_keys if SECOND.sub("", key) not in shapes.keys() - {key})
+    foreign = sorted(
+        key
+        for key in report.unexpected_keys
+        if SECOND.sub("", key) not in shapes.keys() - {key} and not (tied and key.endswith(TRAINED_TOKENS))
+    )
     if not missing and not foreign:
         return adapted
     said = []
@@ -70,10 +81,12 @@ def put_on(name: str, model: Any, folder: Path, device: str) -> Any:
     )
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, folder: Path) -> str:
     """What PEFT says of an adapter that it cannot load, without lists of all modules or weights."""
-    if isinstance(error, KeyError):  # a module that the adapter replaces as a whole
-        return f"its file lacks {error.args[0]}"
+    if isinstance(error, KeyError):
+        if error.args[0] == loads((folder / CONFIG).read_bytes()).get("peft_type"):
+            return f"the installed PEFT {version('peft')} does not know its method, {error.args[0]}"
+        return f"its file lacks {error.args[0]}"  # a module that the adapter replaces as a whole
     sizes = re.findall(r"size mismatch for (\S+): .*?\[([\d, ]*)\].*?\[([\d, ]*)\]", str(error))
     if sizes:
         key, saved, here = sizes[0]
@@ -116,3 +129,18 @@ def _embedding_rows(model: Any, shapes: dict[str, tuple[int, ...]]) -> int:
         rf"(?:.*\.)?(?:{'|'.join(map(re.escape, names))})(?:\.base_layer|\.modules_to_save(?:\.\w+)?)?\.weight"
     )
     return max((shape[0] for key, shape in shapes.items() if whole.fullmatch(key) and len(shape) == 2), default=0)
+
+
+def _rows_with_trained_tokens(folder: Path, here: int) -> int:
+    """Return how many embeddings an adapter needs that saved single tokens; 0 if the model's `here` are enough."""
+    config = loads((folder / CONFIG).read_bytes())
+    trained = config.get("trainable_token_indices") or config.get("token_indices") or []
+    indices = [at for each in trained.values() for at in each] if isinstance(trained, Mapping) else trained
+    rows = max(indices, default=-1) + 1
+    if rows <= here:
+        return 0
+    if tokenizer_files.has_tokenizer(folder):
+        from transformers import AutoTokenizer
+
+        rows = max(rows, len(AutoTokenizer.from_pretrained(folder, trust_remote_code=False)))
+    return int(rows)

@@ -154,6 +154,62 @@ def test_keys_that_are_missing_in_part(llama: Path, tmp_path: Path) -> None:
     )
 
 
+def _named(weights: dict[str, Any]) -> dict[str, Any]:
+    return {key.replace(".weight", ".doses.weight"): value for key, value in weights.items()}
+
+
+def _seeing(weights: dict[str, Any]) -> dict[str, Any]:
+    return {key.replace("model.model.", "model.model.language_model."): value for key, value in weights.items()}
+
+
+def _without(part: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda weights: {key: value for key, value in weights.items() if part not in key}
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "said"),
+    [
+        # A state dict as torch has it, with the name that the adapter had in training.
+        ({}, _named, "none of its 8 weights has a place there; without one: base_model.model.model.layers.0.self_attn"),
+        # The base's layers inside a model that also reads images.
+        ({}, _seeing, "without one: base_model.model.language_model.model.layers.0.self_attn.q_proj.lora_A.weight, "),
+        ({}, _without(""), "it lacks 8 of the 8 weights"),
+        ({}, _without("lora_A"), "it lacks 4 of the 8 weights"),
+        ({"use_dora": True}, _without("magnitude"), "it lacks 4 of the 12 weights"),
+        ({"trainable_token_indices": [5]}, _without("token_adapter"), "its file lacks base_model.model.model.embed_to"),
+    ],
+)
+def test_other_files_that_do_not_fit(
+    settings: dict[str, Any], change: Callable[[dict[str, Any]], dict[str, Any]], said: str, llama: Path, tmp_path: Path
+) -> None:
+    refused(llama, rewritten(make(llama, tmp_path / "changed", lora(**settings)), change), said)
+
+
+def test_an_encoder_decoder_without_its_decoders_weights(tmp_path: Path) -> None:
+    base = tiny.save(tmp_path / "tiny-t5", "t5")
+    adapter = make(base, tmp_path / "half", lora(target_modules=["q"], task_type="SEQ_2_SEQ_LM"))
+    refused(base, rewritten(adapter, _without("decoder")), "it lacks 8 of the 12 weights")
+
+
+def test_a_pickled_file_under_other_names(llama: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    adapter = make(llama, tmp_path / "pickled", lora())
+    weights = load_file(adapter / "adapter_model.safetensors")
+    (adapter / "adapter_model.safetensors").unlink()
+    renamed = {key.replace("self_attn", "attention"): value for key, value in weights.items()}
+    torch.save(renamed, adapter / "adapter_model.bin")
+    refused(llama, adapter, "base_model.model.model.layers.0.attention.q_proj.lora_A.weight, ")
+
+
+def test_a_method_newer_than_the_installed_peft(llama: Path, tmp_path: Path) -> None:
+    adapter = make(llama, tmp_path / "newer", lora())
+    file = adapter / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"peft_type": "SUTURE"}))
+    refused(llama, adapter, "does not know its method, SUTURE.")
+
+
 def test_an_adapter_of_a_deeper_model(llama: Path, tmp_path: Path) -> None:
     adapter = make(llama, tmp_path / "deeper", lora())
     more = {"layers.1": "layers.2"}
@@ -266,6 +322,34 @@ def test_padded_embeddings_are_as_large_as_the_adapter_says(llama: Path, tmp_pat
     rows = -(-len(words) // 64) * 64
     adapter = make(llama, tmp_path / "padded", lora(modules_to_save=["embed_tokens", "lm_head"]), rows, words)
     assert by_medbench(llama, adapter) == pytest.approx(by_peft(llama, adapter, words, rows), abs=1e-3)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+def test_single_tokens_that_were_added_and_trained(family: str, tmp_path: Path) -> None:
+    """PEFT saves their embeddings alone, not the matrix; for tied matrices (Gemma 2, GPT-2) it saves them twice."""
+    base, words = tiny.save(tmp_path / f"tiny-{family}", family), with_tokens("<dose>", "<unit>")
+    tokens = [5, len(words) - 2, len(words) - 1]
+    trained_tokens = {"wte": tokens} if family == "gpt2" else tokens
+    settings = lora(target_modules=trained.MODULES[family], trainable_token_indices=trained_tokens)
+    adapter = make(base, tmp_path / "tokens", settings, len(words), words)
+    assert by_medbench(base, adapter) == pytest.approx(by_peft(base, adapter, words, len(words)), abs=1e-3)
+
+
+def test_nothing_but_single_tokens_was_trained(tmp_path: Path) -> None:
+    """The tokenizer has one more token, which was not trained: the embeddings are as many as its tokens."""
+    import peft
+
+    base, words = tiny.save(tmp_path / "tiny-gemma2", "gemma2"), with_tokens("<dose>", "<unit>")
+    settings = peft.TrainableTokensConfig(token_indices=[7, len(words) - 2], task_type="CAUSAL_LM")
+    adapter = make(base, tmp_path / "tokens", settings, len(words), words)
+    assert by_medbench(base, adapter) == pytest.approx(by_peft(base, adapter, words, len(words)), abs=1e-3)
+
+
+def test_a_trained_token_of_tied_embeddings_without_a_place_is_refused(llama: Path, tmp_path: Path) -> None:
+    """Llama's output matrix is its own here: tokens that were trained for it as well would be left out."""
+    base, words = tiny.save(tmp_path / "tiny-gemma2", "gemma2"), with_tokens("<dose>")
+    tied = make(base, tmp_path / "tied", lora(trainable_token_indices=[5, len(words) - 1]), len(words), words)
+    refused(llama, tied, "without one: ", "base_model.model.lm_head.token_adapter.trainable_tokens_delta")
 
 
 def test_tied_embeddings_and_smaller_ones(tmp_path: Path) -> None:

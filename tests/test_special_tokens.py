@@ -109,6 +109,16 @@ def test_no_padding_token(family: str, tmp_path: Path) -> None:
     same(answered(without(tiny.save(tmp_path / "model", family), "pad")), right)
 
 
+def test_a_list_where_one_padding_token_is_expected_is_refused_with_the_field(tmp_path: Path) -> None:
+    edited(tiny.save(tmp_path / "model", "llama"), config={"pad_token_id": [0, 5]})
+    asked = ["run", "-m", "model", "-b", "medqa-sample", "--limit", "2", "--latency-items", "0", "--device", "cpu"]
+    done = CliRunner().invoke(cli, asked)
+    assert done.exit_code == 1
+    said = " ".join(done.output.split())
+    assert "does not load as a model: Validation error for field 'pad_token_id': TypeError: " in said
+    assert "[0, 5]" in said
+
+
 # --- no end
 
 
