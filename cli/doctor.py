@@ -111,6 +111,9 @@ def _quantization() -> Iterator[Finding]:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        from logging import ERROR, getLogger
+
+        getLogger("bitsandbytes").setLevel(ERROR)  # says that an optional kernel is not installed
         import bitsandbytes as bnb
 
         layer = bnb.nn.Linear4bit(64, 64, quant_type="nf4", compute_dtype=torch.float32).to(device)

@@ -30,8 +30,14 @@ TOP = 20  # rows of each table on a terminal, where no number is asked for
 
 
 def names(values: tuple[str, ...]) -> list[str]:
-    """Comma-separated names of an option that may be repeated, each once, in order."""
-    return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+    """Return the comma-separated names of an option that may be repeated, each once, in order.
+
+    Raises UsageError if the option was given without any name.
+    """
+    found = list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+    if values and not found:
+        raise UsageError("an option that takes names was given an empty text.", "Is a shell variable empty?")
+    return found
 
 
 def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:

@@ -115,7 +115,7 @@ class PlainWatch(_Telling):
         super().begin(plan, done)
         self.shown, self.said = self.done, self.started
         resumed = f", {self.done} already answered" if done else ""
-        tell(f"{self.name}{self.which}: {self.total} items{resumed}")
+        tell(f"{self.name}{self.which}: {self.total} item{'s' * (self.total != 1)}{resumed}")
 
     def answered(self, output: Output) -> None:
         super().answered(output)

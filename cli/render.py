@@ -11,6 +11,7 @@ from ..core.errors import MedbenchError
 from ..results.export import figure_text, number
 from ..results.leaderboard import label
 from ..results.scoring import CLEAN
+from ..results.summary import SAMPLES
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -278,7 +279,7 @@ def _legend(boards: Sequence[Board]) -> str:
             "mark, by intervals that do not overlap, widened for so many models)."
         )
     if any(board.sample for board in boards):
-        parts.append("Samples are small sets written for medbench: they show that all works, not how good a model is.")
+        parts.append(SAMPLES)
     return " ".join(parts)
 
 

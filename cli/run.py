@@ -68,7 +68,7 @@ Examples:
         "suites",
         multiple=True,
         metavar="NAMES",
-        help="quick (the samples), all, or benchmark names.  [default: quick]",
+        help="quick (the samples), all, or benchmark names, in addition to --benchmark.  [default: quick]",
         shell_complete=completion.plugins("benchmarks", "quick", "all"),
     ),
     click.option(

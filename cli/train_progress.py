@@ -36,7 +36,7 @@ class PlainTraining(QuietTraining):
     def begin(self, stage: str, step: int, steps: int) -> None:
         self.stage, self.first, self.steps = stage, step, steps
         self.started = self.said = time.monotonic()
-        tell(f"{stage}: {steps} steps" + (f", going on after step {step}" if step else ""))
+        tell(f"{stage}: {steps} step{'s' * (steps != 1)}" + (f", continuing after step {step}" if step else ""))
 
     def step(self, step: int, loss: float, learning_rate: float, tokens_per_s: float) -> None:
         now = time.monotonic()

@@ -189,7 +189,10 @@ def by_subject(found: Leaderboard) -> Leaderboard:
         if names:
             boards.append(dataclasses.replace(board, columns=columns))
     if not boards:
-        raise UsageError("no item of these runs names its subject.", "Benchmarks with subjects: mmlu-med, medmcqa")
+        raise UsageError(
+            "no item of these runs names its subject.",
+            "The multiple-choice benchmarks mmlu-med and medmcqa name subjects, and so do the samples.",
+        )
     return dataclasses.replace(found, boards=tuple(boards))
 
 

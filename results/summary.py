@@ -17,6 +17,12 @@ SAFETY = "safety_rate"
 LATENCY = "latency_p50_s"
 LOADED = ("revision", "adapter", "engine", "dtype", "quantize")  # what makes two lines of one model
 MEMORY = ("peak_gpu_memory_bytes", "peak_rss_bytes")  # the first that any model has
+SAMPLES = "Samples are small sets written for medbench: they show that all works, not how good a model is."
+UNASKED = {  # what to do for a column that runs have only if it is asked for
+    "safety": "safety_rate is asked for by name: medbench score RUN --metrics safety_rate",
+    SAFETY: "It is asked for by name: medbench score RUN --metrics safety_rate",
+    "latency": "These runs timed no request: --latency-items.",
+}
 SHARES = ("share", "0..1")  # scales of figures that a mean over benchmarks may take together
 
 Kind = Literal["benchmark", "mean", "safety", "latency", "memory"]
@@ -234,9 +240,12 @@ def _rank(headings: Sequence[Heading], line: Line) -> tuple[float, ...]:
 
 def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence[Line]) -> tuple[str, ...]:
     scores = [heading for heading in headings if heading.kind == "benchmark"]
+    scored = [board for board in boards if _headline(board) is not None]
     kinds = {heading.kind for heading in headings}
     notes = (
-        [f"The figures: {', '.join(f'{heading.metric} of {heading.name}' for heading in scores)}."] if scores else []
+        [f"The figures: {'; '.join(_scored(heading, board) for heading, board in zip(scores, scored))}."]
+        if scores
+        else []
     )
     if not headings:
         notes.append("These runs have no figure for a summary; --details shows what they have.")
@@ -257,9 +266,11 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
         parts = {
             "safety": "safety is the mean over the benchmarks that have it",
             "latency": "latency (p50) is that of the slowest benchmark",
-            "memory": "memory the largest peak",
+            "memory": "memory is the largest peak",
         }
         notes.append((", ".join(parts[heading.kind] for heading in asked) + ".").capitalize())
+    if boards[0].sample:
+        notes.append(SAMPLES)
     notes += [
         f"{board.title}: the figure includes {len(board.leaked)} items that the training data of a model here hold; "
         f"--details shows it without them."
@@ -268,6 +279,11 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
     ]
     notes += [f"{board.title}: {board.few}" for board in boards if board.few]
     return tuple(notes)
+
+
+def _scored(heading: Heading, board: Board) -> str:
+    """Return what a column shows and of how many items: "accuracy of medqa, 50 of 1,273 items (seed 0)"."""
+    return f"{heading.metric} of {heading.name}, {board.items}"
 
 
 def top(found: Summary, lines: int) -> Summary:
@@ -282,7 +298,8 @@ def ordered(found: Sequence[Summary], by: str) -> tuple[Summary, ...]:
     """
     names = _names_in(found)
     if found and by not in names:
-        raise UsageError(f"no column here is called '{by}'.", f"The columns: {_listed(found)}")
+        unasked = f"{UNASKED[by]}\n" if by in UNASKED else ""
+        raise UsageError(f"no column here is called '{by}'.", f"{unasked}The columns: {_listed(found)}")
     return tuple(_ordered(one, names[by]) for one in found)
 
 

@@ -137,7 +137,7 @@ def test_safety_is_a_mean_and_memory_and_latency_are_the_worst(tmp_path: Path) -
     cells = dict(zip([heading.kind for heading in found.headings], found.lines[0].cells))
     assert cells["memory"].figure.value == 3 << 30  # type: ignore[union-attr]
     assert cells["latency"].figure.value == 2.0  # type: ignore[union-attr]
-    assert "Latency (p50) is that of the slowest benchmark, memory the largest peak." in found.notes
+    assert "Latency (p50) is that of the slowest benchmark, memory is the largest peak." in found.notes
 
 
 # --- on the terminal --------------------------------------------------------------------------------------------------
@@ -198,6 +198,8 @@ def test_lines_are_ordered_and_filtered(root: Path) -> None:
         (["--where", "exam + 1"], "it is a number, not true or false"),
         (["--where", "nothing > 1"], "The columns here: exam, quiz, trial, mean"),
         (["--sort", "nothing"], "no column here is called 'nothing'"),
+        (["--sort", "safety"], "medbench score RUN --metrics safety_rate"),
+        (["-m", ""], "an option that takes names was given an empty text"),
         (["-m", "thre"], "no run here is of the model 'thre'. Did you mean three?"),
         (["-b", "exams"], "no run here is of the benchmark 'exams'. Did you mean exam?"),
         (["--parquet", "-"], "Parquet is not written to stdout"),

@@ -91,7 +91,9 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
             drawn += pool.add(example, number)
             passed += 1
         if drawn < passed:
-            notes.append(f"{passed - drawn:,} examples of {part.source} repeat one drawn before: left out.")
+            one = passed - drawn == 1
+            which = f"{passed - drawn:,} example{'s' * (not one)} of {part.source} repeat{'s' * one}"
+            notes.append(f"{which} one drawn before: left out.")
         if drawn < part.samples:
             notes.append(f"Asked {part.samples:,} of {part.source}, it has {drawn:,}: all are taken.")
         rest.append(order[passed:])

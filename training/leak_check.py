@@ -42,7 +42,14 @@ def check(stages: Sequence[StageData], source: Source, allowed: Collection[str],
         raise UsageError(refusal)
     for name, leak in found.items():
         if leak.all:
-            tell(f"leak check: {len(leak.all):,} of {len(items[name]):,} items of {name} found in the training texts")
+            kinds = (
+                ("the same question", leak.exact),
+                ("13 words in a row", leak.ngram),
+                ("nearly the same", leak.near),
+            )
+            how = ", ".join(f"{len(ids):,} {kind}" for kind, ids in kinds if ids)
+            found_in = f"{len(leak.all):,} of {len(items[name]):,} items of {name} found in the training texts"
+            tell(f"leak check: {found_in} ({how})")
     if unchecked:
         checks = f"{len(found)} of {len(found) + len(unchecked)} benchmarks were checked"
         tell(f"leak check: {checks}; their data could not be read: {', '.join(unchecked)}")
