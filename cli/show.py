@@ -181,6 +181,11 @@ def _figures(stored: StoredRun, named: list[str]) -> list[Figure]:
     return [figure for result in results for figure in result.figures if figure.value is not None]
 
 
+def _short(text: str) -> str:
+    """Return the beginning of a text, with an ellipsis if that is not all of it."""
+    return text if len(text) <= SNIPPET else f"{text[: SNIPPET - 1].rstrip()}…"
+
+
 def _gold(record: Record) -> str:
     item = record.item
     if item.gold is None:
@@ -261,12 +266,12 @@ def _run(
         table.add_column(heading, overflow="fold")
     for item_id in chosen[:limit]:
         if reasons:
-            said = _answer(records[item_id], scores)[:SNIPPET] if item_id in records else ""
+            said = _short(_answer(records[item_id], scores)) if item_id in records else ""
             table.add_row(escape(item_id), escape(said), escape(_told(reasons[item_id])))
             continue
         score = scores[first][item_id] if first else None
         value = "–" if score is None or score.value is None else f"{score.value:.3g}"
-        texts = [_answer(records[item_id], scores)[:SNIPPET], _gold(records[item_id])[:SNIPPET]]
+        texts = [_short(_answer(records[item_id], scores)), _short(_gold(records[item_id]))]
         table.add_row(escape(item_id), value, *map(escape, texts), escape((score and score.reason) or ""))
     if chosen:
         screen.print(table)

@@ -326,7 +326,11 @@ PRECISION = EntityMetric(
     "Answer's entities in the reference. Of those that the answer asserts, the share that the reference asserts.",
     precision,
 )
-F1 = EntityMetric("entity_f1", "Harmonic mean of recall and precision. Of the entities of one answer.", f1)
+F1 = EntityMetric(
+    "entity_f1",
+    "Harmonic mean of recall and precision. Of one answer's entity_recall and entity_precision; averaged over answers.",
+    f1,
+)
 HALLUCINATED = EntityMetric(
     "hallucinated_entity_rate",
     "Answer's entities found nowhere else. Of those that the answer asserts, the share that neither a reference nor "

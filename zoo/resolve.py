@@ -210,7 +210,8 @@ def _gguf(name: str, chat: Chat, device: str, given: Mapping[str, str], tell: Te
         path = inside[0]
     if not path.is_file():
         what = f"{entry.name} has no GGUF file of its own" if entry else f"there is no GGUF file {name}"
-        on_hub = f"\nFrom the hub: hf download {name} FILE.gguf --local-dir FOLDER" if HUB_ID.fullmatch(name) else ""
+        on_hub = f"\nFrom the hub: hf download {name} FILE.gguf --local-dir FOLDER"
+        on_hub = on_hub if HUB_ID.fullmatch(name) and not name.endswith(".gguf") else ""
         raise UsageError(f"{what}.", f"Name a file on this disk: --model gguf:FILE{on_hub}")
     header = gguf_header.read_header(path)
     revision = digests.file_digest(path, tell)[: digests.SHOWN]
