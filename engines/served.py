@@ -269,26 +269,29 @@ class ServedEngine(Client):
         for path in paths:
             for top in TOPS:
                 form = Form(path, top)
-                reply = self._probe(form)
-                if reply.fine and replies.of_answers(replies.first_token(reply), ("A", "B"), exact=True):
+                reply, listed = self._probe(form)
+                if replies.of_answers(listed, ("A", "B"), exact=True):
                     return form
                 if reply.status not in (400, 422):
                     break
         return None
 
-    def _probe(self, form: Form) -> Reply:
-        """What the server answers to a question with one token and a list. 500 is how some say that they have none."""
+    def _probe(self, form: Form) -> tuple[Reply, list[tuple[str, float]]]:
+        """What the server answers to a question with one token, and the log-probabilities in it.
+
+        500 is how some say that they have none.
+        """
         path, body = self._for_logprobs(PROBE, form)
         try:
             reply = self._send(path, body, threading.Event(), min(1, self.limits.retries))
             if reply.status == 401 or (passing(reply) and reply.status != 500):
                 raise self._failure(reply)
+            return reply, replies.first_token(reply) if reply.fine else []
         except (Failed, CapReached) as error:
             raise Refused(
                 f"it cannot be told whether {self._at} gives log-probabilities: {self.scrubbed(str(error))}",
                 "Try again, or have it write its answers: --choice generate",
             ) from None
-        return reply
 
 
 def _received(done: queue.SimpleQueue[Output | BaseException]) -> Iterator[Output]:

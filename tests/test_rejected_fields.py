@@ -294,6 +294,17 @@ def test_a_server_that_rejects_log_probabilities_is_asked_for_texts() -> None:
     assert "generated" in done.output
 
 
+@pytest.mark.parametrize(
+    "body", ['{"detail": "not enough memory"}', "<html>Sign in</html>", "", '{"choices": []}', '{"choices": null}', "7"]
+)
+def test_a_200_without_an_answer_is_told_before_anything_is_asked(body: str) -> None:
+    with Server(then=servers.raw(body)) as server:
+        done = run(server)
+    assert done.exit_code == 1, done.output
+    assert "it cannot be told whether" in done.stderr and "the reply " in done.stderr
+    assert not list(Path("runs").glob("*"))
+
+
 def test_a_setting_of_the_models_own_is_not_left_out_in_silence() -> None:
     fields = {"name": "openai:m", "location": "m", "revision": "", "engine": "openai"}
     with Server(then=strict("temperature", then=servers.says("B"))) as server:
