@@ -49,6 +49,58 @@ def test_a_border_token_may_reach_far_into_the_prompt_and_the_option() -> None:
     assert parts(spanning("Which?\nAnswer: A"), ["A", "B"])[1] == ["Which?\nAnswer: A", "Which?\nAnswer: B"]
 
 
+def test_each_option_may_span_the_border_elsewhere() -> None:
+    """The furthest reaches back into "Answer", so the others are scored from there on as well."""
+    found = parts(spanning("swer: yes", ": no"), ["yes", "no", "maybe"])
+    assert found == ("Which?\n", ["Answer: yes", "Answer: no", "Answer: maybe"])
+
+
+def test_tokens_that_end_where_the_prompt_ends_change_nothing() -> None:
+    assert parts(spanning("Answer:", "wer:"), ["A", "B"]) == ("Which?\nAnswer:", [" A", " B"])
+
+
+def test_a_token_across_the_border_of_a_chat_template() -> None:
+    """A template ends with a line end, which goes with the answer; here one token has it and the word before it."""
+    words = spanning("assistant\nA", chat=True)
+    wrap = Wrapping("template", tiny.TEMPLATE)
+    encoded, ends = Prompter(words, 100, encoder_decoder=False).for_choice(PROMPT, wrap, ["A", "B"])
+    assert words.decode(encoded.tokens).endswith("Answer:<|end|>\n<|start|>")
+    assert [words.decode(end) for end in ends] == ["assistant\nA", "assistant\nB"]
+
+
+def test_a_tokenizer_that_ends_every_text() -> None:
+    """The end that it writes after the prompt is no part of it, nor of an option."""
+    from tokenizers.processors import TemplateProcessing
+
+    words = spanning(": A")
+    words.backend_tokenizer.post_processor = TemplateProcessing(single="<eos> $A <eos>", special_tokens=[("<eos>", 1)])
+    assert parts(words, ["A", "B"]) == ("<eos>Which?\nAnswer", [": A", ": B"])
+
+
+def test_a_vocabulary_whose_pieces_go_across_spaces() -> None:
+    """BPE without a split at spaces learns such tokens by itself."""
+    from tokenizers import Tokenizer, decoders, models, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = Tokenizer(models.BPE())
+    pieces.decoder = decoders.BPEDecoder(suffix="")
+    seen = [f"{question}\nAnswer: {label}" for question in ("Who?", "How often?", "When") for label in "ABC"] * 9
+    pieces.train_from_iterator(seen, trainers.BpeTrainer(vocab_size=140, initial_alphabet=[*map(chr, range(32, 127))]))
+    words = PreTrainedTokenizerFast(tokenizer_object=pieces)
+    prompt, ends = Prompter(words, 100, encoder_decoder=False).for_choice(PROMPT, PLAIN, ["A", "B", "Z"])
+    whole = [words(f"Which?\nAnswer: {label}")["input_ids"] for label in "ABZ"]
+    assert len(prompt.tokens) < len(words("Which?\nAnswer:")["input_ids"]), "some token spans the border"
+    assert [[*prompt.tokens, *end] for end in ends] == whole
+
+
+def test_an_encoder_decoder_has_no_border() -> None:
+    """Its decoder writes the option on its own, so that no token can hold both."""
+    words = spanning(": A")
+    encoded, ends = Prompter(words, 100, encoder_decoder=True).for_choice(PROMPT, PLAIN, ["A", "B"])
+    assert words.decode(encoded.tokens) == "Which?\nAnswer:"
+    assert [words.decode(end) for end in ends] == [" A", " B"]
+
+
 def test_an_option_that_no_token_can_tell_from_the_prompt_is_refused() -> None:
     from tokenizers import normalizers
 

@@ -478,6 +478,90 @@ def test_an_adapter_of_the_hub(llama: Path, tmp_path: Path) -> None:
     assert manifest()["model"]["adapter_hash"] == model["adapter_hash"]
 
 
+def answers() -> list[list[float]]:
+    (samples,) = Path("runs").glob("*/samples.jsonl")
+    lines = map(json.loads, samples.read_text().splitlines())
+    return [list(line["output"]["logprobs"]) for line in lines if "output" in line]
+
+
+@pytest.mark.parametrize("weights", ["adapter_model.safetensors", "adapter_model.bin"])
+def test_an_adapter_of_the_hub_answers_as_its_folder_does(
+    weights: str, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    adapter = make(llama, tmp_path / "triage", lora())
+    if weights.endswith(".bin"):
+        torch.save(load_file(adapter / "adapter_model.safetensors"), adapter / weights)
+        (adapter / "adapter_model.safetensors").unlink()
+    assert run(llama, adapter).exit_code == 0
+    right = answers()
+    shutil.rmtree("runs")
+    with fake_hub.serve({"clinic/triage": adapter, "clinic/base": llama}) as server:
+        fake_hub.use(server.url, tmp_path / "hf", monkeypatch)
+        done = run(Path("clinic/base"), "clinic/triage")
+    assert done.exit_code == 0, done.output
+    assert weights in server.fetched
+    assert manifest()["model"]["name"] == "clinic/base+triage"
+    assert answers() == right
+
+
+def test_a_new_commit_of_a_hub_adapter_is_another_run(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make(llama, tmp_path / "one", lora()), make(llama, tmp_path / "two", lora(r=4))
+    commits = {"a" * 40: first}
+    with fake_hub.serve({"clinic/triage": fake_hub.Repository(commits)}) as server:
+        fake_hub.use(server.url, tmp_path / "hf", monkeypatch)
+        assert run(llama, "clinic/triage").exit_code == 0
+        commits["b" * 40] = second
+        assert run(llama, "clinic/triage").exit_code == 0
+    found = [json.loads(path.read_text())["model"] for path in Path("runs").glob("*/manifest.json")]
+    assert {model["source"].rpartition("; ")[2] for model in found} == {
+        "adapter: hub clinic/triage @ aaaaaaa",
+        "adapter: hub clinic/triage @ bbbbbbb",
+    }
+    assert {model["adapter_hash"] for model in found} == {adapters.hash_of(one, "lora") for one in (first, second)}
+
+
+def test_a_template_comes_with_a_hub_adapter(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = make(llama, tmp_path / "triage", lora())
+    (adapter / "chat_template.jinja").write_text(TEMPLATE)
+    with fake_hub.serve({"clinic/triage": adapter}) as server:
+        fake_hub.use(server.url, tmp_path / "hf", monkeypatch)
+        done = run(llama, "clinic/triage", "--choice", "generate", "--max-new-tokens", "8")
+    assert done.exit_code == 0, done.output
+    engine = manifest()["engine"]
+    assert (engine["tokenizer"], engine["chat_template"]) == ("model", "adapter")
+
+
+def test_a_hub_adapter_that_cannot_be_used_is_refused_as_a_folder_is(
+    llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = rewritten(make(llama, tmp_path / "half", lora()), _without("layers.0"))
+    prompt = make(llama, tmp_path / "prompt", around()["PROMPT_TUNING"])
+    with fake_hub.serve({"clinic/half": half, "clinic/prompt": prompt}) as server:
+        fake_hub.use(server.url, tmp_path / "hf", monkeypatch)
+        unfit, unknown = run(llama, "clinic/half"), run(llama, "clinic/prompt")
+    assert unfit.exit_code == 1
+    assert "it lacks 4 of the 8 weights" in " ".join(unfit.output.split())
+    assert unknown.exit_code == 2
+    assert "was trained by prompt tuning, which medbench does not run" in " ".join(unknown.output.split())
+    assert not [path for path in Path("runs").glob("*/samples.jsonl") if path.read_text()]
+
+
+def test_a_gated_adapter_says_where_to_ask_for_it(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = make(llama, tmp_path / "triage", lora())
+    with fake_hub.serve({"clinic/triage": adapter}, gated=frozenset({"clinic/triage"})) as server:
+        fake_hub.use(server.url, tmp_path / "hf", monkeypatch)
+        done = run(llama, "clinic/triage")
+    assert done.exit_code == 1
+    said = " ".join(done.output.split())
+    assert "clinic/triage" in said and "gated" in said and f"{server.url}/clinic/triage" in said
+    assert "Traceback" not in said
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

@@ -227,6 +227,45 @@ def test_a_cut_prompt_keeps_them(front: tuple[int, ...]) -> None:
     assert encoded.text.endswith("cough Answer:")
 
 
+@pytest.mark.parametrize("front", [(), (0,), (1,), (2,), (2, 3)])
+def test_a_cut_prompt_keeps_them_where_options_are_scored(front: tuple[int, ...]) -> None:
+    words = Fronted(*front)
+    long = Prompt("cough " * 60 + "Answer:")
+    encoded, ends = Prompter(words, 40, encoder_decoder=False).for_choice(long, Wrapping("plain"), ["A", "B"])
+    assert [words.decode(end) for end in ends] == [" A", " B"]
+    assert max(map(len, ends)) == 2 and len(encoded.tokens) == 39, "the last token is read off, not fed"
+    assert encoded.tokens[: len(front)] == list(front)
+    assert encoded.tokens[len(front) :] == words([long.plain], False)["input_ids"][0][len(front) - 39 :]
+
+
+@pytest.mark.parametrize("front", [(0,), (1,), (2, 3)])
+def test_a_prompt_that_fits_keeps_them_once(front: tuple[int, ...]) -> None:
+    words = Fronted(*front)
+    encoded = Prompter(words, 40, encoder_decoder=False).for_generation(Prompt("cough"), Wrapping("plain"), 8)
+    assert encoded.tokens == [*front, *words(["cough"], False)["input_ids"][0]]
+    assert encoded.truncated == 0
+
+
+def test_answers_to_cut_prompts_are_transformers_own(tmp_path: Path) -> None:
+    """BioGPT in a window of 64 tokens, "</s>" in front: </s> and the last 55 tokens of the prompt, then 8 new ones."""
+    import torch
+    import transformers as hf
+    from tokenizers.processors import TemplateProcessing
+
+    folder = tiny.save(tmp_path / "model", "biogpt", chat=False, window=64)
+    words = tiny.tokenizer(chat=False)
+    words.backend_tokenizer.post_processor = TemplateProcessing(single="<eos> $A", special_tokens=[("<eos>", 1)])
+    words.save_pretrained(folder)
+    long = "Question: cough and fever? " * 12 + "Answer:"
+    engine = TransformersEngine(ModelSpec("m", str(folder), "1", device="cpu", chat="never"))
+    (output,) = engine.generate([GenerateRequest("1", Prompt(long), max_new_tokens=8)])
+    kept = [1, *words(long, add_special_tokens=False)["input_ids"][-55:]]
+    model = hf.AutoModelForCausalLM.from_pretrained(folder).eval()
+    made = model.generate(torch.tensor([kept]), max_new_tokens=8, do_sample=False)[0, len(kept) :].tolist()
+    assert output.text == words.decode(made, skip_special_tokens=True).strip() != ""
+    assert (output.prompt_tokens, output.truncated_tokens) == (56, len(words(long)["input_ids"]) - 56)
+
+
 def test_a_cut_biogpt_prompt_keeps_its_end_token(tmp_path: Path) -> None:
     """transformers' own BioGPT tokenizer: </s> in front, <s> as the beginning token."""
     from transformers import BioGptTokenizer
