@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from ..core.errors import MedbenchError
@@ -87,6 +88,8 @@ def _why(error: Exception, folder: Path) -> str:
         if error.args[0] == loads((folder / CONFIG).read_bytes()).get("peft_type"):
             return f"the installed PEFT {version('peft')} does not know its method, {error.args[0]}"
         return f"its file lacks {error.args[0]}"  # a module that the adapter replaces as a whole
+    if isinstance(error, UnpicklingError):
+        return "its file is damaged or holds more than weights, such as code, which medbench does not load"
     sizes = re.findall(r"size mismatch for (\S+): .*?\[([\d, ]*)\].*?\[([\d, ]*)\]", str(error))
     if sizes:
         key, saved, here = sizes[0]

@@ -148,9 +148,8 @@ def weights(
     Raises MedbenchError where they do not fit or do not load, or where some of them are missing.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    family = _family(config)
     try:
         model, report = family.from_pretrained(
             location,
@@ -178,6 +177,17 @@ def weights(
         model = put_on(name, model, Path(adapter), device)
     _mend_4bit(name, model)
     return model
+
+
+def _family(config: Any) -> Any:
+    """The class of transformers that loads a model. Some that read images as well load as such only; text is enough."""
+    import transformers as hf
+
+    if config.is_encoder_decoder:
+        return hf.AutoModelForSeq2SeqLM
+    kind = type(config)
+    sees = kind not in hf.MODEL_FOR_CAUSAL_LM_MAPPING and kind in hf.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    return hf.AutoModelForImageTextToText if sees else hf.AutoModelForCausalLM
 
 
 def _mend_4bit(name: str, model: Any) -> None:

@@ -203,6 +203,20 @@ def test_a_pickled_file_under_other_names(llama: Path, tmp_path: Path) -> None:
     refused(llama, adapter, "base_model.model.model.layers.0.attention.q_proj.lora_A.weight, ")
 
 
+def test_a_pickled_file_with_code_is_refused_and_does_not_run(llama: Path, tmp_path: Path) -> None:
+    import pickle
+
+    class Code:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "it-ran"),)
+
+    adapter = make(llama, tmp_path / "code", lora())
+    (adapter / "adapter_model.safetensors").unlink()
+    (adapter / "adapter_model.bin").write_bytes(pickle.dumps(Code(), protocol=2))
+    refused(llama, adapter, "its file is damaged or holds more than weights, such as code")
+    assert not (tmp_path / "it-ran").exists()
+
+
 def test_a_method_newer_than_the_installed_peft(llama: Path, tmp_path: Path) -> None:
     adapter = make(llama, tmp_path / "newer", lora())
     file = adapter / "adapter_config.json"

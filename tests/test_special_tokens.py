@@ -327,6 +327,49 @@ def test_the_window_of_a_model_that_sees_is_that_of_its_text_part(tmp_path: Path
         assert wrote == words.decode(made, skip_special_tokens=True).strip()
 
 
+@pytest.mark.parametrize("kind", ["llava", "qwen2_vl"])
+def test_models_that_load_with_their_eyes_only(kind: str, tmp_path: Path) -> None:
+    """transformers has no class for their text part alone. Window and values are the text part's."""
+    import torch
+    import transformers as hf
+
+    words = tiny.tokenizer()
+    size: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    size |= {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": len(words), "initializer_range": 0.3}
+    size |= {"bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0, "max_position_embeddings": 90}
+    if kind == "llava":
+        eyes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+        seen = hf.CLIPVisionConfig(**eyes, image_size=28, patch_size=14)
+        config = hf.LlavaConfig(text_config=hf.LlamaConfig(**size), vision_config=seen, image_token_index=3)
+    else:
+        turns = {"type": "mrope", "mrope_section": [1, 1, 2]}
+        vision = {"depth": 1, "embed_dim": 16, "num_heads": 2, "hidden_size": 32, "patch_size": 14}
+        config = hf.Qwen2VLConfig(text_config=size | {"rope_scaling": turns}, vision_config=vision)
+    torch.manual_seed(0)
+    model = hf.AutoModelForImageTextToText.from_config(config).eval()
+    model.save_pretrained(tmp_path / kind)
+    words.save_pretrained(tmp_path / kind)
+
+    asked = ["run", "-m", kind, "-b", "medqa-sample", "--limit", "2", "--latency-items", "0", "--device", "cpu"]
+    done = CliRunner().invoke(cli, [*asked, "--out", "runs"])
+    assert done.exit_code == 0, done.output
+    (path,) = Path("runs").glob("*/manifest.json")
+    assert json.loads(path.read_text())["engine"]["window_tokens"] == 90
+
+    values, texts = answered(tmp_path / kind)
+    for prompt, found, wrote in zip(PROMPTS, values, texts, strict=True):
+        start = words(prompt)["input_ids"]
+        for answer, value in zip(ANSWERS, found, strict=True):
+            ids = words(f"{prompt} {answer}")["input_ids"]
+            with torch.no_grad():
+                steps = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+            right = sum(steps[at - 1, ids[at]].item() for at in range(len(start), len(ids)))
+            assert value == pytest.approx(right, abs=1e-3)
+        model.model.rope_deltas = None  # Qwen2-VL keeps it from the last text
+        made = model.generate(torch.tensor([start]), max_new_tokens=8, do_sample=False)[0, len(start) :].tolist()
+        assert wrote == words.decode(made, skip_special_tokens=True).strip()
+
+
 NONE = SimpleNamespace(model_max_length=10**30)
 
 
