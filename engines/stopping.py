@@ -11,6 +11,7 @@ from ..core.reasoning import is_mark, split
 from .prompting import Wrapping
 
 ANSWER = "fourteen"  # a word that no chat template writes itself
+_MARK = re.compile(r"[^\w\s].*\w.*[^\w\s]")
 TAIL_TOKENS = 24  # how many last tokens are decoded to look for a stop string; longer stop strings raise it
 
 _LETTER = r"(?:\\\w+\s*)?[*_(\[\"'`{]*(?-i:[A-Z])(?![\w'’])"
@@ -94,7 +95,10 @@ def decoded(tokenizer: Any, tokens: Sequence[int]) -> str:
 
 
 def turn_ends(tokenizer: Any, wrap: Wrapping) -> frozenset[int]:
-    """The special token that a chat template writes after an answer, which a model's configuration may not name."""
+    """The token that a chat template writes after an answer, which a model's configuration may not name.
+
+    It is a special token, or one added to the vocabulary that looks like a mark ("<|im_end|>").
+    """
     if wrap.kind != "template":
         return frozenset()
     turns = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": ANSWER}]
@@ -106,7 +110,9 @@ def turn_ends(tokenizer: Any, wrap: Wrapping) -> frozenset[int]:
         return frozenset()
     _, found, end = str(shown).rpartition(ANSWER)
     tokens = tokenizer(end.lstrip(), add_special_tokens=False)["input_ids"] if found and end.strip() else []
-    return frozenset(tokens[:1]) & _special(tokenizer).keys()
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    marks = {int(token) for token, about in added.items() if _MARK.fullmatch(str(about))}
+    return frozenset(tokens[:1]) & (_special(tokenizer).keys() | marks)
 
 
 @functools.lru_cache(maxsize=2)

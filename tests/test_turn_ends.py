@@ -27,6 +27,14 @@ def test_the_token_after_an_answer_in_the_template_ends_it(template: str, end: s
     assert turn_ends(words, Wrapping("plain")) == frozenset()
 
 
+@pytest.mark.parametrize(("added", "ends"), [("<|im_end|>", True), ("[/END]", True), ("fever", False), ("...", False)])
+def test_an_end_that_was_added_as_an_ordinary_token_counts_if_it_looks_like_a_mark(added: str, ends: bool) -> None:
+    words = tiny.tokenizer()
+    words.add_tokens([added])
+    wrap = Wrapping("template", "{% for m in messages %}{{ m.content }}" + added + "\n{% endfor %}")
+    assert turn_ends(words, wrap) == ({words.convert_tokens_to_ids(added)} if ends else frozenset())
+
+
 @pytest.mark.parametrize(
     "template", ["{{ messages[0].content }}", "{{ raise_exception('no') }}", "{{ messages[1].content }}!"]
 )
