@@ -364,7 +364,9 @@ def test_a_full_disk_is_told_as_that_and_what_came_is_kept(
     assert "cannot be written to the hub's cache (the disk is full)" in error.message
     assert told[-1].endswith("of owner/tiny are kept; the same command continues there")
     spec, _ = get()
-    assert same(spec, llama) and server.ranges[-1].startswith("bytes=6")
+    # How much comes at once is the network's business: the piece that passed 60,000 bytes was kept, and no other.
+    kept = int(server.ranges[-1].removeprefix("bytes=").rstrip("-"))
+    assert same(spec, llama) and kept > 60_000
 
 
 def test_a_disk_without_room_is_told_before_the_download(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
