@@ -12,6 +12,7 @@ import click
 
 from ..core.durable import replace_file
 from ..core.errors import MedbenchError, UsageError
+from ..core.text import names as split_names
 from ..core.text import printable, printable_json, printable_json_parts
 from .progress import tell
 
@@ -34,7 +35,7 @@ def names(values: tuple[str, ...]) -> list[str]:
 
     Raises UsageError if the option was given without any name.
     """
-    found = list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+    found = split_names(",".join(values))
     if values and not found:
         raise UsageError("an option that takes names was given an empty text.", "Is a shell variable empty?")
     return found

@@ -19,38 +19,13 @@ from ..core.types import Engine, Item, ModelSpec, Output, Record
 from ..results.store import Manifest, RunWriter, StoredRun, run_id
 from . import startup
 from .plan import Plan
+from .progress import Progress
 from .reuse import reuse
 
 SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take it at most this often
 SCORE_SECONDS = 30.0  # what is generated is scored beside the run at most this often
 SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
 WARM_UP_TOKENS = 8  # new tokens of the untimed request before the timed ones
-
-
-class Watch(Protocol):
-    """What a run tells whoever watches: `medbench run` draws it, a script may ignore it."""
-
-    def reused(self, run: str, items: int, total: int) -> None:
-        """Of `total` answers, `items` were taken from another run."""
-        ...
-
-    def loading(self, model: str) -> None: ...
-
-    def loaded(self, model: str, seconds: float) -> None:
-        """Its libraries and weights are in memory, after so many seconds."""
-        ...
-
-    def begin(self, plan: Plan, done: Collection[str]) -> None:
-        """Answering begins; `done` are the ids of the items that are stored already."""
-        ...
-
-    def answered(self, output: Output) -> None: ...
-
-    def timing(self, item: int, items: int) -> None:
-        """Latency is being measured: request `item` of `items`."""
-        ...
-
-    def end(self) -> None: ...
 
 
 class Scorer(Protocol):
@@ -133,7 +108,7 @@ def _model(plan: Plan, spec: ModelSpec) -> dict[str, Any]:
 
 
 def execute(
-    plan: Plan, engine: Engine, root: Path, watch: Watch, command: list[str], scorer: Scorer | None = None
+    plan: Plan, engine: Engine, root: Path, watch: Progress, command: list[str], scorer: Scorer | None = None
 ) -> StoredRun:
     """Answer every item that the store lacks, then time single requests. Complete runs load no model.
 
@@ -189,7 +164,7 @@ def execute(
 
 
 def _answer(
-    plan: Plan, engine: Engine, writer: RunWriter, watch: Watch, sitting: Sitting, scorer: Scorer | None
+    plan: Plan, engine: Engine, writer: RunWriter, watch: Progress, sitting: Sitting, scorer: Scorer | None
 ) -> None:
     unanswered = {item.id: item for item in plan.items if item.id not in writer.done}
     if plan.method == "logprob":
@@ -275,7 +250,7 @@ def _seconds_for_timing(plan: Plan, writer: RunWriter) -> float | None:
 
 
 def _latency(
-    plan: Plan, engine: Engine, wanted: int, watch: Watch, answered: Collection[str], within_s: float | None = None
+    plan: Plan, engine: Engine, wanted: int, watch: Progress, answered: Collection[str], within_s: float | None = None
 ) -> dict[str, list[float]]:
     """Seconds per request, one at a time, on the run's first `wanted` items that were answered, after one short warm-up
     request. The first request that fails ends it.
