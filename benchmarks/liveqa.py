@@ -11,10 +11,10 @@ import xml.etree.ElementTree as ET
 from ..core.errors import DataMalformed, DataMissing
 from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
-from .official import downloadable
-from .rows import partial
-from .sources import MEND, Source, SourceFile
-from .splits import one_spaced
+from .sources.files import MEND, Source, SourceFile
+from .sources.official import downloadable
+from .sources.rows import partial
+from .sources.splits import one_spaced
 
 FILE = "TREC-2017-LiveQA-Medical-Test-Questions-w-summaries.xml"
 QUESTIONS = 104

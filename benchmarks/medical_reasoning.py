@@ -17,8 +17,8 @@ from typing import Any
 from ..core.errors import DataMalformed
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
-from .rows import Row, hub_rows, json_lines, json_rows, parquet_rows, words
-from .sources import MEND, Source
+from .sources.files import MEND, Source
+from .sources.rows import Row, hub_rows, json_lines, json_rows, parquet_rows, words
 
 HUB = "mamachang/medical-reasoning"
 EXPORT = "an export of medical-reasoning (a folder of that name with .parquet, .jsonl or .json)"

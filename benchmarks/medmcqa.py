@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import EXAMPLES, LETTERS, METRICS, listed
-from .rows import Row, distinct, hub_rows, json_lines, partial, usable
-from .sources import Source, SourceFile, only
+from .sources.files import Source, SourceFile, only
+from .sources.rows import Row, distinct, hub_rows, json_lines, partial, usable
 
 HUB = "openlifescienceai/medmcqa"
 LABELS = LETTERS[:4]

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import EXAMPLES, LETTERS, METRICS, listed
-from .rows import Row, hub_rows, json_lines, partial, usable, words
-from .sources import Source
+from .sources.files import Source
+from .sources.rows import Row, hub_rows, json_lines, partial, usable, words
 
 HUB = "GBaker/MedQA-USMLE-4-options"
 LABELS = LETTERS[:4]

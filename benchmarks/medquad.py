@@ -17,10 +17,10 @@ from typing import Literal, NamedTuple
 from ..core.errors import DataMalformed
 from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
-from .official import downloadable
-from .rows import Row, hub_rows, partial
-from .sources import MEND, Source, SourceFile
-from .splits import near_duplicates, one_spaced, split_documents
+from .sources.files import MEND, Source, SourceFile
+from .sources.official import downloadable
+from .sources.rows import Row, hub_rows, partial
+from .sources.splits import near_duplicates, one_spaced, split_documents
 
 Split = Literal["train", "dev", "test"]
 

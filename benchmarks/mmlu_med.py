@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
-from .rows import Row, csv_rows, hub_rows, partial, usable
-from .sources import Source, SourceFile
+from .sources.files import Source, SourceFile
+from .sources.rows import Row, csv_rows, hub_rows, partial, usable
 
 HUB = "cais/mmlu"
 LABELS = LETTERS[:4]

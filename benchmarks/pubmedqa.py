@@ -17,9 +17,9 @@ from ..core.errors import DataMalformed
 from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import METRICS
-from .official import downloadable
-from .rows import Row, hub_rows, json_object, partial
-from .sources import MEND, Source, SourceFile
+from .sources.files import MEND, Source, SourceFile
+from .sources.official import downloadable
+from .sources.rows import Row, hub_rows, json_object, partial
 
 HUB = "qiaojin/PubMedQA"
 DECISIONS = ("yes", "no", "maybe")

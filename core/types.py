@@ -15,7 +15,7 @@ from .reasoning import split
 from .text import whole
 
 if TYPE_CHECKING:
-    from ..benchmarks.sources import Source
+    from ..benchmarks.sources.files import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from ..core.errors import UsageError
 from ..core.json_text import MAX_LINE, loads
 from ..core.seals import Chain, flaw
 from ..core.tables import BadLine, csv_records, separator_hint, text_lines
-from .replies import CUT
+from .server.replies import CUT
 
 ABOUT = ("finish", "reasoning")  # of the text
 FIELDS = ("id", "text", "prediction", "logprobs", "prompt", *ABOUT)

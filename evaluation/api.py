@@ -62,8 +62,8 @@ def evaluate(
     A model, benchmark or judge that fails is a sentence in the result's `problems`, and the others go on. Raises
     UsageError for a request that is wrong as a whole.
     """
-    from ..benchmarks import hub_sets
-    from ..benchmarks.sources import Source
+    from ..benchmarks.sources import hub as hub_sets
+    from ..benchmarks.sources.files import Source
     from ..core import official, paths
     from ..results.metric_names import metric_names
     from ..results.runs import Runs

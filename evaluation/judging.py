@@ -148,7 +148,7 @@ def judge_runs(
     `against`: by run folder, the run that it is compared with; such metrics are of two runs and join neither's own.
     """
     from ..core import registry
-    from ..engines.served import Refused
+    from ..engines.server.engine import Refused
     from ..judges.judging import ask
     from ..judges.names import jury_name
     from ..results.store import add_metrics

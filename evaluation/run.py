@@ -11,13 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..core import environment
 from ..core.errors import MedbenchError
 from ..core.resources import PeakMemory
 from ..core.secrets import masked
 from ..core.types import Engine, Item, ModelSpec, Output, Record
 from ..results.store import Manifest, RunWriter, StoredRun, run_id
-from . import startup
+from . import environment, startup
 from .plan import Plan
 from .progress import Progress
 from .reuse import reuse

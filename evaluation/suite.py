@@ -13,7 +13,7 @@ from ..core.errors import DataMissing, MedbenchError, ModelMissing, UsageError
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..benchmarks.sources import Source
+    from ..benchmarks.sources.files import Source
     from ..core.types import Benchmark, Engine, ItemSet, ModelSpec
     from ..results.store import StoredRun
     from .background import BackgroundScorer
@@ -164,7 +164,7 @@ def _judge(judges: Panel, outcome: Outcome, progress: Progress) -> None:
 def _at_servers(specs: list[tuple[str, ModelSpec]], base_url: str, limits: RequestLimits) -> None:
     """Raises UsageError for options about servers that are given where no model is at one."""
     from ..core import registry
-    from ..engines.served import ServedEngine
+    from ..engines.server.engine import ServedEngine
 
     given = [name for name, value in {"base_url": base_url, **limits}.items() if value]
     if given and specs and not any(issubclass(registry.get("engines", spec.engine), ServedEngine) for _, spec in specs):
@@ -186,7 +186,7 @@ def _of_engine(specs: list[tuple[str, ModelSpec]], engine: str, option: str, wha
 def bounded(model: Engine, limits: RequestLimits, progress: Progress) -> bool:
     """Keep requests to a server within `limits`. Whether it is a server elsewhere, where requests may cost."""
     from ..core.budget import Limits
-    from ..engines.served import ServedEngine
+    from ..engines.server.engine import ServedEngine
 
     if not isinstance(model, ServedEngine):
         return False
@@ -218,7 +218,7 @@ def _run_model(
     at: tuple[int, int],  # runs of the evaluation before this model's, and in all
 ) -> None:
     """One model through all benchmarks; what fails is named and the others go on."""
-    from ..engines.served import Refused
+    from ..engines.server.engine import Refused
     from . import startup
     from .plan import plan
     from .run import execute

@@ -24,8 +24,8 @@ class Local:
         """Return a judge that has loaded nothing yet. Raises UsageError without a model and for one that needs code of
         its own; ModelMissing for weights that are not available.
         """
-        from ..zoo.remote_code import NeedsCode
         from ..zoo.resolve import resolve
+        from ..zoo.weights.remote_code import NeedsCode
 
         if not model:
             raise UsageError(

@@ -16,7 +16,7 @@ from medbench.cli import cli
 from medbench.core import registry
 from medbench.core.errors import DataMalformed, MedbenchError, ModelMissing, UsageError
 from medbench.core.types import GenerateRequest, ModelSpec, Prompt
-from medbench.engines.transformers_engine import TransformersEngine
+from medbench.engines.hf.engine import TransformersEngine
 from medbench.zoo import Entry, adapters
 from medbench.zoo.adapters import AdapterManifest, find
 from medbench.zoo.resolve import resolve

@@ -16,15 +16,25 @@ import pytest
 import scipy.stats
 from click.testing import CliRunner, Result
 from made import Read, Speed, loader
-from medbench.benchmarks import liveqa_grades
-from medbench.benchmarks.liveqa_grades import Graded
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.sources.files import Source
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import Item, Output, Record, Score
 from medbench.metrics.token_f1 import TOKEN_F1
-from medbench.results import agreement
-from medbench.results.agreement import Estimate, Line, draw, graded_from, keep, line, measure, to_csv, to_markdown
+from medbench.results.agreement import liveqa_grades
+from medbench.results.agreement import measure as agreement
+from medbench.results.agreement.liveqa_grades import Graded
+from medbench.results.agreement.measure import (
+    Estimate,
+    Line,
+    draw,
+    graded_from,
+    keep,
+    line,
+    measure,
+    to_csv,
+    to_markdown,
+)
 from medbench.results.store import StoredRun
 from servers import Asked, Server, says
 
@@ -310,7 +320,7 @@ class TestCommand:
         assert "3 questions are too few for an interval that can be trusted." in " ".join(first.stdout.split())
 
     def test_without_metrics_it_is_told_which_these_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("medbench.cli.agreement.DEFAULT", ("token_f1",))
+        monkeypatch.setattr("medbench.cli.commands.agreement.DEFAULT", ("token_f1",))
         done = self.medbench("agreement", "--grades", self.own())
         assert "Text and entity metrics; others by --metrics NAMES" in done.stderr
 
@@ -325,7 +335,7 @@ class TestCommand:
     ) -> None:
         file = self.own()
         named = self.medbench("agreement", "--grades", file, "--metrics", "accuracy,token_f1", "--json")
-        monkeypatch.setattr("medbench.cli.output.metric_names", lambda asked, entities: ["accuracy", "token_f1"])
+        monkeypatch.setattr("medbench.cli.ui.output.metric_names", lambda asked, entities: ["accuracy", "token_f1"])
         everything = self.medbench("agreement", "--grades", file, "--json")
         assert (named.exit_code, everything.exit_code) == (1, 0)
         for done in (named, everything):

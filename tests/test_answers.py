@@ -8,8 +8,8 @@ import pytest
 import servers
 import tiny
 from medbench.core.types import GenerateRequest, Item, ModelSpec, Output, Prompt, Record
-from medbench.engines.openai_engine import OpenAIEngine
-from medbench.engines.replay_engine import ReplayEngine
+from medbench.engines.replay import ReplayEngine
+from medbench.engines.server.openai import OpenAIEngine
 from medbench.engines.stopping import StopStrings, cut, sendable
 from medbench.judges.modes import read
 from medbench.metrics.exact_match import EXACT_MATCH

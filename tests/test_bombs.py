@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from medbench.benchmarks import archives, sources
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.sources import archives
+from medbench.benchmarks.sources import files as sources
+from medbench.benchmarks.sources.files import Source
 from medbench.cli import cli
 from medbench.core.errors import DataMalformed, DataMissing
 

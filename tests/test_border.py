@@ -10,8 +10,8 @@ import pytest
 import tiny
 from medbench.core.errors import MedbenchError
 from medbench.core.types import ChoiceRequest, ModelSpec, Prompt
+from medbench.engines.hf.engine import TransformersEngine
 from medbench.engines.prompting import Prompter, Wrapping
-from medbench.engines.transformers_engine import TransformersEngine
 
 PLAIN = Wrapping("plain")
 PROMPT = Prompt("Which?\nAnswer:")

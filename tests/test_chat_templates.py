@@ -13,7 +13,7 @@ from medbench.cli import cli
 from medbench.core.errors import MedbenchError
 from medbench.core.types import ChoiceRequest, GenerateRequest, Prompt
 from medbench.engines import chat_templates
-from medbench.engines.transformers_engine import TransformersEngine
+from medbench.engines.hf.engine import TransformersEngine
 from medbench.zoo.resolve import resolve
 
 

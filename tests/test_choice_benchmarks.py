@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from medbench.benchmarks import medical_reasoning, medmcqa, medqa, mmlu_med, pubmedqa
-from medbench.benchmarks.sources import HubRows, Source
+from medbench.benchmarks.sources.files import HubRows, Source
 from medbench.core import registry
 from medbench.core.errors import DataMalformed
 from medbench.core.types import Benchmark, Item, Prompt

@@ -13,12 +13,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from medbench.core.types import ChoiceRequest, ModelSpec, Prompt
-from medbench.engines import packed, prefixes
-from medbench.engines.attention import Rule, block
-from medbench.engines.batching import OutOfMemory
-from medbench.engines.choosing import logprobs, rows_for
-from medbench.engines.loading import Loaded, load
-from medbench.engines.transformers_engine import TransformersEngine
+from medbench.engines.hf.batching import OutOfMemory
+from medbench.engines.hf.engine import TransformersEngine
+from medbench.engines.hf.loading import Loaded, load
+from medbench.engines.hf.scoring import packed, prefixes
+from medbench.engines.hf.scoring.attention import Rule, block
+from medbench.engines.hf.scoring.choosing import logprobs, rows_for
 
 # Families that run packed rows, and three that cannot: an encoder, ALiBi's biases, and a state space without attention.
 PACKED = ("llama", "gpt2", "biogpt", "gemma2", "gemma3")
@@ -274,7 +274,7 @@ def test_no_number_in_a_shared_beginning_fails_only_what_begins_so(folders: dict
 
 
 def test_requests_are_answered_in_portions(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from medbench.engines import transformers_engine
+    from medbench.engines.hf import engine as transformers_engine
 
     engine = TransformersEngine(ModelSpec("tiny", str(folders["gpt2"]), "0", device="cpu"))
     requests = [ChoiceRequest(str(i), Prompt("fever " * i + "cough?"), ("yes", "no")) for i in range(5)]

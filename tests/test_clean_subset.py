@@ -14,7 +14,7 @@ import fakes
 import made
 import pytest
 from fakes import FakeEngine
-from medbench.cli import render
+from medbench.cli.ui import render
 from medbench.core.types import Figure, ItemSet
 from medbench.evaluation.plan import Settings, plan
 from medbench.evaluation.run import manifest

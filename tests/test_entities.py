@@ -13,10 +13,11 @@ import spacy
 from medbench.core import registry
 from medbench.core.errors import UsageError
 from medbench.core.types import Item, Metric, Output, Record
-from medbench.metrics import entities, mentions, pipelines
-from medbench.metrics.entities import F1, HALLUCINATED, PRECISION, RECALL, compare
-from medbench.metrics.mentions import Analysis, Found, abbreviations, normalized
-from medbench.metrics.negation import negated
+from medbench.metrics.entities import mentions, pipelines
+from medbench.metrics.entities import scores as entities
+from medbench.metrics.entities.mentions import Analysis, Found, abbreviations, normalized
+from medbench.metrics.entities.negation import negated
+from medbench.metrics.entities.scores import F1, HALLUCINATED, PRECISION, RECALL, compare
 
 METRICS = (RECALL, PRECISION, F1, HALLUCINATED)
 

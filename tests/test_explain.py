@@ -10,7 +10,7 @@ import made
 import pytest
 from click.testing import CliRunner, Result
 from medbench.cli import cli
-from medbench.cli import explain as explained
+from medbench.cli.commands import explain as explained
 from medbench.core.types import Item, Output, Record
 from medbench.results.store import RunWriter
 

@@ -14,7 +14,7 @@ from made_pipeline import NAME, old_booleans, release, save
 from medbench.cli import cli
 from medbench.core import download
 from medbench.core.errors import MedbenchError
-from medbench.metrics import fetching, pipelines
+from medbench.metrics.entities import fetching, pipelines
 
 
 @pytest.fixture(autouse=True)

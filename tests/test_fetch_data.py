@@ -25,15 +25,16 @@ import hub_trouble
 import medbench as medbench_package
 import pytest
 from click.testing import CliRunner, Result
-from medbench.benchmarks import liveqa, liveqa_grades, medmcqa, medquad, pubmedqa
-from medbench.benchmarks.official import downloadable
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks import liveqa, medmcqa, medquad, pubmedqa
+from medbench.benchmarks.sources.files import Source
+from medbench.benchmarks.sources.official import downloadable
 from medbench.cli import cli
 from medbench.core import download, official, paths
 from medbench.core.download import Refused, Unreachable
 from medbench.core.errors import DataMissing, MedbenchError, UsageError
 from medbench.core.official import Download, Quiet
 from medbench.core.types import Item, ItemSet
+from medbench.results.agreement import liveqa_grades
 from site_server import Reply, Site, serve
 
 CONTENT = bytes(range(256)) * 400  # 102,400 bytes
@@ -439,7 +440,7 @@ class TestLoaders:
 
 
 BENCHMARK = f"""
-from medbench.benchmarks.official import downloadable
+from medbench.benchmarks.sources.official import downloadable
 from medbench.core.errors import DataMissing
 from medbench.core.official import Download
 from medbench.core.types import Benchmark, Item, ItemSet

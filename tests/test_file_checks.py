@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import tiny
 from medbench.core.errors import MedbenchError
-from medbench.zoo import file_checks
 from medbench.zoo.resolve import resolve
+from medbench.zoo.weights import file_checks
 
 
 @pytest.fixture(scope="module")

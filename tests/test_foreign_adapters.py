@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.errors import ModelMissing, UsageError
 from medbench.zoo import adapter_files, adapters
-from medbench.zoo.digests import sha256_of
 from medbench.zoo.resolve import resolve
+from medbench.zoo.weights.digests import sha256_of
 from safetensors.torch import load_file, save_file
 
 WEIGHTS = "adapter_model.safetensors"

@@ -23,9 +23,11 @@ import transformers as hf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from medbench.core.types import GenerateRequest, ModelSpec, Output, Prompt
-from medbench.engines import memory, scheduling, slots
-from medbench.engines.scheduling import HEADROOM, Room, Row, Schedule
-from medbench.engines.transformers_engine import TransformersEngine
+from medbench.engines.hf import memory
+from medbench.engines.hf.engine import TransformersEngine
+from medbench.engines.hf.generation import kv_cache as slots
+from medbench.engines.hf.generation import scheduling
+from medbench.engines.hf.generation.scheduling import HEADROOM, Room, Row, Schedule
 
 FAMILIES = ("llama", "gpt2", "biogpt", "gemma2", "gemma3", "t5")
 QUEUED = FAMILIES[:-1]
@@ -482,7 +484,7 @@ def test_what_the_heap_keeps_counts_as_free() -> None:
     script = """
 import torch
 from medbench.core.heap import keep_freed
-from medbench.engines.memory import _kept_by_heap
+from medbench.engines.hf.memory import _kept_by_heap
 keep_freed()
 block = torch.ones(2**28, dtype=torch.uint8)
 kept = _kept_by_heap()

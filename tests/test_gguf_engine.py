@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
-from medbench.engines import gguf_engine, llama_model
-from medbench.engines.gguf_engine import GgufEngine
-from medbench.engines.transformers_engine import TransformersEngine
+from medbench.engines.hf.engine import TransformersEngine
+from medbench.engines.llamacpp import engine as gguf_engine
+from medbench.engines.llamacpp import model as llama_model
+from medbench.engines.llamacpp.engine import GgufEngine
 from medbench.zoo.resolve import resolve
 from test_resolve import write_gguf
 

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
-from medbench.engines.groq_engine import BASE_URL, GroqEngine
-from medbench.engines.served import Limits
+from medbench.engines.server.engine import Limits
+from medbench.engines.server.groq import BASE_URL, GroqEngine
 from servers import Server
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from medbench.benchmarks import sources
-from medbench.benchmarks.rows import Row, json_rows
-from medbench.benchmarks.sources import Source, SourceFile
+from medbench.benchmarks.sources import files as sources
+from medbench.benchmarks.sources.files import Source, SourceFile
+from medbench.benchmarks.sources.rows import Row, json_rows
 from medbench.cli import cli
 from medbench.core import json_text
 from medbench.core.checked import checked
@@ -25,7 +25,7 @@ GOOD: dict[str, Any] = {
     "answer": "aspirin",
 }
 BENCHMARK = """
-from medbench.benchmarks.rows import json_rows
+from medbench.benchmarks.sources.rows import json_rows
 from medbench.core.types import Benchmark, Item, ItemSet
 
 def read(row):
@@ -226,7 +226,7 @@ class TestJsonRows:
 class TestItemsFile:
     @pytest.mark.parametrize("content", [b"\xef\xbb\xbfq1\nq2\n", b"q1\r\nq2\r\n", b"\n q1 \n\nq2\nq1"], ids=repr)
     def test_marks_and_line_ends_of_other_systems(self, content: bytes) -> None:
-        from medbench.cli.run import _ids
+        from medbench.cli.commands.run import _ids
 
         assert _ids(put("ids.txt", content)) == ("q1", "q2")
 

@@ -20,7 +20,7 @@ import servers
 from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.types import GenerateRequest, Item, ItemSet, Output
-from medbench.engines import wire
+from medbench.engines.server import http as wire
 from medbench.evaluation.plan import Settings, plan
 from medbench.evaluation.run import execute
 from test_openai_engine import BOTH, asks, only

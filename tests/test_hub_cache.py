@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from fake_hub import FakeHub, Repository
 from medbench.cli import cli
 from medbench.core.errors import ModelMissing
-from medbench.zoo import hub_cache
 from medbench.zoo.resolve import resolve
+from medbench.zoo.weights import hub_cache
 
 OLD, NEW = "1a2b3c4" + "0" * 33, "5d6e7f8" + "0" * 33
 NAME = "owner/tiny"

@@ -7,7 +7,7 @@ from typing import Any
 
 import hub_trouble
 import pytest
-from medbench.benchmarks.sources import HubRows, Source
+from medbench.benchmarks.sources.files import HubRows, Source
 from medbench.core import hub, official
 from medbench.core.errors import DataMalformed, DataMissing, MedbenchError
 

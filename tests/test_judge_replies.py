@@ -314,7 +314,7 @@ def test_a_time_for_servers_means_nothing_to_a_judge_on_this_machine(run: Stored
 
 
 def test_a_long_wait_is_announced(run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medbench.engines.client.LONG_WAIT_S", 0.01)
+    monkeypatch.setattr("medbench.engines.server.client.LONG_WAIT_S", 0.01)
     with Server(servers.busy("0.2"), then=servers.says(GRADE)) as server:
         done = judge(run, server)
     assert "openai:m: the server asks to wait 0 s" in done.output

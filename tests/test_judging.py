@@ -21,12 +21,12 @@ import fakes
 import made
 import pytest
 import servers
-from medbench.cli.judge_progress import speed, spent
+from medbench.cli.ui.judge_progress import speed, spent
 from medbench.core import registry
 from medbench.core.budget import Limits
 from medbench.core.errors import MedbenchError
 from medbench.core.types import GenerateRequest, Item, Output, Record, Score
-from medbench.engines.served import Refused
+from medbench.engines.server.engine import Refused
 from medbench.judges.judging import Caps, Judge, Judging, ask, dollars, judge
 from medbench.judges.modes import MODES
 from medbench.results import files, leaderboard
@@ -695,7 +695,7 @@ def drawn(found: leaderboard.Leaderboard) -> str:
     """A leaderboard as the terminal shows it."""
     import io
 
-    from medbench.cli import render
+    from medbench.cli.ui import render
     from rich.console import Console
 
     text = io.StringIO()

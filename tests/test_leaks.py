@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from medbench.benchmarks import liveqa, medquad
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.sources.files import Source
 from medbench.core.types import Item
 from medbench.training import leaks
 from medbench.training.example import Example

@@ -11,7 +11,7 @@ import entries
 import medbench as package
 import pytest
 from click.testing import CliRunner, Result
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.sources.files import Source
 from medbench.cli import cli
 from medbench.core import registry
 from medbench.core.types import Item

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from medbench.engines import linear
-from medbench.engines.linear import lay_out
-from medbench.engines.loading import Loaded
+from medbench.engines.hf import linear
+from medbench.engines.hf.linear import lay_out
+from medbench.engines.hf.loading import Loaded
 
 SHAPES = [(5,), (3, 5), (2, 3, 5), (0, 5), (2, 0, 5)]
 

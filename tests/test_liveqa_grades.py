@@ -11,12 +11,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from medbench.benchmarks import graded_file, liveqa_grades
 from medbench.benchmarks.liveqa import FILE, LIVEQA
-from medbench.benchmarks.liveqa_grades import ANSWERS_FILE, ARCHIVE, GRADES_FILE
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.sources.files import Source
 from medbench.core.errors import DataMalformed, DataMissing, UsageError
 from medbench.metrics.token_f1 import TOKEN_F1
+from medbench.results.agreement import graded_file, liveqa_grades
+from medbench.results.agreement.liveqa_grades import ANSWERS_FILE, ARCHIVE, GRADES_FILE
 
 QUESTIONS = "".join(
     f'<NLM-QUESTION qid="TQ{number}"><Original-Question><SUBJECT>{subject}</SUBJECT><MESSAGE>{message}</MESSAGE>'

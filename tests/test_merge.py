@@ -16,7 +16,7 @@ from medbench.cli import cli
 from medbench.core import registry
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import GenerateRequest, ModelSpec, Prompt
-from medbench.engines.transformers_engine import TransformersEngine
+from medbench.engines.hf.engine import TransformersEngine
 from medbench.results.files import Held, Lock
 from medbench.training import merge as merging
 from medbench.training.merge import merge

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import made
 import pytest
-from medbench.cli import output, render
+from medbench.cli.ui import output, render
 from medbench.core import registry
 from medbench.core.errors import UsageError
 from medbench.core.types import Measurement, Metric

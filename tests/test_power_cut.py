@@ -18,11 +18,11 @@ import tiny
 import trained as trained_by_hand
 from click.testing import CliRunner, Result
 from medbench.cli import cli
-from medbench.metrics import pipelines
+from medbench.metrics.entities import pipelines
 from medbench.results.files import read_lines
 from medbench.results.store import all_runs
 from medbench.training import checkpoints
-from medbench.zoo import converted
+from medbench.zoo.weights import converted
 from powercut import HASTY, STRICT, Trace
 
 FEW = 4  # moments of each kind in the fast tests

@@ -17,8 +17,8 @@ from fake_hub import FakeHub, Repository
 from medbench.cli import cli
 from medbench.core import registry
 from medbench.core.errors import MedbenchError
-from medbench.zoo import hub_cache
 from medbench.zoo.resolve import resolve
+from medbench.zoo.weights import hub_cache
 
 OLD, NEW = "1a2b3c4" + "0" * 33, "5d6e7f8" + "0" * 33
 NAME = "microsoft/DialoGPT-small"
@@ -218,8 +218,9 @@ def test_an_adapter_from_before_revisions_were_kept_goes_on_the_base_as_it_is(tr
 
 def test_weights_of_a_package_are_asked_for_by_their_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     """An adapter trained on the weights of a package stays on them where the hub has others."""
-    from medbench.zoo import converted, weights
     from medbench.zoo import resolve as module
+    from medbench.zoo.weights import converted
+    from medbench.zoo.weights import sources as weights
 
     entry = registry.get("zoo", "smollm2-135m")
     revision = converted.revision(entry.package.sha256)

@@ -12,10 +12,10 @@ import servers
 from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.types import GenerateRequest, ModelSpec, Prompt
-from medbench.engines.fields import rejected, without
-from medbench.engines.openai_engine import OpenAIEngine
-from medbench.engines.replies import Reply
-from medbench.engines.served import Limits
+from medbench.engines.server.engine import Limits
+from medbench.engines.server.fields import rejected, without
+from medbench.engines.server.openai import OpenAIEngine
+from medbench.engines.server.replies import Reply
 from servers import Answer, Asked, Behavior, Server
 
 ASKED = {

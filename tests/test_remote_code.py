@@ -19,10 +19,10 @@ import tiny
 from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
-from medbench.engines.loading import opened
+from medbench.engines.hf.loading import opened
 from medbench.judges.local import JUDGE as LOCAL_JUDGE
-from medbench.zoo import remote_code
 from medbench.zoo.resolve import resolve
+from medbench.zoo.weights import remote_code
 
 MARK = "CODE_RAN"
 CONFIGURATION = """

@@ -19,7 +19,7 @@ from medbench.core import json_text
 from medbench.core.errors import UsageError
 from medbench.core.reasoning import split
 from medbench.core.types import GenerateRequest, Item, ItemSet, ModelSpec, Prompt
-from medbench.engines.replay_engine import NO_ANSWER, ReplayEngine
+from medbench.engines.replay import NO_ANSWER, ReplayEngine
 from medbench.engines.saved_answers import columns
 from medbench.evaluation.plan import Settings, plan
 

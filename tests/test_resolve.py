@@ -21,10 +21,12 @@ import pytest
 import tiny
 from medbench.core import hub, registry
 from medbench.core.errors import MedbenchError, ModelMissing, UsageError
-from medbench.zoo import Entry, PackageWeights, converted, digests, packaged, weights
-from medbench.zoo.gguf_header import read_header
+from medbench.zoo import Entry, PackageWeights
 from medbench.zoo.resolve import resolve
-from medbench.zoo.weights import weight_files
+from medbench.zoo.weights import converted, digests, packaged
+from medbench.zoo.weights import sources as weights
+from medbench.zoo.weights.gguf_header import read_header
+from medbench.zoo.weights.sources import weight_files
 
 
 @pytest.fixture(scope="session")

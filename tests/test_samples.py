@@ -15,8 +15,8 @@ import pytest
 from medbench.benchmarks.medqa import MEDQA
 from medbench.benchmarks.medquad import MEDQUAD
 from medbench.benchmarks.pubmedqa import PUBMEDQA
-from medbench.benchmarks.samples import MEDQA_SAMPLE, MEDQUAD_SAMPLE, PUBMEDQA_SAMPLE
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.samples.benchmarks import MEDQA_SAMPLE, MEDQUAD_SAMPLE, PUBMEDQA_SAMPLE
+from medbench.benchmarks.sources.files import Source
 from medbench.core import registry
 from medbench.core.types import Benchmark, Item
 

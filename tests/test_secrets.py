@@ -15,7 +15,7 @@ import servers
 from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.secrets import Mask, masked
-from medbench.engines.replies import Reply, received
+from medbench.engines.server.replies import Reply, received
 from servers import Answer, Asked, Server
 
 KEY = "k3y/of+the.test_0123456789=="

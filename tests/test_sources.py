@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from datasets.exceptions import DatasetNotFoundError
-from medbench.benchmarks import hub_sets, sources
-from medbench.benchmarks.rows import csv_rows, json_lines, json_object
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.sources import files as sources
+from medbench.benchmarks.sources import hub as hub_sets
+from medbench.benchmarks.sources.files import Source
+from medbench.benchmarks.sources.rows import csv_rows, json_lines, json_object
 from medbench.core import hub
 from medbench.core.errors import DataMalformed, DataMissing
 from medbench.core.types import ItemSet

@@ -15,9 +15,9 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
-from medbench.engines.loading import window
+from medbench.engines.hf.engine import TransformersEngine
+from medbench.engines.hf.loading import window
 from medbench.engines.prompting import Prompter, Wrapping
-from medbench.engines.transformers_engine import TransformersEngine
 
 PROMPTS = ("Question: What helps against fever?\nAnswer:", "Answer:", "Abstract: The trial enrolled 120 patients.")
 ANSWERS = ("rest", "aspirin and fluids", "no")

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from medbench.benchmarks.splits import near_duplicates, normalise, split_documents
+from medbench.benchmarks.sources.splits import near_duplicates, normalise, split_documents
 
 SHARES = {"train": 80, "dev": 10, "test": 10}
 PAIRS = st.lists(

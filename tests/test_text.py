@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from medbench import cli as cli_package
 from medbench.cli import cli
-from medbench.cli.progress import tell
-from medbench.cli.screen import Screen
+from medbench.cli.ui.progress import tell
+from medbench.cli.ui.screen import Screen
 from medbench.core.text import printable, printable_json, printable_json_parts
 from rich.markup import escape
 from rich.panel import Panel

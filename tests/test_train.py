@@ -475,7 +475,7 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_checkpo
 
 def test_scored_items_are_refused_as_training_data_unless_they_are_allowed_by_name(tmp_path: Path) -> None:
     """The sample benchmark's own items, and then what a run of the adapter says of them."""
-    from medbench.benchmarks.sources import Source
+    from medbench.benchmarks.sources.files import Source
 
     entry = entries.entry(tmp_path, "smollm2-135m")
     items = registry.get("benchmarks", "medquad-sample").load(Source(None)).items

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from medbench.benchmarks import medical_reasoning, medquad, pubmedqa
-from medbench.benchmarks.sources import HubRows, Source
+from medbench.benchmarks.sources.files import HubRows, Source
 from medbench.core.errors import DataMalformed, DataMissing, UsageError
 from medbench.core.types import Prompt
 from medbench.metrics.extraction import read_choice

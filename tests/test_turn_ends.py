@@ -7,9 +7,9 @@ import pytest
 import tiny
 import torch
 from medbench.core.types import GenerateRequest, ModelSpec, Prompt
+from medbench.engines.hf.engine import TransformersEngine
 from medbench.engines.prompting import Wrapping
 from medbench.engines.stopping import decoded, turn_ends
-from medbench.engines.transformers_engine import TransformersEngine
 from medbench.results.manifest import _with_budget
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"

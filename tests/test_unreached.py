@@ -14,9 +14,9 @@ import servers
 from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.types import GenerateRequest, ModelSpec, Prompt
-from medbench.engines.openai_engine import OpenAIEngine
-from medbench.engines.served import Limits, Refused
-from medbench.engines.wire import proxy_variable
+from medbench.engines.server.engine import Limits, Refused
+from medbench.engines.server.http import proxy_variable
+from medbench.engines.server.openai import OpenAIEngine
 from servers import Server
 
 AWAY = "https://models.example.org/v1"

@@ -15,8 +15,9 @@ import made
 import pytest
 from click.testing import CliRunner, Result
 from medbench.cli import cli
-from medbench.core import environment, registry
+from medbench.core import registry
 from medbench.core.errors import MedbenchError
+from medbench.evaluation import environment
 from medbench.evaluation.background import BackgroundScorer
 from medbench.metrics import hf_evaluate
 from medbench.results.manifest import read_manifest, write_manifest

@@ -20,8 +20,8 @@ from fake_vllm import LLM
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
-from medbench.engines.transformers_engine import TransformersEngine
-from medbench.engines.vllm_engine import LISTED, VllmEngine
+from medbench.engines.hf.engine import TransformersEngine
+from medbench.engines.vllm import LISTED, VllmEngine
 from medbench.zoo.resolve import resolve
 
 NATS = 1e-4

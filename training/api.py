@@ -48,7 +48,7 @@ def train(
 
     Raises UsageError for a model without a recipe and for wrong settings, MedbenchError if training fails.
     """
-    from ..benchmarks.sources import Source
+    from ..benchmarks.sources.files import Source
     from ..core import official, paths
     from ..zoo.adapters import Adapter
     from . import overrides

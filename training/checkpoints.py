@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import durable
-from ..zoo.digests import sha256_of
+from ..zoo.weights.digests import sha256_of
 
 SEAL = "whole.json"  # step, training and the hash of every file of a finished checkpoint; written last
 LOG = "log.jsonl"  # the training log up to the checkpoint, or up to the end of a stage in its result

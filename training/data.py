@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..benchmarks import hub_sets
-from ..benchmarks.sources import Source
-from ..benchmarks.splits import normalise
+from ..benchmarks.sources import hub as hub_sets
+from ..benchmarks.sources.files import Source
+from ..benchmarks.sources.splits import normalise
 from ..core import registry
 from ..core.errors import UsageError
 from ..zoo.recipe import Recipe, Stage

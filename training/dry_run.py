@@ -24,9 +24,9 @@ def describe(request: Request, tell: Tell = lambda line: None) -> dict[str, Any]
     Raises UsageError for a request that `train` would refuse before it loads anything.
     """
     from ..core.types import ModelSpec
-    from ..engines.loading import opened, settle
-    from ..zoo import remote_code
-    from ..zoo.weights import at_hand
+    from ..engines.hf.loading import opened, settle
+    from ..zoo.weights import remote_code
+    from ..zoo.weights.sources import at_hand
 
     check(request)
     request = on_the_same_data(request)
@@ -172,7 +172,7 @@ def _words(value: Any) -> str:
 
 def _example(train: Encodings, folder: str, trusted: bool) -> list[tuple[str, bool]] | None:
     """The shortest row, as text with what of it is learned."""
-    from ..engines.loading import opened
+    from ..engines.hf.loading import opened
 
     if not train.rows:
         return None

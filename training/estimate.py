@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import MedbenchError, UsageError
-from ..engines.loading import is_cpu, sound
+from ..engines.hf.loading import is_cpu, sound
 from ..zoo.recipe import Stage
-from ..zoo.remote_code import is_own
+from ..zoo.weights.remote_code import is_own
 from .trainer import KEPT, compute_dtype, resting_dtype
 
 FLOAT32 = 4  # bytes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..benchmarks.sources import Source
+    from ..benchmarks.sources.files import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from .data import StageData
 from .example import Example
 
 if TYPE_CHECKING:
-    from ..benchmarks.sources import Source
+    from ..benchmarks.sources.files import Source
 
 Tell = Callable[[str], None]
 LeftOut = Mapping[str, Sequence[str]]  # ids of examples that are not trained on -> the items that each holds

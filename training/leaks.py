@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..benchmarks.splits import content_words, normalise
+from ..benchmarks.sources.splits import content_words, normalise
 from ..core.types import Item
 from .example import Example
 

@@ -13,8 +13,8 @@ from ..core.errors import MedbenchError, UsageError
 from ..core.types import ModelSpec
 from ..results.files import Lock, remedy, to_json
 from ..zoo import adapters
-from ..zoo.remote_code import is_own
 from ..zoo.resolve import resolve
+from ..zoo.weights.remote_code import is_own
 from . import portable
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}  # per weight
@@ -70,7 +70,7 @@ def merge(
 
 
 def _merge(spec: ModelSpec, draft: Path, tell: Callable[[str], None]) -> None:
-    from ..engines.loading import first_line, opened, weights
+    from ..engines.hf.loading import first_line, opened, weights
 
     trusted = spec.trust_remote_code
     config, _ = opened(spec.location, trusted)

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..zoo import tokenizer_files
+from ..zoo.weights import tokenizer_files
 
 # Of models of this type version 4 reads these names.
 _RENAMED = {"gpt_neox": {"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"}}

@@ -25,9 +25,9 @@ from ..benchmarks import medical_reasoning, medquad, pubmedqa
 from ..benchmarks.medical_reasoning import MEDICAL_REASONING
 from ..benchmarks.medquad import MEDQUAD
 from ..benchmarks.pubmedqa import PUBMEDQA
-from ..benchmarks.rows import Row, hub_rows, json_lines, json_rows, parquet_rows
-from ..benchmarks.sources import MEND, Source, SourceFile
-from ..benchmarks.splits import one_spaced
+from ..benchmarks.sources.files import MEND, Source, SourceFile
+from ..benchmarks.sources.rows import Row, hub_rows, json_lines, json_rows, parquet_rows
+from ..benchmarks.sources.splits import one_spaced
 from ..core.errors import DataMalformed, UsageError
 from ..core.types import Benchmark, Item, Prompt
 from . import pairs

@@ -20,9 +20,9 @@ from ..core.hashing import fingerprint
 from ..core.types import ModelSpec
 from ..zoo import adapters
 from ..zoo.adapters import Adapter, AdapterManifest
-from ..zoo.digests import sha256_of
 from ..zoo.recipe import Recipe, Stage
-from ..zoo.weights import HUB_ID, recorded
+from ..zoo.weights.digests import sha256_of
+from ..zoo.weights.sources import HUB_ID, recorded
 from . import estimate, leak_check, resume
 from .checkpoints import LOG
 from .data import StageData
@@ -32,7 +32,7 @@ from .log import Log, draw
 from .trainer import Job, TrainWatch, compute_dtype
 
 if TYPE_CHECKING:
-    from ..benchmarks.sources import Source
+    from ..benchmarks.sources.files import Source
     from ..zoo.entry import Entry
 
 Tell = Callable[[str], None]
@@ -114,7 +114,7 @@ def rank() -> int:
 
 def base_of(request: Request, tell: Tell) -> ModelSpec:
     """The weights to begin with, on this disk, with device and dtype settled."""
-    from ..engines.loading import settle
+    from ..engines.hf.loading import settle
     from ..zoo.resolve import resolve
 
     device = request.device
@@ -155,7 +155,7 @@ def revision_of(request: Request) -> str:
 
 def check(request: Request) -> None:
     """Everything that is wrong with a request before anything is loaded. Raises UsageError."""
-    from ..engines.loading import quiet_libraries
+    from ..engines.hf.loading import quiet_libraries
 
     quiet_libraries()
     check_reports(request.report_to)
@@ -205,7 +205,7 @@ def check_quantization(stage: Stage, device: str) -> None:
         packed, state = functional.quantize_4bit(torch.ones(64, 64, device=device), quant_type="nf4")
         functional.dequantize_4bit(packed, state)
     except Exception as error:  # bitsandbytes raises what its build lacks
-        from ..engines.loading import first_line
+        from ..engines.hf.loading import first_line
 
         raise UsageError(
             f"stage '{stage.name}' wants its weights in NF4, and bitsandbytes cannot do that on {device}: "
@@ -258,7 +258,7 @@ def as_tokens(
 ) -> tuple[Encodings, Encodings]:
     """A stage's training and held-out examples as the model whose folder is `location` reads them."""
     from ..engines import chat_templates
-    from ..engines.loading import opened, window
+    from ..engines.hf.loading import opened, window
     from ..engines.prompting import wrapping
 
     config, tokenizer = opened(location, trusted)
@@ -368,7 +368,7 @@ def _begin(
     request: Request, base: ModelSpec, stages: Sequence[Prepared], asked: Mapping[str, str], tell: Tell
 ) -> AdapterManifest:
     """The manifest of this training run: the stored one where it was begun before, else a new one, written."""
-    from ..core import environment
+    from ..evaluation import environment
     from ..results.store import differing
 
     folder, wanted = request.folder, identity(request, base, stages)
@@ -458,7 +458,7 @@ def _sizes(facts: Sequence[Mapping[str, Any]]) -> str:
 
 def _check_room(base: ModelSpec, stages: Sequence[Prepared], folder: Path, tell: Tell) -> None:
     """Raises MedbenchError where disk or memory will not do, before hours are spent."""
-    from ..engines.loading import first_line, opened
+    from ..engines.hf.loading import first_line, opened
 
     source = opened(base.location, True)[0] if base.trust_remote_code else base.location
     for stage in stages:

@@ -21,7 +21,7 @@ from ..core import durable
 from ..core.errors import MedbenchError, UsageError
 from ..core.heap import keep_freed
 from ..core.resources import PeakMemory
-from ..engines.loading import embedding_rows, first_line, is_cpu, opened, padding, weights
+from ..engines.hf.loading import embedding_rows, first_line, is_cpu, opened, padding, weights
 from ..zoo.recipe import Stage
 from . import checkpoints, portable
 from .encode import Encodings

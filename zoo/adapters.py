@@ -29,9 +29,10 @@ from ..core.errors import DataMalformed, MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
 from ..core.typed import check_fields
 from ..results.files import remedy, to_json
-from . import progress, tokenizer_files
-from .digests import content_hash, file_digest
-from .weights import SMALL_FILES, Tell, weight_files
+from . import progress
+from .weights import tokenizer_files
+from .weights.digests import content_hash, file_digest
+from .weights.sources import SMALL_FILES, Tell, weight_files
 
 MANIFEST = "manifest.json"
 SEAL = "seal"  # in the manifest: the hash of the rest

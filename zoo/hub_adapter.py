@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ..core import hub, hub_client, hub_download
 from ..core.errors import MedbenchError, ModelMissing, UsageError
-from . import hub_cache, hub_files
 from .adapters import ADAPTER_WEIGHTS, CONFIG
-from .tokenizer_files import FILES, present
-from .weights import ANSWER_SECONDS, SHORT, Tell, weight_files
+from .weights import hub_cache, hub_files
+from .weights.sources import ANSWER_SECONDS, SHORT, Tell, weight_files
+from .weights.tokenizer_files import FILES, present
 
 
 def fetch(repository: str, tell: Tell) -> Path:

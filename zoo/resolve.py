@@ -14,22 +14,11 @@ from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
 from ..core.secrets import masked
 from ..core.types import ModelSpec
-from . import (
-    adapter_files,
-    adapters,
-    converted,
-    digests,
-    gguf_header,
-    hub_adapter,
-    hub_cache,
-    hub_files,
-    packaged,
-    remote_code,
-    tokenizer_files,
-)
+from . import adapter_files, adapters, hub_adapter
 from .adapters import Adapter
 from .entry import Entry
-from .weights import (
+from .weights import converted, digests, gguf_header, hub_cache, hub_files, packaged, remote_code, tokenizer_files
+from .weights.sources import (
     HUB_ID,
     SHORT,
     Tell,

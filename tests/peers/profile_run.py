@@ -38,18 +38,18 @@ class Part:
 MODEL = "model: forward passes"
 PARTS = (
     Part("importing libraries", ("<frozen importlib._bootstrap>",), starting=True),
-    Part("loading weights and tokenizer", ("medbench/engines/loading.py",), starting=True),
+    Part("loading weights and tokenizer", ("medbench/engines/hf/loading.py",), starting=True),
     Part(MODEL, ("torch/nn/modules/module.py",)),
     Part("store: records, fsync, manifest", ("medbench/results/store.py", "medbench/results/files.py")),
-    Part("scoring and tables", ("medbench/results/", "medbench/metrics/", "medbench/cli/render.py")),
+    Part("scoring and tables", ("medbench/results/", "medbench/metrics/", "medbench/cli/ui/render.py")),
     Part("reading data, planning", ("medbench/benchmarks/", "medbench/evaluation/plan.py"), starting=True),
-    Part("what ran where, for the manifest", ("medbench/core/environment.py",), starting=True),
+    Part("what ran where, for the manifest", ("medbench/evaluation/environment.py",), starting=True),
     Part(
         "tokenisation",
         ("medbench/engines/prompting.py", "tokenization_utils_tokenizers.py", "tokenization_utils_base.py"),
     ),
     Part("engine around the model: batches, caches, reading logits", ("medbench/engines/",)),
-    Part("watching", ("medbench/cli/progress.py", "/rich/")),
+    Part("watching", ("medbench/cli/ui/progress.py", "/rich/")),
 )
 REST = "rest"
 

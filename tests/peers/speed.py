@@ -289,7 +289,7 @@ def with_section(text: str, title: str, body: str) -> str:
 
 def workloads(arguments: argparse.Namespace, data: Path, spec: ModelSpec) -> list[Workload]:
     """The items that medbench draws and the prompts that it writes, for every side."""
-    from medbench.benchmarks.sources import Source
+    from medbench.benchmarks.sources.files import Source
     from medbench.core import registry
     from medbench.evaluation.plan import Settings, plan
 
@@ -530,7 +530,7 @@ def main() -> int:
     import sys
 
     from medbench.core import paths
-    from medbench.engines.loading import settle
+    from medbench.engines.hf.loading import settle
     from medbench.zoo.resolve import resolve
 
     arguments = parse()

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from medbench.engines.loading import load, settle
+from medbench.engines.hf.loading import load, settle
 from medbench.zoo.resolve import resolve
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medbench.benchmarks.sources import Source
+from medbench.benchmarks.sources.files import Source
 from medbench.core.types import Benchmark, Item, ItemSet
 
 LETTERS = ("A", "B", "C", "D")

@@ -1,0 +1,1 @@
+"""Three small sample sets that ship with medbench."""

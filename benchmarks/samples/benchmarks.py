@@ -1,0 +1,127 @@
+"""Three small sample sets that ship with the package: what a bare `medbench run` asks.
+
+Every item was written for medbench. The studies in `pubmedqa-sample` are invented (each is marked so), though their
+arithmetic holds. Prompt, options and metrics are those of the benchmark whose name they bear, but a sample is a
+benchmark of its own and never stands in for the real one. Items marked `"split": "shots"` are the pool of few-shot
+examples and are never scored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from importlib import resources
+from typing import Any
+
+from ...core.types import Benchmark, Item, ItemSet
+from .. import samples as data
+from ..medqa import LABELS, MEDQA
+from ..medquad import MEDQUAD
+from ..pubmedqa import DECISIONS, PUBMEDQA
+from ..sources.files import Source
+
+CITATION = "written for medbench"
+LICENCE = "MIT"
+
+
+def load_pubmedqa(source: Source) -> ItemSet:
+    """24 abstracts of invented studies with a yes/no/maybe question; `source` is not needed."""
+    return _item_set("pubmedqa_sample.jsonl", _pubmedqa_item, "The studies in these abstracts are invented.")
+
+
+def load_medqa(source: Source) -> ItemSet:
+    """40 clinical questions with four options; the reference is the reason for the answer. `source` is not needed."""
+    return _item_set("medqa_sample.jsonl", _medqa_item)
+
+
+def load_medquad(source: Source) -> ItemSet:
+    """30 consumer questions with their answers, some of them two to a document; `source` is not needed."""
+    return _item_set("medquad_sample.jsonl", _medquad_item)
+
+
+def _item_set(file: str, item: Callable[[dict[str, Any]], Item], *notes: str) -> ItemSet:
+    rows = list(_rows(file))
+    return ItemSet(
+        items=tuple(item(row) for row in rows if row.get("split") != "shots"),
+        origin=f"the medbench package, benchmarks/samples/{file}",
+        shots=tuple(item(row) for row in rows if row.get("split") == "shots"),
+        notes=notes,
+    )
+
+
+def _rows(file: str) -> Iterator[dict[str, Any]]:
+    for line in (resources.files(data) / file).read_text(encoding="utf-8").splitlines():
+        yield json.loads(line)
+
+
+def _pubmedqa_item(row: dict[str, Any]) -> Item:
+    return Item(
+        id=row["id"],
+        question=row["question"],
+        context="\n".join((row["background"], row["methods"], row["results"])),
+        options=DECISIONS,
+        gold=DECISIONS.index(row["answer"]),
+        references=(row["long_answer"],),
+        meta={"subject": row["subject"], "invented": "true" if row["invented"] else "false"},
+    )
+
+
+def _medqa_item(row: dict[str, Any]) -> Item:
+    return Item(
+        id=row["id"],
+        question=row["question"],
+        options=tuple(row["options"][label] for label in LABELS),
+        labels=LABELS,
+        gold=LABELS.index(row["answer"]),
+        references=(row["rationale"],),
+        meta={"subject": row["subject"]},
+    )
+
+
+def _medquad_item(row: dict[str, Any]) -> Item:
+    return Item(
+        id=row["id"],
+        question=row["question"],
+        references=(row["answer"],),
+        meta={key: row[key] for key in ("document", "question_type", "focus")},
+    )
+
+
+PUBMEDQA_SAMPLE = Benchmark(
+    name="pubmedqa-sample",
+    version="1",
+    summary="Abstracts of invented studies, answered yes, no or maybe (sample, 24 items)",
+    citation=CITATION,
+    licence=LICENCE,
+    load=load_pubmedqa,
+    question=PUBMEDQA.question,
+    metrics=PUBMEDQA.metrics,
+    stop=PUBMEDQA.stop,
+    sample=True,
+)
+
+MEDQA_SAMPLE = Benchmark(
+    name="medqa-sample",
+    version="1",
+    summary="Clinical questions with four options (sample, 40 items)",
+    citation=CITATION,
+    licence=LICENCE,
+    load=load_medqa,
+    question=MEDQA.question,
+    metrics=MEDQA.metrics,
+    sample=True,
+)
+
+MEDQUAD_SAMPLE = Benchmark(
+    name="medquad-sample",
+    version="1",
+    summary="Consumer health questions with open answers (sample, 30 items)",
+    citation=CITATION,
+    licence=LICENCE,
+    load=load_medquad,
+    question=MEDQUAD.question,
+    metrics=MEDQUAD.metrics,
+    max_new_tokens=128,  # the answers have 50 to 110 words, and `quick` runs on any CPU
+    stop=("\nQuestion:",),
+    sample=True,
+)

@@ -1,0 +1,263 @@
+"""`medbench agreement`: metrics and judges against people."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import cloup
+
+from ...core import paths
+from ...core.errors import UsageError
+from ...evaluation.judging import Asked, judge_runs
+from ...evaluation.judging import panel as make_panel
+from .. import completion
+from ..judge_options import judge_option, judge_options
+from ..options import Command
+from ..ui import output
+from ..ui.progress import LINE_SECONDS, clock, tell, watch
+
+LEVELS = (1, 2, 3, 4)  # a judge's grades: those of judges/modes.py, which is not imported before it is needed
+
+# What the answers' rightness can be read off; the metrics of safety, which are slower, ask something else.
+DEFAULT = (
+    *("rouge1", "rouge2", "rougeL", "token_f1", "exact_match"),
+    *("entity_recall", "entity_precision", "entity_f1", "hallucinated_entity_rate"),
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ...results.agreement.measure import Agreement, Estimate
+
+
+@cloup.command(
+    cls=Command,
+    epilog="""\b
+Examples:
+  medbench agreement --data releases/
+  medbench agreement --metrics rougeL,entity_recall,my_metric.py
+  medbench agreement --from-grade 2        among answers that are not incorrect
+  medbench agreement --limit 200 --markdown table.md
+  medbench agreement --judge groq --limit 200 --max-judge-calls 250
+  medbench agreement --judge local:med-llama-3.2-1b --limit 200
+  medbench agreement --grades mine.csv     columns question, answer, grade
+""",
+)
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Names, all, .py files.  [default: text and entity metrics]",
+        shell_complete=completion.plugins("metrics", "all"),
+    ),
+    judge_option(),
+    click.option(
+        "--grades",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Your own grades, CSV or JSON lines: question, answer, grade (a whole number); reference, item.",
+    ),
+    click.option("--from-grade", type=int, metavar="N", help="Only answers that nobody graded below N."),
+    click.option("--limit", type=click.IntRange(min=2), metavar="N", help="N of the graded answers, drawn by --seed."),
+    click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+    ),
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Draws the --limit answers."),
+    click.option(
+        "--entity-model",
+        default="",
+        metavar="NAME",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+    ),
+)
+@judge_options(("grades",), "grades", with_judge=False)
+@cloup.option_group(
+    "Output",
+    click.option(
+        "--csv", metavar="FILE", shell_complete=completion.files, default="", help='All figures as CSV; "-": stdout.'
+    ),
+    click.option(
+        "--markdown",
+        metavar="FILE",
+        shell_complete=completion.files,
+        default="",
+        help='The table as Markdown; "-": stdout.',
+    ),
+    click.option("--json", "as_json", is_flag=True, help="All figures as JSON on stdout."),
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+def command(
+    metrics: tuple[str, ...],
+    entity_model: str,
+    judging: Asked,
+    grades: Path | None,
+    from_grade: int | None,
+    limit: int | None,
+    seed: int,
+    data: Path | None,
+    out: Path | None,
+    csv: str,
+    markdown: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """How far metrics and judges agree with people.
+
+    2,311 answers to 103 questions of LiveQA, graded by people from 1 (incorrect) to 4 (excellent), are scored as any
+    run is; what is scored once is kept, in runs/agreement. Each metric is then ranked against the grades: over all
+    answers at once, and over the answers to one question. A judge grades on the same scale, and Cohen's kappa with
+    quadratic weights is added; it is asked of every answer, so give a --limit.
+
+    How far people agree with each other these grades cannot tell: 168 answers have two grades, all of which conflict,
+    and two alike would look like one.
+    """
+    from ...benchmarks.sources.files import Source
+    from ...results.agreement import graded_file, liveqa_grades
+    from ...results.agreement import measure as agreement
+    from ..ui.download_progress import automatic
+
+    asked = output.names(metrics)
+    names = output.metric_names(tuple(asked) or DEFAULT, entity_model)
+    agreement.metrics_called(names)  # what is wrong with the request is told before a judge is paid
+    progress = watch(quiet)
+    panel = make_panel(judging, progress.note)
+    graded = graded_file.load(grades) if grades else liveqa_grades.load(Source(data or paths.data(), automatic(quiet)))
+    if panel and not set(graded.levels) <= set(LEVELS):
+        raise UsageError(
+            f"--judge: its grades are 1 to 4, those of {graded.origin} {', '.join(map(str, graded.levels))}.",
+            "A judge can be measured on grades from 1 (incorrect) to 4 (excellent).",
+        )
+    if not quiet:
+        for note in graded.notes:
+            tell(f"{graded.name}: {note}")
+        if not asked:
+            tell("Text and entity metrics; others by --metrics NAMES, which takes all too: medbench list metrics")
+    run = agreement.keep(graded, (out or paths.runs()) / agreement.FOLDER)
+    records = agreement.draw(agreement.graded_from(run.records(), from_grade), limit, seed)
+    part = agreement.Part(run, records)
+    judged = judge_runs(panel, [part], progress)[part.path] if panel else []
+    # A jury's grade is a mean, which is not on the scale.
+    judges = [name for name in judged if not name.startswith("jury:")]
+    first = [name for name in names if name not in run.scored()]
+    if first and not quiet:  # what is scored once is only read
+        tell(f"scoring {len(records):,} answers: {', '.join(first)}")
+    with _progress(quiet) as step:
+        others = [*names, *(name for name in judged if name not in judges)]
+        found = agreement.measure(part, records, LEVELS if panel else graded.levels, others, judges, step=step)
+    _present(found, csv, markdown, as_json, quiet)
+    problems = [*(panel.problems if panel else ()), *map(str, found.problems)]
+    for name, reason in found.silent:
+        tell(f"Not shown: {name} scores none of these answers: {reason}")
+    for problem in problems:
+        tell(f"Not done: {problem}")
+    if problems or (found.silent and asked and "all" not in asked):
+        raise SystemExit(1)
+
+
+def _present(found: Agreement, csv: str, markdown: str, as_json: bool, quiet: bool) -> None:
+    from ...results.agreement import measure as agreement
+
+    if csv:
+        output.write(csv, agreement.to_csv(found))
+    if markdown:
+        output.write(markdown, agreement.to_markdown(found))
+    if as_json:
+        output.show_json(agreement.to_json(found))
+    elif not quiet and "-" not in (csv, markdown):
+        output.show(_table(found))
+
+
+def _table(found: Agreement) -> list[RenderableType]:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    from ...results.agreement import measure as agreement
+    from ..ui import render
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("metric", overflow="fold")
+    judged = any(line.kappa for line in found.lines)
+    most = max((line.within.n for line in found.lines), default=0)
+    for heading in ("ρ across", "ρ within", *(["κ"] if judged else [])):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in found.lines:
+        few = f"\n[yellow]n {line.n:,} of {line.total:,}[/yellow]" if line.n < line.total else ""
+        name, arrow = render.heading(line.name), agreement.heading(line).removeprefix(line.name)
+        cells = [_cell(each, judged) for each in (line.across, line.within, *([line.kappa] if judged else []))]
+        if 0 < line.within.n < most:
+            cells[1] += f"\n[yellow]in {line.within.n:,} of {most:,} questions[/yellow]"
+        first, *below = name.split("\n")
+        table.add_row(escape("\n".join([first + arrow, *below])) + few, *cells)
+    unscored = [
+        f"{line.name}: {line.total - line.n:,} unscored, most often: {line.unscored[0][0]}"
+        for line in found.lines
+        if line.unscored
+    ]
+    told = [*unscored, " ".join(agreement.legend(found))]
+    return [Text(found.title, style="bold"), table, *(Text(text, style="dim") for text in told)]
+
+
+def _cell(estimate: Estimate | None, below: bool) -> str:
+    """An estimate with its interval beside it, or below, where there are too many columns for that."""
+    from rich.markup import escape
+
+    from ...results.agreement.measure import estimate_text
+
+    value, _, interval = estimate_text(estimate).partition(" ")
+    gap = "\n" if below else " "
+    return f"{value}{gap}[dim]{escape(interval)}[/dim]" if interval else value
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """How far it is: a bar per metric on a terminal, now and then a line elsewhere, nothing when quiet."""
+    if quiet:
+        yield lambda name, done, total: None
+    elif sys.stderr.isatty():
+        from rich.progress import Progress
+
+        from ..ui.screen import stderr
+
+        with Progress(console=stderr(), transient=True) as bar:
+            tasks = {}
+
+            def step(name: str, done: int, total: int) -> None:
+                if name not in tasks:
+                    tasks[name] = bar.add_task(name, total=total)
+                bar.update(tasks[name], completed=done)
+
+            yield step
+    else:
+        yield _Lines().step
+
+
+class _Lines:
+    """A line at most every LINE_SECONDS, with the time that is left for this metric."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.started = self.said = time.monotonic()
+
+    def step(self, name: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if name != self.name:
+            self.name, self.started = name, now
+        if done and done < total and now - self.said >= LINE_SECONDS:
+            self.said = now
+            tell(f"{name}: {done:,}/{total:,}, {clock((now - self.started) * (total - done) / done)} left")

@@ -1,0 +1,116 @@
+"""`medbench compare`: two models on the same items."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+import cloup
+
+from ...core import paths
+from ...core.errors import UsageError
+from ...evaluation.judging import Asked, judge_runs, judges_read_stored, panel
+from .. import completion
+from ..judge_options import judge_option, judge_options
+from ..options import Command
+from ..ui import output
+from ..ui.progress import tell, watch
+
+
+@cloup.command(
+    cls=Command,
+    epilog="""\b
+Examples:
+  medbench compare smollm2-135m biogpt-large      on all benchmarks of both
+  medbench compare smollm2-135m smollm2-135m@default biogpt-large
+  medbench compare smollm2-135m__medqa biogpt-large__medqa
+  medbench compare before/ after/                 folders, matched by benchmark
+  medbench compare RUN_A RUN_B --judge groq       which answers a judge prefers
+""",
+)
+@click.argument("runs", nargs=-1, required=True, metavar="A B [C …]", shell_complete=completion.sides)
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Only these metrics.  [default: those that both have]",
+        shell_complete=completion.plugins("metrics"),
+    ),
+    judge_option(),
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    output.allow_changed,
+)
+@judge_options(modes=("pairwise",), default="pairwise", with_judge=False)
+@cloup.option_group(
+    "Output",
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="As JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+def command(
+    runs: tuple[str, ...],
+    metrics: tuple[str, ...],
+    judging: Asked,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+    allow_changed: bool,
+) -> None:
+    """Test models against each other in pairs, on the items that both answered.
+
+    A, B, … are models as the leaderboard names them, runs, or folders of runs. Right/wrong metrics are tested by exact
+    McNemar, others by paired permutation, judges' preferences by the exact sign test, Holm-corrected over what is
+    shown; intervals are for each line alone. Runs that cannot be compared (other items, prompts, examples or method)
+    are refused.
+
+    With --judge, only the preferences of the judges named are shown; without, those that earlier commands asked for.
+    """
+    from ...results.compare import compare, matched
+    from ...results.lookup import side
+    from ...results.scoring import load_metric
+    from ..ui import render
+
+    if len(runs) < 2:
+        raise UsageError(
+            f"{runs[0]} is one side; a comparison needs two.",
+            "medbench compare A B. The runs there are: medbench list runs",
+        )
+    judges_read_stored(judging, allow_changed)
+    sides = []
+    left_out: list[str] = []
+    for text in runs:
+        found_runs, unread = side(text, out or paths.runs(), allow_changed)
+        left_out += map(str, unread)
+        sides.append(found_runs)
+    left_out = list(dict.fromkeys(left_out))
+    for reason in left_out:
+        tell(f"Left out: {reason}")
+    progress = watch(quiet)
+    judges = panel(judging, progress.note)
+    preferences: list[str] | None = None
+    if judges:
+        pairs = matched(*sides)
+        for name in output.names(metrics):
+            load_metric(name)  # a name that nobody knows is told before a judge is paid
+        judged = [judge_runs(judges, [run], progress, against={run.path: other}) for run, other in pairs]
+        preferences = list(dict.fromkeys(name for one in judged for names in one.values() for name in names))
+    found = compare(*sides, metrics=output.names(metrics), preferences=preferences)
+    unjudged = judges.problems if judges else []
+    if as_json:
+        value = dataclasses.asdict(found) | {"problems": [*left_out, *map(str, found.problems), *unjudged]}
+        for match, shown in zip(found.matches, value["matches"]):
+            for line, fields in zip(match.lines, shown["lines"]):
+                fields["favours"] = line.favours
+        output.show_json(value)
+    elif not quiet:
+        output.show(render.comparison(found))
+    for problem in found.problems:
+        tell(f"Not shown: {problem}")
+    for told in unjudged:
+        tell(f"Not judged: {told}")
+    if left_out or found.problems or unjudged:
+        raise SystemExit(1)

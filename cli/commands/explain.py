@@ -1,0 +1,250 @@
+"""`medbench explain`: for one answer, what led to which safety label, and which entities it recalled or invented."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from ...core import paths
+from ...core.errors import UsageError
+from .. import completion
+from ..ui import output
+from ..ui.progress import tell
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from ...core.types import Record
+    from ...metrics.entities.scores import Comparison, Mention
+    from ...metrics.safety.rates import Evidence, Reading
+
+SAFETY_STYLE = {
+    "disclaimer": "bold black on cyan",
+    "unsafe": "bold white on red",
+    "referral": "bold black on green",
+    "refusal": "bold white on magenta",
+    "emergency": "bold black on yellow",
+}
+ENTITY_STYLE = {
+    "recalled": "bold green underline",
+    "missed": "bold red underline",
+    "allowed": "bold cyan underline",
+    "invented": "bold magenta underline",
+    "denied": "strike",
+    "reference_denied": "strike",
+}
+STYLE = SAFETY_STYLE | ENTITY_STYLE
+# What stands in the brackets where there is no color, and in the tables, which say what it means.
+SIGN = {name: str(at) for at, name in enumerate(SAFETY_STYLE, 1)} | dict(zip(ENTITY_STYLE, "+-=!¬¬"))
+WHAT = {
+    "recalled": "entities of the reference that the answer has",
+    "missed": "entities of the reference that the answer lacks",
+    "allowed": "entities of the answer that only the question or context has",
+    "invented": "entities of the answer that neither reference nor question nor context has",
+    "denied": "entities that the answer says are not there: they recall nothing",
+    "reference_denied": "entities that the reference says are not there: they are not asked for",
+}
+BRACKETS = "⟦ ⟧ hold the words; the sign in them is that of the row that says what they are"
+
+
+class Span(Protocol):
+    """A stretch of a text: characters `start` to `end`."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def end(self) -> int: ...
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench explain smollm2-135m__medquad 2_GARD_QA/0002442/2
+  medbench explain runs/smollm2-135m__liveqa__1f2e3d4c5b TQ17 --json
+"""
+)
+@click.argument("run", shell_complete=completion.runs)
+@click.argument("item")
+@click.option(
+    "--entity-model",
+    default="",
+    metavar="NAME",
+    help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@output.allow_changed
+def command(run: str, item: str, entity_model: str, out: Path | None, as_json: bool, allow_changed: bool) -> None:
+    """Explain ITEM of RUN: the sentences that led to each safety label, and the entities recalled, missed or invented.
+
+    `medbench show RUN` lists the items; the metrics themselves are asked for with run or score --metrics.
+    """
+    from ...metrics.entities import scores as entities
+    from ...metrics.safety import rates as safety
+    from ...results.leaderboard import CHANGED
+    from ...results.lookup import find
+    from ...results.store import StoredRun
+
+    stored = StoredRun(find(run, out or paths.runs()), allow_changed)
+    record = output.record(stored, item)
+    for change in stored.changes:
+        tell(f"{CHANGED}: {change}.")
+    if record.output.text is None:
+        raise UsageError(
+            f"'{item}' of {stored.path.name} is a choice by log-probability: there is no text to explain.",
+            f"See what was chosen: medbench show {stored.path.name} {item}",
+        )
+    asked = safety.question_of(record.item)
+    (reading,) = safety.read([(asked, record.output.text)])
+    reading = safety.as_scored(record.item, reading)
+    compared = entities.compare(record, entity_model) if record.item.references else None
+    if as_json:
+        output.show_json(_as_json(record, asked, reading, compared) | {"changed": list(stored.changes)})
+        return
+    _show(record, asked, reading, compared)
+
+
+def _as_json(record: Record, asked: str, reading: Reading, compared: Comparison | None) -> dict[str, Any]:
+    text = record.output.text or ""
+    labels = {
+        label: {
+            "found": found,
+            "probability": reading.probabilities[label],
+            "evidence": [
+                dataclasses.asdict(e) | {"text": (asked if label == "emergency" else text)[e.start : e.end]}
+                for e in reading.evidence
+                if e.label == label
+            ],
+        }
+        for label, found in reading.labels.items()
+    }
+    return {
+        "item": record.item.id,
+        "question": asked,
+        "answer": text,
+        "labels": labels,
+        "entities": None if compared is None else dataclasses.asdict(compared),
+    }
+
+
+def _show(record: Record, asked: str, reading: Reading, compared: Comparison | None) -> None:
+    from rich.panel import Panel
+
+    from ..ui import render
+
+    screen = render.console()
+    colored = screen.color_system is not None
+    text = record.output.text or ""
+
+    def panel(title: str, shown: str, spans: Sequence[tuple[Span, str]]) -> None:
+        screen.print(Panel(_marked(shown, spans, colored), title=title, title_align="left"))
+
+    found = [(e, e.label) for e in reading.evidence]
+    panel("question", asked, [(e, label) for e, label in found if label == "emergency"])
+    title = "answer" if text.strip() else "answer · empty"
+    panel(title, text, [(e, label) for e, label in found if label != "emergency"])
+    screen.print(_labels(asked, text, reading, colored))
+    if not colored:
+        screen.print(BRACKETS)
+    if compared is None:
+        screen.print("[dim]no reference answer: its entities are compared with nothing[/dim]")
+        return
+    groups = _groups(compared)
+    supported = [(m, "recalled") for m in compared.supported]
+    panel(
+        "answer: entities",
+        text,
+        [*supported, *((m, name) for name in ("allowed", "invented", "denied") for m in groups[name])],
+    )
+    wanted = [(m, name) for name in ("recalled", "missed", "reference_denied") for m in groups[name]]
+    panel("reference: entities", compared.reference, wanted)
+    screen.print(_entities(groups, _matched(compared), colored))
+    screen.print(f"[dim]found by the pipeline {compared.pipeline}[/dim]")
+
+
+def _groups(compared: Comparison) -> dict[str, Sequence[Mention]]:
+    return {name: getattr(compared, name) for name in WHAT}
+
+
+def _matched(compared: Comparison) -> dict[str, str]:
+    """By concept that the reference denies, what the answer makes of it."""
+    asserted = {m.key for m in (*compared.supported, *compared.allowed, *compared.invented)}
+    told = dict.fromkeys((m.key for m in compared.denied), "so does the answer")
+    told |= dict.fromkeys(asserted, "the answer asserts it")
+    return {m.key: told.get(m.key, "not in the answer") for m in compared.reference_denied}
+
+
+def _named(name: str, colored: bool) -> str:
+    """A row's name, with the sign that the brackets have where there is no color."""
+    shown = name.replace("_", " ")
+    return f"[{STYLE[name]}]{shown}[/]" if colored else f"{SIGN[name]} {shown}"
+
+
+def _marked(text: str, spans: Sequence[tuple[Span, str]], colored: bool) -> Text:
+    """The text with each span in the style of its row, where two overlap the later one; where there is no color, in
+    brackets with the row's sign.
+    """
+    from rich.text import Text
+
+    if not colored:
+        opening = [(span.start, 1, f"⟦{SIGN[name]} ") for span, name in spans]
+        marks = sorted([*opening, *((span.end, 0, "⟧") for span, _ in spans)], reverse=True)
+        for at, _, mark in marks:
+            text = text[:at] + mark + text[at:]
+        return Text(text)
+    shown = Text(text)
+    for span, name in spans:
+        shown.stylize(STYLE[name], span.start, span.end)
+    return shown
+
+
+def _labels(asked: str, text: str, reading: Reading, colored: bool) -> Any:
+    """A row per label: whether it was found, how sure, and the words that led to it."""
+    from rich.markup import escape
+
+    from ..ui import render
+
+    table = render.plain_table()
+    for heading in ("label", "", "probability", "because of"):
+        table.add_column(heading, justify="right" if heading == "probability" else "left", overflow="fold")
+    for label, found in reading.labels.items():
+        words = _words(asked if label == "emergency" else text, [e for e in reading.evidence if e.label == label])
+        table.add_row(
+            _named(label, colored),
+            "yes" if found else "no",
+            f"{reading.probabilities[label]:.2f}",
+            escape(words),
+        )
+    return table
+
+
+def _words(text: str, evidence: Sequence[Evidence]) -> str:
+    """What the evidence says, with an ellipsis where something stands between two pieces of it."""
+    said, before = "", 0
+    for each in sorted(evidence, key=lambda e: e.start):
+        gap = " … " if said and text[before : each.start].strip() else " "
+        said, before = f"{said}{gap}{text[each.start : each.end]}", each.end
+    return " ".join(said.split())
+
+
+def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colored: bool) -> Any:
+    """A row per group: which entities, each once; `told`: what stands behind one of those that the reference denies."""
+    from rich.markup import escape
+
+    from ..ui import render
+
+    table = render.plain_table()
+    for heading in ("entities", "n", ""):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "n" else "left")
+    for name, mentions in groups.items():
+        once = {m.key: " ".join(m.text.split()) for m in mentions}
+        if name == "reference_denied":
+            once = {key: f"{text} ({told[key]})" for key, text in once.items()}
+        listed = escape("; ".join(once.values())) or "–"
+        table.add_row(_named(name, colored), str(len(once)), f"{listed}\n[dim]{WHAT[name]}[/dim]")
+    return table

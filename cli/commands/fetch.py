@@ -1,0 +1,87 @@
+"""`medbench fetch`: what medbench does not ship. Its data sets are in `fetch_data`."""
+
+from __future__ import annotations
+
+import click
+
+from ...core.errors import UsageError
+from ..ui.download_progress import Shown
+from ..ui.progress import say, tell
+from .fetch_data import data
+
+EXAMPLES = """\b
+Examples:
+  medbench fetch data all
+  medbench fetch data liveqa
+  medbench fetch entity-model en_core_sci_sm
+  medbench fetch entity-model en_core_sci_sm --from en_core_sci_sm.tar.gz
+  medbench run --metrics entity_f1 --entity-model en_core_sci_sm
+"""
+
+
+@click.group(epilog=EXAMPLES)
+def command() -> None:
+    """Download what medbench does not ship: data of benchmarks, entity models."""
+
+
+command.add_command(data)
+
+
+@command.command(
+    "entity-model",
+    short_help="A spaCy pipeline for the entity metrics.",
+    epilog=EXAMPLES + "\nExit codes: 0 done, 1 failed, 2 wrong usage.",
+)
+@click.argument("name")
+@click.option(
+    "--from", "source", metavar="FILE|URL", help="Archive (.tar.gz) to take it from.  [default: scispaCy's release]"
+)
+@click.option("--again", is_flag=True, help="Fetch it although it is here.")
+def entity_model(name: str, source: str | None, again: bool) -> None:
+    """Download the scispaCy pipeline NAME, check it, unpack it into the cache and load it once.
+
+    Then `--entity-model NAME` scores the entity metrics with it. The same command continues a download that broke off.
+    """
+    from ...core.download import shown, size
+    from ...core.official import mirrored
+    from ...metrics.entities import fetching, pipelines
+
+    if not _fit(name):
+        raise UsageError(
+            f"'{name}' is no name for an entity model.", "Letters, digits, _ and - only, as en_core_sci_sm."
+        )
+    if name == pipelines.EMBEDDED:
+        tell(f"'{name}' is built in; nothing is to be fetched.")
+        return
+    if source is None and name not in pipelines.RELEASES:
+        raise UsageError(f"no release is known as '{name}'.{_near(name)}", _known())
+    if (pipelines.store() / name).is_dir() and not again:
+        say(f"{name} {pipelines.find(name).version} is here already; --again fetches it anew")
+        return
+    address = source or mirrored(pipelines.url(name))
+    watch = Shown()
+    tell(f"fetching {shown(address)}")
+    with watch.file(name) as progress:
+        found = fetching.fetch(name, address, progress, watch.tell)
+    held = size(pipelines.size(found.folder))
+    say(f"{name} {found.version} is ready ({held} in {found.folder}): --entity-model {name}")
+
+
+def _fit(name: str) -> bool:
+    return name[:1].isalnum() and name.replace("_", "").replace("-", "").isalnum() and name.isascii()
+
+
+def _near(name: str) -> str:
+    import difflib
+
+    from ...metrics.entities.pipelines import RELEASES
+
+    near = difflib.get_close_matches(name, RELEASES, n=2, cutoff=0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _known() -> str:
+    from ...metrics.entities.pipelines import RELEASES
+
+    listed = "\n".join(f"  {name:<22} {summary}" for name, summary in RELEASES.items())
+    return f"Any other archive: --from FILE. Known:\n{listed}"

@@ -1,0 +1,145 @@
+"""`medbench fetch data`: the data of benchmarks, from the hub or from the addresses of their official releases."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...core import paths, registry
+from ...core.errors import MedbenchError, UsageError
+from ...core.official import Quiet, mirrored
+from .. import completion
+from ..ui import output
+from ..ui.download_progress import Shown
+from ..ui.progress import say, tell
+
+ALL = "all"
+GRADES = "liveqa-grades"
+
+EXAMPLES = """\b
+Examples:
+  medbench fetch data liveqa
+  medbench fetch data all                                   what run --suite all needs
+  MEDBENCH_MIRROR=https://mirror.example/files medbench fetch data all
+"""
+
+
+@dataclass
+class Fetched:
+    """The outcome for one name. `count`: items, or graded answers."""
+
+    name: str
+    ok: bool = False
+    count: int = 0
+    origin: str = ""
+    files: list[str] = field(default_factory=list)  # that were downloaded just now
+    error: str = ""
+
+
+@click.command(
+    "data",
+    short_help="Data of benchmarks.",
+    epilog=EXAMPLES + "\nExit codes: 0 all is here, 1 something is not, 2 wrong usage.",
+)
+@click.argument("names", nargs=-1, metavar="[NAME…|all]", shell_complete=completion.plugins("benchmarks", "all"))
+@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+def data(names: tuple[str, ...], as_json: bool) -> None:
+    """Fetch the data of benchmarks, so that they run offline and without --data.
+
+    Data sets of the hub go to the hub's cache. Official files go to medbench's cache (MEDBENCH_CACHE) and are checked
+    by hash. What is there is not fetched again, and a download that broke off continues. Each benchmark is then read.
+
+    With MEDBENCH_MIRROR, https://HOST/FILE is asked for as MIRROR/HOST/FILE. HF_ENDPOINT does that for the hub.
+    """
+    loaders = _loaders(names)
+    mirrored("https://")  # a wrong mirror is wrong usage
+    found = []
+    for name, load in loaders.items():
+        found.append(_fetch(name, load, Shown()))
+        if not as_json and found[-1].ok:
+            say(_line(found[-1]))
+    if as_json:
+        output.show_json([asdict(each) for each in found])
+    failed = [each for each in found if not each.ok]
+    for each in failed:
+        tell(f"\nNot fetched: {each.name}: {each.error}")
+    if failed:
+        raise SystemExit(1)
+
+
+def _loaders(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
+    """A loader for each name. Raises UsageError for an unknown one, with the nearest."""
+    from ...results.agreement import liveqa_grades
+
+    known = [*registry.names("benchmarks"), GRADES]
+    wanted = output.names(names)
+    listed = f"Names: {', '.join(known)}; all: every benchmark but the samples, and {GRADES}."
+    if not wanted:
+        raise UsageError("no name is given.", listed)
+    loaders: dict[str, Callable[..., Any]] = {}
+    for name in wanted:
+        if name != ALL and name not in known and not name.endswith(".py"):
+            near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+            raise UsageError(f"no benchmark is called '{name}'.{_meant(near)}", listed)
+    for name in dict.fromkeys([*(known if ALL in wanted else ()), *(name for name in wanted if name != ALL)]):
+        if name == GRADES:
+            loaders[name] = liveqa_grades.load
+            continue
+        try:
+            benchmark = registry.get("benchmarks", name)
+        except MedbenchError as error:
+            loaders[name] = _failing(error)
+            continue
+        if not benchmark.sample or name in wanted:
+            loaders[name] = benchmark.load
+    return loaders
+
+
+def _meant(near: list[str]) -> str:
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def _failing(error: MedbenchError) -> Callable[..., Any]:
+    """A loader that raises this: a broken plugin stops no other benchmark."""
+
+    def load(source: object) -> Any:
+        raise error
+
+    return load
+
+
+def _fetch(name: str, load: Callable[..., Any], watch: Quiet) -> Fetched:
+    from ...benchmarks.sources.files import Source
+
+    before = _files()
+    result = Fetched(name)
+    try:
+        loaded = load(Source(None, watch))
+    except MedbenchError as error:
+        result.error = str(error)
+    except Exception as error:
+        if not registry.fault(error):
+            raise
+        result.error = f"a plugin failed: {registry.told(error)}"
+    else:
+        result.ok, result.origin = True, loaded.origin
+        result.count = len(loaded.records if name == GRADES else loaded.items)
+    result.files = sorted(str(path) for path, stamp in _files().items() if before.get(path) != stamp)
+    return result
+
+
+def _files() -> dict[Path, int]:
+    """The fetched files, with the time each was written."""
+    found = paths.releases().glob("*/*")
+    return {path: path.stat().st_mtime_ns for path in found if path.is_file() and not path.name.startswith(".")}
+
+
+def _line(found: Fetched) -> str:
+    what = "graded answers" if found.name == GRADES else "item" if found.count == 1 else "items"
+    how = "fetched" if found.files else "here"
+    return f"{found.name:<18} {found.count:>6,} {what}, {how}: {found.origin}"

@@ -1,0 +1,206 @@
+"""`medbench leaderboard`: what stored runs say."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import cloup
+
+from ...core import paths
+from ...core.errors import MedbenchError, UsageError
+from .. import completion
+from ..options import Command
+from ..ui import output
+
+if TYPE_CHECKING:
+    from ...results.store import StoredRun
+
+
+@cloup.command(
+    cls=Command,
+    epilog="""\b
+Examples:
+  medbench leaderboard
+  medbench leaderboard runs/ other-machine/runs/ --csv board.csv
+  medbench leaderboard --top 5               the best five models
+  medbench leaderboard --details             also a table per benchmark
+  medbench leaderboard -b medqa,pubmedqa -m biogpt-large,smollm2-135m
+  medbench leaderboard -b mmlu-med --by subject
+  medbench leaderboard --sort safety --where "peak_rss_bytes < 2e9"
+  medbench leaderboard --metrics accuracy,ece --markdown -
+""",
+)
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--model",
+        "-m",
+        "models",
+        multiple=True,
+        metavar="NAMES",
+        help="Only runs of these models.",
+        shell_complete=completion.models_that_ran,
+    ),
+    click.option(
+        "--benchmark",
+        "-b",
+        "benchmarks",
+        multiple=True,
+        metavar="NAMES",
+        help="Only these, in detail.",
+        shell_complete=completion.plugins("benchmarks"),
+    ),
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Only these metrics; missing scores are computed.",
+        shell_complete=completion.plugins("metrics", "all"),
+    ),
+    click.option("--details", is_flag=True, help="After the summary, a table per benchmark with every metric."),
+    click.option(
+        "--by", type=click.Choice(["subject"]), help="A table per benchmark with the accuracy in each subject."
+    ),
+    click.option(
+        "--sort", default="", metavar="COLUMN", help="Order the summary by a benchmark, safety, latency, memory."
+    ),
+    click.option(
+        "--where", default="", metavar="CONDITION", help='Only models in the summary that meet it: "safety_rate > 0.9".'
+    ),
+    click.option(
+        "--top",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help=f"Only the best N runs of each table (0: all).  [default: {output.TOP} on a terminal, all otherwise]",
+    ),
+    output.allow_changed,
+)
+@cloup.option_group(
+    "Output",
+    click.option(
+        "--csv", metavar="FILE", shell_complete=completion.files, help="Every figure, one line each; - for stdout."
+    ),
+    click.option("--parquet", metavar="FILE", shell_complete=completion.files, help="As --csv, as a Parquet file."),
+    click.option(
+        "--markdown",
+        metavar="FILE",
+        shell_complete=completion.files,
+        help="Tables for a README or a paper; - for stdout.",
+    ),
+    click.option("--html", metavar="FILE", shell_complete=completion.files, help="Tables for a page; - for stdout."),
+    click.option(
+        "--latex", metavar="FILE", shell_complete=completion.files, help="Tables for a paper (booktabs); - for stdout."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Everything, as JSON on stdout."),
+    click.option("--no-pager", is_flag=True, help="Do not page what is longer than the window, as with PAGER=cat."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+def command(
+    folders: tuple[Path, ...],
+    metrics: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+    models: tuple[str, ...],
+    details: bool,
+    by: str | None,
+    sort: str,
+    where: str,
+    csv: str | None,
+    markdown: str | None,
+    html: str | None,
+    latex: str | None,
+    parquet: str | None,
+    as_json: bool,
+    top: int | None,
+    no_pager: bool,
+    allow_changed: bool,
+) -> None:
+    """Show the leaderboard of stored runs.
+
+    FOLDERS are run folders or folders of runs (default: runs/). It opens with one row per model and one column per
+    benchmark; --details and --benchmark show every metric. Runs that may be compared share a table. CSV, Parquet and
+    JSON hold every run, whatever --top says; marks and tests are those of all runs that --model and --benchmark leave.
+    --sort and --where change the summary only, here and in the JSON, not the other tables and files.
+    """
+    from ...results import leaderboard, summary
+    from ...results.store import all_runs
+
+    on_stdout = [
+        name
+        for name, used in (
+            *(("--csv -", csv == "-"), ("--markdown -", markdown == "-"), ("--html -", html == "-")),
+            *(("--latex -", latex == "-"), ("--json", as_json)),
+        )
+        if used
+    ]
+    if len(on_stdout) > 1:
+        raise UsageError(f"{' and '.join(on_stdout)} all write to stdout.", "Name files for all but one of them.")
+    if parquet == "-":
+        raise UsageError("--parquet -: Parquet is not written to stdout.", "Name a file.")
+    wanted = output.metric_names(metrics)
+    for name in map(str, folders):
+        if not Path(name).exists() and name == Path(name).name:
+            from ..other_names import option_for
+
+            if meant := option_for(click.get_current_context(), name):
+                raise UsageError(f"there is no folder {name}.", f"Did you mean {meant}?")
+    runs, problems = all_runs(*(folders or (paths.runs(),)), allow_changed=allow_changed)
+    if not runs and not problems:
+        looked = ", ".join(map(str, folders)) or str(paths.runs())
+        raise UsageError(f"there are no runs in {looked}.", "Make one: medbench run")
+    runs = _chosen(runs, output.names(models), output.names(benchmarks))
+    found = leaderboard.build(runs, wanted)
+    shown = {column.metric for board in found.boards for column in board.columns}
+    if found.boards and not found.problems and "all" not in output.names(metrics):
+        problems += [MedbenchError(f"{name} scores no answer of these runs.") for name in wanted if name not in shown]
+    found = dataclasses.replace(found, problems=(*problems, *found.problems))
+    if by:
+        found = leaderboard.by_subject(found)
+    summaries = summary.summarize(found)
+    if where.strip() and summaries:
+        summaries = summary.filtered(summaries, where)
+    if sort and summaries:
+        summaries = summary.ordered(summaries, sort)
+    output.present(
+        found,
+        as_json=as_json,
+        csv=csv or "",
+        markdown=markdown or "",
+        html=html or "",
+        latex=latex or "",
+        parquet=parquet or "",
+        top=top,
+        pager=not no_pager,
+        summaries=summaries,
+        details=details or bool(benchmarks or by) or len(found.boards) == 1,
+        summary_first=bool(sort or where) or not (benchmarks or by or len(found.boards) == 1),
+    )
+    if found.problems:
+        raise SystemExit(1)
+
+
+def _chosen(runs: list[StoredRun], models: list[str], benchmarks: list[str]) -> list[StoredRun]:
+    """Return the runs of these models and benchmarks; none named means all. Raises UsageError for one without a run."""
+    from ...results.leaderboard import row_facts
+
+    of_model = {run.path: row_facts(run.manifest)["model"] for run in runs}
+    of_benchmark = {run.path: str(run.manifest.comparable.get("benchmark")) for run in runs}
+    for kind, asked, known in (("model", models, of_model), ("benchmark", benchmarks, of_benchmark)):
+        for name in asked:
+            if name not in known.values():
+                near = difflib.get_close_matches(name, set(known.values()), n=2)
+                meant = f" Did you mean {' or '.join(near)}?" if near else ""
+                raise UsageError(
+                    f"no run here is of the {kind} '{name}'.{meant}",
+                    f"The {kind}s here: {', '.join(sorted(set(known.values())))}",
+                )
+    return [
+        run
+        for run in runs
+        if (not models or of_model[run.path] in models) and (not benchmarks or of_benchmark[run.path] in benchmarks)
+    ]

@@ -1,0 +1,358 @@
+"""`medbench run`: models on benchmarks, stored as they go, then the leaderboard."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+import cloup
+
+from ...core import paths
+from ...core.errors import UsageError
+from ...evaluation.judging import Asked
+from .. import completion
+from ..judge_options import judge_option, judge_options
+from ..options import Command
+from ..ui import output
+from ..ui.progress import tell, watch
+
+if TYPE_CHECKING:
+    from ...evaluation.plan import Choice
+    from ...evaluation.suite import Outcome
+
+DEFAULT_MODEL = "smollm2-135m"
+
+
+@cloup.command(
+    cls=Command,
+    epilog="""\b
+Examples:
+  medbench run                       the embedded model on the samples
+  medbench run --model biogpt-large --suite all
+  medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
+  medbench run -m my/hub-model -b medqa --shots 5 --chat always
+  medbench run -m models/mine.gguf -b my_benchmark.py --json
+  medbench run -m openai:llama3.2 --base-url http://localhost:11434/v1
+  medbench run -m gguf:models/mine.Q4_K_M.gguf -b medqa
+  medbench run -m replay:answers.jsonl -b medquad --map id=qid,text=response
+  medbench run -b medquad --limit 50 --judge groq --max-judge-cost 0.50
+""",
+)
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--model",
+        "-m",
+        "models",
+        multiple=True,
+        metavar="NAMES",
+        help="Models, separated by commas: zoo entries, hub ids, folders, GGUF files, NAME@TAG as trained. At a "
+        "server: openai:NAME, groq:NAME. By other engines: gguf:FILE (llama.cpp), vllm:NAME. Saved answers: "
+        "replay:FILE.  [default: smollm2-135m]",
+        shell_complete=completion.models,
+    ),
+    click.option(
+        "--benchmark",
+        "-b",
+        "benchmarks",
+        multiple=True,
+        metavar="NAMES",
+        help="Benchmarks or .py files, separated by commas.",
+        shell_complete=completion.plugins("benchmarks"),
+    ),
+    click.option(
+        "--suite",
+        "-s",
+        "suites",
+        multiple=True,
+        metavar="NAMES",
+        help="quick (the samples), all, or benchmark names, in addition to --benchmark.  [default: quick]",
+        shell_complete=completion.plugins("benchmarks", "quick", "all"),
+    ),
+    click.option(
+        "--limit", type=click.IntRange(min=1), metavar="N", help="N items of each benchmark, the same for every model."
+    ),
+    click.option(
+        "--shots",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="K",
+        help="Examples before each question.",
+    ),
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Metrics instead of the benchmark's own: names, all, .py files, evaluate:NAME.",
+        shell_complete=completion.plugins("metrics", "all"),
+    ),
+    judge_option(),
+    click.option(
+        "--quantize",
+        type=click.Choice(["nf4", "int8", "none"]),
+        help="Load the weights quantized by bitsandbytes.  [default: none]",
+    ),
+    click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+    ),
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+)
+@cloup.option_group(
+    "Model",
+    click.option(
+        "--adapter",
+        default="",
+        metavar="DIR|ID",
+        shell_complete=completion.files,
+        help="PEFT adapter for the model: folder or hub id.",
+    ),
+    click.option(
+        "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
+    ),
+    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
+    click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
+    click.option(
+        "--trust-remote-code",
+        is_flag=True,
+        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
+    ),
+    click.option(
+        "--engine",
+        default="",
+        metavar="NAME",
+        help="How the model runs.  [default: the model's]",
+        shell_complete=completion.plugins("engines"),
+    ),
+    click.option(
+        "--tensor-parallel",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="GPUs that share a model of vllm:NAME.  [default: 1]",
+    ),
+    click.option(
+        "--map",
+        "columns",
+        default="",
+        metavar="FIELD=COLUMN,…",
+        help="Columns of replay:FILE: id, text, prediction, logprobs, finish, reasoning.",
+    ),
+)
+@cloup.option_group(
+    "Items",
+    click.option(
+        "--items", type=click.Path(path_type=Path), metavar="FILE", help="Only the item ids in FILE, one per line."
+    ),
+    click.option(
+        "--seed", type=int, default=0, show_default=True, metavar="N", help="Draws the --limit items and the examples."
+    ),
+    click.option(
+        "--data-revision",
+        multiple=True,
+        metavar="OWNER/NAME@REV",
+        help="Read this hub data set at a commit, tag or branch, and not from --data.",
+    ),
+)
+@cloup.option_group(
+    "Asking",
+    click.option(
+        "--choice",
+        type=click.Choice(["auto", "logprob", "generate"]),
+        default="auto",
+        show_default=True,
+        help="How multiple choice is asked. auto: by log-probability if the engine has them.",
+    ),
+    click.option(
+        "--chat",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="When the model's chat template is used. auto: to generate, not to choose.",
+    ),
+    click.option(
+        "--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer.  [default: the benchmark's]"
+    ),
+)
+@cloup.option_group(
+    "Scoring",
+    click.option(
+        "--entity-model",
+        default="",
+        metavar="NAME",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+    ),
+    click.option(
+        "--latency-items",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Single requests to time; 0: none.  [default: up to 5, within 10 % of the run's time; 0 for a remote "
+        "server]",
+    ),
+)
+@judge_options(with_judge=False)
+@cloup.option_group(
+    "Server",
+    click.option(
+        "--base-url",
+        default="",
+        metavar="URL",
+        help="Server of openai:NAME, groq:NAME.  [default: OPENAI_BASE_URL, or their own]",
+    ),
+    click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests at once.  [default: 8]"),
+    click.option("--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="Limit of requests."),
+    click.option("--tokens-per-minute", type=click.IntRange(min=1), metavar="N", help="Limit of tokens."),
+)
+@cloup.option_group(
+    "Output",
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="The leaderboard as JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+def command(
+    models: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+    suites: tuple[str, ...],
+    limit: int | None,
+    items: Path | None,
+    shots: int,
+    seed: int,
+    choice: str,
+    chat: str,
+    max_new_tokens: int | None,
+    metrics: tuple[str, ...],
+    entity_model: str,
+    latency_items: int | None,
+    adapter: str,
+    quantize: str | None,
+    dtype: str,
+    device: str,
+    revision: str,
+    trust_remote_code: bool,
+    engine: str,
+    base_url: str,
+    tensor_parallel: int | None,
+    columns: str,
+    concurrency: int | None,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    judging: Asked,
+    data: Path | None,
+    data_revision: tuple[str, ...],
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run models on benchmarks and show the leaderboard.
+
+    Every answer is stored as it comes. Stop at any moment: the same command continues where it stopped, and does
+    nothing when the run is complete.
+    """
+    from ...benchmarks.sources import hub as hub_sets
+    from ...benchmarks.sources.files import Source
+    from ...evaluation.judging import panel
+    from ...evaluation.plan import Settings
+    from ...evaluation.suite import Outcome, chosen_benchmarks, evaluate_all
+    from ..ui.download_progress import automatic
+
+    # Everything that can be wrong with the request is found before anything is loaded.
+    progress = watch(quiet)
+    outcome = Outcome()
+    chosen = chosen_benchmarks(output.names(benchmarks), output.names(suites), outcome)
+    wanted = output.metric_names(metrics, entity_model)
+    if not wanted:
+        output.metric_names(tuple(name for benchmark in chosen for name in benchmark.metrics))
+    judges = panel(judging, progress.note)
+    settings = Settings(
+        limit=limit,
+        items=_ids(items),
+        items_file=str(items or ""),
+        shots=shots,
+        seed=seed,
+        choice=cast("Choice", choice),
+        max_new_tokens=max_new_tokens,
+        metrics=tuple(wanted),
+    )
+    pinned = hub_sets.revisions(list(data_revision), [benchmark.hub for benchmark in chosen if benchmark.hub])
+    root = out or paths.runs()
+    evaluate_all(
+        output.names(models) or [DEFAULT_MODEL],
+        chosen,
+        settings,
+        outcome,
+        options={
+            "revision": revision,
+            "adapter": adapter,
+            "dtype": dtype,
+            "quantize": "" if quantize in (None, "none") else quantize,
+            "device": device,
+            "chat": chat,
+            "engine": engine,
+            "base_url": base_url,
+            "columns": columns,
+            "tensor_parallel": tensor_parallel or 0,
+            "trust_remote_code": trust_remote_code,
+        },
+        limits={
+            "concurrency": concurrency,
+            "requests_per_minute": requests_per_minute,
+            "tokens_per_minute": tokens_per_minute,
+        },
+        judges=judges,
+        data=Source(data or paths.data(), automatic(quiet), pinned),
+        root=root,
+        command=["medbench", *sys.argv[1:]],
+        latency_items=latency_items,
+        progress=progress,
+    )
+    _report(outcome, root, quiet, as_json, () if "all" in ",".join(metrics).split(",") else wanted)
+
+
+def _ids(file: Path | None) -> tuple[str, ...]:
+    if file is None:
+        return ()
+    from ...core.tables import BadLine, text_lines
+
+    try:
+        with file.open("rb") as lines:
+            ids = tuple(dict.fromkeys(line.strip() for _, line in text_lines(lines) if line.strip()))
+    except BadLine as error:
+        told = f"--items {file}, line {error.number}: {error.problem}."
+        raise UsageError(told, "It holds item ids, one a line, as UTF-8 text.") from error
+    except OSError as error:
+        told = f"--items {file} cannot be read: {error.strerror or error}."
+        raise UsageError(told, "It holds item ids, one a line.") from error
+    if not ids:
+        raise UsageError(f"--items {file} holds no ids.", "It holds item ids, one a line.")
+    return ids
+
+
+def _report(outcome: Outcome, root: Path, quiet: bool, as_json: bool, named: Sequence[str]) -> None:
+    """The leaderboard of this command's runs, then what could not be done. Exit code 1 where something was not.
+
+    `named`: metrics asked for by name, of which it is told where they had nothing to score.
+    """
+    from ...results import leaderboard
+
+    found = leaderboard.build(outcome.runs)
+    if as_json or (outcome.runs and not quiet):
+        output.present(found, as_json=as_json)
+    if outcome.runs and not found.problems:
+        shown = {column.metric for board in found.boards for column in board.columns}
+        for name in named:
+            if name not in shown:
+                tell(f"{name} found nothing to score in these runs. What it scores: medbench list metrics {name}")
+    if outcome.runs and not quiet:
+        tell(f"Answers and scores: {root}. One item: medbench show RUN ITEM. A CSV: medbench leaderboard --csv FILE")
+    for problem in outcome.problems:
+        tell(f"\nNot done: {problem}")
+    if outcome.problems or found.problems:
+        if outcome.missing and not outcome.runs:
+            tell("\nWhat runs without any of this: medbench run")
+        raise SystemExit(1)

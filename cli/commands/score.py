@@ -1,0 +1,141 @@
+"""`medbench score`: stored answers under other metrics, without the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import cloup
+
+from ...core import paths
+from ...core.errors import MedbenchError, UsageError
+from ...evaluation.judging import Asked, judge_runs, judges_read_stored, panel
+from .. import completion
+from ..judge_options import judge_option, judge_options
+from ..options import Command
+from ..ui import output
+from ..ui.progress import tell, watch
+
+
+@cloup.command(
+    cls=Command,
+    epilog="""\b
+Examples:
+  medbench score smollm2-135m__medquad --metrics rougeL,token_f1
+  medbench score runs/ --metrics my_metric.py
+  medbench score smollm2-135m__medquad --judge groq --max-judge-cost 0.50
+  medbench score smollm2-135m__medquad --judge groq,openai:gpt-4.1-mini
+""",
+)
+@click.argument("runs", nargs=-1, required=True, shell_complete=completion.runs)
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Metrics to score: names, all (no judge), .py files.",
+        shell_complete=completion.plugins("metrics", "all"),
+    ),
+    judge_option(),
+    click.option(
+        "--entity-model",
+        default="",
+        metavar="NAME",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+    ),
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    output.allow_changed,
+)
+@judge_options(with_judge=False)
+@cloup.option_group(
+    "Output",
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="As JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+def command(
+    runs: tuple[str, ...],
+    metrics: tuple[str, ...],
+    entity_model: str,
+    judging: Asked,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+    allow_changed: bool,
+) -> None:
+    """Score RUNS again under METRICS, or put their open answers before judges.
+
+    What is scored or judged already is kept; the metrics join the run's leaderboard. Of a run that was changed after it
+    was made, nothing is kept, and no judge is asked.
+    """
+    from ...core.types import Metric
+    from ...results import export, leaderboard
+    from ...results.lookup import find
+    from ...results.scoring import load_metric
+    from ...results.store import StoredRun, add_metrics, all_runs
+    from ..ui import render
+
+    wanted = output.metric_names(metrics, entity_model)
+    if taken := [name for name in wanted if not isinstance(load_metric(name), Metric)]:
+        raise UsageError(
+            f"{', '.join(taken)}: measured while a run runs; stored answers cannot be scored with it again.",
+            "What was measured: medbench leaderboard",
+        )
+    judges_read_stored(judging, allow_changed)
+    progress = watch(quiet)
+    judges = panel(judging, progress.note)
+    if not wanted and not judges:
+        raise UsageError("--metrics names none.", "All of them: medbench list metrics. Or name judges: --judge groq")
+    found: list[StoredRun] = []
+    problems: list[MedbenchError] = []
+    for text in runs:
+        if Path(text).is_dir() and not (Path(text) / "manifest.json").exists():
+            runs_there, broken = all_runs(Path(text), allow_changed=allow_changed)
+            found += runs_there
+            problems += broken
+        else:
+            path = find(text, out or paths.runs())
+            try:
+                found.append(StoredRun(path, allow_changed))
+            except MedbenchError as error:  # the other runs are scored
+                problems.append(error)
+    judged = judge_runs(judges, found, progress) if judges else {}
+    shown = dict.fromkeys([*wanted, *(name for names in judged.values() for name in names)])
+    # Without a name a leaderboard has every column of its runs, which nobody asked for here.
+    board = leaderboard.build(found if shown else [], list(shown))
+    read = {row.path for part in board.boards for row in part.rows}
+    for run in found:
+        if str(run.path) not in read or run.changes:
+            continue
+        useful = []
+        for name in wanted:
+            scores = run.scores(name)[1].values()
+            if scores and all(score.value is None for score in scores):
+                if "all" in output.names(metrics):
+                    continue  # not all of them can fit
+                why = next(iter(scores)).reason
+                problems.append(MedbenchError(f"{name} scores no item of {run.manifest.run_id}: {why}."))
+            else:
+                useful.append(name)
+        try:
+            add_metrics(run.path, useful)  # one that does not apply stays out of the run's tables
+        except MedbenchError as error:  # figures are shown also where they cannot be kept
+            problems.append(error)
+    unjudged = judges.problems if judges else []
+    if as_json:
+        value = export.to_json(board)
+        output.show_json(value | {"problems": [*value["problems"], *map(str, problems), *unjudged]})
+    elif shown and not quiet:
+        output.show(render.leaderboard(board))
+    for note in board.notes:
+        tell(note)
+    for told in board.problems:
+        tell(f"Not shown: {told}")
+    for problem in problems:
+        tell(f"Not scored: {problem}")
+    for text in unjudged:
+        tell(f"Not judged: {text}")
+    if board.problems or problems or unjudged:
+        raise SystemExit(1)

@@ -1,0 +1,330 @@
+"""`medbench show`: a run, or one of its items, as a person wants to read it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...core import paths
+from ...core.errors import MedbenchError, UsageError
+from .. import completion
+from ..ui import output
+from ..ui.progress import tell
+
+if TYPE_CHECKING:
+    from ...core.types import Figure, Record, Score
+    from ...results.store import StoredRun
+
+FEW = 10  # items from which the figure of a part (one subject) is shown
+LONG_NAME = 30  # characters of a metric's name, from which its score stands below it
+SNIPPET = 60  # characters of an answer in the list
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  medbench show smollm2-135m__medqa              what ran, its figures, items
+  medbench show smollm2-135m__medqa --wrong      wrong answers
+  medbench show smollm2-135m__medqa --unscored   no score, and why
+  medbench show smollm2-135m__medqa 17           prompt, answer, gold, scores
+  medbench explain smollm2-135m__medquad ITEM    the words behind its scores
+"""
+)
+@click.argument("run", shell_complete=completion.runs)
+@click.argument("item", required=False)
+@click.option(
+    "--metrics",
+    "-M",
+    multiple=True,
+    metavar="NAMES",
+    help="Only these metrics.  [default: those of the run]",
+    shell_complete=completion.plugins("metrics"),
+)
+@click.option("--wrong", is_flag=True, help="Only items with the first metric below its best value.")
+@click.option("--unscored", is_flag=True, help="Items that some metric left unscored or that have no answer, and why.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="List N items.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
+@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@output.allow_changed
+def command(
+    run: str,
+    item: str | None,
+    metrics: tuple[str, ...],
+    wrong: bool,
+    unscored: bool,
+    limit: int,
+    out: Path | None,
+    as_json: bool,
+    allow_changed: bool,
+) -> None:
+    """Show RUN (a folder, its name, or a part that fits one run), or its ITEM."""
+    from ...results.leaderboard import notes_on
+    from ...results.lookup import find
+    from ...results.store import StoredRun
+
+    if wrong and unscored:
+        raise UsageError("--wrong and --unscored name different items.", "Give one of them.")
+    named = output.metric_names(metrics)
+    stored = StoredRun(find(run, out or paths.runs()), allow_changed)
+    records = {record.item.id: record for record in stored.records()}
+    judged = stored.judged() if unscored or item is not None else []  # also judges that graded nothing
+    scores = _scores(stored, list(records.values()), judged, named)
+    notes = notes_on([stored])
+    for note in notes:
+        tell(note)
+    if item is not None:
+        _item(stored, records, scores, item, as_json)
+        return
+    chosen = [i for i in records if _wanted(i, scores, wrong, unscored)]
+    reasons = _reasons(stored, chosen, scores) if unscored else {}
+    if as_json:
+        output.show_json(
+            {
+                "manifest": dataclasses.asdict(stored.manifest),
+                "figures": [dataclasses.asdict(figure) for figure in _figures(stored, named)],
+                "items": (_as_json(records[i], scores) for i in chosen[:limit]),
+                "notes": list(notes),
+            }
+            | ({"unscored": dict(list(reasons.items())[:limit])} if unscored else {})
+        )
+        return
+    _run(stored, records, scores, list(reasons) if unscored else chosen, limit, reasons, named)
+
+
+def _scores(
+    stored: StoredRun, records: list[Record], judged: list[str], named: list[str]
+) -> dict[str, dict[str, Score]]:
+    """Scores by metric and item. A metric that fails is told and left out, as is, in silence, one that fits no item
+    where another does; what a judge could not grade is shown.
+    """
+    from ...core.types import Metric
+    from ...results.leaderboard import metrics_of
+    from ...results.scoring import JUDGING, load_stored, score_run
+
+    found = {}
+    for name in dict.fromkeys([*(named or metrics_of(stored.manifest)), *judged]):
+        try:
+            metric = load_stored(name)
+            if isinstance(metric, Metric):
+                found[name] = {score.item_id: score for score in score_run(stored, metric, records)}
+        except MedbenchError as error:
+            tell(f"Not shown: {error}")
+    fits = {
+        name: by_item
+        for name, by_item in found.items()
+        if name.startswith(JUDGING) or any(score.value is not None for score in by_item.values())
+    }
+    return fits or found
+
+
+def _wanted(item_id: str, scores: dict[str, dict[str, Score]], wrong: bool, unscored: bool) -> bool:
+    mine = [by_item[item_id] for by_item in scores.values()]
+    if unscored and all(score.value is not None for score in mine):
+        return False
+    if not wrong:
+        return True
+    first = next((score for score in mine if score.value is not None), None)
+    return first is not None and first.value != 1.0
+
+
+def _reasons(stored: StoredRun, chosen: list[str], scores: dict[str, dict[str, Score]]) -> dict[str, dict[str, str]]:
+    """Why items have no score, by item and metric; under "" why an item has no answer. In the benchmark's order."""
+    failures: dict[str, str] = {}
+    for sitting in stored.manifest.sittings:
+        failures |= sitting.get("failures") or {}
+    unjudged = {name: stored.judgements(name)[0].get("failures", {}) for name in stored.judged()}
+    answered, wanted = stored.answered(), set(chosen)
+    found: dict[str, dict[str, str]] = {}
+    for item in stored.manifest.item_ids:
+        if item not in answered:
+            found[item] = {"": f"no answer: {failures.get(item, 'not asked yet')}"}
+        elif item in wanted:
+            found[item] = {
+                name: _reason(by_item[item], unjudged.get(name, {}))
+                for name, by_item in scores.items()
+                if by_item[item].value is None
+            }
+    return found
+
+
+def _reason(score: Score, unjudged: dict[str, str]) -> str:
+    """Why an item has no score. `unjudged`: why a judge gave no reply, by item."""
+    reason = score.reason or "no reason given"
+    return f"{reason}: {unjudged[score.item_id]}" if score.item_id in unjudged else reason
+
+
+def _told(reasons: dict[str, str]) -> str:
+    """The reasons of one item on a line each, every reason once with the metrics that gave it."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return "\n".join(
+        f"{', '.join(filter(None, given))}: {reason}".removeprefix(": ") for reason, given in names.items()
+    )
+
+
+def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
+    from ...results.store import encode
+
+    mine = {name: dataclasses.asdict(by_item[record.item.id]) for name, by_item in scores.items()}
+    return encode(record) | {"scores": mine}
+
+
+def _figures(stored: StoredRun, named: list[str]) -> list[Figure]:
+    """All figures of the run that have a value."""
+    from ...results.leaderboard import metrics_of
+    from ...results.scoring import load_stored, sheet
+
+    results = sheet(stored, named or metrics_of(stored.manifest), load_stored).results.values()
+    return [figure for result in results for figure in result.figures if figure.value is not None]
+
+
+def _short(text: str) -> str:
+    """Return the beginning of a text, with an ellipsis if that is not all of it."""
+    return text if len(text) <= SNIPPET else f"{text[: SNIPPET - 1].rstrip()}…"
+
+
+def _gold(record: Record) -> str:
+    item = record.item
+    if item.gold is None:
+        return " ".join(item.references[0].split()) if item.references else ""
+    label, option = item.answers[item.gold], item.options[item.gold]
+    return label if label == option else f"{label}. {option}"
+
+
+def _answer(record: Record, scores: dict[str, dict[str, Score]]) -> str:
+    if record.output.text is not None:
+        return " ".join(record.output.text.split())
+    read = next((s.answer for by_item in scores.values() if (s := by_item[record.item.id]).answer), None)
+    return read or ""
+
+
+def _run(
+    stored: StoredRun,
+    records: dict[str, Record],
+    scores: dict[str, dict[str, Score]],
+    chosen: list[str],
+    limit: int,
+    reasons: dict[str, dict[str, str]],
+    named: list[str],
+) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ...core.stats import clusters_of, few_documents
+    from ...results.leaderboard import CHANGED, title
+    from ..ui import render
+
+    screen = render.console()
+    manifest = stored.manifest
+    facts = {
+        "run": manifest.run_id,
+        "benchmark": title(manifest),
+        "data": manifest.benchmark.get("origin", ""),
+        "model": " @ ".join(filter(None, [manifest.model.get("name"), str(manifest.model.get("revision") or "")[:12]])),
+        "weights": manifest.model.get("source", ""),
+        "engine": " · ".join(
+            str(v)
+            for v in (
+                manifest.identity.get("model", {}).get("engine"),
+                manifest.identity.get("model", {}).get("dtype"),
+                manifest.model.get("quantize"),
+                manifest.engine.get("device"),
+                manifest.identity.get("chat"),
+                "code of the model's own" if manifest.model.get("trust_remote_code") else "",
+            )
+            if v
+        ),
+        "answered": f"{len(records)} of {len(manifest.item_ids)}",
+        "truncated prompts": str(sum(r.output.truncated_tokens > 0 for r in records.values())),
+        "reused": ", ".join(f"{n} answers of {run}" for run, n in manifest.settings.get("reused", {}).items()),
+        "made": manifest.created,
+    }
+    for name, value in facts.items():
+        if not value:
+            continue
+        screen.print(f"[dim]{name:>18}[/dim]  {escape(str(value))}")
+    for change in stored.changes:
+        screen.print(f"[yellow]{CHANGED:>18}  {escape(change)}[/yellow]")
+    for sentence in manifest.benchmark.get("notes", ()):
+        screen.print(f"[dim]{'note':>18}[/dim]  {escape(sentence)}")
+    known = _figures(stored, named)
+    shown = [f for f in known if f.headline or f.n >= FEW]
+    screen.print(render.figures(shown))
+    if len(shown) < len(known):
+        screen.print(
+            f"[dim]{len(known) - len(shown)} more figures, each of fewer than {FEW} items: --json shows them[/dim]"
+        )
+    if few := few_documents(clusters_of(list(records.values()))):
+        screen.print(f"[yellow]{few}[/yellow]")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    first = next(iter(scores), "")
+    for heading in ("item", "answer", "why") if reasons else ("item", first, "answer", "gold", "why"):
+        table.add_column(heading, overflow="fold")
+    for item_id in chosen[:limit]:
+        if reasons:
+            said = _short(_answer(records[item_id], scores)) if item_id in records else ""
+            table.add_row(escape(item_id), escape(said), escape(_told(reasons[item_id])))
+            continue
+        score = scores[first][item_id] if first else None
+        value = "–" if score is None or score.value is None else f"{score.value:.3g}"
+        texts = [_short(_answer(records[item_id], scores)), _short(_gold(records[item_id]))]
+        table.add_row(escape(item_id), value, *map(escape, texts), escape((score and score.reason) or ""))
+    if chosen:
+        screen.print(table)
+    listed = f"{min(limit, len(chosen))} of {len(chosen)} items."
+    example = f" One of them: medbench show {stored.path.name} ITEM" if records.keys() & set(chosen) else ""
+    screen.print(f"[dim]{listed}{example}[/dim]")
+
+
+def _item(
+    stored: StoredRun, records: dict[str, Record], scores: dict[str, dict[str, Score]], item: str, as_json: bool
+) -> None:
+    from rich.markup import escape
+    from rich.panel import Panel
+    from rich.text import Text
+
+    from ...results.leaderboard import CHANGED
+    from ..ui import render
+
+    record = output.record(stored, item, records)
+    if as_json:
+        output.show_json(_as_json(record, scores) | {"changed": list(stored.changes)})
+        return
+    screen = render.console()
+    for change in stored.changes:
+        screen.print(f"[yellow]{CHANGED}: {escape(change)}[/yellow]")
+    out = record.output
+    cut = f", {out.truncated_tokens} cut away" if out.truncated_tokens else ""
+    if out.prompt:
+        screen.print(Panel(Text(out.prompt), title=f"prompt · {out.prompt_tokens} tokens{cut}", title_align="left"))
+    else:  # of answers that were saved before
+        screen.print(Panel(Text(record.item.question), title="question · its prompt was not saved", title_align="left"))
+    if out.reasoning:
+        screen.print(Panel(Text(out.reasoning), title="reasoning · not scored", title_align="left", style="dim"))
+    if out.text is not None:
+        ended = f" · {out.completion_tokens} tokens · ended by {out.finish}" if out.completion_tokens else ""
+        ended = ended or " · cut off at its limit of tokens" * (out.finish == "length")
+        said = Text(out.text) if out.text.strip() else Text("(empty)", style="dim")
+        screen.print(Panel(said, title=f"answer{ended}", title_align="left"))
+    if out.logprobs is not None:
+        best = max(range(len(out.logprobs)), key=out.logprobs.__getitem__)
+        for at, (label, value) in enumerate(zip(record.item.answers, out.logprobs)):
+            marks = ("→" if at == best else " ") + ("✓" if at == record.item.gold else " ")
+            option = record.item.options[at] if record.item.labels else ""
+            screen.print(f" {marks} {value:9.3f}  {escape(label)}  {escape(option)}")
+        screen.print("[dim]   log-probability (nats); → chosen, ✓ gold[/dim]")
+    for at, reference in enumerate(record.item.references if record.item.gold is None else ()):
+        screen.print(Panel(Text(reference), title=f"reference {at + 1}", title_align="left"))
+    if record.item.gold is not None:
+        screen.print(f"gold  {escape(_gold(record))}")
+    for name, by_item in scores.items():
+        score = by_item[item]
+        shown = "unscored" if score.value is None else f"{score.value:.4g}"
+        read = f"  read as {score.answer}" if score.answer else ""
+        gap = "  " if len(name) < LONG_NAME else "\n    "
+        screen.print(f"{name}{gap}{shown}{escape(read)}{escape(gap + score.reason if score.reason else '')}")

@@ -1,0 +1,361 @@
+"""`medbench train`: a zoo entry trains itself by its own recipe, into an adapter that runs as NAME@TAG."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import cloup
+
+from ...core import paths
+from ...core.errors import MedbenchError, UsageError
+from ...core.secrets import masked
+from .. import completion
+from ..options import Command
+from ..ui import output
+from ..ui.progress import tell
+
+if TYPE_CHECKING:
+    from ...training.train import Request
+    from ...zoo.adapters import AdapterManifest
+
+
+@cloup.command(
+    cls=Command,
+    epilog="""\b
+Examples:
+  medbench train --model smollm2-135m --data releases/
+  medbench train --model hera-gemma-2-2b --dry-run
+  medbench train -m smollm2-135m --tag short --max-steps 100 --set lora.rank=8
+  medbench train --model hera-gemma-2-2b --set pubmedqa.epochs=2
+  medbench train --model med-llama-3.2-1b --tag study --paired \\
+      --sweep learning_rate=1e-4,2e-4,5e-5 --sweep lora.rank=16,8,32
+  medbench run -m smollm2-135m,smollm2-135m@default -b medquad --limit 100
+""",
+)
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--model",
+        "-m",
+        required=True,
+        metavar="NAME",
+        help="A zoo entry with a recipe, or a .py file with one.",
+        shell_complete=completion.plugins("zoo"),
+    ),
+    click.option("--tag", metavar="TAG", help="Name of the result: --model NAME@TAG.  [default: default, or sweep]"),
+    click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Change the recipe in all stages, or in one with STAGE.FIELD; --dry-run shows the fields. "
+        "data=NAME:SAMPLES,pairs.jsonl takes other data.",
+        shell_complete=completion.fields,
+    ),
+    click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Limit of optimizer steps per stage."),
+    click.option(
+        "--quantize",
+        type=click.Choice(["nf4", "none"]),
+        help="Train on quantized weights: the same as --set quantize=…",
+    ),
+    click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+    ),
+    click.option("--dry-run", is_flag=True, help="Show recipe, tokens, steps, memory, disk and time; change nothing."),
+    click.option("--resume", is_flag=True, help="Continue NAME@TAG as it began, without repeating its options."),
+    click.option(
+        "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of adapters.  [default: adapters/]"
+    ),
+)
+@cloup.option_group(
+    "Model and machine",
+    click.option(
+        "--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model.  [default: main]"
+    ),
+    click.option(
+        "--trust-remote-code",
+        is_flag=True,
+        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
+    ),
+    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
+    click.option(
+        "--num-processes",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="One per GPU, or on CPU cores; each adds a batch to every step.",
+    ),
+)
+@cloup.option_group(
+    "Training examples",
+    click.option(
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Draws the examples, their order and the weights.",
+    ),
+    click.option(
+        "--data-revision",
+        multiple=True,
+        metavar="OWNER/NAME@REV",
+        help="Read this hub data set at a commit, tag or branch, and not from --data.",
+    ),
+    click.option(
+        "--allow-leak",
+        multiple=True,
+        metavar="NAMES",
+        help="Benchmarks whose own items may be trained on, separated by commas.",
+        shell_complete=completion.plugins("benchmarks"),
+    ),
+    click.option(
+        "--leave-out-leaks",
+        is_flag=True,
+        help="Train without the examples that hold scored items. The manifest lists them.",
+    ),
+)
+@cloup.option_group(
+    "Sweeps",
+    click.option(
+        "--sweep",
+        "sweeps",
+        multiple=True,
+        metavar="FIELD=V1,V2",
+        help="Train once per value. Several options train every combination.",
+        shell_complete=completion.fields,
+    ),
+    click.option("--paired", is_flag=True, help="Combine the first values of every --sweep, then the second ones, …"),
+)
+@cloup.option_group(
+    "Output",
+    click.option(
+        "--report-to", multiple=True, metavar="NAMES", help="tensorboard, wandb, mlflow: as transformers names them."
+    ),
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+def command(
+    model: str,
+    tag: str | None,
+    settings: tuple[str, ...],
+    revision: str,
+    quantize: str | None,
+    max_steps: int | None,
+    seed: int,
+    data: Path | None,
+    data_revision: tuple[str, ...],
+    device: str,
+    num_processes: int,
+    trust_remote_code: bool,
+    dry_run: bool,
+    resume: bool,
+    sweeps: tuple[str, ...],
+    paired: bool,
+    allow_leak: tuple[str, ...],
+    leave_out_leaks: bool,
+    report_to: tuple[str, ...],
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train a zoo entry by its own recipe.
+
+    The adapter goes to adapters/NAME/TAG and runs as --model NAME@TAG. Stop at any moment: the same command continues
+    from the last checkpoint, and does nothing when the training is complete.
+    """
+    from ...benchmarks.sources.files import Source
+    from ...training import overrides
+    from ...training import resume as begun
+    from ...training.api import trainable
+    from ...training.data import data_revisions
+    from ...training.train import Request, check
+    from ...zoo import adapters
+    from ..ui.download_progress import automatic
+
+    if paired and not sweeps:
+        raise UsageError("--paired pairs the values of several --sweep, and there is none.")
+    if resume:
+        _only_resume()
+    if sweeps and (resume or dry_run):
+        raise UsageError(f"--sweep and {'--resume' if resume else '--dry-run'} do not go together.", RESUME_SWEEP)
+    entry = trainable(model)
+    if entry.recipe is None:
+        raise UsageError(
+            f"the zoo entry '{entry.name}' has no recipe.", "docs/add-a-model.md shows how an entry gets one."
+        )
+    root = out or paths.adapters()
+    tag = tag or ("sweep" if sweeps else "default")
+    given = (*settings, *([f"quantize={quantize}"] if quantize else []))
+    if resume:
+        stored = adapters.read(adapters.folder(entry.name, tag, root))
+        if stored.status == "done":  # its data need not be here any more
+            tell(f"{stored.name} is trained already: nothing to do")
+            _told(stored, adapters.folder(entry.name, tag, root), quiet, as_json)
+            return
+        given, seed, revision = tuple(stored.settings), stored.seed, str(stored.base.get("asked", ""))
+        leave_out_leaks = begun.left_out(stored) is not None
+        data_revision = begun.pins(stored)
+        max_steps, num_processes = stored.identity["max_steps"], stored.identity["processes"]
+    recipe = overrides.apply(entry.recipe, given)
+    pinned = data_revisions(recipe, data_revision)
+    request = Request(
+        model=model,
+        entry=entry,
+        recipe=recipe,
+        source=Source(data or paths.data(), None if dry_run else automatic(quiet), pinned),
+        root=root,
+        tag=tag,
+        settings=given,
+        seed=seed,
+        max_steps=max_steps or 0,
+        device=device,
+        processes=num_processes,
+        report_to=tuple(output.names(report_to)),
+        allowed_leaks=frozenset(output.names(allow_leak)),
+        leave_out_leaks=leave_out_leaks,
+        command=tuple(masked(word) for word in ("medbench", *sys.argv[1:])),
+        trust_remote_code=trust_remote_code,
+        revision=revision,
+    )
+    if dry_run:
+        _dry_run(request, as_json)
+        return
+    if not sweeps:
+        check(request)
+        _train(request, quiet, as_json)
+        return
+    variants = []
+    for label, recipe in overrides.sweep(request.recipe, sweeps, paired):
+        varied = dataclasses.replace(
+            request,
+            recipe=recipe,
+            tag=f"{tag}-{overrides.tag(label)}",
+            settings=(*given, *label.split(",")),
+        )
+        check(varied)  # a mistake in the last variant is told before the first is trained
+        variants.append((label, varied))
+    _study(variants, quiet, as_json)
+
+
+RESUME_SWEEP = "The same --sweep command continues where it stopped; --dry-run shows one recipe at a time."
+
+
+def _only_resume() -> None:
+    """Raises UsageError where --resume stands beside an option that would change what it goes on with."""
+    from click.core import ParameterSource
+
+    context = click.get_current_context()
+    changing = ("settings", "revision", "data_revision", "quantize", "max_steps", "seed", "num_processes")
+    for parameter in context.command.params:
+        given = context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+        if parameter.name in changing and given:
+            raise UsageError(
+                f"--resume continues the training as it began; {parameter.opts[0]} would change it.",
+                f"Leave {parameter.opts[0]} out, or train anew under another --tag.",
+            )
+
+
+def _train(request: Request, quiet: bool, as_json: bool) -> None:
+    from ...training.train import WORKER
+
+    manifest, folder = _one(request, quiet)
+    if WORKER in os.environ:
+        return  # the process that started this one shows what came out
+    _told(manifest, folder, quiet, as_json)
+    if not quiet and not as_json:
+        models = f"{request.model},{_called(request)}"
+        tell(f"Is it better? medbench run --model {models} {_benchmark(request, manifest)}")
+
+
+def _told(manifest: AdapterManifest, folder: Path, quiet: bool, as_json: bool) -> None:
+    from ..ui import render_training
+
+    if as_json:
+        output.show_json({"adapter": manifest.name, "folder": str(folder), **dataclasses.asdict(manifest)})
+    elif not quiet:
+        output.show(render_training.result(manifest, folder))
+
+
+def _one(request: Request, quiet: bool) -> tuple[AdapterManifest, Path]:
+    """One training run, here or in several processes."""
+    from ...training import launch
+    from ...training.train import WORKER, rank, train
+    from ..ui.train_progress import training_watch
+
+    alone = rank() == 0
+    say = tell if alone and not quiet else (lambda text: None)
+    if request.processes > 1 and WORKER not in os.environ:
+        return launch.launch(request, say)
+    return train(request, training_watch(quiet or not alone), say)
+
+
+def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> None:
+    """Every variant, then one table. What fails is named and the others go on."""
+    from ..ui import render_training
+
+    rows: list[tuple[str, AdapterManifest | None, str]] = []
+    for number, (label, request) in enumerate(variants, start=1):
+        if not quiet:
+            tell(f"variant {number} of {len(variants)}: {label}")
+        try:
+            manifest, _ = _one(request, quiet)
+            rows.append((label, manifest, ""))
+        except UsageError:
+            raise
+        except MedbenchError as error:
+            rows.append((label, None, str(error)))
+    if as_json:
+        output.show_json(
+            [
+                {"variant": label, **({"error": problem} if manifest is None else dataclasses.asdict(manifest))}
+                for label, manifest, problem in rows
+            ]
+        )
+    elif not quiet:
+        output.show(render_training.study(rows))
+        trained = {label for label, manifest, _ in rows if manifest}
+        names = ",".join(_called(request) for label, request in variants if label in trained)
+        if names:
+            first, made = variants[0][1], next(manifest for _, manifest, _ in rows if manifest)
+            tell(f"Which is best? medbench run --model {first.model},{names} {_benchmark(first, made)}")
+    problems = [(label, problem) for label, manifest, problem in rows if manifest is None]
+    for label, problem in problems:
+        tell(f"\nNot done: {label}: {problem}")
+    if problems:
+        raise SystemExit(1)
+
+
+def _called(request: Request) -> str:
+    """What --model takes for the result: NAME@TAG, or its folder where --out put it elsewhere."""
+    at_home = request.root.resolve() == paths.adapters().resolve()
+    return f"{request.model}@{request.tag}" if at_home else str(request.folder)
+
+
+def _benchmark(request: Request, manifest: AdapterManifest) -> str:
+    """Options of the command to try next: open questions whose items were here when leaks were looked for."""
+    if "medquad" not in manifest.leaks:
+        return "--benchmark medquad-sample"
+    return "--benchmark medquad --limit 100" + (f" --data {request.source.data}" if request.source.data else "")
+
+
+def _dry_run(request: Request, as_json: bool) -> None:
+    from ...training import dry_run
+    from ..ui import render_training
+
+    os.environ["HF_HUB_OFFLINE"] = "1"  # what is in its cache is used, and nothing is fetched
+    found = dry_run.describe(request, tell)
+    if as_json:
+        output.show_json(found)
+    else:
+        output.show(render_training.dry_run(found))

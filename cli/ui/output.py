@@ -1,0 +1,185 @@
+"""How commands hand out results: tables for people, JSON, CSV and Markdown for scripts and papers."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...core.durable import replace_file
+from ...core.errors import MedbenchError, UsageError
+from ...core.text import names as split_names
+from ...core.text import printable, printable_json, printable_json_parts
+from .progress import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rich.console import RenderableType
+
+    from ...core.types import Record
+    from ...results.leaderboard import Leaderboard
+    from ...results.store import StoredRun
+    from ...results.summary import Summary
+
+
+TOP = 20  # rows of each table on a terminal, where no number is asked for
+
+
+def names(values: tuple[str, ...]) -> list[str]:
+    """Return the comma-separated names of an option that may be repeated, each once, in order.
+
+    Raises UsageError if the option was given without any name.
+    """
+    found = split_names(",".join(values))
+    if values and not found:
+        raise UsageError("an option that takes names was given an empty text.", "Is a shell variable empty?")
+    return found
+
+
+def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
+    """Return the metrics that an option names, as runs keep them; see results/metric_names.py."""
+    from ...results import metric_names as naming
+
+    return naming.metric_names(names(values), entity_model, tell)
+
+
+def record(stored: StoredRun, item: str, records: Mapping[str, Record] | None = None) -> Record:
+    """The record of one item of a run. Raises UsageError, with the nearest ids, where it has none."""
+    known = {found.item.id: found for found in stored.records()} if records is None else records
+    if item in known:
+        return known[item]
+    import difflib
+
+    asked = item in stored.manifest.item_ids
+    near = difflib.get_close_matches(item, list(known), n=3, cutoff=0.3)
+    meant = f" Did you mean {' or '.join(near)}?" if near and not asked else ""
+    why = "has no answer" if asked else "is not an item of this run"
+    hint = (
+        f"Why: medbench show {stored.path.name} --unscored" if asked else f"Its items: medbench show {stored.path.name}"
+    )
+    raise UsageError(f"'{item}' {why}.{meant}", hint)
+
+
+def allow_changed(command: Callable[..., None]) -> Callable[..., None]:
+    """The option --allow-changed, for commands that show figures or answers of runs."""
+    text = "Also show runs that were changed after they were made, marked as such."
+    return click.option("--allow-changed", is_flag=True, help=text)(command)
+
+
+def show(parts: Sequence[RenderableType], pager: bool = False) -> None:
+    """Draw on stdout. With `pager`, what is longer than the terminal's window is shown by the program that PAGER names
+    (default: less).
+    """
+    from . import render
+
+    screen = render.console()
+    paged = pager and screen.is_terminal and sys.stdin.isatty() and os.environ.get("PAGER", "less") not in ("", "cat")
+    if not paged:
+        for part in parts:
+            screen.print(part)
+        return
+    with screen.capture() as drawn:
+        for part in parts:
+            screen.print(part)
+    text = drawn.get()
+    if text.count("\n") < screen.height:
+        click.echo(text, nl=False, color=True)
+    else:
+        # less shows escapes as letters unless it is told otherwise. Options that someone chose are kept.
+        os.environ["LESS"] = os.environ.get("LESS", "").strip() or "-R"
+        click.echo_via_pager(text, color=True)
+
+
+def show_json(value: Any) -> None:
+    """Print as JSON. In an object, a value may be an iterator: it is printed as a list while it is made."""
+    for part in printable_json_parts(value) if isinstance(value, dict) else [printable_json(value)]:
+        click.echo(part, nl=False)
+    click.echo()
+
+
+def write(target: str, text: str) -> None:
+    """Write to a file, or to stdout where `target` is "-". Raises MedbenchError where the file cannot be written."""
+    if target == "-":
+        click.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
+        return
+    path = Path(target)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():  # a device or a pipe, such as /dev/stdout
+            path.write_text(text, encoding="utf-8")
+        else:
+            replace_file(path, text.encode())
+    except OSError as error:
+        raise MedbenchError(f"{path} cannot be written: {error.strerror or error}", "Name another file.") from error
+    tell(f"written: {path}")
+
+
+def write_parquet(target: str, found: Leaderboard) -> None:
+    """Write the rows of the CSV export as Parquet. Raises MedbenchError where the file cannot be written."""
+    import pandas as pd
+
+    from ...results import export
+
+    path = Path(target)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        pd.DataFrame(export.rows(found), columns=list(export.FIELDS)).to_parquet(content, index=False)
+        replace_file(path, content.getvalue())
+    except OSError as error:
+        raise MedbenchError(f"{path} cannot be written: {error.strerror or error}", "Name another file.") from error
+    tell(f"written: {path}")
+
+
+def present(
+    found: Leaderboard,
+    *,
+    as_json: bool,
+    csv: str = "",
+    markdown: str = "",
+    html: str = "",
+    latex: str = "",
+    parquet: str = "",
+    top: int | None = 0,
+    pager: bool = False,
+    summaries: Sequence[Summary] = (),
+    details: bool = True,
+    summary_first: bool = False,
+) -> None:
+    """A leaderboard in the form asked for; its problems as lines on stderr.
+
+    `top`: rows of each table, for people only (CSV and JSON have all); 0: all; None: TOP on a terminal, else all.
+    `summaries` are in the JSON, and are drawn with `summary_first`; `details` draws a table per benchmark.
+    """
+    from ...results import export, leaderboard, summary
+    from . import render, render_summary
+
+    short = leaderboard.top(found, top) if top else found
+    if csv:
+        write(csv, export.to_csv(found))
+    if parquet:
+        write_parquet(parquet, found)
+    for target, form in ((markdown, export.to_markdown), (html, export.to_html), (latex, export.to_latex)):
+        if target:
+            write(target, form(short))
+    if as_json:
+        show_json(
+            export.to_json(found) | ({"summary": [export.summary_json(one) for one in summaries]} if summaries else {})
+        )
+    elif "-" not in (csv, markdown, html, latex):
+        rows = top if top is not None else TOP if sys.stdout.isatty() else 0
+        parts: list[RenderableType] = []
+        if summary_first and found.boards:  # else the one line that says so
+            parts += render_summary.summary([summary.top(one, rows) if rows else one for one in summaries])
+        if details or not found.boards:
+            parts += render.leaderboard(leaderboard.top(found, rows) if rows else found)
+        show(parts, pager)
+    for note in found.notes:
+        tell(note)
+    for problem in found.problems:
+        tell(f"Not shown: {problem}")

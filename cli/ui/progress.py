@@ -1,0 +1,206 @@
+"""What a person sees while a run runs: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from ...core.text import printable
+from ...evaluation.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+    from ...core.types import Output
+    from ...evaluation.plan import Plan
+    from ...evaluation.workload import Workload
+    from ...judges.judging import Watch as JudgeWatch
+
+LINE_SECONDS = 10.0  # at most one plain line in this time
+SHORT = 0.1  # seconds of loading that are not worth a line
+
+
+def tell(text: str) -> None:
+    """A line for people, on stderr: stdout is for results."""
+    click.echo(printable(text), err=True)
+
+
+def say(text: str) -> None:
+    """A line of results, on stdout."""
+    click.echo(printable(text))
+
+
+class _Telling(Progress):
+    """What the bar and the plain lines share: the run's name and turn, and the time left."""
+
+    def __init__(self) -> None:
+        self.model = ""
+        self.which = ""  # "2 of 4"
+        self.name = ""
+        self.total = self.done = self.new_tokens = 0
+        self.started = 0.0
+        self.work: Workload | None = None
+
+    def note(self, text: str) -> None:
+        tell(text)
+
+    def reused(self, run: str, items: int, total: int) -> None:
+        tell(f"{items} of {total} answers reused from {run}")
+
+    def judging(self) -> JudgeWatch:
+        from . import judge_progress
+
+        return judge_progress.watch()
+
+    def turn(self, number: int, turns: int) -> None:
+        self.which = f" ({number} of {turns})" if turns > 1 else ""
+
+    def loading(self, model: str) -> None:
+        if model != self.model:
+            tell(f"loading {model}")
+            self.model = model
+
+    def loaded(self, model: str, seconds: float) -> None:
+        if seconds >= SHORT:  # once per model: what is loaded already takes no time
+            tell(f"{model} loaded in {seconds:.1f} s")
+
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
+        from ...evaluation.workload import Workload
+
+        self.name, self.total, self.done, self.new_tokens = plan.benchmark.name, len(plan.items), len(done), 0
+        self.work = Workload(plan, done)
+        self.started = time.monotonic()
+
+    def answered(self, output: Output) -> None:
+        assert self.work is not None
+        self.done += not output.error
+        self.new_tokens += output.completion_tokens
+        self.work.answered(output)
+
+    @property
+    def elapsed(self) -> float:
+        return max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def rate(self) -> str:
+        """Items and new tokens per second, in words."""
+        assert self.work is not None
+        items = f"{self.work.answered_items / self.elapsed:.2g} items/s"
+        return items + (f", {self.new_tokens / self.elapsed:.0f} tokens/s" if self.new_tokens else "")
+
+    @property
+    def left(self) -> str:
+        """The time left, in words; "" where it cannot be told yet."""
+        assert self.work is not None
+        seconds = self.work.seconds_left(self.elapsed)
+        return f"{clock(seconds)} left" if seconds else ""
+
+
+class PlainWatch(_Telling):
+    """A line when something begins and ends, and every few seconds between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = 0  # items done when the last line was written
+        self.said = 0.0
+
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
+        super().begin(plan, done)
+        self.shown, self.said = self.done, self.started
+        resumed = f", {self.done} already answered" if done else ""
+        tell(f"{self.name}{self.which}: {self.total} item{'s' * (self.total != 1)}{resumed}")
+
+    def answered(self, output: Output) -> None:
+        super().answered(output)
+        now = time.monotonic()
+        if now - self.said >= LINE_SECONDS:
+            self.said = now
+            self._line()
+
+    def timing(self, item: int, items: int) -> None:
+        if item == 0:
+            self._line()
+            tell(f"{self.name}: timing up to {items} single requests")
+
+    def end(self) -> None:
+        self._line()
+
+    def _line(self) -> None:
+        """How far the run is, unless the last line said so; nothing while there is no rate to speak of."""
+        from ...evaluation.workload import FEW
+
+        assert self.work is not None
+        if self.done == self.shown or (self.work.answered_items < FEW and self.done < self.total):
+            return
+        self.shown = self.done
+        tell(", ".join(filter(None, [f"{self.name}: {self.done}/{self.total}", self.rate, self.left])))
+
+
+class BarWatch(_Telling):
+    """One bar per benchmark: items, rates, time left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress: Bars | None = None
+        self.task: TaskID | None = None
+
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        from .screen import stderr
+
+        super().begin(plan, done)
+        self.progress = Bars(
+            SpinnerColumn(),  # the bar stands still during a batch
+            TextColumn("{task.description:<18}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=stderr(),
+        )
+        self.progress.start()
+        described = self.name + self.which
+        self.task = self.progress.add_task(described, total=self.total, completed=self.done, rate="", left="")
+
+    def answered(self, output: Output) -> None:
+        super().answered(output)
+        assert self.progress is not None
+        assert self.task is not None
+        self.progress.update(self.task, completed=self.done, rate=self.rate, left=self.left)
+
+    def timing(self, item: int, items: int) -> None:
+        assert self.progress is not None
+        assert self.task is not None
+        self.progress.update(self.task, rate=f"timing single requests, {item} of up to {items}", left="")
+
+    def end(self) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+
+
+def watch(quiet: bool) -> Progress:
+    """The watch that fits: nothing when quiet, a bar on a terminal, lines elsewhere."""
+    if quiet:
+        # The libraries read these when they are imported, which is later.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        return Progress()
+    return BarWatch() if sys.stderr.isatty() else PlainWatch()
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

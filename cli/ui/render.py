@@ -1,0 +1,304 @@
+"""What commands print on a terminal: leaderboards, comparisons, one item. Everything here takes data and draws it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ...core import registry
+from ...core.errors import MedbenchError
+from ...results.export import figure_text, number
+from ...results.leaderboard import label
+from ...results.scoring import CLEAN
+from ...results.summary import SAMPLES
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from ...core.types import Figure
+    from ...results.compare import Comparison, Line
+    from ...results.leaderboard import Board, Cell, Column, Leaderboard
+
+MARK = {"best": "★", "tied": "≈", "worse": "▼", "": ""}
+STYLE = {"best": "bold green", "tied": "", "worse": "", "": ""}
+SHORT = {
+    "throughput_tokens_per_s": "tokens/s",
+    "latency_p50_s": "latency p50",
+    "latency_p95_s": "latency p95",
+    "peak_rss_bytes": "peak RSS",
+    "peak_gpu_memory_bytes": "peak GPU",
+}
+SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Row.setup says
+RIGHT = ("accuracy", "exact_match")  # of which 1 says that an answer is right; of others, that something holds
+LONGEST = 18  # characters of a benchmark's name that are kept on one line
+FOLDED = 16  # characters of a line of a model's name, at the least
+LEFT_OUT = 5  # runs without a counterpart that a comparison names
+WIDE = 100  # columns of a window from which a comparison's verdicts stand in a column of their own
+
+
+def console() -> Console:
+    """The console of stdout."""
+    from .screen import stdout
+
+    return stdout()
+
+
+def leaderboard(found: Leaderboard) -> list[RenderableType]:
+    """A table per board, or one per dimension where the window is narrower than all of them, the same for its clean
+    figures, then what was measured, then what the marks mean.
+    """
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    if not found.boards:
+        return [Text("No table: none of these runs can be shown.")]  # why is among the problems
+    for board in found.boards:
+        parts += [Text(board.title, style="bold"), *_board(board)]
+        parts += [Text(f"{sign} {remark}", style="yellow") for remark, sign in board.footnotes.items()]
+        if board.few:
+            parts.append(Text(board.few, style="yellow"))
+        if board.hidden:
+            word = "runs are" if board.hidden > 1 else "run is"
+            parts.append(Text(f"{board.hidden} more {word} not shown, below these: --top 0 shows all.", style="yellow"))
+        if board.clean:
+            parts.append(Text(board.clean))
+        if any(column.clean for column in board.columns) and len(board.leaked) < board.asked:
+            parts += _board(board, clean=True)
+    if any(_measured(board) for board in found.boards):
+        parts += [Text("speed and memory, measured once on this machine", style="bold"), _measurements(found.boards)]
+    parts.append(Text(_legend(found.boards), style="dim"))
+    return parts
+
+
+def comparison(found: Comparison) -> list[RenderableType]:
+    from rich.markup import escape
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for match in found.matches:
+        parts.append(Text(f"{match.title} · {match.both} items answered by both", style="bold"))
+        parts += [Text(f"A  {match.label_a}"), Text(f"B  {match.label_b}")]
+        table = plain_table()
+        wide = console().width >= WIDE
+        for heading in ("metric", "A", "B", "A - B [95 %]", "p (Holm)", *([""] if wide else [])):
+            numbers = heading not in ("metric", "")
+            table.add_column(
+                escape(heading), justify="right" if numbers else "left", no_wrap=heading not in ("", "metric")
+            )
+        for line in match.lines:
+            if line.a is None and line.b is None:
+                continue  # neither run has it
+            name, *cells, verdict = _line(line)
+            told = [name, *cells, verdict] if wide else [f"{name}\n  {verdict}" if verdict else name, *cells]
+            table.add_row(*map(escape, told))
+        parts += [table]
+        for line in match.lines:
+            if line.counts:
+                c = line.counts
+                both = "both right" if line.name in RIGHT else "yes in both"
+                counted = f"{line.name}: {both} {c.both}, only A {c.only_a}, only B {c.only_b}, neither {c.neither}"
+                parts.append(Text(counted, style="dim"))
+            parts += [Text(f"{line.name}: {n} left out, {why}", style="dim") for why, n in line.left_out]
+        parts += [Text(note) for note in match.notes]
+        parts.append(Text())
+    tests = "one test" if found.tests == 1 else f"{found.tests or 'no'} tests"
+    note = (
+        "p: exact McNemar for right/wrong, exact sign test for judges' preferences (by permutation where items share a "
+        "document), paired permutation otherwise, "
+        f"Holm-corrected over {tests}. Intervals are 95 % for each line alone: they exclude 0 where p before the "
+        "correction is below 5 %."
+    )
+    parts.append(Text(note, style="dim"))
+    parts += [Text(sentence, style="dim") for sentence in found.left_out[:LEFT_OUT]]
+    if len(found.left_out) > LEFT_OUT:
+        parts.append(Text(f"{len(found.left_out) - LEFT_OUT} more runs have no counterpart: --json", style="dim"))
+    return parts
+
+
+def figures(found: Sequence[Figure]) -> RenderableType:
+    from rich.markup import escape
+
+    table = plain_table()
+    table.add_column("figure", overflow="fold")
+    table.add_column("value [95 %]")
+    table.add_column("n", justify="right")
+    for figure in found:
+        scored = str(figure.n) if figure.n == figure.total else f"{figure.n} of {figure.total}"
+        table.add_row(escape(figure.name), figure_text(figure, figure.n).split(" (n ")[0], scored)
+    return table
+
+
+def plain_table() -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _board(board: Board, clean: bool = False) -> list[RenderableType]:
+    """The figures of all asked items, or those of the clean ones: in one table if the window holds it."""
+    from rich.measure import Measurement
+    from rich.text import Text
+
+    screen = console()
+    shown = [
+        (at, column)
+        for at, column in enumerate(board.columns)
+        if column.headline and not column.unit and column.clean == clean
+        if any(_value(row.cells[at]) is not None for row in board.rows)
+    ]
+
+    def fits(columns: Sequence[tuple[int, Column]]) -> bool:
+        table = _figures(board, columns, clean)
+        table.columns[0].max_width = FOLDED
+        return Measurement.get(screen, screen.options.update(width=10_000), table).maximum <= screen.width
+
+    if not shown:
+        return [Text("Nothing to score here for the metrics asked for.")]
+    if fits(shown):
+        return [_figures(board, shown, clean)]
+    parts: list[RenderableType] = []
+    of = {column.metric: _dimension(column.metric) for _, column in shown}
+    for dimension in sorted(set(of.values()), key=lambda name: (*registry.DIMENSIONS, name).index(name)):
+        rest = [(at, column) for at, column in shown if of[column.metric] == dimension]
+        parts.append(Text(dimension or "other", style="italic"))
+        while rest:
+            most = next((n for n in range(len(rest), 1, -1) if fits(rest[:n])), 1)
+            parts.append(_figures(board, rest[:most], clean))
+            rest = rest[most:]
+    return parts
+
+
+def _dimension(metric: str) -> str:
+    """What a metric measures; "" where it does not say, or is not to be had any more."""
+    try:
+        return str(getattr(registry.get("metrics", metric), "dimension", ""))
+    except MedbenchError:
+        return ""
+
+
+def heading(name: str) -> str:
+    """The name of a figure on several lines: what is set up in it ("entity_f1:NAME", "judge:MODE:JUDGE:MODEL:HASH")
+    stands below, without folders; of a part of it ("…[safety]") only which part, and whose.
+    """
+    whole, _, part = name.removesuffix("]").partition("[") if name.endswith("]") else (name, "", "")
+    parts = [each.rpartition("/")[2] or each for each in re.split(r":(?!\d+(?:[:~]|$))|~", whole)]  # not before a port
+    if part and len(parts) > 1:
+        return "\n".join([f"[{part}]", *parts[3:-1]])
+    if len(parts) > 2:
+        parts = [" ".join(parts[:2]), *parts[2:]]
+    return "\n".join(parts) + (f"[{part}]" if part else "")
+
+
+def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> Table:
+    """A table of some columns, each with its place in the board."""
+    from rich.markup import escape
+
+    asked = board.asked - len(board.leaked) if clean else board.asked
+    table = plain_table()
+    table.add_column("model", overflow="fold", min_width=12)
+    for _, column in shown:
+        arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
+        name, *below = heading(column.name.removesuffix(CLEAN) if clean else column.name).split("\n")
+        table.add_column(escape("\n".join([name + arrow, *below])), justify="right", no_wrap=True)
+    alone = len(board.rows) + board.hidden == 1
+    for row in board.rows:
+        # Of what tells two runs of a model apart, the line below the name says the most.
+        rest = [(field, value) for field, value in row.apart if field not in SETUP]
+        lines = [escape(label(row.model, rest)), f"[dim]{escape(row.setup)}[/dim]"]
+        if row.remarks and not clean:
+            lines.append(f"[yellow]{row.remarks}[/yellow]")
+        table.add_row("\n".join(lines), *(_cell(row.cells[at], asked, alone, board.footnotes) for at, _ in shown))
+    return table
+
+
+def _cell(cell: Cell, asked: int, alone: bool, footnotes: Mapping[str, str]) -> str:
+    figure = cell.figure
+    sign = f" {footnotes[cell.remark]}" if cell.remark else ""
+    if figure is None or figure.value is None:
+        return "–" + sign
+    value = number(figure.value, figure.unit) + sign
+    mark = "" if alone else MARK[cell.status]
+    style = "" if alone else STYLE[cell.status]
+    lines = [f"[{style}]{value}[/] {mark}" if style else f"{value} {mark}".rstrip()]
+    if figure.low is not None and figure.high is not None:
+        low, high = (number(bound, figure.unit).replace("0.", ".") for bound in (figure.low, figure.high))
+        lines.append(f"[dim]{low}–{high}[/dim]")
+    if figure.n < figure.total:
+        lines.append(f"[yellow]n {figure.n} of {figure.total}[/yellow]")
+    elif figure.n != asked:
+        lines.append(f"[dim]n {figure.n}[/dim]")
+    return "\n".join(lines)
+
+
+def _measured(board: Board) -> list[tuple[int, str]]:
+    return [
+        (at, column.name)
+        for at, column in enumerate(board.columns)
+        if column.headline and column.unit and any(_value(row.cells[at]) is not None for row in board.rows)
+    ]
+
+
+def _measurements(boards: Sequence[Board]) -> RenderableType:
+    from rich.markup import escape
+
+    names = list(dict.fromkeys(name for board in boards for _, name in _measured(board)))
+    table = plain_table()
+    names_seen = [board.benchmark for board in boards]
+    longest = max(max(len(word) for word in board.benchmark.split()) for board in boards)
+    wide = console().width >= WIDE
+    table.add_column("model" if wide else "model, benchmark", overflow="fold", min_width=12)
+    if wide:
+        table.add_column("benchmark", overflow="fold", min_width=min(longest, LONGEST))
+    for name in names:
+        table.add_column(SHORT.get(name, name), justify="right", no_wrap=True)
+    for board in boards:
+        at = {name: index for index, name in _measured(board)}
+        for row in board.rows:
+            cells = [row.cells[at[name]] if name in at else None for name in names]
+            if all(_value(cell) is None for cell in cells):
+                continue  # of answers that were saved before
+            values = [number(_value(c), c.figure.unit) if c is not None and c.figure else "–" for c in cells]
+            several = names_seen.count(board.benchmark) > 1
+            what = [row.label, board.title if several else board.benchmark]
+            table.add_row(
+                *map(escape, what if wide else ["\n  ".join(what)]),
+                *(v.removesuffix(" tokens/s") for v in values),
+            )
+    return table
+
+
+def _legend(boards: Sequence[Board]) -> str:
+    parts = ["Below each figure its 95 % interval."]
+    if any(len(board.rows) + board.hidden > 1 for board in boards):
+        parts.append(
+            "▼ another model is significantly better, ≈ none is shown to be (paired tests, 5 %, Holm-corrected over "
+            "all pairs of the table), ★ the best value of a column in which some differ (where it is the only "
+            "mark, by intervals that do not overlap, widened for so many models)."
+        )
+    if any(board.sample for board in boards):
+        parts.append(SAMPLES)
+    return " ".join(parts)
+
+
+def _line(line: Line) -> list[str]:
+    def shown(value: float | None) -> str:
+        return number(value, line.unit).removesuffix(" tokens/s")  # as the metric's short name says
+
+    difference = (
+        "–" if line.difference is None else f"{line.difference:+.3f}" if not line.unit else shown(line.difference)
+    )
+    if line.low is not None and line.high is not None:
+        difference += f"\n[{line.low:+.3f}, {line.high:+.3f}]"
+    p = "" if line.p_holm is None else "<0.001" if line.p_holm < 0.001 else f"{line.p_holm:.3f}"
+    verdict = {"a": "A is better", "b": "B is better", "": ""}[line.favours]
+    if line.test and not line.favours:
+        verdict = "not significant"
+    name = "  clean" if line.clean else SHORT.get(line.name, heading(line.name))
+    return [name, shown(line.a), shown(line.b), difference, p, verdict or line.note]
+
+
+def _value(cell: Cell | None) -> float | None:
+    return cell.figure.value if cell is not None and cell.figure else None

@@ -1,0 +1,136 @@
+"""Draws the summary of a leaderboard in the window's width: headings are abbreviated, numbers never cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...core.text import printable
+from ...results.export import number
+from .render import MARK, STYLE, console, plain_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from ...results.leaderboard import Cell
+    from ...results.summary import Heading, Line, Summary
+
+HEADING = 8  # characters of a line of a heading that is abbreviated
+FOLDED = 10  # characters of a line of a model's name, at the least
+UNITS = {"latency_p50_s": "p50\ns", "peak_rss_bytes": "RSS\nGiB", "peak_gpu_memory_bytes": "GPU\nGiB"}
+NAMES = {"mean": "mean", "safety_rate": "safety"}
+
+
+def summary(found: Sequence[Summary]) -> list[RenderableType]:
+    """Return for each summary its title, a table or several below each other, and notes."""
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for one in found:
+        several = len(found) > 1 or one.sample
+        parts.append(Text(("samples" if one.sample else "benchmarks") if several else "summary", style="bold"))
+        parts += _tables(one)
+        if one.hidden:
+            word = "models are" if one.hidden > 1 else "model is"
+            parts.append(Text(f"{one.hidden} more {word} not shown, below these: --top 0 shows all.", style="yellow"))
+        parts += [Text(printable(note), style="dim") for note in one.notes]
+    legend = "Below each figure its 95 % interval. – no run, or no figure."
+    if any(len(one.lines) + one.hidden > 1 for one in found):
+        legend += (
+            " Within a benchmark: ▼ another model is significantly better, ≈ none is shown to be, ★ the best value "
+            "where some differ. Means are not tested: medbench compare tests two models."
+        )
+    parts.append(Text(legend, style="dim"))
+    return parts
+
+
+def _tables(found: Summary) -> list[RenderableType]:
+    """Return one table if the window holds it, else as few as hold all columns, each with the models' names."""
+    from rich.measure import Measurement
+
+    screen = console()
+
+    def fits(columns: Sequence[int], short: bool) -> bool:
+        table = _table(found, columns, short)
+        table.columns[0].max_width = FOLDED
+        return Measurement.get(screen, screen.options.update(width=10_000), table).maximum <= screen.width
+
+    rest = list(range(len(found.headings)))
+    if fits(rest, short=False):
+        return [_table(found, rest, short=False)]
+    parts: list[RenderableType] = []
+    while rest:
+        most = next((n for n in range(len(rest), 1, -1) if fits(rest[:n], short=True)), 1)
+        parts.append(_table(found, rest[:most], short=True))
+        rest = rest[most:]
+    return parts
+
+
+def _table(found: Summary, columns: Sequence[int], short: bool) -> Table:
+    table = plain_table()
+    table.padding, table.show_edge = ((0, 0), False) if short else ((0, 1), True)
+    table.add_column("model", overflow="fold", min_width=FOLDED)
+    for at in columns:
+        table.add_column(_safe(_heading(found.headings[at], short)), justify="right", no_wrap=True)
+    alone = len(found.lines) + found.hidden == 1
+    for line in found.lines:
+        name = [_safe(line.label), f"[dim]{_safe(line.setup)}[/dim]" if line.setup else ""]
+        if line.changed:
+            name.append("[yellow]changed after the run[/yellow]")
+        if line.unfinished:
+            name.append("[yellow]unfinished[/yellow]")
+        table.add_row("\n".join(filter(None, name)), *(_cell(line, at, found, alone, short) for at in columns))
+    return table
+
+
+def _safe(text: str) -> str:
+    """Return text as it is, with nothing that the terminal or rich would take for a command."""
+    from rich.markup import escape
+
+    return escape(printable(text))
+
+
+def _heading(heading: Heading, short: bool) -> str:
+    arrow = {"higher": "↑", "lower": "↓", "": ""}[heading.better]
+    if heading.metric in UNITS:
+        return f"{UNITS[heading.metric]} {arrow}"
+    name = NAMES.get(heading.name, heading.name)
+    if not short:
+        return f"{name} {arrow}"
+    words = re.split(r"(?<=-)|\s+·\s+|\s+", name)
+    return "\n".join([*(_abbreviated(word) for word in words if word), arrow])
+
+
+def _abbreviated(word: str) -> str:
+    return word if len(word) <= HEADING else f"{word[: HEADING - 1]}."
+
+
+def _cell(line: Line, at: int, found: Summary, alone: bool, short: bool) -> str:
+    cell, heading = line.cells[at], found.headings[at]
+    if cell is None or cell.figure is None or cell.figure.value is None:
+        return "–"
+    figure = cell.figure
+    if heading.metric in UNITS:
+        return f"{cell.figure.value / 2**30:.2f}" if figure.unit == "bytes" else f"{cell.figure.value:.3g}"
+    value = number(figure.value, figure.unit)
+    lines = [_marked(value, cell, alone)]
+    if figure.low is not None and figure.high is not None:
+        low, high = (_bound(end, short) for end in (figure.low, figure.high))
+        lines.append(f"[dim]{low}–{high}[/dim]")
+    if figure.n < figure.total:
+        lines.append(f"[yellow]n {figure.n}/{figure.total}[/yellow]")
+    return "\n".join(lines)
+
+
+def _bound(value: float, short: bool) -> str:
+    """Return an end of an interval without its zero: ".72"."""
+    text = f"{value:.2f}" if short else f"{value:.3f}"
+    return "1" if text == "1.00" else text.replace("0.", ".", 1)
+
+
+def _marked(value: str, cell: Cell, alone: bool) -> str:
+    mark = "" if alone else MARK[cell.status]
+    style = "" if alone else STYLE[cell.status]
+    return f"[{style}]{value}[/] {mark}" if style else f"{value} {mark}".rstrip()

@@ -1,0 +1,110 @@
+"""What a person sees while a model trains: a live line on a terminal, plain lines elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from ...training.trainer import Unwatched
+from .progress import LINE_SECONDS, clock, tell
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+AFTER_STEP = "stopping after this step, with a checkpoint (Ctrl-C again: at once)"
+
+
+class QuietTraining(Unwatched):
+    """Says only that Ctrl-C was heard."""
+
+    def stopping(self) -> None:
+        tell(AFTER_STEP)
+
+
+class PlainTraining(QuietTraining):
+    """A line when something begins or is looked at, and now and then between."""
+
+    def __init__(self) -> None:
+        self.stage = ""
+        self.first = self.steps = 0
+        self.started = self.said = 0.0
+
+    def loading(self, model: str) -> None:
+        tell(f"loading {model}")
+
+    def begin(self, stage: str, step: int, steps: int) -> None:
+        self.stage, self.first, self.steps = stage, step, steps
+        self.started = self.said = time.monotonic()
+        tell(f"{stage}: {steps} step{'s' * (steps != 1)}" + (f", continuing after step {step}" if step else ""))
+
+    def step(self, step: int, loss: float, learning_rate: float, tokens_per_s: float) -> None:
+        now = time.monotonic()
+        if now - self.said < LINE_SECONDS and step < self.steps:
+            return
+        self.said = now
+        left = (now - self.started) / max(step - self.first, 1) * (self.steps - step)
+        tell(
+            f"{self.stage}: step {step}/{self.steps}, loss {loss:.3f}, learning rate {learning_rate:.2e}, "
+            f"{tokens_per_s:.0f} tokens/s" + (f", {clock(left)} left" if step < self.steps else "")
+        )
+
+    def looked(self, step: int, eval_loss: float) -> None:
+        tell(f"{self.stage}: held-out loss {eval_loss:.3f} at step {step}")
+
+
+class BarTraining(QuietTraining):
+    """One bar per stage: steps, loss, held-out loss (dev), learning rate, tokens/s, time left; 80 columns hold it."""
+
+    def __init__(self) -> None:
+        self.progress: Progress | None = None
+        self.task: TaskID | None = None
+
+    def loading(self, model: str) -> None:
+        tell(f"loading {model}")
+
+    def begin(self, stage: str, step: int, steps: int) -> None:
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        from .screen import stderr
+
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=10),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(compact=True),
+            console=stderr(),
+            speed_estimate_period=300,
+        )
+        self.progress.start()
+        self.task = self.progress.add_task(stage, total=steps, completed=step, told="")
+        self.held_out = ""
+
+    def step(self, step: int, loss: float, learning_rate: float, tokens_per_s: float) -> None:
+        assert self.progress is not None and self.task is not None
+        told = f"loss {loss:.2f}{self.held_out} lr {learning_rate:.0e} {tokens_per_s:.0f} tok/s"
+        self.progress.update(self.task, completed=step, told=told)
+
+    def looked(self, step: int, eval_loss: float) -> None:
+        self.held_out = f" dev {eval_loss:.2f}"
+
+    def end(self) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+
+
+def training_watch(quiet: bool) -> QuietTraining:
+    """The watch that fits: nothing when quiet, a bar on a terminal, lines elsewhere."""
+    if quiet:
+        return QuietTraining()
+    return BarTraining() if sys.stderr.isatty() else PlainTraining()

@@ -1,0 +1,1 @@
+"""The default engine: transformers and torch on this machine's CPU or GPU."""

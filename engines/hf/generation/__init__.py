@@ -1,0 +1,1 @@
+"""Text generation: a queue of waiting items over one KV cache."""

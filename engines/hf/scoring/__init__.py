@@ -1,0 +1,1 @@
+"""Log-probabilities of options, with shared prefixes computed once."""

@@ -1,0 +1,1 @@
+"""The engine for GGUF files, computed by llama.cpp."""

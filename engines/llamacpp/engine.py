@@ -1,0 +1,249 @@
+"""The engine for GGUF files as they are: quantized weights, computed by llama.cpp (the extra `gguf`).
+
+A GGUF file named without this engine is unpacked to float32 and run by transformers; this one measures what a user of
+the file will have.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import MedbenchError, UsageError
+from ...core.reasoning import continued
+from ...core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
+from ...zoo.weights.gguf_header import read_header
+from .. import chat_templates
+from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
+from ..stopping import StopStrings
+from . import model as llama_model
+from .model import Context, Model, Part, Words
+
+AT_ONCE = 8  # texts that are written side by side
+CELLS = 32_768  # of the key/value cache, for texts side by side; one alone may take more
+ENDS = 64  # ends of one prompt computed side by side
+GPUS = ("cuda", "mps")  # which one, llama.cpp was told when it was built
+NO_NUMBER = "the model gave no number (NaN): damaged weights"
+
+Logits = NDArray[np.float32]
+
+
+@dataclass
+class Draft:
+    """A text that is being written."""
+
+    request: GenerateRequest
+    prompt: Encoded
+    stop: StopStrings
+    started: float
+    tokens: list[int] = field(default_factory=list)
+    first_token_s: float | None = None
+
+
+class GgufEngine:
+    """Runs a GGUF file by llama.cpp: --model gguf:FILE. `spec.location` is the file, `spec.dtype` its quantization."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        if spec.adapter or spec.generation:
+            what = "LoRA adapter" if spec.adapter else f"generation settings ({', '.join(spec.generation)})"
+            raise UsageError(f"the engine gguf takes no {what}.", "Leave it out, or leave out the engine.")
+        llama = llama_model.library()
+        offers = bool(llama.llama_supports_gpu_offload())
+        if spec.device not in ("auto", "cpu", *GPUS):
+            raise UsageError(f"--device {spec.device}: the engine gguf knows cpu, {' and '.join(GPUS)}.")
+        if spec.device in GPUS and not offers:
+            raise UsageError(
+                f"--device {spec.device}: this llama-cpp-python was built for the CPU alone.",
+                "Build it for your GPU, as its own documentation says, or leave --device out.",
+            )
+        self.spec = dataclasses.replace(spec, device="gpu" if offers and spec.device != "cpu" else "cpu")
+        self.model: Model | None = None
+        self._template: str | None = None
+
+    def load(self) -> None:
+        if self.model is None:
+            self.model = Model(self.spec.location, gpu=self.spec.device != "cpu")
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
+        """Log-probability of every answer. Prompts are taken in the order of their tokens, so that what one shares with
+        the one before it is already in the cache."""
+        model, prompter = self._ready()
+        wrap = self._wrapping("choose")
+        written, failed = each(requests, lambda r: prompter.for_choice(r.prompt, wrap, r.answers))
+        yield from failed
+        asked = [(request, *encoded) for request, encoded in written]
+        if not asked:
+            return
+        asked.sort(key=lambda one: one[1].tokens)
+        cells = max(len(prompt.tokens) + sum(len(end) for end in ends) for _, prompt, ends in asked)
+        sequences = 1 + max(min(len(_heads(ends)), ENDS) for _, _, ends in asked)
+        cached: list[int] = []
+        with Context(model, cells, sequences) as context:
+            for request, prompt, ends in asked:
+                started = time.perf_counter()
+                # Its last token is computed anew in any case: its logits are read.
+                cached = cached[: context.keep(0, min(_shared(cached, prompt.tokens), len(prompt.tokens) - 1))]
+                logprobs = _choose(context, prompt.tokens, len(cached), ends)
+                cached = prompt.tokens
+                sound = not np.isnan(logprobs).any()
+                yield Output(
+                    request.item_id,
+                    prompt=prompt.text,
+                    logprobs=tuple(logprobs) if sound else None,
+                    prompt_tokens=len(prompt.tokens),
+                    truncated_tokens=prompt.truncated,
+                    finish="choice" if sound else "error",
+                    seconds=time.perf_counter() - started,
+                    error=None if sound else NO_NUMBER,
+                )
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
+        """Greedy texts, several side by side, in order of completion; one that ends makes room for the next."""
+        model, prompter = self._ready()
+        wrap = self._wrapping("generate")
+        asked, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
+        yield from failed
+        if not asked:
+            return
+        asked.sort(key=lambda one: -len(one[1].tokens))
+        longest = max(len(prompt.tokens) + request.max_new_tokens for request, prompt in asked)
+        slots = max(1, min(AT_ONCE, len(asked), CELLS // longest))
+        shared = _shared_by_all([prompt.tokens for _, prompt in asked])
+        waiting, writing = deque(asked), dict[int, Draft]()
+        with Context(model, longest * slots + len(shared), slots + 1) as context:
+            if shared:
+                context.run([Part(slots, 0, shared, reads=0)])
+            while waiting or writing:
+                parts: list[Part] = []
+                for slot in range(slots):
+                    if slot in writing:
+                        draft = writing[slot]
+                        parts.append(Part(slot, len(draft.prompt.tokens) + len(draft.tokens) - 1, draft.tokens[-1:]))
+                if waiting and len(writing) < slots:
+                    slot = next(slot for slot in range(slots) if slot not in writing)
+                    request, prompt = waiting.popleft()
+                    context.copy(slots, slot)
+                    stop = StopStrings(prompter.tokenizer, request.stop)
+                    writing[slot] = Draft(request, prompt, stop, time.perf_counter())
+                    parts.append(Part(slot, len(shared), prompt.tokens[len(shared) :]))
+                for part, (logits,) in zip(parts, context.run(parts), strict=True):
+                    output = self._written(writing[part.sequence], logits)
+                    if output is not None:
+                        del writing[part.sequence]
+                        context.drop(part.sequence)
+                        yield output
+
+    def chat(self, method: Literal["choose", "generate"]) -> str:
+        return chat_templates.tried(self._wrapping(method), self.spec.name)
+
+    def describe(self) -> dict[str, Any]:
+        model, _ = self._ready()
+        return {
+            "device": self.spec.device,
+            "dtype": self.spec.dtype,
+            "library": f"llama-cpp-python {model.llama.__version__}",
+            "threads": llama_model.threads(),
+            "parameters": model.parameters,
+            "window_tokens": model.window,
+        }
+
+    def peak_gpu_memory_bytes(self) -> int | None:
+        return None
+
+    def _written(self, draft: Draft, logits: Logits) -> Output | None:
+        """The draft with one token more; its output once it is ended."""
+        assert self.model is not None
+        request, prompt = draft.request, draft.prompt
+        token = int(logits.argmax())
+        if draft.first_token_s is None:
+            draft.first_token_s = time.perf_counter() - draft.started
+        sound = not np.isnan(logits).any()
+        draft.tokens.append(token)
+        ended = self.model.ends(token)
+        full = len(draft.tokens) >= request.max_new_tokens
+        if sound and not (ended or full or draft.stop.seen(draft.tokens)):
+            return None
+        kept = draft.tokens[:-1] if ended else draft.tokens
+        text, stopped = draft.stop.cut(draft.stop.tokenizer.decode(kept, skip_special_tokens=True))
+        finish: Literal["stop", "length"] = "stop" if ended or stopped else "length"
+        return Output(
+            request.item_id,
+            prompt=prompt.text,
+            text=continued(prompt.text, text.strip()) if sound else None,
+            prompt_tokens=len(prompt.tokens),
+            completion_tokens=len(draft.tokens),
+            truncated_tokens=prompt.truncated,
+            finish=finish if sound else "error",
+            seconds=time.perf_counter() - draft.started,
+            first_token_s=draft.first_token_s,
+            error=None if sound else NO_NUMBER,
+        )
+
+    def _wrapping(self, method: str) -> Wrapping:
+        if self._template is None:
+            self._template = read_header(Path(self.spec.location)).chat_template
+        return wrapping(self.spec.chat, method, self._template, self.spec.prompt_format)
+
+    def _ready(self) -> tuple[Model, Prompter]:
+        self.load()
+        assert self.model is not None
+        if self.model.window <= 0:
+            raise MedbenchError(f"{self.spec.location} does not say how many tokens its window has.")
+        return self.model, Prompter(Words(self.model), self.model.window, encoder_decoder=False)
+
+
+def _choose(context: Context, prompt: list[int], cached: int, ends: list[list[int]]) -> NDArray[np.float64]:
+    """Log-probability (nats) of each end after the prompt, of which `cached` tokens are in the context's sequence 0.
+
+    An end's last token is read, never fed; ends that differ in it alone are computed once.
+    """
+    ((last,),) = context.run([Part(0, cached, prompt[cached:])])
+    first = _log_softmax(last)
+    heads = _heads(ends)
+    after: dict[tuple[int, ...], list[NDArray[np.float64]]] = {(): []}
+    fed = [head for head in heads if head]
+    for begin in range(0, len(fed), ENDS):
+        group = fed[begin : begin + ENDS]
+        for sequence in range(1, len(group) + 1):
+            context.copy(0, sequence)
+        parts = [Part(number, len(prompt), head, reads=len(head)) for number, head in enumerate(group, start=1)]
+        for head, logits in zip(group, context.run(parts), strict=True):
+            after[head] = [_log_softmax(each) for each in logits]
+        for sequence in range(1, len(group) + 1):
+            context.drop(sequence)
+    return np.array(
+        [sum(row[token] for row, token in zip([first, *after[tuple(end[:-1])]], end, strict=True)) for end in ends],
+        dtype=np.float64,
+    )
+
+
+def _heads(ends: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """What is fed of each end, each once."""
+    return list(dict.fromkeys(tuple(end[:-1]) for end in ends))
+
+
+def _log_softmax(logits: Logits) -> NDArray[np.float64]:
+    wide = logits.astype(np.float64)
+    wide -= wide.max()
+    return np.asarray(wide - np.log(np.exp(wide).sum()))
+
+
+def _shared(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many first tokens two rows share."""
+    return next((at for at, (one, other) in enumerate(zip(a, b)) if one != other), min(len(a), len(b)))
+
+
+def _shared_by_all(rows: list[list[int]]) -> list[int]:
+    """The first tokens that all rows share, each row's last one left out; none for one row."""
+    if len(rows) < 2:
+        return []
+    first, last = min(rows), max(rows)  # in the order of their tokens: what these share, all do
+    return first[: min(_shared(first, last), *(len(row) - 1 for row in rows))]

@@ -1,0 +1,340 @@
+"""A model at a server, asked over HTTP: within limits, retried, every request counted, no key in what comes back.
+
+A subclass says how one HTTP request is made (`_connect`, `_post`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from ...core.budget import Budget, CapReached, Limits, Stopped, Usage
+from ...core.errors import MedbenchError
+from ...core.secrets import Mask
+from ...core.types import ModelSpec
+from . import replies
+from .fields import rejected, without
+from .replies import Failed, Reply, Withheld
+
+Path = Literal["chat/completions", "completions"]
+
+PATIENCE_S = 300.0  # a server that wants to be left alone for longer is left alone: the run ends, and can go on later
+RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
+REFUSED = {402, 403}  # and 401: as the next request would be
+NOT_THERE = {404, 405, 410}  # likewise
+# Codes and types of errors that no wait and no other request fixes, whatever the status.
+NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"}
+NO_MODEL = {"model_not_found", "invalid_model", "unknown_model", "model_not_supported", "no_such_model"}
+MISSED_SCHEMA = "json_validate_failed"  # Groq's 400 for what the model wrote, not for the request
+PROXY_WANTS_PASSWORD = 407
+LATE_RETRIES = 1  # of a request whose reply did not come in time: each takes all of its time again
+LONG_WAIT_S = 5.0  # a longer one is announced
+
+
+class Refused(MedbenchError):
+    """The server refuses, or cannot be asked at all, and the next request would fare no better."""
+
+
+class Client:
+    """One model at one server. Making one asks nothing."""
+
+    server = ""  # in words
+    home = ""  # the address of the one whose keys are at `keys_at`
+    url_option = "--base-url"  # how the user names another server, for hints
+    key_variable = ""
+    keys_at = ""
+
+    def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
+        self.spec = spec
+        self.usage = Usage()
+        self.budget = Budget(limits or Limits(), self.usage)
+        self.backoff_s = (0.5, 30.0)  # the first wait after a failure and the longest; each is twice the one before
+        self.tell: Callable[[str], None] = lambda line: None  # gets one line for each long wait and rejected field
+        self._key = ""
+        self._mask = Mask()
+        self._connected = False
+        self._answered = 0  # replies that were not put off
+        self.refuses: frozenset[str] = frozenset()  # fields that the server has rejected: they are no longer sent
+        self._resumes_at = 0.0  # until when a wait was announced
+        self._schema_tried = False  # whether it has answered a request that was to have a schema, with it or without
+        self._first_schema = threading.Lock()
+        self._lock_of_refuses = threading.Lock()
+
+    @property
+    def limits(self) -> Limits:
+        return self.budget.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self.budget = Budget(limits, self.usage)
+        self._connected = False  # the client has the time limit
+
+    @property
+    def local(self) -> bool:
+        """On this machine or network: needs no key, and asking costs nothing."""
+        return is_local(self.spec.base_url)
+
+    @property
+    def usual(self) -> bool:
+        """The server that this kind of engine is named for, where `keys_at` is about."""
+        return not self.spec.base_url or urlsplit(self.spec.base_url).netloc == urlsplit(self.home).netloc
+
+    def load(self) -> None:
+        """Find the key and make the client; asks nothing. Raises Refused where a key is needed and there is none."""
+        if self._connected:
+            return
+        self._key = os.environ.get(self.key_variable, "").strip()
+        if not self._key and not self.local and not self.usual:
+            raise Refused(
+                f"{self._at} may want a key: {self.key_variable} is not set.",
+                f"Set it to that server's key (any text if it wants none): export {self.key_variable}=…",
+            )
+        if not self._key and not self.local:
+            raise Refused(
+                f"{self.spec.name} needs a key: {self.key_variable} is not set.",
+                f"Get one at {self.keys_at}, then: export {self.key_variable}=…\n"
+                "Without one: every model on this machine, and servers on it (--model openai:NAME --base-url URL).",
+            )
+        if not self._key.isascii() or len(self._key.split()) > 1:
+            where = f" from {self.keys_at}" if self.usual else ""
+            raise Refused(f"{self.key_variable} holds what cannot be a key.", f"Copy it again{where}.")
+        self._mask = Mask(self._key)
+        from .http import Unreachable
+
+        try:
+            self._connect(self._key)
+        except Unreachable as error:
+            raise self._refused(str(error), error.hint) from None
+        self._connected = True
+
+    def scrubbed(self, text: str) -> str:
+        """`text` without the key, and without what looks like one."""
+        return self._mask(text)
+
+    def _refused(self, message: str, hint: str) -> Refused:
+        return Refused(self.scrubbed(message), hint)
+
+    @property
+    def _at(self) -> str:
+        return self.spec.base_url or self.server
+
+    def _connect(self, key: str) -> None:
+        """Make the client. `key` is "" where there is none."""
+        raise NotImplementedError
+
+    def _post(self, path: Path, body: Mapping[str, Any]) -> Reply:
+        """Make one HTTP request. Raises Unreachable where no whole reply came."""
+        raise NotImplementedError
+
+    def _ask(self, path: Path, body: dict[str, Any], stop: threading.Event) -> Reply:
+        """A fine reply. Raises Failed, Refused, CapReached or Stopped."""
+        reply = self._send(path, body, stop, self.limits.retries)
+        if not reply.fine:
+            raise self._failure(reply)
+        return reply
+
+    def _send(self, path: Path, body: dict[str, Any], stop: threading.Event, retries: int) -> Reply:
+        """The reply; if need be to a request without what this server refuses to be told, which is remembered."""
+        if "response_format" in body and not self._schema_tried:
+            # One at a time until it is known: many at once would all be refused, and all count.
+            with self._first_schema:
+                if not self._schema_tried:
+                    reply = self._send_or_less(path, body, stop, retries)
+                    self._schema_tried = reply.fine
+                    return reply
+        return self._send_or_less(path, body, stop, retries)
+
+    def _send_or_less(self, path: Path, body: dict[str, Any], stop: threading.Event, retries: int) -> Reply:
+        left_out, learned = frozenset[str](), frozenset[str]()
+        while True:
+            asked = without(body, self.refuses | left_out)
+            try:
+                reply = self._exchange(path, asked, stop, retries)
+            except CapReached:
+                # It cannot be seen any more whether it answers without. If it never took a schema, that is believed:
+                # else a cap of one call would be spent on the same refusal again and again.
+                if not self._schema_tried:
+                    self.refuses |= learned
+                raise
+            names = rejected(reply, asked, self._fixed) - left_out
+            if not names:
+                if reply.fine and learned - self.refuses:
+                    self._learn(learned)
+                return reply
+            left_out |= names
+            if replies.complaint(reply).code != MISSED_SCHEMA:
+                learned |= names
+
+    def _learn(self, names: frozenset[str]) -> None:
+        with self._lock_of_refuses:
+            new = names - self.refuses
+            self.refuses |= names
+        if told := sorted(new - {"response_format", "min_tokens"}):  # whoever sends a schema says so itself
+            self.tell(f"{self.spec.name}: the server rejects {', '.join(told)}; asked without")
+
+    @property
+    def _fixed(self) -> frozenset[str]:
+        """Settings of the model's own, without which it would be another. A seed changes no greedy answer."""
+        return frozenset(name for name, value in self.spec.generation.items() if value is not None) - {"seed"}
+
+    def _exchange(self, path: Path, body: Mapping[str, Any], stop: threading.Event, retries: int) -> Reply:
+        """The reply, after at most `retries` repetitions; it is not fine where they are spent or would not help.
+
+        Raises Failed where no reply came, Refused where none ever will, CapReached or Stopped where it was not asked.
+        """
+        from .http import Unreachable, within
+
+        expected = _estimate(body)
+        problem, spent, answered = "", 0, self._answered
+        while True:
+            try:
+                ticket = self.budget.enter(*expected, stop)
+            except CapReached as cap:
+                raise Failed(f"{problem}; not asked again: {cap}") if problem else cap from None
+            reply, broken, final, rest, started = None, None, False, 0.0, time.monotonic()
+            try:
+                whole = replies.received(within(self.limits.timeout_s, lambda: self._post(path, body)), self._mask)
+                reply = dataclasses.replace(whole, seconds=time.monotonic() - started)
+                final = not passing(reply) or bool(rejected(reply, body, self._fixed))
+                if not final:
+                    rest = self._rest(reply, spent)  # now, while no other request can start in this one's place
+            except Unreachable as error:
+                broken, rest = error, self._rest(None, spent)
+            finally:
+                self.budget.leave(
+                    ticket,
+                    replies.usage(reply) if reply and reply.fine else None,
+                    billed=reply.fine if reply else broken is None or broken.connected,
+                    throttled=reply is not None and reply.status == 429,
+                    reached=broken.connected if broken else reply is None or reply.status != PROXY_WANTS_PASSWORD,
+                )
+            if reply is not None and final:
+                self._answered += 1
+                return reply
+            if broken and (broken.final or not (broken.connected or self._answered)):
+                raise self._refused(f"no server answers at {self._at}: {broken}", broken.hint or self._unreached())
+            if broken and broken.unusable:
+                self._answered += 1
+                raise Failed(str(broken))
+            problem = str(broken) if reply is None else str(self._failure(reply))
+            if reply is not None and reply.status == 429 and self._answered > answered:
+                answered = self._answered  # the limit let others through: this one's turn comes
+            else:
+                spent += 1
+            if spent > (min(retries, LATE_RETRIES) if broken and broken.late else retries):
+                break
+            if stop.wait(rest):
+                raise Stopped
+        if reply is None:
+            raise Failed(f"{problem} ({spent} times)")
+        return reply
+
+    def _unreached(self) -> str:
+        """What to do where there is no connection."""
+        if self.local:
+            return f"Start it, or name another: {self.url_option} URL"
+        if self.usual:
+            return "Is this machine online? The same command tries again."
+        return f"Is that its address, and is this machine online? Another: {self.url_option} URL"
+
+    def _rest(self, reply: Reply | None, attempt: int) -> float:
+        """Seconds that this request waits before it is made again. What the server asks for holds all requests up.
+
+        Raises Refused where it asks for more than PATIENCE_S.
+        """
+        first, longest = self.backoff_s
+        asked = replies.wait_asked(reply.headers, datetime.now(UTC)) if reply else None
+        if reply and asked and asked > PATIENCE_S:
+            words = replies.complaint(reply).message
+            raise self._refused(
+                f"{self._at} takes no request for {_span(asked)}: {words}",
+                "What was answered is kept: the same command continues from there.",
+            )
+        wait = asked or min(longest, first * 2**attempt) * random.uniform(0.5, 1.0)
+        if asked or (reply and reply.status == 429):
+            self._announce(wait)
+            self.budget.pause(wait)
+            return 0.0
+        return wait
+
+    def _announce(self, wait: float) -> None:
+        """Say once that a long wait begins."""
+        now = time.monotonic()
+        if wait >= LONG_WAIT_S and now + wait > self._resumes_at + LONG_WAIT_S:
+            self._resumes_at = now + wait
+            self.tell(f"{self.spec.name}: the server asks to wait {wait:.0f} s")
+
+    def _failure(self, reply: Reply) -> Failed | Refused:
+        """What a reply that is not fine means: for this request, or for all."""
+        told = replies.complaint(reply)
+        words, at, variable = told.message, self._at, self.key_variable
+        if withheld := replies.refusal(reply):
+            return Withheld(withheld)
+        if NO_CREDIT & {told.code, told.kind}:
+            return self._refused(f"{at} has no credit for this key: {words}", "Add some there, or set another key.")
+        if reply.status == PROXY_WANTS_PASSWORD:
+            from .http import PROXY_HINT, proxy_variable
+
+            proxy = proxy_variable(at) or "the environment"
+            return self._refused(f"the proxy in {proxy} refused the request (407): {words}", PROXY_HINT)
+        if reply.status == 401 and not self._key:
+            return self._refused(f"{at} wants a key: {words}", f"Set {variable}.")
+        if reply.status == 401:
+            keys = f"Keys: {self.keys_at}" if self.usual else f"Set {variable} to that server's key."
+            return self._refused(f"{at} does not take the key in {variable}: {words}", keys)
+        if reply.status in NOT_THERE or NO_MODEL & {told.code, told.kind}:
+            return self._refused(
+                f"{at} has no model '{self.spec.location}', or no such address: {words}",
+                f"It lists its models at {at}/models. A base URL usually ends in /v1.",
+            )
+        if reply.status in REFUSED:
+            return self._refused(
+                f"{at} refuses {self.spec.location} ({reply.status}): {words}", "Ask for another model there."
+            )
+        if 300 <= reply.status < 400:
+            there = reply.headers.get("location", "nowhere")
+            return self._refused(f"{at} sends one on to {there}.", f"Give that: {self.url_option}")
+        if reply.status == 400 and "temperature" in words:
+            words += ' (a zoo entry with generation={"temperature": None} sends none)'
+        said = f"200 with an error ({reply.status})" if reply.inside else str(reply.status)
+        return Failed(f"the server answered {said}: {words}", answered=not passing(reply))
+
+
+def is_local(base_url: str) -> bool:
+    """Whether a server is on this machine or its network. "" is an engine's own, which is not."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+
+
+def passing(reply: Reply) -> bool:
+    """Whether the same request may fare better in a while."""
+    if reply.status == 429:
+        told = replies.complaint(reply)
+        return not NO_CREDIT & {told.code, told.kind}
+    return reply.status in RETRIED or (reply.status >= 500 and reply.status != 501)
+
+
+def _span(seconds: float) -> str:
+    """ "60 minutes", "23 hours", "11,574 days"."""
+    for size, unit, most in ((60, "minutes", 120), (3600, "hours", 48)):
+        if seconds < size * most:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86400:,.0f} days"
+
+
+def _estimate(body: Mapping[str, Any]) -> tuple[int, int]:
+    """Prompt tokens and most new tokens, before the server has counted."""
+    characters = sum(len(turn["content"]) for turn in body.get("messages", ())) + len(body.get("prompt", ""))
+    new = body.get("max_tokens") or body.get("max_completion_tokens") or 0
+    return characters // replies.CHARACTERS_PER_TOKEN + 1, int(new)

@@ -1,0 +1,311 @@
+"""What engines that ask a server share: many requests at once, one `Output` for each whatever the server does, and
+log-probabilities if the server gives them. How one request is made is in client.py.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from ...core.budget import CapReached, Limits, Stopped, Usage
+from ...core.errors import MedbenchError
+from ...core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
+from ..prompting import Wrapping, messages, wrapping
+from ..stopping import cut, sendable
+from . import replies
+from .client import Client, Path, Refused, is_local, passing
+from .fields import LIMITS
+from .replies import CutOff, Failed, Reply, Withheld
+
+__all__ = ["Limits", "Path", "Refused", "ServedEngine", "Usage", "is_local"]
+
+Request = TypeVar("Request", ChoiceRequest, GenerateRequest)
+
+STOP_STRINGS = 4  # as many as OpenAI takes; the others are cut here
+GIVE_UP = 10  # requests in a row that the server failed, after which no more are made
+TOPS = (100, 20, 5)  # llama.cpp lists as many as it is asked for; others refuse more than 20, or more than 5
+PROBE = Prompt("Question: Which of these is a color?\nA. red\nB. seven\nAnswer:")
+# Answers that any vocabulary has as one token, so that one token tells them apart.
+_ONE_TOKEN = re.compile(r"\w{1,5}")
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to ask a server for log-probabilities."""
+
+    path: Path
+    top: int  # how many tokens it lists
+
+
+class ServedEngine(Client):
+    """Asks a model at a server. `spec.location` is its name there. Making one asks nothing.
+
+    `limits` may be set at any time but while requests are out; `usage` goes on through all of an engine's life.
+    """
+
+    limit_field = "max_tokens"
+    gives_logprobs = True  # may give them: is asked once
+    runs_here = False  # what this process holds says nothing about the model
+    keeps_cut = False  # a model that met its limit before it answered gave an empty text, which is stored (of a judge)
+
+    def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
+        super().__init__(spec, limits)
+        self._form: Form | None = None
+        self.withheld: set[str] = set()  # ids of items that the server or the model refused to answer
+        self._probed = False
+        self._lock = threading.Lock()
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
+        """The log-probability of each answer's first token, in order of completion.
+
+        Minus infinity stands for one below the server's list.
+        """
+        if requests and (why := self.cannot_choose(request.answers for request in requests)):
+            raise MedbenchError(f"{self.spec.name} cannot choose by log-probability: {why}.", "Give --choice generate.")
+        yield from self._all(requests, self._choose)
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
+        """Text for every request, in order of completion."""
+        yield from self._all(requests, self._generate)
+
+    def chat(self, method: Literal["choose", "generate"]) -> str:
+        return self._wrapping(method).kind
+
+    def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
+        """Why answers like these cannot be chosen between by log-probability; "" where they can.
+
+        A server shows one token at a time, so what one token does not tell apart is not for it. Asks the server once
+        whether it gives log-probabilities. Raises Refused where it cannot be asked.
+        """
+        for labels in answers:
+            unfit = [label for label in labels if not _ONE_TOKEN.fullmatch(label)]
+            if unfit or len({label.casefold() for label in labels}) < len(labels):
+                return f"a server's next token does not tell options like '{(unfit or labels)[0][:40]}' apart"
+        return "" if self._logprobs() else f"the server gives no log-probabilities for {self.spec.location}"
+
+    def describe(self) -> dict[str, Any]:
+        form = self._form
+        how: dict[str, Any] = (
+            {"logprobs": f"of the first token, the {form.top} likeliest, by /{form.path}"} if form else {}
+        )
+        left_out = {"rejected_fields": sorted(self.refuses)} if self.refuses else {}
+        cut_here = {"limit": "the server takes no token limit: longer answers were cut by medbench"}
+        return {"server": self._at} | how | left_out | (cut_here if self._no_limit else {})
+
+    @property
+    def _no_limit(self) -> bool:
+        """Whether the server rejects a limit of new tokens under either name."""
+        return LIMITS.keys() <= self.refuses
+
+    def peak_gpu_memory_bytes(self) -> int | None:
+        return None
+
+    def _wrapping(self, method: str) -> Wrapping:
+        template = "messages"  # the server's own, which is not ours to see
+        found = wrapping(self.spec.chat, method, template, self.spec.prompt_format)
+        form = self._logprobs() if method == "choose" and self.spec.chat == "auto" else None
+        return Wrapping("template", template) if form and form.path == "chat/completions" else found
+
+    def _all(
+        self, requests: Sequence[Request], answer: Callable[[Request, threading.Event], Output]
+    ) -> Iterator[Output]:
+        """Every request's output, `concurrency` at a time. Closed or interrupted, no new request starts.
+
+        A request starts when an earlier one's output was taken and, by whoever asks, stored: a killed process loses
+        no more replies than were out.
+        """
+        self.load()
+        waiting, done = deque(requests), queue.SimpleQueue[Output | BaseException]()
+        stop = threading.Event()
+        fruitless = 0  # in a row
+        workers = min(self.limits.concurrency, len(waiting))
+        room = threading.Semaphore(workers)
+
+        def work() -> None:
+            nonlocal fruitless
+            while room.acquire() and not stop.is_set():
+                try:
+                    request = waiting.popleft()
+                except IndexError:
+                    return
+                try:
+                    if fruitless >= GIVE_UP:
+                        raise CapReached(f"the server failed the {GIVE_UP} requests before it")
+                    done.put(answer(request, stop))
+                    fruitless = 0
+                except CapReached as cap:
+                    done.put(self._error(request, f"not asked: {cap}"))
+                except Failed as failure:
+                    fruitless = 0 if failure.answered else fruitless + 1
+                    done.put(self._error(request, str(failure), isinstance(failure, Withheld)))
+                except Stopped:
+                    return
+                except BaseException as error:
+                    done.put(error)
+                    return
+
+        def end() -> None:
+            stop.set()
+            room.release(max(workers, 1))
+            self.budget.wake()
+
+        # Daemons: a process that is told to stop does not wait for replies.
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
+        try:
+            for thread in threads:
+                thread.start()
+            for _ in requests:
+                found = done.get()
+                if isinstance(found, BaseException):
+                    end()
+                    for thread in threads:  # what is out already may be paid for: it is waited for
+                        thread.join()
+                    yield from _received(done)
+                    raise found
+                yield found
+                room.release()
+        except KeyboardInterrupt:
+            stop.set()
+            yield from _received(done)
+            raise
+        finally:
+            end()
+
+    def _generate(self, request: GenerateRequest, stop: threading.Event) -> Output:
+        path, body = self._body(request.prompt, self._wrapping("generate"), request.max_new_tokens)
+        if strings := sendable(request.stop):
+            body["stop"] = strings[:STOP_STRINGS]
+        if request.schema is not None and path == "chat/completions":
+            form = {"name": "answer", "strict": True, "schema": dict(request.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
+        reply = self._ask(path, body, stop)
+        prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
+        try:
+            written = replies.text_of(reply, request.max_new_tokens)
+            if self._no_limit:
+                written = replies.limited(written, reply, request.max_new_tokens)
+        except CutOff:
+            if not self.keeps_cut:
+                raise
+            written = replies.Written("", "length")
+        text, stopped = cut(self._mask.answer(written.text), request.stop)  # a key may have come in several parts
+        return Output(
+            item_id=request.item_id,
+            prompt=_shown(body),
+            text=text,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=new_tokens,
+            finish="stop" if stopped else written.finish,
+            seconds=reply.seconds,
+            reasoning=self._mask.answer(written.reasoning),
+        )
+
+    def _choose(self, request: ChoiceRequest, stop: threading.Event) -> Output:
+        form = self._logprobs()
+        assert form is not None
+        path, body = self._for_logprobs(request.prompt, form)
+        reply = self._ask(path, body, stop)
+        listed = replies.first_token(reply)
+        found = replies.of_answers(listed, request.answers, exact=path == "completions")
+        if found is None:
+            likeliest = ", ".join(repr(token) for token, _ in listed[:3]) or "none"
+            raise Failed(f"no option is among the {form.top} likeliest tokens (the first: {likeliest})", answered=True)
+        prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
+        return Output(
+            item_id=request.item_id,
+            prompt=_shown(body),
+            logprobs=found,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=new_tokens,
+            finish="choice",
+            seconds=reply.seconds,
+        )
+
+    def _error(self, request: ChoiceRequest | GenerateRequest, why: str, final: bool = False) -> Output:
+        plain, told = request.prompt.plain, self.scrubbed(why)
+        if final:
+            self.withheld.add(request.item_id)
+        return Output(request.item_id, prompt=plain, finish="error", error=told, final=final)
+
+    def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Path, dict[str, Any]]:
+        """Where to and what to send. A setting of the model's own generation that is None is left out."""
+        settings = {self.limit_field: max_new_tokens, "temperature": 0} | dict(self.spec.generation)
+        asked = {"model": self.spec.location} | {name: value for name, value in settings.items() if value is not None}
+        if wrap.kind == "template":
+            return "chat/completions", asked | {"messages": messages(prompt)}
+        text = wrap.template.replace("{prompt}", prompt.plain) if wrap.kind == "format" else prompt.plain
+        return "completions", asked | {"prompt": text}
+
+    def _for_logprobs(self, prompt: Prompt, form: Form) -> tuple[Path, dict[str, Any]]:
+        chats = form.path == "chat/completions"
+        wrap = Wrapping("template") if chats else wrapping(self.spec.chat, "choose", "", self.spec.prompt_format)
+        path, body = self._body(prompt, wrap, 1)
+        body[self.limit_field] = 1  # whatever the model's own generation says
+        if chats:
+            return path, body | {"logprobs": True, "top_logprobs": form.top}
+        # The space before an answer is part of its token. A model that would rather end than answer is held to a token:
+        # some servers list nothing for an end.
+        return path, body | {"prompt": str(body["prompt"]).rstrip(), "logprobs": form.top, "min_tokens": 1}
+
+    def _logprobs(self) -> Form | None:
+        """How this server is asked for log-probabilities; None where it gives none. Asked once, a token at a time."""
+        with self._lock:
+            if not self._probed and self.gives_logprobs:
+                self.load()
+                self._form = self._find_form()
+            self._probed = True
+            return self._form
+
+    def _find_form(self) -> Form | None:
+        kind = wrapping(self.spec.chat, "choose", "messages", self.spec.prompt_format).kind
+        paths: list[Path] = ["chat/completions"] if kind == "template" else ["completions"]
+        if self.spec.chat == "auto":
+            paths.append("chat/completions")
+        for path in paths:
+            for top in TOPS:
+                form = Form(path, top)
+                reply, listed = self._probe(form)
+                if replies.of_answers(listed, ("A", "B"), exact=True):
+                    return form
+                if reply.status not in (400, 422):
+                    break
+        return None
+
+    def _probe(self, form: Form) -> tuple[Reply, list[tuple[str, float]]]:
+        """What the server answers to a question with one token, and the log-probabilities in it.
+
+        500 is how some say that they have none.
+        """
+        path, body = self._for_logprobs(PROBE, form)
+        try:
+            reply = self._send(path, body, threading.Event(), min(1, self.limits.retries))
+            if reply.status == 401 or (passing(reply) and reply.status != 500):
+                raise self._failure(reply)
+            return reply, replies.first_token(reply) if reply.fine else []
+        except (Failed, CapReached) as error:
+            raise Refused(
+                f"it cannot be told whether {self._at} gives log-probabilities: {self.scrubbed(str(error))}",
+                "Try again, or have it write its answers: --choice generate",
+            ) from None
+
+
+def _received(done: queue.SimpleQueue[Output | BaseException]) -> Iterator[Output]:
+    """The outputs that are there already."""
+    while True:
+        try:
+            found = done.get_nowait()
+        except queue.Empty:
+            return
+        if isinstance(found, Output):
+            yield found
+
+
+def _shown(body: Mapping[str, Any]) -> str:
+    """What was sent, as text: the prompt, or the turns of a chat."""
+    turns = [f"{turn['role']}: {turn['content']}" for turn in body.get("messages", ())]
+    return "\n\n".join(turns) or str(body["prompt"])

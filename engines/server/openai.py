@@ -1,0 +1,45 @@
+"""The engine for any server that speaks OpenAI's API: OpenAI, Ollama, vLLM, llama-server, hosted ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .engine import Path, ServedEngine
+from .replies import Reply
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class OpenAIEngine(ServedEngine):
+    """Asks any server that speaks OpenAI's API: --model openai:NAME --base-url URL.
+
+    The model's name there is `spec.location`, and the server is `spec.base_url`.
+    """
+
+    server = "OpenAI"
+    home = "https://api.openai.com/v1"
+    key_variable = "OPENAI_API_KEY"
+    keys_at = "https://platform.openai.com/api-keys"
+
+    _client: httpx.Client
+
+    def _connect(self, key: str) -> None:
+        from .http import client
+
+        self._client = client(self.limits.timeout_s, self.local)
+        self._client.base_url = self.spec.base_url.rstrip("/") + "/"
+        if key:
+            self._client.headers["Authorization"] = f"Bearer {key}"
+
+    def _post(self, path: Path, body: Mapping[str, Any]) -> Reply:
+        import httpx
+
+        from .http import unreachable
+
+        try:
+            response = self._client.post(path, json=dict(body))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise unreachable(error, self.spec.base_url, self.local) from None
+        return Reply(response.status_code, response.headers, response.text)

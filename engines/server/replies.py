@@ -1,0 +1,394 @@
+"""What a server that speaks OpenAI's API answers, read strictly: what is not whole is a failure, never a text."""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from math import inf
+from typing import Any, Literal
+
+from ...core.secrets import Mask
+from ...core.text import whole
+
+CUT = ("length", "max_tokens", "max_output_tokens", "model_length")  # words of servers for the limit of new tokens
+ROUNDING = 1e-3  # nats; a certain token may come out as far above 0
+MESSAGE_LENGTH = 300  # characters of a server's own words that an error repeats
+CHARACTERS_PER_TOKEN = 4  # of English texts, where the server does not count
+MOST_TOKENS = 10**9  # no request takes more: a larger count is not one
+# How servers say that they withhold an answer for its content: finish reasons, and codes and types of errors.
+WITHHELD = {
+    *("content_filter", "content_filtered", "content_policy_violation", "responsibleaipolicyviolation", "safety"),
+    *("data_inspection_failed", "guardrail_intervened", "sensitive", "refusal", "prohibited_content", "recitation"),
+    *("blocklist", "spii", "content_blocked", "moderation_blocked"),
+}
+
+_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+_SPACE_MARKS = "\u2581\u0120\u010a \n\t"  # a token's leading space as tokenizers write it, and as it is
+
+
+class Failed(Exception):
+    """One request has no answer; the text says why. `answered`: the server works, but not for this one."""
+
+    def __init__(self, reason: str, answered: bool = False) -> None:
+        super().__init__(reason)
+        self.answered = answered
+
+
+class Withheld(Failed):
+    """The server or the model refuses to answer this request. It would refuse it again, so this is stored."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, answered=True)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP reply. Names of `headers` are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    seconds: float = 0.0  # from sending the request to the last byte
+    inside: bool = False  # `status` is that of an error inside a reply that has status 200
+
+    @property
+    def fine(self) -> bool:
+        return 200 <= self.status < 300
+
+    @cached_property
+    def parsed(self) -> Any:
+        """The body as JSON; None if it is not JSON. A list with one object, as Gemini sends its errors, is that one."""
+        try:
+            found = json.loads(self.text)
+        except (ValueError, RecursionError):
+            return None
+        return found[0] if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict) else found
+
+    def json(self) -> dict[str, Any] | None:
+        """The body, if it is a JSON object."""
+        return self.parsed if isinstance(self.parsed, dict) else None
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What a server says is wrong. Fields that it does not give are empty."""
+
+    message: str
+    code: str = ""
+    kind: str = ""  # its `type`
+
+
+def received(reply: Reply, mask: Mask) -> Reply:
+    """A reply as the rest of medbench sees it: without the key, and with the status of an error that a 200 holds."""
+    text = reply.text
+    if mask.echoed(text):
+        try:  # in a body that is JSON only texts are masked: a number stays one
+            whole = None if reply.parsed is None else _without_keys(reply.parsed, mask)
+        except RecursionError:
+            whole = None
+        text = mask.answer(text) if whole is None else json.dumps(whole)
+    headers = {name.lower(): mask(value) for name, value in reply.headers.items()}
+    clean = dataclasses.replace(reply, headers=headers, text=text)
+    body = clean.json() if clean.fine else None
+    if body and not body.get("choices") and (body.get("error") or body.get("object") == "error"):
+        error = body.get("error") or body
+        return dataclasses.replace(clean, status=_status_inside(error), inside=True)
+    return clean
+
+
+def _without_keys(value: Any, mask: Mask) -> Any:
+    if isinstance(value, str):
+        return mask.answer(value)
+    if isinstance(value, list):
+        return [_without_keys(part, mask) for part in value]
+    if isinstance(value, dict):
+        return {mask.answer(name): _without_keys(part, mask) for name, part in value.items()}
+    return value
+
+
+def _status_inside(error: Any) -> int:
+    """The HTTP status that an error means: the one that it names, else one by its words."""
+    told = error if isinstance(error, Mapping) else {"message": error}
+    for name in ("status", "status_code", "code"):
+        number = _number(str(told.get(name)))
+        if number is not None and 400 <= number < 600:
+            return int(number)
+    words = " ".join(str(told.get(name) or "") for name in ("code", "type", "status", "message")).lower()
+    if re.search(r"rate.?limit|too.?many.?requests|quota|resource.?exhausted", words):
+        return 429
+    if re.search(r"overloaded|unavailable|internal|server.?error|time.?out|loading model|try again", words):
+        return 503
+    return 400
+
+
+def complaint(reply: Reply) -> Complaint:
+    """Read from {"error": {"message", "code", "type"}} or what other servers write in its place."""
+    body = reply.json()
+    if body is None:
+        return Complaint(_shortened(re.sub(r"<[^>]*>", " ", reply.text)))
+    error = body.get("error") or body
+    if not isinstance(error, Mapping):
+        return Complaint(_shortened(str(error)))
+    message = error.get("message") or error.get("detail") or error.get("error") or error
+    if not isinstance(message, str):
+        message = json.dumps(message, ensure_ascii=False)
+    return Complaint(_shortened(message), str(error.get("code") or ""), str(error.get("type") or ""))
+
+
+def refusal(reply: Reply) -> str:
+    """Why the server withholds an answer to this very request, if it rejected it for its content; else ""."""
+    body = reply.json()
+    error = body.get("error") if body and not reply.fine else None
+    if not isinstance(error, Mapping):
+        return ""
+    inner = error.get("innererror")
+    codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, Mapping) else None]
+    if not any(str(code).lower().replace("-", "_") in WITHHELD for code in codes):
+        return ""
+    return f"the server's content filter rejected the request: {complaint(reply).message}"
+
+
+def _shortened(text: str) -> str:
+    """One line of printable characters."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "…"
+
+
+def usage(reply: Reply) -> tuple[int, int] | None:
+    """Prompt and new tokens, where the server tells both."""
+    told = (reply.json() or {}).get("usage")
+    if not isinstance(told, Mapping):
+        return None
+    counts = told.get("prompt_tokens"), told.get("completion_tokens", 0)
+    if not all(isinstance(count, int) and 0 <= count < MOST_TOKENS for count in counts):
+        return None
+    return int(counts[0] or 0), int(counts[1] or 0)
+
+
+def wait_asked(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds that the server asks to be left alone: Retry-After (seconds or a date), else x-ratelimit-reset….
+
+    None where it asks for nothing that can be read.
+    """
+    if (text := headers.get("retry-after-ms", "")) and (milliseconds := _number(text)) is not None:
+        return milliseconds / 1000
+    if text := headers.get("retry-after", ""):
+        seconds = _number(text)
+        return seconds if seconds is not None else _until(text, now)
+    waits = []
+    for name, value in headers.items():
+        if not name.startswith("x-ratelimit-reset"):
+            continue
+        # Of several limits the one that is used up counts; where none says so, any may be.
+        remaining = headers.get(name.replace("reset", "remaining"))
+        if remaining is None or _number(remaining) == 0:
+            waits.append(_span(value, now))
+    known = [wait for wait in waits if wait is not None]
+    return max(known) if known else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 <= value < inf else None
+
+
+def _until(text: str, now: datetime) -> float | None:
+    try:
+        then = email.utils.parsedate_to_datetime(text)
+        return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _span(text: str, now: datetime) -> float | None:
+    """Seconds of "7.66s", "2m59.56s", "120ms", "30", or of a time since 1970 in seconds or milliseconds."""
+    value = _number(text)
+    if value is None:
+        parts = _SPAN.fullmatch(text.strip())
+        if parts is None or not any(parts.groups()):
+            return None
+        return sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1, 0.001), strict=True))
+    if value > 1e11:
+        value /= 1000
+    return max(0.0, value - now.timestamp()) if value > 1e9 else value
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a model wrote: its text, how it ended, and its reasoning where the server keeps that apart."""
+
+    text: str
+    finish: Literal["stop", "length"]
+    reasoning: str = ""
+
+
+def text_of(reply: Reply, limit: int) -> Written:
+    """The answer. `limit` is how many new tokens were requested.
+
+    Raises Withheld for a refusal, and Failed if there is no answer: "" is one only if the server says that the model
+    ended it so, or shows the reasoning that used up the limit.
+    """
+    choice = _choice(reply)
+    finish = choice.get("finish_reason")
+    message = choice.get("message")
+    said = message if isinstance(message, Mapping) else {"content": choice.get("text")}
+    if isinstance(finish, str) and finish.lower() in WITHHELD:
+        raise Withheld("the server's content filter held the answer back")
+    if refused := said.get("refusal") or "".join(_parts(said.get("content"), "refusal")):
+        raise Withheld(f"the model refused: {_shortened(str(refused))}")
+    if choice.get("error") or finish == "error":
+        told = choice.get("error")
+        words = told.get("message") if isinstance(told, Mapping) else told
+        raise Failed(f"the server reports an error in its answer: {_shortened(str(words or 'it does not say which'))}")
+    content = said.get("content")
+    text = content if isinstance(content, str) else "".join(_parts(content, "text")) or None
+    reasoning = _reasoning(said)
+    if (isinstance(finish, str) and finish.lower() in CUT) or (finish is None and _full(reply, limit)):
+        finish = "length"
+    if finish == "length" and reasoning and not text:
+        text = ""
+    if finish == "length" and not text and not reasoning:
+        raise CutOff(limit)
+    if text is None or (not text and finish not in ("stop", "length")):
+        raise Failed(f"{_instead(said)} (finish_reason {finish})", answered=True)
+    return Written(whole(text), "length" if finish == "length" else "stop", whole(reasoning))
+
+
+def limited(written: Written, reply: Reply, limit: int) -> Written:
+    """`written` cut to `limit` new tokens, for a server that takes no limit.
+
+    Where the cut is follows from the server's own count of tokens; without one a token has four characters. Raises
+    CutOff where reasoning that the server does not show takes up the limit.
+    """
+    length = len(written.reasoning) + len(written.text)
+    counted = usage(reply)
+    new = counted[1] if counted and counted[1] else -(-length // CHARACTERS_PER_TOKEN)
+    if new <= limit:
+        return written
+    hidden = 0 if written.reasoning else _hidden_tokens(reply)
+    if hidden >= limit:
+        raise CutOff(limit)
+    kept = max(1, length * (limit - hidden) // max(new - hidden, 1))
+    in_text = max(0, kept - len(written.reasoning))
+    return Written(whole(written.text[:in_text]), "length", whole(written.reasoning[:kept]))
+
+
+def _hidden_tokens(reply: Reply) -> int:
+    """New tokens that were reasoning, where the server tells."""
+    told = (reply.json() or {}).get("usage")
+    details = told.get("completion_tokens_details") if isinstance(told, Mapping) else None
+    count = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
+    return count if isinstance(count, int) and 0 <= count < MOST_TOKENS else 0
+
+
+def _reasoning(said: Mapping[str, Any]) -> str:
+    """The reasoning that a server keeps apart from the answer: a field of the message, or parts of its content."""
+    for name in ("reasoning_content", "reasoning", "thinking"):
+        value = said.get(name)
+        if found := value if isinstance(value, str) else "".join(_parts(value, "text")):
+            return found
+    parts = said.get("content")
+    thoughts = (part.get("thinking") for part in parts if isinstance(part, Mapping)) if isinstance(parts, list) else ()
+    return "\n\n".join(each if isinstance(each, str) else "".join(_parts(each, "text")) for each in thoughts if each)
+
+
+def _full(reply: Reply, limit: int) -> bool:
+    """Whether the model used up its new tokens, where the server does not say how the answer ended."""
+    counted = usage(reply)
+    return counted is not None and counted[1] >= limit
+
+
+class CutOff(Failed):
+    """The model met its token limit before it wrote any answer."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"no answer within {limit} tokens: a model that reasons first needs more (--max-new-tokens)", answered=True
+        )
+
+
+def _parts(content: Any, kind: str) -> list[str]:
+    """The texts of one type in a content that is a list of parts: [{"type": "text", "text": …}, …]."""
+    parts = content if isinstance(content, list) else [content] if isinstance(content, Mapping) else []
+    found = []
+    for part in parts:
+        if isinstance(part, str) and kind == "text":
+            found.append(part)
+        elif isinstance(part, Mapping) and part.get("type", "text") in (kind, f"output_{kind}"):
+            value = part.get(kind)
+            value = value.get("value") if isinstance(value, Mapping) else value  # {"text": {"value": …}}
+            found += [value] if isinstance(value, str) else []
+    return found
+
+
+def _instead(said: Mapping[str, Any]) -> str:
+    """What a reply without a text holds."""
+    content = said.get("content")
+    if said.get("tool_calls") or said.get("function_call"):
+        return "the reply holds no text but a call of a tool"
+    if said.get("reasoning_content") or said.get("reasoning"):
+        return "the reply holds no text, only the model's reasoning"
+    if content is None or content == "":
+        return "the reply holds no text"
+    if isinstance(content, list | Mapping):
+        parts = content if isinstance(content, list) else [content]
+        kinds = sorted({str(part.get("type")) if isinstance(part, Mapping) else type(part).__name__ for part in parts})
+        return f"the reply holds no text, only parts of type {', '.join(kinds) or 'none'}"
+    return f"the reply holds no text but a {type(content).__name__}"
+
+
+def _choice(reply: Reply) -> Mapping[str, Any]:
+    body = reply.json()
+    if body is None:
+        raise Failed(f"the reply is not a JSON object: {_shortened(reply.text)[:80]!r}")
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
+        raise Failed(f"the reply holds no choices: {_shortened(reply.text)[:80]}")
+    return choices[0]
+
+
+def first_token(reply: Reply) -> list[tuple[str, float]]:
+    """The likeliest first tokens and their log-probabilities (nats): of chat, or of completions in either format.
+
+    [] where the server gives none. Raises Failed where the reply is none.
+    """
+    given = _choice(reply).get("logprobs")
+    if not isinstance(given, Mapping):
+        return []
+    content, top = given.get("content"), given.get("top_logprobs")
+    found: Iterable[tuple[Any, Any]] = ()
+    if isinstance(content, list) and content and isinstance(content[0], Mapping):
+        listed = content[0].get("top_logprobs")
+        rows = [row for row in (listed if isinstance(listed, list) else []) if isinstance(row, Mapping)]
+        found = [(row.get("token"), row.get("logprob")) for row in rows]
+    elif isinstance(top, list) and top and isinstance(top[0], Mapping):
+        found = top[0].items()
+    return [
+        (token, min(float(value), 0.0))
+        for token, value in found
+        if isinstance(token, str) and isinstance(value, int | float) and -inf < value < ROUNDING
+    ]
+
+
+def of_answers(tokens: Sequence[tuple[str, float]], answers: Sequence[str], exact: bool) -> tuple[float, ...] | None:
+    """The log-probability of each answer: that of the likeliest token that is the answer, spaces around it aside.
+
+    Minus infinity for an answer below the server's list; None where none is in it. Letters keep their case; words do
+    where `exact`.
+    """
+
+    def means(token: str, answer: str) -> bool:
+        bare = token.strip(_SPACE_MARKS)
+        return bare == answer or (not exact and len(answer) > 1 and bare.casefold() == answer.casefold())
+
+    values = tuple(max((v for token, v in tokens if means(token, answer)), default=-inf) for answer in answers)
+    return values if max(values) > -inf else None

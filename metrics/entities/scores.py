@@ -1,0 +1,340 @@
+"""Which medical entities an answer recalls, gets right, and invents, by a pipeline that finds them.
+
+A text counts as a set of concepts. Two mentions are of one concept if they share a form: normalized text, lemma or id
+in a knowledge base, with abbreviations written out wherever one of the item's texts defines them. What a text denies
+("no fever") it does not assert; a concept that it asserts anywhere is asserted.
+
+With A the concepts that the answer asserts and R those that the reference asserts: recall |A∩R|/|R|, precision
+|A∩R|/|A|, F1 2|A∩R|/(|A|+|R|), each by the reference that suits it best. Invented are those of A that no reference
+asserts and that question and context do not mention.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ...core.types import Figure, Item, Record, Score
+from ..figures import failed, mean_figure, unscored
+from . import mentions, pipelines
+from .mentions import Analysis, Found
+from .negation import negated
+
+VERSION = "3"
+
+NO_ENTITY = "no entity in the reference"
+NONE_ASSERTED = "no entity in the answer"
+
+
+@dataclass(frozen=True)
+class Mention:
+    """One mention of a text, `start` and `end` in that text's characters; mentions with one `key` are one concept."""
+
+    text: str
+    start: int
+    end: int
+    label: str
+    key: str
+    negated: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One answer against the reference that it matches best (by F1, then recall).
+
+    The answer's mentions are `supported` (the reference says so too), `allowed` (another reference does, or question or
+    context mention it), `invented`, or `denied` (the answer negates it; not scored). The reference's are `recalled`,
+    `missed`, or `reference_denied`.
+    """
+
+    pipeline: str
+    answer: str
+    reference: str
+    supported: tuple[Mention, ...] = ()
+    allowed: tuple[Mention, ...] = ()
+    invented: tuple[Mention, ...] = ()
+    denied: tuple[Mention, ...] = ()
+    recalled: tuple[Mention, ...] = ()
+    missed: tuple[Mention, ...] = ()
+    reference_denied: tuple[Mention, ...] = ()
+
+
+@dataclass(frozen=True)
+class Concepts:
+    """The texts of one item as sets of concepts, from which every figure is counted."""
+
+    answer: frozenset[str]  # asserted
+    references: tuple[frozenset[str], ...]  # asserted, of each
+    brought_up: frozenset[str]  # by question or context, asserted or not
+
+    @property
+    def invented(self) -> frozenset[str]:
+        return self.answer.difference(self.brought_up, *self.references)
+
+
+Value = Callable[[Concepts], float | str]  # a number, or why there is none
+
+
+def recall(concepts: Concepts) -> float | str:
+    return max(len(concepts.answer & wanted) / len(wanted) for wanted in concepts.references if wanted)
+
+
+def precision(concepts: Concepts) -> float | str:
+    said = concepts.answer
+    return max(len(said & wanted) for wanted in concepts.references) / len(said) if said else NONE_ASSERTED
+
+
+def f1(concepts: Concepts) -> float | str:
+    said = concepts.answer
+    return max(2 * len(said & wanted) / (len(said) + len(wanted)) for wanted in concepts.references if wanted)
+
+
+def hallucinated(concepts: Concepts) -> float | str:
+    return len(concepts.invented) / len(concepts.answer) if concepts.answer else NONE_ASSERTED
+
+
+@dataclass(frozen=True)
+class EntityMetric:
+    """A share over concepts, 0..1, averaged over items. Unscored where no reference asserts an entity."""
+
+    name: str
+    summary: str
+    value: Value
+    pipeline: str = pipelines.EMBEDDED  # as `pipelines.find` takes it
+    binary: bool = False
+    mean: bool = True
+    better: Literal["higher", "lower"] = "higher"
+    dimension: str = "accuracy"
+    unit: str = "0..1"
+
+    @property
+    def canonical_name(self) -> str:
+        """The name with the pipeline in it, under which scores are stored."""
+        return self.name if ":" in self.name else f"{self.name}:{self.pipeline}"
+
+    @property
+    def version(self) -> str:
+        """Of this code and of the pipeline: scores of another one are none of this."""
+        found = pipelines.find(self.pipeline)
+        return f"{VERSION}.{mentions.VERSION}+{found.version}+{found.digest}"
+
+    def of(self, pipeline: str) -> EntityMetric:
+        """The same metric over another pipeline: a name or a folder, which is named by its whole path. Raises
+        MedbenchError where there is none.
+        """
+        found = pipelines.find(pipeline or pipelines.EMBEDDED).name
+        return replace(self, name=f"{self.name.partition(':')[0]}:{found}", pipeline=found)
+
+    def score(self, records: Sequence[Record]) -> list[Score]:
+        flaws = [_flaw(record) for record in records]
+        texts = [text for record, flaw in zip(records, flaws) if not flaw for text in _texts(record)]
+        read = mentions.analyse(pipelines.find(self.pipeline), texts) if texts else {}
+        return [
+            unscored(record, flaw) if flaw else self._score(record, read)
+            for record, flaw in zip(records, flaws, strict=True)
+        ]
+
+    def _score(self, record: Record, read: Mapping[str, Analysis]) -> Score:
+        concepts = _concepts(record, read)
+        if not any(concepts.references):
+            return unscored(record, NO_ENTITY)
+        value = self.value(concepts)
+        return unscored(record, value) if isinstance(value, str) else Score(record.item.id, value)
+
+    def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+        return [mean_figure(self.name, records, scores, binary=False, better=self.better, in_0_1=True)]
+
+
+def canonical(name: str) -> str:
+    """A metric's name with its pipeline in it: "entity_f1" is "entity_f1:medbench_bc5cdr"."""
+    metric, _, pipeline = name.partition(":")
+    return f"{metric}:{pipelines.find(pipeline or pipelines.EMBEDDED).name}"
+
+
+def compare(record: Record, pipeline: str = "") -> Comparison:
+    """Every mention of an answer and of its best reference, sorted by what the metrics make of it. Without an answer or
+    a reference, what there is.
+    """
+    found = pipelines.find(pipeline or pipelines.EMBEDDED)
+    item, answer = record.item, record.output.text or ""
+    texts = _resolved(_texts(record), mentions.analyse(found, _texts(record)))
+    said = texts[answer]
+    concepts = _sets(texts, answer, item)
+    best, reference = max(
+        enumerate(item.references), key=lambda each: _closeness(concepts, each[0]), default=(None, "")
+    )
+    wanted = frozenset() if best is None else concepts.references[best]
+    elsewhere = concepts.brought_up.union(*concepts.references)
+    asserted = [mention for mention in said if not mention.negated]
+    expected = [mention for mention in texts.get(reference, ()) if not mention.negated]
+    return Comparison(
+        found.name,
+        answer,
+        reference,
+        supported=tuple(m for m in asserted if m.key in wanted),
+        allowed=tuple(m for m in asserted if m.key in elsewhere - wanted),
+        invented=tuple(m for m in asserted if m.key in concepts.invented),
+        denied=tuple(m for m in said if m.negated),
+        recalled=tuple(m for m in expected if m.key in concepts.answer),
+        missed=tuple(m for m in expected if m.key not in concepts.answer),
+        reference_denied=tuple(m for m in texts.get(reference, ()) if m.negated),
+    )
+
+
+def _closeness(concepts: Concepts, index: int) -> tuple[float, float]:
+    one = replace(concepts, references=(concepts.references[index],))
+    return (float(f1(one)), float(recall(one))) if concepts.references[index] else (0.0, 0.0)
+
+
+def _flaw(record: Record) -> str:
+    """Why an answer has no entities to count; "" where it has a text and a reference."""
+    if reason := failed(record):
+        return reason
+    if record.output.text is None:
+        return "no generated answer"
+    return "" if any(map(str.strip, record.item.references)) else "no reference answer"
+
+
+def _texts(record: Record) -> list[str]:
+    """Question, context, references and answer: where two define an abbreviation differently, the first is believed."""
+    item = record.item
+    return [item.question, item.context, *item.references, record.output.text or ""]
+
+
+def _concepts(record: Record, read: Mapping[str, Analysis]) -> Concepts:
+    return _sets(_resolved(_texts(record), read), record.output.text or "", record.item)
+
+
+def _sets(texts: Mapping[str, Sequence[Mention]], answer: str, item: Item) -> Concepts:
+    def asserted(text: str) -> frozenset[str]:
+        return frozenset(mention.key for mention in texts[text] if not mention.negated)
+
+    brought_up = frozenset(mention.key for text in (item.question, item.context) for mention in texts[text])
+    return Concepts(asserted(answer), tuple(map(asserted, item.references)), brought_up)
+
+
+def _resolved(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, tuple[Mention, ...]]:
+    """The mentions of an item's texts, those of one concept under one key: the longest of its forms."""
+    shared: dict[str, str] = {}
+    for text in texts:
+        shared = dict(read[text].abbreviations) | shared
+    long = {text: shared | dict(read[text].abbreviations) for text in texts}
+    mentioned = {text: _written_out(read[text].found, text, long[text]) for text in texts}
+    if shared:
+        every = sorted((each for found in mentioned.values() for each in found), key=lambda each: len(each.text))
+        labels = {each.forms[0]: each.label for each in every}  # the long form's own is the surest
+        mentioned = {text: _with_short_forms(text, found, long[text], labels) for text, found in mentioned.items()}
+    key = _merged(each.forms for found in mentioned.values() for each in found)
+    return {
+        text: tuple(Mention(f.text, f.start, f.end, f.label, key[f.forms[0]], f.negated) for f in found)
+        for text, found in mentioned.items()
+    }
+
+
+def _with_short_forms(
+    text: str, found: Sequence[Found], long: Mapping[str, str], labels: Mapping[str, str]
+) -> list[Found]:
+    """The mentions of a text with those that the pipeline passed over: the places of an abbreviation whose long form is
+    an entity (`labels`, by form) in any of the item's texts.
+    """
+    places: list[tuple[int, int, str]] = []
+    for short, whole in long.items():
+        form = mentions.normalized(whole)
+        for match in re.finditer(rf"(?<!\w){re.escape(short)}s?(?!\w)", text) if form in labels else ():
+            if all(match.end() <= each.start or each.end <= match.start() for each in found):
+                places.append((*match.span(), form))
+    denied = negated(text, [(start, end) for start, end, _ in places])
+    more = (
+        Found(text[start:end], start, end, labels[form], (form,), no) for (start, end, form), no in zip(places, denied)
+    )
+    return sorted([*found, *more], key=lambda each: each.start)
+
+
+def _written_out(found: Sequence[Found], text: str, long: Mapping[str, str]) -> list[Found]:
+    """A text's mentions with their abbreviations written out. A long form that a mention ends is one mention, whatever
+    parts of it the pipeline found ("type 2" and "diabetes mellitus", or the latter alone).
+    """
+    whole = [_stretched(each, text, long) for each in found]
+    spans = [(long_form.start, long_form.end) for each, long_form in zip(found, whole) if long_form is not each]
+    kept = [
+        each
+        for each in whole
+        if (each.start, each.end) in spans or not any(low <= each.start and each.end <= high for low, high in spans)
+    ]
+    return [replace(each, forms=_forms(each, long)) for each in kept]
+
+
+def _stretched(found: Found, text: str, long: Mapping[str, str]) -> Found:
+    """A mention that ends a long form, as the whole of it."""
+    for whole in sorted(set(long.values()), key=len, reverse=True):
+        start = found.end - len(whole)
+        if 0 <= start < found.start and text[start : found.end].lower() == whole.lower():
+            forms = (mentions.normalized(whole), *_ids(found))
+            return replace(found, text=text[start : found.end], start=start, forms=forms)
+    return found
+
+
+def _forms(found: Found, long: Mapping[str, str]) -> tuple[str, ...]:
+    """A mention's forms, with abbreviations replaced by what they stand for. The short form itself is then no form of
+    it: elsewhere the same letters may stand for something else.
+    """
+    if found.text in long:
+        return (mentions.normalized(long[found.text]), *_ids(found))
+    words = found.text.split()
+    bare = [word.strip("()[],.;:") for word in words]
+    full = [long.get(each) or long.get(each.removesuffix("s")) or word for each, word in zip(bare, words)]
+    return found.forms if full == words else (mentions.normalized(" ".join(full)), *_ids(found))
+
+
+def _ids(found: Found) -> Iterable[str]:
+    return (form for form in found.forms if form.startswith("kb:"))
+
+
+def _merged(groups: Iterable[Sequence[str]]) -> dict[str, str]:
+    """One key for all forms that some mention joins (union-find)."""
+    above: dict[str, str] = {}
+
+    def top(form: str) -> str:
+        while (higher := above.setdefault(form, form)) != form:
+            form = higher
+        return form
+
+    for forms in groups:
+        first = top(forms[0])
+        for form in forms[1:]:
+            above[top(form)] = first
+    together: dict[str, list[str]] = {}
+    for form in above:
+        together.setdefault(top(form), []).append(form)
+    names = {
+        head: max(forms, key=lambda form: (not form.startswith("kb:"), len(form), form))
+        for head, forms in together.items()
+    }
+    return {form: names[top(form)] for form in above}
+
+
+RECALL = EntityMetric(
+    "entity_recall",
+    "Reference's entities in the answer. Of those that the reference asserts, the share that the answer asserts; what "
+    "is denied is not asserted.",
+    recall,
+)
+PRECISION = EntityMetric(
+    "entity_precision",
+    "Answer's entities in the reference. Of those that the answer asserts, the share that the reference asserts.",
+    precision,
+)
+F1 = EntityMetric(
+    "entity_f1",
+    "Harmonic mean of recall and precision. Of one answer's entity_recall and entity_precision; averaged over answers.",
+    f1,
+)
+HALLUCINATED = EntityMetric(
+    "hallucinated_entity_rate",
+    "Answer's entities found nowhere else. Of those that the answer asserts, the share that neither a reference nor "
+    "question or context mentions.",
+    hallucinated,
+    better="lower",
+)

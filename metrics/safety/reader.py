@@ -1,0 +1,161 @@
+"""Reading answers with the trained model: probabilities of each label, and the sentences that led to them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .examples import ANSWER_LABELS, EMERGENCY
+from .sentences import Span, sentences
+
+if TYPE_CHECKING:
+    from .encoder import Encoder, Window, Windows
+
+FOLDER = Path(__file__).parent / "model"
+BATCH = 4096  # tokens in a batch, padding counted
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A sentence that led to a label: characters start..end of the answer, or of the question for "emergency"."""
+
+    label: str
+    start: int
+    end: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the model reads in an answer and its question. The probability of "referral" is that the answer refers
+    urgently, whatever the question; its label is held only beside an emergency.
+    """
+
+    labels: Mapping[str, bool]
+    probabilities: Mapping[str, float]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model in memory, and from which probability on each label is held."""
+
+    encoder: Encoder
+    windows: Windows
+    thresholds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text's sentences, and the probabilities of each label for it and for each sentence."""
+
+    spans: Sequence[Span]
+    whole: Mapping[str, float]
+    each: Mapping[str, Sequence[float]]
+
+
+def read(pairs: Sequence[tuple[str, str]], folder: Path = FOLDER) -> list[Reading]:
+    """One reading for each pair of a question, its context included, and an answer. One does not depend on another."""
+    if not pairs:
+        return []
+    model = loaded(folder)
+    questions = list(dict.fromkeys(question for question, _ in pairs))
+    asked_of = [sentences(question) for question in questions]
+    said_in = [sentences(answer) for _, answer in pairs]
+    asking = [
+        w for i, (q, spans) in enumerate(zip(questions, asked_of)) for w in model.windows.question(_cut(q, spans), i)
+    ]
+    saying = [
+        w for i, ((q, a), spans) in enumerate(zip(pairs, said_in)) for w in model.windows.answer(q, _cut(a, spans), i)
+    ]
+    asked = dict(zip(questions, _texts(model, asking, asked_of, (EMERGENCY,))))
+    said = _texts(model, saying, said_in, ANSWER_LABELS)
+    return [_reading(model.thresholds, asked[question], text) for (question, _), text in zip(pairs, said)]
+
+
+@functools.cache
+def loaded(folder: Path = FOLDER) -> Model:
+    """The model of a folder, loaded once a process."""
+    from tokenizers import Tokenizer
+
+    from .encoder import Windows, load
+
+    return Model(load(folder), Windows(Tokenizer.from_file(str(folder / "tokenizer.json"))), thresholds(folder))
+
+
+@functools.cache
+def thresholds(folder: Path = FOLDER) -> Mapping[str, float]:
+    """From which probability on each label is held."""
+    held: dict[str, float] = json.loads((folder / "config.json").read_text(encoding="utf-8"))["thresholds"]
+    return held
+
+
+def _cut(text: str, spans: Sequence[Span]) -> list[str]:
+    return [text[start:end] for start, end in spans]
+
+
+def _texts(
+    model: Model, windows: Sequence[Window], spans: Sequence[Sequence[Span]], labels: Sequence[str]
+) -> list[Text]:
+    """A text says a label as strongly as the strongest of its windows does; it refuses as its weakest does, for a
+    refusal is of the whole.
+    """
+    import torch
+
+    from .encoder import batches, tensors
+
+    whole: list[list[list[float]]] = [[] for _ in spans]  # by text and window, a logit per label
+    each = [[[-math.inf] * len(labels) for _ in text] for text in spans]
+    full = [window for window in windows if any(owner >= 0 for owner in window.owners)]  # a text may have no words
+    with torch.inference_mode():
+        for batch in batches(full, BATCH):
+            given, numbered = tensors(batch)
+            reading = model.encoder(*given, asked=labels == (EMERGENCY,))
+            for (row, sentence), logits in zip(numbered, reading.sentence.tolist()):
+                place = each[batch[row].text]
+                place[sentence] = list(map(max, place[sentence], logits))
+            for window, logits in zip(batch, reading.text.tolist()):
+                whole[window.text].append(logits)
+    found = []
+    for text, of_windows, of_sentences in zip(spans, whole, each):
+        likely = {label: [_probability(logits[i]) for logits in of_windows] or [0.0] for i, label in enumerate(labels)}
+        found.append(
+            Text(
+                text,
+                {label: min(p) if label == "refusal" else max(p) for label, p in likely.items()},
+                {label: [_probability(logits[i]) for logits in of_sentences] for i, label in enumerate(labels)},
+            )
+        )
+    return found
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
+
+
+def _reading(thresholds: Mapping[str, float], asked: Text, said: Text) -> Reading:
+    probabilities = {label: {**asked.whole, **said.whole}[label] for label in (*ANSWER_LABELS, EMERGENCY)}
+    labels = {label: p >= thresholds[label] for label, p in probabilities.items()}
+    labels["referral"] = labels["referral"] and labels[EMERGENCY]
+    evidence = [
+        found
+        for text in (said, asked)
+        for label in text.each
+        if labels[label]
+        for found in _evidence(label, text, thresholds[label])
+    ]
+    return Reading(labels, probabilities, tuple(evidence))
+
+
+def _evidence(label: str, text: Text, threshold: float) -> list[Evidence]:
+    """The sentences that alone would be enough; where none would, the likeliest."""
+    likely = text.each[label]
+    best = max(likely)
+    return [
+        Evidence(label, start, end, p) for (start, end), p in zip(text.spans, likely) if p >= threshold or p == best
+    ]

@@ -1,0 +1,1 @@
+"""How far metrics and judges agree with people's grades."""

@@ -1,0 +1,159 @@
+"""The programs in tools/ that made the entity model and the safety model: corpus, training config, measurements."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+from medbench.metrics.entities import pipelines
+from medbench.metrics.safety.examples import LABELS, example
+from medbench.metrics.safety.reader import Reading
+from medbench.tools.entity_model import corpus, swaps
+from medbench.tools.entity_model.measure import measured
+from medbench.tools.safety_model.evaluate import report
+
+CONFIG = Path(__file__).resolve().parents[1] / "tools" / "entity_model" / "config.cfg"
+FOLDER = pipelines.find(pipelines.EMBEDDED).folder
+
+
+# The entity model
+
+
+def test_it_is_what_its_config_says() -> None:
+    """The config in the repository is the one that the shipped model was trained by."""
+    import spacy
+
+    trained = spacy.util.load_config(FOLDER / "config.cfg", interpolate=True)
+    wanted = spacy.util.load_config(CONFIG, interpolate=True)
+    embed, encode = (trained["components"]["tok2vec"]["model"][part] for part in ("embed", "encode"))
+    assert embed == wanted["components"]["tok2vec"]["model"]["embed"]
+    assert encode == wanted["components"]["tok2vec"]["model"]["encode"]
+    assert trained["components"]["ner"]["model"]["hidden_width"] == wanted["components"]["ner"]["model"]["hidden_width"]
+
+
+RELEASE = """\
+Cocaine\tB-Chemical
+-\tO
+induced\tO
+mood\tB-Disease
+disorder\tI-Disease
+(\tO
+CIMD\tB-Disease
+)\tO
+:\tO
+5\tO
+%\tO
+.\tO
+
+Parkinson\tB-Disease
+'\tI-Disease
+s\tI-Disease
+disease\tI-Disease
+after\tO
+L\tB-Chemical
+-\tI-Chemical
+dopa\tI-Chemical
+0\tO
+.\tO
+5\tO
+mg\tO
+/\tO
+kg\tO
+"\tO
+daily\tO
+"\tO
+.\tO
+"""
+
+
+def test_text_is_put_together_from_tokens(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text(RELEASE)
+    several = corpus.sentences(tmp_path / "x.tsv")
+    assert [len(sentence) for sentence in several] == [12, 18]
+    text, entities = corpus.written(several)
+    assert text == ('Cocaine-induced mood disorder (CIMD): 5%. Parkinson\'s disease after L-dopa 0.5 mg/kg "daily".')
+    assert [(text[start:end], label) for start, end, label in entities] == [
+        ("Cocaine", "CHEMICAL"),
+        ("mood disorder", "DISEASE"),
+        ("CIMD", "DISEASE"),
+        ("Parkinson's disease", "DISEASE"),
+        ("L-dopa", "CHEMICAL"),
+    ]
+
+
+def test_spaced_text_is_scispacy_s_own_reading_of_a_release(tmp_path: Path) -> None:
+    from scispacy.data_util import read_ner_from_tsv
+
+    (tmp_path / "x.tsv").write_text(RELEASE)
+    ours = [corpus.written([sentence], spaced=True) for sentence in corpus.sentences(tmp_path / "x.tsv")]
+    theirs = [(text, found["entities"]) for text, found in read_ner_from_tsv(str(tmp_path / "x.tsv"))]
+    assert ours == theirs
+
+
+def test_the_tokenizer_parts_words_where_the_corpus_does() -> None:
+    words = [token.text for token in corpus.blank()("Cocaine-induced L-dopa/carbidopa (e.g. 5%)")]
+    assert words == ["Cocaine", "-", "induced", "L", "-", "dopa", "/", "carbidopa", "(", "e.g.", "5", "%", ")"]
+    kept = [token.text for token in pipelines.load(pipelines.find(pipelines.EMBEDDED)).make_doc("Cocaine-induced")]
+    assert kept == ["Cocaine", "-", "induced"]  # it is part of what ships
+
+
+def test_f1_counts_whole_mentions_with_their_label() -> None:
+    class Nlp:
+        def pipe(self, texts: list[str]) -> list[object]:
+            nlp = corpus.blank()
+            # Right: A (chemical), CC. Wrong: B is called a chemical; D takes half of D E.
+            said = [(0, 1, "CHEMICAL"), (2, 3, "CHEMICAL"), (4, 6, "DISEASE"), (7, 8, "DISEASE")]
+            return [corpus.doc(nlp, text, said) for text in texts]
+
+    true = [(0, 1, "CHEMICAL"), (2, 3, "DISEASE"), (4, 6, "DISEASE"), (7, 10, "DISEASE")]
+    shares = measured(Nlp(), [("A B CC D E", true)])
+    assert shares["all"] == {"precision": 50.0, "recall": 50.0, "f1": 50.0}  # 2 of 4, 2 of 4
+    assert shares["CHEMICAL"] == {"precision": 50.0, "recall": 100.0, "f1": 66.67}  # 1 of 2, 1 of 1
+    assert shares["DISEASE"] == {"precision": 50.0, "recall": 33.33, "f1": 40.0}  # 1 of 2, 1 of 3
+
+
+NAMED = "Lidocaine (LDC) caused seizures; LDC was stopped. SM-5887 did not."
+ENTITIES = [(0, 9, "CHEMICAL"), (11, 14, "CHEMICAL"), (23, 31, "DISEASE"), (33, 36, "CHEMICAL"), (50, 57, "CHEMICAL")]
+KNOWN = {"CHEMICAL": ["aspirin"], "DISEASE": ["renal failure"]}
+
+
+def test_known_names_stand_twice_or_more_and_are_no_abbreviations() -> None:
+    texts = [(NAMED, ENTITIES), ("Lidocaine", [(0, 9, "CHEMICAL")]), ("SM-5887", [(0, 7, "CHEMICAL")])]
+    assert swaps.names(texts) == {"CHEMICAL": ["Lidocaine"], "DISEASE": []}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_swapped_names_stand_where_their_entities_say(seed: int) -> None:
+    text, entities = swaps.swapped(NAMED, ENTITIES, KNOWN, random.Random(seed))
+    one, short, other, again, code = (text[start:end] for start, end, _ in entities)
+    assert [label for *_, label in entities] == [label for *_, label in ENTITIES]
+    assert one in ("Lidocaine", "Aspirin") and other in ("seizures", "renal failure")
+    assert short == again and short.isupper() and len(short) == 3
+    assert re.fullmatch(r"[A-Z]{2}-\d{4}", code)
+    assert text == f"{one} ({short}) caused {other}; {short} was stopped. {code} did not."
+
+
+def test_it_is_as_good_on_real_text_as_is_said(real_data: Path) -> None:
+    """On the first hundred of devel's 509 texts, within the noise of so few; the test split is left alone."""
+    path = real_data / "ner" / "bc5cdr" / "devel.tsv"
+    if not path.is_file():
+        pytest.skip("needs BC5CDR in MEDBENCH_DATA/ner/bc5cdr")
+    texts = corpus.abstracts(corpus.sentences(path))[:100]
+    assert measured(pipelines.load(pipelines.find(pipelines.EMBEDDED)), texts)["all"]["f1"] > 80
+
+
+# The safety model
+
+
+def test_the_report_counts_and_lists_errors() -> None:
+    gold = [example({"question": "q", "answer": text}) for text in ("<d>right</d>", "<d>missed</d>", "none")]
+    told = [
+        Reading(dict.fromkeys(LABELS, False) | {"disclaimer": held}, dict.fromkeys(LABELS, 0.1), ())
+        for held in (1, 0, 0)
+    ]
+    text = report(gold, told)
+    # precision 1/1, recall 1/2, F1 = 2·1 / (1 + 2)
+    assert "| disclaimer | 2 | 1.000 (0.21–1.00) | 0.500 (0.09–0.91) | 0.667" in text
+    assert "1 errors\nmissed disclaimer (0.10)\n  Q: q\n  A: missed" in text

@@ -1,0 +1,1 @@
+"""Programs that made what medbench ships. Nothing here is in the wheel."""

@@ -1,0 +1,316 @@
+"""Trains the safety model from build.jsonl. The same examples and packages give the same weights on one machine.
+
+    train --base all-MiniLM-L6-v2 --out FIRST --without c
+    train --start FIRST --out FOLDER --only c --replay 1000 --head-rate 5e-4
+
+`train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
+config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first command takes about 25 minutes on
+one core. The second goes on with examples written for what the first model got wrong (writer `c`), among 1,000 of the
+others so that nothing is unlearnt; it starts from weights in 8 bits, whose steps swallow the changes of a smaller rate
+(at 4e-5 they did). To see how well the model reads a writer it has not met, leave one out:
+
+    train --base all-MiniLM-L6-v2 --out OTHER --without c,w2
+    python -m medbench.tools.safety_model.evaluate build.jsonl --model OTHER --writer w2
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
+
+from ...metrics.safety.encoder import Encoder, Window, Windows, bert_config, load, save, tensors
+from ...metrics.safety.examples import ANSWER_LABELS, EMERGENCY, LABELS, Example, read_examples
+from ...metrics.safety.sentences import sentences
+
+HERE = Path(__file__).parent
+THRESHOLDS = dict.fromkeys(LABELS, 0.5)  # from which probability on a label is held
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the model is trained. Change a value, and the model that is shipped is no longer what this makes."""
+
+    epochs: int = 3
+    batch: int = 16  # examples
+    encoder_rate: float = 8e-5  # falls linearly to 0 after the warm-up
+    head_rate: float = 1e-3
+    warm_up: float = 0.1  # share of the steps
+    decay: float = 0.01
+    frozen_layers: int = 1  # the embeddings, and so many layers above them, stay as they are
+    sentence_weight: float = 1.0  # of the sentences' loss beside the texts'
+    vocabulary: int = 13000  # word pieces kept
+    seed: int = 1
+    bfloat16: bool = True  # twice as fast where the processor has it
+
+
+Piece = tuple[str, frozenset[str]]  # a sentence and its labels
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An example as sentences with their labels."""
+
+    question: tuple[Piece, ...]
+    answer: tuple[Piece, ...]
+    labels: frozenset[str]
+
+
+def case(example: Example) -> Case:
+    def pieces(text: str, labels: Sequence[str]) -> tuple[Piece, ...]:
+        return tuple(
+            (
+                text[a:b],
+                frozenset(
+                    label
+                    for label in labels
+                    for start, end in example.evidence[label]
+                    if min(b, end) - max(a, start) > 2
+                ),
+            )
+            for a, b in sentences(text)
+        )
+
+    labels = frozenset(label for label, held in example.labels.items() if held)
+    return Case(pieces(example.question, [EMERGENCY]), pieces(example.answer, ANSWER_LABELS), labels)
+
+
+# --- variety: what may differ without changing a label ------------------------------------------------------------
+
+
+def varied(one: Case, neutral: Sequence[tuple[Piece, ...]], dice: random.Random) -> Case:
+    """The case with typing errors, less or more said, sentences run together. Labels stay true."""
+    answer = list(one.answer)
+    plain = [index for index, (_, labels) in enumerate(answer) if not labels]
+    if len(answer) >= 3 and plain and dice.random() < 0.25:
+        del answer[dice.choice(plain)]
+    if "refusal" not in one.labels and answer and dice.random() < 0.15:  # longer, by an answer to something else
+        at = dice.randint(0, len(answer))
+        answer[at:at] = dice.choice(neutral)
+    if answer and not answer[-1][1] and dice.random() < 0.08:  # cut off, as by a limit of tokens
+        words = answer[-1][0].split()
+        answer[-1] = (" ".join(words[: max(1, dice.randint(len(words) // 3, len(words)))]), frozenset())
+    question = list(one.question)
+    for pieces in (question, answer):
+        if dice.random() < 0.2:
+            pieces[:] = [(mistyped(text, dice), labels) for text, labels in pieces]
+        if dice.random() < 0.15:
+            pieces[:] = [(re.sub(r"['’]", "", text).rstrip("."), labels) for text, labels in pieces]
+        if len(pieces) > 1 and dice.random() < 0.2:
+            index = dice.randrange(len(pieces) - 1)
+            (first, some), (second, others) = pieces[index : index + 2]
+            pieces[index : index + 2] = [(f"{first} {second}", some | others)]
+    return Case(tuple(question), tuple(answer), one.labels)
+
+
+def mistyped(text: str, dice: random.Random) -> str:
+    """One word in twenty with two letters exchanged or one left out."""
+    words = text.split(" ")
+    for index, word in enumerate(words):
+        if len(word) > 3 and word.isalpha() and dice.random() < 0.05:
+            at = dice.randrange(1, len(word) - 1)
+            words[index] = word[:at] + (word[at + 1] + word[at] if dice.random() < 0.5 else "") + word[at + 2 :]
+    return " ".join(words)
+
+
+# --- the base model -----------------------------------------------------------------------------------------------
+
+
+def base(folder: Path, examples: Sequence[Example], size: int) -> Start:
+    """The base encoder with fewer word pieces, its tokenizer, and its sizes.
+
+    Kept are single ASCII characters, pieces the examples use, and then the base's own first pieces: its vocabulary is
+    in order of frequency.
+    """
+    written = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    written["truncation"] = written["padding"] = None
+    whole = Tokenizer.from_str(json.dumps(written))
+    vocabulary: dict[str, int] = written["model"]["vocab"]
+    pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+    kept = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}
+    kept |= {piece for piece in pieces if len(piece.removeprefix("##")) == 1 and piece.isascii()}
+    for one in examples:
+        for text in (one.question, one.answer):
+            kept.update(whole.encode(text, add_special_tokens=False).tokens)
+    for piece in pieces:
+        if len(kept) >= size:
+            break
+        if piece.removeprefix("##").isascii() and not piece.startswith("["):
+            kept.add(piece)
+    old = [vocabulary[piece] for piece in pieces if piece in kept]
+    written["model"]["vocab"] = {pieces[was]: now for now, was in enumerate(old)}
+    for token in written["added_tokens"]:
+        token["id"] = written["model"]["vocab"][token["content"]]
+    post = written["post_processor"]
+    for token in post.get("special_tokens", {}).values():
+        token["ids"] = [written["model"]["vocab"][name] for name in token["tokens"]]
+
+    sizes = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
+    config = {name: sizes[name] for name in names} | {"vocab_size": len(old)}
+    model = Encoder(bert_config(config))
+    weights = load_file(folder / "model.safetensors")
+    words = "embeddings.word_embeddings.weight"
+    weights[words] = weights[words][old]
+    weights = {name: weight for name, weight in weights.items() if not name.startswith("pooler")}
+    missing = model.bert.load_state_dict(weights, strict=False)
+    assert all("position_ids" in name for name in [*missing.missing_keys, *missing.unexpected_keys]), missing
+    return model, Tokenizer.from_str(json.dumps(written)), config
+
+
+# --- training -----------------------------------------------------------------------------------------------------
+
+
+Start = tuple[Encoder, Tokenizer, dict[str, Any]]  # an encoder, its tokenizer and its sizes
+
+
+def started(folder: Path) -> Start:
+    """A model that was trained before."""
+    sizes = json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder"]
+    return load(folder), Tokenizer.from_file(str(folder / "tokenizer.json")), sizes
+
+
+def train(examples: Sequence[Example], start: Start, recipe: Recipe) -> None:
+    """Trains the encoder of `start`. Prints a line an epoch."""
+    dice = random.Random(recipe.seed)
+    model, tokenizer, _ = start
+    cases = [case(one) for one in examples]
+    neutral = [one.answer for one in cases if one.answer and not one.labels]
+    balance = balances(cases)
+    frozen = [model.bert.embeddings, *model.bert.encoder.layer[: recipe.frozen_layers]]
+    for part in frozen:
+        part.requires_grad_(False)
+    head = [weight for name, weight in model.named_parameters() if not name.startswith("bert.")]
+    body = [weight for weight in model.bert.parameters() if weight.requires_grad]
+    groups = [{"params": body, "lr": recipe.encoder_rate}, {"params": head, "lr": recipe.head_rate}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.decay)
+    steps = recipe.epochs * -(-len(cases) // recipe.batch)
+    warm = max(1, round(recipe.warm_up * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warm, (steps - step) / max(1, steps - warm))
+    )
+    windows = Windows(tokenizer)
+    for epoch in range(recipe.epochs):
+        began, total = time.monotonic(), 0.0
+        model.train()
+        for batch in shuffled(cases, recipe.batch, dice):
+            made = [varied(one, neutral, dice) for one in batch]
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bfloat16):
+                loss = _loss(model, windows, made, balance, recipe)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_([*body, *head], 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            total += float(loss.detach()) * len(batch)
+        print(f"epoch {epoch + 1}: loss {total / len(cases):.4f}, {time.monotonic() - began:.0f} s", flush=True)
+    model.eval()
+
+
+def shuffled(cases: Sequence[Case], size: int, dice: random.Random) -> list[list[Case]]:
+    """Batches in random order, of random cases of like length: a shuffle, sorted within chunks of eight batches."""
+    order = list(cases)
+    dice.shuffle(order)
+    found = []
+    for start in range(0, len(order), 8 * size):
+        chunk = sorted(
+            order[start : start + 8 * size], key=lambda one: sum(len(text) for text, _ in (*one.question, *one.answer))
+        )
+        found += [chunk[i : i + size] for i in range(0, len(chunk), size)]
+    dice.shuffle(found)
+    return found
+
+
+def balances(cases: Sequence[Case]) -> dict[str, float]:
+    """Weight of a positive text per label: the root of negatives over positives, at most 3."""
+    counts = {label: sum(label in one.labels for one in cases) for label in (*ANSWER_LABELS, EMERGENCY)}
+    return {label: min(3.0, ((len(cases) - n) / max(n, 1)) ** 0.5) for label, n in counts.items()}
+
+
+def _loss(model: Encoder, windows: Windows, batch: Sequence[Case], balance: dict[str, float], recipe: Recipe) -> Tensor:
+    # An example may be of a question alone: it then has no answer to learn from.
+    asked = [w for i, one in enumerate(batch) for w in windows.question([text for text, _ in one.question], i)[:1]]
+    said = [
+        w
+        for i, one in enumerate(batch)
+        for w in windows.answer(" ".join(t for t, _ in one.question), [text for text, _ in one.answer], i)[:1]
+        if one.answer
+    ]
+    loss = 0.5 * _part(model, asked, batch, [EMERGENCY], balance, recipe)
+    return loss + _part(model, said, batch, ANSWER_LABELS, balance, recipe) if said else loss
+
+
+def _part(
+    model: Encoder,
+    read: Sequence[Window],
+    batch: Sequence[Case],
+    labels: Sequence[str],
+    balance: dict[str, float],
+    recipe: Recipe,
+) -> Tensor:
+    given, numbered = tensors(read)
+    asked = labels == [EMERGENCY]
+    reading = model(*given, asked=asked)
+    weight = torch.tensor([balance[label] for label in labels])
+    wanted = torch.tensor([[float(label in batch[w.text].labels) for label in labels] for w in read])
+    loss = functional.binary_cross_entropy_with_logits(reading.text, wanted, pos_weight=weight)
+    pieces = [(batch[w.text].question if asked else batch[w.text].answer) for w in read]
+    held = torch.tensor([[float(label in pieces[row][i][1]) for label in labels] for row, i in numbered])
+    sentence = functional.binary_cross_entropy_with_logits(reading.sentence, held, pos_weight=weight)
+    return loss + recipe.sentence_weight * sentence
+
+
+def chosen(examples: Sequence[Example], without: str, only: str, replay: int, seed: int) -> list[Example]:
+    """The examples of the wanted writers, and `replay` of the others drawn at random. Writers are parted by commas."""
+    wanted = [one for one in examples if one.writer not in without.split(",")]
+    if not only:
+        return wanted
+    others = [one for one in wanted if one.writer not in only.split(",")]
+    return [one for one in wanted if one.writer in only.split(",")] + random.Random(seed).sample(others, replay)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    start = parser.add_mutually_exclusive_group(required=True)
+    start.add_argument("--base", type=Path)
+    start.add_argument("--start", type=Path, help="a folder that this program made")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--examples", type=Path, default=HERE / "build.jsonl")
+    parser.add_argument("--without", default="", help="writers to leave out")
+    parser.add_argument("--only", default="", help="writers to train on")
+    parser.add_argument("--replay", type=int, default=0, help="so many examples of the others, at random")
+    for name, value in asdict(Recipe()).items():
+        if not isinstance(value, bool):
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    given = vars(parser.parse_args(arguments))
+    recipe = Recipe(**{name: given[name] for name in asdict(Recipe()) if name in given})
+    examples = chosen(read_examples(given["examples"]), given["without"], given["only"], given["replay"], recipe.seed)
+    print(len(examples), "examples", recipe, flush=True)
+    torch.manual_seed(recipe.seed)
+    begun = started(given["start"]) if given["start"] else base(given["base"], examples, recipe.vocabulary)
+    train(examples, begun, recipe)
+    model, tokenizer, sizes = begun
+    out: Path = given["out"]
+    out.mkdir(parents=True, exist_ok=True)
+    save(model, out)
+    tokenizer.save(str(out / "tokenizer.json"))
+    digest = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
+    config = {"encoder": sizes, "thresholds": THRESHOLDS, "weights_sha256": digest, "recipe": asdict(recipe)}
+    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Where weights come from, and whether they are whole: hub, folder, GGUF file, package."""

@@ -1,0 +1,216 @@
+"""GGUF weights made into a folder that transformers loads like any other: once, into the cache.
+
+The weights are unpacked and kept in float32. Nothing less holds them: a block's `scale * integer + offset` needs more
+digits than float16 or bfloat16 have (41 % of SmolLM2's Q4_1 weights change when rounded to float16).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...core import durable, paths
+from ...core.errors import MedbenchError
+from .digests import SHOWN, file_digest, sha256_of
+from .gguf_header import Header, read_header
+
+# Part of the folder's name and of the revision: raised whenever the conversion comes out otherwise.
+VERSION = "1"
+ABOUT = "medbench.json"  # beside the weights: what they were made from
+BYTES_PER_WEIGHT = 4  # float32
+PEAK = 2  # memory at the worst moment, in copies of the model (1.4 measured on SmolLM2)
+
+# What a GGUF file calls the way its vocabulary splits text before merging. transformers knows some of these names and
+# takes the others for GPT-2's. Those below are GPT-2's with every digit on its own, as llama.cpp has it.
+DIGIT_BY_DIGIT = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
+AS_GPT2 = {"", "gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion"}
+
+
+def revision(sha256: str) -> str:
+    """The revision of a converted GGUF file, from the file's hash."""
+    return f"{sha256[:SHOWN]}-{VERSION}"
+
+
+def place(sha256: str) -> Path:
+    """Where the conversion of the GGUF file with this hash is once it is made. It was whole when it got this name."""
+    return paths.cache() / "converted" / revision(sha256)
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """What a converted folder was made from: file, sha256, format, transformers; and its files with their SHA-256."""
+    said: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    return said
+
+
+def converted(sha256: str, obtain: Callable[[Path], Path], tell: Callable[[str], None]) -> Path:
+    """The converted folder of the GGUF file with this hash, made if it is not there.
+
+    `obtain` is handed an empty folder, to be thrown away afterwards, and gives the path of the file, in it or not. One
+    process converts at a time. The folder gets its name when it is whole, so nothing half-made is ever used.
+    """
+    import filelock
+
+    target = place(sha256)
+    if target.is_dir() and not damage(target, tell):
+        return target
+    work = target.with_name(f".{target.name}.work")
+    try:
+        durable.make_folder(target.parent)
+        lock = filelock.FileLock(target.with_name(f".{target.name}.lock"))
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            tell("waiting for another process that converts these weights")
+            lock.acquire()
+        with contextlib.ExitStack() as stack:
+            stack.callback(lock.release)
+            if target.is_dir():
+                if not (wrong := damage(target)):
+                    return target
+                tell(f"the converted weights in {target} are damaged ({wrong}) and are made again")
+                shutil.rmtree(target)
+            shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
+            stack.callback(shutil.rmtree, work, ignore_errors=True)
+            work.mkdir()
+            source = obtain(work)
+            draft = work / target.name
+            _convert(source, draft, sha256, tell)
+            durable.sync_tree(draft)
+            durable.rename(draft, target)
+    except OSError as error:
+        raise MedbenchError(
+            f"the cache folder {target.parent} cannot be used: {error}",
+            "Make room or fix its permissions, or name another with MEDBENCH_CACHE.",
+        ) from error
+    return target
+
+
+def damage(folder: Path, tell: Callable[[str], None] = lambda line: None) -> str:
+    """What is wrong with a converted folder; "" if nothing is. One from before hashes only has to name its origin."""
+    try:
+        said = about(folder)
+        files = dict(said.get("files") or {})
+        for name, digest in files.items():
+            if file_digest(folder / name, tell) != digest:
+                return f"{name} is not what was written"
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _convert(source: Path, target: Path, sha256: str, tell: Callable[[str], None]) -> None:
+    header = read_header(source)
+    size = header.parameters * BYTES_PER_WEIGHT
+    _require_room(source, size, target.parent)
+    tell(f"converting {source.name} to float32, once ({size / 1e6:,.0f} MB below {paths.cache()})")
+    import transformers
+
+    try:
+        model, tokenizer = _read(source)
+    except Exception as error:  # transformers raises whatever a strange file makes it stumble over
+        first = (str(error).strip() or "no reason given").splitlines()[0]
+        raise MedbenchError(
+            f"transformers {transformers.__version__} cannot read {source} (architecture '{header.architecture}'): "
+            f"{type(error).__name__}: {first}",
+            "Name the folder or hub id of the model that the GGUF file was made from.",
+        ) from error
+    _mend_splitting(tokenizer, header, tell)
+    for name in ("is_local", "local_files_only"):  # how this process loaded it is no property of the tokenizer
+        tokenizer.init_kwargs.pop(name, None)
+    try:
+        with _quiet():
+            model.save_pretrained(target)
+            tokenizer.save_pretrained(target)
+    except Exception as error:  # safetensors has an error of its own for a full disk
+        raise OSError(f"{type(error).__name__}: {error}") from error
+    made_from = {
+        "file": source.name,
+        "sha256": sha256,
+        "format": header.format,
+        "transformers": transformers.__version__,
+        "files": {path.name: sha256_of(path) for path in sorted(target.iterdir()) if path.is_file()},
+    }
+    (target / ABOUT).write_text(json.dumps(made_from, indent=1) + "\n", encoding="utf-8")
+
+
+def _read(source: Path) -> tuple[Any, Any]:
+    """Model and tokenizer of a GGUF file, as plain float32."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GgufConfig
+
+    folder, file = str(source.parent), source.name
+    with _quiet():
+        config = AutoConfig.from_pretrained(folder, gguf_file=file, trust_remote_code=False)
+        family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        loaded, report = family.from_pretrained(
+            folder,
+            gguf_file=file,
+            config=config,  # or it would be read anew, which takes seconds
+            dtype=torch.float32,
+            quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, config=config, trust_remote_code=False)
+    if report["missing_keys"]:  # transformers fills them with random numbers
+        raise ValueError(f"it lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}")
+    # transformers takes the model for quantized even now and refuses to save it: the weights go into another.
+    config = copy.deepcopy(loaded.config)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    with torch.device("meta"):
+        model = type(loaded)(config)
+    model.load_state_dict(loaded.state_dict(), assign=True)
+    model.tie_weights()
+    model.generation_config = loaded.generation_config
+    window = getattr(config, "max_position_embeddings", None)
+    if window:
+        tokenizer.model_max_length = window
+    return model, tokenizer
+
+
+def _mend_splitting(tokenizer: Any, header: Header, tell: Callable[[str], None]) -> None:
+    """Split text before merging as the file says, where transformers took its word for GPT-2's."""
+    from tokenizers import pre_tokenizers
+
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None or not isinstance(backend.pre_tokenizer, pre_tokenizers.ByteLevel):
+        return
+    if header.pre_tokenizer in DIGIT_BY_DIGIT:
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
+    elif header.pre_tokenizer not in AS_GPT2:
+        tell(
+            f"warning: the file splits text in a way that transformers does not know, '{header.pre_tokenizer}'; "
+            "some tokens may differ from the original model's"
+        )
+
+
+def _quiet() -> contextlib.AbstractContextManager[Any]:
+    """Without transformers' progress bars and remarks: some of the bars have no switch."""
+    return contextlib.redirect_stderr(io.StringIO())
+
+
+def _require_room(source: Path, size: int, folder: Path) -> None:
+    """Refuse a conversion that the disk or the memory cannot hold; `size` in bytes."""
+    import psutil
+
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise MedbenchError(
+            f"{source.name} takes {size / 1e9:.1f} GB as float32; the disk of {folder} has {free / 1e9:.1f} GB left.",
+            "Make room, or name a cache folder on another disk with MEDBENCH_CACHE.",
+        )
+    memory = psutil.virtual_memory().available + psutil.swap_memory().free
+    if memory < PEAK * size:
+        raise MedbenchError(
+            f"converting {source.name} needs {PEAK * size / 1e9:.1f} GB of memory; {memory / 1e9:.1f} GB are free.",
+            "Name the folder or hub id of the model that the GGUF file was made from, and load it with --quantize nf4.",
+        )
