@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..core.errors import MedbenchError
-from ..core.resources import PeakMemory
+from ..core.resources import PeakMemorySampler
 from ..core.secrets import masked
 from ..core.types import Engine, Item, ModelSpec, Output, Record
 from ..results.store import Manifest, RunWriter, StoredRun, run_id
@@ -186,7 +186,7 @@ def _answer(
         writer.update(sittings=[*earlier, dataclasses.asdict(sitting)])
 
     engine.peak_gpu_memory_bytes()  # what loading took is not the run's
-    with PeakMemory() as memory:
+    with PeakMemorySampler() as memory:
         try:
             for output, seconds in _timed(outputs):
                 sitting.seconds += seconds if measured else 0.0

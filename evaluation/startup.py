@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from ..core.resources import free_memory
+
 Part = Literal["import", "data"]
 
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt")
@@ -43,13 +45,11 @@ def read_ahead(location: str) -> int:
     """
     if not location or not hasattr(os, "posix_fadvise"):
         return 0
-    import psutil
-
     place = Path(location)
     with contextlib.suppress(OSError):
         files = [place] if place.is_file() else [file for file in place.glob("*") if file.suffix in WEIGHTS]
         size = sum(file.stat().st_size for file in files)
-        if size > psutil.virtual_memory().available * ROOM:
+        if size > free_memory() * ROOM:
             return 0
         for file in files:
             descriptor = os.open(file, os.O_RDONLY)

@@ -286,10 +286,8 @@ def test_disk_holds_three_checkpoints_and_the_result_twice() -> None:
 def room(monkeypatch: pytest.MonkeyPatch, disk: float = 1e12, memory: float = 1e12) -> None:
     import shutil
 
-    import psutil
-
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=int(disk)))
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=int(memory)))
+    monkeypatch.setattr(estimate, "free_memory", lambda device: int(memory))
 
 
 def test_too_little_disk_is_told_with_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def loaded(*layers: torch.nn.Module) -> Loaded:
 @pytest.fixture(autouse=True, params=["laid out", "in place"])
 def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With memory for a second copy of the weights, and without."""
-    monkeypatch.setattr(linear, "free_bytes", lambda device: 2**30 if request.param == "laid out" else 0)
+    monkeypatch.setattr(linear, "free_memory", lambda device: 2**30 if request.param == "laid out" else 0)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import MedbenchError, UsageError
-from ..engines.hf.loading import is_cpu, sound
+from ..core.resources import free_memory, is_cpu
+from ..engines.hf.loading import sound
 from ..zoo.recipe import Stage
 from ..zoo.weights.remote_code import is_own
 from .trainer import KEPT, compute_dtype, resting_dtype
@@ -298,7 +299,7 @@ def check_room(folder: Path, disk_bytes: int, memory_bytes: int, device: str, st
             f"{free / GB:.1f} GB left.",
             "Make room, or name a folder on another disk with MEDBENCH_HOME.",
         )
-    available = _available(device)
+    available = free_memory(device)
     if available < memory_bytes:
         raise MedbenchError(
             f"training '{stage.name}' takes about {memory_bytes / GB:.1f} GB of memory; {device} has "
@@ -446,16 +447,6 @@ def steps_per_epoch(stage: Stage, rows: int, processes: int) -> int:
     """Optimizer steps of one pass over `rows` rows."""
     batches = math.ceil(math.ceil(rows / stage.batch_size) / processes)
     return max(math.ceil(batches / stage.accumulation), 1)
-
-
-def _available(device: str) -> int:
-    if is_cpu(device):
-        import psutil
-
-        return psutil.virtual_memory().available
-    import torch
-
-    return int(torch.cuda.mem_get_info(device)[0])
 
 
 def _smaller(stage: Stage) -> str:

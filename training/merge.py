@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core import durable
 from ..core.errors import MedbenchError, UsageError
+from ..core.resources import free_memory
 from ..core.types import ModelSpec
 from ..results.files import Lock, remedy, to_json
 from ..zoo import adapters
@@ -112,7 +113,6 @@ def _require_free(out: Path) -> None:
 
 def _require_room(spec: ModelSpec, config: Any, folder: Path, tell: Callable[[str], None]) -> None:
     """Refuse what the disk or the memory cannot hold, before the weights are read."""
-    import psutil
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -126,7 +126,7 @@ def _require_room(spec: ModelSpec, config: Any, folder: Path, tell: Callable[[st
             f"{spec.name} takes {size / 1e9:.1f} GB merged; the disk of {folder.parent} has {free / 1e9:.1f} GB left.",
             f"Make room, name a folder on another disk with --out{',' * bool(smaller)}{smaller}.",
         )
-    memory = psutil.virtual_memory().available + psutil.swap_memory().free
+    memory = free_memory(swap=True)
     if memory < size:
         raise MedbenchError(
             f"merging {spec.name} takes {size / 1e9:.1f} GB of memory; {memory / 1e9:.1f} GB are free.",

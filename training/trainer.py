@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..core import durable
 from ..core.errors import MedbenchError, UsageError
 from ..core.heap import keep_freed
-from ..core.resources import PeakMemory
-from ..engines.hf.loading import embedding_rows, first_line, is_cpu, opened, padding, weights
+from ..core.resources import PeakMemorySampler, is_cpu
+from ..engines.hf.loading import embedding_rows, first_line, opened, padding, weights
 from ..zoo.recipe import Stage
 from . import checkpoints, portable
 from .encode import Encodings
@@ -147,7 +147,7 @@ def run(job: Job, log: Log, watch: TrainWatch, tell: Callable[[str], None] = lam
     if job.stage.packing and (fault := packing_fault(model)):
         raise UsageError(f"stage '{job.stage.name}': {fault}", f"--set {job.stage.name}.packing=off")
     stop = _Stop(watch)
-    with PeakMemory() as memory:
+    with PeakMemorySampler() as memory:
         trainer = _trainer(job, model, tokenizer, _recorder(job, log, watch, stop), fresh=checkpoint is None)
         if not is_cpu(job.device):
             torch.cuda.reset_peak_memory_stats()

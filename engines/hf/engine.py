@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ...core.heap import keep_freed
 from ...core.reasoning import continued
+from ...core.resources import is_cpu
 from ...core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
 from .. import chat_templates
 from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
@@ -16,7 +17,7 @@ from .batching import OutOfMemory
 from .forward import bare
 from .generation.generating import Ask, Draft, end_tokens, greedy, searched
 from .generation.scheduling import Room
-from .loading import Loaded, brought_by, is_cpu, load, settle
+from .loading import Loaded, brought_by, load, settle
 from .memory import cache_tokens, pass_tokens
 from .scoring.choosing import Row, logprobs, rows_for
 

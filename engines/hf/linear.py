@@ -11,8 +11,8 @@ import functools
 import platform
 from typing import Any
 
-from .loading import Loaded, is_cpu
-from .memory import free_bytes
+from ...core.resources import free_memory, is_cpu
+from .loading import Loaded
 
 SHARE = 0.25  # of free memory that the second copy of the weights may take; oneDNN runs without one, a little slower
 ROWS = 64  # for which the layout is chosen; any number of rows may come
@@ -35,7 +35,7 @@ def lay_out(loaded: Loaded) -> int:
     taken = sum(layer.weight.nbytes for layer in layers)
     if not layers or not _agrees(layers[0]):
         return 0
-    roomy = taken <= SHARE * free_bytes(loaded.device)
+    roomy = taken <= SHARE * free_memory(loaded.device)
     for layer in layers:
         weight = _laid_out(layer.weight) if roomy else layer.weight
         layer.forward = functools.partial(_product, layer, weight, layer.weight, layer.weight._version)

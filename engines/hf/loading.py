@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import MedbenchError, UsageError
+from ...core.resources import is_cpu
 from ...core.types import ModelSpec
 from ...zoo.weights import remote_code, tokenizer_files
 from .. import chat_templates
@@ -50,10 +51,6 @@ def settle(spec: ModelSpec) -> ModelSpec:
         real = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
         dtype = "float32" if is_cpu(device) else "bfloat16" if real else "float16"
     return dataclasses.replace(spec, device=device, dtype=dtype)
-
-
-def is_cpu(device: str) -> bool:
-    return device.split(":")[0] == "cpu"
 
 
 def load(spec: ModelSpec) -> Loaded:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from .loading import Loaded, is_cpu
+from ...core.resources import free_memory
+from .loading import Loaded
 
 SHARE = 0.7  # of what is free; the rest is for other programs, and for what a pass takes beyond our count
-CGROUP = Path("/sys/fs/cgroup")
-
-
-class _Heap(ctypes.Structure):
-    """glibc's `struct mallinfo2` (malloc.h): ten numbers, of which the ninth is the bytes in free blocks."""
-
-    _fields_ = [
-        *((f"other{i}", ctypes.c_size_t) for i in range(8)),
-        ("free", ctypes.c_size_t),
-        ("top", ctypes.c_size_t),
-    ]
 
 
 @dataclass(frozen=True)
@@ -48,23 +36,9 @@ def costs(loaded: Loaded) -> Costs:
     )
 
 
-def free_bytes(device: str) -> int:
-    """Memory that this process can still take on `device`, what torch holds without need of it included."""
-    if not is_cpu(device):
-        import torch
-
-        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0] + idle)
-    import psutil
-
-    left = _left_in_group()
-    available: int = psutil.virtual_memory().available
-    return (available if left is None else min(available, left)) + _kept_by_heap()
-
-
 def fitting(device: str, bytes_each: int, share: float = SHARE) -> int:
     """How many things of `bytes_each` fit into `share` of what is free on `device`; at least one."""
-    return max(1, int(free_bytes(device) * share) // bytes_each)
+    return max(1, int(free_memory(device) * share) // bytes_each)
 
 
 def cache_tokens(loaded: Loaded) -> int:
@@ -82,35 +56,6 @@ def _most(config: Any, name: str) -> int:
     """A number of the configuration, the highest where layers have one each; 0 where it has none."""
     value = getattr(config, name, None) or 0
     return int(max(value)) if isinstance(value, list | tuple) else int(value)
-
-
-def _kept_by_heap() -> int:
-    """Bytes that this process freed and the C library keeps for it (core/heap.py); 0 where that cannot be asked."""
-    try:
-        ask = ctypes.CDLL(None).mallinfo2
-    except (OSError, AttributeError, TypeError):
-        return 0
-    ask.restype = _Heap
-    return int(ask().free)
-
-
-def _left_in_group() -> int | None:
-    """Bytes left under the memory limit of this process's control group; None without one.
-
-    File pages that the kernel can drop count as free, as psutil counts them for the whole machine.
-    """
-    for limit, used, droppable in (
-        ("memory.max", "memory.current", "inactive_file"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        try:
-            most, taken = int((CGROUP / limit).read_text()), int((CGROUP / used).read_text())
-            rows = (CGROUP / limit).with_name("memory.stat").read_text().splitlines()
-        except (OSError, ValueError):  # no such group, or its limit is the word "max"
-            continue
-        pages = dict(row.split() for row in rows)
-        return max(0, most - taken + int(pages.get(droppable, 0)))
-    return None
 
 
 def reclaim() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from ...core import durable, paths
 from ...core.errors import MedbenchError
+from ...core.resources import free_memory
 from .digests import SHOWN, file_digest, sha256_of
 from .gguf_header import Header, read_header
 
@@ -200,15 +201,13 @@ def _quiet() -> contextlib.AbstractContextManager[Any]:
 
 def _require_room(source: Path, size: int, folder: Path) -> None:
     """Refuse a conversion that the disk or the memory cannot hold; `size` in bytes."""
-    import psutil
-
     free = shutil.disk_usage(folder).free
     if free < size:
         raise MedbenchError(
             f"{source.name} takes {size / 1e9:.1f} GB as float32; the disk of {folder} has {free / 1e9:.1f} GB left.",
             "Make room, or name a cache folder on another disk with MEDBENCH_CACHE.",
         )
-    memory = psutil.virtual_memory().available + psutil.swap_memory().free
+    memory = free_memory(swap=True)
     if memory < PEAK * size:
         raise MedbenchError(
             f"converting {source.name} needs {PEAK * size / 1e9:.1f} GB of memory; {memory / 1e9:.1f} GB are free.",

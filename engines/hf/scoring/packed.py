@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ....core.resources import free_memory
 from ..batching import OutOfMemory, batches, is_out_of_memory, run_halving
 from ..forward import bare, last_logits, takes
 from ..loading import Loaded
-from ..memory import costs, free_bytes
+from ..memory import costs
 from .attention import Kept, Layout, Span, packed
 from .choosing import Row, Values, causal_logprobs, token_logprobs
 from .prefixes import Node, Read, as_row, grow, parted
@@ -111,7 +112,7 @@ def _descend(loaded: Loaded, nodes: list[Node], budget: int, above: tuple[Kept, 
 def _fits(loaded: Loaded, node: Node, above: tuple[Kept, ...]) -> bool:
     """Whether a node's keys and values may be kept beside those that are."""
     held = sum(kept.nbytes for kept in above)
-    return held + (node.end - node.start) * costs(loaded).cached <= KEPT_SHARE * (free_bytes(loaded.device) + held)
+    return held + (node.end - node.start) * costs(loaded).cached <= KEPT_SHARE * (free_memory(loaded.device) + held)
 
 
 def _pass(
