@@ -1,11 +1,12 @@
 """Plugins by name: a name maps to "package.module:attribute" and is imported when asked for.
 
-Ours and a third party's are found the same way, through the entry-point groups `medbench.benchmarks`,
-`medbench.zoo`, `medbench.engines`, `medbench.metrics` and `medbench.judges`. A path to a `.py` file works where a
-name does; the file holds one object under the group's constant (`BENCHMARK`, `METRIC`, `MODEL`, `ENGINE`, `JUDGE`).
+Built-in and third-party plugins are found the same way, through the entry-point groups `medbench.benchmarks`,
+`medbench.zoo`, `medbench.engines`, `medbench.metrics`, `medbench.metric_families` and `medbench.judges`. A path to a
+`.py` file works in place of a name; the file holds one object under the group's constant (`BENCHMARK`, `METRIC`,
+`MODEL`, `ENGINE`, `JUDGE`).
 
-Names also come from stored files (a run's manifest), which anyone may have written. Such a name means installed code
-only: reading a file must not run another one. `uninstalled` says which names mean more than that.
+Names also come from stored files (a run's manifest), which anyone may have written. Such a name may only run installed
+code: reading a file must not execute another one. `uninstalled` tells which names would.
 """
 
 from __future__ import annotations
@@ -20,17 +21,40 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import MedbenchError, UsageError
-from .types import Benchmark, Measurement
+from .types import Benchmark, Measurement, MetricFamily
 
-Group = Literal["benchmarks", "zoo", "engines", "metrics", "judges"]
-GROUPS: tuple[Group, ...] = ("benchmarks", "zoo", "engines", "metrics", "judges")
-CONSTANT = {"benchmarks": "BENCHMARK", "zoo": "MODEL", "engines": "ENGINE", "metrics": "METRIC", "judges": "JUDGE"}
-NOUN = {"benchmarks": "benchmark", "zoo": "model", "engines": "engine", "metrics": "metric", "judges": "judge"}
-LISTED = {"benchmarks": "benchmarks", "zoo": "models", "engines": "engines", "metrics": "metrics", "judges": "judges"}
+FAMILIES: Literal["metric_families"] = "metric_families"
+Group = Literal["benchmarks", "zoo", "engines", "metrics", "metric_families", "judges"]
+GROUPS: tuple[Group, ...] = ("benchmarks", "zoo", "engines", "metrics", FAMILIES, "judges")
+CONSTANT = {
+    "benchmarks": "BENCHMARK",
+    "zoo": "MODEL",
+    "engines": "ENGINE",
+    "metrics": "METRIC",
+    FAMILIES: "FAMILY",
+    "judges": "JUDGE",
+}
+NOUN = {
+    "benchmarks": "benchmark",
+    "zoo": "model",
+    "engines": "engine",
+    "metrics": "metric",
+    FAMILIES: "metric family",
+    "judges": "judge",
+}
+LISTED = {
+    "benchmarks": "benchmarks",
+    "zoo": "models",
+    "engines": "engines",
+    "metrics": "metrics",
+    FAMILIES: "metrics",
+    "judges": "judges",
+}
 PARTS = {
     "zoo": ("name", "weights", "licence", "parameters", "summary"),
     "engines": ("load", "choose", "generate", "chat", "describe", "peak_gpu_memory_bytes"),
     "metrics": ("name", "version", "binary", "mean", "better", "score", "aggregate"),
+    FAMILIES: ("name", "make"),
     "judges": ("name", "summary", "make"),
 }
 # What metrics measure, as their `dimension` says it; a third party's may say nothing.
@@ -38,7 +62,6 @@ DIMENSIONS = ("accuracy", "text quality", "safety", "efficiency")
 FILE_MODULE = "medbench_file_"  # begins the module name of a user's file
 # What a stranger's module may raise when it is imported; SystemExit would end medbench without a word.
 RAISED = (Exception, SystemExit)
-EVALUATE = "evaluate:"  # begins the name of a metric of Hugging Face `evaluate`
 _named: set[tuple[Group, str]] = set()  # what `get` was asked for that is not installed
 
 
@@ -62,9 +85,10 @@ def names(group: Group) -> list[str]:
 
 
 def get(group: Group, name: str) -> Any:
-    """The plugin called `name`, or the one in the file that `name` is the path of; `evaluate:NAME` is a metric of
-    Hugging Face `evaluate`, `judge:…` and `jury:…` are what judges said of a run (judges/names.py), and
-    `METRIC:SETTING` one that can be set up in several ways (`entity_f1:en_core_sci_sm`).
+    """Return the plugin called `name`, or the one in the .py file at that path.
+
+    A metric may also be one of a family (`evaluate:NAME`, `judge:…`), or have a setting: `METRIC:SETTING`, for example
+    `entity_f1:en_core_sci_sm`.
 
     The name is a person's: for one from a stored file, ask `uninstalled` first.
 
@@ -78,16 +102,32 @@ def get(group: Group, name: str) -> Any:
 
 
 def uninstalled(group: Group, name: str) -> bool:
-    """Whether a name stands for code or data that nobody installed and that `get` was not asked for in this process: a
-    .py file, a script of `evaluate`, a metric's setting that is a path.
+    """Whether a name refers to code or data that is not installed and that `get` was not asked for in this process: a
+    .py file, a script of `evaluate`, a metric setting that is a path.
     """
     if (group, _whole_path(name)) in _named:
         return False
-    if name.endswith(".py"):
+    if is_file(group, name):
         return True
-    if group != "metrics" or name in points(group) or name.startswith(("judge:", "jury:")):
+    if group != "metrics" or name in points(group):
         return False
-    return name.startswith(EVALUATE) or bool(re.search(r"[/\\~]|^\.", name.partition(":")[2]))
+    if prefix := family(name):
+        try:
+            return not look_up(FAMILIES, prefix).installed
+        except MedbenchError:
+            return True
+    return bool(re.search(r"[/\\~]|^\.", name.partition(":")[2]))
+
+
+def family(name: str) -> str:
+    """Return the prefix of a metric's name that a family makes ("evaluate"); "" for any other name."""
+    prefix, colon, _ = name.partition(":")
+    return prefix if colon and prefix in points(FAMILIES) else ""
+
+
+def is_file(group: Group, name: str) -> bool:
+    """Whether a name is the path of a plugin's .py file."""
+    return name.endswith(".py") and not (group == "metrics" and family(name))
 
 
 def forget() -> None:
@@ -96,20 +136,14 @@ def forget() -> None:
 
 
 def _whole_path(name: str) -> str:
-    return str(Path(name).resolve()) if name.endswith(".py") and not name.startswith(EVALUATE) else name
+    return str(Path(name).resolve()) if name.endswith(".py") and not family(name) else name
 
 
 def look_up(group: Group, name: str) -> Any:
     """As `get`, without noting that the name was asked for."""
-    if group == "metrics" and name.startswith(EVALUATE):
-        from ..metrics.hf_evaluate import hf_metric
-
-        return hf_metric(name)
-    if group == "metrics" and name.startswith(("judge:", "jury:")):
-        from ..judges.names import judge_metric
-
-        return judge_metric(name)
-    if name.endswith(".py"):
+    if group == "metrics" and (prefix := family(name)):
+        return _of_family(look_up(FAMILIES, prefix), name)
+    if is_file(group, name):
         return _from_file(group, Path(name))
     claims = points(group).get(name)
     if claims is None:
@@ -132,6 +166,18 @@ def look_up(group: Group, name: str) -> Any:
         flaw = f"calls itself '{plugin.name}'; name and entry point must be the same"
     if flaw:
         raise MedbenchError(f"{what} cannot be used: it {flaw}.", todo)
+    return plugin
+
+
+def _of_family(family: MetricFamily, name: str) -> Any:
+    try:
+        plugin = family.make(name)
+    except MedbenchError:
+        raise
+    except RAISED as error:
+        raise MedbenchError(f"the metric '{name}' cannot be made: {told(error)}") from error
+    if flaw := _flaw("metrics", plugin):
+        raise MedbenchError(f"the metric '{name}' cannot be used: it {flaw}.")
     return plugin
 
 
@@ -215,6 +261,8 @@ def _flaw(group: Group, plugin: Any) -> str:
         return f"is a class; write {plugin.__name__}(…) to make an object from it"
     if lacks and not isinstance(plugin, Measurement):
         return f"is a {type(plugin).__name__} that has no {lacks}"
+    if group == FAMILIES and not isinstance(plugin, MetricFamily):
+        return f"is a {type(plugin).__name__}, not a medbench MetricFamily"
     if group == "benchmarks" and not isinstance(plugin, Benchmark):
         return f"is a {type(plugin).__name__}, not a medbench Benchmark"
     for field in ("metrics", "stop"):

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from .reasoning import split
 from .text import whole
-
-if TYPE_CHECKING:
-    from ..benchmarks.sources.files import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class Benchmark:
     summary: str
     citation: str
     licence: str
-    load: Callable[[Source], ItemSet]
+    load: Callable[[Any], ItemSet]  # gets a `Source` (benchmarks/sources/files.py): the data folder and the hub
     question: Callable[[Item], str]  # the last turn; ends where the answer begins ("…\nAnswer:")
     metrics: tuple[str, ...]
     answer: Callable[[Item], str] = lambda item: item.answers[item.gold or 0] if item.options else item.references[0]
@@ -220,6 +217,20 @@ class Measurement(Protocol):
     name: str
 
     def read(self, measured: Measured) -> Figure: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFamily:
+    """Metrics that are made from a name: `PREFIX:REST`. The entry point is named after the prefix.
+
+    A stored run names its metrics, and anyone may have written that run. With `installed=False`, a name may refer to
+    code or data that is not installed, so a stored name alone makes no metric: only its stored scores are shown.
+    """
+
+    name: str  # the prefix, without the colon
+    make: Callable[[str], Any]  # the Metric or Measurement of a whole name; raises UsageError for an invalid one
+    summary: str = ""
+    installed: bool = False  # every name of the family runs installed code only
 
 
 @dataclass(frozen=True, slots=True)

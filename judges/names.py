@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.errors import UsageError
+from ..core.types import MetricFamily
 from .jury import Jury, PreferenceJury
 from .metric import Graded, Preferred
 from .modes import Mode, mode_of
@@ -44,3 +45,8 @@ def judge_metric(name: str) -> Graded | Preferred | Jury | PreferenceJury:
     if mode.both_orders:
         return PreferenceJury(name, mode, tuple(Preferred(*one) for one in each))
     return Jury(name, mode, tuple(Graded(*one) for one in each))
+
+
+# Stored replies are read by installed code, whatever the judge was.
+JUDGE_FAMILY = MetricFamily(JUDGE, judge_metric, "Grades or preferences of one judge, from its stored replies.", True)
+JURY_FAMILY = MetricFamily(JURY, judge_metric, "What several judges agree on, from their stored replies.", True)

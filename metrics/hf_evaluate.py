@@ -23,11 +23,11 @@ from typing import Any, Literal
 
 from ..core import hub
 from ..core.errors import MedbenchError, UsageError
-from ..core.types import Figure, Record, Score
+from ..core.types import Figure, MetricFamily, Record, Score
 from .accuracy import ACCURACY
 from .figures import failed, mean_figure, unscored
 
-PREFIX = "evaluate:"
+PREFIX = "evaluate:"  # what metrics of this family are called
 # Metrics and keys of which less is better; `evaluate` does not say.
 ERRORS = {"wer", "cer", "ter", "character", "charcut_mt", "perplexity", "mse", "mae", "mape", "smape", "mase"}
 
@@ -220,3 +220,7 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
     return float(value) if math.isfinite(value) else None
+
+
+# A script of the hub or of this disk is code that nobody installed.
+FAMILY = MetricFamily("evaluate", hf_metric, "Any metric of Hugging Face evaluate: evaluate:NAME.", installed=False)

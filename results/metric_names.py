@@ -37,7 +37,7 @@ def metric_names(names: Iterable[str], entity_model: str, note: Callable[[str], 
                     found.append(_kept(plugin, each, entity_model))
                     used |= hasattr(plugin, "of")
             continue
-        if name.endswith(".py") and not name.startswith("evaluate:"):
+        if registry.is_file("metrics", name):
             name = str(Path(name).resolve())
         try:
             plugin = load_metric(name)

@@ -89,7 +89,7 @@ def load_stored(name: str) -> Metric | Measurement:
         metric = load_metric(name)
         if getattr(metric, "canonical_name", name) == name or ":" not in name:
             return metric
-    if name.endswith(".py") and not name.startswith(registry.EVALUATE):
+    if registry.is_file("metrics", name):
         raise _unnamed(name)
     return cast(Metric, StoredScores(registry.look_up("metrics", name), name))
 

@@ -16,7 +16,7 @@ from medbench.core import registry
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import Benchmark, Metric
 
-GROUPS: tuple[registry.Group, ...] = ("benchmarks", "zoo", "engines", "metrics", "judges")
+GROUPS: tuple[registry.Group, ...] = ("benchmarks", "zoo", "engines", "metrics", "metric_families", "judges")
 
 BENCHMARK = """
 from medbench.core.types import Benchmark, Item, ItemSet
@@ -165,6 +165,73 @@ def test_a_plugin_bears_the_name_that_it_is_asked_for_by(site: Site) -> None:
     text = BENCHMARK.format(name="quiz", metrics=("accuracy",))
     site.install("their-quiz", "[medbench.benchmarks]\nquiz-2 = theirs_quiz:BENCHMARK\n", theirs_quiz=text)
     assert "it calls itself 'quiz'; name and entry point must be the same" in refusal("benchmarks", "quiz-2").message
+
+
+# --- families of metrics ----------------------------------------------------------------------------------------------
+
+FAMILY = """
+from medbench.core.types import Figure, MetricFamily, Score
+
+
+class Contains:
+    version, binary, mean, better = "1", True, True, "higher"
+
+    def __init__(self, name):
+        self.name, self.word = name, name.partition(":")[2]
+
+    def score(self, records):
+        return [Score(r.item.id, float(self.word in (r.output.text or ""))) for r in records]
+
+    def aggregate(self, records, scores):
+        return [Figure(self.name, sum(s.value for s in scores) / len(scores), len(scores), len(records))]
+
+
+FAMILY = MetricFamily("contains", Contains, "Whether the answer contains a word.", installed={installed})
+"""
+
+
+def family(site: Site, module: str) -> None:
+    points = "[medbench.metric_families]\ncontains = theirs_family:FAMILY\n"
+    site.install("their-family", points, theirs_family=module)
+
+
+def test_a_third_party_family_makes_metrics_of_a_name(site: Site) -> None:
+    family(site, FAMILY.format(installed=True))
+    metric = registry.get("metrics", "contains:fever")
+    assert (metric.name, metric.word) == ("contains:fever", "fever")
+    assert isinstance(metric, Metric)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_stored_name_makes_a_metric_only_if_its_family_says_so(site: Site, installed: bool) -> None:
+    family(site, FAMILY.format(installed=installed))
+    assert registry.uninstalled("metrics", "contains:fever") is not installed
+    registry.get("metrics", "contains:fever")  # a person names it
+    assert not registry.uninstalled("metrics", "contains:fever")
+    registry.forget()
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("x = 1 / 0", "the metric family 'contains' from their-family cannot be loaded: ZeroDivisionError"),
+        ("FAMILY = len", "is a builtin_function_or_method that has no name, make"),
+        (FAMILY.format(installed=True).replace("name.partition", "name.part"), "cannot be made: AttributeError"),
+        (FAMILY.format(installed=True).replace("    def aggregate", "    def total"), "has no aggregate"),
+    ],
+)
+def test_a_broken_family_breaks_only_its_own_names(site: Site, module: str, said: str) -> None:
+    family(site, module)
+    assert said in refusal("metrics", "contains:fever").message
+    assert registry.get("metrics", "accuracy").name == "accuracy"
+
+
+@pytest.mark.parametrize(
+    ("name", "uninstalled"),
+    [("judge:reference:groq:openai/gpt-oss-120b:0000", False), ("evaluate:bleu", True), ("evaluate:./x.py", True)],
+)
+def test_which_of_our_families_run_only_installed_code(name: str, uninstalled: bool) -> None:
+    assert registry.uninstalled("metrics", name) is uninstalled
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
