@@ -15,6 +15,7 @@ from ..core.types import ModelSpec
 from ..results.files import Lock, remedy, to_json
 from ..zoo import adapters
 from ..zoo.resolve import resolve
+from ..zoo.weights import tokenizer_files
 from ..zoo.weights.remote_code import is_own
 from . import portable
 
@@ -46,18 +47,29 @@ def merge(
             f"Any tool loads the folder as it is: {folder}",
         )
     out = out.resolve()
-    _require_free(out)
+    require_free(out)
     spec = resolve(str(folder), dtype=dtype, device="cpu", trust_remote_code=trust_remote_code, tell=tell)
+    with new_folder(out) as draft:
+        write_whole(spec, draft, tell)
+        (draft / adapters.MERGED).write_bytes(to_json(about_whole(spec, manifest), indent=1) + b"\n")
+    return out
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield the path of a folder to make; it is named `out` when the block ends, whole, or not at all.
+
+    Raises UsageError if `out` is taken, Held while another process writes it, MedbenchError if it cannot be written.
+    """
+    require_free(out)
     work = out.with_name(f".{out.name}.merging")
-    about = _about(manifest, spec)
     try:
         durable.make_folder(work)
         with _held(work, out):
-            _require_free(out)  # nor has another process just made it
+            require_free(out)  # another process may just have made it
             draft = work / "model"
-            shutil.rmtree(draft, ignore_errors=True)  # of a process that was killed
-            _merge(spec, draft, tell)
-            (draft / adapters.MERGED).write_bytes(to_json(about, indent=1) + b"\n")
+            shutil.rmtree(draft, ignore_errors=True)  # left by a process that was killed
+            yield draft
             durable.sync_tree(draft)
             if out.exists():
                 out.rmdir()  # empty; not every platform renames over a folder
@@ -67,72 +79,98 @@ def merge(
             f"{out} cannot be written: {error.strerror or error}.",
             f"{remedy(error)}, then give the same command again.",
         ) from error
-    return out
 
 
-def _merge(spec: ModelSpec, draft: Path, tell: Callable[[str], None]) -> None:
+def write_whole(
+    spec: ModelSpec,
+    draft: Path,
+    tell: Callable[[str], None],
+    more: Callable[[int], float] = lambda parameters: 0,
+    change: Callable[[Any], None] = lambda model: None,
+) -> None:
+    """Write the model of `spec` to the folder `draft` as unquantized weights; an adapter is merged into its base.
+
+    `more`: bytes of disk that the caller will need besides, by the number of parameters. `change` gets the model before
+    it is saved. Raises MedbenchError if disk or memory is too small, OSError if the folder cannot be written.
+    """
     from ..engines.hf.loading import first_line, opened, weights
 
     trusted = spec.trust_remote_code
     config, _ = opened(spec.location, trusted)
-    _require_room(spec, config, draft.parent, tell)
+    _require_room(spec, config, draft.parent, tell, more)
     model = weights(spec.name, spec.location, config, spec.dtype, spec.device, None, spec.adapter, trusted)
+    if spec.adapter:
+        try:
+            model = model.merge_and_unload(safe_merge=True)
+        except ValueError as error:  # NaN or infinite weights
+            raise MedbenchError(
+                f"{spec.name} cannot be merged in {spec.dtype}: {first_line(error)}", "Try --dtype float32."
+            ) from error
+    change(model)
     try:
-        merged = model.merge_and_unload(safe_merge=True)
-    except ValueError as error:  # it found numbers that are none
-        raise MedbenchError(
-            f"{spec.name} cannot be merged in {spec.dtype}: {first_line(error)}", "Try --dtype float32."
-        ) from error
-    try:
-        portable.save(merged, Path(spec.location), draft)
+        portable.save(model, tokenizer_folder(spec), draft)
     except Exception as error:  # safetensors has an error of its own for a full disk
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
-def _about(manifest: adapters.AdapterManifest, spec: ModelSpec) -> dict[str, Any]:
-    """Where merged weights are from, how they are asked, and what leaked into them; no times and paths, so that the
-    same merge is the same model."""
+def tokenizer_folder(spec: ModelSpec) -> Path:
+    """Return the folder whose tokenizer the model is run with: an adapter may bring one."""
+    own = bool(spec.adapter) and tokenizer_files.has_tokenizer(Path(spec.adapter))
+    return Path(spec.adapter if own else spec.location)
+
+
+def about_whole(spec: ModelSpec, manifest: adapters.AdapterManifest | None = None) -> dict[str, Any]:
+    """Return what `medbench.json` says of whole weights: their origin, how they are asked, and what leaked into them.
+
+    There are no times and paths in it, so that the same merge is the same model.
+    """
+    base = manifest.base.get("weights", manifest.model) if manifest else spec.name
     return {
-        "adapter": manifest.name,
+        "adapter": manifest.name if manifest else spec.name,
         "hash": spec.adapter_hash,
-        "base": {"weights": manifest.base.get("weights", manifest.model), "revision": spec.revision},
+        "base": {"weights": base, "revision": spec.revision},
         "dtype": spec.dtype,
         **({"trust_remote_code": True} if spec.trust_remote_code else {}),
         "prompt_format": spec.prompt_format,
         "generation": dict(spec.generation),
-        "leaked": {benchmark: list(items) for benchmark, items in (spec.leaked or {}).items()},
+        "leaked": None if spec.leaked is None else {name: list(items) for name, items in spec.leaked.items()},
     }
 
 
-def _require_free(out: Path) -> None:
+def require_free(out: Path) -> None:
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists():
         raise UsageError(f"--out {out}: there is something already.", "Name a folder that is new or empty.")
 
 
-def _require_room(spec: ModelSpec, config: Any, folder: Path, tell: Callable[[str], None]) -> None:
+def _require_room(
+    spec: ModelSpec, config: Any, folder: Path, tell: Callable[[str], None], more: Callable[[int], float]
+) -> None:
     """Refuse what the disk or the memory cannot hold, before the weights are read."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     with torch.device("meta"):
-        size = family.from_config(config, trust_remote_code=is_own(config)).num_parameters() * BYTES[spec.dtype]
+        parameters = family.from_config(config, trust_remote_code=is_own(config)).num_parameters()
+    size = parameters * BYTES[spec.dtype]
+    needed = size + more(parameters)
     smaller = " or give --dtype bfloat16, half of it" if spec.dtype == "float32" else ""
     free = shutil.disk_usage(folder).free
-    if free < size:
+    if free < needed:
         raise MedbenchError(
-            f"{spec.name} takes {size / 1e9:.1f} GB merged; the disk of {folder.parent} has {free / 1e9:.1f} GB left.",
+            f"{spec.name} takes {needed / 1e9:.1f} GB {'merged' if needed == size else 'while it is exported'}; the disk "
+            f"of {folder.parent} has {free / 1e9:.1f} GB left.",
             f"Make room, name a folder on another disk with --out{',' * bool(smaller)}{smaller}.",
         )
     memory = free_memory(swap=True)
     if memory < size:
         raise MedbenchError(
-            f"merging {spec.name} takes {size / 1e9:.1f} GB of memory; {memory / 1e9:.1f} GB are free.",
+            f"{spec.name} takes {size / 1e9:.1f} GB of memory; {memory / 1e9:.1f} GB are free.",
             f"End other programs{smaller}.",
         )
-    tell(f"merging {spec.name} in {spec.dtype}: {size / 1e6:,.0f} MB")
+    tell(f"{'merging' if spec.adapter else 'writing'} {spec.name} in {spec.dtype}: {size / 1e6:,.0f} MB")
 
 
 @contextlib.contextmanager

@@ -316,7 +316,8 @@ def leaked_by(folder: Path) -> dict[str, tuple[str, ...]] | None:
     if adapter := peek(folder):
         return adapter.manifest.leaked
     about = merged_from(folder)
-    return {benchmark: tuple(items) for benchmark, items in about["leaked"].items()} if about else None
+    leaked = about["leaked"] if about else None
+    return None if leaked is None else {benchmark: tuple(items) for benchmark, items in leaked.items()}
 
 
 def merged_from(folder: Path) -> dict[str, Any] | None:
