@@ -160,7 +160,7 @@ def _require_room(
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise MedbenchError(
-            f"{spec.name} takes {needed / 1e9:.1f} GB {'merged' if needed == size else 'while it is exported'}; the disk "
+            f"{spec.name} takes {needed / 1e9:.1f} GB {'merged' if needed == size else 'to export'}; the disk "
             f"of {folder.parent} has {free / 1e9:.1f} GB left.",
             f"Make room, name a folder on another disk with --out{',' * bool(smaller)}{smaller}.",
         )
