@@ -279,7 +279,7 @@ def test_requests_are_answered_in_portions(folders: dict[str, Path], monkeypatch
     engine = TransformersEngine(ModelSpec("tiny", str(folders["gpt2"]), "0", device="cpu"))
     requests = [ChoiceRequest(str(i), Prompt("fever " * i + "cough?"), ("yes", "no")) for i in range(5)]
     whole = {o.item_id: o.logprobs for o in engine.choose(requests)}
-    monkeypatch.setattr(transformers_engine, "TOGETHER", 2)
+    monkeypatch.setattr(transformers_engine, "CHOICE_REQUESTS", 2)
     parts = {o.item_id: o.logprobs for o in engine.choose(requests)}
     assert parts.keys() == whole.keys() == {"0", "1", "2", "3", "4"}
     for item, values in whole.items():

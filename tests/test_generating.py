@@ -23,9 +23,8 @@ from medbench.core.resources import free_memory
 from medbench.core.types import GenerateRequest, ModelSpec, Output, Prompt
 from medbench.engines.hf import memory
 from medbench.engines.hf.engine import TransformersEngine
-from medbench.engines.hf.generation import kv_cache as slots
-from medbench.engines.hf.generation import scheduling
-from medbench.engines.hf.generation.scheduling import HEADROOM, Room, Row, Schedule
+from medbench.engines.hf.generation import kv_cache, scheduling
+from medbench.engines.hf.generation.scheduling import HEADROOM, ActiveSequence, Capacity, Schedule
 
 FAMILIES = ("llama", "gpt2", "biogpt", "gemma2", "gemma3", "t5")
 QUEUED = FAMILIES[:-1]
@@ -42,7 +41,7 @@ PROMPTS = [
     "Rest, fluids and paracetamol; see a doctor if it is no better. " * 2,
     "zinc 5 mg Ωμέγα 🙂",
 ]
-PLENTY = Room(slots=64, stored=100_000, chunk=1024, block=16)
+PLENTY = Capacity(slots=64, cache_tokens=100_000, prefill_tokens=1024, block_slots=16)
 
 
 @dataclass(frozen=True)
@@ -140,11 +139,13 @@ def requests_of(asked: Sequence[tuple[str, int, tuple[str, ...]]]) -> list[Gener
     return [GenerateRequest(str(i), Prompt(text), limit, stop) for i, (text, limit, stop) in enumerate(asked)]
 
 
-def answers(case: Case, requests: list[GenerateRequest], room: Room, headroom: int = HEADROOM) -> dict[str, Output]:
-    """What the engine makes of `requests` with so much room, each of them answered once."""
+def answers(
+    case: Case, requests: list[GenerateRequest], capacity: Capacity, headroom: int = HEADROOM
+) -> dict[str, Output]:
+    """What the engine makes of `requests` with this capacity, each of them answered once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scheduling, "HEADROOM", headroom)
-        patch.setattr(case.engine, "_room", lambda: room)
+        patch.setattr(case.engine, "_capacity", lambda: capacity)
         outputs = list(case.engine.generate(requests))
     assert sorted(o.item_id for o in outputs) == sorted(r.item_id for r in requests)
     return {output.item_id: output for output in outputs}
@@ -157,8 +158,12 @@ def check(case: Case, requests: list[GenerateRequest], outputs: dict[str, Output
         assert 0 < (output.first_token_s or 0) <= output.seconds
 
 
-rooms = st.builds(
-    Room, slots=st.integers(1, 6), stored=st.integers(1, 500), chunk=st.integers(1, 90), block=st.integers(1, 4)
+capacities = st.builds(
+    Capacity,
+    slots=st.integers(1, 6),
+    cache_tokens=st.integers(1, 500),
+    prefill_tokens=st.integers(1, 90),
+    block_slots=st.integers(1, 4),
 )
 
 
@@ -179,22 +184,22 @@ def asked(draw: st.DrawFn, case: Case) -> list[GenerateRequest]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@given(data=st.data(), room=rooms, headroom=st.integers(1, LIMIT))
+@given(data=st.data(), capacity=capacities, headroom=st.integers(1, LIMIT))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_text_is_the_one_made_alone(
-    cases: Any, family: str, data: st.DataObject, room: Room, headroom: int
+    cases: Any, family: str, data: st.DataObject, capacity: Capacity, headroom: int
 ) -> None:
     case = cases(family)
     requests = data.draw(asked(case))
-    check(case, requests, answers(case, requests, room, headroom))
+    check(case, requests, answers(case, requests, capacity, headroom))
 
 
 def test_a_store_that_grows_keeps_what_it_holds(cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     case = cases("llama")
-    case.engine._takes_slots()
+    case.engine._uses_kv_cache()
     copies: list[Any] = []
-    moved = slots.Slots._moved
-    monkeypatch.setattr(slots.Slots, "_moved", lambda *given: copies.append(given) or moved(*given))
+    moved = kv_cache.KVCache._resized
+    monkeypatch.setattr(kv_cache.KVCache, "_resized", lambda *given: copies.append(given) or moved(*given))
     requests = requests_of([(prompt, LIMIT, ()) for prompt in PROMPTS])
     check(case, requests, answers(case, requests, PLENTY, headroom=3))
     assert copies
@@ -204,7 +209,7 @@ def test_a_store_that_grows_keeps_what_it_holds(cases: Any, monkeypatch: pytest.
 def test_the_reference_says_different_things_and_ends_in_every_way(cases: Any, family: str) -> None:
     """Else the tests above and below would prove little."""
     case = cases(family)
-    assert case.engine._takes_slots() == (family in QUEUED)
+    assert case.engine._uses_kv_cache() == (family in QUEUED)
     every = [case.expected(r) for r in requests_of([(prompt, LIMIT, ()) for prompt in PROMPTS])]
     assert len({text for text, _, _ in every}) > len(PROMPTS) // 2
     assert {finish for _, _, finish in every} == {"stop", "length"}
@@ -222,31 +227,33 @@ def test_a_sliding_window_shorter_than_the_text_matters_here(cases: Any, family:
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma2"])
-@given(data=st.data(), room=rooms, fitting=st.integers(1, 3))
+@given(data=st.data(), capacity=capacities, fitting=st.integers(1, 3))
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_out_of_memory_loses_nothing(cases: Any, family: str, data: st.DataObject, room: Room, fitting: int) -> None:
+def test_out_of_memory_loses_nothing(
+    cases: Any, family: str, data: st.DataObject, capacity: Capacity, fitting: int
+) -> None:
     case = cases(family)
     requests = data.draw(asked(case))
-    whole = slots.last_logits
+    whole = kv_cache.last_logits
 
     def small_memory(loaded: Any, keep: Any, tokens: Any, *rest: Any) -> Any:
         if tokens.shape[0] > fitting:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return whole(loaded, keep, tokens, *rest)
 
-    case.engine._takes_slots()
+    case.engine._uses_kv_cache()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slots, "last_logits", small_memory)
-        outputs = answers(case, requests, room)
+        patch.setattr(kv_cache, "last_logits", small_memory)
+        outputs = answers(case, requests, capacity)
     check(case, requests, outputs)
 
 
 def test_memory_that_runs_out_once_in_the_middle_halves_the_rows(cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     case = cases("llama")
     requests = requests_of([(prompt, LIMIT, ()) for prompt in PROMPTS[:8]])
-    case.engine._takes_slots()
+    case.engine._uses_kv_cache()
     sizes: list[int] = []
-    whole = slots.last_logits
+    whole = kv_cache.last_logits
 
     def once(loaded: Any, keep: Any, tokens: Any, *rest: Any) -> Any:
         sizes.append(tokens.shape[0])
@@ -254,7 +261,7 @@ def test_memory_that_runs_out_once_in_the_middle_halves_the_rows(cases: Any, mon
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9000000 bytes")
         return whole(loaded, keep, tokens, *rest)
 
-    monkeypatch.setattr(slots, "last_logits", once)
+    monkeypatch.setattr(kv_cache, "last_logits", once)
     check(case, requests, answers(case, requests, PLENTY))
     assert max(sizes[6:]) == sizes[5] // 2
 
@@ -262,8 +269,8 @@ def test_memory_that_runs_out_once_in_the_middle_halves_the_rows(cases: Any, mon
 def test_what_does_not_fit_alone_is_an_error_and_the_rest_goes_on(cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     case = cases("llama")
     requests = requests_of([(prompt, 4, ()) for prompt in PROMPTS])
-    case.engine._takes_slots()
-    whole = slots.last_logits
+    case.engine._uses_kv_cache()
+    whole = kv_cache.last_logits
     most = 40  # positions
 
     def short_memory(loaded: Any, keep: Any, tokens: Any, mask: Any, positions: Any, cache: Any) -> Any:
@@ -271,14 +278,14 @@ def test_what_does_not_fit_alone_is_an_error_and_the_rest_goes_on(cases: Any, mo
             raise MemoryError
         return whole(loaded, keep, tokens, mask, positions, cache)
 
-    monkeypatch.setattr(slots, "last_logits", short_memory)
+    monkeypatch.setattr(kv_cache, "last_logits", short_memory)
     outputs = answers(case, requests, PLENTY)
     failed = {i for i, output in outputs.items() if output.error}
     assert failed == {r.item_id for r in requests if outputs[r.item_id].prompt_tokens > most - 3}
     assert failed and len(failed) < len(requests)
     for item in failed:
         assert outputs[item].error == (
-            f"out of memory, alone in its batch ({outputs[item].prompt_tokens} prompt tokens)"
+            f"out of memory, even alone in its batch ({outputs[item].prompt_tokens} prompt tokens)"
         )
         assert outputs[item].text is None
     left = [request for request in requests if request.item_id not in failed]
@@ -288,14 +295,14 @@ def test_what_does_not_fit_alone_is_an_error_and_the_rest_goes_on(cases: Any, mo
 def test_no_row_is_computed_after_its_end_and_nothing_is_copied(cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of n tokens the first comes with the prompt; each of the others is one row of one pass."""
     case = cases("llama")
-    case.engine._takes_slots()
+    case.engine._uses_kv_cache()
     steps: list[int] = []
     copies: list[Any] = []
-    whole, moved = slots.stepped, slots.Slots._moved
-    monkeypatch.setattr(slots, "stepped", lambda *given: steps.append(len(given[3])) or whole(*given))
-    monkeypatch.setattr(slots.Slots, "_moved", lambda *given: copies.append(given) or moved(*given))
+    whole, moved = kv_cache.decode_step, kv_cache.KVCache._resized
+    monkeypatch.setattr(kv_cache, "decode_step", lambda *given: steps.append(len(given[3])) or whole(*given))
+    monkeypatch.setattr(kv_cache.KVCache, "_resized", lambda *given: copies.append(given) or moved(*given))
     requests = requests_of([(prompt, limit, ()) for prompt in PROMPTS for limit in (LIMIT, 7)])
-    outputs = answers(case, requests, Room(slots=8, stored=100_000, chunk=1024, block=4))
+    outputs = answers(case, requests, Capacity(slots=8, cache_tokens=100_000, prefill_tokens=1024, block_slots=4))
     assert sum(steps) == sum(output.completion_tokens - 1 for output in outputs.values())
     assert steps[:4] == [8, 8, 8, 8] or min(steps[:4]) > 4
     assert not copies
@@ -304,9 +311,9 @@ def test_no_row_is_computed_after_its_end_and_nothing_is_copied(cases: Any, monk
 def test_an_interrupt_leaves_what_was_made_and_the_engine_in_order(cases: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     case = cases("llama")
     requests = requests_of([(prompt, limit, ()) for limit, prompt in enumerate(PROMPTS, start=1)])
-    case.engine._takes_slots()
+    case.engine._uses_kv_cache()
     calls = itertools.count()
-    whole = slots.last_logits
+    whole = kv_cache.last_logits
 
     def interrupted(*given: Any) -> Any:
         if next(calls) == 6:
@@ -315,7 +322,7 @@ def test_an_interrupt_leaves_what_was_made_and_the_engine_in_order(cases: Any, m
 
     made: list[Output] = []
     with monkeypatch.context() as patch:
-        patch.setattr(slots, "last_logits", interrupted)
+        patch.setattr(kv_cache, "last_logits", interrupted)
         outputs = case.engine.generate(requests)
         with pytest.raises(KeyboardInterrupt):
             made += iter(lambda: next(outputs), None)
@@ -328,19 +335,19 @@ def test_a_row_that_gives_no_number_spoils_no_other(cases: Any, monkeypatch: pyt
     """Its keys and values are no numbers either, and stay in a slot that another row gets."""
     case = cases("llama")
     requests = requests_of([(prompt, 9, ()) for prompt in PROMPTS])
-    case.engine._takes_slots()
+    case.engine._uses_kv_cache()
     bad = case.engine.loaded.tokenizer.encode("zinc")[0]
-    whole = slots.last_logits
+    whole = kv_cache.last_logits
     weights = case.engine.loaded.model.get_input_embeddings().weight
     kept = weights[bad].clone()
     with torch.no_grad():
         weights[bad] = float("nan")
     try:
-        outputs = answers(case, requests, Room(slots=2, stored=1000, chunk=1000, block=2))
+        outputs = answers(case, requests, Capacity(slots=2, cache_tokens=1000, prefill_tokens=1000, block_slots=2))
     finally:
         with torch.no_grad():
             weights[bad] = kept
-    assert slots.last_logits is whole
+    assert kv_cache.last_logits is whole
     spoilt = [r for r in requests if bad in case.engine.loaded.tokenizer.encode(r.prompt.question)]
     assert spoilt
     for request in requests:
@@ -382,7 +389,7 @@ def other(folder: Path, config: Any) -> TransformersEngine:
 )
 def test_models_of_other_kinds(tmp_path: Path, config: Any, queued: bool) -> None:
     engine = other(tmp_path, config())
-    assert engine._takes_slots() == queued
+    assert engine._uses_kv_cache() == queued
     requests = requests_of([(prompt, 8, ()) for prompt in PROMPTS])
     case = Case(engine, {prompt: alone(engine, prompt, 8) for prompt in PROMPTS}, end=1)
     outputs = {o.item_id: o for o in engine.generate(requests)}
@@ -393,59 +400,67 @@ def test_models_of_other_kinds(tmp_path: Path, config: Any, queued: bool) -> Non
 @given(
     st.lists(st.tuples(st.integers(1, 60), st.integers(1, 300)), min_size=1, max_size=30),
     st.builds(
-        Room, slots=st.integers(1, 9), stored=st.integers(1, 2000), chunk=st.integers(1, 90), block=st.integers(1, 4)
+        Capacity,
+        slots=st.integers(1, 9),
+        cache_tokens=st.integers(1, 2000),
+        prefill_tokens=st.integers(1, 90),
+        block_slots=st.integers(1, 4),
     ),
     st.randoms(use_true_random=False),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_schedule_keeps_every_row_and_its_slot(lengths: list[tuple[int, int]], room: Room, chance: Any) -> None:
+def test_a_schedule_keeps_every_row_and_its_slot(
+    lengths: list[tuple[int, int]], capacity: Capacity, chance: Any
+) -> None:
     """Played with rows that end by chance; `held` is what the slots hold, as the store would."""
-    schedule = Schedule((Row(i, [0] * prompt, prompt, limit) for i, (prompt, limit) in enumerate(lengths)), room)
+    schedule = Schedule(
+        (ActiveSequence(i, [0] * prompt, prompt, limit) for i, (prompt, limit) in enumerate(lengths)), capacity
+    )
     held: dict[int, int] = {}
     ended: list[int] = []
-    while schedule.open:
-        if schedule.wants_more():
+    while schedule.unfinished:
+        if schedule.should_admit():
             schedule.admit()
             while schedule.entering:
-                group = schedule.next_group()
-                assert len(group) * max(len(row.tokens) for row in group) <= room.chunk or len(group) == 1
-                for slot, row in zip(schedule.seat(group), group, strict=True):
+                group = schedule.next_prefill()
+                assert len(group) * max(len(row.tokens) for row in group) <= capacity.prefill_tokens or len(group) == 1
+                for slot, row in zip(schedule.activate(group), group, strict=True):
                     held[slot] = row.index
         else:
-            schedule.make_room()
-        rows = schedule.working
+            schedule.preempt()
+        rows = schedule.active
         assert [held[slot] for slot in range(len(rows))] == [row.index for row in rows]
-        assert len(rows) <= room.slots
-        assert len(rows) * schedule.capacity() <= room.stored or len(rows) == 1
-        assert all(len(row.tokens) < schedule.capacity() or len(row.tokens) == row.longest for row in rows)
+        assert len(rows) <= capacity.slots
+        assert len(rows) * schedule.positions_needed() <= capacity.cache_tokens or len(rows) == 1
+        assert all(len(row.tokens) < schedule.positions_needed() or len(row.tokens) == row.max_length for row in rows)
         for row in rows:
             row.tokens.append(0)
-        leaving = [i for i, row in enumerate(rows) if len(row.tokens) >= row.longest or chance.random() < 0.1]
+        leaving = [i for i, row in enumerate(rows) if len(row.tokens) >= row.max_length or chance.random() < 0.1]
         ended += [rows[slot].index for slot in leaving]
-        for source, target in schedule.leave(leaving):
+        for source, target in schedule.remove(leaving):
             held[target] = held[source]
     assert sorted(ended) == list(range(len(lengths)))
 
 
 def test_blocks_stay_sorted_by_length() -> None:
     """Slots 0 to 3 hold 9, 8, 7, 6 tokens in blocks of two: 9 leaves, 7 takes its place, 6 that of 7."""
-    schedule = Schedule([], Room(slots=4, stored=100, chunk=10, block=2))
-    schedule.working = [Row(length, [0] * length, 1, 20) for length in (9, 8, 7, 6)]
-    assert schedule.leave([0]) == [(2, 0), (3, 2)]
-    assert [row.index for row in schedule.working] == [7, 8, 6]
+    schedule = Schedule([], Capacity(slots=4, cache_tokens=100, prefill_tokens=10, block_slots=2))
+    schedule.active = [ActiveSequence(length, [0] * length, 1, 20) for length in (9, 8, 7, 6)]
+    assert schedule.remove([0]) == [(2, 0), (3, 2)]
+    assert [row.index for row in schedule.active] == [7, 8, 6]
 
 
 def test_long_answers_do_not_claim_their_memory_at_once() -> None:
     """Of rows that may grow to 10,000 tokens as many are taken up as have HEADROOM; who does not fit later waits."""
-    room = Room(slots=8, stored=4 * (10 + HEADROOM), chunk=100, block=8)
-    schedule = Schedule((Row(i, [0] * 10, 10, 10_000) for i in range(8)), room)
+    capacity = Capacity(slots=8, cache_tokens=4 * (10 + HEADROOM), prefill_tokens=100, block_slots=8)
+    schedule = Schedule((ActiveSequence(i, [0] * 10, 10, 10_000) for i in range(8)), capacity)
     schedule.admit()
     assert len(schedule.entering) == 4
-    schedule.seat(schedule.entering[:])
-    for row in schedule.working:
+    schedule.activate(schedule.entering[:])
+    for row in schedule.active:
         row.tokens += [0] * HEADROOM
-    schedule.make_room()  # two rows of 266 tokens and their headroom: 2 x 522 of 1,064
-    assert len(schedule.working) == 2
+    schedule.preempt()  # two rows of 266 tokens and their headroom: 2 x 522 of 1,064
+    assert len(schedule.active) == 2
     assert len(schedule.waiting) == 6
 
 

@@ -15,39 +15,42 @@ from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
 from ..stopping import StopStrings, turn_ends
 from .batching import OutOfMemory
 from .forward import bare
-from .generation.generating import Ask, Draft, end_tokens, greedy, searched
-from .generation.scheduling import Room
+from .generation.completion import Completion, DecodeRequest, end_tokens
+from .generation.decoding import greedy
+from .generation.scheduling import Capacity
+from .generation.transformers_generate import generate
 from .loading import Loaded, brought_by, load, settle
 from .memory import cache_tokens, pass_tokens
 from .scoring.choosing import Row, logprobs, rows_for
 
-# Tokens in one batch, padding counted. On a CPU larger batches are no faster (docs/measurements.md); on a GPU memory is
-# the bound, and a batch that does not fit is halved.
+# Tokens in one batch, including padding. On a CPU larger batches are no faster (docs/measurements.md). On a GPU memory
+# is the limit, and a batch that does not fit is halved.
 CHOICE_TOKENS = {"cpu": 2048, "cuda": 65536}
-TOGETHER = 4096  # multiple-choice requests whose prompts are searched for shared beginnings
-SEARCH_TOKENS = {"cpu": 24576, "cuda": 262144}
-SLOTS = {"cpu": 128, "cuda": 256}  # texts in the making
-BLOCK = {"cpu": 16, "cuda": 256}  # of them looked at together in one pass; on a GPU all: every block is a kernel more
-PROMPT_TOKENS = {"cpu": 1024, "cuda": 16384}  # in one pass
+CHOICE_REQUESTS = 4096  # whose prompts are searched together for shared prefixes
+GENERATE_TOKENS = {"cpu": 24576, "cuda": 262144}  # with transformers' own `generate`
+# For continuous batching (`Capacity`). A GPU attends to all slots in one block: each block is another kernel.
+SLOTS = {"cpu": 128, "cuda": 256}
+BLOCK_SLOTS = {"cpu": 16, "cuda": 256}
+PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}
 
-ALONE = "out of memory, alone in its batch"
-NO_NUMBER = "the model gave no number (NaN): overflow in this dtype, or damaged weights"
+DOES_NOT_FIT = "out of memory, even alone in its batch"
+NAN_LOGITS = "the model's logits are NaN: overflow in this dtype, or damaged weights"
 
 
 class TransformersEngine:
-    """Runs any causal or encoder-decoder model that transformers loads. Making one is cheap; `load` is not."""
+    """Runs any causal or encoder-decoder model that transformers loads. Creating one is cheap; `load` is not."""
 
-    # Imported before `load`, so that a run's manifest tells libraries from weights.
+    # Imported before `load`, so that a run's manifest can tell the time for libraries from the time for weights.
     imports = ("torch", "transformers", "transformers.models.auto.modeling_auto")
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = settle(spec)
         self.loaded: Loaded | None = None
-        self._fits_slots: bool | None = None  # not tried yet
-        self._fits_packing: bool | None = None
+        self._supports_kv_cache: bool | None = None  # None: not tried yet
+        self._supports_packed_rows: bool | None = None
 
     def load(self) -> None:
-        """Put the weights in memory, once."""
+        """Load the weights into memory, once."""
         if self.loaded is None:
             from .linear import lay_out
 
@@ -57,21 +60,24 @@ class TransformersEngine:
             lay_out(self.loaded)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
-        """Log-probability of every answer, in order of completion (longest prompts first, among some thousands)."""
+        """Yield the log-probability of every answer, in order of completion.
+
+        Of every CHOICE_REQUESTS requests, the longest prompts come first.
+        """
         loaded, prompter = self._ready()
         wrap = self.wrapping("choose")
-        packs = self._takes_packed_rows()
-        budget = 0 if loaded.alone else CHOICE_TOKENS[self._kind()]
+        packs = self._packs_rows()
+        budget = 0 if loaded.one_at_a_time else CHOICE_TOKENS[self._kind()]
         if packs:
             budget = min(budget, pass_tokens(loaded))
-        for first in range(0, len(requests), TOGETHER):
+        for first in range(0, len(requests), CHOICE_REQUESTS):
             asked: list[tuple[ChoiceRequest, Encoded]] = []
             rows: list[Row] = []
-            written, failed = each(
-                requests[first : first + TOGETHER], lambda r: prompter.for_choice(r.prompt, wrap, r.answers)
+            encoded, failed = each(
+                requests[first : first + CHOICE_REQUESTS], lambda r: prompter.for_choice(r.prompt, wrap, r.answers)
             )
             yield from failed
-            for request, (prompt, answers) in written:
+            for request, (prompt, answers) in encoded:
                 if why := _without_embedding(loaded, [prompt.tokens, *answers]):
                     yield _failed(request.item_id, prompt, 0.0, why)
                     continue
@@ -80,10 +86,10 @@ class TransformersEngine:
             for index, result, seconds in logprobs(loaded, rows, budget, packs):
                 request, prompt = asked[index]
                 if isinstance(result, OutOfMemory):
-                    yield _failed(request.item_id, prompt, seconds, ALONE)
+                    yield _failed(request.item_id, prompt, seconds, DOES_NOT_FIT)
                     continue
                 if any(math.isnan(value) for value in result.values()):
-                    yield _failed(request.item_id, prompt, seconds, NO_NUMBER)
+                    yield _failed(request.item_id, prompt, seconds, NAN_LOGITS)
                     continue
                 yield Output(
                     item_id=request.item_id,
@@ -96,17 +102,17 @@ class TransformersEngine:
                 )
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
-        """Text for every request, in order of completion.
+        """Yield the text for every request, in order of completion.
 
-        Seconds count from when a request left the queue, not from when it was made; how long one alone takes is
-        measured one at a time (evaluation/run.py).
+        Seconds count from when a request left the queue, not from when it was made. Latency is measured one request at
+        a time (evaluation/run.py).
         """
         loaded, prompter = self._ready()
         wrap = self.wrapping("generate")
         asked: list[tuple[GenerateRequest, Encoded]] = []
-        written, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
+        encoded, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
         yield from failed
-        for request, prompt in written:
+        for request, prompt in encoded:
             if why := _without_embedding(loaded, [prompt.tokens]):
                 yield _failed(request.item_id, prompt, 0.0, why)
             else:
@@ -115,19 +121,20 @@ class TransformersEngine:
             return
         stops = {request.stop: StopStrings(loaded.tokenizer, request.stop) for request, _ in asked}
         ends = end_tokens(loaded) | turn_ends(loaded.tokenizer, wrap)
-        asks = [Ask(prompt.tokens, r.max_new_tokens, stops[r.stop], ends) for r, prompt in asked]
-        plain = self._takes_slots()
-        if plain and not self.spec.generation:
-            drafts = greedy(loaded, asks, self._room())
+        decodes = [DecodeRequest(prompt.tokens, r.max_new_tokens, stops[r.stop], ends) for r, prompt in asked]
+        cached = self._uses_kv_cache()
+        if cached and not self.spec.generation:
+            completions = greedy(loaded, decodes, self._capacity())
         else:
-            budget = 0 if loaded.alone else min(SEARCH_TOKENS[self._kind()], cache_tokens(loaded))
-            drafts = searched(loaded, asks, self.spec.generation, budget, padding=plain or loaded.encoder_decoder)
-        for index, draft in drafts:
+            budget = 0 if loaded.one_at_a_time else min(GENERATE_TOKENS[self._kind()], cache_tokens(loaded))
+            padding = cached or loaded.encoder_decoder
+            completions = generate(loaded, decodes, self.spec.generation, budget, padding)
+        for index, completion in completions:
             request, prompt = asked[index]
-            yield _output(request.item_id, prompt, draft)
+            yield _output(request.item_id, prompt, completion)
 
     def wrapping(self, method: str) -> Wrapping:
-        """How prompts are wrapped for "choose" or "generate"; known without loading the weights."""
+        """Return how prompts are wrapped for "choose" or "generate". This needs no weights."""
         template = chat_templates.of_folder(self.spec.location, self.spec.adapter)
         return wrapping(self.spec.chat, method, template, self.spec.prompt_format)
 
@@ -135,15 +142,15 @@ class TransformersEngine:
         return chat_templates.tried(self.wrapping(method), self.spec.name)
 
     def describe(self) -> dict[str, Any]:
-        """Facts for the manifest. How passes are made is known of what was asked so far."""
+        """Return facts for the manifest. `choosing` and `writing` are there once a request of that kind has run."""
         loaded, _ = self._ready()
-        how = brought_by(self.spec)
-        if self._fits_packing is not None:
-            how["choosing"] = "packed rows" if self._fits_packing else "whole rows"
-        if self._fits_slots is not None:
-            ours = self._fits_slots and not self.spec.generation
-            how["writing"] = "waiting queue" if ours else "transformers' generate"
-        return how | {
+        facts = brought_by(self.spec)
+        if self._supports_packed_rows is not None:
+            facts["choosing"] = "packed rows" if self._supports_packed_rows else "whole rows"
+        if self._supports_kv_cache is not None:
+            ours = self._supports_kv_cache and not self.spec.generation
+            facts["writing"] = "waiting queue" if ours else "transformers' generate"
+        return facts | {
             "device": self.spec.device,
             "dtype": self.spec.dtype,
             "architecture": type(bare(loaded.model)).__name__,
@@ -166,35 +173,36 @@ class TransformersEngine:
         assert self.loaded is not None
         return self.loaded, Prompter(self.loaded.tokenizer, self.loaded.window, self.loaded.encoder_decoder)
 
-    def _takes_packed_rows(self) -> bool:
+    def _packs_rows(self) -> bool:
+        """Whether this model can score packed rows. Tried once."""
         loaded, _ = self._ready()
-        if self._fits_packing is None:
+        if self._supports_packed_rows is None:
             from .scoring.packed import takes_packed_rows
 
-            self._fits_packing = takes_packed_rows(loaded)
-        return self._fits_packing
+            self._supports_packed_rows = takes_packed_rows(loaded)
+        return self._supports_packed_rows
 
-    def _takes_slots(self) -> bool:
-        """Whether texts can be made with our own queue and cache. Tried once."""
+    def _uses_kv_cache(self) -> bool:
+        """Whether this model can decode with our own queue and KV cache. Tried once."""
         loaded, _ = self._ready()
-        if self._fits_slots is None:
-            from .generation.kv_cache import takes_slots
+        if self._supports_kv_cache is None:
+            from .generation.kv_cache import supports_kv_cache
 
-            self._fits_slots = takes_slots(loaded)
-        return self._fits_slots
+            self._supports_kv_cache = supports_kv_cache(loaded)
+        return self._supports_kv_cache
 
-    def _room(self) -> Room:
-        """How many texts may be in the making, by what memory is free."""
+    def _capacity(self) -> Capacity:
+        """Return how much may be decoded at once in the memory that is free."""
         loaded, _ = self._ready()
-        chunk = min(PROMPT_TOKENS[self._kind()], pass_tokens(loaded))
-        return Room(SLOTS[self._kind()], cache_tokens(loaded), chunk, BLOCK[self._kind()])
+        prefill_tokens = min(PREFILL_TOKENS[self._kind()], pass_tokens(loaded))
+        return Capacity(SLOTS[self._kind()], cache_tokens(loaded), prefill_tokens, BLOCK_SLOTS[self._kind()])
 
     def _kind(self) -> str:
         return "cpu" if is_cpu(self.spec.device) else "cuda"
 
 
 def _without_embedding(loaded: Loaded, rows: Sequence[Sequence[int]]) -> str:
-    """Why the model cannot read these tokens; "" if it can."""
+    """Return why the model cannot read these tokens; "" if it can."""
     token = max((token for row in rows for token in row), default=0)
     if token < loaded.vocabulary:
         return ""
@@ -205,21 +213,21 @@ def _without_embedding(loaded: Loaded, rows: Sequence[Sequence[int]]) -> str:
     )
 
 
-def _output(item_id: str, prompt: Encoded, draft: Draft | OutOfMemory) -> Output:
-    if isinstance(draft, OutOfMemory):
-        return _failed(item_id, prompt, 0.0, ALONE)
-    if draft.finish == "error":
-        return _failed(item_id, prompt, draft.seconds, NO_NUMBER)
+def _output(item_id: str, prompt: Encoded, completion: Completion | OutOfMemory) -> Output:
+    if isinstance(completion, OutOfMemory):
+        return _failed(item_id, prompt, 0.0, DOES_NOT_FIT)
+    if completion.finish == "error":
+        return _failed(item_id, prompt, completion.seconds, NAN_LOGITS)
     return Output(
         item_id=item_id,
         prompt=prompt.text,
-        text=continued(prompt.text, draft.text),
+        text=continued(prompt.text, completion.text),
         prompt_tokens=len(prompt.tokens),
-        completion_tokens=draft.tokens,
+        completion_tokens=completion.tokens,
         truncated_tokens=prompt.truncated,
-        finish=draft.finish,
-        seconds=draft.seconds,
-        first_token_s=draft.first_token_s,
+        finish=completion.finish,
+        seconds=completion.seconds,
+        first_token_s=completion.first_token_s,
     )
 
 

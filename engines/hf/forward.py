@@ -1,4 +1,4 @@
-"""One forward pass of any decoder: logits only where they are read, and only the arguments that the model knows."""
+"""One forward pass of any model: only the logits that are needed, and only the arguments that the model accepts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from ...core.errors import MedbenchError
 from .loading import Loaded
 
 
 def padded(loaded: Loaded, rows: Sequence[Sequence[int]], side: Literal["left", "right"]) -> tuple[Any, Any]:
-    """Token ids and attention mask, both (rows, longest), on the model's device."""
+    """Return token ids and attention mask, both (rows, longest row), padded on `side`, on the model's device."""
     import torch
 
     width = max(map(len, rows))
@@ -28,39 +29,49 @@ def padded(loaded: Loaded, rows: Sequence[Sequence[int]], side: Literal["left", 
 def last_logits(
     loaded: Loaded, keep: Any, input_ids: Any, attention_mask: Any, position_ids: Any = None, cache: Any = None
 ) -> Any:
-    """Logits (rows, positions, vocabulary) in float32 at the positions in `keep`.
+    """Return the logits (rows, positions, vocabulary) in float32 at the positions in `keep`.
 
-    `keep` is a count of last positions, or a tensor (rows, positions) of positions counted from the left.
+    `input_ids` is (rows, tokens). `keep` is a number of last positions, or a tensor (rows, positions) of positions
+    counted from the left.
     """
     import torch
 
-    known = _arguments(bare(loaded.model).forward.__func__)
-    asked: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
-    if position_ids is not None and "position_ids" in known:
-        asked["position_ids"] = position_ids  # models without it read positions off the mask
+    accepted = _arguments(bare(loaded.model).forward.__func__)
+    arguments: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+    if position_ids is not None and "position_ids" in accepted:
+        arguments["position_ids"] = position_ids  # models without it derive positions from the mask
     if cache is not None:
-        asked["past_key_values"] = cache
+        arguments["past_key_values"] = cache
     with torch.inference_mode():
-        if "logits_to_keep" in known:
-            return loaded.model(**asked, use_cache=cache is not None, logits_to_keep=keep).logits.float()
-        logits = loaded.model(**asked, use_cache=cache is not None).logits
+        if "logits_to_keep" in accepted:
+            return loaded.model(**arguments, use_cache=cache is not None, logits_to_keep=keep).logits.float()
+        logits = loaded.model(**arguments, use_cache=cache is not None).logits
         if isinstance(keep, int):
             return logits[:, -keep:].float()
         return torch.take_along_dim(logits, keep[..., None], dim=1).float()
 
 
-def keeps_a_cache(loaded: Loaded) -> bool:
-    """Whether the model takes the key/value cache that our own decoding hands it; state-space models have another."""
-    return takes(loaded, "past_key_values")
-
-
-def takes(loaded: Loaded, argument: str) -> bool:
+def accepts(loaded: Loaded, argument: str) -> bool:
     """Whether the model's forward pass has an argument of this name."""
     return argument in _arguments(bare(loaded.model).forward.__func__)
 
 
+def decoder_start_token(loaded: Loaded) -> int:
+    """Return the token that a decoder begins with. Raise MedbenchError if the model's configuration has none."""
+    model = bare(loaded.model)
+    for name in ("decoder_start_token_id", "bos_token_id"):  # the order in which transformers' generate looks
+        for settings in (model.config, model.generation_config):
+            start = getattr(settings, name, None)
+            if start is not None:
+                return int(start[0] if isinstance(start, list) else start)
+    raise MedbenchError(
+        "the model's configuration has neither decoder_start_token_id nor bos_token_id, so its decoder cannot begin.",
+        "Add the one it was trained with to its config.json; for T5 it is the padding token.",
+    )
+
+
 def bare(model: Any) -> Any:
-    """The model itself, out of its adapter."""
+    """Return the model without its PEFT adapter, if it has one."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 

@@ -29,7 +29,7 @@ class Loaded:
     device: str
     encoder_decoder: bool
     window: int
-    alone: bool  # one sequence at a time: its positions depend on the longest of a batch
+    one_at_a_time: bool  # one sequence at a time: its positions depend on the longest of a batch
     vocabulary: int = 0  # rows of the embeddings: every token fed to the model is below
     pad: int = 0  # what rows are filled up with, masked out everywhere
 
@@ -67,7 +67,7 @@ def load(spec: ModelSpec) -> Loaded:
         device=spec.device,
         encoder_decoder=bool(config.is_encoder_decoder),
         window=window(config, tokenizer),
-        alone=_length_dependent(config),
+        one_at_a_time=_length_dependent(config),
         vocabulary=rows,
         pad=padding(tokenizer, rows),
     )

@@ -1,1 +1,1 @@
-"""Text generation: a queue of waiting items over one KV cache."""
+"""Text generation: greedy decoding with continuous batching, and transformers' own `generate`."""

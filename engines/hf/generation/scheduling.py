@@ -1,4 +1,7 @@
-"""Which sequences are at work, which wait, and how much of the memory they take. Lengths and sizes are in tokens."""
+"""The queue of continuous batching: which sequences are active, which wait, and how much cache they take.
+
+Lengths and sizes are in tokens. A position of the cache holds the keys and values of one token.
+"""
 
 from __future__ import annotations
 
@@ -6,139 +9,144 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-HEADROOM = 256  # free positions that a store is made with, beyond the longest sequence in it
-LEAST_CHUNK = 64  # a pass over a prompt is not cut smaller, however little memory there is
+HEADROOM = 256  # free positions that a cache is allocated with, beyond the longest sequence in it
+SMALLEST_PREFILL = 64  # a prefill pass is never limited to less, however little memory there is
 
 
 @dataclass
-class Row:
-    """One sequence in the making. `tokens` holds the prompt, then what was written."""
+class ActiveSequence:
+    """One sequence being generated."""
 
     index: int  # of its request
-    tokens: list[int]
-    prompt: int
-    limit: int  # of written tokens
-    started: float | None = None  # when it first left the queue
+    tokens: list[int]  # the prompt, then the generated tokens
+    prompt_tokens: int
+    max_new_tokens: int
+    started: float | None = None  # when it first left the queue (time.perf_counter)
     first_token_s: float = 0.0
 
     @property
-    def written(self) -> list[int]:
-        return self.tokens[self.prompt :]
+    def new_tokens(self) -> list[int]:
+        return self.tokens[self.prompt_tokens :]
 
     @property
-    def longest(self) -> int:
-        return self.prompt + self.limit
+    def max_length(self) -> int:
+        return self.prompt_tokens + self.max_new_tokens
 
 
 @dataclass(frozen=True)
-class Room:
-    """What may be taken up at once."""
+class Capacity:
+    """How much may run at once."""
 
     slots: int  # sequences
-    stored: int  # positions in all slots together, empty ones counted
-    chunk: int  # tokens of prompts in one pass, padding counted
-    block: int  # neighbouring slots that are kept of like length
+    cache_tokens: int  # positions in all slots together, including empty ones
+    prefill_tokens: int  # in one pass over prompts, including padding
+    block_slots: int  # neighboring slots that are kept at similar lengths
 
 
 class Schedule:
-    """The sequences at work in slots 0, 1, 2, … without a gap, those that enter, and those that wait.
+    """The active sequences, in slots 0, 1, 2, … without a gap, those that enter next, and those that wait.
 
-    Longest prompts go first: neighbours in the queue then fill a pass with little padding, and what wants the most
-    memory comes while there is most.
+    The longest prompts go first. Neighbors in the queue then fill a pass with little padding, and the sequences that
+    need the most memory run while the most is free.
     """
 
-    def __init__(self, rows: Iterable[Row], room: Room) -> None:
-        self.room = room
-        self.working: list[Row] = []
-        self.entering: list[Row] = []
-        self.waiting = deque(sorted(rows, key=lambda row: (row.longest, row.prompt), reverse=True))
+    def __init__(self, sequences: Iterable[ActiveSequence], capacity: Capacity) -> None:
+        self.capacity = capacity
+        self.active: list[ActiveSequence] = []
+        self.entering: list[ActiveSequence] = []
+        longest_first = sorted(sequences, key=lambda s: (s.max_length, s.prompt_tokens), reverse=True)
+        self.waiting = deque(longest_first)
 
     @property
-    def open(self) -> bool:
-        return bool(self.working or self.entering or self.waiting)
+    def unfinished(self) -> bool:
+        return bool(self.active or self.entering or self.waiting)
 
-    def wants_more(self) -> bool:
-        """Whether rows should enter now: a pass over prompts pays when it is not for one or two of many slots."""
+    def should_admit(self) -> bool:
+        """Whether to prefill now. A pass over prompts is worth it only if it fills more than a few of many slots."""
         if not self.waiting:
             return False
-        return not self.working or self._admissible() >= min(len(self.waiting), max(1, self.room.slots // 16))
+        return not self.active or self._admissible() >= min(len(self.waiting), max(1, self.capacity.slots // 16))
 
     def admit(self) -> None:
-        """Take rows out of the queue, as many as there is room for; where nothing is at work, one at least."""
-        count = self._admissible() if self.working else max(1, self._admissible())
+        """Move as many waiting sequences as fit to `entering`; at least one if no sequence is active."""
+        count = self._admissible() if self.active else max(1, self._admissible())
         self.entering += [self.waiting.popleft() for _ in range(count)]
 
-    def next_group(self) -> list[Row]:
-        """The entering rows that go through the model together: one, or more within the chunk."""
+    def next_prefill(self) -> list[ActiveSequence]:
+        """Return the entering sequences of the next prefill pass: one, or as many as `prefill_tokens` allows."""
         width = len(self.entering[0].tokens)
         count = 1
         while count < len(self.entering):
             width = max(width, len(self.entering[count].tokens))
-            if width * (count + 1) > self.room.chunk:
+            if width * (count + 1) > self.capacity.prefill_tokens:
                 break
             count += 1
         return self.entering[:count]
 
-    def seat(self, group: Sequence[Row]) -> range:
-        """Set the first of the entering rows to work; the slots they have now."""
-        del self.entering[: len(group)]
-        self.working += group
-        return range(len(self.working) - len(group), len(self.working))
+    def activate(self, batch: Sequence[ActiveSequence]) -> range:
+        """Make the first entering sequences active. Return their slots."""
+        del self.entering[: len(batch)]
+        self.active += batch
+        return range(len(self.active) - len(batch), len(self.active))
 
-    def capacity(self) -> int:
-        """Positions that each slot needs, for the rows at work and entering."""
-        return _capacity([*self.working, *self.entering])
+    def positions_needed(self) -> int:
+        """Return the positions that each slot needs for the active and entering sequences."""
+        return _positions_needed([*self.active, *self.entering])
 
-    def leave(self, slots: Iterable[int]) -> list[tuple[int, int]]:
-        """Free `slots` and close the gaps: moves (from, to), to be done in this order.
+    def remove(self, slots: Iterable[int]) -> list[tuple[int, int]]:
+        """Free `slots` and close the gaps. Return the moves (from, to) for the cache, in order.
 
-        A gap is filled with the longest row of the next block, the gap there from the block after it, and the last by
-        the last row of all. Rows enter at the end, so blocks stay sorted by length, with few moves.
+        A gap is filled with the longest sequence of the next block, the gap there from the block after it, and the
+        last one with the last sequence of all. Sequences enter at the end, so blocks stay sorted by length with few
+        moves.
         """
         moves = []
         for gap in sorted(slots, reverse=True):
-            while (low := (gap // self.room.block + 1) * self.room.block) < len(self.working):
-                high = min(low + self.room.block, len(self.working))
-                longest = max(range(low, high), key=lambda slot: len(self.working[slot].tokens))
+            while (low := (gap // self.capacity.block_slots + 1) * self.capacity.block_slots) < len(self.active):
+                high = min(low + self.capacity.block_slots, len(self.active))
+                longest = max(range(low, high), key=lambda slot: len(self.active[slot].tokens))
                 moves.append((longest, gap))
-                self.working[gap], gap = self.working[longest], longest
-            last = self.working.pop()
-            if gap < len(self.working):
-                moves.append((len(self.working), gap))
-                self.working[gap] = last
+                self.active[gap], gap = self.active[longest], longest
+            last = self.active.pop()
+            if gap < len(self.active):
+                moves.append((len(self.active), gap))
+                self.active[gap] = last
         return moves
 
-    def make_room(self) -> None:
-        """Send rows back to the queue until those at work may grow; they come in again when others have ended."""
-        while len(self.working) > 1 and len(self.working) * _capacity(self.working) > self.room.stored:
-            self.waiting.appendleft(self.working.pop())
+    def preempt(self) -> None:
+        """Return sequences to the queue until the others have room to grow. They enter again when others end."""
+        while len(self.active) > 1 and len(self.active) * _positions_needed(self.active) > self.capacity.cache_tokens:
+            self.waiting.appendleft(self.active.pop())
 
-    def retreat(self) -> Row | None:
-        """After memory ran out: all go back to the queue and half as many may come; the row that fails, alone in it."""
-        busy = [*self.working, *self.entering]
-        self.working, self.entering = [], []
-        if len(busy) == 1 and self.room.chunk <= LEAST_CHUNK:
+    def shrink(self) -> ActiveSequence | None:
+        """Return all sequences to the queue and halve the capacity, after memory ran out.
+
+        Return a sequence that cannot run even alone.
+        """
+        busy = [*self.active, *self.entering]
+        self.active, self.entering = [], []
+        if len(busy) == 1 and self.capacity.prefill_tokens <= SMALLEST_PREFILL:
             return busy[0]
         self.waiting.extendleft(reversed(busy))
-        chunk = max(LEAST_CHUNK, self.room.chunk // 2)
-        self.room = replace(self.room, slots=max(1, len(busy) // 2), chunk=chunk)
+        prefill_tokens = max(SMALLEST_PREFILL, self.capacity.prefill_tokens // 2)
+        self.capacity = replace(self.capacity, slots=max(1, len(busy) // 2), prefill_tokens=prefill_tokens)
         return None
 
     def _admissible(self) -> int:
-        """How many of the waiting rows fit in beside those at work."""
+        """Return how many waiting sequences fit beside the active ones."""
         count = 0
-        longest = 0
-        most = 0
-        for row in self.working:
-            longest, most = max(longest, row.longest), max(most, len(row.tokens))
-        for row in self.waiting:
-            longest, most = max(longest, row.longest), max(most, len(row.tokens))
-            taken = len(self.working) + count + 1
-            if taken > self.room.slots or taken * min(longest, most + HEADROOM) > self.room.stored:
+        max_length = 0
+        longest = 0  # as of now
+        for sequence in self.active:
+            max_length, longest = max(max_length, sequence.max_length), max(longest, len(sequence.tokens))
+        for sequence in self.waiting:
+            max_length, longest = max(max_length, sequence.max_length), max(longest, len(sequence.tokens))
+            slots = len(self.active) + count + 1
+            if slots > self.capacity.slots or slots * min(max_length, longest + HEADROOM) > self.capacity.cache_tokens:
                 break
             count += 1
         return count
 
 
-def _capacity(rows: Sequence[Row]) -> int:
-    return min(max(row.longest for row in rows), max(len(row.tokens) for row in rows) + HEADROOM)
+def _positions_needed(sequences: Sequence[ActiveSequence]) -> int:
+    return min(max(s.max_length for s in sequences), max(len(s.tokens) for s in sequences) + HEADROOM)

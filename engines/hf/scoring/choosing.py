@@ -16,9 +16,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ....core.errors import MedbenchError
 from ..batching import OutOfMemory, batches, run_halving
-from ..forward import bare, last_logits, padded
+from ..forward import decoder_start_token, last_logits, padded
 from ..loading import Loaded
 
 LOGIT_ROWS = 256  # positions whose logits are summed at a time
@@ -109,7 +108,7 @@ def seq2seq_logprobs(loaded: Loaded, rows: list[Row]) -> Iterator[dict[int, floa
     tokens, mask = padded(loaded, [row.tokens for row in rows], "right")
     owners = [i for i, row in enumerate(rows) for _ in row.reads]
     answers = [answer for row in rows for _, answer in row.reads]
-    start = decoder_start(loaded)
+    start = decoder_start_token(loaded)
     fed, _ = padded(loaded, [[start, *answer[:-1]] for answer in answers], "right")  # padding's logits are never read
     with torch.inference_mode():
         states = loaded.model.get_encoder()(input_ids=tokens, attention_mask=mask).last_hidden_state
@@ -125,20 +124,6 @@ def seq2seq_logprobs(loaded: Loaded, rows: list[Row]) -> Iterator[dict[int, floa
             found[index] = _sum(logits[position].float(), answer)
             position += 1
         yield found
-
-
-def decoder_start(loaded: Loaded) -> int:
-    """The token that a decoder begins with. Raises MedbenchError if the model names none."""
-    model = bare(loaded.model)
-    for name in ("decoder_start_token_id", "bos_token_id"):  # as transformers' generate looks for it
-        for settings in (model.config, model.generation_config):
-            start = getattr(settings, name, None)
-            if start is not None:
-                return int(start[0] if isinstance(start, list) else start)
-    raise MedbenchError(
-        "the model's configuration has neither decoder_start_token_id nor bos_token_id, so its decoder cannot begin.",
-        "Add the one it was trained with to its config.json; for T5 it is the padding token.",
-    )
 
 
 def _sum(logits: Any, answer: tuple[int, ...]) -> float:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ....core.resources import free_memory
 from ..batching import OutOfMemory, batches, is_out_of_memory, run_halving
-from ..forward import bare, last_logits, takes
+from ..forward import accepts, bare, last_logits
 from ..loading import Loaded
 from ..memory import costs
 from .attention import Kept, Layout, Span, packed
@@ -185,7 +185,7 @@ def last_mlp_at(model: Any, places: Tensor, size: int) -> Iterator[None]:
 def takes_packed_rows(loaded: Loaded) -> bool:
     """Whether the model computes in packed rows what it computes in whole ones, tried out on a few tokens."""
     model = bare(loaded.model)
-    if loaded.encoder_decoder or loaded.alone or not takes(loaded, "position_ids"):
+    if loaded.encoder_decoder or loaded.one_at_a_time or not accepts(loaded, "position_ids"):
         return False
     draw = torch.Generator().manual_seed(0)
     vocabulary = model.config.get_text_config().vocab_size
