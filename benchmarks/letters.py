@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.types import Item
 
-LETTERS = ("A", "B", "C", "D", "E")
+LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 METRICS = ("accuracy", "ece", "brier")
 EXAMPLES = 1_000  # few-shot examples are drawn from the first so many rows of a training split
 

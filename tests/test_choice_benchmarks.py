@@ -57,7 +57,10 @@ def letters_of(items: Sequence[Item]) -> str:
     return "".join(item.answers[item.gold or 0] for item in items)
 
 
-ALL = ["pubmedqa", "pubmedqa-pqal", "medqa", "medmcqa", "mmlu-med", "medical-reasoning"]
+ALL = [
+    *("pubmedqa", "pubmedqa-pqal", "medqa", "medmcqa", "mmlu-med", "medical-reasoning"),
+    *("medbullets-4", "medbullets-5", "medxpertqa", "mmlu-pro-health", "headqa-en", "careqa-en"),
+]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -49,7 +49,7 @@ CUT_OFF = "cut off"
 _NESTED = 2  # fields are looked for inside fields this deep
 _OPENABLE = frozenset({"judged", "verdicts", "concluded", "opening"})  # what a choice left open later takes back
 _WEAK = frozenset({"concluded", "opening"})  # what the rest of the text can overrule
-_LETTERS = "ABCDEFGHIJ"
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
