@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from .errors import MedbenchError
 from .secrets import masked
+from .text import size
 
 CONNECT_SECONDS = 15.0  # until a server begins to answer, including the look-up of its name
 READ_SECONDS = 30.0  # until the next bytes arrive
@@ -41,11 +42,6 @@ class Unreachable(MedbenchError):
 
 class Refused(MedbenchError):
     """The server answers that it does not give the file."""
-
-
-def size(count: float) -> str:
-    """Bytes as people read them."""
-    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
 def shown(address: str) -> str:

@@ -22,8 +22,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from . import durable, hub
-from .download import Progress, Tell, Unreachable, download, forget, shown, size
+from .download import Progress, Tell, Unreachable, download, forget, shown
 from .errors import MedbenchError, UsageError
+from .text import size
 
 REMEMBERED = 60.0  # seconds for which a server that did not answer is not asked again
 

@@ -25,6 +25,14 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(_visible, text) if _UNSAFE.search(text) else text
 
 
+def size(count: float) -> str:
+    """Return a number of bytes in decimal units: "1.2 GB", "0.3 MB", "11.4 kB", "17 B"."""
+    for least, scale, unit in ((1e9, 1e9, "GB"), (1e5, 1e6, "MB"), (1e3, 1e3, "kB")):
+        if count >= least:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count:.0f} B"
+
+
 def printable_json(value: Any) -> str:
     """Return indented JSON that is safe to print and, read back, is the same value."""
     text = json.dumps(value, indent=1, ensure_ascii=False)

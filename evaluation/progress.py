@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..core.types import Output
-    from ..judges.judging import Watch as JudgeWatch
+    from ..judges.progress import JudgeProgress
     from .plan import Plan
 
 
@@ -41,8 +41,8 @@ class Progress:
     def end(self) -> None:
         """Answering and timing of this run ended."""
 
-    def judging(self) -> JudgeWatch:
-        """Return what hears the judges' progress."""
-        from ..judges.judging import Silent
+    def judging(self) -> JudgeProgress:
+        """Return what receives the judges' progress."""
+        from ..judges.progress import JudgeProgress
 
-        return Silent()
+        return JudgeProgress()

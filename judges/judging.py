@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import floor, inf, log10
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from .. import __version__
 from ..core.budget import Limits, Usage
@@ -24,6 +23,7 @@ from ..results.store import Reply, StoredRun, differing
 from .metric import asked, not_to_judge, pair_id, read_reply
 from .modes import Mode, mode_of
 from .names import metric_name
+from .progress import JudgeProgress
 from .replies_file import Replies
 
 MAX_NEW_TOKENS = 2048  # a judge that reasons before it replies needs room
@@ -60,47 +60,6 @@ class Judge:
         spec = self.engine.spec
         names = ("name", "location", "revision", "engine", "adapter_hash", "dtype", "quantize", "base_url")
         return {name: getattr(spec, name) for name in names} | {"generation": dict(spec.generation)}
-
-
-class JudgePlugin(Protocol):
-    """What the group `medbench.judges` holds: how a name becomes a judge. `summary` is for `medbench list judges`."""
-
-    name: str
-    summary: str
-
-    def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
-        """The judge that asks `model`; "": its default. Raises UsageError without a model or a key that it needs."""
-        ...
-
-
-class Watch(Protocol):
-    """What judging tells whoever watches."""
-
-    def loading(self, judge: Judge) -> None: ...
-
-    def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
-        """`what` is judged: `total` replies are wanted, and `done` are stored."""
-        ...
-
-    def replied(self, output: Output) -> None: ...
-
-    def end(self) -> None: ...
-
-
-class Silent:
-    """Watches and tells nothing."""
-
-    def loading(self, judge: Judge) -> None:
-        pass
-
-    def begin(self, judge: Judge, what: str, total: int, done: int) -> None:
-        pass
-
-    def replied(self, output: Output) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
 
 
 @dataclass
@@ -178,11 +137,11 @@ def judge(
     judge: Judge,
     mode: str,
     caps: Caps | None = None,
-    watch: Watch | None = None,
+    progress: JudgeProgress | None = None,
     against: StoredRun | None = None,
 ) -> str:
     """As `ask`; returns the name of the metric, which `results.scoring.load_metric` takes."""
-    return ask(run, judge, mode, caps, watch, against).metric
+    return ask(run, judge, mode, caps, progress, against).metric
 
 
 def ask(
@@ -190,7 +149,7 @@ def ask(
     judge: Judge,
     mode: str,
     caps: Caps | None = None,
-    watch: Watch | None = None,
+    progress: JudgeProgress | None = None,
     against: StoredRun | None = None,
 ) -> Judging:
     """Put the run's answers before a judge, in the benchmark's order, and store its replies in the run's folder.
@@ -199,7 +158,7 @@ def ask(
     folder cannot be written, another process is judging the same, or what is stored there is another model's; what
     was stored stays. Engine failures and caps raise nothing: see `missing`.
     """
-    how, caps, watch = mode_of(mode), caps or Caps(), watch or Silent()
+    how, caps, progress = mode_of(mode), caps or Caps(), progress or JudgeProgress()
     name = metric_name(how, judge.label)
     other = against.manifest.run_id if against else ""
     wanted = _wanted(how, run, against, judge.max_new_tokens)
@@ -220,7 +179,7 @@ def ask(
                 replies.stored[reply.output.item_id] = reply
         failures: dict[str, str] = {}
         try:
-            missing = _fill(replies, judge, wanted, caps, watch, run.manifest.run_id, failures)
+            missing = _fill(replies, judge, wanted, caps, progress, run.manifest.run_id, failures)
         finally:
             replies.learned = {
                 "refuses": sorted(judge.refuses),
@@ -238,7 +197,7 @@ def _fill(
     judge: Judge,
     wanted: dict[str, tuple[str, GenerateRequest]],
     caps: Caps,
-    watch: Watch,
+    progress: JudgeProgress,
     what: str,
     failures: dict[str, str],
 ) -> Counter[str]:
@@ -250,9 +209,9 @@ def _fill(
     capped = "" if left is None else f"the cap of {calls_told(caps.limits.max_calls or 0)} is reached"
     now = todo if left is None else todo[:left]
     if now:
-        watch.loading(judge)
+        progress.loading(judge)
         judge.engine.load()
-        watch.begin(judge, what, len(wanted), len(replies.stored))
+        progress.begin(judge, what, len(wanted), len(replies.stored))
         outputs: Any = judge.engine.generate(now)
         try:
             for output in outputs:
@@ -263,7 +222,7 @@ def _fill(
                     judge.own.calls += 1
                     judge.own.prompt_tokens += output.prompt_tokens
                     judge.own.completion_tokens += output.completion_tokens
-                watch.replied(output)
+                progress.replied(output)
                 if output.error is None and not isinstance(output.text, str):
                     output = replace(output, text=None, error="the engine gave no text")
                 if output.error is not None and not output.final:
@@ -271,7 +230,7 @@ def _fill(
                 elif output.item_id in wanted and output.item_id not in replies.stored:
                     replies.append(Reply(wanted[output.item_id][0], output))
         finally:
-            watch.end()
+            progress.end()
             with contextlib.suppress(AttributeError):
                 outputs.close()  # a generator's threads end here, not when it is forgotten
     unasked = capped or "the engine gave no reply"

@@ -215,13 +215,13 @@ def _plain(cell: Cell, board: Board) -> str:
 
 
 def number(value: float | None, unit: str) -> str:
-    """A value as tables show it: shares and scores to three decimals, bytes as GiB or MiB, the rest to three digits."""
+    """A value as tables show it: shares and scores to three decimals, bytes as GB or MB, the rest to three digits."""
     if value is None:
         return "–"
     if unit == "":
         return f"{value:.3f}"
     if unit == "bytes":
-        return f"{value / 2**30:.2f} GiB" if value >= 2**30 else f"{value / 2**20:.0f} MiB"
+        return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
     return f"{value:.3g} {unit}" if abs(value) < 1000 else f"{value:.0f} {unit}"
 
 

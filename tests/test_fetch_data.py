@@ -29,10 +29,11 @@ from medbench.benchmarks import liveqa, medmcqa, medquad, pubmedqa
 from medbench.benchmarks.sources.files import Source
 from medbench.benchmarks.sources.official import downloadable
 from medbench.cli import cli
-from medbench.core import download, official, paths
+from medbench.core import official, paths
 from medbench.core.download import Refused, Unreachable
 from medbench.core.errors import DataMissing, MedbenchError, UsageError
 from medbench.core.official import Download, Quiet
+from medbench.core.text import size
 from medbench.core.types import Item, ItemSet
 from medbench.results.agreement import liveqa_grades
 from site_server import Reply, Site, serve
@@ -441,6 +442,7 @@ class TestLoaders:
 
 BENCHMARK = f"""
 from medbench.benchmarks.sources.official import downloadable
+from medbench.core.text import size
 from medbench.core.errors import DataMissing
 from medbench.core.official import Download
 from medbench.core.types import Benchmark, Item, ItemSet
@@ -613,4 +615,4 @@ class TestCommand:
 
 def test_the_fetched_folder_follows_the_cache(cache: Path) -> None:
     assert paths.releases() == cache
-    assert download.size(266_041) == "0.3 MB" and download.size(11_414) == "11.4 kB"
+    assert size(266_041) == "0.3 MB" and size(11_414) == "11.4 kB" and size(2.5e9) == "2.5 GB" and size(17) == "17 B"

@@ -506,8 +506,8 @@ def test_markdown_names_what_is_not_shown(tmp_path: Path) -> None:
         (Figure("x", None, 0, 50, 0.0, 1.0), "– (n 0 of 50)"),
         (Figure("x", 0.01234, 5, 5, unit="s"), "0.0123 s (n 5)"),
         (Figure("x", 1234.56, 50, 50, unit="tokens/s"), "1235 tokens/s"),
-        (Figure("x", 3 * 2**30, 50, 50, unit="bytes"), "3.00 GiB"),
-        (Figure("x", 5 * 2**20, 50, 50, unit="bytes"), "5 MiB"),
+        (Figure("x", 3_000_000_000, 50, 50, unit="bytes"), "3.00 GB"),
+        (Figure("x", 5_000_000, 50, 50, unit="bytes"), "5 MB"),
     ],
 )
 def test_a_figure_as_text(figure: Figure, text: str) -> None:

@@ -166,7 +166,7 @@ def test_five_benchmarks_fit_80_columns_and_no_number_is_cut(tmp_path: Path) -> 
     for model in ("smollm2-135m", "owner/a-model-with-a-long-name-1.5b"):
         for benchmark in names:
             metrics = ["exact_match", "safety_rate", "peak_rss_bytes", "latency_p50_s"]
-            measured = [{"items": 20, "seconds": 2.0, "completion_tokens": 4, "peak_rss_bytes": 5 << 28}]
+            measured = [{"items": 20, "seconds": 2.0, "completion_tokens": 4, "peak_rss_bytes": 1_250_000_000}]
             pattern = "1" * 15 + "0" * 5 if "/" in model else "0" * 20
             about: dict[str, Any] = {"metrics": metrics, "sittings": measured, "seconds": [0.125] * 5}
             run(tmp_path, model, benchmark, pattern, **about)
@@ -175,7 +175,7 @@ def test_five_benchmarks_fit_80_columns_and_no_number_is_cut(tmp_path: Path) -> 
     assert max(map(len, done.stdout.splitlines())) <= 80
     (row,) = [line for line in done.stdout.splitlines() if line.startswith("smollm2-13")]
     assert row.count("0.000 ▼") == 5, "one table: all five benchmarks are in the row"
-    assert row.split()[-2:] == ["0.125", "1.25"], "latency in seconds, memory in GiB"
+    assert row.split()[-2:] == ["0.125", "1.25"], "latency in seconds, memory in GB"
     for number in re.findall(r"\S*\d\S*", row.split(maxsplit=1)[1]):
         assert re.fullmatch(r"\d+(\.\d+)?", number), f"a number was cut: {number}"
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from medbench import cli as cli_package
 from medbench.cli import cli
-from medbench.cli.ui.progress import tell
+from medbench.cli.ui.messages import tell
 from medbench.cli.ui.screen import Screen
 from medbench.core.text import printable, printable_json, printable_json_parts
 from rich.markup import escape

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...core import paths
+from ...core.text import size
 from .. import completion
 from ..ui import output
-from ..ui.progress import tell
+from ..ui.messages import tell
 
 if TYPE_CHECKING:
     from ...zoo.adapters import Adapter, AdapterManifest
@@ -79,7 +80,7 @@ def list_(as_json: bool) -> None:
                 escape("\n".join(row["data"])),
                 f"{row['steps']:,}",
                 "\n".join(_change(stage["eval_loss_before"], stage["eval_loss_after"]) for stage in stages),
-                _size(row["size_bytes"]),
+                size(row["size_bytes"]),
             )
         output.show([table])
     elif not problems:
@@ -263,7 +264,7 @@ def _show(adapter: Adapter) -> None:
     fact("versions", ", ".join(versions))
     fact("made", manifest.created)
     fact("command", " ".join(manifest.command))
-    fact("folder", f"{adapter.folder} ({_size(adapter.size)})")
+    fact("folder", f"{adapter.folder} ({size(adapter.size)})")
     fact("files", ", ".join(_files(adapter)))
     screen.print(facts)
     if manifest.stages:
@@ -320,17 +321,12 @@ def _measured(name: str, value: Any) -> str:
     if not isinstance(value, int | float):
         return str(value or "–")
     if name.endswith("_bytes"):
-        return _size(int(value))
+        return size(int(value))
     return f"{value:.3f}" if "loss" in name else f"{value:,.0f}"
 
 
 def _change(before: float | None, after: float | None) -> str:
     return " → ".join(f"{value:.3f}" for value in (before, after) if value is not None) or "–"
-
-
-def _size(size: int) -> str:
-    unit, scale = ("GB", 1e9) if size >= 1e9 else ("MB", 1e6) if size >= 1e6 else ("kB", 1e3)
-    return f"{size / scale:.1f} {unit}"
 
 
 def _files(adapter: Adapter) -> list[str]:

@@ -20,7 +20,8 @@ from .. import completion
 from ..judge_options import judge_option, judge_options
 from ..options import Command
 from ..ui import output
-from ..ui.progress import LINE_SECONDS, clock, tell, watch
+from ..ui.messages import LINE_SECONDS, clock, tell
+from ..ui.progress import watch
 
 LEVELS = (1, 2, 3, 4)  # a judge's grades: those of judges/modes.py, which is not imported before it is needed
 

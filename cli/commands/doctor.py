@@ -18,9 +18,9 @@ from ...core.errors import DataMissing, MedbenchError
 from ...core.text import printable
 from ...evaluation import environment
 from ..ui import output
-from ..ui.progress import say
+from ..ui.messages import say
 
-FREE_BYTES = 2 * 2**30  # what the embedded model's download and conversion need at most
+FREE_BYTES = 2e9  # what the embedded model's download and conversion need at most
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ def _device() -> Iterator[Finding]:
     import torch
 
     facts = environment.hardware()
-    memory = f"{facts['memory_bytes'] / 2**30:.0f} GiB"
+    memory = f"{facts['memory_bytes'] / 1e9:.0f} GB"
     yield Finding(
         "processor", f"{facts['cpu']}, {facts['cores']} cores, {memory}, torch uses {torch.get_num_threads()} threads"
     )
     for index, name in enumerate(facts["gpus"]):
         total = torch.cuda.get_device_properties(index).total_memory
-        yield Finding("GPU", f"{name}, {total / 2**30:.0f} GiB, CUDA {torch.version.cuda}")
+        yield Finding("GPU", f"{name}, {total / 1e9:.0f} GB, CUDA {torch.version.cuda}")
     if not facts["gpus"]:
         todo = (
             "A GPU is there but torch was built without CUDA: install a CUDA build."
@@ -156,9 +156,9 @@ def _disk() -> Iterator[Finding]:
             variable = "MEDBENCH_CACHE" if name == "cache" else "MEDBENCH_HOME"
             yield Finding(name, f"{folder} cannot be written", f"Name another folder with {variable}.")
         elif free < FREE_BYTES:
-            yield Finding(name, f"{folder}, {free / 2**30:.1f} GiB free", "Make room: 2 GiB are wanted.")
+            yield Finding(name, f"{folder}, {free / 1e9:.1f} GB free", "Make room: medbench needs 2 GB.")
         else:
-            yield Finding(name, f"{folder}, {free / 2**30:.0f} GiB free")
+            yield Finding(name, f"{folder}, {free / 1e9:.0f} GB free")
 
 
 def _model() -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from ...core import paths
 from ...core.errors import UsageError
 from .. import completion
 from ..ui import output
-from ..ui.progress import tell
+from ..ui.messages import tell
 
 if TYPE_CHECKING:
     from rich.text import Text

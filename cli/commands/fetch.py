@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from ...core.errors import UsageError
+from ...core.text import size
 from ..ui.download_progress import Shown
-from ..ui.progress import say, tell
+from ..ui.messages import say, tell
 from .fetch_data import data
 
 EXAMPLES = """\b
@@ -42,7 +43,7 @@ def entity_model(name: str, source: str | None, again: bool) -> None:
 
     Then `--entity-model NAME` scores the entity metrics with it. The same command continues a download that broke off.
     """
-    from ...core.download import shown, size
+    from ...core.download import shown
     from ...core.official import mirrored
     from ...metrics.entities import fetching, pipelines
 

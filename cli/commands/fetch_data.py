@@ -16,7 +16,7 @@ from ...core.official import Quiet, mirrored
 from .. import completion
 from ..ui import output
 from ..ui.download_progress import Shown
-from ..ui.progress import say, tell
+from ..ui.messages import say, tell
 
 ALL = "all"
 GRADES = "liveqa-grades"

@@ -12,7 +12,7 @@ from ...core import paths, registry
 from ...core.errors import MedbenchError, UsageError
 from .. import completion
 from ..ui import output
-from ..ui.progress import tell
+from ..ui.messages import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,8 @@ from .. import completion
 from ..judge_options import judge_option, judge_options
 from ..options import Command
 from ..ui import output
-from ..ui.progress import tell, watch
+from ..ui.messages import tell
+from ..ui.progress import watch
 
 if TYPE_CHECKING:
     from ...evaluation.plan import Choice

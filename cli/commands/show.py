@@ -12,7 +12,7 @@ from ...core import paths
 from ...core.errors import MedbenchError, UsageError
 from .. import completion
 from ..ui import output
-from ..ui.progress import tell
+from ..ui.messages import tell
 
 if TYPE_CHECKING:
     from ...core.types import Figure, Record, Score

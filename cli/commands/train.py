@@ -17,7 +17,7 @@ from ...core.secrets import masked
 from .. import completion
 from ..options import Command
 from ..ui import output
-from ..ui.progress import tell
+from ..ui.messages import tell
 
 if TYPE_CHECKING:
     from ...training.train import Request

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 
 from ...core import hub
-from ...core.download import Progress, size
+from ...core.download import Progress
 from ...core.official import Quiet
-from .progress import LINE_SECONDS, clock, tell
+from ...core.text import size
+from .messages import LINE_SECONDS, clock, tell
 
 
 class Shown(Quiet):

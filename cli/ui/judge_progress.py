@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...evaluation.judging import spent
 from ...evaluation.workload import FEW
-from ...judges.judging import Silent
-from .progress import LINE_SECONDS, clock, tell
+from ...judges.progress import JudgeProgress
+from .messages import LINE_SECONDS, clock, tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...judges.judging import Judge
 
 
-class Lines(Silent):
+class JudgeLines(JudgeProgress):
     """A line when something begins and ends, and now and then between."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Lines(Silent):
         tell(f"{self.judge.label}: {self.done}/{self.total}, {speed(rate)}{left}, {used(self.judge.usage)}")
 
 
-class Bar(Lines):
+class JudgeBar(JudgeLines):
     """One bar per judge and run: replies, calls, cost, time left."""
 
     progress: Progress | None = None
@@ -113,6 +113,6 @@ def speed(per_second: float) -> str:
     return f"{per_second:.3g} replies/s" if per_second >= 1 else f"{1 / max(per_second, 1e-9):.3g} s/reply"
 
 
-def watch() -> Lines:
-    """Return a bar on a terminal, lines elsewhere."""
-    return Bar() if sys.stderr.isatty() else Lines()
+def judge_progress() -> JudgeLines:
+    """Return a bar on a terminal, plain lines elsewhere."""
+    return JudgeBar() if sys.stderr.isatty() else JudgeLines()

@@ -14,7 +14,7 @@ from ...core.durable import replace_file
 from ...core.errors import MedbenchError, UsageError
 from ...core.text import names as split_names
 from ...core.text import printable, printable_json, printable_json_parts
-from .progress import tell
+from .messages import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

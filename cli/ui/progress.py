@@ -7,10 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import click
-
-from ...core.text import printable
 from ...evaluation.progress import Progress
+from .messages import LINE_SECONDS, clock, tell
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,20 +19,9 @@ if TYPE_CHECKING:
     from ...core.types import Output
     from ...evaluation.plan import Plan
     from ...evaluation.workload import Workload
-    from ...judges.judging import Watch as JudgeWatch
+    from ...judges.progress import JudgeProgress
 
-LINE_SECONDS = 10.0  # at most one plain line in this time
 SHORT = 0.1  # seconds of loading that are not worth a line
-
-
-def tell(text: str) -> None:
-    """A line for people, on stderr: stdout is for results."""
-    click.echo(printable(text), err=True)
-
-
-def say(text: str) -> None:
-    """A line of results, on stdout."""
-    click.echo(printable(text))
 
 
 class _Telling(Progress):
@@ -54,10 +41,10 @@ class _Telling(Progress):
     def reused(self, run: str, items: int, total: int) -> None:
         tell(f"{items} of {total} answers reused from {run}")
 
-    def judging(self) -> JudgeWatch:
+    def judging(self) -> JudgeProgress:
         from . import judge_progress
 
-        return judge_progress.watch()
+        return judge_progress.judge_progress()
 
     def turn(self, number: int, turns: int) -> None:
         self.which = f" ({number} of {turns})" if turns > 1 else ""
@@ -197,10 +184,3 @@ def watch(quiet: bool) -> Progress:
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         return Progress()
     return BarWatch() if sys.stderr.isatty() else PlainWatch()
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

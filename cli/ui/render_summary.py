@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HEADING = 8  # characters of a line of a heading that is abbreviated
 FOLDED = 10  # characters of a line of a model's name, at the least
-UNITS = {"latency_p50_s": "p50\ns", "peak_rss_bytes": "RSS\nGiB", "peak_gpu_memory_bytes": "GPU\nGiB"}
+UNITS = {"latency_p50_s": "p50\ns", "peak_rss_bytes": "RSS\nGB", "peak_gpu_memory_bytes": "GPU\nGB"}
 NAMES = {"mean": "mean", "safety_rate": "safety"}
 
 
@@ -113,7 +113,7 @@ def _cell(line: Line, at: int, found: Summary, alone: bool, short: bool) -> str:
         return "–"
     figure = cell.figure
     if heading.metric in UNITS:
-        return f"{cell.figure.value / 2**30:.2f}" if figure.unit == "bytes" else f"{cell.figure.value:.3g}"
+        return f"{cell.figure.value / 1e9:.2f}" if figure.unit == "bytes" else f"{cell.figure.value:.3g}"
     value = number(figure.value, figure.unit)
     lines = [_marked(value, cell, alone)]
     if figure.low is not None and figure.high is not None:

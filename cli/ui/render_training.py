@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .progress import clock
+from ...core.text import size
+from .messages import clock
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -66,7 +67,7 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
             _change(stage["eval_loss_before"], stage["eval_loss_after"]),
             clock(stage["seconds"]),
             f"{stage['tokens_per_s'] or 0:,.0f}",
-            size(stage["peak_gpu_memory_bytes"] or stage["peak_rss_bytes"]),
+            _size(stage["peak_gpu_memory_bytes"] or stage["peak_rss_bytes"]),
         )
     leaked = {name: len(items) for name, items in manifest.leaked.items()}
     return [
@@ -112,17 +113,6 @@ def study(rows: Sequence[tuple[str, AdapterManifest | None, str]]) -> list[Rende
             f"{tokens / seconds:,.0f}" if seconds else "",
         )
     return [table, "★ least held-out loss. Losses are cross-entropy in nats per token; no test tells them apart here."]
-
-
-def size(count: float | None) -> str:
-    """Bytes as people read them: "1.2 GB"."""
-    if count is None:
-        return UNKNOWN
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError
 
 
 def _fields(fields: Sequence[Mapping[str, str]]) -> Table:
@@ -177,6 +167,10 @@ def _table(*columns: str) -> Table:
 
 def _count(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
+
+
+def _size(count: float | None) -> str:
+    return UNKNOWN if count is None else size(count)
 
 
 def _loss(value: float | None) -> str:

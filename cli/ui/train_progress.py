@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ...training.trainer import Unwatched
-from .progress import LINE_SECONDS, clock, tell
+from .messages import LINE_SECONDS, clock, tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
