@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..core.errors import MedbenchError, UsageError
 
 if TYPE_CHECKING:
-    from ..judges.judging import Caps, Judge, Judging
+    from ..judges.judge import Judge
+    from ..judges.judging import Caps, Judging
     from ..results.store import StoredRun
     from .progress import Progress
 
@@ -54,6 +55,7 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
     from ..core import registry
     from ..core.budget import Limits
     from ..judges import judging
+    from ..judges.judge import Judge
     from ..judges.prices import AS_OF
 
     named: object = asked.names
@@ -96,7 +98,7 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
                 raise
             problems.append(f"the judge {name}: a plugin failed: {registry.told(error)}")
             continue
-        if not isinstance(made, judging.Judge):
+        if not isinstance(made, Judge):
             problems.append(
                 f"the judge {name}: a plugin failed: its `make` returned a {type(made).__name__}, not a Judge"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .judging import Judge
+from .judge import Judge
 
 DEFAULT_MODEL = "openai/gpt-oss-120b"
 

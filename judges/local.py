@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..core import registry
 from ..core.errors import UsageError
-from .judging import Judge
+from .judge import Judge
 
 MAX_NEW_TOKENS = 384  # a reason of two sentences and the grades; small models have small windows
 SHORT = 8  # digits of a revision

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..core.errors import UsageError
-from .judging import Judge
+from .judge import Judge
 
 
 @dataclass(frozen=True)

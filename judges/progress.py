@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..core.types import Output
-    from .judging import Judge
+    from .judge import Judge
 
 
 class JudgeProgress:

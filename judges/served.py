@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ..core import registry
 from ..core.errors import MedbenchError, UsageError
 from ..zoo.resolve import resolve
-from .judging import Judge
+from .judge import Judge
 from .prices import PRICES
 
 

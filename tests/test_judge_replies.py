@@ -246,7 +246,7 @@ def test_control_characters_of_a_judge_never_reach_the_terminal(run: StoredRun) 
 
 PLUGIN = """
 from medbench.core.types import Output
-from medbench.judges.judging import Judge
+from medbench.judges.judge import Judge
 
 class Engine:
     class spec:

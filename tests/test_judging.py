@@ -27,7 +27,8 @@ from medbench.core.budget import Limits
 from medbench.core.errors import MedbenchError
 from medbench.core.types import GenerateRequest, Item, Output, Record, Score
 from medbench.engines.server.engine import Refused
-from medbench.judges.judging import Caps, Judge, Judging, ask, dollars, judge
+from medbench.judges.judge import Judge
+from medbench.judges.judging import Caps, Judging, ask, dollars, judge
 from medbench.judges.modes import MODES
 from medbench.results import files, leaderboard
 from medbench.results.export import to_csv, to_json, to_markdown
@@ -651,7 +652,7 @@ OWN_JUDGE = """
 import sys
 sys.path.insert(0, {tests!r})
 import test_judging
-from medbench.judges.judging import Judge
+from medbench.judges.judge import Judge
 
 class Mine:
     name = "mine"

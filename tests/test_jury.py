@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.stats import krippendorff_alpha
 from medbench.core.types import GenerateRequest, Output, Score
-from medbench.judges.judging import Judge, Judging, ask
+from medbench.judges.judge import Judge
+from medbench.judges.judging import Judging, ask
 from medbench.judges.names import jury_name
 from medbench.results.compare import STORED, Comparison, Line, Verdicts, compare
 from medbench.results.manifest import write_manifest

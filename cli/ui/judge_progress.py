@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...core.budget import Usage
     from ...core.types import Output
-    from ...judges.judging import Judge
+    from ...judges.judge import Judge
 
 
 class JudgeLines(JudgeProgress):
