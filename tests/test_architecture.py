@@ -96,7 +96,6 @@ def reachable(name: str, arrows: dict[str, set[str]]) -> set[str]:
 UPWARD: set[str] = set()
 CIRCLES = {
     "engines/chat_templates, engines/prompting",
-    "engines/hf/scoring/choosing, engines/hf/scoring/packed",
     "zoo/adapters, zoo/progress",
 }
 

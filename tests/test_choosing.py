@@ -16,9 +16,10 @@ from medbench.core.types import ChoiceRequest, ModelSpec, Prompt
 from medbench.engines.hf.batching import OutOfMemory
 from medbench.engines.hf.engine import TransformersEngine
 from medbench.engines.hf.loading import Loaded, load
-from medbench.engines.hf.scoring import packed, prefixes
-from medbench.engines.hf.scoring.attention import Rule, block
-from medbench.engines.hf.scoring.choosing import logprobs, rows_for
+from medbench.engines.hf.scoring import packed_rows, prefix_tree
+from medbench.engines.hf.scoring.log_likelihood import log_likelihoods
+from medbench.engines.hf.scoring.packed_attention import ScoreRule, block
+from medbench.engines.hf.scoring.sequences import sequences_for
 
 # Families that run packed rows, and three that cannot: an encoder, ALiBi's biases, and a state space without attention.
 PACKED = ("llama", "gpt2", "biogpt", "gemma2", "gemma3")
@@ -53,8 +54,10 @@ def alone(loaded: Loaded, prompt: list[int], answer: list[int]) -> float:
 
 
 def chosen(loaded: Loaded, items: list[Item], budget: int) -> dict[int, Any]:
-    rows = [row for i, (prompt, ends) in enumerate(items) for row in rows_for(i, prompt, ends, loaded.encoder_decoder)]
-    found = list(logprobs(loaded, rows, budget, packed.takes_packed_rows(loaded)))
+    rows = [
+        row for i, (prompt, ends) in enumerate(items) for row in sequences_for(i, prompt, ends, loaded.encoder_decoder)
+    ]
+    found = list(log_likelihoods(loaded, rows, budget, packed_rows.supports_packed_rows(loaded)))
     assert len({item for item, _, _ in found}) == len(found), "an item was answered twice"
     return {item: values for item, values, _ in found}
 
@@ -100,13 +103,13 @@ def test_a_window_ends_where_it_does_alone(models: dict[str, Loaded], length: in
 
 
 def test_which_models_take_packed_rows(models: dict[str, Loaded]) -> None:
-    assert {family for family, loaded in models.items() if packed.takes_packed_rows(loaded)} == set(PACKED)
+    assert {family for family, loaded in models.items() if packed_rows.supports_packed_rows(loaded)} == set(PACKED)
 
 
 def test_a_model_that_takes_no_packed_rows_is_left_as_it_was(models: dict[str, Loaded]) -> None:
     usual = {family: loaded.model.config._attn_implementation for family, loaded in models.items()}
     for loaded in models.values():
-        packed.takes_packed_rows(loaded)
+        packed_rows.supports_packed_rows(loaded)
     assert {family: loaded.model.config._attn_implementation for family, loaded in models.items()} == usual
 
 
@@ -128,7 +131,7 @@ def test_what_items_share_is_computed_once(models: dict[str, Loaded], passes: li
     """Ten questions of 9 tokens after the same 40: 40 + 10 x 9, not 10 x 49. Answers of one token need no more."""
     shots = drawn(0, 40)
     items: list[Item] = [(shots + drawn(seed, 9), [[7], [8], [9]]) for seed in range(1, 11)]
-    packed.takes_packed_rows(models["llama"])
+    packed_rows.supports_packed_rows(models["llama"])
     passes.clear()
     chosen(models["llama"], items, 30)
     assert sum(passes[-5:]) == 40 + 10 * 9
@@ -144,8 +147,8 @@ def test_the_last_layers_mlp_computes_only_where_logits_are_read(models: dict[st
     hooks = [next(m.children()).register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1])) for m in inner]
     items: list[Item] = [([*range(5, 45)], [[7], [8]]), ([*range(60, 90)], [[7], [8]])]
     try:
-        rows = [row for i, (prompt, ends) in enumerate(items) for row in rows_for(i, prompt, ends, False)]
-        found = {item: values for item, values, _ in logprobs(loaded, rows, 4096, packs=True)}
+        rows = [row for i, (prompt, ends) in enumerate(items) for row in sequences_for(i, prompt, ends, False)]
+        found = {item: values for item, values, _ in log_likelihoods(loaded, rows, 4096, packed=True)}
     finally:
         for hook in hooks:
             hook.remove()
@@ -156,7 +159,7 @@ def test_the_last_layers_mlp_computes_only_where_logits_are_read(models: dict[st
 
 def test_answers_of_several_tokens_hang_on_one_prompt(models: dict[str, Loaded], passes: list[int]) -> None:
     """A prompt of 40 tokens under answers of 4, 3 and 1, of which the last token is never fed: 40 + 3 + 2 + 0."""
-    packed.takes_packed_rows(models["llama"])
+    packed_rows.supports_packed_rows(models["llama"])
     passes.clear()
     chosen(models["llama"], [(drawn(0, 40), [[11, 5, 6, 7], [12, 5, 6], [13]])], 100)
     assert passes[-1] == 45
@@ -164,18 +167,18 @@ def test_answers_of_several_tokens_hang_on_one_prompt(models: dict[str, Loaded],
 
 def test_a_beginning_too_short_to_pay_is_not_shared() -> None:
     rows = [((5, *drawn(seed, 100)), []) for seed in range(3)]
-    assert [node.size for node in prefixes.grow(rows)] == [101, 101, 101]
+    assert [node.size for node in prefix_tree.build(rows)] == [101, 101, 101]
     long = [((*drawn(9, 50), *drawn(seed, 100)), []) for seed in range(3)]
-    (node,) = prefixes.grow(long)
+    (node,) = prefix_tree.build(long)
     assert (node.size, [child.size for child in node.children]) == (50 + 300, [100, 100, 100])
 
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=12))
 def test_the_tree_holds_every_row_and_every_read_once(rows: list[list[int]]) -> None:
-    reads = {i: prefixes.Read(at=i % len(row), token=0, item=i, answer=0) for i, row in enumerate(rows)}
-    found: set[prefixes.Read] = set()
+    reads = {i: prefix_tree.TokenRead(at=i % len(row), token=0, item=i, answer=0) for i, row in enumerate(rows)}
+    found: set[prefix_tree.TokenRead] = set()
     ends: set[tuple[int, ...]] = set()
-    ahead = [((), node) for node in prefixes.grow((row, [reads[i]]) for i, row in enumerate(rows))]
+    ahead = [((), node) for node in prefix_tree.build((row, [reads[i]]) for i, row in enumerate(rows))]
     while ahead:
         before, node = ahead.pop()
         path = (*before, *node.tokens.tolist())
@@ -195,7 +198,7 @@ def test_the_tree_holds_every_row_and_every_read_once(rows: list[list[int]]) -> 
 
 def test_a_thousand_nested_rows_do_not_exhaust_the_stack() -> None:
     rows = [(tuple(range(5, 6 + 3 * i)), []) for i in range(2000)]
-    nodes = prefixes.grow(rows)
+    nodes = prefix_tree.build(rows)
     assert max(inner.end for node in nodes for inner in node.walk()) == 1 + 3 * 1999
 
 
@@ -206,8 +209,8 @@ def test_plain_arithmetic_and_kernel_are_one(queries_per_key: int, at: int) -> N
     torch.manual_seed(0)
     key, value = torch.randn(2, 1, 2, 20, 8)
     query = torch.randn(1, 2 * queries_per_key, 20, 8)
-    kernel = block(query, key, value, at, 0, Rule(0.3))
-    spelt = block(query, key, value, at, 0, Rule(0.3, softcap=1e6))  # a cap that high caps nothing
+    kernel = block(query, key, value, at, 0, ScoreRule(0.3))
+    spelt = block(query, key, value, at, 0, ScoreRule(0.3, softcap=1e6))  # a cap that high caps nothing
     for one, other in zip(kernel, spelt, strict=True):
         assert torch.allclose(one, other, atol=1e-5)
 
@@ -215,7 +218,7 @@ def test_plain_arithmetic_and_kernel_are_one(queries_per_key: int, at: int) -> N
 def small_memory(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
     """A forward pass that runs out of memory from `most` tokens on; the sizes it was asked for."""
     sizes: list[int] = []
-    whole = packed.last_logits
+    whole = packed_rows.last_logits
 
     def bounded(loaded: Loaded, keep: Any, input_ids: Any, *rest: Any) -> Any:
         sizes.append(input_ids.numel())
@@ -223,7 +226,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch, most: int) -> list[int]:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return whole(loaded, keep, input_ids, *rest)
 
-    monkeypatch.setattr(packed, "last_logits", bounded)
+    monkeypatch.setattr(packed_rows, "last_logits", bounded)
     return sizes
 
 

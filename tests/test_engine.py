@@ -210,7 +210,7 @@ def test_batches_hold_every_unit_once_and_stay_within_budget(units: list[tuple[i
 def test_an_item_that_does_not_fit_alone_is_an_error_and_not_an_answer(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medbench.engines.hf.scoring import packed
+    from medbench.engines.hf.scoring import packed_rows
 
     engine = engine_for(folders["llama"])
     list(engine.choose(choice_requests()))
@@ -218,7 +218,7 @@ def test_an_item_that_does_not_fit_alone_is_an_error_and_not_an_answer(
     def no_memory(*_: Any) -> Any:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(packed, "last_logits", no_memory)
+    monkeypatch.setattr(packed_rows, "last_logits", no_memory)
     outputs = list(engine.choose(choice_requests()))
     assert len(outputs) == len(QUESTIONS)
     assert all(o.error and "out of memory" in o.error and o.logprobs is None and o.text is None for o in outputs)

@@ -21,7 +21,8 @@ from .generation.scheduling import Capacity
 from .generation.transformers_generate import generate
 from .loading import Loaded, brought_by, load, settle
 from .memory import cache_tokens, pass_tokens
-from .scoring.choosing import Row, logprobs, rows_for
+from .scoring.log_likelihood import log_likelihoods
+from .scoring.sequences import ScoredSequence, sequences_for
 
 # Tokens in one batch, including padding. On a CPU larger batches are no faster (docs/measurements.md). On a GPU memory
 # is the limit, and a batch that does not fit is halved.
@@ -66,13 +67,13 @@ class TransformersEngine:
         """
         loaded, prompter = self._ready()
         wrap = self.wrapping("choose")
-        packs = self._packs_rows()
+        packed = self._packs_rows()
         budget = 0 if loaded.one_at_a_time else CHOICE_TOKENS[self._kind()]
-        if packs:
+        if packed:
             budget = min(budget, pass_tokens(loaded))
         for first in range(0, len(requests), CHOICE_REQUESTS):
             asked: list[tuple[ChoiceRequest, Encoded]] = []
-            rows: list[Row] = []
+            sequences: list[ScoredSequence] = []
             encoded, failed = each(
                 requests[first : first + CHOICE_REQUESTS], lambda r: prompter.for_choice(r.prompt, wrap, r.answers)
             )
@@ -81,9 +82,9 @@ class TransformersEngine:
                 if why := _without_embedding(loaded, [prompt.tokens, *answers]):
                     yield _failed(request.item_id, prompt, 0.0, why)
                     continue
-                rows += rows_for(len(asked), prompt.tokens, answers, loaded.encoder_decoder)
+                sequences += sequences_for(len(asked), prompt.tokens, answers, loaded.encoder_decoder)
                 asked.append((request, prompt))
-            for index, result, seconds in logprobs(loaded, rows, budget, packs):
+            for index, result, seconds in log_likelihoods(loaded, sequences, budget, packed):
                 request, prompt = asked[index]
                 if isinstance(result, OutOfMemory):
                     yield _failed(request.item_id, prompt, seconds, DOES_NOT_FIT)
@@ -177,9 +178,9 @@ class TransformersEngine:
         """Whether this model can score packed rows. Tried once."""
         loaded, _ = self._ready()
         if self._supports_packed_rows is None:
-            from .scoring.packed import takes_packed_rows
+            from .scoring.packed_rows import supports_packed_rows
 
-            self._supports_packed_rows = takes_packed_rows(loaded)
+            self._supports_packed_rows = supports_packed_rows(loaded)
         return self._supports_packed_rows
 
     def _uses_kv_cache(self) -> bool:

@@ -1,1 +1,1 @@
-"""Log-probabilities of options, with shared prefixes computed once."""
+"""Log-likelihood of answers, with shared prefixes computed once."""

@@ -1,12 +1,12 @@
-"""Attention over a packed row: many sequences in one row without padding, and what they share in it once.
+"""Attention over a packed row: many sequences in one row without padding, with each shared prefix in it once.
 
 A packed row holds the nodes of a prefix tree one after the other (`Span`). A token attends to its own node up to itself
-and to all of every node above. Each of those is attention over a block of keys without any mask; the blocks are joined
-by their log-sum-exps, which is exact (Hydragen, arXiv:2402.05099). The keys and values of nodes that ran in an earlier
-row come from where they were kept (`Kept`), in one copy for all rows.
+and to all of every node above. Each of these is attention over a block of keys without a mask. The blocks are joined by
+their log-sum-exps, which is exact (Hydragen, arXiv:2402.05099). The keys and values of nodes that ran in an earlier row
+are kept (`KeptKeys`), in one copy for all rows.
 
-The model calls `attend` through transformers' attention interface. Since no mask function is registered under its
-name, transformers makes no mask; position ids tell each token its depth in its own sequence.
+The model calls `attend` through transformers' attention interface. No mask function is registered under its name, so
+transformers makes no mask. Position ids give each token its depth in its own sequence.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from torch import Tensor
 from transformers import AttentionInterface
 
 NAME = "medbench_packed"
-QUERIES = 512  # how many at a time where scores are made explicitly
-# torch's kernel for CPUs computes scores that causality hides, and masks them, up to 512 keys. A few queries at a time,
-# each against the keys up to the last of them, save a third of attention; beyond `CUT` tokens the gain is small.
-PIECE = 64
-CUT = 1024
+QUERIES = 512  # at a time, where scores are computed explicitly
+# torch's CPU kernel computes the scores of later keys and masks them, up to 512 keys. Running a few queries at a time,
+# against the keys up to the last of them, saves a third of attention. For spans over LONG_SPAN tokens it saves little.
+QUERY_PIECE = 64
+LONG_SPAN = 1024
 
-# What models hand to their attention beside what `attend` names, and what makes no difference to it.
+# Arguments that models pass to attention besides those of `attend`, and that change nothing here.
 HARMLESS = frozenset(
     {"position_ids", "use_cache", "cache_position", "past_key_values", "logits_to_keep", "num_items_in_batch"}
     | {"output_attentions", "output_hidden_states", "return_dict"}
 )
 
 
-class Misfit(Exception):
+class UnsupportedAttention(Exception):
     """The model's attention is not what `attend` computes."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A node in a packed row: its tokens at `low`..`high`, its descendants' at `high`..`end`.
+    """A node in a packed row: its tokens are at `low`..`high`, its descendants' at `high`..`end`.
 
-    `depth` is how many tokens its sequence has before it.
+    `depth` is the number of tokens before it in its sequence.
     """
 
     low: int
@@ -54,8 +54,8 @@ class Span:
 
 
 @dataclass
-class Kept:
-    """Keys and values of one node, by layer: (1, key heads, tokens, width) each."""
+class KeptKeys:
+    """Keys and values of one node, by layer: tensors of shape (1, key heads, tokens, width)."""
 
     depth: int
     layers: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
@@ -66,27 +66,27 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PackedLayout:
     """How the row of one forward pass is packed."""
 
     spans: tuple[Span, ...]
-    above: tuple[Kept, ...] = ()  # what stands before every span of the row
-    keep: Kept | None = None  # filled with the whole row's keys and values
+    above: tuple[KeptKeys, ...] = ()  # of the nodes above every span of the row
+    keep: KeptKeys | None = None  # filled with the whole row's keys and values
     windows: list[int | None] = field(default_factory=list)  # filled with each layer's sliding window
 
     @functools.cached_property
     def joins(self) -> list[tuple[Span, list[Span]]]:
-        """Every span with descendants, and those."""
-        parted = [span for span in self.spans if span.end > span.high]
-        return [(span, [other for other in self.spans if span.high <= other.low < span.end]) for span in parted]
+        """Each span that has descendants, with them."""
+        parents = [span for span in self.spans if span.end > span.high]
+        return [(span, [other for other in self.spans if span.high <= other.low < span.end]) for span in parents]
 
 
-_layout: ContextVar[Layout] = ContextVar("layout")
+_layout: ContextVar[PackedLayout] = ContextVar("layout")
 
 
 @contextlib.contextmanager
-def packed(config: Any, layout: Layout) -> Iterator[None]:
-    """While the block lasts, the model with this configuration runs rows packed as `layout` says."""
+def packed_attention(config: Any, layout: PackedLayout) -> Iterator[None]:
+    """During the `with` block, the model with this configuration runs rows packed according to `layout`."""
     usual = config._attn_implementation
     token = _layout.set(layout)
     config._attn_implementation = NAME
@@ -110,27 +110,27 @@ def attend(
     softcap: float | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of one layer over one packed row; its signature is transformers'.
+    """Compute the attention of one layer over one packed row. The signature is transformers'.
 
-    `query` is (1, heads, tokens, width), `key` and `value` (1, key heads, tokens, width); the result is
-    (1, tokens, heads, width). Raises Misfit for what it does not know.
+    `query` is (1, heads, tokens, width), `key` and `value` are (1, key heads, tokens, width), and the result is
+    (1, tokens, heads, width). Raises UnsupportedAttention for arguments that it cannot handle.
     """
-    strange = [name for name, given in others.items() if given is not None and name not in HARMLESS]
-    if strange or attention_mask is not None or dropout or is_causal is False or query.shape[0] != 1:
-        raise Misfit(f"{type(module).__name__}: {', '.join(strange) or 'a mask, dropout or batch'}")
+    unknown = [name for name, given in others.items() if given is not None and name not in HARMLESS]
+    if unknown or attention_mask is not None or dropout or is_causal is False or query.shape[0] != 1:
+        raise UnsupportedAttention(f"{type(module).__name__}: {', '.join(unknown) or 'a mask, dropout or batch'}")
     layout = _layout.get()
     layout.windows.append(sliding_window)
     layer = id(module)
     if layout.keep is not None:
         layout.keep.layers[layer] = (key.contiguous(), value.contiguous())
-    rule = Rule(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap)
+    rule = ScoreRule(query.shape[-1] ** -0.5 if scaling is None else scaling, sliding_window, softcap)
     (_, heads, tokens, _), width = query.shape, value.shape[-1]
     alone = not layout.above and not layout.joins
-    out = query.new_empty((1, tokens, heads, width), dtype=query.dtype if alone else _wide(query)).transpose(1, 2)
-    weight = query.new_empty((1, heads, tokens), dtype=_wide(query))  # log-sum-exp of the scores that `out` is made of
+    out = query.new_empty((1, tokens, heads, width), dtype=query.dtype if alone else _sum_dtype(query)).transpose(1, 2)
+    weight = query.new_empty((1, heads, tokens), dtype=_sum_dtype(query))  # log-sum-exp of the scores behind `out`
     for span in layout.spans:
         length = span.high - span.low
-        step = PIECE if query.device.type == "cpu" and length <= CUT else length
+        step = QUERY_PIECE if query.device.type == "cpu" and length <= LONG_SPAN else length
         for low in range(span.low, span.high, step):
             own, seen = slice(low, min(low + step, span.high)), slice(span.low, min(low + step, span.high))
             out[:, :, own], weight[:, :, own] = block(
@@ -145,8 +145,8 @@ def attend(
 
 
 @dataclass(frozen=True)
-class Rule:
-    """What a score is: scaled, capped, and out of sight from `window` tokens on."""
+class ScoreRule:
+    """How a score is computed: scaled, capped, and masked from a distance of `window` tokens on."""
 
     scale: float
     window: int | None = None
@@ -161,35 +161,44 @@ def _join(
     value: Tensor,
     depth: int,
     below: Sequence[Span],
-    rule: Rule,
+    rule: ScoreRule,
 ) -> None:
-    """Add what the spans `below`, neighbours all, see of a block of keys from `depth` on to `out` and `weight`."""
+    """Add the attention of the spans `below`, which are adjacent, to a block of keys from `depth` on.
+
+    `out` is (1, heads, tokens, width) and `weight`, its log-sum-exp, is (1, heads, tokens). Both change in place.
+    """
     deepest = max(span.depth + span.high - span.low for span in below)
     if rule.window is not None and deepest - depth > rule.window:
-        pieces = [(slice(span.low, span.high), span.depth) for span in below]  # how far each sees depends on its depth
+        # How far each span looks back depends on its depth.
+        pieces = [(slice(span.low, span.high), span.depth) for span in below]
     else:
         pieces = [(slice(below[0].low, below[-1].high), depth + key.shape[2])]
         rule = replace(rule, window=None)
     for piece, at in pieces:
         more, extra = block(query[:, :, piece], key, value, at, depth, rule)
-        # Both are averages under a softmax; the share of the second in their union is a sigmoid.
+        # Both are softmax averages. The share of the second in their union is a sigmoid.
         out[:, :, piece].lerp_(more.to(out.dtype), (extra - weight[:, :, piece]).sigmoid_()[..., None])
         weight[:, :, piece] = weight[:, :, piece].logaddexp(extra)
 
 
-def block(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: Rule) -> tuple[Tensor, Tensor]:
-    """Attention of queries from depth `at` on to keys from `depth` on, and its log-sum-exp (1, heads, queries).
+def block(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: ScoreRule) -> tuple[Tensor, Tensor]:
+    """Return the attention of queries from depth `at` on to keys from `depth` on, and its log-sum-exp.
 
-    A query sees the keys up to its own depth.
+    Shapes: `query` (1, heads, queries, width), `key` and `value` (1, key heads, keys, width), log-sum-exp
+    (1, heads, queries). A query attends to the keys up to its own depth.
     """
     causal = at == depth
     partly = depth < at < depth + key.shape[2]
     hidden = rule.window is not None and at + query.shape[2] - depth > rule.window
     if hidden or rule.softcap is not None or query.shape[-1] != value.shape[-1]:
-        return _spelt_out(query, key, value, at, depth, rule)
+        return _explicit(query, key, value, at, depth, rule)
     if query.device.type == "cpu":
         kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        mask = _later(query.dtype)[:, :, at - depth : at - depth + query.shape[2], : key.shape[2]] if partly else None
+        mask = (
+            _causal_mask(query.dtype)[:, :, at - depth : at - depth + query.shape[2], : key.shape[2]]
+            if partly
+            else None
+        )
         return tuple(kernel(query, key, value, 0.0, causal, attn_mask=mask, scale=rule.scale)[:2])
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
@@ -201,15 +210,15 @@ def block(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: 
         kernel = torch.ops.aten._scaled_dot_product_efficient_attention
         out, weight = kernel(query, key, value, None, True, 0.0, causal, scale=rule.scale)[:2]
         return out, weight[:, :, : query.shape[2]]  # padded to whole blocks
-    return _spelt_out(query, key, value, at, depth, rule)
+    return _explicit(query, key, value, at, depth, rule)
 
 
-def _spelt_out(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: Rule) -> tuple[Tensor, Tensor]:
-    """`block` in plain operations, for what no kernel does."""
-    wide = _wide(query)
+def _explicit(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: ScoreRule) -> tuple[Tensor, Tensor]:
+    """As `block`, in plain operations, for cases that no kernel covers."""
+    wide = _sum_dtype(query)
     outs, weights = [], []
     places = torch.arange(depth, depth + key.shape[2], device=key.device)
-    # (1, key heads, 1, keys, width): queries of one group of heads share them
+    # (1, key heads, 1, keys, width): the heads of one group share them
     keys, values = key[:, :, None].to(wide), value[:, :, None].to(wide)
     for low in range(0, query.shape[2], QUERIES):
         part = query[:, :, low : low + QUERIES].to(wide).unflatten(1, (key.shape[1], -1))
@@ -220,7 +229,7 @@ def _spelt_out(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, r
         seen = places <= own
         if rule.window is not None:
             seen &= own - places < rule.window
-        weight = scores.masked_fill_(~seen, -torch.inf).logsumexp(dim=-1)  # -inf for a query that sees no key
+        weight = scores.masked_fill_(~seen, -torch.inf).logsumexp(dim=-1)  # -inf for a query without any key
         shares = (scores - weight.clamp(min=torch.finfo(wide).min)[..., None]).exp()
         outs.append((shares @ values).flatten(1, 2))
         weights.append(weight.flatten(1, 2))
@@ -228,13 +237,13 @@ def _spelt_out(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, r
 
 
 @functools.cache
-def _later(dtype: torch.dtype) -> Tensor:
-    """What is added to the scores of a query (rows) and a key (columns): -inf where the key comes later."""
-    return torch.full((CUT, CUT), -torch.inf, dtype=dtype).triu(1)[None, None]
+def _causal_mask(dtype: torch.dtype) -> Tensor:
+    """Return the mask that is added to scores (queries, keys): -inf where the key is later than the query."""
+    return torch.full((LONG_SPAN, LONG_SPAN), -torch.inf, dtype=dtype).triu(1)[None, None]
 
 
-def _wide(tensor: Tensor) -> torch.dtype:
-    """The dtype that sums are made in."""
+def _sum_dtype(tensor: Tensor) -> torch.dtype:
+    """Return the dtype to compute sums in: at least float32."""
     return torch.promote_types(tensor.dtype, torch.float32)
 
 
