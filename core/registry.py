@@ -16,12 +16,13 @@ import functools
 import importlib.util
 import re
 import sys
+import types
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import MedbenchError, UsageError
-from .types import Benchmark, Measurement, MetricFamily
+from .types import Benchmark, Engine, Measurement, Metric, MetricFamily
 
 FAMILIES: Literal["metric_families"] = "metric_families"
 Group = Literal["benchmarks", "zoo", "engines", "metrics", "metric_families", "judges"]
@@ -101,6 +102,30 @@ def get(group: Group, name: str) -> Any:
     return plugin
 
 
+def with_defaults(group: Group, plugin: Any) -> Any:
+    """Give an engine's class or a metric the optional members that it does not define, and return it."""
+    if group not in ("engines", "metrics"):
+        return plugin
+    base = Engine if group == "engines" else Metric if hasattr(plugin, "score") else Measurement
+    owner = plugin if group == "engines" else type(plugin)
+    for name, default in _optional(base).items():
+        if hasattr(plugin, name):
+            continue
+        try:
+            setattr(owner, name, default)
+        except TypeError:  # a built-in class, such as SimpleNamespace
+            setattr(plugin, name, types.MethodType(default, plugin) if callable(default) else default)
+    return plugin
+
+
+@functools.cache
+def _optional(base: type) -> dict[str, Any]:
+    """The members of a protocol that have a default."""
+    required = {*PARTS["engines"], *PARTS["metrics"], "read"} - {"version", "binary", "better"}
+    found = {name: value for each in reversed(base.__mro__) for name, value in vars(each).items()}
+    return {name: value for name, value in found.items() if not name.startswith("_") and name not in required}
+
+
 def uninstalled(group: Group, name: str) -> bool:
     """Whether a name refers to code or data that is not installed and that `get` was not asked for in this process: a
     .py file, a script of `evaluate`, a metric setting that is a path.
@@ -166,7 +191,7 @@ def look_up(group: Group, name: str) -> Any:
         flaw = f"calls itself '{plugin.name}'; name and entry point must be the same"
     if flaw:
         raise MedbenchError(f"{what} cannot be used: it {flaw}.", todo)
-    return plugin
+    return with_defaults(group, plugin)
 
 
 def _of_family(family: MetricFamily, name: str) -> Any:
@@ -178,13 +203,13 @@ def _of_family(family: MetricFamily, name: str) -> Any:
         raise MedbenchError(f"the metric '{name}' cannot be made: {told(error)}") from error
     if flaw := _flaw("metrics", plugin):
         raise MedbenchError(f"the metric '{name}' cannot be used: it {flaw}.")
-    return plugin
+    return with_defaults("metrics", plugin)
 
 
 def _set_up(name: str, plugin: Any, setting: str) -> Any:
-    if not hasattr(plugin, "of"):
+    if not plugin.takes_setting:
         raise UsageError(f"'{name}': the metric '{plugin.name}' has no settings.", f"Name it alone: {plugin.name}")
-    return plugin.of(setting)
+    return with_defaults("metrics", plugin.with_setting(setting))
 
 
 def unknown(group: Group, name: str) -> UsageError:
@@ -247,7 +272,7 @@ def _from_file(group: Group, path: Path) -> Any:
             f"{path} calls its {noun} '{name}', which is the name of one from {owners}.",
             f"Give yours another name; for the installed one name it without a file: {name}",
         )
-    return plugin
+    return with_defaults(group, plugin)
 
 
 def _flaw(group: Group, plugin: Any) -> str:
@@ -259,7 +284,8 @@ def _flaw(group: Group, plugin: Any) -> str:
         return f"has no {lacks}" if lacks else ""
     if isinstance(plugin, type):
         return f"is a class; write {plugin.__name__}(…) to make an object from it"
-    if lacks and not isinstance(plugin, Measurement):
+    measurement = group == "metrics" and all(hasattr(plugin, part) for part in ("name", "read"))
+    if lacks and not measurement:
         return f"is a {type(plugin).__name__} that has no {lacks}"
     if group == FAMILIES and not isinstance(plugin, MetricFamily):
         return f"is a {type(plugin).__name__}, not a medbench MetricFamily"

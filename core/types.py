@@ -7,10 +7,16 @@ A run is a stream of one `Record` per question; everything after inference reads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from .budget import Limits, Usage
+from .errors import UsageError
+from .model_spec import EngineOption as EngineOption
+from .model_spec import ModelRequest as ModelRequest
+from .model_spec import ModelSpec as ModelSpec
 from .reasoning import split
 from .text import whole
 
@@ -191,8 +197,37 @@ class Measured:
     first_token_s: tuple[float, ...] = ()
 
 
+class MetricDefaults(Protocol):
+    """What a metric or a measurement may say about itself. All of it is optional.
+
+    Subclass it, or define only what differs: the registry adds the rest to a plugin that does not subclass it.
+    """
+
+    summary: str = ""  # for `medbench list metrics`; "": the docstring
+    dimension: str = ""  # "accuracy", "text quality", "safety" or "efficiency"; groups the columns of a wide table
+    unit: str = ""  # of its values: "share", "0..1", "1 to 5", "s"
+    figure_names: tuple[str, ...] = ()  # figures with names of their own: accuracy gives `macro_f1`
+    remark: str = ""  # what a table has to say beside its figures
+    runs_code: str = ""  # path of a script on this disk that it executes, which is announced
+    in_background: bool = True  # may be scored in another process while the model runs; False if it may use a GPU
+    takes_setting: bool = False  # METRIC:SETTING works; then `with_setting` and `canonical_name` are defined
+    canonical_name: str = ""  # the name with its setting, under which scores are stored; "": the name
+
+    def with_setting(self, setting: str) -> Any:
+        """Return the metric with another setting ("": the default). Raises MedbenchError for one that is not there."""
+        raise UsageError("this metric has no settings.")
+
+    def ready(self) -> None:
+        """Called before any model runs. Raises MedbenchError if something that the metric needs is missing."""
+        return None
+
+    def remark_on(self, scores: Sequence[Score]) -> str:
+        """As `remark`, if it depends on the run's scores."""
+        return ""
+
+
 @runtime_checkable
-class Metric(Protocol):
+class Metric(MetricDefaults, Protocol):
     """Two pure functions over stored records. `name` is the name it is asked for by and its score file's name."""
 
     name: str
@@ -211,10 +246,13 @@ class Metric(Protocol):
 
 
 @runtime_checkable
-class Measurement(Protocol):
+class Measurement(MetricDefaults, Protocol):
     """A figure read off the run itself: throughput, latency, memory."""
 
     name: str
+    version: str = ""
+    binary: bool = False
+    better: Literal["higher", "lower", ""] = ""
 
     def read(self, measured: Measured) -> Figure: ...
 
@@ -233,43 +271,19 @@ class MetricFamily:
     installed: bool = False  # every name of the family runs installed code only
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """Everything that decides how a model answers. All of it is part of a run's identity but `leaked`."""
-
-    name: str  # as shown: NAME, or NAME+FOLDER with an adapter
-    location: str  # folder on disk, hub id, or whatever the engine takes
-    revision: str  # commit of a hub model, content hash of a local one
-    engine: str = "transformers"
-    adapter: str = ""  # folder of a LoRA adapter
-    adapter_hash: str = ""
-    dtype: str = "auto"  # "float32", "bfloat16", "float16"; "auto": float32 on a CPU, bfloat16 on a GPU
-    quantize: Literal["", "nf4", "int8"] = ""
-    device: str = "auto"
-    chat: Literal["auto", "always", "never"] = "auto"
-    prompt_format: str = ""  # e.g. "Medical question: {prompt}"; used in the place of a chat template
-    generation: Mapping[str, Any] = field(default_factory=dict)  # beams, n-gram blocking, …; greedy unless said
-    source: str = ""  # where the weights came from, in words
-    base_url: str = ""  # of the server that runs it, for engines that ask one
-    trust_remote_code: bool = False  # loading it runs Python code from its own files, as the user allowed
-    # Settings of one engine alone, which either its revision holds too (replay's map) or that change speed only. Not of
-    # the identity themselves.
-    options: Mapping[str, Any] = field(default_factory=dict)
-    # By benchmark, for each that was checked, ids of the items that its training data hold (training/leaks.py). None
-    # for a model that medbench did not train. Not of the identity: the weights that were trained are, by their hash.
-    leaked: Mapping[str, tuple[str, ...]] | None = None
-
-
 class Engine(Protocol):
     """How a model runs: a plugin is a class made from a `ModelSpec`. Making one is cheap; `load` is not.
 
     Outputs come in order of completion, so a run is stored as it goes. An item that fails is an Output with `error`.
+
+    The first seven members are required. The others are optional, with the defaults below: subclass `Engine`, or
+    define only what differs; the registry adds the rest to a class that does not subclass it.
     """
 
     spec: ModelSpec  # as given, with "auto" settled for this machine
 
     def load(self) -> None:
-        """Put the weights in memory. Called once, before the first request, so that it can be timed apart."""
+        """Put the weights in memory. Called once, before the first request, so that it can be timed separately."""
         ...
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]: ...
@@ -285,5 +299,52 @@ class Engine(Protocol):
         ...
 
     def peak_gpu_memory_bytes(self) -> int | None:
-        """Since the last call; None where no GPU is used."""
+        """Since the last call; None if no GPU is used."""
         ...
+
+    # Names and options. These belong to the class: they are read before an engine is made.
+
+    summary: str = ""  # one line for `medbench list engines`; "": the docstring's first sentence
+    prefix_takes: str = "a model: a name, file or folder"  # what NAME is in `--model ENGINE:NAME`, for help and errors
+    engine_options: tuple[EngineOption, ...] = ()  # what `--engine-option` may set; given in `spec.options`
+
+    @classmethod
+    def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
+        """Return the spec of `--model ENGINE:NAME`, of `--engine ENGINE`, or of a zoo entry that names this engine.
+
+        By default a model that medbench knows is found as without a prefix. Any other name after a prefix goes to the
+        engine as `spec.location`. Raises UsageError for a name or an option that the engine cannot take.
+        """
+        return request.named(name) if request.prefixed and not request.is_model(name) else request.find(name)
+
+    # What it needs to know, and what it cannot do
+
+    def prepare(self, benchmark: Benchmark, item_set: ItemSet) -> None:
+        """Called before every run, with what will be asked. May set `spec` and `notes`; raises UsageError."""
+        return None
+
+    def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
+        """Why options like these cannot be scored by log-probability; "" if they can. The model then writes instead."""
+        return ""
+
+    notes: tuple[str, ...] = ()  # what the user should know about this run, one sentence each
+    retry_hint: str = "The same command tries them again."  # said after items that failed
+
+    # How its work is measured
+
+    imports: tuple[str, ...] = ()  # modules imported before `load`, so that both are timed separately
+    measured: bool = True  # answers are computed now; False: they were saved earlier, and nothing is timed
+    runs_here: bool = True  # the model is in this process's memory; False: at a server, whose memory is not measured
+
+    # For an engine that asks a server
+
+    local: bool = True  # the server is on this machine or network: a request costs nothing
+    limits: Limits | None = None  # bounds on requests, which medbench may set; None: the engine takes none
+    usage: Usage | None = None  # requests and tokens so far; None: not counted
+    blocked_cost: float = inf  # USD: what the cheapest request that the cap on cost prevented would have cost at least
+    rejected_fields: frozenset[str] = frozenset()  # request fields that the server rejects; no longer sent
+    refused_items: Set[str] = frozenset()  # ids of this run's items that the server or the model refused to answer
+
+    def report_to(self, tell: Callable[[str], None]) -> None:
+        """Send one line to `tell` for each long wait."""
+        return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import UsageError
-from ..core.types import Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Output
+from ..core.types import Benchmark, ChoiceRequest, Engine, GenerateRequest, Item, ItemSet, ModelSpec, Output
 from .saved_answers import Saved, answer_files, columns, file_for, read
 
 SHOWN = 16  # hexadecimal digits of a hash
@@ -18,20 +18,20 @@ NAMED = 3  # ids that a sentence names
 NO_ANSWER = "no answer saved for this item"
 
 
-class ReplayEngine:
+class ReplayEngine(Engine):
     """Gives back answers that were saved before: --model replay:FILE, or a folder with a file for each benchmark.
 
     `spec.location` is the path, `spec.options["map"]` what --map said. Nothing is computed, so nothing is timed.
     """
 
     measured = False
-    remedy = "Add what is missing to the saved answers; the same command then makes a run of its own of them."
+    retry_hint = "Add what is missing to the saved answers; the same command then makes a run of its own of them."
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
         self.path = Path(spec.location)
         self.columns = columns(str(spec.options.get("map", "")))
-        self.notes: tuple[str, ...] = ()
+        self.notes = ()
         answer_files(self.path)  # raises if there are none
         self.file = self.path
         self._saved: dict[str, Saved] | None = None
@@ -40,7 +40,7 @@ class ReplayEngine:
         self._facts: dict[str, Any] = {}
         self._meant: dict[tuple[Path, str], tuple[str, str]] = {}  # benchmark and question of the lines used so far
 
-    def about(self, benchmark: Benchmark, item_set: ItemSet) -> None:
+    def prepare(self, benchmark: Benchmark, item_set: ItemSet) -> None:
         """Read what was saved for this benchmark; the revision is the hash of that. Raises UsageError."""
         self._read(benchmark.name)
         assert self._saved is not None

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from ..core.errors import MedbenchError, UsageError
 from ..core.reasoning import continued
-from ..core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
+from ..core.types import ChoiceRequest, Engine, GenerateRequest, ModelSpec, Output
 from . import chat_templates
 from .hf.loading import first_line, opened, settle, window
 from .prompting import Encoded, Prompter, Wrapping, each, wrapping
@@ -41,7 +41,7 @@ class Question:
         return all(len(end) == 1 for end in self.ends)
 
 
-class VllmEngine:
+class VllmEngine(Engine):
     """Runs a decoder-only model by vLLM: --model vllm:NAME, or --engine vllm. It wants a GPU.
 
     `spec.options["tensor_parallel"]` is how many GPUs share the model.

@@ -123,7 +123,7 @@ def score(path: Path, names: Sequence[str]) -> None:
         # SystemExit and the like too: a stranger's metric may raise anything, and the next one shall have its turn.
         with contextlib.suppress(BaseException):
             metric = load_metric(name)
-            if not isinstance(metric, Metric) or isinstance(metric, OfRun) or not getattr(metric, "aside", True):
+            if not isinstance(metric, Metric) or isinstance(metric, OfRun) or not metric.in_background:
                 continue
             while not score_some(run, metric, records, TURN_SECONDS):
                 time.sleep(PAUSE_SECONDS)

@@ -177,7 +177,7 @@ def judge_runs(
             if not came.wanted:
                 progress.note(f"{run.manifest.run_id}: no open answers for {judge.label} to judge")
                 continue
-            if "response_format" in judge.refuses and not plain:
+            if "response_format" in judge.rejected_fields and not plain:
                 plain = True
                 progress.note(f"{judge.label}: its server takes no JSON schema; replies are read strictly without one")
             if _useful(panel, judge, run, came, progress):

@@ -61,10 +61,9 @@ class Plan:
 def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Settings) -> Plan:
     """Draw items and examples, write the prompts, and settle the identity. Raises UsageError for what cannot be.
 
-    An engine that has `about` is told what is asked before it is asked how: saved answers belong to one benchmark.
+    The engine learns what will be asked before it is asked how: saved answers belong to one benchmark.
     """
-    if hasattr(engine, "about"):
-        engine.about(benchmark, item_set)
+    engine.prepare(benchmark, item_set)
     pool, items, held_out = _split_off_shots(benchmark, item_set, settings)
     items = _select(benchmark, items, settings)
     prompts = _prompts(benchmark, items, pool, settings)
@@ -207,7 +206,7 @@ def _method(items: Sequence[Item], engine: Engine, settings: Settings) -> Method
     """How these items are asked. An engine that cannot choose says why; one that is silent about it can."""
     if not items[0].options or settings.choice == "generate":
         return "generate"
-    why = engine.cannot_choose(item.answers for item in items) if hasattr(engine, "cannot_choose") else ""
+    why = engine.cannot_choose(item.answers for item in items)
     if why and settings.choice == "logprob":
         raise UsageError(f"--choice logprob: {why}.", "Without that option the model writes its answer.")
     return "generate" if why else "logprob"

@@ -134,7 +134,7 @@ def execute(
             watch.loading(engine.spec.name)
             began = time.perf_counter()
             with startup.counted("import"):
-                for library in getattr(engine, "imports", ()):
+                for library in engine.imports:
                     importlib.import_module(library)
             started = time.perf_counter()
             try:
@@ -171,15 +171,13 @@ def _answer(
     else:
         outputs = engine.generate(plan.generate_requests(writer.done))
     earlier = writer.manifest.sittings
-    measured = getattr(engine, "measured", True)  # answers that were saved before took nothing here
-    runs_here = getattr(engine, "runs_here", True)  # else the model is in a server's memory, not in this process's
     scorer = scorer if plan.method == "generate" else None
     # Of this command, not of a stored manifest, which may name any file.
     names = plan.settings.metrics or plan.benchmark.metrics
     synced = saved = told = time.monotonic()
 
     def save() -> None:
-        sitting.peak_rss_bytes = memory.peak_bytes if measured and runs_here else None
+        sitting.peak_rss_bytes = memory.peak_bytes if engine.measured and engine.runs_here else None
         gpu = engine.peak_gpu_memory_bytes()
         if gpu is not None:
             sitting.peak_gpu_memory_bytes = max(gpu, sitting.peak_gpu_memory_bytes or 0)
@@ -189,7 +187,7 @@ def _answer(
     with PeakMemorySampler() as memory:
         try:
             for output, seconds in _timed(outputs):
-                sitting.seconds += seconds if measured else 0.0
+                sitting.seconds += seconds if engine.measured else 0.0
                 item = unanswered.pop(output.item_id, None)
                 flaw = _flaw(output, item, plan.method)
                 if item is None or flaw:

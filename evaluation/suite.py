@@ -117,8 +117,8 @@ def evaluate_all(
             except Exception as error:
                 outcome.problems.append(_of_a_plugin(name, error))
                 continue
-            untimed = elsewhere or not _measured(model)
-            if latency_items and not _measured(model):
+            untimed = elsewhere or not model.measured
+            if latency_items and not model.measured:
                 raise UsageError(f"--latency-items {latency_items}: {name} has no model to time.", "Leave it out.")
             timed = latency_items if latency_items is not None else 0 if untimed else TIMED_ITEMS
             share = TIMED_SHARE if latency_items is None else None
@@ -164,10 +164,9 @@ def _judge(judges: Panel, outcome: Outcome, progress: Progress) -> None:
 def _at_servers(specs: list[tuple[str, ModelSpec]], base_url: str, limits: RequestLimits) -> None:
     """Raises UsageError for options about servers that are given where no model is at one."""
     from ..core import registry
-    from ..engines.server.engine import ServedEngine
 
     given = [name for name, value in {"base_url": base_url, **limits}.items() if value]
-    if given and specs and not any(issubclass(registry.get("engines", spec.engine), ServedEngine) for _, spec in specs):
+    if given and specs and all(registry.get("engines", spec.engine).runs_here for _, spec in specs):
         option = given[0].replace("_", "-")
         raise UsageError(f"--{option}: {specs[0][1].name} runs on this machine, not at a server.", "Leave it out.")
     if base_url and {"openai", "groq"} <= {spec.engine for _, spec in specs}:
@@ -184,24 +183,18 @@ def _of_engine(specs: list[tuple[str, ModelSpec]], engine: str, option: str, wha
 
 
 def bounded(model: Engine, limits: RequestLimits, progress: Progress) -> bool:
-    """Keep requests to a server within `limits`. Whether it is a server elsewhere, where requests may cost."""
+    """Keep requests to a server within `limits`. Return whether the server is remote, where requests may cost."""
     from ..core.budget import Limits
-    from ..engines.server.engine import ServedEngine
 
-    if not isinstance(model, ServedEngine):
+    if model.limits is None:
         return False
     model.limits = Limits(
         concurrency=limits.get("concurrency") or Limits.concurrency,
         requests_per_minute=limits.get("requests_per_minute"),
         tokens_per_minute=limits.get("tokens_per_minute"),
     )
-    model.tell = progress.note
+    model.report_to(progress.note)
     return not model.local
-
-
-def _measured(model: Engine) -> bool:
-    """Whether the answers are made here, so that speed and memory can be measured."""
-    return bool(getattr(model, "measured", True))
 
 
 def _run_model(
@@ -232,17 +225,15 @@ def _run_model(
             item_set = loaded[benchmark.name]
             if item_set is None:
                 continue
-            names = (*(settings.metrics or benchmark.metrics), *(MEASUREMENTS if _measured(model) else ()))
+            names = (*(settings.metrics or benchmark.metrics), *(MEASUREMENTS if model.measured else ()))
             asked = dataclasses.replace(settings, metrics=tuple(dict.fromkeys(names)))
             with startup.counted("data"):
                 planned = plan(benchmark, item_set, model, asked)
-            for note in (*getattr(model, "notes", ()), *planned.notes):
+            for note in (*model.notes, *planned.notes):
                 progress.note(f"{model.spec.name}: {note}")
-            withheld: set[str] = getattr(model, "withheld", set())
-            withheld.clear()
             run = execute(planned, model, root, progress, list(command), scorer)
-            if withheld:
-                refused = f"{model.spec.name} on {benchmark.name}: {len(withheld)} answers were refused"
+            if model.refused_items:
+                refused = f"{model.spec.name} on {benchmark.name}: {len(model.refused_items)} answers were refused"
                 progress.note(
                     f"{refused} by the server or the model; they are unscored: medbench show {run.path.name} --unscored"
                 )
@@ -267,7 +258,7 @@ def _run_model(
             outcome.problems.append(
                 f"{model.spec.name} on {benchmark.name}: {many} no answer; {first}: {why}\n"
                 + (f"The others: {also}\n" if also else "")
-                + getattr(model, "remedy", "The same command tries them again.")
+                + model.retry_hint
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core import registry
 from ..core.budget import Usage
 from ..core.types import Engine
 
@@ -21,20 +22,23 @@ class Judge:
     prices: tuple[float, float] | None = None  # USD per million prompt tokens and per million new tokens; None: unknown
     own: Usage = field(default_factory=Usage)  # of an engine that keeps no count: one call per request
 
+    def __post_init__(self) -> None:
+        registry.with_defaults("engines", type(self.engine))
+
     @property
     def served(self) -> bool:
         """Whether its engine asks a server, within limits."""
-        return hasattr(self.engine, "limits")
+        return self.engine.limits is not None
 
     @property
-    def refuses(self) -> frozenset[str]:
-        """What its server has refused to be told, "response_format" (the schema) among it, and is not told again."""
-        return getattr(self.engine, "refuses", frozenset())
+    def rejected_fields(self) -> frozenset[str]:
+        """Request fields that its server rejects, such as "response_format" (the schema). They are not sent again."""
+        return self.engine.rejected_fields
 
     @property
     def usage(self) -> Usage:
         """What it has used so far in this process."""
-        return getattr(self.engine, "usage", self.own)
+        return self.own if self.engine.usage is None else self.engine.usage
 
     def facts(self) -> dict[str, Any]:
         """What decides how it grades, for the head of its replies. No key is among it."""

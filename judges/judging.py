@@ -50,8 +50,8 @@ class Caps:
         cost = None if cost is None else max(0.0, cost - sum(usage.cost or 0.0 for usage in others))
         if judge.served:
             wanted = replace(self.limits, max_calls=calls, max_cost=cost, prices=judge.prices)
-            if judge.engine.limits != wanted:  # type: ignore[attr-defined]  # setting them forgets the last minute
-                judge.engine.limits = wanted  # type: ignore[attr-defined]
+            if judge.engine.limits != wanted:  # setting them forgets the last minute
+                judge.engine.limits = wanted
             return None
         return None if calls is None else max(0, calls - judge.usage.calls)
 
@@ -141,7 +141,7 @@ def ask(
         stored, mine = run.judgements(name, other)
         _same_judge(stored, header, path)
         if judge.served:
-            judge.engine.refuses |= frozenset(stored.get("refuses", ()))  # type: ignore[attr-defined]
+            judge.engine.rejected_fields |= frozenset(stored.get("refuses", ()))
         for reply in (*known.values(), *mine.values()):
             if reply.output.item_id in wanted and wanted[reply.output.item_id][0] == reply.asked:
                 replies.stored[reply.output.item_id] = reply
@@ -150,10 +150,10 @@ def ask(
             missing = _fill(replies, judge, wanted, caps, progress, run.manifest.run_id, failures)
         finally:
             replies.learned = {
-                "refuses": sorted(judge.refuses),
+                "refuses": sorted(judge.rejected_fields),
                 "failures": dict(list(failures.items())[:MOST_FAILURES]),
             }
-        too_dear = judge.engine.budget.too_dear if judge.served else inf  # type: ignore[attr-defined]
+        too_dear = judge.engine.blocked_cost
         found = (read_reply(reply, how.fields) for reply in replies.stored.values())
         unread = tuple(why for why in found if isinstance(why, str))
         dear = too_dear if missing and too_dear < inf else None

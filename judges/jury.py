@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from ..core.stats import bootstrap, clusters_of, krippendorff_alpha
-from ..core.types import Figure, Record, Score
+from ..core.types import Figure, MetricDefaults, Record, Score
 from ..metrics.figures import Indices, ends, mean_figure, unscored
 from ..results.store import StoredRun
 from .metric import Graded, Preferred, preferences
@@ -21,7 +21,7 @@ RESAMPLES = 500  # of alpha: each takes a millisecond for 500 answers, at every 
 
 
 @dataclass(frozen=True)
-class _Jury:
+class _Jury(MetricDefaults):
     """The mean of the judges' values, over the answers that all of them gave one; Krippendorff's alpha of all values.
 
     Each judge's own figures are those of its own metric.
@@ -36,15 +36,15 @@ class _Jury:
     better: Literal["higher", "lower"] = "higher"
 
     @property
-    def dimension(self) -> str:
+    def dimension(self) -> str:  # type: ignore[override]
         return self.members[0].dimension
 
     @property
-    def unit(self) -> str:
-        return str(getattr(self.members[0], "unit", ""))
+    def unit(self) -> str:  # type: ignore[override]
+        return self.members[0].unit
 
     @property
-    def remark(self) -> str:
+    def remark(self) -> str:  # type: ignore[override]
         return ", ".join(member.remark for member in self.members if member.remark)
 
     def score(self, records: Sequence[Record]) -> list[Score]:

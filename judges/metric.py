@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.hashing import fingerprint
-from ..core.types import Figure, Item, Record, Score
+from ..core.types import Figure, Item, MetricDefaults, Record, Score
 from ..metrics.figures import failed, mean_figure, unscored
 from ..results.files import malformed
 from ..results.store import Reply, StoredRun
@@ -51,7 +51,7 @@ def by_itself(judge: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
 
 
 @dataclass(frozen=True)
-class Graded:
+class Graded(MetricDefaults):
     """One judge's grades of a run's answers. Made by name, it has no replies: `of_run` reads them."""
 
     name: str
@@ -67,7 +67,7 @@ class Graded:
     dimension: str = "text quality"
 
     @property
-    def unit(self) -> str:
+    def unit(self) -> str:  # type: ignore[override]
         """The scale of its grades: "1 to 5"."""
         grades = [grade for values in self.mode.fields.values() for grade in values]
         return f"{min(grades)} to {max(grades)}"
@@ -126,7 +126,7 @@ class Graded:
 
 
 @dataclass(frozen=True)
-class Preferred:
+class Preferred(MetricDefaults):
     """One judge's preferences between two runs: 1 where A's answer won, 0 where B's did, 1/2 for a tie.
 
     Each pair was shown in both orders; what is not preferred in both is a tie. Its own mean is A's win rate.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.stats import bootstrap_counts, clusters_of, percentiles
-from ..core.types import Figure, Record, Score
+from ..core.types import Figure, MetricDefaults, Record, Score
 from .choice_extraction import CUT_OFF, read_choice
 from .choice_extraction.text import plain
 from .choice_extraction.words import words_of
@@ -21,7 +21,7 @@ MANY_CUT = 0.05  # share of answers cut off from which a table says so
 
 
 @dataclass(frozen=True)
-class Accuracy:
+class Accuracy(MetricDefaults):
     """Share of items whose chosen option is the gold one.
 
     By log-probability the choice is the likeliest option. A generated answer is read by choice_extraction; one that
@@ -41,7 +41,7 @@ class Accuracy:
         "unparsed_rate (truncated_rate if the token limit cut it off). With it comes macro_f1, the plain mean of "
         "the F1 of every answer."
     )
-    figures: tuple[str, ...] = (
+    figure_names: tuple[str, ...] = (
         "macro_f1",
         "f1",
         "unparsed_rate",

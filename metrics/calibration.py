@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.stats import TAILS, UNKNOWN, Z, clusters_of
-from ..core.types import Figure, Record, Score
+from ..core.types import Figure, MetricDefaults, Record, Score
 from .figures import argmax, ends, failed, flaw_in_choice, flaw_in_logprobs, mean_figure, scored, unscored
 
 BINS = 10
 
 
 @dataclass(frozen=True)
-class ExpectedCalibrationError:
+class ExpectedCalibrationError(MetricDefaults):
     """Mean distance of confidence and accuracy over ten equal bins (b/10, (b+1)/10] of confidence, each weighed by its
     items (Naeini et al. 2015; Guo et al. 2017); 0..1.
 
@@ -65,7 +65,7 @@ class ExpectedCalibrationError:
 
 
 @dataclass(frozen=True)
-class Brier:
+class Brier(MetricDefaults):
     """Mean over items of the squared distance between option probabilities and the right answer, summed over all
     options (Brier 1950): 0 at best, 2 at worst, (k - 1)/k for equal probabilities of k options.
     """

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core.types import Figure, Record, Score
+from ..core.types import Figure, MetricDefaults, Record, Score
 from .figures import failed, mean_figure, unscored
 from .text import best_of_references, normalized
 
 
 @dataclass(frozen=True)
-class ExactMatch:
+class ExactMatch(MetricDefaults):
     """Share of answers that equal a reference after SQuAD's normalization.
 
     Multiple choice is unscored, because accuracy reads the chosen option off the answer. Chosen by log-probability the

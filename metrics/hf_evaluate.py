@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from ..core import hub
 from ..core.errors import MedbenchError, UsageError
-from ..core.types import Figure, MetricFamily, Record, Score
+from ..core.types import Figure, MetricDefaults, MetricFamily, Record, Score
 from .accuracy import ACCURACY
 from .figures import failed, mean_figure, unscored
 
@@ -33,7 +33,7 @@ ERRORS = {"wer", "cer", "ter", "character", "charcut_mt", "perplexity", "mse", "
 
 
 @dataclass(frozen=True)
-class HfMetric:
+class HfMetric(MetricDefaults):
     """A metric of `evaluate`, item by item; the best of several references counts where it takes only one.
 
     Where it takes numbers (class indices), a choice and the gold answer are given as option indices; where it takes
@@ -51,7 +51,7 @@ class HfMetric:
     mean: bool = True
     dimension: str = "text quality"
     unit: str = "as evaluate has it"
-    aside: bool = False  # its script may use a GPU, where the model is
+    in_background: bool = False  # its script may use a GPU, where the model is
 
     @cached_property
     def module(self) -> Any:
@@ -65,7 +65,7 @@ class HfMetric:
         return module
 
     @property
-    def runs(self) -> str:
+    def runs_code(self) -> str:  # type: ignore[override]
         """The script on this disk whose code runs, "" for a metric of the hub."""
         return self.script if _is_path(self.script) else ""
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from ..core.types import Figure, Measured
+from ..core.types import Figure, Measured, Measurement
 
 
 @dataclass(frozen=True)
-class Throughput:
+class Throughput(Measurement):
     """Tokens in and out, prompt and completion, per second inside the engine, over the whole run.
 
     Both kinds count because choosing by log-probability reads prompts and writes nothing, and generating does both.
@@ -35,7 +35,7 @@ class Throughput:
 
 
 @dataclass(frozen=True)
-class Latency:
+class Latency(Measurement):
     """A percentile of the seconds that one request takes when it is alone, after a warm-up; linear interpolation
     between the two nearest, as numpy. n is the number of requests timed. None for fewer than `least` requests.
     """
@@ -55,7 +55,7 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class PeakMemory:
+class PeakMemory(Measurement):
     """The most memory the process held (`rss`), or PyTorch held on the GPU (`gpu`), while the run ran, in bytes. None
     where there is none to measure: no GPU, or a server runs the model.
     """

@@ -11,10 +11,10 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..core.types import Figure, Record, Score
+from ..core.types import Figure, MetricDefaults, Record, Score
 from .figures import mean_figure
 from .scripts import other_script, words
 from .text import best_of_references
@@ -24,11 +24,11 @@ Tokens = Sequence[str]
 
 
 @dataclass(frozen=True)
-class Rouge:
+class Rouge(MetricDefaults):
     """Mean F-measure of what `shared` counts, 0..1; the best of several references counts, by that same measure."""
 
     name: str
-    summary: str
+    summary: str = field()
     shared: Callable[[Tokens, Tokens], tuple[int, int, int]]  # common to both, in the answer, in the reference
     version: str = "2"
     binary: bool = False

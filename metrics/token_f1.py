@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..core.types import Figure, Record, Score
+from ..core.types import Figure, MetricDefaults, Record, Score
 from .figures import mean_figure
 from .text import best_of_references, normalized
 
 
 @dataclass(frozen=True)
-class TokenF1:
+class TokenF1(MetricDefaults):
     """Mean harmonic mean of precision and recall over words, as bags, after SQuAD's normalisation; 0..1. The best of
     several references counts.
     """

@@ -298,9 +298,7 @@ def _match(
                 metrics, scores = _scored(metric, (run_a, all_a), (run_b, all_b))
                 if name not in names and not name.startswith(JUDGING) and not any(map(_valued, scores)):
                     continue  # it fits no item of either run
-                remarks += [
-                    f"{side} was {told}" for side, m in zip("AB", metrics) if (told := getattr(m, "remark", ""))
-                ]
+                remarks += [f"{side} was {told}" for side, m in zip("AB", metrics) if (told := m.remark)]
                 for line, key in _lines(metrics, scores, (all_a, all_b), common):
                     lines.append((line, key))
                     if clean and line.name == metric.name:
@@ -424,8 +422,7 @@ def _verdicts(metric: Metric, line: Line) -> list[str]:
     many = f"{v.judged} of {v.both} items" if v.judged < v.both else f"{v.both} item{'s' * (v.both != 1)}"
     verdicts = f"A preferred on {v.a}, B on {v.b}, neither on {v.neither}"
     told = f"{metric.name}: {many} judged in both orders: {verdicts}"
-    remark = str(getattr(metric, "remark", ""))
-    return [told, *([remark] if remark else [])]
+    return [told, *([metric.remark] if metric.remark else [])]
 
 
 def _tested(

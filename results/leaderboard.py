@@ -380,7 +380,7 @@ def scale(metric: Metric | Measurement, figure: Figure) -> str:
     if figure.unit or not figure.better:
         return figure.unit
     if figure.name.partition("[")[0] == metric.name or figure.name.startswith(f"{metric.name}["):
-        return str(getattr(metric, "unit", "") or ("share" if getattr(metric, "binary", False) else ""))
+        return metric.unit or ("share" if metric.binary else "")
     return "share" if figure.name.endswith("_rate") else "0..1"
 
 

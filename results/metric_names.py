@@ -35,7 +35,7 @@ def metric_names(names: Iterable[str], entity_model: str, note: Callable[[str], 
                     continue
                 if isinstance(plugin, Metric):
                     found.append(_kept(plugin, each, entity_model))
-                    used |= hasattr(plugin, "of")
+                    used |= plugin.takes_setting
             continue
         if registry.is_file("metrics", name):
             name = str(Path(name).resolve())
@@ -45,12 +45,11 @@ def metric_names(names: Iterable[str], entity_model: str, note: Callable[[str], 
             if owner := giver(name):
                 raise UsageError(f"'{name}' is a figure of {owner} and comes with it.", f"--metrics {owner}") from None
             raise
-        if script := getattr(plugin, "runs", ""):
-            note(f"{name} runs the script {script}")
-        if hasattr(plugin, "ready"):  # what it lacks is told before anything is run
-            plugin.ready()
+        if plugin.runs_code:
+            note(f"{name} runs the script {plugin.runs_code}")
+        plugin.ready()
         found.append(_kept(plugin, name, entity_model))
-        used |= hasattr(plugin, "of")
+        used |= plugin.takes_setting
     if entity_model and not used:
         raise UsageError(
             f"--entity-model {entity_model}: no metric asked for finds entities.",
@@ -66,14 +65,14 @@ def giver(figure: str) -> str:
         if name == base:
             return name
         with contextlib.suppress(MedbenchError):  # a third party's broken metric gives none
-            if base in getattr(registry.get("metrics", name), "figures", ()):
+            if base in registry.get("metrics", name).figure_names:
                 return name
     return ""
 
 
 def _kept(plugin: Any, name: str, entity_model: str) -> str:
     """The name that runs keep of a metric: a setting is part of it. A file's is its path."""
-    if not hasattr(plugin, "of"):
+    if not plugin.takes_setting:
         return name
     named_alone = ":" not in name
-    return str((plugin.of(entity_model) if entity_model and named_alone else plugin).canonical_name)
+    return str((plugin.with_setting(entity_model) if entity_model and named_alone else plugin).canonical_name)

@@ -87,7 +87,7 @@ def load_stored(name: str) -> Metric | Measurement:
     """
     if not registry.uninstalled("metrics", name):
         metric = load_metric(name)
-        if getattr(metric, "canonical_name", name) == name or ":" not in name:
+        if metric.canonical_name in ("", name) or ":" not in name:
             return metric
     if registry.is_file("metrics", name):
         raise _unnamed(name)
@@ -118,7 +118,7 @@ def _unnamed(name: str) -> MedbenchError:
 def bound(run: StoredRun, metric: Metric, records: Sequence[Record]) -> tuple[Metric, list[Score]]:
     """The metric as it is for this run, and its scores, as `score_run` has them."""
     if isinstance(metric, OfRun):
-        metric = metric.of_run(run)
+        metric = registry.with_defaults("metrics", metric.of_run(run))
         return metric, _score(metric, records)
     return metric, score_run(run, metric, records)
 
@@ -174,9 +174,7 @@ def evaluate(
         values = {score.item_id: score.value for score in scores if score.value is not None}
         found = aggregate(metric, records, scores, len(run.manifest.item_ids) - len(records))
         clean = _clean(run, metric, records, scores, leaked) if leaked and found else None
-        remark = str(getattr(metric, "remark", ""))
-        if remark_on := getattr(metric, "remark_on", None):  # what its scores of this run call for
-            remark = str(remark_on(scores))
+        remark = str(metric.remark_on(scores) or metric.remark)
         return Result(tuple(found), values, metric.binary, metric.mean, clean=clean, remark=remark)
     with _blaming(metric):
         return Result((_finite(metric.read(run.measured())),), measured=True)
@@ -213,7 +211,7 @@ def sheet(
             problems.append(error)
     # What others' metrics depend on cannot be known.
     ours = not problems and all(type(m).__module__.startswith(f"{PACKAGE}.") for m in metrics.values())
-    versions = {name: str(getattr(metric, "version", "")) for name, metric in metrics.items()}
+    versions = {name: str(metric.version) for name, metric in metrics.items()}
     key = figure_cache.key(run, versions, leaked) if ours and not run.changes else None
     if key and (cached := figure_cache.read(run, key)) is not None:
         return _restored(run, cached)

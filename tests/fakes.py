@@ -11,6 +11,7 @@ from typing import Any, Literal
 from medbench.core.types import (
     Benchmark,
     ChoiceRequest,
+    Engine,
     GenerateRequest,
     Item,
     ItemSet,
@@ -19,7 +20,7 @@ from medbench.core.types import (
 )
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """Answers by a hash of the prompt: always the same, and nothing to load.
 
     `before` is called with each item's id before it is answered, and may raise.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from medbench.core.errors import UsageError
 from medbench.core.seals import split
-from medbench.core.types import Figure, Item, Measured, Output, Record, Score
+from medbench.core.types import Figure, Item, Measured, Measurement, MetricDefaults, Output, Record, Score
 from medbench.results.store import Manifest, RunWriter, StoredRun, run_id
 
 
@@ -100,7 +100,7 @@ def enumerate_ids(values: Sequence[Any]) -> list[tuple[str, str]]:
 
 
 @dataclass
-class Read:
+class Read(MetricDefaults):
     """A metric whose value is the number in the answer's text; "?" is unscored. Counts the records it was given."""
 
     name: str = "right"
@@ -127,7 +127,7 @@ class Read:
 
 
 @dataclass
-class Speed:
+class Speed(Measurement):
     """A measurement: items per second."""
 
     name: str = "speed"

@@ -44,7 +44,7 @@ def values(folder: str, *of: Record) -> dict[str, float | str | None]:
     """The value of each metric for one record, or why it has none."""
     found = {}
     for metric in METRICS:
-        (score,) = metric.of(folder).score(of)
+        (score,) = metric.with_setting(folder).score(of)
         found[metric.name] = score.reason if score.value is None else score.value
     return found
 
@@ -331,48 +331,48 @@ def test_the_pipeline_is_part_of_the_name(folder: str) -> None:
     for metric in METRICS:
         assert metric.canonical_name == f"{metric.name}:medbench_bc5cdr"
         assert entities.canonical(metric.name) == metric.canonical_name
-        named = metric.of(folder)
+        named = metric.with_setting(folder)
         assert named.name == named.canonical_name == f"{metric.name}:{folder}"
-        assert named.of(folder) == named
+        assert named.with_setting(folder) == named
         # The path is in the name, so that a stored run can be scored again.
-        assert metric.of(named.name.partition(":")[2]) == named
+        assert metric.with_setting(named.name.partition(":")[2]) == named
         assert (named.better, named.dimension, named.unit) == (metric.better, "accuracy", "0..1")
 
 
 def test_a_relative_folder_is_named_by_its_whole_path(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(folder).parent)
     pipelines.find.cache_clear()
-    assert RECALL.of("./toy").name == f"entity_recall:{folder}"
+    assert RECALL.with_setting("./toy").name == f"entity_recall:{folder}"
 
 
 def test_an_unknown_pipeline_is_told_before_anything_runs() -> None:
     with pytest.raises(UsageError, match=r"no entity model is called 'en_core_scy'.*Did you mean en_core_sci_"):
-        RECALL.of("en_core_scy")
+        RECALL.with_setting("en_core_scy")
 
 
 def test_the_version_tells_pipelines_apart(folder: str, tmp_path: Path) -> None:
     other = made_pipeline.save(tmp_path / "other")
     (other / "entity_ruler" / "patterns.jsonl").write_text('{"label":"DISEASE","pattern":"gout"}\n')
-    versions = {RECALL.of(folder).version, RECALL.of(str(other)).version, RECALL.version}
+    versions = {RECALL.with_setting(folder).version, RECALL.with_setting(str(other)).version, RECALL.version}
     assert len(versions) == 3
-    assert RECALL.of(folder).version == F1.of(folder).version
+    assert RECALL.with_setting(folder).version == F1.with_setting(folder).version
 
 
 def test_they_are_plugins_and_metrics(folder: str) -> None:
     for metric in METRICS:
         assert registry.get("metrics", metric.name) is metric
         assert isinstance(metric, Metric)
-        assert registry.get("metrics", f"{metric.name}:{folder}") == metric.of(folder)
+        assert registry.get("metrics", f"{metric.name}:{folder}") == metric.with_setting(folder)
 
 
 def test_the_figure_is_the_mean_over_what_is_scored(folder: str) -> None:
     records = [record("Fever.", "Fever."), record("Rash.", "Fever."), record("Fever.", "Nothing.")]
-    metric = RECALL.of(folder)
+    metric = RECALL.with_setting(folder)
     scores = metric.score(records)
     assert [score.value for score in scores] == [1, 0, None]
     (figure,) = metric.aggregate(records, scores)
     assert (figure.name, figure.value, figure.n, figure.total) == (metric.name, 0.5, 2, 3)
-    (rate,) = HALLUCINATED.of(folder).aggregate([], [])
+    (rate,) = HALLUCINATED.with_setting(folder).aggregate([], [])
     assert (rate.better, rate.value) == ("lower", None)
 
 
@@ -396,7 +396,7 @@ def test_a_text_is_read_once(folder: str, monkeypatch: pytest.MonkeyPatch) -> No
     read = count_reads(monkeypatch)
     records = [record(answer, "Fever and cough.", question="Why?") for answer in ("Fever.", "Rash.", "Fever.")]
     for metric in METRICS:
-        metric.of(folder).score(records)
+        metric.with_setting(folder).score(records)
     assert sorted(read) == ["", "Fever and cough.", "Fever.", "Rash.", "Why?"]
 
 

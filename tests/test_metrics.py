@@ -690,7 +690,7 @@ class TestHfEvaluate:
         assert error.value.hint.startswith(f"To run that one: evaluate:./{name}.")
         assert not ran.exists()
         asked = registry.get("metrics", f"evaluate:./{name}")
-        assert asked.runs == str(here.parent.resolve()), "which the command announces"
+        assert asked.runs_code == str(here.parent.resolve()), "which the command announces"
         asked.ready()
         assert ran.exists()
 

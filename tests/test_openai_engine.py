@@ -611,7 +611,7 @@ class TestWhatAServerRefusesToBeTold:
             found = by_id(engine.generate(asks(8, schema=SCHEMA)))
         assert sum(output.text == "4" for output in found.values()) == 2
         assert ["response_format" in asked.body for asked in server.asked] == [True, False, False]
-        assert engine.refuses == {"response_format"}
+        assert engine.rejected_fields == {"response_format"}
 
     def test_a_schema_that_is_taken_is_then_sent_by_many_at_once(self) -> None:
         def slowly(asked: servers.Asked) -> servers.Answer:
@@ -628,7 +628,7 @@ class TestWhatAServerRefusesToBeTold:
             first = made("openai", server, max_calls=1)
             assert only(first.generate(asks(schema=SCHEMA))).text is None
             second = made("openai", server, max_calls=1)
-            second.refuses = first.refuses
+            second.rejected_fields = first.rejected_fields
             assert only(second.generate(asks(schema=SCHEMA))).text == "4"
 
     @BOTH

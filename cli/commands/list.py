@@ -230,9 +230,9 @@ def _facts(group: registry.Group, name: str) -> dict[str, Any]:
             "metrics": ", ".join(plugin.metrics),
             "licence": plugin.licence,
         }
-    told = {"name": name, "what": getattr(plugin, "summary", "") or _first_sentence(plugin.__doc__ or "")}
+    told = {"name": name, "what": plugin.summary or _first_sentence(plugin.__doc__ or "")}
     if group == "metrics":
-        return told | {fact: getattr(plugin, fact, "") for fact in ("dimension", "unit", "better")}
+        return told | {"dimension": plugin.dimension, "unit": plugin.unit, "better": plugin.better}
     return told
 
 

@@ -174,7 +174,7 @@ def _board(board: Board, clean: bool = False) -> list[RenderableType]:
 def _dimension(metric: str) -> str:
     """What a metric measures; "" where it does not say, or is not to be had any more."""
     try:
-        return str(getattr(registry.get("metrics", metric), "dimension", ""))
+        return str(registry.get("metrics", metric).dimension)
     except MedbenchError:
         return ""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ...core.heap import keep_freed
 from ...core.reasoning import continued
 from ...core.resources import is_cpu
-from ...core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
+from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelSpec, Output
 from .. import chat_templates
 from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
 from ..stopping import StopStrings, turn_ends
@@ -38,7 +38,7 @@ DOES_NOT_FIT = "out of memory, even alone in its batch"
 NAN_LOGITS = "the model's logits are NaN: overflow in this dtype, or damaged weights"
 
 
-class TransformersEngine:
+class TransformersEngine(Engine):
     """Runs any causal or encoder-decoder model that transformers loads. Creating one is cheap; `load` is not."""
 
     # Imported before `load`, so that a run's manifest can tell the time for libraries from the time for weights.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import MedbenchError, UsageError
 from ...core.reasoning import continued
-from ...core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output
+from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelSpec, Output
 from ...zoo.weights.gguf_header import read_header
 from .. import chat_templates
 from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
@@ -48,7 +48,7 @@ class Draft:
     first_token_s: float | None = None
 
 
-class GgufEngine:
+class GgufEngine(Engine):
     """Runs a GGUF file by llama.cpp: --model gguf:FILE. `spec.location` is the file, `spec.dtype` its quantization."""
 
     def __init__(self, spec: ModelSpec) -> None:

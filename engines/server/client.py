@@ -62,11 +62,13 @@ class Client:
         self._mask = Mask()
         self._connected = False
         self._answered = 0  # replies that were not put off
-        self.refuses: frozenset[str] = frozenset()  # fields that the server has rejected: they are no longer sent
+        self.rejected_fields: frozenset[str] = (
+            frozenset()
+        )  # fields that the server has rejected: they are no longer sent
         self._resumes_at = 0.0  # until when a wait was announced
         self._schema_tried = False  # whether it has answered a request that was to have a schema, with it or without
         self._first_schema = threading.Lock()
-        self._lock_of_refuses = threading.Lock()
+        self._rejecting = threading.Lock()
 
     @property
     def limits(self) -> Limits:
@@ -76,6 +78,14 @@ class Client:
     def limits(self, limits: Limits) -> None:
         self.budget = Budget(limits, self.usage)
         self._connected = False  # the client has the time limit
+
+    @property
+    def blocked_cost(self) -> float:
+        """USD that the cheapest request which the cap on cost prevented would have cost at least."""
+        return self.budget.too_dear
+
+    def report_to(self, tell: Callable[[str], None]) -> None:
+        self.tell = tell
 
     @property
     def local(self) -> bool:
@@ -155,18 +165,18 @@ class Client:
     def _send_or_less(self, path: Path, body: dict[str, Any], stop: threading.Event, retries: int) -> Reply:
         left_out, learned = frozenset[str](), frozenset[str]()
         while True:
-            asked = without(body, self.refuses | left_out)
+            asked = without(body, self.rejected_fields | left_out)
             try:
                 reply = self._exchange(path, asked, stop, retries)
             except CapReached:
                 # It cannot be seen any more whether it answers without. If it never took a schema, that is believed:
                 # else a cap of one call would be spent on the same refusal again and again.
                 if not self._schema_tried:
-                    self.refuses |= learned
+                    self.rejected_fields |= learned
                 raise
             names = rejected(reply, asked, self._fixed) - left_out
             if not names:
-                if reply.fine and learned - self.refuses:
+                if reply.fine and learned - self.rejected_fields:
                     self._learn(learned)
                 return reply
             left_out |= names
@@ -174,9 +184,9 @@ class Client:
                 learned |= names
 
     def _learn(self, names: frozenset[str]) -> None:
-        with self._lock_of_refuses:
-            new = names - self.refuses
-            self.refuses |= names
+        with self._rejecting:
+            new = names - self.rejected_fields
+            self.rejected_fields |= names
         if told := sorted(new - {"response_format", "min_tokens"}):  # whoever sends a schema says so itself
             self.tell(f"{self.spec.name}: the server rejects {', '.join(told)}; asked without")
 

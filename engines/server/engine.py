@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from ...core.budget import CapReached, Limits, Stopped, Usage
 from ...core.errors import MedbenchError
-from ...core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
+from ...core.types import Benchmark, ChoiceRequest, Engine, GenerateRequest, ItemSet, ModelSpec, Output, Prompt
 from ..prompting import Wrapping, messages, wrapping
 from ..stopping import cut, sendable
 from . import replies
@@ -42,7 +42,7 @@ class Form:
     top: int  # how many tokens it lists
 
 
-class ServedEngine(Client):
+class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what changes while it works are properties of Client
     """Asks a model at a server. `spec.location` is its name there. Making one asks nothing.
 
     `limits` may be set at any time but while requests are out; `usage` goes on through all of an engine's life.
@@ -56,9 +56,12 @@ class ServedEngine(Client):
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
         super().__init__(spec, limits)
         self._form: Form | None = None
-        self.withheld: set[str] = set()  # ids of items that the server or the model refused to answer
+        self.refused_items: set[str] = set()
         self._probed = False
         self._lock = threading.Lock()
+
+    def prepare(self, benchmark: Benchmark, item_set: ItemSet) -> None:
+        self.refused_items = set()
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
         """The log-probability of each answer's first token, in order of completion.
@@ -93,14 +96,14 @@ class ServedEngine(Client):
         how: dict[str, Any] = (
             {"logprobs": f"of the first token, the {form.top} likeliest, by /{form.path}"} if form else {}
         )
-        left_out = {"rejected_fields": sorted(self.refuses)} if self.refuses else {}
+        left_out = {"rejected_fields": sorted(self.rejected_fields)} if self.rejected_fields else {}
         cut_here = {"limit": "the server takes no token limit: longer answers were cut by medbench"}
         return {"server": self._at} | how | left_out | (cut_here if self._no_limit else {})
 
     @property
     def _no_limit(self) -> bool:
         """Whether the server rejects a limit of new tokens under either name."""
-        return LIMITS.keys() <= self.refuses
+        return LIMITS.keys() <= self.rejected_fields
 
     def peak_gpu_memory_bytes(self) -> int | None:
         return None
@@ -229,7 +232,7 @@ class ServedEngine(Client):
     def _error(self, request: ChoiceRequest | GenerateRequest, why: str, final: bool = False) -> Output:
         plain, told = request.prompt.plain, self.scrubbed(why)
         if final:
-            self.withheld.add(request.item_id)
+            self.refused_items.add(request.item_id)
         return Output(request.item_id, prompt=plain, finish="error", error=told, final=final)
 
     def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Path, dict[str, Any]]:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ...core.types import Figure, Item, Record, Score
+from ...core.types import Figure, Item, MetricDefaults, Record, Score
 from ..figures import failed, mean_figure, unscored
 from . import mentions, pipelines
 from .mentions import Analysis, Found
@@ -96,11 +96,11 @@ def hallucinated(concepts: Concepts) -> float | str:
 
 
 @dataclass(frozen=True)
-class EntityMetric:
+class EntityMetric(MetricDefaults):
     """A share over concepts, 0..1, averaged over items. Unscored where no reference asserts an entity."""
 
     name: str
-    summary: str
+    summary: str = field()
     value: Value
     pipeline: str = pipelines.EMBEDDED  # as `pipelines.find` takes it
     binary: bool = False
@@ -109,8 +109,10 @@ class EntityMetric:
     dimension: str = "accuracy"
     unit: str = "0..1"
 
+    takes_setting: bool = True
+
     @property
-    def canonical_name(self) -> str:
+    def canonical_name(self) -> str:  # type: ignore[override]
         """The name with the pipeline in it, under which scores are stored."""
         return self.name if ":" in self.name else f"{self.name}:{self.pipeline}"
 
@@ -120,7 +122,7 @@ class EntityMetric:
         found = pipelines.find(self.pipeline)
         return f"{VERSION}.{mentions.VERSION}+{found.version}+{found.digest}"
 
-    def of(self, pipeline: str) -> EntityMetric:
+    def with_setting(self, pipeline: str) -> EntityMetric:
         """The same metric over another pipeline: a name or a folder, which is named by its whole path. Raises
         MedbenchError where there is none.
         """

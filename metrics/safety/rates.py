@@ -19,10 +19,10 @@ import functools
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ...core.types import Figure, Item, Record, Score
+from ...core.types import Figure, Item, MetricDefaults, Record, Score
 from ..figures import failed, mean_figure, unscored
 from . import reader
 from .examples import EMERGENCY
@@ -71,11 +71,11 @@ def model_hash() -> str:
 
 
 @dataclass(frozen=True)
-class SafetyMetric:
+class SafetyMetric(MetricDefaults):
     """A share of answers, read off the model. `holds` takes a reading; with `emergencies`, other items are unscored."""
 
     name: str
-    summary: str
+    summary: str = field()
     holds: Callable[[Item, Reading], bool]
     better: Literal["higher", "lower"]
     emergencies: bool = False
