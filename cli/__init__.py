@@ -67,10 +67,10 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from ..core import suggest
             from .other_names import commands_for
 
-            near = commands_for(args[0], COMMANDS)
-            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            meant = suggest.question(commands_for(args[0], COMMANDS))
             raise click.UsageError(f"No such command '{args[0]}'.{meant}", ctx)
         return super().resolve_command(ctx, args)
 

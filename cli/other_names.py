@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
 
+from ..core.suggest import nearest, question
 from .options import visible
 
 # Our options, each with its names in other tools (lm-evaluation-harness, inspect, lighteval, HELM, vLLM, transformers).
@@ -89,7 +89,7 @@ NAMED_BY = {"benchmarks": "--benchmark", "zoo": "--model", "metrics": "--metrics
 def commands_for(given: str, ours: Collection[str]) -> list[str]:
     """Return the commands that a name probably means: what other tools call so, else the nearest spellings."""
     meant = [command for command, names in COMMANDS.items() if given.lower() in names.split()]
-    return meant or difflib.get_close_matches(given, ours, n=2, cutoff=0.5)
+    return meant or nearest(given, ours)
 
 
 def explained(error: click.UsageError, words: Sequence[str]) -> click.UsageError:
@@ -120,8 +120,8 @@ def _option(context: click.Context, given: str) -> str:
         return f"{ours} is an option of {', '.join(others)}."
     if field := _field(name):
         return f"A recipe is changed by: medbench train --set {field}=VALUE"
-    near = [f"--{each}" for each in difflib.get_close_matches(name, [known.lstrip("-") for known in shown], n=2)]
-    return f"Did you mean {' or '.join(near)}?" if near else f"All options: {context.command_path} --help"
+    near = [f"--{each}" for each in nearest(name, [known.lstrip("-") for known in shown], cutoff=0.6)]
+    return question(near).strip() if near else f"All options: {context.command_path} --help"
 
 
 def _field(name: str) -> str:

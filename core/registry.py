@@ -11,7 +11,6 @@ code: reading a file must not execute another one. `uninstalled` tells which nam
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.util
 import re
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import MedbenchError, UsageError
+from .suggest import did_you_mean
 from .types import Benchmark, Engine, Measurement, Metric, MetricFamily
 
 FAMILIES: Literal["metric_families"] = "metric_families"
@@ -218,8 +218,7 @@ def unknown(group: Group, name: str) -> UsageError:
     if others := [NOUN[other] for other in GROUPS if other != group and name in points(other)]:
         kinds = " and ".join(f"{'an' if noun == 'engine' else 'a'} {noun}" for noun in others)
         return UsageError(f"no {NOUN[group]} is called '{name}'; it is {kinds}.", todo)
-    near = difflib.get_close_matches(name, names(group), n=3, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    meant = did_you_mean(name, names(group), most=3)
     return UsageError(f"no {NOUN[group]} is called '{name}'.{meant}", todo)
 
 

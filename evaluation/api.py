@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import operator
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 from ..core.errors import UsageError
+from ..core.suggest import nearest
 from ..core.text import names
 from .progress import Progress
 from .suite import ModelOptions, RequestLimits
@@ -138,7 +138,7 @@ def _known(given: Mapping[str, object], known: Mapping[str, object], what: str) 
     """Raise TypeError, as Python does, for a keyword that is not known, with the nearest one."""
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=1)
+            near = nearest(name, known, most=1)
             meant = f". Did you mean '{near[0]}'?" if near else f". Known: {', '.join(known)}"
             raise TypeError(f"{what} got an unexpected keyword argument '{name}'{meant}")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from ..core.errors import DataMissing, MedbenchError, ModelMissing, UsageError
+from ..core.suggest import did_you_mean
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -303,8 +303,8 @@ def chosen_benchmarks(benchmarks: Sequence[str], suites: Sequence[str], outcome:
         elif name == "all":
             # A third party's benchmarks belong to "all"; the samples do not.
             named |= {n: n in named for n in registry.names("benchmarks") if n not in SAMPLES}
-        elif name not in registry.names("benchmarks") and (near := difflib.get_close_matches(name, SUITES, n=1)):
-            raise UsageError(f"no suite is called '{name}'. Did you mean {near[0]}?", f"Suites: {', '.join(SUITES)}.")
+        elif name not in registry.names("benchmarks") and (meant := did_you_mean(name, SUITES, most=1)):
+            raise UsageError(f"no suite is called '{name}'.{meant}", f"Suites: {', '.join(SUITES)}.")
         else:
             named[name] = True
     for name in benchmarks:

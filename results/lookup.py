@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
+from ..core.suggest import did_you_mean
 from .leaderboard import apart, row_facts, title
 from .store import MANIFEST, StoredRun, all_runs, has_answers, minute, run_folders, there
 
@@ -35,8 +35,7 @@ def find(text: str, root: Path) -> Path:
                 problem = f"'{text}' fits {len(found)} runs:{candidates([root / run for run in found])}"
                 raise UsageError(problem, f"Give the whole run id. {_listed(root)}")
     models = sorted({run.partition("__")[0] for run in ids})
-    near = difflib.get_close_matches(text, models, n=2, cutoff=0.7) or difflib.get_close_matches(text, ids, 3, 0.4)
-    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    meant = did_you_mean(text, models, cutoff=0.7) or did_you_mean(text, ids, most=3, cutoff=0.4)
     hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"
     raise UsageError(f"no run is called '{text}'.{meant}", hint)
 

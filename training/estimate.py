@@ -6,7 +6,6 @@ that parameters are counted exactly and the tensors kept for the backward pass a
 
 from __future__ import annotations
 
-import difflib
 import math
 import random
 import shutil
@@ -18,6 +17,7 @@ from typing import Any
 
 from ..core.errors import MedbenchError, UsageError
 from ..core.resources import free_memory, is_cpu
+from ..core.suggest import nearest
 from ..engines.hf.loading import sound
 from ..zoo.recipe import Stage
 from ..zoo.weights.remote_code import is_own
@@ -154,7 +154,7 @@ def check_modules(source: Any, stage: Stage) -> None:
         return
     head = model.get_output_embeddings()
     had = dict.fromkeys(name.rpartition(".")[2] for name, module in linear.items() if module is not head)
-    near = [found for name in missing for found in difflib.get_close_matches(name, had, n=1)]
+    near = [found for name in missing for found in nearest(name, had, most=1)]
     meant = f" Did you mean {' and '.join(dict.fromkeys(near))}?" if near else ""
     raise UsageError(
         f"stage '{stage.name}': {type(model).__name__} has no module {' and no '.join(missing)}; its linear "

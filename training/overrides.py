@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import itertools
 import math
 import re
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..core.errors import UsageError
+from ..core.suggest import did_you_mean, question
 from ..zoo.recipe import BY_USER, Lora, Part, Recipe, Stage
 
 FIXED = ("name", "why")  # of a stage: what it is called and why, which nobody sets
@@ -154,8 +154,7 @@ def _read(setting: str, stages: Sequence[str]) -> tuple[str, str, str]:
     field = rest if head in stages else path
     asked = field.lower().replace("-", "_")
     known = ELSEWHERE.get(asked.removeprefix(LORA))
-    near = [known] if known else difflib.get_close_matches(asked, FIELDS, n=2, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    meant = question([known]) if known else did_you_mean(asked, FIELDS)
     raise UsageError(f"{setting}: a stage has no field '{field}'.{meant}", f"All of them: {', '.join(FIELDS)}")
 
 

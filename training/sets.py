@@ -11,7 +11,6 @@ A path ending in .jsonl stands for the user's own examples: objects with `questi
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import json
@@ -29,6 +28,7 @@ from ..benchmarks.sources.files import MEND, Source, SourceFile
 from ..benchmarks.sources.rows import Row, hub_rows, json_lines, json_rows, parquet_rows
 from ..benchmarks.sources.splits import one_spaced
 from ..core.errors import DataMalformed, UsageError
+from ..core.suggest import did_you_mean
 from ..core.types import Benchmark, Item, Prompt
 from . import pairs
 from .example import Example, Examples, TrainingSet
@@ -48,8 +48,7 @@ def get(name: str) -> TrainingSet:
             raise UsageError(f"no such file: {name}", "Name an existing .jsonl file with rows of question and answer.")
         return TrainingSet(name, "your own examples", "", "", lambda source: _own(path))
     if name not in SETS:
-        near = difflib.get_close_matches(name, SETS, n=3, cutoff=0.5)
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
+        meant = did_you_mean(name, SETS, most=3)
         raise UsageError(
             f"no training set is called '{name}'.{meant}",
             "See them with `medbench list training-sets`, or name a .jsonl file.",

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
@@ -23,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
-from ..core import paths, registry
+from ..core import paths, registry, suggest
 from ..core.durable import make_folder, replace_file
 from ..core.errors import DataMalformed, MedbenchError, ModelMissing, UsageError
 from ..core.json_text import loads
@@ -283,7 +282,7 @@ def tags(name: str, root: Path | None = None) -> list[str]:
 
 def nearest(text: str, root: Path | None = None) -> list[str]:
     """The names most like `text` (NAME@TAG) of what is there."""
-    return difflib.get_close_matches(text, [a.manifest.name for a in all_adapters(root)[0]], n=3, cutoff=0.6)
+    return suggest.nearest(text, [a.manifest.name for a in all_adapters(root)[0]], most=3, cutoff=0.6)
 
 
 def find(text: str, root: Path | None = None) -> Adapter:
@@ -297,17 +296,19 @@ def find(text: str, root: Path | None = None) -> Adapter:
         return adapter
     name, _, tag = text.rpartition("@")
     if not name or not tag:
-        meant = _meant(nearest(text, root))
+        meant = suggest.question(nearest(text, root))
         raise UsageError(f"'{text}' names no adapter.{meant}", "NAME@TAG does. All of them: medbench adapters list")
     adapter = peek(folder(_called(name), tag, root))
     if adapter:
         return adapter
     known = tags(name, root)
     if known:
-        meant = _meant(difflib.get_close_matches(tag, known, n=2, cutoff=0.5))
+        meant = suggest.did_you_mean(tag, known)
         raise UsageError(f"{name} has no adapter '{tag}'.{meant}", f"Its tags: {', '.join(known)}")
     if near := nearest(text, root):
-        raise UsageError(f"no adapter is called '{text}'.{_meant(near)}", "All of them: medbench adapters list")
+        raise UsageError(
+            f"no adapter is called '{text}'.{suggest.question(near)}", "All of them: medbench adapters list"
+        )
     raise UsageError(f"no adapter is called '{text}'.", f"To train one: medbench train --model {name} --tag {tag}")
 
 
@@ -342,10 +343,6 @@ def _called(name: str) -> str:
 def _safe(name: str) -> str:
     """A model's name as a folder's: "org/model" is org--model."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", name.replace("/", "--")).lstrip(".") or "_"
-
-
-def _meant(near: list[str]) -> str:
-    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def _seal(value: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
 from ..core.secrets import masked
+from ..core.suggest import nearest
 from ..core.types import ModelSpec
 from . import adapter_files, adapters, hub_adapter
 from .adapters import Adapter
@@ -415,7 +415,7 @@ def _of_name(name: str, revision: str, tell: Tell, trusted: bool = False) -> tup
 
 def _unknown(name: str) -> UsageError:
     prefix, colon, rest = name.partition(":")
-    if colon and (near := difflib.get_close_matches(prefix, PREFIXES, n=1)):
+    if colon and (near := nearest(prefix, PREFIXES, most=1)):
         return UsageError(
             f"no model is called '{name}'. Did you mean {near[0]}:{rest}?", "All of them: medbench list models"
         )

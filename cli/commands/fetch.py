@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ...core.errors import UsageError
+from ...core.suggest import did_you_mean
 from ...core.text import size
 from ..ui.download_progress import Shown
 from ..ui.messages import say, tell
@@ -55,7 +56,7 @@ def entity_model(name: str, source: str | None, again: bool) -> None:
         tell(f"'{name}' is built in; nothing is to be fetched.")
         return
     if source is None and name not in pipelines.RELEASES:
-        raise UsageError(f"no release is known as '{name}'.{_near(name)}", _known())
+        raise UsageError(f"no release is known as '{name}'.{did_you_mean(name, pipelines.RELEASES)}", _known())
     if (pipelines.store() / name).is_dir() and not again:
         say(f"{name} {pipelines.find(name).version} is here already; --again fetches it anew")
         return
@@ -70,15 +71,6 @@ def entity_model(name: str, source: str | None, again: bool) -> None:
 
 def _fit(name: str) -> bool:
     return name[:1].isalnum() and name.replace("_", "").replace("-", "").isalnum() and name.isascii()
-
-
-def _near(name: str) -> str:
-    import difflib
-
-    from ...metrics.entities.pipelines import RELEASES
-
-    near = difflib.get_close_matches(name, RELEASES, n=2, cutoff=0.5)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def _known() -> str:

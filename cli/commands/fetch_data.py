@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from ...core import paths, registry
 from ...core.errors import MedbenchError, UsageError
 from ...core.official import Quiet, mirrored
+from ...core.suggest import did_you_mean
 from .. import completion
 from ..ui import output
 from ..ui.download_progress import Shown
@@ -84,8 +84,7 @@ def _loaders(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
     loaders: dict[str, Callable[..., Any]] = {}
     for name in wanted:
         if name != ALL and name not in known and not name.endswith(".py"):
-            near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-            raise UsageError(f"no benchmark is called '{name}'.{_meant(near)}", listed)
+            raise UsageError(f"no benchmark is called '{name}'.{did_you_mean(name, known)}", listed)
     for name in dict.fromkeys([*(known if ALL in wanted else ()), *(name for name in wanted if name != ALL)]):
         if name == GRADES:
             loaders[name] = liveqa_grades.load
@@ -98,10 +97,6 @@ def _loaders(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
         if not benchmark.sample or name in wanted:
             loaders[name] = benchmark.load
     return loaders
-
-
-def _meant(near: list[str]) -> str:
-    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 def _failing(error: MedbenchError) -> Callable[..., Any]:

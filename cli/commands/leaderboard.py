@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import cloup
 
 from ...core import paths
 from ...core.errors import MedbenchError, UsageError
+from ...core.suggest import did_you_mean
 from .. import completion
 from ..options import Command
 from ..ui import output
@@ -193,10 +193,8 @@ def _chosen(runs: list[StoredRun], models: list[str], benchmarks: list[str]) -> 
     for kind, asked, known in (("model", models, of_model), ("benchmark", benchmarks, of_benchmark)):
         for name in asked:
             if name not in known.values():
-                near = difflib.get_close_matches(name, set(known.values()), n=2)
-                meant = f" Did you mean {' or '.join(near)}?" if near else ""
                 raise UsageError(
-                    f"no run here is of the {kind} '{name}'.{meant}",
+                    f"no run here is of the {kind} '{name}'.{did_you_mean(name, set(known.values()))}",
                     f"The {kind}s here: {', '.join(sorted(set(known.values())))}",
                 )
     return [

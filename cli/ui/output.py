@@ -12,6 +12,7 @@ import click
 
 from ...core.durable import replace_file
 from ...core.errors import MedbenchError, UsageError
+from ...core.suggest import did_you_mean
 from ...core.text import names as split_names
 from ...core.text import printable, printable_json, printable_json_parts
 from .messages import tell
@@ -53,11 +54,8 @@ def record(stored: StoredRun, item: str, records: Mapping[str, Record] | None = 
     known = {found.item.id: found for found in stored.records()} if records is None else records
     if item in known:
         return known[item]
-    import difflib
-
     asked = item in stored.manifest.item_ids
-    near = difflib.get_close_matches(item, list(known), n=3, cutoff=0.3)
-    meant = f" Did you mean {' or '.join(near)}?" if near and not asked else ""
+    meant = "" if asked else did_you_mean(item, known, most=3, cutoff=0.3)
     why = "has no answer" if asked else "is not an item of this run"
     hint = (
         f"Why: medbench show {stored.path.name} --unscored" if asked else f"Its items: medbench show {stored.path.name}"

@@ -6,7 +6,6 @@ entity-model` put into the cache, or by its folder.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import hashlib
 import importlib
@@ -20,6 +19,7 @@ from typing import Any
 
 from ...core import paths
 from ...core.errors import MedbenchError, UsageError
+from ...core.suggest import did_you_mean
 
 EMBEDDED = "medbench_bc5cdr"
 
@@ -106,8 +106,7 @@ def _folder(name: str) -> Path:
         raise UsageError(f"no such folder: {path}", "Name the folder of a spaCy pipeline, with its config.cfg.")
     if name in RELEASES:
         raise MedbenchError(f"the entity model '{name}' is not here yet.", f"medbench fetch entity-model {name}")
-    near = difflib.get_close_matches(name, [EMBEDDED, *RELEASES], n=3, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    meant = did_you_mean(name, [EMBEDDED, *RELEASES], most=3)
     raise UsageError(
         f"no entity model is called '{name}': it is no installed spaCy package, not fetched, and no folder.{meant}",
         f"Built in: {EMBEDDED}. To fetch: {', '.join(RELEASES)}. Or name a spaCy pipeline's folder.",
