@@ -1,4 +1,4 @@
-"""Questions with lettered options: what several multiple-choice benchmarks have in common."""
+"""Questions with lettered options: shared code of several multiple-choice benchmarks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from ..core.types import Item
 
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 METRICS = ("accuracy", "ece", "brier")
-EXAMPLES = 1_000  # few-shot examples are drawn from the first so many rows of a training split
+EXAMPLES = 1_000  # few-shot examples are drawn from this many rows at the start of a training split
 
 
 def listed(item: Item) -> str:
-    """The options, a line each: `A. first option`."""
+    """Return the options, one per line: `A. first option`."""
     return "\n".join(f"{label}. {option}" for label, option in zip(item.labels, item.options))

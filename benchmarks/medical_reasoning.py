@@ -1,8 +1,8 @@
-"""medical-reasoning: exam vignettes with four or five options, answered by an analysis and an option.
+"""medical-reasoning: exam vignettes with four or five options, answered with an analysis and an option.
 
-The data set has one published split. A tenth of it, chosen by the hash of each question, is scored; the rest may be
-trained on and gives the few-shot examples. A question that stands there twice falls on one side. It derives from
-MedQA, so it overlaps other suites. An item's id is a hash of its question and options, the same from every source.
+The data set has one published split. A tenth of it, chosen by the hash of each question, is scored. The rest may be
+used for training and provides the few-shot examples. A question that occurs twice is on one side only. The data derives
+from MedQA, so it overlaps other suites. An item's id is a hash of its question and options, the same from every source.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 from ..core.errors import DataMalformed
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
-from .sources.files import MEND, Source
+from .sources.files import FETCH_AGAIN, Source
 from .sources.rows import Row, hub_rows, json_lines, json_rows, parquet_rows, words
 
 HUB = "mamachang/medical-reasoning"
 EXPORT = "an export of medical-reasoning (a folder of that name with .parquet, .jsonl or .json)"
-NAMED = 50  # rows left out are named in a note, as many as this
+NAMED = 50  # maximum number of skipped rows that a note lists
 
 _OPTIONS = re.compile(r"\{\s*['\"]A['\"]\s*:")
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
@@ -31,17 +31,17 @@ _ANALYSIS = re.compile(r"<analysis>\s*(.*?)\s*</analysis>", re.DOTALL)
 
 
 class Ragged(ValueError):
-    """A row without a question, options or answer that can be read; says which."""
+    """A row whose question, options or answer cannot be read; says which."""
 
 
 def load(source: Source) -> ItemSet:
-    """A tenth to score; the rest as examples, and to train on. Ragged and repeated rows are named in the notes.
+    """Load a tenth to score; the rest is for examples and training. Skipped and repeated rows are listed in the notes.
 
-    Raises DataMissing, and DataMalformed for a file that is not rows of `input` and `output`.
+    Raises DataMissing, and DataMalformed for a file without rows of `input` and `output`.
     """
     rows, origin = _read(source)
     items: dict[str, Item] = {}
-    first: dict[str, int] = {}  # row that an item comes from
+    first: dict[str, int] = {}  # the row of each item
     ragged: list[str] = []
     repeated: list[str] = []
     total = 0
@@ -58,7 +58,7 @@ def load(source: Source) -> ItemSet:
         else:
             ragged.append(f"{total} (another answer than row {first[item.id]} to the same question)")
     if not items:
-        raise DataMalformed(f"{origin}: none of its {total:,} rows can be read.", MEND)
+        raise DataMalformed(f"{origin}: none of its {total:,} rows can be read.", FETCH_AGAIN)
     return ItemSet(
         items=tuple(item for item in items.values() if scored(item.question)),
         origin=origin,
@@ -68,12 +68,12 @@ def load(source: Source) -> ItemSet:
 
 
 def scored(question: str) -> bool:
-    """Whether a question is in the tenth that is scored, and so may not be trained on."""
+    """Return whether a question is in the tenth that is scored, so that it must not be trained on."""
     return int(hashlib.sha256(words(question).encode()).hexdigest(), 16) % 10 == 0
 
 
 def read(text: Any, output: Any) -> Item:
-    """The item of a row's `input` and `output`. Raises Ragged."""
+    """Return the item of a row's `input` and `output`. Raises Ragged."""
     if not isinstance(text, str) or not isinstance(output, str):
         raise Ragged("input or output is no text")
     question, options = _split(text)
@@ -91,7 +91,7 @@ def read(text: Any, output: Any) -> Item:
 
 
 def _split(text: str) -> tuple[str, tuple[str, ...]]:
-    """The vignette and its options. The options are a Python dict, read as a literal and never evaluated."""
+    """Return the vignette and its options. The options are a Python dict, parsed as a literal and never evaluated."""
     end = text.rfind("}") + 1
     for opening in reversed([match.start() for match in _OPTIONS.finditer(text)]):
         options = _literal(text[opening:end])
@@ -105,10 +105,10 @@ def _split(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _literal(text: str) -> tuple[str, ...] | None:
-    """The texts of a dict literal that has a text under each of A to D or A to E; None for anything else."""
+    """Return the texts of a dict literal with a text under each of A to D or A to E; None for anything else."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a backslash in a vignette is no concern of ours
+            warnings.simplefilter("ignore")  # about backslashes in a vignette
             options = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
@@ -139,7 +139,7 @@ def _note(rows: list[str], total: int, what: str) -> tuple[str, ...]:
 
 
 def _read(source: Source) -> tuple[Iterable[Row], str]:
-    """The rows of an export of the data set (Parquet, JSON lines or JSON; shards are put together), or of the hub's."""
+    """Return the rows of an export of the data set (Parquet, JSON lines or JSON, shards combined), or of the hub's."""
     for kind, rows_of in {"parquet": parquet_rows, "jsonl": json_lines, "json": json_rows}.items():
         files = source.files("medical-reasoning", f"medical-reasoning/*.{kind}")
         files = [file for file in files if not file.path.endswith(("dataset_info.json", "dataset_infos.json"))]
@@ -157,7 +157,7 @@ MEDICAL_REASONING = Benchmark(
         "mamachang/medical-reasoning (no paper). Its questions derive from MedQA: Di Jin et al. What disease does this "
         "patient have? Applied Sciences 11(14), 6421 (2021). doi:10.3390/app11146421"
     ),
-    licence="none declared by its publisher; MedQA is MIT",
+    licence="not declared by its publisher; MedQA is MIT",
     load=load,
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,

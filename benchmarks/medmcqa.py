@@ -1,4 +1,4 @@
-"""MedMCQA: questions of Indian medical entrance exams, with four options, over 21 subjects.
+"""MedMCQA: questions from Indian medical entrance exams, with four options, over 21 subjects.
 
 Scored on the 4,183 questions of the official `dev.json`, which the hub calls `validation`; the test split has no
 labels. `cop`, the correct option, counts from 1 in the official files and from 0 on the hub. An item's id is the
@@ -21,9 +21,10 @@ OFFICIAL = 4_183
 
 
 def load(source: Source) -> ItemSet:
-    """The official development items; few-shot examples come from the training split.
+    """Load the official development items; few-shot examples come from the training split.
 
-    Raises DataMissing, and DataMalformed for rows without a label (`cop` -1) or with one that is counted otherwise.
+    Raises DataMissing, and DataMalformed for rows without a label (`cop` -1) or with labels that are counted
+    differently.
     """
     file = _file(source, "dev.json")
     shots: Iterable[Row] = ()
@@ -46,7 +47,7 @@ def load(source: Source) -> ItemSet:
 
 
 def _file(source: Source, name: str) -> SourceFile | None:
-    """The release's file of that name; many releases have a `dev.json`, so elsewhere it must look like this one."""
+    """Return the release's file of that name. Many releases have a `dev.json`, so elsewhere its content is checked."""
 
     def fits(file: SourceFile) -> bool:
         folders = f"{source.data.name if source.data else ''}/{file.path}"
@@ -57,7 +58,7 @@ def _file(source: Source, name: str) -> SourceFile | None:
 
 def _item(row: Row, first: int) -> Item:
     if row.value("cop") == -1:
-        raise row.wrong("cop", "-1 marks a row without a label: this is the test split, only dev.json can be scored")
+        raise row.wrong("cop", "-1 marks a row without a label: this is the test split; only dev.json can be scored")
     counted = "1 in the official release" if first else "0 on the hub"
     gold = row.index("cop", first, len(OPTIONS), why=f": options count from {counted}")
     about = {"subject": "subject_name", "topic": "topic_name", "question_type": "choice_type"}
@@ -74,7 +75,7 @@ def _item(row: Row, first: int) -> Item:
 MEDMCQA = Benchmark(
     name="medmcqa",
     version="1",
-    summary="Questions of Indian medical entrance exams with four options (4,183 development items)",
+    summary="Questions from Indian medical entrance exams with four options (4,183 development items)",
     citation=(
         "Ankit Pal, Logesh Kumar Umapathi and Malaikannan Sankarasubbu. MedMCQA: A large-scale multi-subject "
         "multi-choice dataset for medical domain question answering. CHIL 2022, PMLR 174, pp. 248-260. arXiv:2203.14371"

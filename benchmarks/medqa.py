@@ -16,17 +16,19 @@ from .sources.rows import Row, hub_rows, json_lines, partial, usable, words
 HUB = "GBaker/MedQA-USMLE-4-options"
 LABELS = LETTERS[:4]
 OFFICIAL = 1_273
-# SHA-256 of the official test questions with their answers, in order. The hub copy is a third party's: should its rows
-# stand in another order, or be other rows, ids would name other questions, and the column's name has to say so.
+# SHA-256 of the official test questions with their answers, in order. The hub copy is from a third party. If its rows
+# are different or in a different order, ids refer to other questions, so the column's name must say so.
 OFFICIAL_TEST = "ec689509838e10798767ff3877f2ecb327b6238a29050c8e43de8d3de69483bb"
 
 
 def load(source: Source) -> ItemSet:
-    """The official test items; few-shot examples come from the training split. Raises DataMissing, DataMalformed."""
+    """Load the official test items; few-shot examples come from the training split. Raises DataMissing,
+    DataMalformed.
+    """
     file = source.file("medqa", "phrases_no_exclude_test.jsonl")
     if file:
         origin, rows = file.origin, json_lines(file)
-        # Only the training split is on the hub too; the official development split is better than none.
+        # Only the training split is also on the hub; the official development split is the fallback.
         pool = source.file("medqa", "phrases_no_exclude_train.jsonl") or source.file(
             "medqa", "phrases_no_exclude_dev.jsonl"
         )
@@ -47,7 +49,7 @@ def load(source: Source) -> ItemSet:
 def _item(item_id: str, row: Row) -> Item:
     options = row.value("options")
     if not isinstance(options, dict) or sorted(options) != list(LABELS):
-        raise row.wrong("options", "texts under A, B, C and D are expected")
+        raise row.wrong("options", "texts for A, B, C and D are expected")
     lettered = Row(options, f"{row.where}, options")
     texts = tuple(lettered.text(label, blank=True) for label in LABELS)
     gold = row.one_of("answer_idx", LABELS)
@@ -65,7 +67,7 @@ def _item(item_id: str, row: Row) -> Item:
 
 
 def digest(items: Iterable[Item]) -> str:
-    """A hash of the questions and answers in order; white space, case and punctuation do not count."""
+    """Return a hash of the questions and answers in order; whitespace, case and punctuation are ignored."""
     lines = (f"{item.id}\t{words(item.question)}\t{item.gold}\n" for item in items)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

@@ -1,8 +1,8 @@
-"""MedQuAD: question-answer pairs made from twelve web sites of the U.S. National Institutes of Health.
+"""MedQuAD: question-answer pairs made from twelve websites of the U.S. National Institutes of Health.
 
 Read from the official XML tree (a folder or its zip) or from the hub copy `lavita/MedQuAD`. Both give the same items:
-an id is folder/document/question, and all three come from what both have, the document's source and the question's
-id. White space in the XML is what is left of flattened lists and page layout, so every run of it becomes one space.
+an id is folder/document/question, from fields that both have (the document's source and the question's id). Whitespace
+in the XML is left over from flattened lists and page layout, so each run of it becomes one space.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from ..core.errors import DataMalformed
 from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
-from .sources.files import MEND, Source, SourceFile
+from .sources.files import FETCH_AGAIN, Source, SourceFile
 from .sources.official import downloadable
 from .sources.rows import Row, hub_rows, partial
 from .sources.splits import near_duplicates, one_spaced, split_documents
@@ -29,14 +29,14 @@ RELEASE = Download(
     "medquad/MedQuAD.zip",
     "https://codeload.github.com/abachaa/MedQuAD/zip/577bd37b96c02d1833b2c9eed2de9f96964e96cb",
     sha256="f4f86dde1a9d8cbb10eb0436963a63e708c22b4205297ea673eb532d721b989b",
-    size=11_000_000,  # about; of the folders with answers
+    size=11_000_000,  # approximate; of the folders with answers
     members="[1-9]_*/*.xml",  # the answers of folders 10 to 12 are withheld
 )
-ANSWERED = 16_407  # pairs with an answer in the whole release
-SHARES: Mapping[Split, int] = {"train": 80, "dev": 10, "test": 10}  # per cent of the answered pairs
-SEED = 0  # the largest component, 1,740 pairs that stock phrases on inheritance chain together, falls to train
+ANSWERED = 16_407  # pairs with an answer in the complete release
+SHARES: Mapping[Split, int] = {"train": 80, "dev": 10, "test": 10}  # percent of the answered pairs
+SEED = 0  # with this seed, the largest component (1,740 pairs linked by stock phrases on inheritance) is in train
 
-# Document ids repeat across folders, and the hub copy has a document's source where the release has its folder.
+# Document ids repeat across folders. The hub copy has a document's source instead of its folder.
 FOLDERS = {
     "CancerGov": "1_CancerGov_QA",
     "GARD": "2_GARD_QA",
@@ -56,9 +56,9 @@ _QUESTION_ID = re.compile(r"(\S+)-(\d+)")
 
 @downloadable("medquad", RELEASE)
 def load(source: Source) -> ItemSet:
-    """The test split to score and the dev split to take few-shot examples from; the train split is for training.
+    """Load the test split to score and the dev split for few-shot examples; the train split is for training.
 
-    Raises DataMissing where there is neither the release nor the hub copy, DataMalformed naming file, pair and field.
+    Raises DataMissing if there is neither the release nor the hub copy, and DataMalformed naming file, pair and field.
     """
     release = _read(source)
     splits = _split(release.pairs)
@@ -82,12 +82,12 @@ def load(source: Source) -> ItemSet:
 
 
 def load_split(source: Source, split: Split) -> tuple[Item, ...]:
-    """Every item of one split, sorted by id. Raises as `load` does."""
+    """Return all items of one split, sorted by id. Raises as `load` does."""
     return _split(_read(source).pairs)[split]
 
 
 class _Pair(NamedTuple):
-    """One question with its answer; `answer` is empty where the release withholds it."""
+    """One question with its answer; `answer` is empty if the release withholds it."""
 
     document: str  # folder/document
     number: str  # of the question within its document
@@ -106,7 +106,7 @@ class _Release:
 
 
 class _Names(NamedTuple):
-    """What the fields of a pair are called, here and in messages."""
+    """The names of a pair's fields, here and in messages."""
 
     source: str
     question_id: str
@@ -131,7 +131,7 @@ def _read(source: Source) -> _Release:
         pairs = [_pair(row, _ON_HUB) for row in hub_rows(copy)]
     answered = [pair for pair in pairs if pair.answer]
     if not answered:
-        raise DataMalformed(f"{origin}: none of {len(pairs):,} question-answer pairs has an answer.", MEND)
+        raise DataMalformed(f"{origin}: none of {len(pairs):,} question-answer pairs has an answer.", FETCH_AGAIN)
     once = sorted(set(answered))
     unanswered = f"{len(pairs) - len(answered):,} of {len(pairs):,} pairs have no answer in the release: skipped."
     twice = f"{len(answered) - len(once):,} pairs were found twice, word for word: each is taken once."
@@ -145,14 +145,14 @@ def _of_files(files: list[SourceFile]) -> tuple[list[_Pair], tuple[str, ...]]:
         try:
             root = ET.fromstring(file.bytes())
         except ET.ParseError as error:
-            raise DataMalformed(f"{file.origin} is not well-formed XML: {error}.", MEND) from error
+            raise DataMalformed(f"{file.origin} is not well-formed XML: {error}.", FETCH_AGAIN) from error
         listed = root.find("QAPairs")
         if listed is not None:
             pairs += [_pair(row, _IN_XML) for row in _xml_rows(file.origin, root, listed)]
         elif root.find("qaPairs/pair") is not None:
             older.append(len(root.findall("qaPairs/pair")))
         else:
-            raise DataMalformed(f"{file.origin}: <{root.tag}> has no <QAPairs>.", MEND)
+            raise DataMalformed(f"{file.origin}: <{root.tag}> contains no <QAPairs>.", FETCH_AGAIN)
     note = (
         f"{sum(older):,} pairs in {len(older):,} documents of an older schema (<qaPairs>) are skipped, as they are in "
         "the hub copy (47,441 of the 47,457 pairs)."
@@ -161,7 +161,7 @@ def _of_files(files: list[SourceFile]) -> tuple[list[_Pair], tuple[str, ...]]:
 
 
 def _xml_rows(origin: str, document: ET.Element, listed: ET.Element) -> Iterator[Row]:
-    """The <QAPair> elements of a document; an attribute or element that is not there is not in the row's values."""
+    """Yield the <QAPair> elements of a document. A missing attribute or element is missing in the row's values."""
     focus = _inner_text(document.find("Focus"))
     for number, element in enumerate(listed.iterfind("QAPair"), start=1):
         question = element.find("Question")
@@ -184,8 +184,8 @@ def _inner_text(element: ET.Element | None) -> str | None:
 def _pair(row: Row, names: _Names) -> _Pair:
     source = row.text(names.source)
     if source not in FOLDERS:
-        raise row.wrong(names.source, f"'{source}' is none of {', '.join(FOLDERS)}")
-    # Not the document's own id: one document has none, and a question's id begins with its document's in all.
+        raise row.wrong(names.source, f"'{source}' is not one of {', '.join(FOLDERS)}")
+    # Not the document's own id: one document has none, and every question's id begins with its document's.
     identity = _QUESTION_ID.fullmatch(row.text(names.question_id))
     if identity is None:
         raise row.wrong(names.question_id, f"'{row.text(names.question_id)}' is not DOCUMENT-NUMBER")
@@ -211,8 +211,10 @@ def _split(pairs: list[_Pair]) -> dict[Split, tuple[Item, ...]]:
 
 
 def _items(pairs: list[_Pair]) -> list[Item]:
-    """Items of sorted pairs, in their order. Two of the release's pages about several diseases were cut into documents
-    under one id, so that question ids collide there; such pairs are numbered `~1`, `~2`, … by their question's text.
+    """Return the items of sorted pairs, in order.
+
+    Two pages about several diseases were split into documents with the same id, so their question ids collide. Such
+    pairs are numbered `~1`, `~2`, … in the order of their question texts.
     """
     same_id: dict[str, list[_Pair]] = defaultdict(list)
     for pair in pairs:
@@ -241,7 +243,7 @@ def _items(pairs: list[_Pair]) -> list[Item]:
 MEDQUAD = Benchmark(
     name="medquad",
     version="1",
-    summary="Consumer health questions with the answers of NIH web sites (open answers)",
+    summary="Consumer health questions with answers from NIH websites (open answers)",
     citation=(
         "Asma Ben Abacha and Dina Demner-Fushman. A question-entailment approach to question answering. "
         "BMC Bioinformatics 20, 511 (2019). doi:10.1186/s12859-019-3119-4"

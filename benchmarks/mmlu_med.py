@@ -1,8 +1,8 @@
-"""MMLU's six medical subjects, prompted as MMLU has it: an instruction line per subject, then question and options.
+"""MMLU's six medical subjects, prompted as in MMLU: an instruction line per subject, then question and options.
 
 Read from the official files `SUBJECT_test.csv` and `SUBJECT_dev.csv` (loose or in MMLU's `data.tar`) or from the
-hub copy, which is the authors' own. A folder with some of the subjects gives a partial set, named so; it is not
-filled up from the hub. An item's id is subject/row, rows counted from 0.
+authors' copy on the hub. A folder with some of the subjects gives a partial set with its own name; missing subjects are
+not taken from the hub. An item's id is subject/row, with rows counted from 0.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SUBJECTS = {  # test questions in each
 
 
 def load(source: Source) -> ItemSet:
-    """The test items, subject by subject; few-shot examples are MMLU's own five per subject (dev).
+    """Load the test items, subject by subject; few-shot examples are MMLU's own five per subject (dev).
 
     Raises DataMissing, DataMalformed.
     """

@@ -1,8 +1,8 @@
 """PubMedQA: does an abstract answer its own title's question with yes, no or maybe?
 
-`pubmedqa` is the official test half of the expert-labeled set, `pubmedqa-pqal` all of it (which HELM scores), under
-the prompt of lm-evaluation-harness. An item's id is the PMID. The official release has the test PMIDs in a file of
-their own; the hub copy has not, so there the authors' split is drawn again.
+`pubmedqa` is the official test half of the expert-labeled set, and `pubmedqa-pqal` is all of it (which HELM scores).
+Both use the prompt of lm-evaluation-harness. An item's id is the PMID. The official release lists the test PMIDs in a
+separate file. The hub copy does not, so the authors' split is recomputed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ..core.errors import DataMalformed
 from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import METRICS
-from .sources.files import MEND, Source, SourceFile
+from .sources.files import FETCH_AGAIN, Source, SourceFile
 from .sources.official import downloadable
 from .sources.rows import Row, hub_rows, json_object, partial
 
 HUB = "qiaojin/PubMedQA"
 DECISIONS = ("yes", "no", "maybe")
 LABELLED = 1_000
-# SHA-256 of the 500 official test PMIDs, sorted as text, a line each.
+# SHA-256 of the 500 official test PMIDs, sorted as text, one per line.
 OFFICIAL_TEST = "406e3b89eff577ed38571eca5a5819734a6f49ac0437d171b6c64e5c3cd195f8"
 LABELED_FILE = Download(
     "pubmedqa/ori_pqal.json",
@@ -48,18 +48,18 @@ class _Release(NamedTuple):
 
 @downloadable("pubmedqa", LABELED_FILE, TEST_FILE)
 def load(source: Source) -> ItemSet:
-    """The 500 official test items; the other 500 are the pool for few-shot examples.
+    """Load the 500 official test items; few-shot examples come from the other 500.
 
-    Raises DataMissing, or DataMalformed where the test items are not the official ones or their labels disagree.
+    Raises DataMissing, or DataMalformed if the test items are not the official ones or their labels disagree.
     """
     release = _read(source)
     truth = source.file("pubmedqa", "test_ground_truth.json")
     if truth:
         test = _checked(release, truth)
-        problem = f"{truth.origin} does not hold the 500 official test PMIDs"
+        problem = f"{truth.origin} does not contain the 500 official test PMIDs"
     else:
         test = set(official_test({pmid: DECISIONS[item.gold or 0] for pmid, item in release.items.items()}))
-        problem = f"{release.origin}: the official split, drawn again over its rows, is not the official test set"
+        problem = f"{release.origin}: the split recomputed from its rows is not the official test set"
     if _digest(test) != OFFICIAL_TEST:
         raise DataMalformed(f"{problem}.", "Fetch ori_pqal.json and test_ground_truth.json from the official release.")
     return ItemSet(
@@ -71,7 +71,7 @@ def load(source: Source) -> ItemSet:
 
 @downloadable("pubmedqa-pqal", LABELED_FILE)
 def load_pqal(source: Source) -> ItemSet:
-    """All labeled items; few-shot examples are held out of them."""
+    """Load all labeled items; few-shot examples are held out of them."""
     release = _read(source)
     return ItemSet(
         items=tuple(release.items.values()),
@@ -81,10 +81,10 @@ def load_pqal(source: Source) -> ItemSet:
 
 
 def official_test(decisions: Mapping[str, str]) -> list[str]:
-    """The test half as the authors' `split_dataset.py` draws it, PMIDs in that script's order.
+    """Return the PMIDs of the test half, drawn and ordered as in the authors' `split_dataset.py`.
 
-    `decisions` is PMID to label in the release's order, which the draw depends on. Seeded with 0, the PMIDs of each
-    label (yes, no, maybe) are shuffled in turn, and each label's second half is for testing.
+    `decisions` maps PMID to label in the release's order, which affects the draw. Seeded with 0, the PMIDs of each
+    label (yes, no, maybe) are shuffled in turn, and the second half of each label is the test half.
     """
     draw = random.Random(0)
     test = []
@@ -108,17 +108,17 @@ def _read(source: Source) -> _Release:
 
 
 def _checked(release: _Release, truth: SourceFile) -> set[str]:
-    """The PMIDs of the file of test labels, once every label is found to be the release's own."""
+    """Return the PMIDs in the file of test labels, after checking that every label agrees with the release."""
     labels = json_object(truth)
     for number, (pmid, label) in enumerate(labels.items(), start=1):
         item = release.items.get(pmid)
         if item is None:
-            raise DataMalformed(f"{truth.origin}, row {number}: PMID {pmid} is not in {release.origin}.", MEND)
+            raise DataMalformed(f"{truth.origin}, row {number}: PMID {pmid} is not in {release.origin}.", FETCH_AGAIN)
         if label != item.options[item.gold or 0]:
             raise DataMalformed(
                 f"{truth.origin}, row {number} (PMID {pmid}): the label is {reprlib.repr(label)}, but "
                 f"'{item.options[item.gold or 0]}' in field 'final_decision' of {release.origin}.",
-                MEND,
+                FETCH_AGAIN,
             )
     return set(labels)
 

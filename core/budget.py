@@ -1,4 +1,4 @@
-"""What may be asked of a server, and when: at once, per minute, in all, and at what cost."""
+"""Limits on the requests to a server: concurrency, rate, number of calls, and cost."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ MINUTE_S = 60.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on the requests of one engine. None: no bound of ours."""
+    """Limits on the requests of one engine. None means no limit."""
 
-    concurrency: int = 8  # requests at once; fewer while the server says that it is asked too fast
+    concurrency: int = 8  # concurrent requests; lowered while the server throttles
     requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None  # of prompt and answer
+    tokens_per_minute: int | None = None  # prompt and completion
     max_calls: int | None = None  # HTTP requests, retries counted
     max_cost: float | None = None  # USD; needs prices
     prices: tuple[float, float] | None = None  # USD per million prompt tokens and per million new tokens
-    retries: int = 5  # of one request, after the first
-    timeout_s: float = 120.0  # for one whole reply
+    retries: int = 5  # per request, after the first attempt
+    timeout_s: float = 120.0  # for a complete reply
 
     def __post_init__(self) -> None:
         if self.max_cost is not None and self.prices is None:
-            raise UsageError("a cap on cost needs the model's prices.", "Give them, or cap the number of calls.")
+            raise UsageError("a cost limit needs the model's prices.", "Give the prices, or limit the number of calls.")
         if self.concurrency < 1:
-            raise UsageError(f"{self.concurrency} requests at once: at least one is needed.")
+            raise UsageError(f"{self.concurrency} concurrent requests: at least 1 is needed.")
 
     def cost(self, prompt_tokens: int, new_tokens: int) -> float:
-        """USD; 0 without prices."""
+        """Return the cost in USD; 0 without prices."""
         prompt, new = self.prices or (0.0, 0.0)
         return (prompt * prompt_tokens + new * new_tokens) / 1e6
 
 
 @dataclass
 class Usage:
-    """What was used so far. `cost` (USD) holds an estimate for replies that did not say what they took."""
+    """What has been used so far. `cost` (USD) includes an estimate for replies that did not report their usage."""
 
     calls: int = 0  # HTTP requests that reached a server, retries counted
     prompt_tokens: int = 0
@@ -50,24 +50,24 @@ class Usage:
 
 
 class CapReached(Exception):
-    """One more request would go past a cap; the text says which."""
+    """One more request would exceed a limit; the message says which."""
 
 
 class Stopped(Exception):
-    """Nothing more is to be asked."""
+    """No more requests should be sent."""
 
 
 @dataclass
 class Ticket:
-    """One request that was let through."""
+    """One request that may be sent."""
 
     started: float
-    tokens: int  # prompt and answer: estimated, then as the server told
-    cost: float  # USD, the most it may come to
+    tokens: int  # prompt and completion: estimated, then as reported by the server
+    cost: float  # USD, an upper bound
 
 
 class Budget:
-    """The gate before a server: `enter` before every HTTP request, `leave` after it. Shared by threads."""
+    """The gate in front of a server. Call `enter` before every HTTP request and `leave` after it. Thread-safe."""
 
     def __init__(self, limits: Limits, usage: Usage, clock: Callable[[], float] = time.monotonic) -> None:
         self.limits = limits
@@ -78,14 +78,14 @@ class Budget:
         self._out: list[Ticket] = []
         self._width = float(limits.concurrency)
         self._paused_until = -inf
-        self.too_dear = inf  # USD, the least that a request may come to that the cap on cost held back
+        self.too_dear = inf  # USD, the lowest bound of a request that the cost limit stopped
         if limits.prices is not None and usage.cost is None:
             usage.cost = 0.0
 
     def enter(self, prompt_tokens: int, new_tokens: int, stop: threading.Event) -> Ticket:
         """Wait until one more request may be sent, and count it as sent.
 
-        Raises CapReached where it may not, Stopped once `stop` is set (`wake` makes those who wait look).
+        Raises CapReached if it would exceed a limit, and Stopped once `stop` is set (call `wake` after setting it).
         """
         ticket = Ticket(0.0, prompt_tokens + new_tokens, self.limits.cost(prompt_tokens, new_tokens))
         with self._changed:
@@ -105,12 +105,12 @@ class Budget:
     def leave(
         self, ticket: Ticket, told: tuple[int, int] | None, *, billed: bool, throttled: bool, reached: bool = True
     ) -> None:
-        """After a request: the prompt and new tokens it took, where the server told.
+        """Record a finished request. `told` holds the prompt and completion tokens that the server reported, if it did.
 
-        `billed`: where it did not tell, it may have answered all the same, and the estimate stands for its cost.
-        `throttled`: it wants fewer requests. Half as many are then sent at once, and one more after each full round of
-        answers: with all of them sent again, a tight limit would refuse the same request until its retries are spent.
-        `reached`: without a connection nothing was asked, and it is no call.
+        `billed`: without a report, the server may still have answered, so the estimate counts as the cost. `throttled`:
+        the server asked for fewer requests. Concurrency is halved, then grows by one after each full round of answers.
+        Restoring it at once would let a tight limit reject the same request until its retries are used up. `reached`:
+        False if no connection was made; then it does not count as a call.
         """
         with self._changed:
             self._out.remove(ticket)
@@ -129,7 +129,7 @@ class Budget:
             self._changed.notify_all()
 
     def pause(self, seconds: float) -> None:
-        """Send nothing for so long: what one request was told holds for all."""
+        """Send nothing for this many seconds. A wait that the server asked of one request applies to all."""
         with self._changed:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
 
@@ -146,7 +146,7 @@ class Budget:
             raise CapReached(f"the cap of ${cost:g} is reached")
 
     def _wait(self, ticket: Ticket, now: float) -> float:
-        """Seconds until `ticket` may start as far as is known; infinity: until another one has left."""
+        """Return the seconds until `ticket` may start, as far as known; infinity: until another request finishes."""
         limits, recent = self.limits, self._recent
         if len(self._out) >= int(self._width):
             return inf
@@ -161,7 +161,7 @@ class Budget:
         if limits.tokens_per_minute is not None:
             room = limits.tokens_per_minute - ticket.tokens
             taken = sum(other.tokens for other in recent)
-            for other in recent:  # a request larger than the budget goes when the minute is empty
+            for other in recent:  # a request larger than the limit is sent once the minute is empty
                 if taken <= room:
                     break
                 waits.append(other.started + MINUTE_S - now)

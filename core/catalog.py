@@ -1,4 +1,4 @@
-"""The names of all plugins that are installed, ours and others'."""
+"""The names of all installed plugins, built-in and third-party."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def list_models() -> list[str]:
 
 
 def list_benchmarks() -> list[str]:
-    """Return the names of all benchmarks, the samples included."""
+    """Return the names of all benchmarks, including the samples."""
     return registry.names("benchmarks")
 
 

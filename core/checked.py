@@ -1,4 +1,4 @@
-"""Check that what a benchmark loaded can be asked: every field of every item is of its type."""
+"""Check that a loaded benchmark can be run: every field of every item has the right type."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _TEXTS = ("options", "labels", "references")
 
 
 def checked(loaded: object) -> ItemSet:
-    """What a benchmark's `load` gave, if a run can be made of it. Raises MedbenchError that says why not.
+    """Return what a benchmark's `load` returned, if it can be run. Raises MedbenchError that says why not.
 
-    Half a surrogate pair in a text becomes U+FFFD: it can be neither stored nor tokenized.
+    Half of a surrogate pair in a text becomes U+FFFD, because it can be neither stored nor tokenized.
     """
     if not isinstance(loaded, ItemSet):
-        raise _unfit(f"it gave a {type(loaded).__name__}, not an ItemSet")
+        raise _unfit(f"it returned a {type(loaded).__name__}, not an ItemSet")
     if not loaded.items:
-        raise MedbenchError(f"{loaded.origin} holds no items.", "Fetch the release again.")
+        raise MedbenchError(f"{loaded.origin} has no items.", "Fetch the release again.")
     for item in (*loaded.items, *loaded.shots):
         _check(item, loaded.items[0])
     items, shots = tuple(map(_repaired, loaded.items)), tuple(map(_repaired, loaded.shots))
@@ -31,24 +31,24 @@ def checked(loaded: object) -> ItemSet:
 
 def _check(item: Item, first: Item) -> None:
     if not isinstance(item, Item):
-        raise _unfit(f"it gave a {type(item).__name__} where an Item belongs")
+        raise _unfit(f"it returned a {type(item).__name__} instead of an Item")
     if not isinstance(item.id, str) or not item.id:
-        raise _unfit(f"an item has the id {_shown(item.id)}; a text is expected (id=str(…))")
+        raise _unfit(f"an item has the id {_shown(item.id)}; a string is expected (id=str(…))")
     what = f"item '{item.id}'"
     for name in ("question", "context"):
         if not isinstance(getattr(item, name), str):
-            raise _unfit(f"{what} has the {name} {_shown(getattr(item, name))}; a text is expected")
+            raise _unfit(f"{what} has the {name} {_shown(getattr(item, name))}; a string is expected")
     for name in _TEXTS:
         values = getattr(item, name)
         if isinstance(values, str):
-            raise _unfit(f'{what} has a text for `{name}`; one alone has a comma after it: ("…",)')
+            raise _unfit(f'{what} has a string for `{name}`; a tuple is expected, also for a single value: ("…",)')
         if not isinstance(values, tuple | list):
-            raise _unfit(f"{what} has {_shown(values)} for `{name}`; a tuple of texts is expected")
+            raise _unfit(f"{what} has {_shown(values)} for `{name}`; a tuple of strings is expected")
         for number, value in enumerate(values, start=1):
             if not isinstance(value, str):
-                raise _unfit(f"{what} has {_shown(value)} as number {number} of its {name}; a text is expected")
+                raise _unfit(f"{what} has {_shown(value)} as number {number} of its {name}; a string is expected")
     if item.gold is not None and (isinstance(item.gold, bool) or not isinstance(item.gold, int)):
-        index = "the position of the right option is expected, 0 for the first"
+        index = "the index of the correct option is expected, 0 for the first"
         raise _unfit(f"{what} has the gold {_shown(item.gold)}; {index}")
     if item.meta.get("emergency", "yes") not in ("yes", "no"):
         raise _unfit(f"{what} has the emergency {item.meta['emergency']!r}, which is neither 'yes' nor 'no'")
@@ -63,7 +63,7 @@ def _check(item: Item, first: Item) -> None:
 
 
 def _repaired(item: Item) -> Item:
-    """The item with U+FFFD for halves of surrogate pairs, the same object if it has none."""
+    """Return the item with U+FFFD for halves of surrogate pairs, or the same object if there are none."""
     texts = [item.id, item.question, item.context, *item.options, *item.labels, *item.references]
     if not any(map(_SURROGATE.search, texts)):
         return item

@@ -1,4 +1,4 @@
-"""Download bytes: retried within bounds, resumed after a break. The proxies of the environment are used."""
+"""Download bytes, with a limited number of retries, and resume after a break. Uses the proxies of the environment."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from .errors import MedbenchError
 from .secrets import masked
 from .text import size
 
-CONNECT_SECONDS = 15.0  # until a server begins to answer, including the look-up of its name
+CONNECT_SECONDS = 15.0  # until a server begins to answer, including the DNS lookup
 READ_SECONDS = 30.0  # until the next bytes arrive
-WAITS = (1.0, 2.0, 4.0)  # seconds before another try, while tries bring nothing new
+WAITS = (1.0, 2.0, 4.0)  # seconds before the next attempt, while attempts bring no new bytes
 LONGEST_WAIT = 60.0  # seconds that a server may ask to wait (Retry-After)
-CONNECTIONS = 100  # for one file, however little each of them brings
+CONNECTIONS = 100  # for one file, however few bytes each one brings
 BLOCK = 1 << 18
-BUSY = frozenset({408, 429, 500, 502, 503, 504})  # statuses that may be others a moment later
+BUSY = frozenset({408, 429, 500, 502, 503, 504})  # statuses that may be temporary
 
-Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all if the server says
+Progress = Callable[[int, int | None], None]  # bytes so far, and total bytes if the server reports them
 Tell = Callable[[str], None]
 
 
-class Unreachable(MedbenchError):
-    """Nothing answers at this address, or nothing that can be trusted."""
+class DownloadUnreachable(MedbenchError):
+    """Nothing answers at this address, or the answer cannot be trusted."""
 
 
-class Refused(MedbenchError):
-    """The server answers that it does not give the file."""
+class DownloadRefused(MedbenchError):
+    """The server refuses to send the file."""
 
 
 def shown(address: str) -> str:
-    """An address as it may be printed: a login and a query can hold keys."""
+    """Return an address that is safe to print, without a login or a query, which can hold keys."""
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
@@ -57,11 +57,11 @@ def download(
     tell: Tell = lambda line: None,
     checked: bool = False,
 ) -> bool:
-    """Download `address` into the file `target`, resuming what an earlier call left of the same address. Return whether
-    bytes of an earlier call were used.
+    """Download `address` into the file `target`. Return whether bytes from an earlier call were used.
 
-    `checked`: the caller checks the content, so that a part is resumed even if the server cannot say that its file is
-    still the same. Raises MedbenchError if the server cannot be reached or refuses, OSError if the disk does.
+    An earlier call's partial download of the same address is resumed. `checked`: the caller verifies the content, so a
+    partial file is resumed even if the server cannot confirm that its file is still the same. Raises MedbenchError if
+    the server cannot be reached or refuses, and OSError if the disk fails.
     """
     most = failures = 0
     used = _have(target, address)[0] > 0
@@ -93,14 +93,17 @@ class _Unanswered(TimeoutError):
 
 
 def _is_network(error: Exception) -> bool:
-    """Whether this came from the network and not from the disk."""
+    """Return whether this error came from the network rather than the disk."""
     return isinstance(
         error, urllib.error.URLError | ConnectionError | TimeoutError | ssl.SSLError | http.client.HTTPException
     )
 
 
 def _wait(error: Exception, failures: int) -> float | None:
-    """Seconds before the next try; None if another try is of no use. `failures`: tries in a row without new bytes."""
+    """Return the seconds before the next attempt, or None if another is pointless.
+
+    `failures` counts the attempts in a row without new bytes.
+    """
     if failures > len(WAITS):
         return None
     wait = WAITS[failures - 1] if failures else 0.0
@@ -111,7 +114,7 @@ def _wait(error: Exception, failures: int) -> float | None:
         wait = max(wait, WAITS[0]) if asked is None else asked
         return wait if wait <= LONGEST_WAIT else None
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
-    # No name, no listener, no route, no trust: a moment later, it will be the same.
+    # No DNS name, no listener, no route or no valid certificate: retrying will not help.
     hopeless = (socket.gaierror, ConnectionRefusedError, ssl.SSLCertVerificationError, _Unanswered)
     if isinstance(reason, hopeless) or getattr(reason, "errno", 0) in (errno.ENETUNREACH, errno.EHOSTUNREACH):
         return None
@@ -121,7 +124,7 @@ def _wait(error: Exception, failures: int) -> float | None:
 
 
 def _asked_to_wait(error: urllib.error.HTTPError) -> float | None:
-    """Seconds that the server asks to wait; None if it does not say."""
+    """Return the seconds that the server asks to wait, or None if it does not say."""
     said = error.headers.get("Retry-After") or ""
     if said.strip().isdigit():
         return float(said)
@@ -131,7 +134,7 @@ def _asked_to_wait(error: urllib.error.HTTPError) -> float | None:
 
 
 def _once(address: str, target: Path, progress: Progress, checked: bool) -> bool:
-    """Return whether the whole file came in this request."""
+    """Send one request. Return whether it brought the whole file."""
     have, tag = _have(target, address)
     headers = {"User-Agent": "medbench", "Accept-Encoding": "identity"}
     if have and (tag or checked):
@@ -141,7 +144,7 @@ def _once(address: str, target: Path, progress: Progress, checked: bool) -> bool
     except urllib.error.HTTPError as error:
         if error.code != 416 or "Range" not in headers:
             raise
-        # There is nothing behind what is here: it is the whole file, or not this one.
+        # The server has no bytes after these: the file is complete, or it is a different one.
         if error.headers.get("Content-Range") == f"bytes */{have}":
             return False
         forget(target)
@@ -149,13 +152,13 @@ def _once(address: str, target: Path, progress: Progress, checked: bool) -> bool
     with contextlib.closing(opened) as reply:
         resumes = reply.status == 206
         if resumes and not reply.headers.get("Content-Range", f"bytes {have}-").startswith(f"bytes {have}-"):
-            forget(target)  # another part of the file than the one asked for
-            raise ConnectionError("the server sent another range than the one asked for")
+            forget(target)  # not the range that was requested
+            raise ConnectionError("the server sent a different range than requested")
         have = have if resumes else 0
         length = reply.headers.get("Content-Length")
         total = have + int(length) if length else None
         if not resumes:
-            forget(target)  # first, so that no note ever stands beside the bytes of another file
+            forget(target)  # first, so that a note never describes the bytes of another file
         with target.open("ab") as file:
             _note(target, address, reply.headers.get("ETag") or reply.headers.get("Last-Modified") or "")
             progress(have, total)
@@ -170,14 +173,14 @@ def _once(address: str, target: Path, progress: Progress, checked: bool) -> bool
 
 def _read(reply: Any) -> bytes:
     try:
-        block: bytes = reply.read1(BLOCK)  # what has come: nothing of it is lost if the rest does not
-    except OSError as error:  # of any kind: it came from the network
+        block: bytes = reply.read1(BLOCK)  # whatever has arrived, so that none of it is lost if the rest fails
+    except OSError as error:  # of any kind; it came from the network
         raise ConnectionError(str(error) or type(error).__name__) from error
     return block
 
 
 def _request(address: str, headers: dict[str, str]) -> urllib.request.Request:
-    """A request. A login in the address becomes a header that is not sent on to where the server redirects."""
+    """Build a request. A login in the address becomes a header, which is not sent on after a redirect."""
     parts = urlsplit(address)
     login, _, place = parts.netloc.rpartition("@")
     request = urllib.request.Request(urlunsplit((parts.scheme, place, *parts[2:])), headers=headers)
@@ -189,14 +192,14 @@ def _request(address: str, headers: dict[str, str]) -> urllib.request.Request:
 
 
 def _open(request: urllib.request.Request) -> Any:
-    """The reply. In a thread, because a name server that does not answer holds a look-up past every timeout."""
+    """Return the reply. It is read in a thread, because a DNS server that does not answer outlasts every timeout."""
     replies: list[Any] = []
     errors: list[Exception] = []
 
     def ask() -> None:
         try:
             replies.append(urllib.request.build_opener().open(request, timeout=READ_SECONDS))
-        except Exception as error:  # raised by whoever waits
+        except Exception as error:  # raised again by the waiting thread
             errors.append(error)
 
     asking = threading.Thread(target=ask, daemon=True)
@@ -217,14 +220,16 @@ def _give_up(address: str, have: int, error: Exception) -> NoReturn:
                 "Run the same command after that.",
             ) from error
         again = "Run the same command again later." if error.code in BUSY else ""
-        raise Refused(f"the server refuses {where}: {_reason(error)}.", again) from error
+        raise DownloadRefused(f"the server refuses {where}: {_reason(error)}.", again) from error
     if have:
         raise MedbenchError(
             f"the download of {where} broke off after {have:,} bytes: {_reason(error)}.",
             "The same command continues from there.",
         ) from error
     server = urlsplit(where).netloc
-    raise Unreachable(f"{server} cannot be reached from here: {_reason(error)}.", _way_through(error)) from error
+    raise DownloadUnreachable(
+        f"{server} cannot be reached from here: {_reason(error)}.", _way_through(error)
+    ) from error
 
 
 def _way_through(error: Exception) -> str:
@@ -241,7 +246,7 @@ def _reason(error: Exception) -> str:
     return masked(" ".join(str(said).split())) or type(reason).__name__
 
 
-# What is kept of a download that broke off
+# What is kept of an interrupted download
 
 
 def _beside(target: Path) -> Path:
@@ -249,17 +254,17 @@ def _beside(target: Path) -> Path:
 
 
 def _have(target: Path, address: str) -> tuple[int, str]:
-    """(bytes that an earlier try left, the server's tag of their file); none of another address."""
+    """Return (bytes of this address that an earlier attempt left, the server's tag of their file)."""
     try:
         noted = json.loads(_beside(target).read_bytes())
-        same = noted["address"] in (_hash(address), address)  # itself, if an earlier version noted it
+        same = noted["address"] in (_hash(address), address)  # earlier versions noted the address itself
         return (target.stat().st_size, str(noted["tag"])) if same else (0, "")
     except (OSError, ValueError, LookupError, TypeError):
         return 0, ""
 
 
 def _note(target: Path, address: str, tag: str) -> None:
-    """Note whose part it is. A weak tag cannot tell whether a file is the same to the byte."""
+    """Note which file this part belongs to. A weak tag does not guarantee identical bytes."""
     tag = "" if tag.startswith("W/") else tag
     _beside(target).write_text(json.dumps({"address": _hash(address), "tag": tag}), encoding="utf-8")
 
@@ -269,6 +274,6 @@ def _hash(address: str) -> str:
 
 
 def forget(target: Path) -> None:
-    """Remove what a download left."""
+    """Delete what a download left behind."""
     target.unlink(missing_ok=True)
     _beside(target).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Files that survive a power cut: the content is on the disk before the name, and the name before anyone relies on it.
 
-A file system may lose whatever was not synced, in any order. So the order is always the same: write, sync the file,
-rename it into place, sync the folder that holds the name. A new folder is a name too, in its own parent.
+A file system may lose anything that was not synced, in any order. So the order is always the same: write, sync the
+file, rename it into place, sync the folder that holds the name. A new folder is also a name in its parent.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-# What a platform answers that cannot sync a folder: Windows cannot open one, and some file systems refuse.
+# Errors of platforms that cannot sync a folder: Windows cannot open one, and some file systems refuse.
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES, errno.EPERM, errno.EBADF)
 
 
 def create(path: Path) -> BinaryIO:
-    """Open a new file to write, in the place of whatever has its name. A link there is replaced, not followed."""
+    """Open a new file for writing, replacing any file of that name. A link there is replaced, not followed."""
     path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, flags, 0o666), "wb")
 
 
 def refuse_link(path: Path) -> None:
-    """Raise OSError where `path` is a link: in a folder that others may write to it could lead to any file of ours."""
+    """Raise OSError if `path` is a link. In a folder that others can write to, it could point to any file of ours."""
     if path.is_symlink():
         raise OSError(errno.ELOOP, "it is a link, and medbench does not write through links", str(path))
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write `path` so that it holds either the old content or the new at any moment, and the new once this returns."""
+    """Replace the content of `path` atomically: it holds either the old or the new content, and the new on return."""
     temporary = path.with_name(path.name + ".new")
     try:
         with create(temporary) as file:
@@ -46,9 +46,9 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def rename(source: Path, target: Path) -> None:
-    """Move a file or folder whose content is synced to another name on the same file system.
+    """Move a synced file or folder to another name on the same file system.
 
-    A file at `target` is replaced; a folder must be empty, as for `os.replace`.
+    A file at `target` is replaced. A folder there must be empty, as for `os.replace`.
     """
     source.replace(target)
     sync_folder(target.parent)
@@ -57,7 +57,7 @@ def rename(source: Path, target: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create `folder` and its missing parents, each of them durable once this returns."""
+    """Create `folder` and its missing parents. Each is durable on return."""
     missing = []
     at = folder
     if folder.is_dir():
@@ -71,7 +71,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make the content of a file durable that something else wrote."""
+    """Make the content of a file durable that another library wrote."""
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -80,7 +80,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new, renamed and deleted names in `folder` durable, where the platform can."""
+    """Make new, renamed and deleted names in `folder` durable, if the platform can."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -93,7 +93,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Make everything in and below `folder` durable, files first. Its own name in its parent is not included."""
+    """Make everything in `folder` and below durable, files first. Its own name in its parent is not included."""
     for at, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(at, name)

@@ -1,10 +1,10 @@
-"""Errors for people: what is wrong, which value, what to do next. The command prints them without a traceback."""
+"""Errors for people: what is wrong, which value, what to do next. The CLI prints them without a traceback."""
 
 from __future__ import annotations
 
 
 class MedbenchError(Exception):
-    """Something failed that the user can fix. `hint` is the next thing to do. Exit code 1."""
+    """Something failed that the user can fix. `hint` is the next step. Exit code 1."""
 
     exit_code = 1
 
@@ -18,18 +18,18 @@ class MedbenchError(Exception):
 
 
 class UsageError(MedbenchError):
-    """The request itself is wrong: an unknown name, options that contradict. Exit code 2."""
+    """The request itself is wrong: an unknown name, or options that contradict each other. Exit code 2."""
 
     exit_code = 2
 
 
 class DataMissing(MedbenchError):
-    """A benchmark's data cannot be had: says what was needed, where it was looked for, what to do."""
+    """A benchmark's data is not available. Says what was needed, where medbench looked, and what to do."""
 
 
 class DataMalformed(MedbenchError):
-    """A data file is not what it should be: names file, row and field."""
+    """A data file has the wrong format. Names file, row and field."""
 
 
 class ModelMissing(MedbenchError):
-    """A model's weights cannot be had: says which weights, from where, what to do."""
+    """A model's weights are not available. Says which weights, from where, and what to do."""

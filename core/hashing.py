@@ -1,4 +1,4 @@
-"""Short hashes of plain data: what names a run, a prompt set, a column."""
+"""Short hashes of plain data, which identify runs, prompt sets and columns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", 
 
 
 def fingerprint(value: Any) -> str:
-    """Sixteen hex digits that change with anything in `value` (plain JSON data)."""
+    """Return sixteen hex digits that change with anything in `value` (plain JSON data)."""
     return hashlib.sha256(_ENCODER.encode(value).encode()).hexdigest()[:16]
 
 
 def fingerprint_each(values: Iterable[Any]) -> str:
-    """The `fingerprint` of the list of `values`, of which one at a time is in memory."""
+    """Return the `fingerprint` of the list of `values`, holding one value in memory at a time."""
     digest = hashlib.sha256(b"[")
     for number, value in enumerate(values):
         digest.update(("," * (number > 0) + _ENCODER.encode(value)).encode())

@@ -1,4 +1,4 @@
-"""The model and data hub: whether it answers, and what its refusals mean in words."""
+"""The model and data hub: whether it answers, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .errors import MedbenchError
 
 PROBE_SECONDS = 5.0  # for each address of the hub
 PROBE_WAITS = (0.5, 1.5)  # seconds before a busy gateway is asked again
-DEADLINE_SECONDS = 6.0  # for all of them and the look-up of its name
+DEADLINE_SECONDS = 6.0  # for all attempts, including the DNS lookup
 SILENT = "does not answer"
 
 
@@ -29,21 +29,21 @@ def endpoint() -> str:
 
 
 def offline() -> bool:
-    """Whether the user has told the hub's client to stay off the network."""
+    """Return whether the user has set the hub's client to offline mode."""
     said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return said.lower() in {"1", "true", "yes", "on"}
 
 
 @functools.cache
 def reachable() -> bool:
-    """Whether the hub answers at all within DEADLINE_SECONDS; asked once per process.
+    """Return whether the hub answers within DEADLINE_SECONDS. Checked once per process.
 
-    The hub's own client retries for minutes, so it is only let loose once this has said yes.
+    The hub's own client retries for minutes, so it is used only after this returns True.
     """
     if offline():
         return False
     answers: list[str] = []
-    # In a thread, because a name server that does not answer holds a look-up past every timeout.
+    # In a thread, because a DNS server that does not answer outlasts every timeout.
     probe = threading.Thread(target=lambda: answers.append(_refused()), daemon=True)
     probe.start()
     probe.join(DEADLINE_SECONDS)
@@ -55,12 +55,12 @@ _status: list[str] = []  # why the last probe failed, if it did
 
 
 def _refused() -> str:
-    """Why the hub counts as unreachable; "" if it answers. A busy gateway is asked again."""
+    """Return why the hub counts as unreachable, or "" if it answers. A busy gateway is retried."""
     for wait in (*PROBE_WAITS, None):
         try:
             urllib.request.urlopen(urllib.request.Request(endpoint(), method="HEAD"), timeout=PROBE_SECONDS).close()
         except urllib.error.HTTPError as error:
-            if error.code < 500:  # from 500 on, a gateway answers in the hub's place
+            if error.code < 500:  # from 500 on, a gateway answers instead of the hub
                 return ""
             if wait is None:
                 return f"answers {error.code} {error.reason}".rstrip()
@@ -86,9 +86,9 @@ PREFIX = re.compile(r"[0-9a-f]{7,39}")  # the first digits of a commit
 
 
 def commit_of(repository: str, revision: str, kind: str) -> str:
-    """Return the commit whose first digits `revision` is, and any other revision as it is.
+    """Return the full commit hash that `revision` abbreviates; any other revision is returned unchanged.
 
-    The hub takes a commit in full only; people have its first digits, which medbench prints.
+    The hub accepts only full hashes, but medbench prints abbreviated ones.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import RevisionNotFoundError
@@ -104,9 +104,9 @@ def commit_of(repository: str, revision: str, kind: str) -> str:
 
 
 def refusal(error: BaseException, repository: str, kind: str, revision: str = "") -> MedbenchError:
-    """What a hub error means for `repository` (kind: "model" or "dataset") and what to do next.
+    """Return an error that says what a hub error means for `repository` and what to do next.
 
-    The client wraps its errors in others that say less, so every cause is looked at.
+    `kind` is "model" or "dataset". The client wraps its errors in others that say less, so every cause is examined.
     """
     from huggingface_hub import get_token
     from huggingface_hub.errors import (
@@ -135,12 +135,12 @@ def refusal(error: BaseException, repository: str, kind: str, revision: str = ""
     def is_a(kinds: type[Exception], words: str = "") -> bool:
         return any(isinstance(each, kinds) or (words and words in str(each)) for each in chain)
 
-    # `datasets` has one error for a repository that is gated and one that is not there, told apart by its words.
+    # `datasets` raises one error for gated and for missing repositories; only its message tells them apart.
     if is_a(GatedRepoError, "is a gated dataset"):
         todo = f"Accept its terms at {page}, then " + (
             "check that HF_TOKEN belongs to that account." if token else "set HF_TOKEN to a token of that account."
         )
-        return MedbenchError(f"{kind} '{repository}' is gated: its owner wants terms accepted first.{quoted}", todo)
+        return MedbenchError(f"{kind} '{repository}' is gated: you must accept its owner's terms first.{quoted}", todo)
     if is_a(RevisionNotFoundError):
         which = f"revision '{revision}'" if revision else "such revision"
         return MedbenchError(f"{kind} '{repository}' has no {which}.", f"See {page}/tree/main.")
@@ -177,7 +177,7 @@ def refusal(error: BaseException, repository: str, kind: str, revision: str = ""
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and each that it was raised from."""
+    """Yield an error and each error that caused it."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -187,7 +187,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def cannot_write(error: OSError) -> bool:
-    """Whether an error is of a folder on this machine, full or read-only, rather than of a connection."""
+    """Return whether an error is about a folder on this machine (full or read-only), not a connection."""
     from huggingface_hub import constants
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -201,7 +201,7 @@ def cannot_write(error: OSError) -> bool:
 
 
 def unwritable(error: OSError) -> str:
-    """`cannot be written to the hub's cache (the disk is full): PATH`, of such an error."""
+    """Describe such an error: `cannot be written to the hub's cache (the disk is full): PATH`."""
     from huggingface_hub import constants
 
     why = {
@@ -214,11 +214,9 @@ def unwritable(error: OSError) -> str:
     return f"cannot be written to the hub's cache ({why}): {error.filename or constants.HF_HUB_CACHE}"
 
 
-WRITE_HINT = (
-    "Make room or fix its permissions, or name another folder with HF_HOME. What is downloaded already is kept."
-)
+WRITE_HINT = "Make room or fix its permissions, or set HF_HOME to another folder. What was downloaded is kept."
 _LATER = "Try again later."
 
 
 def _renew() -> str:
-    return f"Set HF_TOKEN anew: {endpoint()}/settings/tokens"
+    return f"Set HF_TOKEN to a new token: {endpoint()}/settings/tokens"

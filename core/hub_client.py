@@ -1,4 +1,4 @@
-"""The hub's client with bounded patience: short waits, retries that are announced, and errors that say their status."""
+"""The hub's client with limits: short waits, announced retries, and errors that give the status."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .errors import MedbenchError
 from .secrets import masked
 
 WAITS = (1.0, 2.0, 4.0)  # seconds before each further attempt
-LONGEST_WAIT = 60.0  # seconds; a server that asks for more is not waited for
+LONGEST_WAIT = 60.0  # seconds; if a server asks for more, give up
 CONNECT_SECONDS = 5.0
 LONGEST_SILENCE = 30.0  # seconds without a byte, whatever a caller allows
-BUSY = (408, 429, 500, 502, 503, 504)  # statuses that may be gone a moment later
+BUSY = (408, 429, 500, 502, 503, 504)  # statuses that may be temporary
 REFUSALS = (401, 403, 451)  # statuses that end a download
-OPTIONAL = "datasets-server."  # a host that `datasets` asks for hints and does without
+OPTIONAL = "datasets-server."  # a host that `datasets` asks for hints but does not need
 MESSAGE = 300  # characters of a server's own message
 
 Tell = Callable[[str], None]
@@ -30,15 +30,15 @@ _URL_QUERY = re.compile(r"(https?://[^\s?'\"<>()]+)\?[^\s'\"<>()]*")
 
 
 class HubError(MedbenchError):
-    """The hub or its storage did not deliver, after all attempts."""
+    """The hub or its storage did not deliver the file after all attempts."""
 
 
 @contextlib.contextmanager
 def patient(tell: Tell) -> Iterator[None]:
-    """Within the block, every request of the hub's client is retried in bounds, and `tell` gets a line for each wait.
+    """Retry every request of the hub's client within limits, and call `tell` with a line for each wait.
 
-    A request that fails to the end raises HubError, which the client itself does not retry. Its warnings, which would
-    repeat these lines with signed URLs in them, are muted.
+    A request that keeps failing raises HubError, which the client does not retry. The client's warnings are muted,
+    because they would repeat these lines with signed URLs in them.
     """
     from huggingface_hub import get_session
     from huggingface_hub.utils import logging
@@ -62,7 +62,7 @@ def patient(tell: Tell) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if refusals and type(error).__module__.startswith("datasets."):  # they come without their cause
+        if refusals and type(error).__module__.startswith("datasets."):  # raised without their cause
             error.response = refusals[-1]  # type: ignore[attr-defined]
         raise
     finally:
@@ -78,13 +78,13 @@ def stall_seconds() -> float:
 
 
 def transient() -> tuple[type[Exception], ...]:
-    """The client's exceptions for a connection that may work at the next attempt."""
+    """Return the client's exceptions for a connection that may work at the next attempt."""
     library = _http_library()
     return library.TimeoutException, library.NetworkError, library.RemoteProtocolError
 
 
 def trouble(error: Exception, url: str) -> str:
-    """What went wrong with a connection, in words: `http://host sent nothing for 10 s`."""
+    """Describe a connection error: `http://host sent nothing for 10 s`."""
     library, host = _http_library(), origin(url)
     if isinstance(error, library.ConnectTimeout):
         return f"{host} does not answer"
@@ -96,9 +96,9 @@ def trouble(error: Exception, url: str) -> str:
 
 
 def answered(response: Any, said: str = "") -> str:
-    """A refusal in words: status, reason and the server's own message, such as `answers 403 Forbidden: …`.
+    """Describe a refusal with status, reason and the server's message, such as `answers 403 Forbidden: …`.
 
-    `said` is that message where the body has been read already.
+    `said` is that message if the body has already been read.
     """
     status = int(response.status_code)
     try:
@@ -110,7 +110,7 @@ def answered(response: Any, said: str = "") -> str:
 
 
 def server_message(response: Any) -> str:
-    """What the server itself says of its refusal: a header of the hub, or JSON or plain text in the body."""
+    """Return the server's own message: from a header of the hub, or JSON or plain text in the body."""
     said = response.headers.get("X-Error-Message", "")
     if not said:
         with contextlib.suppress(Exception):  # a body that cannot be read has no message
@@ -126,24 +126,24 @@ def server_message(response: Any) -> str:
 
 
 def short(message: str) -> str:
-    """A server's message in one line, without what looks like a key; "" for a web page."""
+    """Return a server's message in one line, without anything that looks like a key; "" for a web page."""
     line = " ".join(message.split())
     return "" if line.startswith("<") else masked(without_queries(line[:MESSAGE]))
 
 
 def without_queries(text: str) -> str:
-    """`text` with the query string of every URL removed: signed URLs are keys."""
+    """Remove the query string of every URL in `text`, because signed URLs are keys."""
     return _URL_QUERY.sub(r"\1", text)
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of a URL."""
+    """Return scheme, host and port of a URL."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
 
 
 def wait_asked(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a busy server asks to wait: in Retry-After, as a number or a date, or in its rate limit."""
+    """Return the seconds that a busy server asks to wait, from Retry-After (number or date) or its rate limit."""
     value = headers.get("Retry-After", "").strip()
     if value.isdigit():
         return float(value)
@@ -156,7 +156,7 @@ def wait_asked(headers: Mapping[str, str]) -> float | None:
 
 
 def _send(send: Callable[..., Any], request: Any, options: Mapping[str, Any], tell: Tell) -> Any:
-    """Send a request, and again while the server is busy or the connection fails. Raises HubError in the end."""
+    """Send a request, with retries while the server is busy or the connection fails. Raises HubError in the end."""
     limits = request.extensions.get("timeout") or {}
     if limits.get("read") is None:
         seconds = stall_seconds()
@@ -192,11 +192,11 @@ def _send(send: Callable[..., Any], request: Any, options: Mapping[str, Any], te
 
 
 _CERTIFICATES = "If a proxy of your network signs its own certificates, name its certificate file with SSL_CERT_FILE."
-_LATER = "Try again later; what is downloaded is kept."
+_LATER = "Try again later; what was downloaded is kept."
 
 
 def _http_library() -> Any:
-    """The HTTP library of the installed hub client, which changed between its versions."""
+    """Return the HTTP library of the installed hub client. It differs between client versions."""
     from huggingface_hub import errors
 
     return sys.modules[errors.HTTPError.__module__.partition(".")[0]]

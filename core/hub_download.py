@@ -1,8 +1,8 @@
-"""Download files of a hub repository into the hub's cache: one after the other, resumed, and verified after a resume.
+"""Download files of a hub repository into the hub's cache, one at a time, resumed, and verified after a resume.
 
-The hub's client starts a broken file anew, keeps its threads running after Ctrl-C, and waits for Xet storage without a
-limit. Here a file is received by plain HTTP into `blobs/ETAG.incomplete`, whichever process does it, and gets its name
-when it is whole. The client then finds it in its own cache.
+The hub's client restarts an interrupted file from zero, keeps its threads running after Ctrl-C, and waits for Xet
+storage without a limit. This module receives a file by plain HTTP into `blobs/ETAG.incomplete`, which any process can
+continue, and renames it when it is complete. The client then finds it in its own cache.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from typing import Any
 from . import durable, hub_client
 from .hub_client import HubError, Tell
 
-ATTEMPTS = 50  # for one file, however little each of them brings
-LINE_SECONDS = 10.0  # between lines of progress where there is no terminal
-BRIEF = 1_000_000  # bytes; less needs no bar
-SHORT = 7  # digits of a commit as people read it
+ATTEMPTS = 50  # for one file, however few bytes each one brings
+LINE_SECONDS = 10.0  # between progress lines without a terminal
+BRIEF = 1_000_000  # bytes; smaller downloads need no bar
+SHORT = 7  # digits of a commit hash in messages
 PART = ".incomplete"
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file of a commit, as the hub describes it. `etag` is its name in the cache, for large files their SHA-256."""
+    """One file of a commit. `etag` is its name in the cache; for large files, it is their SHA-256."""
 
     name: str
     url: str
@@ -40,7 +40,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Repository:
-    """A commit of a model or data set. Its methods ask the hub: use them inside `hub_client.patient`."""
+    """A commit of a model or data set. Its methods contact the hub; call them inside `hub_client.patient`."""
 
     id: str
     commit: str
@@ -57,7 +57,7 @@ class Repository:
         return self.folder / "snapshots" / self.commit
 
     def missing(self, names: Sequence[str]) -> list[RemoteFile]:
-        """Those of these files that the cache does not hold."""
+        """Return those of these files that are not in the cache."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
         found = []
@@ -72,13 +72,13 @@ class Repository:
         return found
 
     def damaged(self, names: Sequence[str]) -> list[str]:
-        """Those of these files in the cache whose content is not what they are named after."""
+        """Return those of these files whose cached content does not match their hash."""
         links = [(name, self.snapshot / name) for name in names]
         named = [(name, link, link.readlink().name) for name, link in links if link.is_symlink() and link.exists()]
         return [name for name, link, etag in named if len(etag) in (40, 64) and not _is(link, etag)]
 
     def renew(self, name: str, tell: Tell) -> None:
-        """Download a damaged file of the cache again. If that fails, the damaged one stays."""
+        """Download a damaged cached file again. If that fails, the damaged file stays."""
         blob = (self.snapshot / name).resolve()
         aside = blob.with_name(f"{blob.name}.damaged")
         with contextlib.suppress(FileNotFoundError):
@@ -93,7 +93,7 @@ class Repository:
                     aside.replace(blob)
 
     def fetch(self, files: Sequence[RemoteFile], tell: Tell) -> Path:
-        """Download these files and return the snapshot folder. What is received before an error or Ctrl-C is kept."""
+        """Download these files and return the snapshot folder. After an error or Ctrl-C, received bytes are kept."""
         from huggingface_hub import hf_hub_download
 
         blobs = self.folder / "blobs"
@@ -111,14 +111,13 @@ class Repository:
                     kept = done + _received(blobs, file)
                     if kept:
                         bar.close()
-                        # Also on Ctrl-C, where it is all that the user waits to know.
+                        # Also on Ctrl-C, when this is what the user wants to know.
                         stopped = "stopped: " if isinstance(error, KeyboardInterrupt) else ""
-                        tell(
-                            f"{stopped}{megabytes(kept, total)} of {self.id} are kept; the same command continues there"
-                        )
+                        have = megabytes(kept, total)
+                        tell(f"{stopped}{have} of {self.id} kept; the same command continues from there")
                     raise
                 done += file.size or 0
-                # It only links what is in `blobs` now.
+                # This only links the file that is now in `blobs`.
                 hf_hub_download(self.id, file.name, repo_type=self.kind, revision=self.commit)
         return self.snapshot
 
@@ -128,23 +127,23 @@ class Repository:
             cache = self.folder.parent
             raise HubError(
                 f"{self.id} takes {size / 1e6:,.0f} MB more; the disk of {cache} has {free / 1e6:,.0f} MB left.",
-                "Make room, or name a folder on another disk with HF_HOME.",
+                "Free some space, or set HF_HOME to a folder on another disk.",
             )
 
 
 def matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """Of a repository's files, those at its top whose names match one of these patterns."""
+    """Return the top-level files of a repository whose names match one of these patterns."""
     return [name for name in names if "/" not in name and any(Path(name).match(pattern) for pattern in patterns)]
 
 
 def megabytes(part: int, total: int) -> str:
-    """`12 of 270 MB`; fewer than 10 MB with a decimal."""
+    """Format `12 of 270 MB`; totals below 10 MB get a decimal."""
     digits = 0 if total >= 10_000_000 else 1
     return f"{part / 1e6:,.{digits}f} of {total / 1e6:,.{digits}f} MB"
 
 
 def _obtain(blobs: Path, file: RemoteFile, bar: Any, tell: Tell) -> None:
-    """Put the whole file into `blobs` under its ETag."""
+    """Put the complete file into `blobs` under its ETag."""
     whole = blobs / file.etag
     if whole.exists():
         bar.update(file.size or 0)
@@ -155,7 +154,7 @@ def _obtain(blobs: Path, file: RemoteFile, bar: Any, tell: Tell) -> None:
     _receive(file, part, bar, tell)
     if resumed and not _is(part, file.etag):
         bar.clear()
-        tell(f"{file.name}: what was kept of an earlier download is damaged; it starts again")
+        tell(f"{file.name}: the partial file of an earlier download is damaged; starting over")
         part.unlink()
         bar.update(-(file.size or 0))
         _receive(file, part, bar, tell)
@@ -164,20 +163,20 @@ def _obtain(blobs: Path, file: RemoteFile, bar: Any, tell: Tell) -> None:
 
 
 def _parts(blobs: Path, file: RemoteFile) -> list[Path]:
-    """Parts of a file: ours, and those that the hub's client leaves behind when it is killed. The longest first."""
+    """Return the partial downloads of a file, ours and those that a killed hub client left, longest first."""
     found = [blobs / f"{file.etag}{PART}", *blobs.glob(f"{file.etag}.*{PART}")]
     return sorted((path for path in found if path.is_file()), key=lambda path: path.stat().st_size, reverse=True)
 
 
 def _received(blobs: Path, file: RemoteFile) -> int:
-    """Bytes of a file that are on this disk."""
+    """Return how many bytes of a file are on this disk."""
     if (blobs / file.etag).exists():
         return file.size or 0
     return next((path.stat().st_size for path in _parts(blobs, file)), 0)
 
 
 def _adopted(blobs: Path, file: RemoteFile) -> Path:
-    """The path of the file's part, which is the longest one that was left behind; the others are deleted."""
+    """Return the path of the file's partial download, made from the longest one left; delete the others."""
     ours = blobs / f"{file.etag}{PART}"
     longest, *rest = _parts(blobs, file) or [ours]
     for path in rest:
@@ -190,7 +189,7 @@ def _adopted(blobs: Path, file: RemoteFile) -> Path:
 
 
 def _receive(file: RemoteFile, part: Path, bar: Any, tell: Tell) -> None:
-    """Append to `part` what it lacks. Raises HubError when several attempts in a row bring nothing."""
+    """Append the missing bytes to `part`. Raises HubError when several attempts in a row bring nothing."""
     with part.open("r+b" if part.exists() else "w+b", buffering=0) as out:
         have = out.seek(0, os.SEEK_END)
         attempts = failures = 0
@@ -216,7 +215,9 @@ def _receive(file: RemoteFile, part: Path, bar: Any, tell: Tell) -> None:
             failures = failures + 1 if have <= before else 1
             why = why or f"{hub_client.origin(file.url)} sent less than the whole file"
             if failures > len(hub_client.WAITS) or attempts == ATTEMPTS:
-                raise HubError(f"{file.name}: {why} ({attempts} attempts).", "Try again later; what is here is kept.")
+                raise HubError(
+                    f"{file.name}: {why} ({attempts} attempts).", "Try again later; what was downloaded is kept."
+                )
             wait = hub_client.WAITS[failures - 1]
             bar.clear()
             tell(f"{file.name}: {why}; {megabytes(have, file.size or have)} are here, trying again in {wait:g} s")
@@ -227,14 +228,14 @@ def _receive(file: RemoteFile, part: Path, bar: Any, tell: Tell) -> None:
 
 
 def _stream(file: RemoteFile, start: int) -> Iterator[bytes | None]:
-    """The bytes of a file from `start` on. A None comes first if the server sends them from 0 instead."""
+    """Yield the bytes of a file from `start` on. If the server starts at 0 instead, None comes first."""
     from huggingface_hub import get_session
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
     headers = build_hf_headers() | {"Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    # The client drops the token where a redirect leaves the hub for its storage.
+    # The client drops the token when a redirect leaves the hub for its storage.
     with get_session().stream("GET", file.url, headers=headers, follow_redirects=True) as response:
         hf_raise_for_status(response)
         continues = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
@@ -244,19 +245,19 @@ def _stream(file: RemoteFile, start: int) -> Iterator[bytes | None]:
 
 
 def _asked(error: Exception) -> str:
-    """The URL of the request that failed, which redirects may have changed; "" if unknown."""
+    """Return the URL of the failed request, which redirects may have changed; "" if unknown."""
     return str(getattr(getattr(error, "_request", None), "url", ""))
 
 
 def _write(out: Any, chunk: bytes) -> None:
-    """Write all of it: a raw file may take less at once."""
+    """Write all of `chunk`: a raw file may accept less at once."""
     view = memoryview(chunk)
     while view:
         view = view[out.write(view) :]
 
 
 def _is(path: Path, etag: str) -> bool:
-    """Whether a file is what its ETag says: a SHA-256 for large files, the SHA-1 of a git blob for small ones."""
+    """Return whether a file matches its ETag: SHA-256 for large files, git's blob SHA-1 for small ones."""
     if len(etag) == 64:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest() == etag.lower()
@@ -290,7 +291,7 @@ def _alone(folder: Path, file: RemoteFile, tell: Tell) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _bar(name: str, total: int, tell: Tell) -> Iterator[Any]:
-    """Progress in bytes: a bar on a terminal, a line every few seconds elsewhere."""
+    """Show progress in bytes: a bar on a terminal, otherwise a line every few seconds."""
     from huggingface_hub.utils import are_progress_bars_disabled, tqdm
 
     if not sys.stderr.isatty() or are_progress_bars_disabled() or total < BRIEF:
@@ -302,7 +303,7 @@ def _bar(name: str, total: int, tell: Tell) -> Iterator[Any]:
 
 
 class _Lines:
-    """Progress where there is no terminal."""
+    """Progress without a terminal."""
 
     def __init__(self, name: str, total: int, tell: Tell) -> None:
         self.name, self.total, self.tell = name, total, tell

@@ -1,7 +1,7 @@
-"""JSON from files that anyone may have written: bounded in depth, digits and length, and only what JSON allows.
+"""Parse JSON from untrusted files, with limits on depth, digits and length, and only what JSON allows.
 
-`json.loads` accepts NaN and turns 1e999 into infinity; JSON nested a thousand deep ends in a RecursionError, and half
-a surrogate pair in a string that cannot be printed. Here all of these are a ValueError with a sentence, or repaired.
+`json.loads` accepts NaN and turns 1e999 into infinity. A thousand nested lists end in a RecursionError, and half of a
+surrogate pair in a string that cannot be printed. Here, each of these is repaired or raises ValueError with a sentence.
 """
 
 from __future__ import annotations
@@ -12,26 +12,25 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn, Protocol
 
-MAX_DEPTH = 100  # objects and lists within each other; ours and every known data set stay below 10
-MAX_DIGITS = 300  # of an integer: what a float can hold
-MAX_LINE = 64 << 20  # bytes of one line, 16 million tokens: no context window is near it, and memory holds it
+MAX_DEPTH = 100  # nested objects and lists; ours and every known data set stay below 10
+MAX_DIGITS = 300  # of an integer; a float can hold no more
+MAX_LINE = 64 << 20  # bytes of one line: about 16 million tokens, more than any context window
 
 _STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"?|([\[{])|([\]}])', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Readable(Protocol):
-    """A binary file, as far as its lines go."""
+    """The part of a binary file's interface that reads lines."""
 
     def readline(self, limit: int, /) -> bytes: ...
 
 
 def loads(text: bytes | str, constants: bool = False) -> Any:
-    """Return the value of one JSON text (UTF-8, if bytes). Half a surrogate pair becomes U+FFFD.
+    """Return the value of one JSON text (UTF-8, if bytes). Half of a surrogate pair becomes U+FFFD.
 
-    With `constants`, NaN, Infinity and -Infinity are numbers, as Python's own writer leaves them in users' files.
-
-    Raises ValueError, with what is wrong in words, for anything else that is not valid JSON within the bounds above.
+    With `constants`, NaN, Infinity and -Infinity are numbers, as Python's own writer puts them into users' files.
+    Raises ValueError with a readable reason for anything else that is not valid JSON within the limits above.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")  # UnicodeDecodeError is a ValueError
@@ -40,12 +39,12 @@ def loads(text: bytes | str, constants: bool = False) -> Any:
     try:
         value = (_LENIENT if constants else _DECODER).decode(text)
         return _repaired(value) if "\\u" in text and ("\\ud" in text or "\\uD" in text) else value
-    except RecursionError:  # the caller's own stack was nearly full
+    except RecursionError:  # the caller's stack was nearly full
         raise ValueError("nested too deep") from None
 
 
 def bounded_lines(file: Readable) -> Iterator[bytes]:
-    """Yield the lines of a file as they are, line end included. Raises ValueError for one longer than MAX_LINE."""
+    """Yield the lines of a file, line ends included. Raises ValueError for one longer than MAX_LINE."""
     while line := file.readline(MAX_LINE + 1):
         if len(line) > MAX_LINE:
             raise ValueError(f"longer than {MAX_LINE >> 20} MiB")

@@ -1,6 +1,6 @@
-"""Files of official releases, from the addresses that their authors gave them, checked by hash.
+"""Files of official releases, from their authors' addresses, verified by hash.
 
-All addresses can be replaced at once: with MEDBENCH_MIRROR=http://mirror/path, `https://HOST/FILE` is asked for as
+Set MEDBENCH_MIRROR=http://mirror/path to replace all addresses: `https://HOST/FILE` is then requested as
 `http://mirror/path/HOST/FILE`.
 """
 
@@ -22,44 +22,44 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from . import durable, hub
-from .download import Progress, Tell, Unreachable, download, forget, shown
+from .download import DownloadUnreachable, Progress, Tell, download, forget, shown
 from .errors import MedbenchError, UsageError
 from .text import size
 
-REMEMBERED = 60.0  # seconds for which a server that did not answer is not asked again
+REMEMBERED = 60.0  # seconds before a server that did not answer is tried again
 
-LARGEST = 1 << 30  # bytes that the members of a .zip may unpack to
+LARGEST = 1 << 30  # bytes that a .zip may unpack to
 DAMAGED = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError)  # what zipfile raises
 
-_unreachable: dict[str, tuple[float, Unreachable]] = {}  # by server, when it was last asked in vain
+_unreachable: dict[str, tuple[float, DownloadUnreachable]] = {}  # by server: when it last failed to answer
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
     """A file of an official release, at an address whose content does not change."""
 
-    name: str  # folder/file below the folder that it is put into
+    name: str  # folder/file, below the target folder
     address: str
-    sha256: str  # of the file; `members_digest` if `members` is given
-    size: int  # bytes, until the server says
+    sha256: str  # of the file, or its `members_digest` if `members` is given
+    size: int  # bytes; an estimate until the server reports it
     # For a .zip that its server packs anew for each request: the members that are kept and checked, a pattern for
     # `fnmatch` on their names below the top folder.
     members: str = ""
 
 
-class Quiet:
-    """What shows the progress of downloads. This one shows nothing."""
+class DownloadProgress:
+    """A display of download progress. This one shows nothing."""
 
     def tell(self, line: str) -> None:
         pass
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Progress]:
-        """The progress of one file, called with the bytes so far."""
+        """Show the progress of one file. The returned function is called with the bytes so far."""
         yield lambda done, total: None
 
 
-class _Noted(Quiet):
+class _Noted(DownloadProgress):
     def __init__(self, note: Callable[[str], None]) -> None:
         self.note = note
 
@@ -67,13 +67,13 @@ class _Noted(Quiet):
         self.note(line)
 
 
-def unattended(note: Callable[[str], None]) -> Quiet | None:
-    """Return what lets a script download missing files, their notes going to `note`; None if the hub is off."""
+def unattended(note: Callable[[str], None]) -> DownloadProgress | None:
+    """Return what lets a script download missing files, with notes going to `note`; None if the hub is off."""
     return None if hub.offline() else _Noted(note)
 
 
 def mirrored(address: str) -> str:
-    """The address to ask for: below MEDBENCH_MIRROR if that is set. Raises UsageError if that is not an address."""
+    """Return the address to request: below MEDBENCH_MIRROR if that is set. Raises UsageError if it is invalid."""
     mirror = os.environ.get("MEDBENCH_MIRROR", "").rstrip("/")
     if not mirror:
         return address
@@ -84,16 +84,17 @@ def mirrored(address: str) -> str:
     if not valid:
         raise UsageError(
             f"MEDBENCH_MIRROR is not an address: {mirror}",
-            "It begins with http:// or https://. A folder of releases is named with --data or MEDBENCH_DATA.",
+            "It must begin with http:// or https://. To use a local folder of releases, set --data or MEDBENCH_DATA.",
         )
     return f"{mirror}/{address.partition('://')[2]}"
 
 
-def fetch(file: Download, folder: Path, watch: Quiet) -> bool:
-    """Put `file` below `folder`. False if it was there already. Raises MedbenchError with what to do.
+def fetch(file: Download, folder: Path, watch: DownloadProgress) -> bool:
+    """Download `file` into `folder`. Return False if it was there already. Raises MedbenchError with what to do.
 
-    A download that breaks off is kept, and resumed by the next call, in this process or another. Another process that
-    fetches the same file is waited for. The file gets its name once its hash is right and its content is on the disk.
+    An interrupted download is kept, and the next call resumes it, in this process or another. If another process is
+    fetching the same file, wait for it. The file gets its name once its hash is verified and its content is on the
+    disk.
     """
     target = folder / file.name
     try:
@@ -112,21 +113,21 @@ def fetch(file: Download, folder: Path, watch: Quiet) -> bool:
                 _download(file, address, part, progress, watch.tell)
             durable.sync_file(part)
             durable.rename(part, target)
-            forget(part)  # what is noted beside it
+            forget(part)  # the note beside it
     except OSError as error:
         problem = error.strerror or str(error)
         raise MedbenchError(
             f"{file.name} cannot be written below {folder}: {problem}.",
-            "Make room or fix its permissions, or name another folder with MEDBENCH_CACHE.",
+            "Free some space or fix the permissions, or set MEDBENCH_CACHE to another folder.",
         ) from error
-    except Unreachable as error:
+    except DownloadUnreachable as error:
         _unreachable[urlsplit(address).netloc] = time.monotonic(), error
         raise
     return True
 
 
 def is_whole(file: Download, path: Path) -> bool:
-    """Whether `path` is this file, by its hash."""
+    """Return whether `path` is this file, by its hash."""
     try:
         facts = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -135,7 +136,7 @@ def is_whole(file: Download, path: Path) -> bool:
 
 
 def members_digest(path: Path) -> str:
-    """SHA-256 over the names, below their top folder, and contents of all members of a .zip; "" if it is damaged."""
+    """Return the SHA-256 of the names (below the top folder) and contents of a .zip's members; "" if damaged."""
     total = hashlib.sha256()
     try:
         with zipfile.ZipFile(path) as archive:
@@ -148,7 +149,7 @@ def members_digest(path: Path) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _digest(path: Path, packed: bool, *_: int) -> str:
-    """The hash of a file with these facts (size and times of change), read once in a process."""
+    """Return the hash of a file. The other arguments are its size and times, so it is read once per process."""
     if packed:
         return members_digest(path)
     with path.open("rb") as stream:
@@ -156,19 +157,19 @@ def _digest(path: Path, packed: bool, *_: int) -> str:
 
 
 def _members(archive: zipfile.ZipFile, pattern: str) -> list[tuple[str, str]]:
-    """(name, name below the top folder) of the members whose latter matches, sorted by it, each once."""
+    """Return sorted (name, name below the top folder) of the members whose latter matches, each once."""
     names = {info.filename.partition("/")[2]: info.filename for info in archive.infolist() if not info.is_dir()}
     return [(names[inner], inner) for inner in sorted(names) if fnmatch.fnmatchcase(inner, pattern)]
 
 
 def _keep_members(path: Path, pattern: str) -> None:
-    """Write the .zip again without the members that its hash does not cover. Nothing happens to what is no .zip."""
+    """Rewrite the .zip without the members that its hash does not cover. Does nothing if it is not a .zip."""
     draft = path.with_name(path.name + ".kept")
     try:
         with zipfile.ZipFile(path) as archive, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as kept:
             members = _members(archive, pattern)
             if sum(archive.getinfo(name).file_size for name, _ in members) > LARGEST:
-                raise zipfile.BadZipFile("it unpacks to too much")
+                raise zipfile.BadZipFile("its content is too large")
             for name, _ in members:
                 kept.writestr(zipfile.ZipInfo(name), archive.read(name), zipfile.ZIP_DEFLATED)
         draft.replace(path)
@@ -186,7 +187,7 @@ def _locked(target: Path, tell: Tell) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        tell(f"waiting for another medbench that fetches {target.name}")
+        tell(f"waiting for another medbench process to fetch {target.name}")
         lock.acquire()
     try:
         yield
@@ -195,7 +196,7 @@ def _locked(target: Path, tell: Tell) -> Iterator[None]:
 
 
 def _raise_if_unreachable(address: str) -> None:
-    """Raise what a server's last download raised, where nothing answered: each costs seconds."""
+    """Raise a server's last error if it did not answer recently, because each attempt takes seconds."""
     asked, error = _unreachable.get(urlsplit(address).netloc, (0.0, None))
     if error and time.monotonic() - asked < REMEMBERED:
         raise error
@@ -206,11 +207,11 @@ def _require_room(file: Download, part: Path) -> None:
     needed = file.size * (2 if file.members else 1) - have  # with members, two copies for a moment
     free = shutil.disk_usage(part.parent).free
     if free < needed:
-        raise OSError(errno.ENOSPC, f"it takes {size(needed)}, and {size(free)} are free")
+        raise OSError(errno.ENOSPC, f"it needs {size(needed)}, but only {size(free)} are free")
 
 
 def _download(file: Download, address: str, part: Path, progress: Progress, tell: Tell) -> None:
-    """The file as `part`, its hash right. Raises MedbenchError, and leaves no part whose hash is wrong."""
+    """Download the file as `part` and verify it. Raises MedbenchError and deletes a part with the wrong hash."""
     for again in (True, False):
         used = download(address, part, lambda done, total: progress(done, total or file.size), tell, checked=True)
         start, length = _start(part), part.stat().st_size
@@ -221,11 +222,13 @@ def _download(file: Download, address: str, part: Path, progress: Progress, tell
         forget(part)
         if not (used and again):
             break
-        tell(f"what was kept of {file.name} is damaged; it is fetched from the beginning")
-    came = "a web page came" if start.startswith((b"<!doctype html", b"<html")) else f"other {length:,} bytes came"
+        tell(f"the partial download of {file.name} is damaged; starting over")
+    came = (
+        "received a web page" if start.startswith((b"<!doctype html", b"<html")) else f"received {length:,} other bytes"
+    )
     raise MedbenchError(
-        f"{shown(address)} did not give the official {file.name}: {came} (SHA-256).",
-        "If a proxy answers in its place, fetch it where the network allows. If it stays so, the file has changed "
+        f"{shown(address)} did not send the official {file.name}: {came} (SHA-256 differs).",
+        "If a proxy answers in its place, fetch it from another network. Otherwise, the file has changed "
         "since this version of medbench.",
     )
 

@@ -1,4 +1,4 @@
-"""Intervals of a paired difference that agree with its test: 0 lies inside exactly when the test's p is above 5 %."""
+"""Confidence intervals of a paired difference that agree with its test: 0 is inside exactly when p is above 5 %."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from .stats import UNKNOWN, all_patterns, kept_sums, mcnemar_exact, paired_permutations, unit_totals
 
 ALPHA = 0.05
-SLICES = 500  # quantiles that stand for a Beta distribution
-GRID = 4001  # points at which its density is taken
+SLICES = 500  # quantiles that approximate a Beta distribution
+GRID = 4001  # points at which its density is evaluated
 TIGHT = 1 / (2 * math.erfc(1))  # 3.1787 = 1 / (4 P(Z >= √2)), the least constant of `sign_flip_bound`
 
 
 def sign_flip_bound(sums: NDArray[np.float64]) -> float:
-    """Upper bound of the exact two-sided p-value of `paired_permutation`, from the differences summed by unit.
+    """Return an upper bound of the exact two-sided p-value of `paired_permutation`, from differences per unit.
 
     A weighted sum of random signs exceeds t standard deviations at most 3.18 times as often as a normal variable
-    (Bentkus & Dzindzalieta 2015). Random patterns cannot show a p-value below one in their number; this can.
+    (Bentkus & Dzindzalieta 2015). Sampled patterns cannot show a p-value below one over their number; this bound can.
     """
     spread = math.sqrt(float((sums**2).sum()))
     if not spread:
@@ -30,17 +30,17 @@ def sign_flip_bound(sums: NDArray[np.float64]) -> float:
 
 
 def discordant_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
-    """95 % interval of the difference of two proportions on the same `n` items: A's share right less B's.
+    """Return the 95 % interval of the difference of two proportions on the same `n` items: A's minus B's.
 
-    By melding (Fay & Lumbard 2021, Statistics in Medicine 40:1147): the share of discordant items times what A wins of
-    them, less what it loses, each with the distribution that gives its Clopper-Pearson bound. It excludes 0 exactly
-    when `mcnemar_exact` is below 5 %, and has width where no item is discordant. The Wald, Newcombe and Tango
-    intervals do not agree with the exact test: 5 against 0 has p = 0.0625.
+    The method is melding (Fay & Lumbard 2021, Statistics in Medicine 40:1147): the share of discordant items times A's
+    wins minus losses among them, each with the distribution that gives its Clopper-Pearson bound. The interval excludes
+    0 exactly when `mcnemar_exact` is below 5 %, and is not empty when no item is discordant. The Wald, Newcombe and
+    Tango intervals do not agree with the exact test: 5 against 0 has p = 0.0625.
     """
     if min(only_a, only_b) < 0 or only_a + only_b > n or n < 1:
         raise ValueError(f"not counts of {n} items: {only_a}, {only_b}")
     low, high = -_upper(only_b, only_a, n), _upper(only_a, only_b, n)
-    # The quantiles are computed to about four digits; which side of 0 they are on is known exactly.
+    # The quantiles have about four correct digits, but the exact test says on which side of 0 they are.
     if mcnemar_exact(only_a, only_b) > ALPHA:
         return min(low, 0.0), max(high, 0.0)
     tiny = math.ulp(0.0)
@@ -50,17 +50,17 @@ def discordant_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]
 def permutation_interval(
     differences: ArrayLike, clusters: Sequence[str] | None = None, seed: int = 0, permutations: int = 10000
 ) -> tuple[float, float]:
-    """95 % interval of a mean difference: every value that `paired_permutation` does not reject at 5 %.
+    """Return the 95 % interval of a mean difference: all values that `paired_permutation` does not reject at 5 %.
 
-    A sign pattern is as extreme as the observed one for all values between the mean of the units that it keeps and
-    the mean of those that it flips (Hartigan 1969), so the ends are order statistics of these means. UNKNOWN with
-    fewer than six units, which no pattern of signs can tell apart at 5 %, and where all units differ equally, because
-    they do not show how much others would vary.
+    A sign pattern is as extreme as the observed one for all values between the mean of the units that it keeps and the
+    mean of those that it flips (Hartigan 1969), so the ends are order statistics of these means. Returns UNKNOWN with
+    fewer than six units, for which no sign pattern reaches 5 %, and if all units differ equally, because they show no
+    variance.
     """
     sums, sizes = unit_totals(differences, clusters)
     if len(sums) < 2:
         return UNKNOWN
-    # Units that differ come first: under p's random patterns they then have the signs that the test gives them.
+    # Units that differ come first, so that the random patterns give them the same signs as in the test.
     order = np.argsort(sums == 0, kind="stable")
     table = np.stack([sums, sizes], axis=1)[order].astype(np.float64)
     if len(table) <= math.log2(permutations):
@@ -77,7 +77,7 @@ def permutation_interval(
     low, high = float(lows[rejected]), float(highs[rejected])
     if not math.isfinite(low) or high - low <= 1e-12 * max(abs(low), abs(high)):
         return UNKNOWN
-    # The test enumerates patterns of the units that differ where those are few, and ties may be parted by rounding.
+    # With few units the test enumerates their patterns, and rounding may break ties.
     if paired_permutations([sums], seed, permutations)[0] > ALPHA:
         return min(low, 0.0), max(high, 0.0)
     if low <= 0 <= high:
@@ -86,7 +86,7 @@ def permutation_interval(
 
 
 def _upper(wins: int, losses: int, n: int) -> float:
-    """Upper 97.5 % limit of (wins - losses) / n."""
+    """Return the upper 97.5 % limit of (wins - losses) / n."""
     discordant = wins + losses
     share = 2 * _beta(wins + 1, losses) - 1
     limits = []
@@ -97,7 +97,7 @@ def _upper(wins: int, losses: int, n: int) -> float:
 
 
 def _beta(a: int, b: int) -> NDArray[np.float64]:
-    """Quantiles of Beta(a, b) in the middle of equal slices; all 0 where a is 0, all 1 where b is 0."""
+    """Return quantiles of Beta(a, b) at the middle of equal slices; all 0 if a is 0, all 1 if b is 0."""
     if a == 0 or b == 0:
         return np.full(1, 0.0 if a == 0 else 1.0)
     # On the logit scale the density has one peak, and tails that fall as exp(-a |y|) and exp(-b y).

@@ -1,4 +1,4 @@
-"""Where things lie: runs and adapters in the working folder, caches in the platform's cache folder."""
+"""Where files are stored: runs and adapters in the working folder, caches in the platform's cache folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from platformdirs import user_cache_path
 
 
 def home() -> Path:
-    """Folder that `runs/` and `adapters/` are made in: MEDBENCH_HOME, or the working folder."""
+    """Return the folder that holds `runs/` and `adapters/`: MEDBENCH_HOME, or the working folder."""
     return Path(os.environ.get("MEDBENCH_HOME") or ".")
 
 
@@ -18,22 +18,22 @@ def runs() -> Path:
 
 
 def adapters() -> Path:
-    """Where training puts what it makes: a folder per model, in it one per tag."""
+    """Return where training writes: one folder per model, with one per tag inside."""
     return home() / "adapters"
 
 
 def cache() -> Path:
-    """Converted weights, fetched files and other things that can be made again: MEDBENCH_CACHE, or the platform's."""
+    """Return the folder for files that can be recreated: MEDBENCH_CACHE, or the platform's cache folder."""
     override = os.environ.get("MEDBENCH_CACHE")
     return Path(override) if override else user_cache_path("medbench")
 
 
 def releases() -> Path:
-    """Where `medbench fetch data` puts official releases: a folder per benchmark, as in a data folder."""
+    """Return where `medbench fetch data` puts official releases: a folder per benchmark, as in a data folder."""
     return cache() / "data"
 
 
 def data() -> Path | None:
-    """Folder with official releases: MEDBENCH_DATA, if set."""
+    """Return the folder with official releases: MEDBENCH_DATA, if set."""
     value = os.environ.get("MEDBENCH_DATA")
     return Path(value) if value else None

@@ -1,10 +1,10 @@
-"""Split what a model wrote into its reasoning and its answer. Pure, and linear in the length of the text.
+"""Split a model's text into its reasoning and its answer. Pure, and linear in the length of the text.
 
-Reasoning models mark their reasoning in many ways. Most are a pair of marks, listed in `_NAMES` and `_PAIRS`. The
-others are the channels of gpt-oss, and openings and closings in words, such as the headings "## Thinking" and
-"## Final Response" of HuatuoGPT-o1.
+Reasoning models mark their reasoning in many ways. Most use a pair of marks, listed in `_NAMES` and `_PAIRS`. The
+others are the channels of gpt-oss, and openings and closings in words, such as the headings "## Thinking" and "## Final
+Response" of HuatuoGPT-o1.
 
-A mark that the text only mentions is text: in quotation marks or code, before a word such as "tag" or "token", or an
+A mark that is only mentioned is plain text: in quotation marks or code, before a word such as "tag" or "token", or an
 unclosed tag in the middle of a sentence.
 """
 
@@ -19,16 +19,16 @@ from .json_text import loads
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The two parts of a text, without the marks and the space around them."""
+    """The two parts of a text, without the marks and surrounding whitespace."""
 
     reasoning: str
     answer: str
-    closed: bool = True  # False: the text ends inside its reasoning, so it gives no final answer
-    start: int = field(default=0, compare=False)  # characters before the answer's last piece; all, where not closed
+    closed: bool = True  # False: the text ends inside its reasoning, without a final answer
+    start: int = field(default=0, compare=False)  # characters before the answer's last piece; all of them if not closed
 
 
 def split(text: str) -> Split:
-    """Split `text`. Where the prompt opened the reasoning, the text must hold that mark: see `continued`."""
+    """Split `text`. If the prompt opened the reasoning, `text` must include that mark; see `continued`."""
     if not _may_hold_marks(text):
         return Split("", text.strip())
     if "<|channel|>" in text or "<|message|>" in text:
@@ -37,14 +37,14 @@ def split(text: str) -> Split:
 
 
 def _may_hold_marks(text: str) -> bool:
-    """A quick look, so that plain texts cost next to nothing."""
+    """Return whether `text` may contain marks. A quick check, so that plain texts cost almost nothing."""
     if any(sign in text for sign in ("<", "[", "◁", "assistantfinal")):
         return True
     return _BARE_START.match(text) is not None or any(opening.match(text) for opening, _, _ in _WORDS)
 
 
 def continued(prompt: str, text: str) -> str:
-    """`text` with the mark in front with which the prompt opened its reasoning, as some chat templates do."""
+    """Return `text`, preceded by the mark that opened the reasoning in the prompt, as some chat templates do."""
     tail = prompt[-_TAIL:].rstrip()
     for mark in _MARK.finditer(tail):
         if mark.end() == len(tail) and not _is_closing(mark):
@@ -54,9 +54,9 @@ def continued(prompt: str, text: str) -> str:
 
 
 def is_mark(token: str) -> bool:
-    """Whether a special token of a tokenizer is a mark of reasoning, so that decoding must keep it.
+    """Return whether a tokenizer's special token marks reasoning, so that decoding must keep it.
 
-    Of gpt-oss's tokens two suffice. The others, such as <|end|>, end the turns of other models.
+    Two of gpt-oss's tokens suffice. The others, such as <|end|>, end the turns of other models.
     """
     token = token.strip()
     return token in ("<|channel|>", "<|message|>") or bool(_MARK.fullmatch(token) or _RESPONSE_TOKEN.fullmatch(token))
@@ -86,7 +86,7 @@ _MARK = re.compile(
     + "".join(f"|(?P<open{n}>{a})|(?P<close{n}>{b})" for n, (a, b) in enumerate(_PAIRS)),
     re.I,
 )
-_TAIL = 64  # characters at the end of a prompt in which an opening mark is looked for
+_TAIL = 64  # characters at the end of a prompt that are searched for an opening mark
 _FENCE = re.compile(r"^[ \t]*```", re.M)
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "„": "“"}
 _IS_A_WORD = re.compile(r"[\"'`”’]?[- ](?:style )?(?:tag|token|block|mark|marker|delimiter|element|section)s?", re.I)
@@ -124,7 +124,7 @@ def _kind(mark: re.Match[str]) -> str:
 
 
 def _marks(text: str) -> Iterator[_Mark]:
-    """The marks in `text` that are not merely mentioned."""
+    """Yield the marks in `text` that are not merely mentioned."""
     code = _fenced(text)
     block = next(code, None)
     for mark in _MARK.finditer(text):
@@ -141,7 +141,7 @@ def _marks(text: str) -> Iterator[_Mark]:
 
 
 def _fenced(text: str) -> Iterator[tuple[int, int]]:
-    """Spans of fenced code blocks. A fence that opens the text is not one: some models fence a whole reply."""
+    """Yield the spans of fenced code blocks. A fence that opens the text does not count: some models fence a reply."""
     fences = [fence.start() for fence in _FENCE.finditer(text)]
     if fences and not text[: fences[0]].strip():
         return
@@ -164,7 +164,7 @@ def _blocks(text: str) -> Split:
     at, position, closed = 0, 0, True
     while at < len(marks):
         mark = marks[at]
-        if mark.closing:  # nothing opened it: the chat template did, or the block held another
+        if mark.closing:  # no opening mark: the chat template opened it, or marks were nested
             thoughts.append("".join(spoken) + text[position : mark.start])
             spoken.clear()
             at, position = at + 1, mark.end
@@ -187,7 +187,7 @@ def _blocks(text: str) -> Split:
 
 
 def _is_json(text: str) -> bool:
-    """Whether all of a text is one JSON object."""
+    """Return whether the whole text is one JSON object."""
     if not text.lstrip().startswith("{"):
         return False
     try:
@@ -197,14 +197,14 @@ def _is_json(text: str) -> bool:
 
 
 def _first_after(descending: list[int], at: int) -> int | None:
-    """The smallest number above `at`. Smaller ones are dropped: `at` only grows."""
+    """Return the smallest number above `at`. Smaller ones are dropped, because `at` only grows."""
     while descending and descending[-1] <= at:
         descending.pop()
     return descending[-1] if descending else None
 
 
 def _starts_a_block(text: str, mark: _Mark, end: _Mark | None) -> bool:
-    """Whether an opening mark opens reasoning: not between the words of a sentence, unless a block of text follows."""
+    """Return whether a mark opens reasoning: not in mid-sentence, unless a block of text follows."""
     before = mark.start - 1
     if before >= 0 and text[before].isalnum():
         return True
@@ -222,7 +222,7 @@ def _joined(parts: list[str]) -> str:
 
 
 def _unwrapped(answer: str) -> str:
-    """An answer behind reasoning without the one tag that holds all of it."""
+    """Return an answer without the one tag that encloses all of it, after reasoning."""
     whole = _WRAPPED.fullmatch(answer)
     if whole is None or f"<{(whole['tag'] or '').lower()}>" in (whole["inside"] or "").lower():
         return answer
@@ -232,20 +232,20 @@ def _unwrapped(answer: str) -> str:
 # --- the channels of gpt-oss -------------------------------------------------------------------------------------
 
 _CHANNEL_TOKEN = re.compile(r"<\|(?:channel|message|start|end|return|call|constrain)\|>")
-# As decoding leaves them without their special tokens: "analysisWe need …assistantfinalThe answer".
+# Decoded without the special tokens: "analysisWe need …assistantfinalThe answer".
 _BARE_FINAL = re.compile(r"assistantfinal")
 _BARE_START = re.compile(r"\s*(?:assistant)?analysis(?P<glued>(?=[^\W\d_a-z]))?")
 
 
 def _channels(text: str) -> Split:
-    """Messages with a channel each; the answer is what the final channel holds."""
-    pieces: list[tuple[str, str]] = []  # channel and content; before the first header: the prompt opened the message
+    """Split messages that have a channel each; the answer is the content of the final channel."""
+    pieces: list[tuple[str, str]] = []  # channel and content; the prompt opened the first message
     channel, inside, position, start = "analysis", True, 0, len(text)
     for token in _CHANNEL_TOKEN.finditer(text):
         piece, position = text[position : token.start()], token.end()
         name = token[0][2:-2]
         if inside:
-            # Where decoding dropped <|start|>, the role stands at the end of the message before it.
+            # If decoding dropped <|start|>, the role is at the end of the message before it.
             pieces.append((channel, piece.removesuffix("assistant") if name == "channel" else piece))
         elif name in ("message", "constrain") and not channel:
             channel = (piece.split() or ["final"])[0].lower()
@@ -263,7 +263,7 @@ def _channels(text: str) -> Split:
 
 def _bare_channels(text: str) -> Split | None:
     finals = list(_BARE_FINAL.finditer(text))
-    start = _BARE_START.match(text)  # without a final channel it counts only where the next word is glued to it
+    start = _BARE_START.match(text)  # without a final channel, only if the next word is glued to it
     if finals:
         begin = start.end() if start and start.end() <= finals[-1].start() else 0
         return Split(text[begin : finals[-1].start()].strip(), text[finals[-1].end() :].strip(), True, finals[-1].end())
@@ -283,7 +283,7 @@ _FINAL_TITLE = re.compile(
 _OTHERS = r"planning|internal|deliberate"
 _BRACKETED = rf"(?:<{{0}}(?:{_OTHERS})>|(?:[＜\[{{{{]|&lt;){{0}}(?:{_OTHERS}|{_NAMES})(?:[＞\]}}}}]|&gt;))"
 _PROCESS = r"(?:thinking|thought|internal reasoning)(?:[ ]process)?"
-# How a text begins, what ends its reasoning, and whether a text without that end is all reasoning.
+# How a text begins, what ends its reasoning, and whether it is all reasoning without that end.
 _WORDS = (
     # HuatuoGPT-o1
     (
@@ -292,7 +292,7 @@ _WORDS = (
         True,
     ),
     (re.compile(r"\s*" + _TITLE.format(r"reasoning|chain[ -]of[ -]thought"), re.I), _FINAL_TITLE, False),
-    # Granite 3.2; Apriel, where the prompt may have written the first line
+    # Granite 3.2; Apriel, whose prompt may contain the first line
     (
         re.compile(rf"\s*{_HERE}(?:thought[ ]process|thinking|reasoning)\b[^:\n]{{0,20}}:", re.I),
         re.compile(rf"{_HERE}(?:final[ ])?(?:response|answer):|\[BEGIN FINAL RESPONSE\]", re.I),

@@ -1,11 +1,11 @@
-"""Seals: a hash at the end of every stored line, so that a change made after a run is noticed when it is read.
+"""Seals: a hash at the end of every stored line, so that a later change is noticed when the line is read.
 
 The last member of a line's object is `"seal": "…"`, 24 hex digits. The first 12 are a hash of the line itself, so an
-edited line is named exactly. The last 12 chain it to the seal before it, so a line that was deleted, added, moved or
-copied from another run is noticed at the line that follows. The chain of a file begins with the run's id and what the
-file holds. Lines without a seal, from before medbench sealed them, are part of the chain of those that follow.
+edited line is identified exactly. The last 12 chain it to the previous seal, so a line that was deleted, added, moved
+or copied from another run is noticed at the next line. The chain of a file starts with the run's id and the kind of
+file. Lines without a seal, from before medbench sealed them, are part of the chain of the lines that follow.
 
-A seal shows damage and careless edits. It is no signature: whoever recomputes the hashes can change what they like.
+A seal shows damage and careless edits. It is not a signature: anyone who recomputes the hashes can change anything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-DIGITS = 12  # hex digits of either half: 48 bits, far beyond chance
+DIGITS = 12  # hex digits of each half: 48 bits, so collisions by chance are negligible
 _OPEN, _CLOSE = b',"seal":"', b'"}'
 _LENGTH = len(_OPEN) + 2 * DIGITS + len(_CLOSE)
 
@@ -24,31 +24,31 @@ UNSEALED = "it has no seal: it was added or changed after the run"
 
 @dataclass
 class Chain:
-    """The state of one file's seals after the lines seen so far. `seal` is that of the last one."""
+    """The state of one file's seals after the lines read so far. `seal` is that of the last line."""
 
     seal: bytes
-    sealed: bool = False  # a line with a seal was seen: from there on, all have one
+    sealed: bool = False  # a sealed line was seen; all later lines must be sealed
     lines: int = 0
 
     @property
     def own(self) -> str:
-        """The hash of the last line alone, where it was not edited."""
+        """The hash of the last line alone, if it was not edited."""
         return self.seal[:DIGITS].decode("ascii", "replace")
 
     @classmethod
     def of(cls, run_id: str, what: str, sealed: bool = False) -> Chain:
-        """The chain of an empty file. `sealed`: every line has a seal, the first one too."""
+        """Return the chain of an empty file. `sealed`: every line must have a seal, including the first."""
         return cls(_hash(f"{run_id}\n{what}".encode("utf-8", "backslashreplace")) * 2, sealed)
 
     def add(self, body: bytes) -> bytes:
-        """The line that stores `body`, a JSON object that is not empty, with its seal and line end."""
+        """Return the line that stores `body`, a JSON object that is not empty, with its seal and line end."""
         self.seal = self._next(body)
         self.sealed = True
         self.lines += 1
         return b"".join((body[:-1], _OPEN, self.seal, _CLOSE, b"\n"))
 
     def read(self, line: bytes) -> tuple[bytes, str]:
-        """The body of a stored line, and what is wrong with its seal: EDITED, MOVED, UNSEALED or ""."""
+        """Return the body of a stored line and what is wrong with its seal: EDITED, MOVED, UNSEALED or ""."""
         body, seal = split(line)
         self.lines += 1
         expected = self._next(body)
@@ -66,7 +66,7 @@ class Chain:
 
 
 def split(line: bytes) -> tuple[bytes, bytes]:
-    """(body, seal) of a line; the seal is empty where there is none. Line ends do not matter: tools convert them."""
+    """Return (body, seal) of a line; the seal is empty if there is none. Line ends are ignored: tools convert them."""
     text = line.rstrip()
     if text[-_LENGTH : -_LENGTH + len(_OPEN)] != _OPEN or not text.endswith(_CLOSE):
         return text, b""
@@ -74,13 +74,13 @@ def split(line: bytes) -> tuple[bytes, bytes]:
 
 
 def flaw(line: bytes) -> str:
-    """What is wrong with a line by itself: EDITED or "". Only a chain knows whether lines are missing or moved."""
+    """Return what is wrong with a line by itself: EDITED or "". Only a chain can detect missing or moved lines."""
     body, seal = split(line)
     return EDITED if seal and seal[:DIGITS] != _hash(body) else ""
 
 
 def of_object(body: bytes) -> str:
-    """The seal of a whole file that is one JSON object."""
+    """Return the seal of a whole file that is one JSON object."""
     return hashlib.sha256(body).hexdigest()[: 2 * DIGITS]
 
 

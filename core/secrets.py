@@ -1,8 +1,7 @@
 """Keep keys out of everything that is stored or printed.
 
-A server can echo the key that it was sent: in an error, in a header, in an answer, and in any spelling. Whatever enters
-from a server passes through a `Mask` once, before anything else looks at it. Messages and command lines pass through
-`masked`.
+A server can echo the key that it was sent, in an error, a header or an answer, and in any encoding. Everything from a
+server passes through a `Mask` before any other code sees it. Messages and command lines pass through `masked`.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
 MASK = "***"
-# A mask must not destroy words. A key that short protects nothing and may be any number or abbreviation ("1234",
-# "none"): it is masked in messages, as a whole word, and left in answers.
+# A mask must not destroy words. A key this short protects nothing and may be any number or abbreviation ("1234",
+# "none"). It is masked in messages as a whole word, but not in answers.
 SHORT = 8  # characters
-WORD = 10  # lower-case letters; a key that is an ordinary word ("anything") is not masked in answers
-BEGINNING = 12  # characters of a longer key that are masked without the rest: an echo may be cut off
+WORD = 10  # lowercase letters; a key that is an ordinary word ("anything") is not masked in answers
+BEGINNING = 12  # leading characters of a longer key, masked by themselves because an echo may be cut off
 
 _HOLDS_A_KEY = re.compile(r"(?:API_?KEY|ACCESS_KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)  # names of variables
-# A digit or a star tells a key, or what a server left of one, from a name such as hf_hub_download.
+# A digit or an asterisk distinguishes a key, or a partly masked one, from a name such as hf_hub_download.
 _KEY_LIKE = re.compile(r"\b(?:sk|gsk|pk|hf|xai|nvapi)[-_](?=[\w*.-]*[\d*])[\w*.-]{4,}|\bAIza[\w-]{20,}")
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+(?!\*\*\*)[\w.~+/=-]{8,}")
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s@'\"<>?#]+(?=@)")
@@ -34,15 +33,15 @@ _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos", "/": "s
 
 
 def masked(text: str, *keys: str) -> str:
-    """`text` without these keys, without those in the environment, and without what looks like one."""
+    """Return `text` without these keys, the keys in the environment, and anything that looks like a key."""
     return Mask(*keys)(text)
 
 
 class Mask:
-    """Replaces keys by `***`: as they are, and as JSON, URLs, HTML, base64 and hexadecimal spell them.
+    """Replace keys with `***`, also when they are encoded as JSON, URLs, HTML, base64 or hexadecimal.
 
-    Of a key that is longer than BEGINNING, its first characters are masked too, with what follows without a space. They
-    have to hold a digit, or letters of both cases, so that no word is lost.
+    If a key is longer than BEGINNING, its first characters are masked too, with everything up to the next space. They
+    must contain a digit or letters of both cases, so that no ordinary word is lost.
     """
 
     def __init__(self, *keys: str) -> None:
@@ -51,15 +50,15 @@ class Mask:
         self._echo = _pattern(tuple(key for key in secret if not (len(key) <= WORD and _is_word(key))))
 
     def echoed(self, text: str) -> bool:
-        """Whether `answer` changes `text`."""
+        """Return whether `answer` changes `text`."""
         return self._echo is not None and self._echo.search(text) is not None
 
     def answer(self, text: str) -> str:
-        """`text` without the keys themselves, for what a model wrote: nothing that only looks like a key is touched."""
+        """Return a model's `text` without the keys themselves. Anything that only looks like a key is kept."""
         return self._echo.sub(MASK, text) if self._echo else text
 
     def __call__(self, text: str) -> str:
-        """`text` without keys and without anything that looks like one, for messages, headers and command lines."""
+        """Return `text` without keys or anything that looks like one, for messages, headers and command lines."""
         keys = (*self._keys, *_of_environment())
         if whole := _pattern(tuple(key for key in keys if len(key) >= SHORT)):
             text = whole.sub(MASK, text)
@@ -79,7 +78,7 @@ def _could_be_words(text: str) -> bool:
 
 
 def _of_environment(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The keys and tokens that the environment holds, and the passwords of its proxies."""
+    """Return the keys and tokens in the environment, and the passwords of its proxies."""
     found = []
     for name, value in environment.items():
         value = value.strip()
@@ -96,21 +95,21 @@ def _of_environment(environment: Mapping[str, str] = os.environ) -> tuple[str, .
 
 @functools.lru_cache(maxsize=16)
 def _pattern(keys: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Matches each of `keys` in every spelling; None for no keys."""
+    """Return a pattern that matches each of `keys` in every encoding; None if there are no keys."""
     parts = []
     for key in sorted(keys, key=len, reverse=True):
         parts.append(f"(?i:{_spelled(key)})")
         data = key.encode("utf-8", "replace")
         parts.append(f"(?i:{data.hex()})")
         parts += [_spelled(form) for form in _base64(data)]
-    # After the whole keys, which come first wherever both would match.
+    # After the whole keys, which take precedence if both match.
     beginnings = {key[:BEGINNING] for key in keys if len(key) > BEGINNING}
     parts += [rf"(?<!\w){_spelled(text)}[\w.*+/=-]*" for text in sorted(beginnings) if not _could_be_words(text)]
     return re.compile("|".join(parts)) if parts else None
 
 
 def _spelled(text: str) -> str:
-    """A pattern in which each character is as it is or escaped for JSON, a URL or HTML, once or several times."""
+    """Return a pattern in which each character may be escaped for JSON, a URL or HTML, once or several times."""
     return "".join(_one(character) for character in text)
 
 
@@ -129,11 +128,11 @@ def _one(character: str) -> str:
 
 
 def _base64(data: bytes) -> set[str]:
-    """What base64 of any text around `data` holds of it: one form for each way that the bytes can be aligned."""
+    """Return what base64 of any text around `data` contains of it, one form per byte alignment."""
     found = set()
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + data).rstrip(b"=").decode()
-        first, last = -(-shift * 8 // 6), (shift + len(data)) * 8 // 6  # only characters that depend on `data` alone
+        first, last = -(-shift * 8 // 6), (shift + len(data)) * 8 // 6  # only characters determined by `data` alone
         inner = encoded[first:last]
         found |= {inner, inner.replace("+", "-").replace("/", "_")}
     return found

@@ -1,7 +1,7 @@
-"""Intervals, paired tests and agreement. Every interval is 95 %; every random draw is fixed by its seed.
+"""Confidence intervals, paired tests and agreement. Every interval is 95 %; every random draw is fixed by its seed.
 
-`clusters` names the document of each value, in order: values of one document are not independent, so documents are
-resampled (or flipped) whole. A document counts with as many values as it has, so the mean stays the mean over values.
+`clusters` gives the document of each value, in order. Values from one document are not independent, so documents are
+resampled (or flipped) whole. A document has the weight of its number of values, so the mean is still over values.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from .types import Record
 
 Z = 1.959963984540054  # 97.5 % point of the standard normal distribution
 TAILS = (2.5, 97.5)
-UNKNOWN = (-math.inf, math.inf)  # the interval that one unit allows
+UNKNOWN = (-math.inf, math.inf)  # the interval from a single unit
 CHUNK = 1 << 21  # values drawn at once: about 16 MiB as float64
 PATTERNS = 512  # sign patterns drawn at once
-FEW = 20  # documents: below this, resamples of them differ too little
+FEW = 20  # documents; with fewer, resamples vary too little
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Score interval of a proportion (Wilson 1927). Raises ValueError unless 0 <= successes <= n and n >= 1."""
+    """Return the Wilson score interval (1927) of a proportion. Raises ValueError unless 0 <= successes <= n >= 1."""
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"not a proportion: {successes} of {n}")
     share = successes / n
     centre = share + Z**2 / (2 * n)
     half = Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     scale = 1 + Z**2 / n
-    # At the ends the bound is exactly 0 or 1; rounding would leave 1e-17 beside it.
+    # At the ends the bound is exactly 0 or 1; rounding would be off by 1e-17.
     low = 0.0 if successes == 0 else (centre - half) / scale
     high = 1.0 if successes == n else (centre + half) / scale
     return low, high
@@ -44,10 +44,10 @@ def bootstrap(
     seed: int = 0,
     resamples: int = 2000,
 ) -> tuple[float, float]:
-    """Percentile bootstrap (Efron 1979) of any statistic of `n` items.
+    """Return the percentile bootstrap interval (Efron 1979) of any statistic of `n` items.
 
-    `statistic` is given resampled item indices, in 0..n-1 with repeats: `n` of them, or with clusters the items of as
-    many documents as there are. With fewer than two units to resample the interval is UNKNOWN.
+    `statistic` receives resampled item indices in 0..n-1, with repeats: `n` of them, or with clusters the items of as
+    many documents as there are. Returns UNKNOWN with fewer than two units to resample.
     """
     ids = np.arange(n) if clusters is None else _ids(n, clusters)
     by_unit = np.argsort(ids, kind="stable")  # items, those of one document side by side
@@ -70,9 +70,9 @@ def bootstrap(
 def bootstrap_mean(
     values: ArrayLike, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = 2000
 ) -> tuple[float, float]:
-    """Percentile bootstrap of a mean: as `bootstrap` with the mean, from the same resamples, but vectorized.
+    """Return the bootstrap interval of a mean: as `bootstrap`, from the same resamples, but vectorized.
 
-    Raises ValueError where a value is not finite; UNKNOWN with fewer than two units to resample.
+    Raises ValueError if a value is not finite. Returns UNKNOWN with fewer than two units to resample.
     """
     sums, sizes = unit_totals(values, clusters)
     if len(sums) < 2:
@@ -84,10 +84,10 @@ def bootstrap_mean(
 def bootstrap_counts(
     cells: ArrayLike, n_cells: int, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = 2000
 ) -> NDArray[np.int_]:
-    """How often each cell 0..n_cells-1 occurs in each resample of items that each lie in one cell. Resamples × cells.
+    """Return how often each cell 0..n_cells-1 occurs in each resample. Shape: resamples × cells.
 
-    All that a statistic of a table of counts (F1, for one) needs, at a thousandth of the cost of drawing items. No
-    rows where there are fewer than two units to resample.
+    Each item is in one cell. These counts suffice for any statistic of a table of counts, such as F1, at a thousandth
+    of the cost of drawing items. Returns no rows with fewer than two units to resample.
     """
     cell = np.asarray(cells, dtype=np.int_)
     n = len(cell)
@@ -105,7 +105,7 @@ def bootstrap_counts(
 
 
 def percentiles(values: ArrayLike) -> tuple[float, float]:
-    """The 2.5 % and 97.5 % points of a statistic's values over resamples; UNKNOWN where there are none."""
+    """Return the 2.5 % and 97.5 % points of a statistic's values over resamples; UNKNOWN if there are none."""
     array = np.asarray(values, dtype=np.float64)
     if not len(array):
         return UNKNOWN
@@ -116,15 +116,15 @@ def percentiles(values: ArrayLike) -> tuple[float, float]:
 def paired_bootstrap(
     a: ArrayLike, b: ArrayLike, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = 2000
 ) -> tuple[float, float]:
-    """Interval of mean(a) - mean(b), where a[i] and b[i] are two models' values on one item."""
+    """Return the interval of mean(a) - mean(b), where a[i] and b[i] are two models' values on one item."""
     return bootstrap_mean(_differences(a, b), clusters, seed, resamples)
 
 
 def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """Two-sided exact p-value of McNemar's test (1947): `only_a` items that only A has right, `only_b` only B.
+    """Return the two-sided exact p-value of McNemar's test (1947).
 
-    Under the null hypothesis each discordant item falls to either side like a fair coin. Whole numbers throughout, so
-    the only rounding is the last division.
+    `only_a` items are right for A alone, `only_b` for B alone. Under the null hypothesis each discordant item is a fair
+    coin flip. All arithmetic is in whole numbers, so only the last division rounds.
     """
     if only_a < 0 or only_b < 0:
         raise ValueError(f"counts cannot be negative: {only_a}, {only_b}")
@@ -139,17 +139,17 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 def paired_permutation(
     differences: ArrayLike, clusters: Sequence[str] | None = None, seed: int = 0, permutations: int = 10000
 ) -> float:
-    """Two-sided p-value of the paired permutation test of mean difference 0 (Fisher 1935; Pitman 1937).
+    """Return the two-sided p-value of the paired permutation test of mean difference 0 (Fisher 1935; Pitman 1937).
 
-    Every sign pattern is enumerated where there are no more than `permutations` of them; otherwise k of m random
-    patterns as extreme as the observed one give (k + 1) / (m + 1), which is never 0 (Phipson & Smyth 2010).
+    Up to `permutations` sign patterns are enumerated. Beyond that, k of m random patterns
+    as extreme as the observed one give (k + 1) / (m + 1), which is never 0 (Phipson & Smyth 2010).
     """
     return paired_permutations([unit_totals(differences, clusters)[0]], seed, permutations)[0]
 
 
 def paired_permutations(tests: Sequence[NDArray[Any]], seed: int = 0, permutations: int = 10000) -> list[float]:
     """Run `paired_permutation` on the differences of each test, summed by unit, under the same random patterns."""
-    # A unit without a difference changes nothing, whichever sign it gets.
+    # A unit without a difference changes nothing, whatever its sign.
     tests = [sums[sums != 0] for sums in tests]
     found = [0.0] * len(tests)
     long = []
@@ -178,9 +178,9 @@ def _extreme(kept: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for being shown together (Holm 1979), in the order given."""
+    """Return p-values adjusted for multiple comparisons (Holm 1979), in the order given."""
     if any(not 0 <= p <= 1 for p in p_values):
-        raise ValueError(f"not all p-values lie in 0..1: {list(p_values)}")
+        raise ValueError(f"not all p-values are in 0..1: {list(p_values)}")
     adjusted = [0.0] * len(p_values)
     highest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
@@ -190,9 +190,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
-    """Spearman's rank correlation (1904): Pearson's of the ranks, equal values sharing their mean rank.
+    """Return Spearman's rank correlation (1904): Pearson's of the ranks; equal values share their mean rank.
 
-    None where either side is constant or there are fewer than two pairs: nothing is ordered there.
+    None if either side is constant or there are fewer than two pairs.
     """
     left, right = (_ranks(side) for side in _pairs(a, b))
     if len(left) < 2 or not left.any() or not right.any():
@@ -203,8 +203,9 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
 def bootstrap_spearman(
     a: ArrayLike, b: ArrayLike, clusters: Sequence[str] | None = None, seed: int = 0, resamples: int = 2000
 ) -> tuple[float, float]:
-    """Percentile bootstrap of Spearman's correlation: as `bootstrap` with `spearman`, from the same resamples, but
-    vectorized. Resamples in which either side is constant say nothing and are left out.
+    """Return the bootstrap interval of Spearman's correlation: as `bootstrap`, same resamples, but vectorized.
+
+    Resamples in which either side is constant are left out.
     """
     left, right = _pairs(a, b)
     ids = np.arange(len(left)) if clusters is None else _ids(len(left), clusters)
@@ -214,7 +215,7 @@ def bootstrap_spearman(
     order_a, order_b = np.argsort(left, kind="stable"), np.argsort(right, kind="stable")
     (group_a, starts_a), (group_b, starts_b) = (_groups(side) for side in (left, right))
     found = []
-    for drawn in _draws(units, seed, resamples, width=32 * len(left)):  # what is made of a row stays in the cache
+    for drawn in _draws(units, seed, resamples, width=32 * len(left)):  # so that a row stays in the CPU cache
         times = np.stack([np.bincount(row, minlength=units) for row in drawn]).astype(np.float64)[:, ids]
         counts_a = np.add.reduceat(times[:, order_a], starts_a, axis=1)
         counts_b = np.add.reduceat(times[:, order_b], starts_b, axis=1)
@@ -227,10 +228,10 @@ def bootstrap_spearman(
 
 
 def weighted_kappa(a: Sequence[Any], b: Sequence[Any], levels: Sequence[Any]) -> float | None:
-    """Cohen's kappa with quadratic weights (Cohen 1968): two raters' grades of the same units, corrected for chance.
+    """Return Cohen's kappa with quadratic weights (Cohen 1968): two raters' agreement, corrected for chance.
 
-    `levels` are all grades there can be, in order; a disagreement of d steps weighs d². None without pairs, and where
-    chance alone cannot disagree (both raters always give the same one grade). Raises ValueError for an unknown grade.
+    `levels` are all possible grades, in order; a disagreement of d steps has the weight d². None without pairs, and if
+    chance alone cannot disagree (both raters always give the same grade). Raises ValueError for an unknown grade.
     """
     kappa = _kappas(np.bincount(_cells(a, b, levels), minlength=len(levels) ** 2)[None], len(levels))[0]
     return None if math.isnan(kappa) else float(kappa)
@@ -244,7 +245,7 @@ def bootstrap_kappa(
     seed: int = 0,
     resamples: int = 2000,
 ) -> tuple[float, float]:
-    """Percentile bootstrap of `weighted_kappa`. Resamples where kappa is undefined are left out."""
+    """Return the bootstrap interval of `weighted_kappa`. Resamples where kappa is undefined are left out."""
     tables = bootstrap_counts(_cells(a, b, levels), len(levels) ** 2, clusters, seed, resamples)
     kappas = _kappas(tables, len(levels))
     return percentiles(kappas[~np.isnan(kappas)])
@@ -253,11 +254,11 @@ def bootstrap_kappa(
 def krippendorff_alpha(
     ratings: Sequence[Sequence[float | None]], level: Literal["nominal", "ordinal", "interval"] = "interval"
 ) -> float | None:
-    """Krippendorff's alpha, after "Computing Krippendorff's Alpha-Reliability" (2011): agreement of any number of
-    raters, some of whose ratings may be missing. 1 is perfect, 0 what chance gives, below 0 worse.
+    """Return Krippendorff's alpha: agreement of any number of raters, with missing ratings allowed.
 
-    `ratings`: units × raters, None where a rater gave none. A unit with fewer than two ratings is left out. None where
-    no unit has two, and where all ratings are one value, which chance could not miss.
+    After "Computing Krippendorff's Alpha-Reliability" (2011). 1 is perfect, 0 is chance, below 0 is worse than chance.
+    `ratings`: units × raters, None for a missing rating. A unit with fewer than two ratings is left out. Returns None
+    if no unit has two, and if all ratings are the same value.
     """
     units = [[float(value) for value in unit if value is not None] for unit in ratings]
     units = [unit for unit in units if len(unit) > 1]
@@ -270,7 +271,7 @@ def krippendorff_alpha(
     counts = np.zeros((len(units), len(values)))  # how often each value was given to each unit
     np.add.at(counts, (np.repeat(np.arange(len(units)), sizes), cells), 1.0)
     totals = counts.sum(axis=0)
-    # What two values differ by. Ordinal: the ratings between them, half of their own counted: a distance of mid-ranks.
+    # The distance of two values. Ordinal: the ratings between them plus half of their own, a distance of mid-ranks.
     places = np.cumsum(totals) - totals / 2 if level == "ordinal" else values
     apart = 1.0 - np.eye(len(values)) if level == "nominal" else np.subtract.outer(places, places) ** 2
     shares = counts / (sizes - 1)[:, None]
@@ -280,9 +281,9 @@ def krippendorff_alpha(
 
 
 def clusters_of(records: Sequence[Record]) -> list[str] | None:
-    """The document of each record, by `item.meta["document"]`; None where no two records share one.
+    """Return the document of each record, from `item.meta["document"]`; None if no two records share one.
 
-    A record that names no document stands for itself.
+    A record without a document is a cluster of its own.
     """
     named = [
         f"document {record.item.meta['document']}" if record.item.meta.get("document") else f"item {record.item.id}"
@@ -301,40 +302,40 @@ def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def _groups(values: NDArray[np.float64]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Which distinct value each is, from 0 in order, and where each of those begins once the values are sorted."""
+    """Return the number of each value's distinct value, and where each distinct value starts once sorted."""
     _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
     return group, np.cumsum(counts) - counts
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean ranks of the values, measured from the middle one: they sum to 0, and all are 0 where all are equal."""
+    """Return mean ranks, measured from the middle: they sum to 0, and all are 0 if all values are equal."""
     _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: NDArray[np.float64] = _weighted_ranks(counts[None].astype(np.float64))[0][group]
     return ranks
 
 
 def _weighted_ranks(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As `_ranks`, of each distinct value (in order) from how often it occurs. Resamples × values, both.
+    """Return `_ranks` of each distinct value (in order) from its number of occurrences. Resamples × values.
 
-    Whole and half numbers throughout, so that equal ranks are exactly equal.
+    Only whole and half numbers are used, so equal ranks are exactly equal.
     """
     ranks: NDArray[np.float64] = np.cumsum(counts, axis=1) - counts / 2 - counts.sum(axis=1, keepdims=True) / 2
     return ranks
 
 
 def _cells(a: Sequence[Any], b: Sequence[Any], levels: Sequence[Any]) -> NDArray[np.int_]:
-    """The cell of the levels × levels table, row by row, that each pair of grades lies in."""
+    """Return the cell of the levels × levels table, counted row by row, for each pair of grades."""
     if len(a) != len(b):
         raise ValueError(f"not pairs: {len(a)} against {len(b)}")
     at = {level: index for index, level in enumerate(levels)}
     unknown = [grade for grade in (*a, *b) if grade not in at]
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is none of the levels {list(levels)}")
+        raise ValueError(f"{unknown[0]!r} is not one of the levels {list(levels)}")
     return np.array([at[one] * len(levels) + at[other] for one, other in zip(a, b)], dtype=np.int_)
 
 
 def _kappas(tables: NDArray[np.int_], levels: int) -> NDArray[np.float64]:
-    """Quadratic-weighted kappa of each table, given as a row of levels × levels counts; NaN where it is undefined."""
+    """Return the quadratic-weighted kappa of each table (a row of levels × levels counts); NaN if undefined."""
     counts = tables.reshape(-1, levels, levels).astype(np.float64)
     steps = np.subtract.outer(np.arange(levels), np.arange(levels)) ** 2
     rows, columns = counts.sum(axis=2), counts.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Lines of text and rows of CSV from files that anyone may have written, within bounds and in words when wrong."""
+"""Read lines of text and rows of CSV from untrusted files, with limits and readable errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UTF16 = "UTF-16, not UTF-8"
 
 
 class BadLine(ValueError):
-    """A line that cannot be read; `number` counts from 1, as an editor does."""
+    """A line that cannot be read. `number` counts from 1, as in an editor."""
 
     def __init__(self, number: int, problem: str) -> None:
         super().__init__(problem)
@@ -22,10 +22,10 @@ class BadLine(ValueError):
 
 
 def text_lines(file: Readable) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers, line end included, a byte order mark at the start left out; never the whole file.
+    """Yield lines with their numbers, line end included, without a byte order mark; never reads the whole file.
 
-    Split at line feeds only: JSON text may hold other characters that Python takes for line ends. Raises BadLine for
-    a line that is not UTF-8 or longer than MAX_LINE.
+    Lines are split at line feeds only: JSON text may contain other characters that Python treats as line ends. Raises
+    BadLine for a line that is not UTF-8 or longer than MAX_LINE.
     """
     number = 0
     try:
@@ -43,10 +43,10 @@ def text_lines(file: Readable) -> Iterator[tuple[int, str]]:
 
 
 def csv_records(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
-    """Records of a CSV file (RFC 4180 quoting), each with the number of its last line; blank lines are left out.
+    """Yield records of a CSV file (RFC 4180 quoting), each with the number of its last line, without blank lines.
 
-    A cell may be as long as a line may be; Python's own limit of 131,072 characters is for its reader alone. Raises
-    BadLine for what is not CSV.
+    A cell may be as long as a line. Python's own limit of 131,072 characters applies to its reader alone. Raises
+    BadLine for invalid CSV.
     """
     number = 0
 
@@ -67,7 +67,7 @@ def csv_records(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, list[st
 
 
 def separator_hint(heading: list[str]) -> str:
-    """What to do about a header that is one cell because commas do not separate this file's cells; "" if they do."""
+    """Return what to do if a header is a single cell because this file is not separated by commas, or ""."""
     if len(heading) != 1:
         return ""
     for character, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):

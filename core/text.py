@@ -1,4 +1,4 @@
-"""Text from outside, made safe to print: item texts, ids, model answers, judge replies, file names, server messages."""
+"""Make text from outside safe to print: item texts, ids, model answers, judge replies, file names, server messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-# Control characters but tab and line feed, marks that reorder what is shown (Unicode's Bidi_Control), and halves of
+# Control characters except tab and line feed, marks that reorder text (Unicode's Bidi_Control), and halves of
 # surrogate pairs.
 _UNSAFE = re.compile(r"\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _DELETE = 0x7F
@@ -17,10 +17,10 @@ REPLACEMENT = "\ufffd"
 
 
 def printable(text: str) -> str:
-    """Return the text with nothing in it that a terminal would obey.
+    """Return the text without anything that a terminal would interpret.
 
-    Control characters become their visible symbols (ESC is ␛), and what has no symbol becomes U+FFFD. A carriage
-    return before a line feed is dropped. Text without any of these is returned as it is.
+    Control characters become visible symbols (ESC is ␛), or U+FFFD if there is no symbol. A carriage return before a
+    line feed is dropped. A text without any of these is returned unchanged.
     """
     return _UNSAFE.sub(_visible, text) if _UNSAFE.search(text) else text
 
@@ -34,14 +34,16 @@ def size(count: float) -> str:
 
 
 def printable_json(value: Any) -> str:
-    """Return indented JSON that is safe to print and, read back, is the same value."""
+    """Return indented JSON that is safe to print and, when read back, is the same value."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def printable_json_parts(fields: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what `printable_json` returns for an object, in parts: a value that is an iterator is written as a list,
-    one of its elements at a time, so that they need never be in memory together.
+    """Yield the output of `printable_json` for an object in parts.
+
+    A value that is an iterator is written as a list, one element at a time, so that they need not be in memory
+    together.
     """
     opened = "{"
     for name, value in fields.items():
@@ -58,7 +60,7 @@ def printable_json_parts(fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def whole(value: Value) -> Value:
-    """Return a text with half a surrogate pair replaced by U+FFFD, which no file can hold; anything else as it is."""
+    """Return a text with U+FFFD for half of a surrogate pair, which no file can store; other values unchanged."""
     if not isinstance(value, str) or value.isascii():
         return value
     try:
@@ -80,7 +82,7 @@ def _visible(match: re.Match[str]) -> str:
 def names(value: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], what: str = "names") -> list[str]:
     """Return the names in a comma-separated string, a path, or a collection of these, each once, in order.
 
-    Raises TypeError for anything else; `what` is the argument that it names.
+    Raises TypeError for anything else; `what` is the name of the argument.
     """
     parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, os.PathLike) else value
     if not isinstance(parts, Iterable):

@@ -1,4 +1,4 @@
-"""Check JSON against the types of a dataclass, so that odd values in a stored file are named and raise no traceback."""
+"""Check JSON against the types of a dataclass, so that odd values in a stored file give a clear error."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-Check = tuple[Callable[[Any], bool], str]  # whether a value fits, and what it should be, in words
+Check = tuple[Callable[[Any], bool], str]  # whether a value fits, and a description of the type
 
 
 def check_fields(kind: type, fields: Mapping[str, Any], what: str = "") -> None:
-    """Raise ValueError for the first field whose value is not of its type in the dataclass or TypedDict `kind`.
+    """Raise ValueError for the first field with the wrong type for the dataclass or TypedDict `kind`.
 
-    Fields that are missing or that `kind` does not have are left to its constructor. `what` comes before the names.
+    Missing and unknown fields are left to its constructor. `what` is put before the names.
     """
     checks = _checks(kind)
     for name, value in fields.items():
@@ -39,7 +39,7 @@ def _check(hint: Any) -> Check:
     if origin in (tuple, list):
         fits, words = _check(parts[0])
         return lambda value: isinstance(value, list | tuple) and all(map(fits, value)), f"a list{_each(words)}"
-    if origin is not None:  # a mapping; JSON's names are texts
+    if origin is not None:  # a mapping; JSON keys are strings
         fits, words = (_is_simple, "text") if parts[1] is str else _check(parts[1])
         return lambda value: isinstance(value, dict) and all(map(fits, value.values())), f"an object{_each(words)}"
     if typing.is_typeddict(hint):
@@ -53,7 +53,7 @@ def _of_shape(kind: Any) -> Callable[[Any], bool]:
 
 
 def _is_simple(value: Any) -> bool:
-    """Whether it is a text, or what a benchmark's `meta` may hold in the place of one."""
+    """Return whether it is a string, or what a benchmark's `meta` may hold instead of one."""
     return value is None or isinstance(value, str | int | float | bool)
 
 

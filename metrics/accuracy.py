@@ -17,16 +17,16 @@ from .choice_extraction.words import words_of
 from .figures import argmax, ends, failed, flaw_in_choice, flaw_in_logprobs, mean_figure, scored, unscored
 
 UNPARSED = "unparsed: "
-MANY_CUT = 0.05  # share of answers cut off from which a table says so
+MANY_CUT = 0.05  # share of truncated answers above which tables show a remark
 
 
 @dataclass(frozen=True)
 class Accuracy(MetricDefaults):
-    """Share of items whose chosen option is the gold one.
+    """Share of items whose chosen option is the correct one.
 
-    By log-probability the choice is the likeliest option. A generated answer is read by choice_extraction; one that
-    names no single option is wrong, keeps the reason, and counts into `unparsed_rate`, and into `truncated_rate` where
-    the token limit cut it off before it stated an answer.
+    By log-probability, the choice is the likeliest option. A generated answer is read by choice_extraction. An answer
+    that does not name exactly one option is wrong, keeps the reason, and counts in `unparsed_rate`. It also counts in
+    `truncated_rate` if the token limit cut it off before it stated an answer.
     """
 
     name: str = "accuracy"
@@ -37,8 +37,8 @@ class Accuracy(MetricDefaults):
     dimension: str = "accuracy"
     unit: str = "share"
     summary: str = (
-        "The chosen option is the gold one. A generated answer that names no single option is wrong, and counts into "
-        "unparsed_rate (truncated_rate if the token limit cut it off). With it comes macro_f1, the plain mean of "
+        "The chosen option is correct. A generated answer that does not name exactly one option is wrong and counts in "
+        "unparsed_rate (truncated_rate if the token limit cut it off). Also reports macro_f1, the unweighted mean of "
         "the F1 of every answer."
     )
     figure_names: tuple[str, ...] = (
@@ -46,14 +46,15 @@ class Accuracy(MetricDefaults):
         "f1",
         "unparsed_rate",
         "truncated_rate",
-    )  # that come with it under names of their own
+    )  # figures reported with it under their own names
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return [_score(record) for record in records]
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-        """`accuracy`; `macro_f1` with `f1[…]` per answer; `accuracy[…]` per subject where there are two or more;
-        `unparsed_rate` and `truncated_rate` where answers were generated.
+        """Return `accuracy`; `macro_f1` with `f1[…]` per answer; `accuracy[…]` per subject if there are several.
+
+        Adds `unparsed_rate` and `truncated_rate` if answers were generated.
         """
         return [
             mean_figure(self.name, records, scores, binary=True),
@@ -63,7 +64,7 @@ class Accuracy(MetricDefaults):
         ]
 
     def remark_on(self, scores: Sequence[Score]) -> str:
-        """What a table has to say beside the figures: that many answers were cut off."""
+        """Return a remark for tables if many answers were cut off."""
         cut = sum(score.reason == UNPARSED + CUT_OFF for score in scores)
         if cut < MANY_CUT * len(scores) or not cut:
             return ""
@@ -87,7 +88,7 @@ def _score(record: Record) -> Score:
             return Score(item.id, 0.0, UNPARSED + ("reasoning without an answer" if silent else reading.reason))
         chosen = reading.index
         if item.gold is not None and same_option(item.options[chosen], item.options[item.gold]):
-            chosen = item.gold  # a text that is offered twice is as right under either label
+            chosen = item.gold  # if a text is offered twice, either label is correct
     return Score(item.id, float(chosen == item.gold), answer=item.answers[chosen])
 
 
@@ -96,11 +97,11 @@ def same_option(one: str, other: str) -> bool:
 
 
 def _f1(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-    """F1 of each answer and their plain mean (macro-F1), over the answers that occur as gold or as a choice, as
-    scikit-learn has it. An unparsed answer misses its gold answer and falsely claims none.
+    """Return the F1 of each answer and their unweighted mean (macro-F1), as scikit-learn computes them.
 
-    Answers with a meaning of their own (yes, no, maybe: the same for every item) put macro-F1 on the leaderboard;
-    lettered ones are shown with the details only, and items with answers of neither kind have none.
+    They cover the answers that occur as gold or as a choice. An unparsed answer is a miss for its gold answer and a
+    false positive for none. macro-F1 is on the leaderboard for answers with a fixed meaning (yes, no, maybe: the same
+    for every item). For lettered answers it is shown only with the details, and items with other answers have none.
     """
     used, kept = scored(records, scores)
     if not used:
@@ -124,15 +125,15 @@ def _f1(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
         return Figure(name, float(value), n, len(records), low, high, headline=headline)
 
     macro = figure("macro_f1", np.nanmean(each), np.nanmean(resampled, axis=1), named)
-    # Resampled without its answer, an F1 counts as 0, as scikit-learn has it.
+    # If a resample lacks an answer, its F1 counts as 0, as in scikit-learn.
     per_answer = zip(answers, each, np.nan_to_num(resampled).T)
     return [macro, *(figure(f"f1[{a}]", f1, others, False) for a, f1, others in per_answer if not np.isnan(f1))]
 
 
 def _f1_of(counts: NDArray[np.int_], k: int) -> NDArray[np.float64]:
-    """2TP / (2TP + FP + FN) of each of k answers, NaN for one that is neither gold nor chosen. Tables × k.
+    """Return 2TP / (2TP + FP + FN) of each of k answers, NaN for one that is neither gold nor chosen. Tables × k.
 
-    `counts` holds one table a row: gold answer (k) by chosen answer (k, then unparsed).
+    Each row of `counts` is one table: gold answer (k) by chosen answer (k, then unparsed).
     """
     tables = counts.reshape(-1, k, k + 1)
     right = np.einsum("tgg->tg", tables[:, :, :k])
@@ -160,7 +161,7 @@ def _by_subject(records: Sequence[Record], scores: Sequence[Score]) -> list[Figu
 
 
 def _unread_rates(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-    """Shares of the generated answers: those that no option could be read off, and those cut off before stating one."""
+    """Return the shares of generated answers without a readable option, and of those cut off before stating one."""
     if all(record.output.text is None for record in records):
         return []
     unparsed, cut = (

@@ -1,4 +1,4 @@
-"""How well option probabilities are meant: expected calibration error and Brier score.
+"""Calibration of option probabilities: expected calibration error and Brier score.
 
 Probabilities are the softmax of the option log-probabilities. Generated answers have none and are unscored.
 """
@@ -23,13 +23,13 @@ BINS = 10
 
 @dataclass(frozen=True)
 class ExpectedCalibrationError(MetricDefaults):
-    """Mean distance of confidence and accuracy over ten equal bins (b/10, (b+1)/10] of confidence, each weighed by its
-    items (Naeini et al. 2015; Guo et al. 2017); 0..1.
+    """Mean distance of confidence and accuracy over ten equal bins (b/10, (b+1)/10] of confidence; 0..1.
 
-    An item's value is the confidence in the chosen option. The figure is not the mean of these, so two models cannot
-    be compared on it item by item. It is biased upward where bins hold few items: a model without any error of
-    calibration has about 0.09 on 100 items and 0.03 on 1,000 with confidences over the whole range. The interval is of
-    the error itself and allows for that: see `calibration_interval`.
+    Each bin is weighted by its items (Naeini et al. 2015; Guo et al. 2017). An item's value is the confidence in the
+    chosen option. The figure is not the mean of these, so two models cannot be compared on it item by item. It is
+    biased upward if bins hold few items: a perfectly calibrated model has about 0.09 on 100 items and 0.03 on 1,000,
+    with confidences over the whole range. The interval covers the true error and accounts for this bias: see
+    `calibration_interval`.
     """
 
     name: str = "ece"
@@ -40,8 +40,8 @@ class ExpectedCalibrationError(MetricDefaults):
     dimension: str = "accuracy"
     unit: str = "0..1"
     summary: str = (
-        "Confidence against accuracy, in bins. Mean distance of the two over ten equal bins of confidence, each "
-        "weighed by its items (Guo et al. 2017)."
+        "Distance of confidence and accuracy. Mean over ten equal bins of confidence, each "
+        "weighted by its items (Guo et al. 2017)."
     )
 
     def score(self, records: Sequence[Record]) -> list[Score]:
@@ -66,8 +66,9 @@ class ExpectedCalibrationError(MetricDefaults):
 
 @dataclass(frozen=True)
 class Brier(MetricDefaults):
-    """Mean over items of the squared distance between option probabilities and the right answer, summed over all
-    options (Brier 1950): 0 at best, 2 at worst, (k - 1)/k for equal probabilities of k options.
+    """Mean squared distance between option probabilities and the correct answer, summed over all options (Brier 1950).
+
+    0 is best, 2 is worst, and equal probabilities of k options give (k - 1)/k.
     """
 
     name: str = "brier"
@@ -78,7 +79,7 @@ class Brier(MetricDefaults):
     dimension: str = "accuracy"
     unit: str = "0..2"
     summary: str = (
-        "Squared error of option probabilities. Summed over all options (Brier 1950): 0 at best, 2 at worst, (k - 1)/k "
+        "Squared error of option probabilities. Summed over all options (Brier 1950): 0 is best, 2 is worst, (k - 1)/k "
         "for equal probabilities of k options."
     )
 
@@ -99,18 +100,21 @@ class Brier(MetricDefaults):
 def calibration_interval(
     confidence: NDArray[np.float64], right: NDArray[np.float64], clusters: Sequence[str] | None = None
 ) -> tuple[float, float, float]:
-    """The expected calibration error and a 95 % interval of its expectation over endless items, in the same bins.
+    """Return the expected calibration error and a 95 % interval of its limit over infinitely many items, in the same
+    bins.
 
-    The error is a sum of absolute values, so noise only adds to it where a bin is well calibrated. A bootstrap repeats
-    that bias and never reaches 0. Both ends here hold whatever the true gaps of the bins are:
+    The error is a sum of absolute values, so noise only increases it in a well-calibrated bin. A bootstrap repeats that
+    bias and never reaches 0. Both ends here hold whatever the true gaps of the bins are:
 
-    - low: the error differs from the true one by no more than the sum of the gaps' absolute noise (triangle
-      inequality). That sum's 97.5 % quantile, with normal noise, is subtracted.
+    - low: the error differs from the true one by at most the sum of the gaps' absolute noise (triangle inequality). The
+      97.5 % quantile of that sum, with normal noise, is subtracted.
     - high: the error is at least the sum of the gaps with the true signs, which is unbiased. 1.96 of its standard
-      errors are added.
+      errors are
+      added.
 
     The noise of a bin is at least that of a calibrated model (Agresti & Coull 1998 for its share), because a bin
-    without a wrong answer shows none. Coverage is 95 to 100 % (docs/metrics.md). UNKNOWN ends below two units.
+    without a wrong answer shows no noise. Coverage is 95 to 100 % (docs/metrics.md). Below two units the ends are
+    UNKNOWN.
     """
     n = len(confidence)
     bins = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)
@@ -124,7 +128,7 @@ def calibration_interval(
         return error, *UNKNOWN
     sizes = np.bincount(unit)[:, None]
     items = np.bincount(bins, minlength=BINS)
-    size = n / units  # each document counts once, at the most it can tell
+    size = n / units  # each document counts once, a conservative choice
     share = (np.bincount(bins, weights=confidence, minlength=BINS) + 2 * size) / (items + 4 * size)
     least = items * size * share * (1 - share)
     noise = np.sqrt(np.maximum(((sums - sizes * gaps) ** 2).sum(axis=0), least)) / n
@@ -136,13 +140,13 @@ def calibration_interval(
 
 @functools.cache
 def _noise() -> NDArray[np.float64]:
-    """Absolute values of standard normal draws: draws × bins."""
+    """Return absolute values of standard normal draws. Draws × bins."""
     draws: NDArray[np.float64] = np.abs(np.random.default_rng(0).normal(size=(20_000, BINS)))
     return draws
 
 
 def probabilities(record: Record) -> list[float]:
-    """Softmax of the option log-probabilities."""
+    """Return the softmax of the option log-probabilities."""
     logprobs = record.output.logprobs or ()
     weights = [math.exp(logprob - max(logprobs)) for logprob in logprobs]
     return [weight / math.fsum(weights) for weight in weights]

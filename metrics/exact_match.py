@@ -15,8 +15,8 @@ from .text import best_of_references, normalized
 class ExactMatch(MetricDefaults):
     """Share of answers that equal a reference after SQuAD's normalization.
 
-    Multiple choice is unscored, because accuracy reads the chosen option off the answer. Chosen by log-probability the
-    two would be the same number; of a written choice, exact match would only tell "B" from "The answer is B".
+    Multiple choice is unscored, because accuracy already reads the chosen option. By log-probability the two would be
+    the same number, and for generated answers exact match would only distinguish "B" from "The answer is B".
     """
 
     name: str = "exact_match"
@@ -26,7 +26,9 @@ class ExactMatch(MetricDefaults):
     better: Literal["higher", "lower"] = "higher"
     dimension: str = "accuracy"
     unit: str = "share"
-    summary: str = "Equal to a reference, normalized. As for SQuAD; open answers only, accuracy scores multiple choice."
+    summary: str = (
+        "Equal to a reference after normalization. As in SQuAD; open answers only, accuracy scores multiple choice."
+    )
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return [

@@ -1,4 +1,4 @@
-"""The choice reader under its short name."""
+"""The choice reader under a short name."""
 
 from __future__ import annotations
 

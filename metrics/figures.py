@@ -1,4 +1,4 @@
-"""What the metrics share: which output can be scored, and a mean with its interval."""
+"""Shared code of the metrics: which outputs can be scored, and a mean with its interval."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def unscored(record: Record, reason: str) -> Score:
 
 
 def failed(record: Record) -> str:
-    """Why this output is no answer at all; "" where it is one."""
+    """Return why this output is not an answer; "" if it is one."""
     if record.output.error is not None:
         return f"error: {record.output.error}"
     return "" if record.output.text is not None or record.output.logprobs is not None else "error: no output"
 
 
 def flaw_in_choice(item: Item) -> str:
-    """Why this item is no multiple-choice question with a known answer; "" where it is one."""
+    """Return why this item is not a multiple-choice question with a known answer; "" if it is one."""
     if not item.options:
         return "not multiple choice"
     return "" if item.gold is not None else "no gold answer"
 
 
 def flaw_in_logprobs(item: Item, output: Output) -> str:
-    """Why the option log-probabilities cannot be used; "" where they can.
+    """Return why the option log-probabilities cannot be used; "" if they can.
 
-    Minus infinity, for an option held impossible or below the list that a server gives, is a value among finite ones.
+    Minus infinity is valid beside finite values: the option is impossible, or below the list that a server returns.
     """
     if output.logprobs is None:
         return "no option log-probabilities"
@@ -48,16 +48,16 @@ def flaw_in_logprobs(item: Item, output: Output) -> str:
 
 
 def argmax(values: Sequence[float]) -> int:
-    """Index of the greatest value; of equal ones the first, as lm-evaluation-harness (numpy) takes it."""
+    """Return the index of the greatest value; the first one if tied, as in lm-evaluation-harness (numpy)."""
     return max(range(len(values)), key=values.__getitem__)
 
 
 def scored(records: Sequence[Record], scores: Sequence[Score]) -> tuple[list[Record], list[Score]]:
-    """Those records that have a value, and their scores. Raises ValueError where the two do not belong together."""
+    """Return the records that have a value, and their scores. Raises ValueError if the two do not match."""
     kept = [(r, s) for r, s in zip(records, scores, strict=True) if s.value is not None]
     for record, score in kept:
         if record.item.id != score.item_id:
-            raise ValueError(f"the score of '{score.item_id}' stands beside the record of '{record.item.id}'")
+            raise ValueError(f"the score of '{score.item_id}' does not match the record of '{record.item.id}'")
     return [record for record, _ in kept], [score for _, score in kept]
 
 
@@ -71,12 +71,12 @@ def mean_figure(
     headline: bool = True,
     in_0_1: bool = False,
 ) -> Figure:
-    """The mean of the values: of right and wrong with Wilson's interval, otherwise (and where items share a document)
-    by bootstrap. None over no items.
+    """Return the mean of the values: binary ones with Wilson's interval, others by bootstrap. None over no items.
 
-    Values that are all equal have no bootstrap interval: it would have no width. Of values known to lie in 0..1
-    (`binary` or `in_0_1`), all 0 and all 1 have Wilson's, which holds for any such variable: its mean is at least the
-    chance that it is not 0. There a document counts once, at the most it can tell.
+    If items share a document, the bootstrap is used for binary values too. If all values are equal, a bootstrap
+    interval would have no width, so there is none. The exception is values known to be in 0..1 (`binary` or `in_0_1`)
+    that are all 0 or all 1: Wilson's interval holds for any such variable, because its mean is at least the probability
+    that it is not 0. There a document counts once, which is conservative.
     """
     used, kept = scored(records, scores)
     values = [score.value for score in kept if score.value is not None]
@@ -106,7 +106,7 @@ def statistic_figure(
     better: Literal["higher", "lower"] = "higher",
     headline: bool = True,
 ) -> Figure:
-    """Any other figure over `records` (those with a value), its interval by bootstrap. None over no items.
+    """Return any other figure over `records` (those with a value), with a bootstrap interval. None over no items.
 
     `statistic` takes an array of record indices.
     """
@@ -118,7 +118,9 @@ def statistic_figure(
 
 
 def ends(interval: tuple[float, float]) -> tuple[float | None, float | None]:
-    """Return no interval where one item, or items of one document, leave it open, and where all resamples were equal:
-    an interval of no width would claim certainty.
+    """Return the ends of an interval, or no interval if it is unbounded or has no width.
+
+    It is unbounded with one item, or items of one document. If all resamples were equal, an interval without width
+    would suggest certainty.
     """
     return (None, None) if interval == UNKNOWN or interval[0] == interval[1] else interval

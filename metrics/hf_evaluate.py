@@ -1,11 +1,11 @@
 """Any metric of Hugging Face `evaluate`, as `evaluate:NAME` or `evaluate:NAME:KEY`.
 
-NAME is a metric of the hub (`bleu`, `someone/metric`) or a path to a metric script or its folder, which begins with ./,
-../, ~ or / or ends in .py: a folder that happens to have a metric's name is never run. KEY picks one of the numbers it
-computes, by default the one called as the metric itself, or else the first.
+NAME is a metric on the hub (`bleu`, `someone/metric`), or the path of a metric script or its folder. A path starts with
+./, ../, ~ or / or ends in .py, so that a folder with the name of a metric is never run by accident. KEY selects one of
+the numbers that the metric computes: by default the one with the metric's own name, or else the first.
 
-The metric is computed on each item alone and the figure is the mean over items. For a metric of a whole corpus that
-is another number than its own: the mean of sentence BLEUs is not the BLEU of the corpus.
+The metric is computed for each item separately, and the figure is the mean over items. For a corpus-level metric that
+is a different number: the mean of sentence BLEUs is not the corpus BLEU.
 """
 
 from __future__ import annotations
@@ -28,53 +28,54 @@ from .accuracy import ACCURACY
 from .figures import failed, mean_figure, unscored
 
 PREFIX = "evaluate:"  # what metrics of this family are called
-# Metrics and keys of which less is better; `evaluate` does not say.
+# Metrics and keys for which lower is better; `evaluate` does not declare it.
 ERRORS = {"wer", "cer", "ter", "character", "charcut_mt", "perplexity", "mse", "mae", "mape", "smape", "mase"}
 
 
 @dataclass(frozen=True)
 class HfMetric(MetricDefaults):
-    """A metric of `evaluate`, item by item; the best of several references counts where it takes only one.
+    """A metric of `evaluate`, item by item. If it takes only one reference, the best of several counts.
 
-    Where it takes numbers (class indices), a choice and the gold answer are given as option indices; where it takes
-    text, as what was generated (or the chosen option) and the references (or the gold option).
+    A metric that takes numbers (class indices) gets the choice and the gold answer as option indices. A metric that
+    takes text gets the generated text (or the chosen option) and the references (or the gold option).
 
-    Its script is imported when the first record is scored: `evaluate` takes seconds, and stored scores need none of it.
+    Its script is imported when the first record is scored: importing `evaluate` takes seconds, and stored scores do not
+    need it.
     """
 
     name: str
     version: str
     better: Literal["higher", "lower"]
-    key: str  # of the result; "" for the default
-    script: str  # as `evaluate` loads it: a name on the hub, or a full path
+    key: str  # key of the result; "" for the default
+    script: str  # as passed to `evaluate`: a name on the hub, or a full path
     binary: bool = False
     mean: bool = True
     dimension: str = "text quality"
-    unit: str = "as evaluate has it"
-    in_background: bool = False  # its script may use a GPU, where the model is
+    unit: str = "as defined by evaluate"
+    in_background: bool = False  # its script may use the GPU that the model is on
 
     @cached_property
     def module(self) -> Any:
-        """Raises MedbenchError for a metric that cannot be fetched, imported or used."""
+        """The metric's module. Raises MedbenchError if it cannot be fetched, imported or used."""
         module = _load(self.script)
         if not any(hasattr(form.get("predictions"), "dtype") and "references" in form for form in _inputs(module)):
             raise MedbenchError(
                 f"'{self.name}' cannot be used: it takes {module.features}.",
-                "medbench gives a metric predictions and references, each a text or a class number.",
+                "medbench passes predictions and references to a metric, each a text or a class index.",
             )
         return module
 
     @property
     def runs_code(self) -> str:  # type: ignore[override]
-        """The script on this disk whose code runs, "" for a metric of the hub."""
+        """The script on this disk that would be run, or "" for a metric on the hub."""
         return self.script if _is_path(self.script) else ""
 
     def ready(self) -> None:
-        """Raises what would be raised when the first record is scored."""
+        """Raise now what scoring the first record would raise."""
         _ = self.module
 
     def score(self, records: Sequence[Record]) -> list[Score]:
-        self.ready()  # before any record, whose own failure is only its own
+        self.ready()  # before any record, because a record's failure affects only that record
         return [self._score(record) for record in records]
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
@@ -84,11 +85,11 @@ class HfMetric(MetricDefaults):
         reason, prediction, references = self._pair(record)
         if reason:
             return unscored(record, reason)
-        # What it is given for its references: all at once where it takes a list, otherwise one after the other.
+        # The references: all at once if the metric takes a list, otherwise one at a time.
         given = [references] if _takes_list(self.module) else references
         try:
             values = [self._value(self.module.compute(predictions=[prediction], references=[one])) for one in given]
-        except Exception as error:  # whatever a metric script may raise on this item
+        except Exception as error:  # a metric script may raise anything
             return unscored(record, f"{type(error).__name__}: {error}")
         known = [value for value in values if value is not None]
         if not known:
@@ -97,7 +98,7 @@ class HfMetric(MetricDefaults):
         return Score(record.item.id, best(known))
 
     def _pair(self, record: Record) -> tuple[str, Any, list[Any]]:
-        """Why the metric cannot be given this record, or "" with the prediction and the references."""
+        """Return why this record cannot be passed to the metric, or "" with the prediction and the references."""
         item, output = record.item, record.output
         if reason := failed(record):
             return reason, None, []
@@ -116,7 +117,7 @@ class HfMetric(MetricDefaults):
         return "", index, [item.gold]
 
     def _value(self, result: dict[str, Any] | None) -> float | None:
-        """The number that the result is read as; None where there is none, or one that is not finite."""
+        """Return the number in the result; None if there is none or it is not finite."""
         result = result or {}
         if self.key:
             return _number(result.get(self.key))
@@ -126,23 +127,23 @@ class HfMetric(MetricDefaults):
 
 
 def hf_metric(name: str) -> HfMetric:
-    """The metric called `evaluate:NAME` or `evaluate:NAME:KEY`. Raises UsageError for a path that does not exist."""
+    """Return the metric called `evaluate:NAME` or `evaluate:NAME:KEY`. Raises UsageError for a missing path."""
     what, key = _parts(name)
     path = Path(what).expanduser()
     local = _is_path(what)
     if local and not path.exists():
-        raise UsageError(f"no such file: {what}", "evaluate:PATH takes a metric script or a folder with one.")
-    if not local and (path / f"{path.name}.py").is_file():  # which `evaluate` would run in the place of the hub's
+        raise UsageError(f"no such file: {what}", "evaluate:PATH needs a metric script or a folder that contains one.")
+    if not local and (path / f"{path.name}.py").is_file():  # `evaluate` would run it instead of the hub's
         raise UsageError(
             f"{name}: there is a metric script of that name here: {path / path.name}.py",
-            f"To run that one: evaluate:./{what}. For the hub's, give the command in another folder.",
+            f"To run that one: evaluate:./{what}. For the one on the hub, run the command in another folder.",
         )
     version = f"2+evaluate{importlib.metadata.version('evaluate')}"
     if local:
         path = path.resolve()
         script = path / f"{path.name}.py" if path.is_dir() else path
         if not script.is_file():
-            raise UsageError(f"no such file: {script}", "A folder's metric is the script of its name.")
+            raise UsageError(f"no such file: {script}", "A folder's metric script has the folder's name.")
         version += f"+{hashlib.sha256(script.read_bytes()).hexdigest()[:10]}"
         what = str(path)
     own = what.rpartition("/")[2].removesuffix(".py")
@@ -150,7 +151,7 @@ def hf_metric(name: str) -> HfMetric:
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """NAME and KEY of `evaluate:NAME` or `evaluate:NAME:KEY`."""
+    """Return NAME and KEY of `evaluate:NAME` or `evaluate:NAME:KEY`."""
     what = name.removeprefix(PREFIX)
     if not Path(what).exists() and ":" in what:
         what, _, key = what.rpartition(":")
@@ -162,19 +163,19 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _is_path(what: str) -> bool:
-    """Whether this is written as a path, not as a name."""
+    """Return whether this is written as a path rather than a name."""
     return what.endswith(".py") or what.startswith((".", "/", "~")) or Path(what).is_absolute()
 
 
 def _load(what: str) -> Any:
-    """The metric's module, from a path on this disk or a name on the hub."""
+    """Return the metric's module, from a path on this disk or a name on the hub."""
     local = _is_path(what)
-    # Asked before `evaluate` is imported, which takes seconds, and whose client would wait for a silent hub.
+    # Checked before importing `evaluate`, which takes seconds and whose client waits for a silent hub.
     if not local and not hub.reachable() and not _fetched(what):
         raise MedbenchError(
             f"the metric '{what}' of `evaluate` is a script on the hub, and no earlier run has fetched it: "
             f"{hub.why_unreachable()}.",
-            "Run once with network, or give a script on this disk: evaluate:PATH/TO/SCRIPT.py.",
+            "Run once with network access, or give a script on this disk: evaluate:PATH/TO/SCRIPT.py.",
         )
     import evaluate
 
@@ -182,9 +183,9 @@ def _load(what: str) -> Any:
     evaluate.config.HF_EVALUATE_OFFLINE = was_offline or not hub.reachable()
     try:
         return evaluate.load(what, keep_in_memory=True)
-    except ImportError as error:  # evaluate names the packages that the script needs
+    except ImportError as error:  # the message names the packages that the script needs
         raise MedbenchError(f"the metric '{what}' of `evaluate` cannot be imported: {error}") from error
-    except Exception as error:  # whatever a metric script may raise at import
+    except Exception as error:  # a metric script may raise anything when imported
         todo = "Fix it and try again." if local else f"All of evaluate's own: {hub.endpoint()}/evaluate-metric."
         raise MedbenchError(f"`evaluate` cannot load '{what}': {type(error).__name__}: {error}", todo) from error
     finally:
@@ -192,7 +193,7 @@ def _load(what: str) -> Any:
 
 
 def _fetched(what: str) -> bool:
-    """Whether an earlier run left a copy of this hub metric where `evaluate` keeps them."""
+    """Return whether an earlier run left a copy of this hub metric in the cache of `evaluate`."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
     modules = os.environ.get("HF_MODULES_CACHE") or Path(os.environ.get("HF_HOME") or caches).expanduser() / "modules"
     kept = Path(modules) / "evaluate_modules" / "metrics"
@@ -200,7 +201,7 @@ def _fetched(what: str) -> bool:
 
 
 def _inputs(module: Any) -> list[Any]:
-    """The forms of input that a metric takes, each a mapping of `predictions` and `references` to their types."""
+    """Return the input forms that a metric accepts, each a mapping of `predictions` and `references` to types."""
     return module.features if isinstance(module.features, list) else [module.features]
 
 
@@ -209,12 +210,12 @@ def _takes_text(module: Any) -> bool:
 
 
 def _takes_list(module: Any) -> bool:
-    """Whether it takes several references for one prediction."""
+    """Return whether it takes several references for one prediction."""
     return any(not hasattr(form.get("references"), "dtype") for form in _inputs(module))
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, alone or in a list of one (as a metric returns what it computes for each item)."""
+    """Return a finite number, alone or in a list of one (as metrics return per-item values), or None."""
     if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1:
         value = value[0] if len(value) == 1 else None
     if isinstance(value, bool) or not isinstance(value, numbers.Real):

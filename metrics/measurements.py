@@ -1,4 +1,4 @@
-"""Figures read off the run itself: throughput, latency, memory. Each was measured once and has no interval."""
+"""Figures measured during the run: throughput, latency, memory. Each was measured once and has no interval."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..core.types import Figure, Measured, Measurement
 
 @dataclass(frozen=True)
 class Throughput(Measurement):
-    """Tokens in and out, prompt and completion, per second inside the engine, over the whole run.
+    """Prompt and completion tokens per second inside the engine, over the whole run.
 
-    Both kinds count because choosing by log-probability reads prompts and writes nothing, and generating does both.
-    Compare it only between runs on the same items by the same method and hardware: batches, prompt lengths and shared
-    prefixes all move it. A prompt token counts once per item however often it was computed.
+    Both kinds count, because choosing by log-probability reads prompts and writes nothing, and generating does both.
+    Compare throughput only between runs on the same items with the same method and hardware: batches, prompt lengths
+    and shared prefixes all affect it. A prompt token counts once per item, however often it was computed.
     """
 
     name: str = "throughput_tokens_per_s"
@@ -24,7 +24,7 @@ class Throughput(Measurement):
     dimension: str = "efficiency"
     unit: str = "tokens/s"
     summary: str = (
-        "Tokens in and out, per engine second. Prompt and completion tokens, over the whole run; loading the model is "
+        "Prompt and completion tokens per second. Inside the engine, over the whole run; loading the model is "
         "not counted."
     )
 
@@ -36,8 +36,10 @@ class Throughput(Measurement):
 
 @dataclass(frozen=True)
 class Latency(Measurement):
-    """A percentile of the seconds that one request takes when it is alone, after a warm-up; linear interpolation
-    between the two nearest, as numpy. n is the number of requests timed. None for fewer than `least` requests.
+    """A percentile of the seconds that a single request takes, one at a time, after a warm-up.
+
+    Linear interpolation between the two nearest values, as in numpy. n is the number of timed requests. None for fewer
+    than `least` requests.
     """
 
     name: str
@@ -55,9 +57,10 @@ class Latency(Measurement):
 
 
 @dataclass(frozen=True)
-class PeakMemory(Measurement):
-    """The most memory the process held (`rss`), or PyTorch held on the GPU (`gpu`), while the run ran, in bytes. None
-    where there is none to measure: no GPU, or a server runs the model.
+class PeakMemoryFigure(Measurement):
+    """Peak memory in bytes of the process (`rss`), or of PyTorch on the GPU (`gpu`), during the run.
+
+    None if there is nothing to measure: no GPU, or a server runs the model.
     """
 
     name: str
@@ -72,22 +75,24 @@ class PeakMemory(Measurement):
         return _figure(self, value, measured.items)
 
 
-def _figure(of: Throughput | Latency | PeakMemory, value: float | None, n: int) -> Figure:
+def _figure(of: Throughput | Latency | PeakMemoryFigure, value: float | None, n: int) -> Figure:
     n = 0 if value is None else n
     return Figure(of.name, value, n, n, unit=of.unit, better=of.better)
 
 
 THROUGHPUT = Throughput()
 LATENCY_P50 = Latency(
-    "latency_p50_s", 50, "Median seconds of a request alone. After a warm-up, on a few items (--latency-items)."
+    "latency_p50_s",
+    50,
+    "Median seconds of a single request. One at a time, after a warm-up, on a few items (--latency-items).",
 )
 LATENCY_P95 = Latency(
     "latency_p95_s",
     95,
-    "95th percentile of the same. Linear between the two nearest; none of fewer than 5 requests.",
+    "95th percentile of seconds of a single request. Linear interpolation; none for fewer than 5 requests.",
     least=5,
 )
-PEAK_GPU_MEMORY = PeakMemory(
-    "peak_gpu_memory_bytes", "gpu", "Most memory PyTorch held on the GPU. None where there is none."
+PEAK_GPU_MEMORY = PeakMemoryFigure(
+    "peak_gpu_memory_bytes", "gpu", "Peak memory of PyTorch on the GPU. None without a GPU."
 )
-PEAK_RSS = PeakMemory("peak_rss_bytes", "rss", "Most memory the process held. None where a server runs the model.")
+PEAK_RSS = PeakMemoryFigure("peak_rss_bytes", "rss", "Peak memory of the process. None if a server runs the model.")

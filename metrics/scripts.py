@@ -1,4 +1,4 @@
-"""Words of texts in any script. The published word splitters of ROUGE and SQuAD know Latin letters only."""
+"""Split texts of any script into words. The published word splitters of ROUGE and SQuAD know only Latin letters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import unicodedata
 from collections.abc import Iterator
 
-# Scripts without spaces between words, in which a character is a word: first and last code point.
+# Scripts without spaces between words, where each character counts as a word: first and last code point.
 _SPACELESS = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Myanmar
@@ -23,9 +23,9 @@ _SPACELESS = (
 
 @functools.lru_cache(maxsize=256)
 def other_script(text: str) -> bool:
-    """Whether at least half of the words of `text` are in another script than Latin.
+    """Return whether at least half of the words of `text` are in a script other than Latin.
 
-    A Greek letter on its own is a symbol: "β blocker" is English.
+    A single Greek letter is a symbol: "β blocker" is English.
     """
     if text.isascii():
         return False
@@ -35,7 +35,7 @@ def other_script(text: str) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """Words of letters, digits and their marks, in lower case; single characters in scripts without spaces."""
+    """Return words of letters, digits and their marks, in lowercase; single characters in scripts without spaces."""
     return list(_words(unicodedata.normalize("NFKC", text).casefold()))
 
 

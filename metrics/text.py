@@ -1,4 +1,4 @@
-"""What the metrics of generated text share: normalization after SQuAD, and the best of several references."""
+"""Shared code of the metrics for generated text: SQuAD normalization and the best of several references."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def normalized(text: str, reference: str) -> list[str]:
-    """The words of `text` in lower case, without punctuation and articles, as the official SQuAD script has them
-    (Rajpurkar et al. 2016). Beware: it takes the A off "vitamin A".
+    """Return the words of `text` in lowercase, without punctuation and articles, as in the official SQuAD script.
 
-    Where `reference` is in another script than Latin: its words or, in a script without spaces, its characters.
+    (Rajpurkar et al. 2016.) Note that it removes the A of "vitamin A". If `reference` is in a script other than Latin,
+    return its words or, in a script without spaces, its characters.
     """
     if other_script(reference):
         return words(text)
@@ -26,7 +26,7 @@ def normalized(text: str, reference: str) -> list[str]:
 
 
 def best_of_references(records: Sequence[Record], measure: Callable[[str, str], float]) -> list[Score]:
-    """The greatest `measure(answer, reference)` of each record. An empty answer is an answer; an error is none."""
+    """Score each record with its greatest `measure(answer, reference)`. An empty answer is scored; an error is not."""
     return [_best(record, measure) for record in records]
 
 

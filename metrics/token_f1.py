@@ -1,4 +1,4 @@
-"""Token F1 of SQuAD: how many words answer and reference share."""
+"""Token F1 of SQuAD: the word overlap of answer and reference."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from .text import best_of_references, normalized
 
 @dataclass(frozen=True)
 class TokenF1(MetricDefaults):
-    """Mean harmonic mean of precision and recall over words, as bags, after SQuAD's normalisation; 0..1. The best of
-    several references counts.
+    """Mean token F1, 0..1: the harmonic mean of precision and recall over bags of words, normalized as in SQuAD.
+
+    The best of several references counts.
     """
 
     name: str = "token_f1"
@@ -26,8 +27,8 @@ class TokenF1(MetricDefaults):
     dimension: str = "text quality"
     unit: str = "0..1"
     summary: str = (
-        "Shared words, normalized. Harmonic mean of precision and recall over words, as bags, after SQuAD's "
-        "normalisation; the best of several references counts."
+        "Word overlap with the reference. Harmonic mean of precision and recall over bags of words, normalized as "
+        "in SQuAD; the best of several references counts."
     )
 
     def score(self, records: Sequence[Record]) -> list[Score]:
@@ -38,7 +39,7 @@ class TokenF1(MetricDefaults):
 
 
 def f1(answer: str, reference: str) -> float:
-    """F1 of two texts' words; where one has no words left after normalisation, 1 if neither has."""
+    """Return the F1 of two texts' words. If one has no words after normalization, 1 if neither has."""
     said, wanted = normalized(answer, reference), normalized(reference, reference)
     if not said or not wanted:
         return float(said == wanted)

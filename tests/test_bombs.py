@@ -131,7 +131,7 @@ def test_a_packed_archive_that_nobody_names_is_not_looked_into(
         monkeypatch.setitem(sources.PACKED, ending, unpack)
     source = Source(tmp_path)
     assert source.files("exam", "test.jsonl") == []
-    with pytest.raises(DataMissing, match=rf"not looked into, for want of the benchmark's name in theirs: {path}"):
+    with pytest.raises(DataMissing, match=rf"not searched, because the benchmark's name is not in their path: {path}"):
         source.hub("someone/exam", "test")
 
 

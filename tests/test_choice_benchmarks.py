@@ -154,12 +154,12 @@ def test_the_drawn_half_keeps_the_shares_of_the_labels() -> None:
 
 def test_pubmedqa_refuses_another_test_set(tmp_path: Path, small_pqal: dict[str, Any]) -> None:
     another = pqal_on_the_hub(dict(reversed(small_pqal.items())))
-    with pytest.raises(DataMalformed, match="drawn again over its rows, is not the official test set") as error:
+    with pytest.raises(DataMalformed, match="the split recomputed from its rows is not the official test set") as error:
         pubmedqa.load(another)
     assert "test_ground_truth.json" in error.value.hint
     first = dict(list(decisions(small_pqal).items())[:3])
     files = {"pubmedqa/ori_pqal.json": small_pqal, "pubmedqa/test_ground_truth.json": first}
-    with pytest.raises(DataMalformed, match=r"test_ground_truth\.json does not hold the 500 official test PMIDs"):
+    with pytest.raises(DataMalformed, match=r"test_ground_truth\.json does not contain the 500 official test PMIDs"):
         pubmedqa.load(folder(tmp_path, files))
 
 
@@ -179,7 +179,7 @@ def test_test_labels_must_be_the_releases_own(tmp_path: Path, pmid: str, label: 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"final_decision": "perhaps"}, "field 'final_decision': 'perhaps' is none of yes, no, maybe"),
+        ({"final_decision": "perhaps"}, "field 'final_decision': 'perhaps' is not one of yes, no, maybe"),
         ({"CONTEXTS": "one text"}, "field 'CONTEXTS': a list of texts is expected, not 'one text'"),
         ({"QUESTION": None}, "field 'QUESTION': a text is expected, not None"),
         ({"LONG_ANSWER": ...}, "field 'LONG_ANSWER': it is missing"),
@@ -276,11 +276,11 @@ def test_the_pool_is_as_large_from_either_source_and_passes_over_bad_rows(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"answer_idx": "E"}, "field 'answer_idx': 'E' is none of A, B, C, D"),
-        ({"answer_idx": 1}, "field 'answer_idx': 1 is none of A, B, C, D"),
+        ({"answer_idx": "E"}, "field 'answer_idx': 'E' is not one of A, B, C, D"),
+        ({"answer_idx": 1}, "field 'answer_idx': 1 is not one of A, B, C, D"),
         ({"answer": "drug C7"}, "field 'answer': it is not the text of option B, which field 'answer_idx' names"),
-        ({"options": {"A": "x", "B": "y"}}, "field 'options': texts under A, B, C and D are expected"),
-        ({"options": usmle(7)["options"] | {"E": "z"}}, "field 'options': texts under A, B, C and D are expected"),
+        ({"options": {"A": "x", "B": "y"}}, "field 'options': texts for A, B, C and D are expected"),
+        ({"options": usmle(7)["options"] | {"E": "z"}}, "field 'options': texts for A, B, C and D are expected"),
         ({"options": usmle(7)["options"] | {"D": None}}, "options, field 'D': a text is expected, not None"),
         ({"question": " "}, "field 'question': a text is expected, not ' '"),
     ],
@@ -487,7 +487,7 @@ def test_a_folder_with_some_subjects_is_a_partial_set_named_so(
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("Which?,a,b,c,d,E", "row 2, field 'answer': 'E' is none of A, B, C, D"),
+        ("Which?,a,b,c,d,E", "row 2, field 'answer': 'E' is not one of A, B, C, D"),
         ("Which?,a,b,c,A", r"row 2 \(line 2\): 6 columns are expected \(question, A, B, C, D, answer\), not 5"),
         (",a,b,c,d,A", "row 2, field 'question': a text is expected, not ''"),
     ],

@@ -224,7 +224,7 @@ def test_a_damaged_part_is_mentioned_and_a_good_one_is_continued(disk: Path, arc
         assert server.asked == [ADDRESS]
         shutil.rmtree(disk / "cache")
         part(disk, server.url + ADDRESS, bytes(half), tag)
-        assert "what an earlier download left was damaged; downloading all of it again" in " ".join(
+        assert "the partial file of an earlier download was damaged; downloading all of it again" in " ".join(
             fetch(server.url + ADDRESS).stderr.split()
         )
 
@@ -248,7 +248,7 @@ import sys
 from pathlib import Path
 from medbench.core import official
 file = official.Download("exam/questions.jsonl", *sys.argv[1:3], int(sys.argv[3]))
-official.fetch(file, Path("disk/releases"), official.Quiet())
+official.fetch(file, Path("disk/releases"), official.DownloadProgress())
 """
 
 
@@ -267,7 +267,7 @@ def test_an_official_file_is_whole_after_a_power_cut(every: bool, disk: Path) ->
         for what in cuts(trace, every):
             if target.exists():  # what `Source` finds under the final name
                 assert target.read_bytes() == QUESTIONS, what
-            official.fetch(file, disk / "releases", official.Quiet())
+            official.fetch(file, disk / "releases", official.DownloadProgress())
             assert target.read_bytes() == QUESTIONS, what
 
 
@@ -282,7 +282,7 @@ def test_a_damaged_part_of_an_official_file_is_downloaded_again(how: Callable[[b
             part.write_bytes(how(QUESTIONS[:length], length // 2))
             note = {"address": file.address, "tag": f'"{file.sha256}"'}
             part.with_name(part.name + ".json").write_text(json.dumps(note))
-            official.fetch(file, disk / "releases", official.Quiet())
+            official.fetch(file, disk / "releases", official.DownloadProgress())
             assert (place / "questions.jsonl").read_bytes() == QUESTIONS
             (place / "questions.jsonl").unlink()
 

@@ -165,10 +165,10 @@ def test_a_data_set_is_named_as_medbench_or_the_hub_names_it(pin: str) -> None:
 @pytest.mark.parametrize(
     ("pins", "says"),
     [
-        ([WIKIDOC], "does not name a data set at a revision"),
-        (["wikidoc@v1"], "does not name a data set at a revision"),
-        ([f"{WIKIDOC}@"], "does not name a data set at a revision"),
-        ([f"{OTHER}@v1"], f"no data of this command are read from {OTHER}"),
+        ([WIKIDOC], "this is not a data set at a revision"),
+        (["wikidoc@v1"], "this is not a data set at a revision"),
+        ([f"{WIKIDOC}@"], "this is not a data set at a revision"),
+        ([f"{OTHER}@v1"], f"this command reads no data from {OTHER}"),
         ([f"{WIKIDOC}@v1", f"{WIKIDOC}@v2"], f"two revisions of {WIKIDOC}: v1, v2"),
     ],
 )
@@ -278,7 +278,7 @@ def test_a_training_from_before_commits_were_recorded_reads_what_there_is(entry:
 
 def test_a_data_set_that_is_not_read_is_refused_before_anything_is_loaded(entry: Path, server: FakeHub) -> None:
     said = train(entry, "--data-revision", f"{OTHER}@{OLD}", code=2).stderr
-    assert f"no data of this command are read from {OTHER}" in said
+    assert f"this command reads no data from {OTHER}" in said
     assert WIKIDOC in said
     assert server.fetched == []
 
@@ -326,7 +326,7 @@ def test_a_run_of_python_names_it_too(entry: Path) -> None:
 def test_a_revision_for_a_benchmark_that_is_not_on_the_hub_is_refused(entry: Path) -> None:
     done = medbench("run", "-m", entry, "-b", "medqa-sample", "--data-revision", f"{MEDQA}@{OLD}")
     assert done.exit_code == 2
-    assert f"no data of this command are read from {MEDQA}" in done.stderr
+    assert f"this command reads no data from {MEDQA}" in done.stderr
 
 
 def test_every_set_and_benchmark_of_the_hub_can_be_pinned() -> None:

@@ -116,7 +116,7 @@ def test_the_added_benchmark_tells_what_is_wrong_with_its_data() -> None:
     Path("questions.jsonl").write_text(page.block("json").replace('"answer": "C"', '"answer": "D"'), encoding="utf-8")
     wrong = medbench(*words, "--data", ".")
     assert wrong.exit_code == 1
-    assert "questions.jsonl, row 2, field 'answer': 'D' is none of A, B, C." in wrong.stderr
+    assert "questions.jsonl, row 2, field 'answer': 'D' is not one of A, B, C." in wrong.stderr
 
 
 def with_data_beside(page: Page, kind: str) -> str:
@@ -142,7 +142,7 @@ def test_an_added_benchmark_reads_files_beside_it(kind: str, tmp_path: Path) -> 
     (mine / "triage.py").write_text(with_data_beside(page, kind), encoding="utf-8")
     missing = medbench("run", "-m", "toy-model", "-b", "mine/triage.py")
     assert missing.exit_code == 1
-    assert f"{mine / f'questions.{kind}'} is missing; triage.py reads it from its own folder." in missing.stderr
+    assert f"{mine / f'questions.{kind}'} is missing; triage.py needs it in its own folder." in missing.stderr
     write_questions(page, mine, kind)
     done = medbench("run", "-m", "toy-model", "-b", "mine/triage.py")
     assert done.exit_code == 0, done.stderr

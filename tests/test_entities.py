@@ -15,7 +15,7 @@ from medbench.core.errors import UsageError
 from medbench.core.types import Item, Metric, Output, Record
 from medbench.metrics.entities import mentions, pipelines
 from medbench.metrics.entities import scores as entities
-from medbench.metrics.entities.mentions import Analysis, Found, abbreviations, normalized
+from medbench.metrics.entities.mentions import Analysis, FoundMention, abbreviations, normalized
 from medbench.metrics.entities.negation import negated
 from medbench.metrics.entities.scores import F1, HALLUCINATED, PRECISION, RECALL, compare
 
@@ -150,10 +150,10 @@ def test_an_abbreviation_is_one_concept_with_its_long_form(folder: str) -> None:
     assert values(folder, one) == four(1 / 2, 1, 2 / 3, 0)
 
 
-def at(text: str, *parts: str) -> list[Found]:
+def at(text: str, *parts: str) -> list[FoundMention]:
     """Mentions of a text, as a pipeline finds them."""
     starts = [text.index(part) for part in parts]
-    return [Found(p, start, start + len(p), "", (normalized(p),), False) for p, start in zip(parts, starts)]
+    return [FoundMention(p, start, start + len(p), "", (normalized(p),), False) for p, start in zip(parts, starts)]
 
 
 @pytest.mark.parametrize(
@@ -247,10 +247,10 @@ def test_abbreviations_are_those_that_the_text_defines() -> None:
 
 
 def test_lemmas_and_ids_join_what_words_do_not() -> None:
-    def found(text: str, *forms: str) -> Found:
-        return Found(text, 0, len(text), "", (text, *forms), False)
+    def found(text: str, *forms: str) -> FoundMention:
+        return FoundMention(text, 0, len(text), "", (text, *forms), False)
 
-    def keys(*one_text_each: Found) -> list[str]:
+    def keys(*one_text_each: FoundMention) -> list[str]:
         read = {each.text: Analysis((each,)) for each in one_text_each}
         return [each[0].key for each in entities._resolved(list(read), read).values()]
 
@@ -262,7 +262,7 @@ def test_lemmas_and_ids_join_what_words_do_not() -> None:
 
 def test_one_text_s_abbreviation_is_not_another_s() -> None:
     def analysis(long: str) -> Analysis:
-        return Analysis((Found("MS", 0, 2, "", ("ms",), False),), {"MS": long})
+        return Analysis((FoundMention("MS", 0, 2, "", ("ms",), False),), {"MS": long})
 
     read = {"a": analysis("multiple sclerosis"), "b": analysis("mitral stenosis")}
     first, second = (each[0].key for each in entities._resolved(["a", "b"], read).values())

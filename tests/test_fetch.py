@@ -195,7 +195,7 @@ def test_a_damaged_archive_leaves_nothing(damage: str, archive: Path, tmp_path: 
     (tmp_path / "bad.tar.gz").write_bytes(content[damage])
     told = medbench(NAME, "--from", str(tmp_path / "bad.tar.gz"))
     assert told.exit_code == 1
-    assert "is no whole .tar.gz" in told.stderr
+    assert "is not a complete .tar.gz" in told.stderr
     assert left(cache) == []
 
 
@@ -223,7 +223,7 @@ def test_an_archive_without_a_pipeline_is_told(tmp_path: Path, cache: Path) -> N
     (folder / "config.cfg").unlink()
     told = medbench(NAME, "--from", str(release(folder, tmp_path / "none.tar.gz", NAME)))
     assert told.exit_code == 1
-    assert "holds no spaCy pipeline" in told.stderr
+    assert "contains no spaCy pipeline" in told.stderr
     assert left(cache) == []
 
 

@@ -30,9 +30,9 @@ from medbench.benchmarks.sources.files import Source
 from medbench.benchmarks.sources.official import downloadable
 from medbench.cli import cli
 from medbench.core import official, paths
-from medbench.core.download import Refused, Unreachable
+from medbench.core.download import DownloadRefused, DownloadUnreachable
 from medbench.core.errors import DataMissing, MedbenchError, UsageError
-from medbench.core.official import Download, Quiet
+from medbench.core.official import Download, DownloadProgress
 from medbench.core.text import size
 from medbench.core.types import Item, ItemSet
 from medbench.results.agreement import liveqa_grades
@@ -67,7 +67,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-class Lines(Quiet):
+class Lines(DownloadProgress):
     """What would be said."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class TestOneFile:
         assert fetch(cache).lines == [f"fetching exam/exam.bin (0.1 MB) from {site.url}{PATH}"]
         assert (cache / EXAM.name).read_bytes() == CONTENT
         assert left(cache) == ["exam/exam.bin"]
-        assert official.fetch(EXAM, cache, Quiet()) is False
+        assert official.fetch(EXAM, cache, DownloadProgress()) is False
         assert site.asked == [(PATH, None)]
 
     def test_a_damaged_file_is_fetched_again(self, site: Site, cache: Path) -> None:
@@ -124,7 +124,7 @@ class TestOneFile:
     ) -> None:
         site.script = [Reply(cut=CUT)] * 5
         with pytest.raises(MedbenchError, match="broke off after 1,000 bytes") as told:
-            official.fetch(EXAM, cache, Quiet())
+            official.fetch(EXAM, cache, DownloadProgress())
         assert told.value.hint == "The same command continues from there."
         assert waits == [0.0, 1.0, 2.0, 4.0]
         assert left(cache) == ["exam/.exam.bin.part", "exam/.exam.bin.part.json"]
@@ -135,9 +135,9 @@ class TestOneFile:
     def test_a_kept_part_that_is_damaged_is_begun_again(self, site: Site, cache: Path) -> None:
         site.script = [Reply(cut=CUT)] * 5
         with pytest.raises(MedbenchError):
-            official.fetch(EXAM, cache, Quiet())
+            official.fetch(EXAM, cache, DownloadProgress())
         (cache / "exam" / ".exam.bin.part").write_bytes(b"\0" * CUT)  # as after a power cut
-        assert "it is fetched from the beginning" in fetch(cache).lines[-1]
+        assert "starting over" in fetch(cache).lines[-1]
         assert site.ranges[-2:] == ["bytes=1000-", None]
         assert (cache / EXAM.name).read_bytes() == CONTENT
 
@@ -166,36 +166,36 @@ class TestOneFile:
     ) -> None:
         site.script = [Reply(429, {"Retry-After": "3600"})]
         with pytest.raises(MedbenchError, match="asks to wait 3600 s"):
-            official.fetch(EXAM, cache, Quiet())
+            official.fetch(EXAM, cache, DownloadProgress())
         assert waits == []
 
     def test_a_server_that_stays_busy_is_given_up(self, site: Site, cache: Path, waits: list[float]) -> None:
         site.script = [Reply(503)] * 9
-        with pytest.raises(Refused, match="503") as told:
-            official.fetch(EXAM, cache, Quiet())
+        with pytest.raises(DownloadRefused, match="503") as told:
+            official.fetch(EXAM, cache, DownloadProgress())
         assert "later" in told.value.hint
         assert len(site.asked) == 4
 
     @pytest.mark.parametrize("status", [401, 403, 404, 410])
     def test_a_refusal_is_final(self, status: int, site: Site, cache: Path) -> None:
         site.script = [Reply(status)] * 9
-        with pytest.raises(Refused, match=str(status)):
-            official.fetch(EXAM, cache, Quiet())
+        with pytest.raises(DownloadRefused, match=str(status)):
+            official.fetch(EXAM, cache, DownloadProgress())
         assert len(site.asked) == 1
 
     @pytest.mark.parametrize(
         ("body", "said"),
         [
-            (CONTENT[::-1], "other 102,400 bytes came"),
-            (CONTENT[:-1], "other 102,399 bytes came"),
-            (b"<!DOCTYPE html><title>Log in to the guest network</title>", "a web page came"),
-            (b"", "other 0 bytes came"),
+            (CONTENT[::-1], "received 102,400 other bytes"),
+            (CONTENT[:-1], "received 102,399 other bytes"),
+            (b"<!DOCTYPE html><title>Log in to the guest network</title>", "received a web page"),
+            (b"", "received 0 other bytes"),
         ],
     )
     def test_another_content_is_refused_and_not_kept(self, body: bytes, said: str, site: Site, cache: Path) -> None:
         site.script = [Reply(body=body)] * 9
-        with pytest.raises(MedbenchError, match=r"did not give the official exam/exam\.bin") as told:
-            official.fetch(EXAM, cache, Quiet())
+        with pytest.raises(MedbenchError, match=r"did not send the official exam/exam\.bin") as told:
+            official.fetch(EXAM, cache, DownloadProgress())
         assert said in told.value.message
         assert left(cache) == []
         assert len(site.asked) == 1
@@ -207,8 +207,10 @@ class TestOneFile:
             pass
         monkeypatch.setenv("MEDBENCH_MIRROR", gone.url)
         for _ in range(2):
-            with pytest.raises(Unreachable, match=f"127.0.0.1:{gone.url[-5:]} cannot be reached from here") as told:
-                official.fetch(EXAM, cache, Quiet())
+            with pytest.raises(
+                DownloadUnreachable, match=f"127.0.0.1:{gone.url[-5:]} cannot be reached from here"
+            ) as told:
+                official.fetch(EXAM, cache, DownloadProgress())
         assert "HTTPS_PROXY" in told.value.hint and "MEDBENCH_MIRROR" in told.value.hint
         assert waits == []
 
@@ -216,7 +218,7 @@ class TestOneFile:
         site.script = [Reply(302, {"Location": "/elsewhere?X-Amz-Signature=5ec4e7"})]
         monkeypatch.setenv("MEDBENCH_MIRROR", site.url.replace("//", "//me:pa%20ss@"))
         watch = Lines()
-        with pytest.raises(Refused) as told:
+        with pytest.raises(DownloadRefused) as told:
             official.fetch(EXAM, cache, watch)
         first, second = site.headers
         assert first["authorization"] == "Basic " + base64.b64encode(b"me:pa ss").decode()
@@ -242,7 +244,7 @@ class TestOneFile:
     ) -> None:
         monkeypatch.setenv("MEDBENCH_MIRROR", mirror)
         with pytest.raises(UsageError, match="MEDBENCH_MIRROR is not an address"):
-            official.fetch(EXAM, cache, Quiet())
+            official.fetch(EXAM, cache, DownloadProgress())
 
 
 class TestDisk:
@@ -250,8 +252,8 @@ class TestDisk:
         self, site: Site, cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1, 1, 50_000))
-        with pytest.raises(MedbenchError, match=r"it takes 0.1 MB, and 50.0 kB are free") as told:
-            official.fetch(EXAM, cache, Quiet())
+        with pytest.raises(MedbenchError, match=r"it needs 0.1 MB, but only 50.0 kB are free") as told:
+            official.fetch(EXAM, cache, DownloadProgress())
         assert "MEDBENCH_CACHE" in told.value.hint
         assert site.asked == []
 
@@ -260,7 +262,7 @@ class TestDisk:
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))  # a write beyond fails as on a full disk
         try:
             with pytest.raises(MedbenchError, match=r"exam/exam.bin cannot be written below .*: File too large"):
-                official.fetch(EXAM, cache, Quiet())
+                official.fetch(EXAM, cache, DownloadProgress())
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         assert len(site.asked) == 1  # the network is not blamed
@@ -272,7 +274,7 @@ class TestDisk:
         cache.parent.mkdir()
         cache.write_text("a file where the folder should be")
         with pytest.raises(MedbenchError, match="Not a directory") as told:
-            official.fetch(EXAM, cache, Quiet())
+            official.fetch(EXAM, cache, DownloadProgress())
         assert "MEDBENCH_CACHE" in told.value.hint
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -280,10 +282,10 @@ class TestDisk:
         fetch(cache)
         (cache / "exam").chmod(0o555)
         try:
-            assert official.fetch(EXAM, cache, Quiet()) is False
+            assert official.fetch(EXAM, cache, DownloadProgress()) is False
             other = Download("exam/other.bin", ADDRESS, EXAM.sha256, EXAM.size)
             with pytest.raises(MedbenchError, match="Permission denied"):
-                official.fetch(other, cache, Quiet())
+                official.fetch(other, cache, DownloadProgress())
         finally:
             (cache / "exam").chmod(0o755)
 
@@ -293,7 +295,7 @@ import signal, sys
 from pathlib import Path
 from medbench.core import official
 signal.signal(signal.SIGINT, signal.default_int_handler)
-class Watch(official.Quiet):
+class Watch(official.DownloadProgress):
     def tell(self, line): print(line, flush=True)
 official.fetch(official.{EXAM!r}, Path(sys.argv[1]), Watch())
 """
@@ -330,7 +332,7 @@ class TestProcesses:
         assert site.arrived.wait(60)
         second = self.started(cache)
         assert second.stdout is not None
-        assert second.stdout.readline() == "waiting for another medbench that fetches exam.bin\n"
+        assert second.stdout.readline() == "waiting for another medbench process to fetch exam.bin\n"
         hold.set()
         assert [process.wait(60) for process in (first, second)] == [0, 0]
         assert len(site.asked) == 1
@@ -362,7 +364,7 @@ class TestPackedAnew:
         fetch(cache, packed(self.members, "[12]_*"))
         with zipfile.ZipFile(cache / "exam" / "e.zip") as archive:
             assert archive.namelist() == [f"{top}/{name}" for name in self.members]
-        assert official.fetch(packed(self.members, "[12]_*"), cache, Quiet()) is False
+        assert official.fetch(packed(self.members, "[12]_*"), cache, DownloadProgress()) is False
 
     def test_members_that_the_hash_does_not_cover_are_not_kept(self, site: Site, cache: Path) -> None:
         site.files[PATH] = zipped(self.members | {"3_C/forged.xml": b"<forged/>", "x/1_A/forged.xml": b"<forged/>"})
@@ -383,8 +385,8 @@ class TestPackedAnew:
     )
     def test_another_content_is_refused(self, content: bytes, site: Site, cache: Path) -> None:
         site.files[PATH] = content
-        with pytest.raises(MedbenchError, match=r"did not give the official exam/e\.zip"):
-            official.fetch(packed(self.members, "[12]_*"), cache, Quiet())
+        with pytest.raises(MedbenchError, match=r"did not send the official exam/e\.zip"):
+            official.fetch(packed(self.members, "[12]_*"), cache, DownloadProgress())
         assert left(cache) == []
 
 
@@ -399,14 +401,14 @@ def load(source: Source) -> ItemSet:
 
 class TestLoaders:
     def test_what_is_missing_is_downloaded_and_then_found_by_all(self, site: Site, cache: Path) -> None:
-        found = load(Source(None, Quiet()))
+        found = load(Source(None, DownloadProgress()))
         assert found.items[0].id == EXAM.sha256
         assert found.origin == str(cache / "exam" / "exam.bin")
         assert load(Source()) == load(Source(cache.parent)) == found
         assert len(site.asked) == 1
 
     def test_the_folder_of_data_comes_first(self, site: Site, tmp_path: Path) -> None:
-        load(Source(None, Quiet()))
+        load(Source(None, DownloadProgress()))
         (tmp_path / "mine" / "exam").mkdir(parents=True)
         (tmp_path / "mine" / "exam" / "exam.bin").write_bytes(b"mine")
         assert load(Source(tmp_path / "mine")).items[0].id == hashlib.sha256(b"mine").hexdigest()
@@ -416,7 +418,7 @@ class TestLoaders:
             load(Source())
         assert str(told.value).splitlines() == [
             "exam needs exam.bin.",
-            "Where the network allows: medbench fetch data exam",
+            "On a machine with network access: medbench fetch data exam",
             "Ask its authors.",
         ]
         assert site.asked == []
@@ -424,20 +426,20 @@ class TestLoaders:
     def test_a_failed_download_says_both(self, site: Site) -> None:
         site.script = [Reply(404)]
         with pytest.raises(DataMissing) as told:
-            load(Source(None, Quiet()))
+            load(Source(None, DownloadProgress()))
         assert str(told.value).splitlines() == [
             "exam needs exam.bin.",
-            f"Nor could it be downloaded: the server refuses {site.url}{PATH}: 404 Not Found.",
-            "Where the network allows: medbench fetch data exam",
+            f"It could not be downloaded either: the server refuses {site.url}{PATH}: 404 Not Found.",
+            "On a machine with network access: medbench fetch data exam",
             "Ask its authors.",
         ]
 
     def test_a_fetched_file_that_was_changed_is_not_used(self, site: Site, cache: Path) -> None:
-        load(Source(None, Quiet()))
+        load(Source(None, DownloadProgress()))
         (cache / EXAM.name).write_bytes(b"changed")
         with pytest.raises(DataMissing, match=r"exam needs exam\.bin"):
             load(Source())
-        assert load(Source(None, Quiet())).items[0].id == EXAM.sha256
+        assert load(Source(None, DownloadProgress())).items[0].id == EXAM.sha256
 
 
 BENCHMARK = f"""
@@ -504,7 +506,7 @@ class TestCommand:
     def test_medquad_is_the_same_from_its_archive_and_from_the_folder_of_data(
         self, releases: Site, real_data: Path
     ) -> None:
-        fetched, named = medquad.load(Source(None, Quiet())), medquad.load(Source(real_data))
+        fetched, named = medquad.load(Source(None, DownloadProgress())), medquad.load(Source(real_data))
         assert (fetched.items, fetched.shots, fetched.variant) == (named.items, named.shots, named.variant)
 
     def test_all_names_what_cannot_be_fetched_and_fetches_the_rest(self, releases: Site) -> None:

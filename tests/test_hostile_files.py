@@ -85,24 +85,24 @@ class TestBenchmarkFiles:
             (
                 b"[\n",
                 "row 3: not JSON, from character 3 on: Expecting value.\n"
-                "A list of rows becomes lines with: jq -c '.[]' FILE",
+                "To turn a list of rows into lines: jq -c '.[]' FILE",
             ),
             (
                 b"{\n",
                 "row 3: not JSON, from character 3 on: Expecting property name enclosed in double quotes.\n"
-                "Objects over several lines become one a line with: jq -c . FILE",
+                "To put each object on one line: jq -c . FILE",
             ),
             (b"null", "row 3: an object is expected, not None."),
             (but(question=None), "row 3, field 'question': a text is expected, not None."),
             (but(question=7), "row 3, field 'question': a text is expected, not 7."),
-            (but(options=None), "row 3, field 'options': texts under A, B, C and D are expected."),
+            (but(options=None), "row 3, field 'options': texts for A, B, C and D are expected."),
             (
                 but(options={"A": 1, "B": "b", "C": "c", "D": "d"}),
                 "row 3, options, field 'A': a text is expected, not 1.",
             ),
-            (but(answer_idx=0), "row 3, field 'answer_idx': 0 is none of A, B, C, D."),
-            (but(answer_idx=["A"]), "row 3, field 'answer_idx': ['A'] is none of A, B, C, D."),
-            (but(answer_idx={"A": 1}), "row 3, field 'answer_idx': {'A': 1} is none of A, B, C, D."),
+            (but(answer_idx=0), "row 3, field 'answer_idx': 0 is not one of A, B, C, D."),
+            (but(answer_idx=["A"]), "row 3, field 'answer_idx': ['A'] is not one of A, B, C, D."),
+            (but(answer_idx={"A": 1}), "row 3, field 'answer_idx': {'A': 1} is not one of A, B, C, D."),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
@@ -206,7 +206,7 @@ class TestJsonRows:
         put("data/quiz/2024/quiz.json", json.dumps([ROW | {"gold": 1}]))
         done = run("-b", "quiz.py", "-m", "replay:answers.jsonl", "--data", "data")
         assert done.exit_code == 1
-        assert "Not done: quiz: two files may be meant, and they differ: data/quiz/2023/quiz.json and " in done.stderr
+        assert "Not done: quiz: two files match, and they differ: data/quiz/2023/quiz.json and " in done.stderr
         assert run("-b", "quiz.py", "-m", "replay:answers.jsonl", "--data", "data/quiz/2024").exit_code == 0
 
     def test_a_file_of_another_folder_is_in_the_notes_of_the_run(self) -> None:
@@ -251,14 +251,14 @@ RIGHT: dict[str, Any] = {"id": "a", "question": "?", "options": ("yes", "no"), "
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"id": 7}, "an item has the id 7; a text is expected (id=str(…))"),
-        ({"question": None}, "item 'a' has the question None (null); a text is expected"),
-        ({"context": 3}, "item 'a' has the context 3; a text is expected"),
-        ({"options": (1, 2)}, "item 'a' has 1 as number 1 of its options; a text is expected"),
-        ({"options": {"A": "x"}}, "item 'a' has {'A': 'x'} for `options`; a tuple of texts is expected"),
-        ({"gold": "B"}, "item 'a' has the gold 'B'; the position of the right option is expected, 0 for the first"),
-        ({"gold": True}, "item 'a' has the gold True; the position of the right option is expected, 0 for the first"),
-        ({"options": (), "references": (None,)}, "item 'a' has None (null) as number 1 of its references; a text is"),
+        ({"id": 7}, "an item has the id 7; a string is expected (id=str(…))"),
+        ({"question": None}, "item 'a' has the question None (null); a string is expected"),
+        ({"context": 3}, "item 'a' has the context 3; a string is expected"),
+        ({"options": (1, 2)}, "item 'a' has 1 as number 1 of its options; a string is expected"),
+        ({"options": {"A": "x"}}, "item 'a' has {'A': 'x'} for `options`; a tuple of strings is expected"),
+        ({"gold": "B"}, "item 'a' has the gold 'B'; the index of the correct option is expected, 0 for the first"),
+        ({"gold": True}, "item 'a' has the gold True; the index of the correct option is expected, 0 for the first"),
+        ({"options": (), "references": (None,)}, "item 'a' has None (null) as number 1 of its references; a string is"),
     ],
 )
 def test_a_benchmarks_own_code_may_give_anything(fields: dict[str, Any], told: str) -> None:

@@ -163,7 +163,7 @@ def test_a_gated_model_in_the_cache_needs_no_token(server: FakeHub) -> None:
     told: list[str] = []
     assert resolve(NAME, tell=told.append).revision == OLD
     assert told[:2] == [
-        "model 'owner/tiny' is gated: its owner wants terms accepted first.",
+        "model 'owner/tiny' is gated: you must accept its owner's terms first.",
         "using owner/tiny @ 1a2b3c4 from the hub's cache",
     ]
 

@@ -15,7 +15,7 @@ FILE = "test-00000-of-00001.parquet"
 ROWS = [{"question": f"Which drug treats case {n}?", "answer": n % 4} for n in range(4000)]
 
 
-class Told(official.Quiet):
+class Told(official.DownloadProgress):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
@@ -118,7 +118,7 @@ def test_storage_that_stalls_is_given_up(server: Any, exam: Path) -> None:
         (
             403,
             {"X-Error-Message": "Please enable access to public gated repositories.", "X-Error-Code": "GatedRepo"},
-            "terms accepted first. The hub says: Please enable access to public gated repositories.",
+            "terms first. The hub says: Please enable access to public gated repositories.",
         ),
         (401, {"X-Error-Message": "Invalid credentials in Authorization header"}, "does not accept your token."),
         (404, {"X-Error-Code": "RepoNotFound"}, "the hub has no dataset 'owner/exam' that you may read."),
@@ -181,7 +181,7 @@ def test_a_damaged_file_in_the_hubs_cache_is_downloaded_again(server: Any, home:
     shutil.rmtree(home / "datasets")  # what was prepared of it
     found, told = get()
     assert found.rows == ROWS
-    assert told[0] == f"data/{FILE} of owner/exam in the hub's cache is damaged and is downloaded again"
+    assert told[0] == f"data/{FILE} of owner/exam in the hub's cache is damaged; downloading it again"
 
 
 @pytest.mark.parametrize("spoil", [_cut, _zeros, lambda content: b"", lambda content: b"not arrow" * 1000])
@@ -195,13 +195,12 @@ def test_a_damaged_prepared_copy_is_prepared_again_and_offline_says_what_to_dele
         offline.setattr(hub, "reachable", lambda: False)
         error, _ = refused(DataMalformed)
     assert error.message.startswith("the copy of owner/exam in the cache of datasets is damaged: exam-test.arrow ")
-    assert error.hint.startswith("Run this once with network access, and it is prepared again.")
+    assert error.hint.startswith("Run this once with network access to prepare it again.")
     assert error.hint.endswith(str(copy.parent))
     found, told = get()
     assert found.rows == ROWS
     assert told == [
-        f"the copy of owner/exam in {copy.parent} is damaged (exam-test.arrow is not what was written) "
-        "and is prepared again"
+        f"the copy of owner/exam in {copy.parent} is damaged (exam-test.arrow was changed); preparing it again"
     ]
 
 

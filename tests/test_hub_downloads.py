@@ -108,7 +108,7 @@ def test_a_broken_download_is_continued_by_the_next_process_and_leaves_nothing_b
     server.trouble = lambda request: first(request) or after(request)
     _, told = refused()
     assert told[-1].startswith("0.1 of 0.") and told[-1].endswith(
-        "of owner/tiny are kept; the same command continues there"
+        "of owner/tiny kept; the same command continues from there"
     )
     assert [part.stat().st_size for part in hub_trouble.parts(home)] == [130_000]
 
@@ -141,7 +141,7 @@ def test_a_part_full_of_zeros_is_not_built_on(server: Any, llama: Path, home: Pa
     _left_behind(home, llama, "", bytes(90_000))
     spec, told = get()
     assert same(spec, llama) and server.ranges[-2:] == ["bytes=90000-", ""]
-    assert f"{WEIGHTS}: what was kept of an earlier download is damaged; it starts again" in told
+    assert f"{WEIGHTS}: the partial file of an earlier download is damaged; starting over" in told
 
 
 def test_a_part_longer_than_the_file_starts_again(server: Any, llama: Path, home: Path) -> None:
@@ -336,7 +336,7 @@ def test_a_read_only_cache_is_told_as_that(server: Any, home: Path) -> None:
         pytest.skip("root may write anywhere")
     error, _ = refused()
     assert "cannot be written to the hub's cache (you may not write there): " in error.message
-    assert error.hint.endswith("HF_HOME. What is downloaded already is kept.")
+    assert error.hint.endswith("another folder. What was downloaded is kept.")
 
 
 def test_a_cache_that_is_a_file_is_told_as_that(server: Any, home: Path) -> None:
@@ -362,7 +362,7 @@ def test_a_full_disk_is_told_as_that_and_what_came_is_kept(
         patched.setattr(hub_download, "_write", full)
         error, told = refused()
     assert "cannot be written to the hub's cache (the disk is full)" in error.message
-    assert told[-1].endswith("of owner/tiny are kept; the same command continues there")
+    assert told[-1].endswith("of owner/tiny kept; the same command continues from there")
     spec, _ = get()
     # How much comes at once is the network's business: the piece that passed 60,000 bytes was kept, and no other.
     kept = int(server.ranges[-1].removeprefix("bytes=").rstrip("-"))
@@ -447,7 +447,7 @@ def test_ctrl_c_stops_a_download_and_says_what_is_kept(server: Any, llama: Path,
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "stopped: 0.1 of 0." in said and "of owner/tiny are kept; the same command continues there" in said
+    assert "stopped: 0.1 of 0." in said and "of owner/tiny kept; the same command continues from there" in said
     assert "Traceback" not in said
     assert [part.stat().st_size for part in hub_trouble.parts(home)] == [120_000]
 

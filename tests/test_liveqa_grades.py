@@ -78,7 +78,7 @@ class TestLiveqaGrades:
         [
             ("1 4-Excellent\n", ROWS, ["row 1", "question, grade and answer id"]),
             (GRADES + "3 1-Incorrect G_1.txt\n", ROWS, ["row 5", "no question TQ3"]),
-            ("1 4 G_1.txt\n", ROWS, ["row 1", "'4' is none of 1-Incorrect"]),
+            ("1 4 G_1.txt\n", ROWS, ["row 1", "'4' is not one of 1-Incorrect"]),
             ("1 2-Related X.txt\n", ROWS, ["row 1", "'X.txt' is not in", ANSWERS_FILE]),
             ("\n", ROWS, ["holds no grades"]),
             (GRADES, [*ROWS, ("G_1.txt", DIET)], ["row 5", "'G_1.txt' has another text"]),

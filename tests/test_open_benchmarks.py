@@ -228,7 +228,7 @@ def test_medquad_counts_test_questions_that_other_splits_ask_too(tmp_path):
 GHR = "medquad/3_GHR_QA/0000002.xml"
 WRONG_XML = {
     "not XML": ("<Document><QAPairs>", ["not well-formed XML", "line 1"]),
-    "no pairs": ('<Document id="1" source="GHR"><Focus>f</Focus></Document>', ["<Document> has no <QAPairs>"]),
+    "no pairs": ('<Document id="1" source="GHR"><Focus>f</Focus></Document>', ["<Document> contains no <QAPairs>"]),
     "unknown source": (document("NHS", "1", [(1, "q", "a")]), ["QAPair 1, field 'source'", "'NHS'", "CancerGov"]),
     "no source": (document("GHR", "1", [(1, "q", "a")]).replace(' source="GHR"', ""), ["field 'source'", "missing"]),
     "no qid": (
@@ -314,9 +314,9 @@ def test_liveqa_asks_what_the_person_wrote_and_keeps_every_reference(tmp_path):
 
 WRONG_LIVEQA = {
     "not XML": (["<NLM-QUESTION>"], ["not well-formed XML", "line 1"]),
-    "no questions": ([], ["has no <NLM-QUESTION>"]),
+    "no questions": ([], ["contains no <NLM-QUESTION>"]),
     "no qid": ([question("TQ1", "s", "m", ["a"]).replace(' qid="TQ1"', "")], ["NLM-QUESTION 1", "no qid"]),
-    "qid twice": ([question("TQ1", "s", "m", ["a"])] * 2, ["NLM-QUESTION 2", "TQ1 is an earlier one's"]),
+    "qid twice": ([question("TQ1", "s", "m", ["a"])] * 2, ["NLM-QUESTION 2", "TQ1 occurs earlier"]),
     "nothing written": (
         [question("TQ1", "s", "m", ["a"]), question("TQ2", " ", "\n", ["a"])],
         ["NLM-QUESTION 2 (TQ2)", "SUBJECT and MESSAGE"],

@@ -72,7 +72,7 @@ def test_every_boolean_is_repaired_wherever_it_lies() -> None:
 
 
 def test_a_release_that_is_not_here_says_how_to_get_it() -> None:
-    with pytest.raises(MedbenchError, match="not here yet") as told:
+    with pytest.raises(MedbenchError, match="has not been downloaded") as told:
         pipelines.find("en_core_sci_sm")
     assert told.value.hint == "medbench fetch entity-model en_core_sci_sm"
 
@@ -106,7 +106,7 @@ def test_a_missing_folder_is_told(tmp_path: Path) -> None:
 
 def test_a_pipeline_without_entities_is_refused(tmp_path: Path) -> None:
     found = pipelines.find(str(save(tmp_path / "mute", ner=False)))
-    with pytest.raises(MedbenchError, match="finds no entities: it has tok2vec, and no ner") as told:
+    with pytest.raises(MedbenchError, match="finds no entities: it has tok2vec, but no ner") as told:
         pipelines.load(found)
     assert "--entity-model medbench_bc5cdr" in told.value.hint
 

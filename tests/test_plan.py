@@ -153,7 +153,7 @@ def test_a_fingerprint_does_not_depend_on_key_order() -> None:
 @pytest.mark.parametrize(
     ("changes", "wrong"),
     [
-        ({"references": "yes"}, "has a text for `references`"),
+        ({"references": "yes"}, "has a string for `references`"),
         ({"references": ("yes",), "meta": {"emergency": "maybe"}}, "the emergency 'maybe'"),
     ],
 )

@@ -233,9 +233,9 @@ def written(name: str, text: str) -> Path:
     ("load", "said"),
     [
         ("{}['rows']", "quiz: a plugin failed: KeyError: 'rows' ({file}, line 5)"),
-        ("None", "its `load` cannot be used: it gave a NoneType, not an ItemSet"),
-        ("ItemSet((), 'here')", "holds no items"),
-        ("ItemSet(({},), 'here')", "it gave a dict where an Item belongs"),
+        ("None", "its `load` cannot be used: it returned a NoneType, not an ItemSet"),
+        ("ItemSet((), 'here')", "has no items"),
+        ("ItemSet(({},), 'here')", "it returned a dict instead of an Item"),
         ("ItemSet((Item('a', '?', options=('3', '4'), gold=2),), 'here')", "item 'a' has 2 options and gold 2"),
         ("ItemSet((Item('a', '?', options=('3', '4')),), 'here')", "item 'a' has 2 options and gold None"),
         (

@@ -347,7 +347,7 @@ class TestWrong:
             ('[{"id": "i1", "text": "B"}]', "line 1: an object is wanted on each line, not a JSON list of all rows"),
             ('[{"id": "i1", "text": "B"}]', "jq -c '.[]'"),
             ('[\n {"id": "i1"}]', "jq -c '.[]'"),
-            ('{\n "id": "i1"\n}', "Objects over several lines become one a line with: jq -c ."),
+            ('{\n "id": "i1"\n}', "To put each object on one line: jq -c ."),
             ('{"id": "i1", "text": "B", "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 1: not JSON: nested more"),
             ('{"id": "i1", "text": "B", "x": ' + "[" * 100_000, "line 1: not JSON: nested more than 100 deep"),
             ('{"id": "i1", "text": "B", "x": ' + "9" * 5000 + "}", "line 1: not JSON: an integer of 5,000 digits"),

@@ -783,7 +783,7 @@ def test_a_gated_model_says_what_to_accept_and_which_variable_to_set(
     with fake_hub.serve({"google/gemma-2-2b-it": llama}, gated=frozenset({"google/gemma-2-2b-it"})) as server:
         said = ask("hera-gemma-2-2b", server.url, home, **token)
     assert said["error"] == "ModelMissing"
-    assert said["message"] == "model 'google/gemma-2-2b-it' is gated: its owner wants terms accepted first."
+    assert said["message"] == "model 'google/gemma-2-2b-it' is gated: you must accept its owner's terms first."
     assert said["hint"] == f"Accept its terms at {server.url}/google/gemma-2-2b-it, {todo}"
 
 

@@ -114,7 +114,7 @@ def test_of_files_that_differ_none_is_guessed(tmp_path: Path) -> None:
         with pytest.raises(DataMalformed) as error:
             source.file(folder, "t.csv")
         assert error.value.message == (
-            f"two files may be meant, and they differ: {tmp_path / folder / one} and {tmp_path / folder / other}."
+            f"two files match, and they differ: {tmp_path / folder / one} and {tmp_path / folder / other}."
         )
         assert error.value.hint == "Keep one of them, or name the folder of one with --data."
 
@@ -275,7 +275,7 @@ def test_neither_folder_nor_hub_says_what_where_and_what_next(no_hub: None, tmp_
         f"cannot be fetched: the hub ({hub.endpoint()}) does not answer."
     )
     assert nowhere.value.hint == (
-        "Name a folder that holds the release with --data or MEDBENCH_DATA, or run once with network to fetch "
+        "Name a folder with the release (--data or MEDBENCH_DATA), or run once with network access to fetch "
         "someone/exam."
     )
     with pytest.raises(DataMissing, match=f"exam.jsonl is not below {tmp_path}, and the hub copy"):

@@ -349,7 +349,7 @@ class TestWeightedKappa:
         assert weighted_kappa(a, b, (1, 3)) == weighted_kappa(a, b, (1, 2, 3))
 
     def test_refuses_an_unknown_grade_and_what_are_no_pairs(self) -> None:
-        with pytest.raises(ValueError, match="5 is none of the levels"):
+        with pytest.raises(ValueError, match="5 is not one of the levels"):
             weighted_kappa([1, 5], [1, 1], (1, 2, 3, 4))
         with pytest.raises(ValueError, match="not pairs"):
             weighted_kappa([1, 2], [1], (1, 2))

@@ -24,7 +24,7 @@ from ..benchmarks import medical_reasoning, medquad, pubmedqa
 from ..benchmarks.medical_reasoning import MEDICAL_REASONING
 from ..benchmarks.medquad import MEDQUAD
 from ..benchmarks.pubmedqa import PUBMEDQA
-from ..benchmarks.sources.files import MEND, Source, SourceFile
+from ..benchmarks.sources.files import FETCH_AGAIN, Source, SourceFile
 from ..benchmarks.sources.rows import Row, hub_rows, json_lines, json_rows, parquet_rows
 from ..benchmarks.sources.splits import one_spaced
 from ..core.errors import DataMalformed, UsageError
@@ -184,7 +184,9 @@ def _members(file: SourceFile) -> Iterator[tuple[str, object]]:
             except json.JSONDecodeError:  # mostly because the rest is in the next piece
                 break
             except (ValueError, RecursionError) as error:  # thousands of digits, or nested thousands deep
-                raise DataMalformed(f"{file.origin}: not JSON in the value of {begun[1]}: {error}.", MEND) from error
+                raise DataMalformed(
+                    f"{file.origin}: not JSON in the value of {begun[1]}: {error}.", FETCH_AGAIN
+                ) from error
             key = json.loads(begun[1])
             yield key, value
         text = text[position:]
@@ -192,7 +194,7 @@ def _members(file: SourceFile) -> Iterator[tuple[str, object]]:
             break
     if not _END.fullmatch(text):
         after = f" after '{key}'" if key else ""
-        raise DataMalformed(f"{file.origin}: not one JSON object{after}.", MEND)
+        raise DataMalformed(f"{file.origin}: not one JSON object{after}.", FETCH_AGAIN)
 
 
 # --- sets published as rows with a question and an answer -----------------------------------------------------------
@@ -284,7 +286,7 @@ class _Tally:
     def examples(self, found: Mapping[str, Example], origin: str, notes: tuple[str, ...] = ()) -> Examples:
         """What was found, with a note of what was not. Raises DataMalformed where nothing was."""
         if not found:
-            raise DataMalformed(f"{origin}: none of {self.rows:,} rows has a question and an answer.", MEND)
+            raise DataMalformed(f"{origin}: none of {self.rows:,} rows has a question and an answer.", FETCH_AGAIN)
         empty = f"{self.empty:,} of {self.rows:,} rows without a question or an answer are skipped."
         repeated = f"{self.repeated:,} of {self.rows:,} rows repeat another and are taken once."
         told = (*notes, *((empty,) if self.empty else ()), *((repeated,) if self.repeated else ()))
@@ -313,7 +315,7 @@ def _own(path: Path) -> Examples:
     except DataMalformed as error:
         row = 'Correct the file: a row is {"question": "…", "answer": "…"}.'
         raise DataMalformed(
-            error.message, "\n".join(filter(None, [error.hint.removesuffix(MEND).strip(), row]))
+            error.message, "\n".join(filter(None, [error.hint.removesuffix(FETCH_AGAIN).strip(), row]))
         ) from error
 
 

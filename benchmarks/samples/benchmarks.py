@@ -1,9 +1,9 @@
-"""Three small sample sets that ship with the package: what a bare `medbench run` asks.
+"""Three small sample sets that ship with the package: the default of `medbench run`.
 
-Every item was written for medbench. The studies in `pubmedqa-sample` are invented (each is marked so), though their
-arithmetic holds. Prompt, options and metrics are those of the benchmark whose name they bear, but a sample is a
-benchmark of its own and never stands in for the real one. Items marked `"split": "shots"` are the pool of few-shot
-examples and are never scored.
+Every item was written for medbench. The studies in `pubmedqa-sample` are invented (each is marked as such), but their
+arithmetic is correct. Prompt, options and metrics are those of the benchmark with the same name, but a sample is a
+separate benchmark and never replaces the real one. Items marked `"split": "shots"` are for few-shot examples and are
+never scored.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ LICENCE = "MIT"
 
 
 def load_pubmedqa(source: Source) -> ItemSet:
-    """24 abstracts of invented studies with a yes/no/maybe question; `source` is not needed."""
+    """Load 24 abstracts of invented studies with a yes/no/maybe question. `source` is unused."""
     return _item_set("pubmedqa_sample.jsonl", _pubmedqa_item, "The studies in these abstracts are invented.")
 
 
 def load_medqa(source: Source) -> ItemSet:
-    """40 clinical questions with four options; the reference is the reason for the answer. `source` is not needed."""
+    """Load 40 clinical questions with four options; the reference explains the answer. `source` is unused."""
     return _item_set("medqa_sample.jsonl", _medqa_item)
 
 
 def load_medquad(source: Source) -> ItemSet:
-    """30 consumer questions with their answers, some of them two to a document; `source` is not needed."""
+    """Load 30 consumer questions with their answers; some share a document. `source` is unused."""
     return _item_set("medquad_sample.jsonl", _medquad_item)
 
 

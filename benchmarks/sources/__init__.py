@@ -1,1 +1,1 @@
-"""Where items come from: files, hub, archives; checked rows; splits."""
+"""Where items come from: files, the hub, archives; validated rows; splits."""

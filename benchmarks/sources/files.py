@@ -1,5 +1,6 @@
-"""Where a benchmark's data comes from: a folder of official releases, what `medbench fetch data` put into the cache, or
-the hub through `datasets`.
+"""Where a benchmark's data comes from: a folder of official releases, the cache, or the hub.
+
+`medbench fetch data` fills the cache. The hub is read through `datasets`.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from . import hub as hub_sets
 from . import prepared
 from .archives import PACKED, UNREADABLE, Archive
 
-MAX_DEPTH = 6  # how far below the data folder a release is looked for
+MAX_DEPTH = 6  # how many levels below the data folder are searched for a release
 BIG_ARCHIVE = 1 << 30  # bytes; a larger archive is opened only in the benchmark's own folder
-MAX_FILE = 1 << 30  # bytes that are read at once; no release of one file is near it
-MEND = "Fetch the file anew from its release, or name another folder with --data."
+MAX_FILE = 1 << 30  # bytes that are read at once; every known release file is far smaller
+FETCH_AGAIN = "Download the file again from its release, or name another folder with --data."
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,20 @@ class SourceFile:
 
     @property
     def origin(self) -> str:
-        """The file as a person finds it: its path on disk, and the member where that is an archive."""
+        """The file as people find it: its path on disk, and the member if that is an archive."""
         return f"{self.disk}:{self.member}" if self.member else str(self.disk)
 
     def bytes(self) -> bytes:
-        """The whole content. Raises DataMalformed for more than MAX_FILE: what is read at once has to fit in memory."""
+        """Return the whole content. Raises DataMalformed for more than MAX_FILE, because it must fit in memory."""
         with self._readable(), _stream(self) as stream:
             size = 0 if self.archive else self.disk.stat().st_size
             content = b"" if size > MAX_FILE else stream.read((size or MAX_FILE) + 1)
         if size > MAX_FILE or len(content) > MAX_FILE:
-            raise DataMalformed(f"{self.origin} is larger than {MAX_FILE >> 30} GiB.", MEND)
+            raise DataMalformed(f"{self.origin} is larger than {MAX_FILE >> 30} GiB.", FETCH_AGAIN)
         return content
 
     def digest(self) -> str:
-        """SHA-256 of the content, in hexadecimal."""
+        """Return the SHA-256 of the content, in hexadecimal."""
         total = hashlib.sha256()
         with self._readable(), _stream(self) as stream:
             while part := stream.read(1 << 20):
@@ -67,10 +68,10 @@ class SourceFile:
         try:
             return self.bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise DataMalformed(f"{self.origin} is not UTF-8: byte {error.start}", MEND) from error
+            raise DataMalformed(f"{self.origin} is not UTF-8: byte {error.start}", FETCH_AGAIN) from error
 
     def pieces(self, size: int) -> Iterator[str]:
-        """The text in pieces of about `size` bytes, for a file that is too large to be read at once."""
+        """Yield the text in pieces of about `size` bytes, for a file that is too large to read at once."""
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
         with self._readable(), _stream(self) as stream:
             try:
@@ -78,22 +79,22 @@ class SourceFile:
                     yield decoder.decode(part)
                 yield decoder.decode(b"", final=True)
             except UnicodeDecodeError as error:
-                raise DataMalformed(f"{self.origin} is not UTF-8: {error.reason}", MEND) from error
+                raise DataMalformed(f"{self.origin} is not UTF-8: {error.reason}", FETCH_AGAIN) from error
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Lines with their numbers, from 1, read as they are asked for."""
+        """Yield lines with their numbers, from 1, reading the file as needed."""
         with self._readable(), _stream(self) as stream:
             try:
                 yield from text_lines(stream)
             except BadLine as error:
-                raise DataMalformed(f"{self.origin}, row {error.number}: {error.problem}.", MEND) from error
+                raise DataMalformed(f"{self.origin}, row {error.number}: {error.problem}.", FETCH_AGAIN) from error
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
         try:
             yield
         except UNREADABLE as error:
-            raise DataMalformed(f"{self.origin} cannot be read: {error}", MEND) from error
+            raise DataMalformed(f"{self.origin} cannot be read: {error}", FETCH_AGAIN) from error
 
 
 def beside(plugin: str, name: str) -> SourceFile:
@@ -104,21 +105,21 @@ def beside(plugin: str, name: str) -> SourceFile:
     path = Path(plugin).resolve().parent / name
     if not path.is_file():
         raise DataMissing(
-            f"{path} is missing; {Path(plugin).name} reads it from its own folder.",
-            "Put it there. An installed package has to list it as package-data.",
+            f"{path} is missing; {Path(plugin).name} needs it in its own folder.",
+            "Put it there. An installed package must list it as package-data.",
         )
     return SourceFile(name, path)
 
 
 def only(files: Sequence[SourceFile]) -> SourceFile | None:
-    """The one file among these, the least deep of copies of it. Raises DataMalformed naming two that differ."""
+    """Return the one file among these, the topmost if there are copies. Raises DataMalformed naming two that differ."""
     if not files:
         return None
     first, *others = sorted(files, key=lambda file: (file.path.count("/"), file.path))
     for other in others:
         if other.digest() != first.digest():
             raise DataMalformed(
-                f"two files may be meant, and they differ: {first.origin} and {other.origin}.",
+                f"two files match, and they differ: {first.origin} and {other.origin}.",
                 "Keep one of them, or name the folder of one with --data.",
             )
     return first
@@ -135,17 +136,17 @@ class HubRows:
 
 
 class Source:
-    """Hands a benchmark its files. `data` is the folder with official releases, None where the user named none.
+    """Provides a benchmark with its files. `data` is the folder with official releases, or None.
 
-    `downloads` shows the progress of official files that are downloaded because they are not here (see `official`), and
-    what happens with the hub; None: official files are not downloaded. `revisions` pins hub data sets, by repository,
-    to a branch, a tag or a commit.
+    `downloads` shows the progress of official files that are downloaded because they are missing (see `official`), and
+    messages about the hub; if None, official files are not downloaded. `revisions` maps hub data sets to a branch, tag
+    or commit.
     """
 
     def __init__(
         self,
         data: Path | None = None,
-        downloads: official.Quiet | None = None,
+        downloads: official.DownloadProgress | None = None,
         revisions: Mapping[str, str] | None = None,
     ) -> None:
         self.data = data
@@ -155,17 +156,17 @@ class Source:
         self._elsewhere: list[str] = []
         self._archives: dict[Path, Archive] = {}
         self._damaged: dict[Path, str] = {}
-        self._closed: dict[Path, None] = {}  # packed archives that were not looked into
+        self._closed: dict[Path, None] = {}  # compressed archives that were not searched
         self._on_disk = cache(self._files_on_disk)
         self._packed = cache(self._files_packed)
-        tell = (downloads or official.Quiet()).tell
+        tell = (downloads or official.DownloadProgress()).tell
         self._prepared = cache(
             lambda name, config, reachable, revision: hub_sets.obtain(name, config, reachable, revision, tell)
         )
         self._hub_alone = False
 
     def of(self, repository: str) -> Source:
-        """Return the source for one hub data set: this one, or the hub alone if a revision of it was asked for."""
+        """Return the source for one hub data set: this one, or the hub alone if the user asked for a revision of it."""
         if repository not in self.revisions:
             return self
         alone = copy.copy(self)
@@ -177,13 +178,14 @@ class Source:
         return Source(self.data, self.downloads, revisions)
 
     def files(self, folder: str, *patterns: str) -> list[SourceFile]:
-        """Files whose path ends in one of `patterns` (`fnmatch`; the data folder's own name counts), sorted by path.
+        """Return files whose path ends in one of `patterns` (`fnmatch`; includes the data folder's name), sorted by
+        path.
 
-        Looked for below DATA/`folder`, then in any folder of that name below DATA, then below DATA itself; in each on
-        disk first, then inside archives (.zip, .tar, .tar.gz, …): the first of these places that holds any gives all,
-        so that a folder above the releases mixes none of them. Where none does, or where there is no data folder, the
-        files are those that `medbench fetch data` put into the cache, if any. Raises DataMissing for a data folder
-        that does not exist and DataMalformed for a damaged archive in DATA/`folder`.
+        Searches DATA/`folder`, then any folder of that name below DATA, then DATA itself; in each first on disk, then
+        inside archives (.zip, .tar, .tar.gz, …). The first of these places with a match provides all files, so that a
+        folder above the releases mixes none of them. Without a match or a data folder, uses the files that `medbench
+        fetch data` put into the cache, if any. Raises DataMissing for a data folder that does not exist and
+        DataMalformed for a damaged archive in DATA/`folder`.
         """
         if self._hub_alone:
             return []
@@ -210,34 +212,35 @@ class Source:
         return Source(own).files(folder, *patterns) if own != self.data and own.is_dir() else []
 
     def file(self, folder: str, *patterns: str) -> SourceFile | None:
-        """The one file that `files` finds, None without any; copies of one file are one.
+        """Return the one file that `files` finds, or None. Identical copies count as one.
 
-        Raises DataMalformed naming them where several differ: which is meant is not for us to guess.
+        Raises DataMalformed naming the files if they differ, because medbench does not guess which one is right.
         """
         return only(self.files(folder, *patterns))
 
     def noted(self, loaded: ItemSet) -> ItemSet:
-        """What was just loaded, with a note for each file that was found in a folder of another name."""
+        """Return `loaded` with a note for each file that was found in a folder with another name."""
         notes, self._elsewhere = tuple(dict.fromkeys(self._elsewhere)), []
         return dataclasses.replace(loaded, notes=(*loaded.notes, *notes)) if notes else loaded
 
     def _note_elsewhere(self, folder: str, found: list[SourceFile]) -> None:
-        """Remember files in folders whose names do not say that they are this benchmark's.
+        """Record files in folders whose names do not show that they belong to this benchmark.
 
-        The data folder itself may be the release: that the user named.
+        The data folder itself may be the release, because the user named it.
         """
         assert self.data is not None
         for file in found[:1]:
             if "/" in file.path and self.data.resolve().name.lower() != folder.lower():
-                others = f" and {len(found) - 1:,} other files" if len(found) > 1 else ""
+                others = f" and {len(found) - 1:,} more files" if len(found) > 1 else ""
                 self._elsewhere.append(
                     f"Read from {file.origin}{others}: no folder called {folder} below {self.data} has such a file."
                 )
 
     def hub(self, repository: str, split: str, config: str | None = None, needed: str = "") -> HubRows:
-        """All rows of one split (`train`, or a part: `train[:100]`) of a hub data set, from its cache where offline.
+        """Return all rows of one split (`train`, or a part: `train[:100]`) of a hub data set, from its cache if
+        offline.
 
-        `needed` names the official file in the message. Raises DataMissing where the data set cannot be had.
+        `needed` names the official file in the message. Raises DataMissing if the data set is not available.
         """
         reachable = hub.reachable()
         pinned = self.revisions.get(repository, "")
@@ -254,19 +257,21 @@ class Source:
             rows = prepared.rows(repository, builder, split, whole)
         except DataMalformed:
             raise
-        except Exception as error:  # the client's, of a split that does not exist
+        except Exception as error:  # the client's error for a split that does not exist
             raise DataMissing(f"{repository} on the hub: {_first_line(error)}") from error
-        # The builder's hash is the commit: of the repository where it was asked, of the cached copy otherwise.
+        # The builder's hash is the commit: of the repository if the hub was asked, otherwise of the cached copy.
         revision = f"@{builder.hash}" if builder.hash else ""
         self.commits[repository] = builder.hash or ""
         return HubRows(rows, f"hub:{repository}" + (f"/{config}" if config else "") + revision)
 
     def missing(self, repository: str, needed: str = "") -> DataMissing:
-        """The error for data that is neither in the folder nor on the hub: what, where it was looked for, what next."""
+        """Return the error for data that is neither in the folder nor on the hub: what, where it was searched, what
+        next.
+        """
         return DataMissing(
             f"{self._looked(needed)}, and the hub copy {repository} is not in the cache and cannot be fetched: "
             f"{hub.why_unreachable()}.",
-            "Name a folder that holds the release with --data or MEDBENCH_DATA, or run once with network to fetch "
+            "Name a folder with the release (--data or MEDBENCH_DATA), or run once with network access to fetch "
             f"{repository}.",
         )
 
@@ -278,12 +283,13 @@ class Source:
             return f"{what}: no data folder was named"
         damaged = "".join(f" ({path} is damaged: {why})" for path, why in self._damaged.items())
         closed = ", ".join(map(str, self._closed))
-        closed = f" (not looked into, for want of the benchmark's name in theirs: {closed})" if closed else ""
+        closed = f" (not searched, because the benchmark's name is not in their path: {closed})" if closed else ""
         return f"{what} is not below {self.data}{damaged}{closed}"
 
     def _files_on_disk(self, root: Path) -> list[tuple[str, SourceFile]]:
-        """Files below `root`, each with the path that patterns are matched on: it begins with the data folder's name,
-        and goes through archives as through folders.
+        """Yield the files below `root`, each with the path that patterns are matched against.
+
+        The path begins with the data folder's name, and treats archives as folders.
         """
         assert self.data is not None
         name = self.data.resolve().name
@@ -291,10 +297,10 @@ class Source:
         return [(f"/{name}/{shown}", SourceFile(shown, path)) for shown, path in paths]
 
     def _files_packed(self, root: Path, folder: str) -> list[tuple[str, SourceFile]]:
-        """Files in the archives below `root`, as `_files_on_disk` gives them.
+        """Yield the files in the archives below `root`, as `_files_on_disk` does.
 
-        A .tar.gz has no list of what is in it: to look inside is to unpack all of it. That is done for those alone that
-        are in a folder of this name or have it in their own.
+        A .tar.gz has no list of its contents, so searching it means unpacking all of it. Only those that are in a
+        folder of this name or have it in their own name are searched.
         """
         found = []
         bare = _letters(folder)
@@ -314,7 +320,7 @@ class Source:
                 members = archive.members
             except UNREADABLE as error:
                 if own:
-                    raise DataMalformed(f"{path} cannot be opened: {error}", MEND) from error
+                    raise DataMalformed(f"{path} cannot be opened: {error}", FETCH_AGAIN) from error
                 self._damaged[path] = str(error)
                 continue
             for member in members:
@@ -324,16 +330,16 @@ class Source:
 
 
 def _letters(name: str) -> str:
-    """A name without case and marks: "Medical_Reasoning" is "medical-reasoning"."""
+    """Return a name without case and punctuation: "Medical_Reasoning" matches "medical-reasoning"."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _files_below(root: Path, seen: set[tuple[int, int]], depth: int = 0) -> Iterator[Path]:
-    """Files below `root`, hidden ones left out; links are followed, each folder once."""
+    """Yield the files below `root`, without hidden ones. Links are followed, each folder once."""
     try:
         status = root.stat()
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
-    except OSError:  # a folder that we may not look into holds nothing for us
+    except OSError:  # a folder that cannot be read is skipped
         return
     if (status.st_dev, status.st_ino) in seen:
         return

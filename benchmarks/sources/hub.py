@@ -1,4 +1,4 @@
-"""Data sets of the hub: downloaded and prepared by its client, or prepared copies that are on this disk already."""
+"""Data sets on the hub: downloaded and prepared by its client, or prepared copies that are already on this disk."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ...core.json_text import loads
 from . import prepared
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-# As people and medbench write a data set at a revision: OWNER/NAME@REV, hub:OWNER/NAME/CONFIG@REV, hf://datasets/…
+# The ways to write a data set at a revision: OWNER/NAME@REV, hub:OWNER/NAME/CONFIG@REV, hf://datasets/…
 PINNED = re.compile(r"(?:hub:|hf://)?(?:datasets/)?([\w-][\w.-]*/[\w.-]+?)(?:/[^@]*)?@(\S+)")
 
 
 def revisions(pins: list[str], known: list[str]) -> dict[str, str]:
-    """Return the revision of each hub data set that `pins` name, each as OWNER/NAME@REV.
+    """Return the revision of each hub data set in `pins`, each written as OWNER/NAME@REV.
 
-    Raises UsageError for what is written in another way, and for a data set that is not among the `known` ones.
+    Raises UsageError for anything else, and for a data set that is not among the `known` ones.
     """
     found: dict[str, str] = {}
     for pin in pins:
         read = PINNED.fullmatch(pin)
         if not read:
             raise UsageError(
-                f"--data-revision {pin}: this does not name a data set at a revision.",
+                f"--data-revision {pin}: this is not a data set at a revision.",
                 "Name the hub repository and a commit, tag or branch: --data-revision OWNER/NAME@REV",
             )
         repository, revision = read.groups()
         if repository not in known:
-            some = f"They are read from {', '.join(sorted(known))}." if known else "None of them is read from the hub."
-            raise UsageError(f"--data-revision {pin}: no data of this command are read from {repository}.", some)
+            some = f"Its data is read from {', '.join(sorted(known))}." if known else "It reads no data from the hub."
+            raise UsageError(f"--data-revision {pin}: this command reads no data from {repository}.", some)
         if found.setdefault(repository, revision) != revision:
             raise UsageError(f"--data-revision names two revisions of {repository}: {found[repository]}, {revision}.")
     return found
@@ -45,12 +45,11 @@ def revisions(pins: list[str], known: list[str]) -> dict[str, str]:
 def obtain(
     repository: str, config: str | None, reachable: bool, revision: str, tell: Callable[[str], None]
 ) -> tuple[Any, bool]:
-    """The client's builder for a data set, fetched and ready to read, and whether its copy is known to be whole.
+    """Return the client's builder for a data set, ready to read, and whether its copy is known to be intact.
 
-    Where the hub does not answer, it is the newest copy that was prepared here before; the origin says which. With a
-    `revision` it is that one: a commit, in full or by its first digits, needs no hub if it was prepared before.
-
-    Raises what the client raises, LookupError for a copy that is not here, MedbenchError for another commit than asked.
+    If the hub does not answer, the newest copy that was prepared here before is used, and the origin says which. With a
+    `revision`, that one is used: a commit, in full or abbreviated, needs no hub if it was prepared before. Raises what
+    the client raises, LookupError for a missing copy, and MedbenchError for the wrong commit.
     """
     import datasets
 
@@ -63,18 +62,18 @@ def obtain(
     loudness = datasets.logging.get_verbosity()
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
-    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # it asks another host than the hub, to count the download
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # it contacts a host other than the hub, to count the download
     datasets.logging.set_verbosity_error()
     try:
         with hub_client.patient(tell):
             commit = _commit(repository, revision) if revision else None
             for info in _infos(repository):
-                if not _readable(info):  # the client would fail at it
-                    tell(f"{info} is damaged; this copy of {repository} is prepared again")
+                if not _readable(info):  # the client would fail on it
+                    tell(f"{info} is damaged; preparing this copy of {repository} again")
                     shutil.rmtree(info.parent, ignore_errors=True)
-            # By its address: a folder of that name in the working directory would be read under the hub's name.
+            # By its address: otherwise a folder of that name in the working directory would be read instead of the hub.
             builder = datasets.load_dataset_builder(f"hf://datasets/{repository}", config, revision=commit)
-            if commit and builder.hash != commit:  # the client falls back to any copy that it has
+            if commit and builder.hash != commit:  # the client falls back to any copy in its cache
                 raise MedbenchError(
                     f"{repository} @ {commit} could not be fetched from the hub; only {builder.hash} is here."
                 )
@@ -85,16 +84,16 @@ def obtain(
 
 
 def _commit(repository: str, revision: str) -> str:
-    """The commit of a branch, a tag, or the first digits of a commit, as the hub has it now."""
+    """Return the current commit of a branch, a tag, or an abbreviated commit on the hub."""
     from huggingface_hub import HfApi
 
     return str(HfApi().dataset_info(repository, revision=hub.commit_of(repository, revision, "dataset")).sha)
 
 
 def _copy(repository: str, config: str | None, commit: str) -> Any:
-    """The newest copy of a data set that was prepared here; of a commit if one is given. None if there is none.
+    """Return the newest copy of a data set that was prepared here, of a given commit if any; None if there is none.
 
-    Copies whose preparation was interrupted are left alone: the client would stumble over them.
+    Copies whose preparation was interrupted are ignored, because the client would fail on them.
     """
     from datasets.packaged_modules.cache.cache import Cache
 
@@ -110,7 +109,7 @@ def _copy(repository: str, config: str | None, commit: str) -> Any:
 
 
 def _infos(repository: str) -> list[Path]:
-    """The client's descriptions of the copies of a data set that were prepared here, one beside each."""
+    """Return the client's descriptions of the copies of a data set that were prepared here, with each copy's folder."""
     import datasets
     from datasets.naming import camelcase_to_snakecase
 
@@ -127,7 +126,7 @@ def _readable(info: Path) -> bool:
 
 
 def _download(repository: str, builder: Any, tell: Callable[[str], None]) -> None:
-    """Download the files that the builder will ask its client for, which then finds them in the hub's cache."""
+    """Download the files that the builder will request from its client, which then finds them in the hub's cache."""
     address = re.compile(rf"hf://datasets/{re.escape(repository)}@([0-9a-f]{{40}})/(.+)")
     wanted: dict[str, list[str]] = {}
     for split in (builder.config.data_files or {}).values():
@@ -137,7 +136,7 @@ def _download(repository: str, builder: Any, tell: Callable[[str], None]) -> Non
     for commit, names in wanted.items():
         copy = hub_download.Repository(repository, commit, "dataset")
         for name in copy.damaged(names):
-            tell(f"{name} of {repository} in the hub's cache is damaged and is downloaded again")
+            tell(f"{name} of {repository} in the hub's cache is damaged; downloading it again")
             copy.renew(name, tell)
         if missing := copy.missing(names):
             size = sum(file.size or 0 for file in missing)

@@ -1,4 +1,4 @@
-"""Loaders whose official files are downloaded if they are neither in a folder of data nor on the hub."""
+"""Loaders that download their official files if they are neither in a data folder nor on the hub."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 class NotDownloaded(DataMissing):
-    """The data is not here, and its official files were not downloaded."""
+    """The data is missing, and its official files were not downloaded."""
 
 
 def downloadable(name: str, *files: Download) -> Callable[[Callable[[Source], T]], Callable[[Source], T]]:
-    """Decorate a loader: where it raises DataMissing, its official files are downloaded and it is called again.
+    """Decorate a loader: if it raises DataMissing, download its official files and call it again.
 
-    The files go to the cache, in which `Source.file` finds them. Every process checks them by hash: a damaged one is
-    removed, and downloaded again. `name` is what `medbench fetch data` calls them.
+    The files go to the cache, where `Source.file` finds them. Every process verifies their hashes; a damaged file is
+    deleted and downloaded again. `name` is the argument of `medbench fetch data`.
     """
 
     def wrap(load: Callable[[Source], T]) -> Callable[[Source], T]:
@@ -31,7 +31,7 @@ def downloadable(name: str, *files: Download) -> Callable[[Callable[[Source], T]
             _remove_damaged(name, files)
             try:
                 return load(source)
-            except NotDownloaded:  # by a loader that this one calls
+            except NotDownloaded:  # raised by a loader that this one calls
                 raise
             except DataMissing as missing:
                 if source.downloads is None:
@@ -44,17 +44,17 @@ def downloadable(name: str, *files: Download) -> Callable[[Callable[[Source], T]
     return wrap
 
 
-def _download(name: str, files: tuple[Download, ...], watch: official.Quiet, missing: DataMissing) -> None:
+def _download(name: str, files: tuple[Download, ...], watch: official.DownloadProgress, missing: DataMissing) -> None:
     try:
         for file in files:
             official.fetch(file, paths.releases(), watch)
     except MedbenchError as error:
-        message = f"{missing.message}\nNor could it be downloaded: {error.message}"
+        message = f"{missing.message}\nIt could not be downloaded either: {error.message}"
         raise NotDownloaded(message, "\n".join(filter(None, [error.hint, _hints(name, missing)]))) from error
 
 
 def _hints(name: str, missing: DataMissing) -> str:
-    return f"Where the network allows: medbench fetch data {name}\n{missing.hint}"
+    return f"On a machine with network access: medbench fetch data {name}\n{missing.hint}"
 
 
 def _remove_damaged(name: str, files: tuple[Download, ...]) -> None:
@@ -66,6 +66,6 @@ def _remove_damaged(name: str, files: tuple[Download, ...]) -> None:
             path.unlink()
         except OSError as error:
             raise DataMalformed(
-                f"{path} is not the official file, and cannot be removed: {error.strerror}.",
-                f"Remove it, then: medbench fetch data {name}",
+                f"{path} is not the official file, and cannot be deleted: {error.strerror}.",
+                f"Delete it, then run: medbench fetch data {name}",
             ) from error

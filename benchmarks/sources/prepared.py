@@ -1,7 +1,7 @@
-"""Copies of hub data sets as the client prepares them, checked before they are read.
+"""Copies of hub data sets in the client's Arrow format, checked before they are read.
 
-The client writes Arrow files into its cache and does not sync them. After a power cut such a file may end in zeros, and
-reads without an error as fewer rows, or as rows of zeros. So medbench keeps the hash of each file of a copy that it
+The client writes Arrow files into its cache without syncing them. After a power cut such a file may end in zeros, and
+is read without an error as fewer rows or as rows of zeros. So medbench keeps the hash of each file of a copy that it
 saw being prepared.
 """
 
@@ -16,21 +16,21 @@ from typing import Any
 from ...core import durable, paths
 from ...core.errors import DataMalformed
 
-END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream
-ABSENT, UNKNOWN = "it is not there", "it was prepared by another program"
+END = b"\xff\xff\xff\xff\0\0\0\0"  # end of an Arrow stream
+ABSENT, UNKNOWN = "it is missing", "it was prepared by another program"
 
 
 def prepare(repository: str, builder: Any, download: Callable[[], None] | None, tell: Callable[[str], None]) -> bool:
-    """Have the client's builder prepare its copy, unless there is one that is known to be whole.
+    """Have the client's builder prepare its copy, unless there is one that is known to be intact.
 
-    `download` gets the files that it is made from; None if the hub does not answer. Then a copy of which nothing is
-    known is used as it is. Return whether the copy is known to be whole. Raises DataMalformed for a damaged one.
+    `download` receives the files to make it from; None if the hub does not answer. In that case, a copy without known
+    hashes is used as it is. Returns whether the copy is known to be intact. Raises DataMalformed for a damaged one.
     """
     folder = Path(builder.cache_dir)
     why = damage(folder)
-    if why and download and builder.config.data_files:  # a builder without files only reads what is prepared
+    if why and download and builder.config.data_files:  # a builder without files can only read a prepared copy
         if why not in (ABSENT, UNKNOWN):
-            tell(f"the copy of {repository} in {folder} is damaged ({why}) and is prepared again")
+            tell(f"the copy of {repository} in {folder} is damaged ({why}); preparing it again")
         download()
         builder.download_and_prepare(download_mode="reuse_cache_if_exists")
         return remember(folder)
@@ -43,7 +43,7 @@ def prepare(repository: str, builder: Any, download: Callable[[], None] | None, 
 
 
 def rows(repository: str, builder: Any, split: str, whole: bool) -> list[dict[str, Any]]:
-    """Return the rows of a split of a prepared copy. Raises DataMalformed if one that may not be whole shows damage."""
+    """Return the rows of a split of a prepared copy. Raises DataMalformed if an unverified copy shows damage."""
     splits = builder.info.splits or {}
     found: list[dict[str, Any]] = []
     try:
@@ -52,12 +52,12 @@ def rows(repository: str, builder: Any, split: str, whole: bool) -> list[dict[st
         why = "" if whole else doubt(Path(builder.cache_dir), dataset.data, expected)
         if not why:
             found = dataset.to_list()
-    except Exception as error:  # of Arrow, and of the client
+    except Exception as error:  # raised by Arrow or the client
         if isinstance(error, OSError | LookupError) or type(error).__module__.startswith("pyarrow"):
             raise damaged(repository, builder, _first_line(error)) from error
         raise
     if not whole and any("\0" in value for row in found for value in row.values() if isinstance(value, str)):
-        why = "texts in it are zeros"
+        why = "some of its texts are zeros"
     if why:
         raise damaged(repository, builder, why)
     return found
@@ -66,25 +66,25 @@ def rows(repository: str, builder: Any, split: str, whole: bool) -> list[dict[st
 def damaged(repository: str, builder: Any, why: str) -> DataMalformed:
     return DataMalformed(
         f"the copy of {repository} in the cache of datasets is damaged: {why}.",
-        f"Run this once with network access, and it is prepared again. If that does not help, delete this folder:\n"
+        f"Run this once with network access to prepare it again. If that does not help, delete this folder:\n"
         f"{builder.cache_dir}",
     )
 
 
 def remember(folder: Path) -> bool:
-    """Sync a copy that was just prepared, and note the hashes of its files. Return whether that was possible."""
+    """Sync a copy that was just prepared, and store the hashes of its files. Return whether that was possible."""
     try:
         durable.sync_tree(folder)
         durable.make_folder(_note(folder).parent)
         files = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
         durable.replace_file(_note(folder), json.dumps({"folder": str(folder), "files": files}).encode())
-    except OSError:  # a cache that cannot be written costs time, not answers
+    except OSError:  # without a writable cache, only time is lost
         return False
     return True
 
 
 def damage(folder: Path) -> str:
-    """Say what is wrong with a prepared copy: "" if nothing is, UNKNOWN if no hashes of it were noted."""
+    """Return what is wrong with a prepared copy: "" if nothing, UNKNOWN if no hashes of it were stored."""
     if not folder.is_dir():
         return ABSENT
     try:
@@ -97,16 +97,16 @@ def damage(folder: Path) -> str:
     for name, digest in files.items():
         try:
             if _sha256(folder / name) != digest:
-                return f"{name} is not what was written"
+                return f"{name} was changed"
         except OSError as error:
             return f"{name} cannot be read: {error.strerror or error}"
     return ""
 
 
 def doubt(folder: Path, table: Any, expected: int | None) -> str:
-    """Say what shows that a copy of which no hashes are known is damaged; "" if nothing does.
+    """Return what indicates damage in a copy without known hashes; "" if nothing does.
 
-    `table` is read from its Arrow files, and `expected` the number of its rows, if that is known.
+    `table` was read from its Arrow files; `expected` is the number of its rows, if known.
     """
     for path in sorted(folder.glob("*.arrow")):
         with path.open("rb") as file:

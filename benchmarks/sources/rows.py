@@ -1,4 +1,4 @@
-"""Rows of a release, each knowing where it stands: what is wrong with one is told with file, row and field."""
+"""Rows of a release. Each knows its location, so that errors name file, row and field."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ...core.errors import DataMalformed
 from ...core.json_text import loads
 from ...core.tables import BadLine, csv_records, separator_hint
 from ...core.types import Item
-from .files import MEND, HubRows, SourceFile
+from .files import FETCH_AGAIN, HubRows, SourceFile
 
-LISTED = "A list of rows becomes lines with: jq -c '.[]' FILE\n"
-PEEK = 1 << 12  # bytes, at the beginning of a file, that say which kind of JSON it holds
+LISTED = "To turn a list of rows into lines: jq -c '.[]' FILE\n"
+PEEK = 1 << 12  # bytes at the start of a file that show which kind of JSON it is
 _WORD = re.compile(r"\w+")
 
 
@@ -27,7 +27,7 @@ class Row:
     where: str  # "…/dev.json, row 3"; rows count from 1, as an editor counts lines
 
     def wrong(self, field: str, problem: str) -> DataMalformed:
-        return DataMalformed(f"{self.where}, field '{field}': {problem}.", MEND)
+        return DataMalformed(f"{self.where}, field '{field}': {problem}.", FETCH_AGAIN)
 
     def value(self, field: str) -> Any:
         if field not in self.values:
@@ -35,14 +35,14 @@ class Row:
         return self.values[field]
 
     def text(self, field: str, blank: bool = False) -> str:
-        """A text; with `blank`, an empty one too."""
+        """Return a string; with `blank`, it may be empty."""
         value = self.value(field)
         if not isinstance(value, str) or not (blank or value.strip()):
             raise self.wrong(field, f"a text is expected, not {reprlib.repr(value)}")
         return value
 
     def texts(self, field: str) -> tuple[str, ...]:
-        """A list of texts, at least one."""
+        """Return a list of strings, at least one."""
         value = self.value(field)
         if not isinstance(value, list) or not value:
             raise self.wrong(field, f"a list of texts is expected, not {reprlib.repr(value)}")
@@ -52,14 +52,14 @@ class Row:
         return tuple(value)
 
     def one_of(self, field: str, allowed: Sequence[str]) -> int:
-        """The position of the field's value among those allowed."""
+        """Return the index of the field's value among `allowed`."""
         value = self.value(field)
         if not isinstance(value, str) or value not in allowed:
-            raise self.wrong(field, f"{reprlib.repr(value)} is none of {', '.join(allowed)}")
+            raise self.wrong(field, f"{reprlib.repr(value)} is not one of {', '.join(allowed)}")
         return allowed.index(value)
 
     def index(self, field: str, first: int, count: int, why: str = "") -> int:
-        """A whole number from `first` to `first + count - 1`, as a position from 0; `why` helps where it is none."""
+        """Return a whole number from `first` to `first + count - 1` as an index from 0. `why` is added to the error."""
         value = self.value(field)
         if isinstance(value, bool) or not isinstance(value, int) or not first <= value < first + count:
             raise self.wrong(field, f"{reprlib.repr(value)} is not from {first} to {first + count - 1}{why}")
@@ -67,7 +67,7 @@ class Row:
 
 
 def json_lines(file: SourceFile, limit: int | None = None) -> Iterator[Row]:
-    """The objects of a JSON lines file, blank lines left out; only as much of it is read as is asked for."""
+    """Yield the objects of a JSON lines file, without blank lines. Stops reading after `limit` rows."""
     rows = (_parsed(line, f"{file.origin}, row {number}") for number, line in file.lines() if line.strip())
     return itertools.islice(rows, limit)
 
@@ -76,30 +76,30 @@ def _parsed(line: str, where: str) -> Row:
     try:
         values = loads(line, constants=True)
     except json.JSONDecodeError as error:
-        program = {"[": LISTED, "{": "Objects over several lines become one a line with: jq -c . FILE\n"}
-        over_lines = error.pos >= len(line.rstrip())  # the line is fine as far as it goes
+        program = {"[": LISTED, "{": "To put each object on one line: jq -c . FILE\n"}
+        over_lines = error.pos >= len(line.rstrip())  # the line is valid JSON that continues
         hint = program.get(line.lstrip()[:1], "") if over_lines else ""
         raise DataMalformed(
-            f"{where}: not JSON, from character {error.pos + 1} on: {error.msg}.", f"{hint}{MEND}"
+            f"{where}: not JSON, from character {error.pos + 1} on: {error.msg}.", f"{hint}{FETCH_AGAIN}"
         ) from error
     except ValueError as error:
-        raise DataMalformed(f"{where}: not JSON: {error}.", MEND) from error
+        raise DataMalformed(f"{where}: not JSON: {error}.", FETCH_AGAIN) from error
     return _object(values, where)
 
 
 def _object(values: Any, where: str) -> Row:
     if isinstance(values, list):
-        raise DataMalformed(f"{where}: an object is expected, not a list of {len(values):,}.", f"{LISTED}{MEND}")
+        raise DataMalformed(f"{where}: an object is expected, not a list of {len(values):,}.", f"{LISTED}{FETCH_AGAIN}")
     if not isinstance(values, dict):
-        raise DataMalformed(f"{where}: an object is expected, not {reprlib.repr(values)}.", MEND)
+        raise DataMalformed(f"{where}: an object is expected, not {reprlib.repr(values)}.", FETCH_AGAIN)
     return Row(values, where)
 
 
 def json_object(file: SourceFile) -> dict[str, Any]:
-    """The one object that a JSON file holds."""
+    """Return the single object in a JSON file."""
     values = json_value(file)
     if not isinstance(values, dict):
-        raise DataMalformed(f"{file.origin}: an object is expected, not {reprlib.repr(values)}.", MEND)
+        raise DataMalformed(f"{file.origin}: an object is expected, not {reprlib.repr(values)}.", FETCH_AGAIN)
     return values
 
 
@@ -107,24 +107,24 @@ def json_value(file: SourceFile) -> Any:
     try:
         return loads(file.text(), constants=True)
     except json.JSONDecodeError as error:
-        raise DataMalformed(f"{file.origin}, line {error.lineno}: not JSON: {error.msg}.", MEND) from error
+        raise DataMalformed(f"{file.origin}, line {error.lineno}: not JSON: {error.msg}.", FETCH_AGAIN) from error
     except ValueError as error:
-        raise DataMalformed(f"{file.origin}: not JSON: {error}.", MEND) from error
+        raise DataMalformed(f"{file.origin}: not JSON: {error}.", FETCH_AGAIN) from error
 
 
 def csv_rows(file: SourceFile, fields: Sequence[str]) -> Iterator[Row]:
-    """The records of a CSV file without a header (RFC 4180 quoting), their cells under the names in `fields`."""
+    """Yield the records of a CSV file without a header (RFC 4180 quoting), with `fields` as the cell names."""
     number = 0
     try:
         for line, cells in csv_records(file.lines()):
             number += 1
             if len(cells) != len(fields):
                 columns = f"{len(fields)} columns are expected ({', '.join(fields)}), not {len(cells)}"
-                hint = separator_hint(cells) or MEND
+                hint = separator_hint(cells) or FETCH_AGAIN
                 raise DataMalformed(f"{file.origin}, row {number} (line {line}): {columns}.", hint)
             yield Row(dict(zip(fields, cells)), f"{file.origin}, row {number}")
     except BadLine as error:
-        raise DataMalformed(f"{file.origin}, row {number + 1}: {error.problem}.", MEND) from error
+        raise DataMalformed(f"{file.origin}, row {number + 1}: {error.problem}.", FETCH_AGAIN) from error
 
 
 def hub_rows(found: HubRows) -> Iterator[Row]:
@@ -132,7 +132,7 @@ def hub_rows(found: HubRows) -> Iterator[Row]:
 
 
 def distinct(read: Callable[[Row], Item], rows: Iterable[Row]) -> tuple[Item, ...]:
-    """The items of rows under ids of the release's own; raises DataMalformed where two share one."""
+    """Return the items of rows, whose ids are the release's own. Raises DataMalformed for a repeated id."""
     items: dict[str, Item] = {}
     for row in rows:
         item = read(row)
@@ -143,7 +143,7 @@ def distinct(read: Callable[[Row], Item], rows: Iterable[Row]) -> tuple[Item, ..
 
 
 def usable(read: Callable[[int, Row], Item], rows: Iterable[Row]) -> tuple[Item, ...]:
-    """Examples for few-shot prompts: a row that is malformed is passed over, as nothing is scored on it."""
+    """Return examples for few-shot prompts. Malformed rows are skipped, because nothing is scored on them."""
     items = []
     for number, row in enumerate(rows):
         try:
@@ -154,17 +154,19 @@ def usable(read: Callable[[int, Row], Item], rows: Iterable[Row]) -> tuple[Item,
 
 
 def words(text: str) -> str:
-    """A text's words in lower case, one space apart; what hashes are taken of, so it must never change."""
+    """Return a text's words in lowercase, separated by one space. Hashes are computed from it, so it must never
+    change.
+    """
     return " ".join(_WORD.findall(text.casefold()))
 
 
 def partial(found: int, official: int, noun: str = "items") -> str:
-    """What a column's name says of a set that is not whole; empty for the whole set."""
+    """Return the variant name of a set that is not complete; "" if it is."""
     return "" if found == official else f"{found:,} of {official:,} {noun}"
 
 
 def parquet_rows(file: SourceFile) -> Iterator[Row]:
-    """Raises DataMalformed where it is no Parquet file."""
+    """Return the rows of a Parquet file. Raises DataMalformed if it is not one."""
     import pyarrow
 
     buffer = pyarrow.BufferReader(file.bytes())
@@ -173,12 +175,12 @@ def parquet_rows(file: SourceFile) -> Iterator[Row]:
 
         rows = pyarrow.parquet.read_table(buffer).to_pylist()
     except pyarrow.ArrowException as error:
-        raise DataMalformed(f"{file.origin} cannot be read: {error}", MEND) from error
+        raise DataMalformed(f"{file.origin} cannot be read: {error}", FETCH_AGAIN) from error
     return (Row(values, f"{file.origin}, row {number}") for number, values in enumerate(rows, start=1))
 
 
 def json_rows(file: SourceFile) -> Iterator[Row]:
-    """A list of objects, or JSON lines under the name of JSON, as `datasets` writes them."""
+    """Return the rows of a JSON file: a list of objects, or JSON lines in a .json file, as `datasets` writes them."""
     opening = next((piece.lstrip() for piece in file.pieces(PEEK) if piece.strip()), "")
     if not opening.startswith("["):
         return json_lines(file)

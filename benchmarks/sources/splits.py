@@ -1,4 +1,4 @@
-"""Splits that do not leak: documents that share an answer stay together; near-duplicate questions are found."""
+"""Splits without leakage: documents that share an answer stay together, and near-duplicate questions are found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 _SPACED = str.maketrans(dict.fromkeys(string.punctuation + "‘’“”–—…•·", " "))
 _POSSESSIVE = re.compile(r"['’](s\b)?")
-# Words that carry no content of their own. Not "a": hepatitis A is not hepatitis. Not "no", "not" or "without".
+# Words without content of their own. "a" is not among them: hepatitis A is not hepatitis. Nor is "no" or "not".
 _FUNCTION_WORDS = frozenset(
     {"an", "and", "are", "be", "been", "for", "in", "is", "of", "on", "or", "the", "to", "was", "were"}
     | {"what", "which", "with"}
@@ -22,22 +22,23 @@ Name = TypeVar("Name", bound=str)
 
 
 def normalise(text: str) -> str:
-    """The words of a text in lower case, one space apart: texts that differ in case or punctuation alone are one."""
+    """Return the words of a text in lowercase, separated by one space, ignoring case and punctuation."""
     return one_spaced(text.casefold().translate(_SPACED)) or text
 
 
 def one_spaced(text: str) -> str:
-    """The text with every run of white space as one space, none at its ends."""
+    """Return the text with each run of whitespace as one space, and none at its ends."""
     return " ".join(text.split())
 
 
 def split_documents(pairs: Sequence[tuple[str, str]], shares: Mapping[Name, int], seed: int) -> list[Name]:
-    """The split of each (document, answer) pair, in the order given.
+    """Return the split of each (document, answer) pair, in the order given.
 
-    Documents that share an answer (after `normalise`), directly or through others, are one component and never
-    parted. Components are put in an order fixed by the seed and the name of their smallest document, and laid along
-    the shares (name to weight, e.g. train 80, dev 10, test 10, counted in pairs); a component goes where its middle
-    falls, so a boundary is off by at most half a component. The order of `pairs` does not matter.
+    Documents that share an answer (after `normalise`), directly or through others, form one component and stay
+    together. The seed and the name of each component's smallest document fix the order of components. They are then
+    laid out along the shares (name to weight, e.g. train 80, dev 10, test 10, counted in pairs), and a component
+    belongs to the share that contains its middle, so a boundary is off by at most half a component. The order of
+    `pairs` does not matter.
     """
     roots = _components(pairs)
     sizes = Counter(roots[document] for document, _ in pairs)
@@ -47,14 +48,14 @@ def split_documents(pairs: Sequence[tuple[str, str]], shares: Mapping[Name, int]
     split_of: dict[str, Name] = {}
     before = 0
     for root in order:
-        middle = 2 * before + sizes[root]  # in half pairs, so that all is integer
+        middle = 2 * before + sizes[root]  # in half pairs, so that all values are integers
         before += sizes[root]
         split_of[root] = next(name for name, reached in bounds if middle * whole < 2 * len(pairs) * reached)
     return [split_of[roots[document]] for document, _ in pairs]
 
 
 def _components(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Each document's root: the smallest document of its component (union-find)."""
+    """Return each document's root: the smallest document of its component (union-find)."""
     parent: dict[str, str] = {}
 
     def root(document: str) -> str:
@@ -72,20 +73,19 @@ def _components(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def near_duplicates(questions: Sequence[str], pool: Iterable[str]) -> list[int]:
-    """Indices of the questions that a question of `pool` repeats but for the way it is put.
+    """Return the indices of the questions that a question of `pool` repeats in different wording.
 
-    Near-duplicates have the same words, each as often, once case, punctuation, order, plural and possessive s and
-    function words are set aside: "What is (are) Paget's Disease of Bone ?" and "What is Paget disease of bone?".
-    No similarity threshold can stand in for this on medical questions: "mucopolysaccharidosis type II" and "type
-    III" share 97 % of their character trigrams and are two diseases, and two questions made by one template differ
-    in one word.
+    Near-duplicates have the same words, each equally often, ignoring case, punctuation, order, plural and possessive s
+    and function words: "What is (are) Paget's Disease of Bone ?" and "What is Paget disease of bone?". A similarity
+    threshold does not work on medical questions: "mucopolysaccharidosis type II" and "type III" share 97 % of their
+    character trigrams but are two diseases, and two questions from one template differ in one word.
     """
     known = {content_words(question) for question in pool}
     return [index for index, question in enumerate(questions) if content_words(question) in known]
 
 
 def content_words(question: str) -> tuple[str, ...]:
-    """What `near_duplicates` compares: the same for two questions that are near-duplicates."""
+    """Return what `near_duplicates` compares: the same for two questions that are near-duplicates."""
     words = normalise(_POSSESSIVE.sub("", question.casefold())).split()
     return tuple(sorted(_singular(word) for word in words if word not in _FUNCTION_WORDS))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ...core.types import Record
-    from ...metrics.entities.scores import Comparison, Mention
+    from ...metrics.entities.scores import EntityComparison, Mention
     from ...metrics.safety.rates import Evidence, Reading
 
 SAFETY_STYLE = {
@@ -109,7 +109,7 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
     _show(record, asked, reading, compared)
 
 
-def _as_json(record: Record, asked: str, reading: Reading, compared: Comparison | None) -> dict[str, Any]:
+def _as_json(record: Record, asked: str, reading: Reading, compared: EntityComparison | None) -> dict[str, Any]:
     text = record.output.text or ""
     labels = {
         label: {
@@ -132,7 +132,7 @@ def _as_json(record: Record, asked: str, reading: Reading, compared: Comparison 
     }
 
 
-def _show(record: Record, asked: str, reading: Reading, compared: Comparison | None) -> None:
+def _show(record: Record, asked: str, reading: Reading, compared: EntityComparison | None) -> None:
     from rich.panel import Panel
 
     from ..ui import render
@@ -167,11 +167,11 @@ def _show(record: Record, asked: str, reading: Reading, compared: Comparison | N
     screen.print(f"[dim]found by the pipeline {compared.pipeline}[/dim]")
 
 
-def _groups(compared: Comparison) -> dict[str, Sequence[Mention]]:
+def _groups(compared: EntityComparison) -> dict[str, Sequence[Mention]]:
     return {name: getattr(compared, name) for name in WHAT}
 
 
-def _matched(compared: Comparison) -> dict[str, str]:
+def _matched(compared: EntityComparison) -> dict[str, str]:
     """By concept that the reference denies, what the answer makes of it."""
     asserted = {m.key for m in (*compared.supported, *compared.allowed, *compared.invented)}
     told = dict.fromkeys((m.key for m in compared.denied), "so does the answer")

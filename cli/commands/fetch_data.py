@@ -11,7 +11,7 @@ import click
 
 from ...core import paths, registry
 from ...core.errors import MedbenchError, UsageError
-from ...core.official import Quiet, mirrored
+from ...core.official import DownloadProgress, mirrored
 from ...core.suggest import did_you_mean
 from .. import completion
 from ..ui import output
@@ -108,7 +108,7 @@ def _failing(error: MedbenchError) -> Callable[..., Any]:
     return load
 
 
-def _fetch(name: str, load: Callable[..., Any], watch: Quiet) -> Fetched:
+def _fetch(name: str, load: Callable[..., Any], watch: DownloadProgress) -> Fetched:
     from ...benchmarks.sources.files import Source
 
     before = _files()

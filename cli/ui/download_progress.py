@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 from ...core import hub
 from ...core.download import Progress
-from ...core.official import Quiet
+from ...core.official import DownloadProgress
 from ...core.text import size
 from .messages import LINE_SECONDS, clock, tell
 
 
-class Shown(Quiet):
+class Shown(DownloadProgress):
     """Each file as a bar with size, rate and time left, or as a line now and then."""
 
     def tell(self, line: str) -> None:
@@ -36,11 +36,11 @@ class Shown(Quiet):
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def automatic(quiet: bool) -> Quiet | None:
+def automatic(quiet: bool) -> DownloadProgress | None:
     """The progress of files that nobody asked for by name; None if they are not downloaded, because the hub is off."""
     if hub.offline():
         return None
-    return Quiet() if quiet else Shown()
+    return DownloadProgress() if quiet else Shown()
 
 
 class _Lines:

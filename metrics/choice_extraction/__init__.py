@@ -1,4 +1,4 @@
-"""Reading a choice off a generated text. The rules are at the top of reader.py and in docs/metrics.md."""
+"""Read the chosen option from a generated text. The rules are at the top of reader.py and in docs/metrics.md."""
 
 from __future__ import annotations
 

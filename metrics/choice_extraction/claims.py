@@ -1,4 +1,4 @@
-"""The one option that a reply claims in some sentence: "The mechanism is X", "this fits Y", "Z is the safest"."""
+"""Find the one option that a reply claims in some sentence: "The mechanism is X", "this fits Y", "Z is the safest"."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TO = (
     r"|(?:given|described|shown)\s+(?:in|by|as))))?"
 )
 _ARTICLE = r"(?:\s+(?:an?|the|his|her|immediate|urgent|prompt))?"
-# Up to four words that lead to the option: "an acute …", "exposure to …".
+# Up to four words before the option: "an acute …", "exposure to …".
 _GAP = (
     r"(?:\s+(?!(?:not?|nor|than|less|more|also|often|sometimes|another|one|rarely|due|treated|avoided|contraindicated"
     r"|neither|either|both|without|instead|rather|other|over|already|taking|allergic|known|risk|candidate|history"
@@ -137,7 +137,7 @@ _FINDINGS = re.compile(
 # "= 10 patients": the end of a calculation.
 _EQUALS = re.compile(r"[=≈]\s*(?:about\s|approximately\s|roughly\s)?\s*\Z")
 _RESULT = re.compile(r"\s?(?:[%a-zµ²/]+\d?\s?){0,3}(?:[(.;,]|\s*\Z|\s*\n)", re.I)
-# Subjects of a sentence that is not about the answer.
+# Subjects of sentences that are not about the answer.
 _ASIDE = re.compile(
     r"""\b(?:not?|never|n't|cannot|if|when|unless|whether|other|another|alternatives?|second|exceptions?|differentials?
       |adverse|side|complications?|risks?|distractors?|pitfalls?|mistakes?|concern|mimics?|contraindications?|least|rare|rarest
@@ -150,11 +150,11 @@ _OPEN = re.compile(
     r"|could\s+be|may\s+be|might\s+be|may\s+(?:suggest|indicate)|not\s+(?:listed|offered|among)|some\s+(?:may|might|would))\b|\?",
     re.I,
 )
-_LONGEST = 800  # characters of a sentence that is read
+_LONGEST = 800  # maximum characters of a sentence
 
 
 def claimed(prose: Prose) -> Options:
-    """Return the one option that the reply claims; none where it claims several or leaves the choice open."""
+    """Return the one option that the reply claims; none if it claims several or leaves the choice open."""
     names = claims(prose)
     options = union(names)
     if len(options) != 1:
@@ -174,7 +174,7 @@ def union(names: list[Name]) -> Options:
 
 
 def claims(prose: Prose) -> list[Name]:
-    """The options that sentences of the reply claim, each alone in its sentence."""
+    """Yield the options that the reply's sentences claim, each alone in its sentence."""
     starts, items = sentences(prose, prose.named), sorted(prose.items)
     ends = [*starts[1:], prose.length]
     found, number = [], 0
@@ -197,7 +197,7 @@ def claims(prose: Prose) -> list[Name]:
 
 
 def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
-    """Whether the sentence in start..stop claims the option `name`, which begins no item of a list."""
+    """Return whether the sentence in start..stop claims the option `name`, which does not begin a list item."""
     option = next(iter(name.options))
     if len(name.options) != 1 or not isinstance(option, int) or prose.text[name.end : name.end + 1] in {"-", "'"}:
         return False
@@ -229,19 +229,19 @@ def _claims(prose: Prose, name: Name, start: int, stop: int) -> bool:
 
 
 def _asked(prose: Prose, start: int) -> bool:
-    """Whether the sentence before asks for the answer: "Which drug is unsafe here?"."""
+    """Return whether the previous sentence asks for the answer: "Which drug is unsafe here?"."""
     question = prose.sentence_before(start - 1) if prose.text[:start].rstrip()[-1:] == "?" else ""
     return bool(re.match(r"\W*(?:so\W+)?(?:which|what|who)\b(?:\W+\w+){3}", question, re.I))
 
 
 def _odd(prose: Prose, name: Name) -> bool:
-    """Whether an option is denied what the others are, and is the answer for that."""
+    """Return whether an option lacks what the others have, and is the answer for that reason."""
     before = prose.sentence_before(name.start)
     return bool(_EXCEPT.search(before) or _ODD_BEFORE.search(before) or _ODD_AFTER.match(prose.text, name.end))
 
 
 def _leads(before: str) -> bool:
-    """Whether the words before an option, from the start of its sentence, say that it is the answer."""
+    """Return whether the words from the start of the sentence to an option say that it is the answer."""
     the = _THE_IS.search(before)
     if the and not _ASIDE.search(the["subject"]):
         return True

@@ -1,4 +1,4 @@
-"""What a reply comes down to where it states no answer in so many words: the one option that its last words affirm."""
+"""Read the conclusion of a reply that does not state an answer explicitly: the option that its last words affirm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import phrases
 from .names import Name, Options
 from .prose import Prose
 
-# Whatever leaves the choice open: doubt, conditions, alternatives, a wish for more information.
+# Anything that leaves the choice open: doubt, conditions, alternatives, a request for more information.
 _OPEN = re.compile(
     r"""\b(?: could\s+be|may|might|perhaps|possib(?:ly|le|ility|ilities)|potential|either(?!\s+way\b)
       | or|both|between|equally
@@ -26,7 +26,7 @@ _OPEN = re.compile(
     | \?""",
     re.I | re.X,
 )
-# Words by which a clause speaks against what it names.
+# Words with which a clause argues against the option that it names.
 _AGAINST = re.compile(
     r"""\b(?: avoid(?:ed|s|ing)?|contraindicated|wrong|incorrect|false|less|ruled|rules|exclude[sd]?|unlikely|not|no
       | never|rarely|cannot|without|against|unlike|except|instead|rather|reserved|unnecessary|unneeded|harmful|dangerous
@@ -36,7 +36,7 @@ _AGAINST = re.compile(
       | kein(?:e|en)?|nicht|pas|aucun|sans|non|não|sin|ni|né|nem )\b | n't\b""",
     re.I | re.X,
 )
-# Words by which a sentence concludes, where several options were discussed before it.
+# Words that mark a conclusion after several options were discussed.
 _CONCLUDES = re.compile(
     r"""\b(?: therefore|thus|so|hence|consequently|conclusions?|overall|in\s+(?:short|summary|sum|other\s+words)
       | altogether|on\s+balance|finally|ultimately|let\s+me|we|we're|my|our|i'm|i'd|i'll
@@ -53,7 +53,7 @@ _CONCLUDES = re.compile(
     | [:→=]\s*[\"'(]?\Z""",
     re.I | re.X,
 )
-# From here on a reply speaks of the options that it did not choose.
+# From here on, a reply discusses the options that it did not choose.
 _OTHERS = re.compile(
     r"""(?:\A|\n)[\s#>•❌-]{0,9}(?:\d[.)]\s*)?(?:why\s+(?:the\s+)?(?:others?|not|remaining|rest)|(?:the\s+)?(?:other|remaining|incorrect|wrong)
       \s+(?:options?|choices?|answers?|ones|alternatives)|(?:the\s+)?others)\b
@@ -76,19 +76,19 @@ _REFUSED_AFTER = re.compile(
     re.I,
 )
 _PARALLEL = re.compile(r"[^:\n.]{1,40}:\s*")
-# Words that speak of quantities everywhere; as an option, only a statement chooses them.
+# Words that describe quantities in any text; as options, they are chosen only by a statement.
 _COMMON = frozenset(
     ["increase", "decrease", "increased", "decreased", "unchanged", "high", "low", "higher", "lower", "normal"]
 ).union(["present", "absent", "true", "false", "positive", "negative", "none", "all", "yes", "no", "maybe"])
 _CLAUSE = re.compile(r"[,;–—]|\b(?:but|so|thus|therefore|hence|and)\b", re.I)
-_NEAR = 25  # characters after an option in which a word says that it is chosen: "… is the best next step"
-_REACH = 60  # characters before an option in which "rather than" speaks of it
+_NEAR = 25  # characters after an option that are searched for a word that chooses it: "… is the best next step"
+_REACH = 60  # characters before an option that are searched for "rather than"
 _BRACKETS = re.compile(r"\s*\([^()\n]{0,80}\)")
 _WORDS = re.compile(r"\w+")
 
 
 def main_end(prose: Prose) -> int:
-    """Where the reply begins to speak of other options or adds notes, after it has named an option."""
+    """Return where the reply, having named an option, starts to discuss other options or adds notes."""
     heading = _OTHERS.search(prose.text)
     if heading and any(name.start < heading.start() for name in prose.named):
         return heading.start()
@@ -96,11 +96,11 @@ def main_end(prose: Prose) -> int:
 
 
 def closing(prose: Prose) -> Options:
-    """Return the options that the last sentence with an option in it affirms; none where it leaves the choice open.
+    """Return the options that the last sentence naming an option affirms; none if it leaves the choice open.
 
-    An option counts by its own words or its label. It must be the only one that its sentence affirms, must be denied
-    nowhere, and what follows must not open the choice again. Where other options are discussed too, the sentence has to
-    conclude rather than go on with them.
+    An option counts by its own words or its label. It must be the only one that its sentence affirms, it must not be
+    denied anywhere, and what follows must not reopen the choice. If other options are discussed too, the sentence must
+    conclude rather than continue the discussion.
     """
     end = main_end(prose)
     names = [name for name in prose.named if name.end <= end and counts(prose, name)]
@@ -132,7 +132,7 @@ def closing(prose: Prose) -> Options:
 
 
 def _has_parallel(prose: Prose, name: Name) -> bool:
-    """Whether another line gives another option to another case: "Inpatients: aspirin"."""
+    """Return whether another line assigns another option to another case: "Inpatients: aspirin"."""
     for other in prose.named:
         line = prose.text.rfind("\n", 0, other.start) + 1
         alone = phrases.ENDS.match(prose.text, other.end) and _PARALLEL.fullmatch(prose.text[line : other.start])
@@ -142,7 +142,7 @@ def _has_parallel(prose: Prose, name: Name) -> bool:
 
 
 def counts(prose: Prose, name: Name) -> bool:
-    """Whether this names an option: by its words, by a marked label, or by a bare one that is no part of a name."""
+    """Return whether this names an option: by its words, a marked label, or a bare label that is not part of a name."""
     text = prose.text[name.start : name.end]
     if not _is_bare(prose, name):
         return True
@@ -153,12 +153,12 @@ def counts(prose: Prose, name: Name) -> bool:
 
 
 def _is_bare(prose: Prose, name: Name) -> bool:
-    """Whether this is a label alone, without brackets, the word "option" or its option's words."""
+    """Return whether this is a label alone, without brackets, the word "option" or its option's words."""
     return name.label and not prose.marked(name) and prose.label_end(name) == name.end
 
 
 def meant(prose: Prose, name: Name, stop: int) -> bool:
-    """Whether what is said of `name` is said in earnest; a bare label has to end its sentence, too."""
+    """Return whether the statement about `name` is affirmative. A bare label must also end its sentence."""
     if phrases.UNDONE.search(prose.sentence_before(name.start)):
         return False
     ends = phrases.STANDS_ALONE.match(prose.text, name.end) and prose.skip(phrases.PUNCTUATION, name.end) >= stop - 1
@@ -166,7 +166,7 @@ def meant(prose: Prose, name: Name, stop: int) -> bool:
 
 
 def sentences(prose: Prose, names: list[Name]) -> list[int]:
-    """Where sentences start; the full stops of names ("S. aureus", "B. Aspirin") end none."""
+    """Return where sentences start. Periods inside names ("S. aureus", "B. Aspirin") do not end a sentence."""
     starts = [0]
     for match in phrases.SENTENCE_END.finditer(prose.text):
         at = bisect_left(names, match.end(), key=_start)
@@ -189,7 +189,7 @@ def is_common(own: tuple[str, ...]) -> bool:
 
 
 def affirmed_only(prose: Prose, name: Name, start: int, stop: int) -> bool:
-    """Whether every other option in the sentence is denied."""
+    """Return whether every other option in the sentence is denied."""
     aside = _BRACKETS.match(prose.text, name.end)  # "rubella (German measles)"
     inside = (
         other
@@ -200,7 +200,7 @@ def affirmed_only(prose: Prose, name: Name, start: int, stop: int) -> bool:
 
 
 def _speaks_for(prose: Prose, name: Name, start: int, stop: int) -> bool:
-    """Whether a reply that names one option alone takes it rather than describing it."""
+    """Return whether a reply that names only one option chooses it rather than describing it."""
     before, after = prose.text[start : name.start], prose.text[name.end : stop]
     if (
         _AGAINST.search(_CLAUSE.split(before)[-1])
@@ -220,7 +220,7 @@ def _speaks_for(prose: Prose, name: Name, start: int, stop: int) -> bool:
 
 
 def _concludes(prose: Prose, name: Name, start: int, stop: int) -> bool:
-    """Whether the sentence of `name` stands apart from the discussion of options before it, and concludes."""
+    """Return whether the sentence of `name` is separate from the discussion of options before it, and concludes."""
     items = [at for at in prose.items if at <= name.start]
     if items and max(items) >= start:
         return False

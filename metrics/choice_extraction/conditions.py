@@ -1,4 +1,4 @@
-"""What is said behind a statement that makes it hold only under a condition, or for one of several cases."""
+"""Detect text after a statement that limits it to a condition, or to one of several cases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from . import phrases
 from .names import Named, Options
 
-_NEAR = 200  # characters behind a statement that are searched for the end of its sentence
+_NEAR = 200  # characters after a statement that are searched for the end of its sentence
 # "… is the best choice if she is pregnant"; not "if tolerated", nor "to see if there is bleeding".
 _IF = re.compile(
     r"""(?:(?!\b(?:because|since|as|see|determine|check|know|find|assess|tell|ask|even)\b)[^,;:–—]){0,60}?
@@ -29,7 +29,7 @@ _OTHERWISE = re.compile(
     r"[^.?!\n]{0,80}?[,;]\s*(?:(?:and|but|while|whereas|or)\s+)?(?:for|in|if|when|with|among|otherwise|else)\b", re.I
 )
 _WOULD = re.compile(r"\b(?:would|could|might)\b", re.I)
-# "… with diabetes, metoprolol after infarction": each of several options has a case of its own.
+# "… with diabetes, metoprolol after infarction": each of several options has its own case.
 _CASE = re.compile(
     r"""\s+(?:[\w-]+\s+){0,2}?(?:with|in|for|after|during|when|if|among)\b[^.;?!\n]{0,80}?[,;]
     \s*(?:and\s+|while\s+|whereas\s+)?""",
@@ -42,7 +42,7 @@ _BUT_NOT = re.compile(r"[^.,;:–—?!\n]{0,80},?\s+but\s+(?:is\s+)?(?:contraind
 
 
 def conditional(text: str, start: int, end: int) -> bool:
-    """Whether what is stated in start..end holds only under a condition that follows."""
+    """Return whether the statement in start..end holds only under a condition that follows it."""
     if phrases.CONDITION_AFTER.match(text, end):
         return True
     stop = phrases.SENTENCE_END.search(text, end, end + _NEAR)
@@ -53,7 +53,7 @@ def conditional(text: str, start: int, end: int) -> bool:
 
 
 def other_cases(named: Named, end: int) -> Options:
-    """The options that the sentence of a statement, behind it, gives to other cases."""
+    """Return the options that the sentence, after its statement, assigns to other cases."""
     if case := _CASE.match(named.text, end):
         for name in named.within(case.end(), case.end() + 8):
             if _PREPOSITION.match(named.text, name.end) and not named.ruled_out_after(name):

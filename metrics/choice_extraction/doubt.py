@@ -1,4 +1,4 @@
-"""What leaves the choice open although an option was named: two that fit, a question that cannot be answered."""
+"""Detect what leaves the choice open after an option was named: two that fit, a question that cannot be answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 from . import phrases
 from .prose import Prose
 
-# Takes back even a plain statement that comes before it.
+# These retract even a plain statement that comes before.
 _UNDECIDABLE = re.compile(
     r"""\b(?: (?:can't|cannot|could\s?n[o']t
           |unable\s+to|not\s+able\s+to|not\s+possible\s+to|impossible\s+to|won't|will\s+not)
@@ -25,7 +25,7 @@ _UNDECIDABLE = re.compile(
       | flag\s+(?:this|the|it) )\b""",
     re.I | re.X,
 )
-# Anywhere in a reply that only concludes: the question has no answer, or several.
+# Anywhere in a reply without a plain statement: the question has no answer, or several.
 _FLAWED = re.compile(
     r"""\b(?: (?:question|item|stem|vignette)\s+(?:is|seems|appears|looks)\s+(?:to\s+be\s+|to\s+have\s+been\s+)?
         (?:flawed|defective|ambiguous|incomplete|invalid|wrong|faulty|poorly|cut\s+off|truncated)
@@ -42,7 +42,7 @@ _FLAWED = re.compile(
         \s+(?:is|are|fits?|match(?:es)?|works?|would|appl(?:y|ies)) )\b""",
     re.I | re.X,
 )
-# Behind what is only concluded: a wish for what was not given.
+# After a mere conclusion: a request for missing information.
 _NOT_GIVEN = re.compile(
     r"""\b(?:(?:is|are|was|were|does|do)(?:n't|\s+not)\s+(?:given|stated|specified|mentioned|say|state|specify|mention|allow
         |clear\s+from\s+the)
@@ -75,8 +75,9 @@ _BESIDES = re.compile(
 
 
 def left_open(prose: Prose, start: int, position: int, firm: bool) -> bool:
-    """Whether the text leaves the choice open that it makes in start..position. A `firm` statement stands unless what
-    follows it is undecidable.
+    """Return whether the text reopens the choice that it makes in start..position.
+
+    A `firm` statement stands unless what follows says that the question cannot be decided.
     """
     if _UNDECIDABLE.search(prose.text, position if firm else start):
         return True
@@ -93,7 +94,7 @@ def left_open(prose: Prose, start: int, position: int, firm: bool) -> bool:
 
 
 def _not_listed(prose: Prose, match: re.Match[str]) -> bool:
-    """Whether a sentence says that the answer itself is not among the options."""
+    """Return whether a sentence says that the answer itself is not among the options."""
     before = prose.sentence_before(match.start())
     if len(before.split()) < 6:  # "This isn't among the choices."
         earlier = prose.sentence_before(max(0, match.start() - len(before) - 1))

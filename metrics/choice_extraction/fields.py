@@ -1,4 +1,4 @@
-"""The places that an answer was asked to be put in: tags, boxes and JSON."""
+"""The places where a prompt may ask for the answer: tags, boxes and JSON."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ class Field:
 
 
 def fields(text: str) -> list[list[Field]]:
-    """Groups of fields in the order in which they decide: tags, boxes, then JSON keys by how clearly they say "answer".
-    A group whose fields hold no option does not decide.
+    """Return groups of fields in order of priority: tags, boxes, then JSON keys by how clearly they mean "answer".
+
+    A group whose fields contain no option is ignored.
     """
     tags = [Field(match[2], match.start(), match.end()) for match in _TAG.finditer(text)]
     tags += [Field(match[2], match.start(), match.end()) for match in _BRACKET_TAG.finditer(text)]
@@ -69,7 +70,7 @@ def boxes(text: str) -> list[Field]:
 
 
 def _json(text: str) -> list[list[Field]]:
-    """Values of JSON keys that say "answer", by rank. An unfinished value is none."""
+    """Return the values of JSON keys that mean "answer", by rank. An unfinished value does not count."""
     ranked: list[list[Field]] = [[] for _ in _RANKS]
     for pair in _PAIR.finditer(text):
         key = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\W]+", " ", pair[1]).lower()
@@ -82,7 +83,7 @@ def _json(text: str) -> list[list[Field]]:
 
 
 def spelled_out(text: str) -> list[str]:
-    """Values of JSON keys that spell an answer out beside its letter: `"answer_text"`, `"option_name"`."""
+    """Return the values of JSON keys that spell out an answer beside its letter: `"answer_text"`, `"option_name"`."""
     return [_value(pair) for pair in _PAIR.finditer(text) if _SPELLED_OUT.search(pair[1])]
 
 
@@ -91,5 +92,5 @@ def _value(pair: re.Match[str]) -> str:
         return pair[3] or pair[4] or pair[5] or ""
     try:
         return plain(str(json.loads(f'"{pair[2]}"', strict=False)))
-    except json.JSONDecodeError:  # an escape that JSON does not know
+    except json.JSONDecodeError:  # an escape that JSON does not have
         return pair[2]

@@ -1,4 +1,4 @@
-"""Options and the places where a text names them: by label, by their own words, or by their place in the list."""
+"""Find where a text names options: by label, by their own words, or by their position in the list."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .words import BEGINNING, VERBS, WORD, gerund, spelled, words_of
 Option = int | str  # index of an offered option, or a label that was not offered
 Options = frozenset[Option]
 
-_DETERMINERS = {("no",), ("none",), ("all",), ("both",)}  # mostly, they belong to the word that follows
+_DETERMINERS = {("no",), ("none",), ("all",), ("both",)}  # these usually belong to the next word
 _ARTICLE = re.compile(r"(?:an?|the|to)\s+", re.I)
 _COMBINED = re.compile(r",\s*(?:and|or)\s+|,\s*|\s+(?:and|or)\s+|\s*[&+]\s*", re.I)
 _BRACKETED = re.compile(r"(.+?)\s*\(([^()]+)\)")  # "Systemic lupus erythematosus (SLE)"
 _ABBREVIATION = re.compile(r"(?=.*[A-Z].*[A-Z])[A-Za-z0-9-]{2,8}")
-# A text that names the thing that an option says to begin, and speaks of stopping it.
+# The text says to stop what the option says to start.
 _STOPPED_BEFORE = re.compile(
     r"\b(?:stop|hold|discontinu|withhold|withdraw|avoid|taper|reduc|decreas|defer|delay|already)\w*\s+(?:\w+\s+){0,2}\Z",
     re.I,
@@ -35,7 +35,7 @@ def _holds(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
 
 
 class Offer:
-    """What there is to choose from, as words to look for."""
+    """The available options, as words to search for."""
 
     def __init__(self, options: Sequence[str], labels: Sequence[str]) -> None:
         self.answers = tuple(labels or options)
@@ -53,15 +53,16 @@ class Offer:
         self.letters = bool(labels) and all(len(label) == 1 and label.isalpha() for label in labels)
         self.lower_case = any(label.islower() for label in labels)
         self.denials = phrases.DENIED_BEFORE if ("no",) in self.texts else phrases.DENIED_OR_NO_BEFORE
-        # "Option 2" is a place in the list unless numbers are labels or options themselves.
+        # "Option 2" is a position in the list unless numbers are labels or options themselves.
         numbers = any(word.isdigit() for words in (*self.labels, *self.texts) if len(words) == 1 for word in words)
         self.places = not numbers
         self.combined = {named: index for index, text in enumerate(texts) if (named := self._combination(index, text))}
 
     def _things(self, texts: Sequence[str]) -> Iterator[tuple[tuple[str, ...], tuple[int, str]]]:
-        """Shorter names that belong to one option alone, each with the spelling that it needs, if any: what it says to
-        begin ("needle decompression"), what is in its brackets and before them ("SLE"). Adds options that begin with a
-        verb to `texts` in another form ("reducing the dose").
+        """Return shorter names that belong to one option alone, each with the spelling that it needs, if any.
+
+        These are what the option says to begin ("needle decompression"), and the parts in and before its brackets
+        ("SLE"). Adds to `texts` another form of options that begin with a verb ("reducing the dose").
         """
         for index, own in enumerate(self.own):
             verb, rest = "".join(own[:1]), own[1:]
@@ -77,12 +78,12 @@ class Offer:
                         yield words, (index, part if short else "")
 
     def _only(self, index: int, words: tuple[str, ...]) -> bool:
-        """Whether no other option holds these words."""
+        """Return whether no other option contains these words."""
         others = (own for other, own in enumerate(self.own) if other != index)
         return words not in self.labels and not any(_holds(own, words) for own in others)
 
     def _combination(self, index: int, text: str) -> Options:
-        """The options that option `index` combines: "Both A and B", "All of the above"."""
+        """Return the options that option `index` combines: "Both A and B", "All of the above"."""
         if phrases.ALL_ABOVE.fullmatch(text):
             return Options(range(index)) if index > 1 else Options()
         whole = phrases.COMBINATION.fullmatch(text)
@@ -92,12 +93,12 @@ class Offer:
         return Options(indices) if len(indices) == len(parts) > 1 else Options()
 
     def listed(self, found: Options) -> str:
-        """The found options as a reason names them, in the order offered."""
+        """Return the found options as a reason lists them, in the order offered."""
         offered = [self.answers[option] for option in sorted(o for o in found if isinstance(o, int))]
         return ", ".join([*offered, *sorted(o for o in found if isinstance(o, str))])
 
     def same(self, options: Options) -> bool:
-        """Whether these are options with one and the same text, so that each is as right as the other."""
+        """Return whether these options have the same text, so that each is equally correct."""
         if not options or not all(isinstance(option, int) for option in options):
             return False
         return len({self.own[option] for option in options if isinstance(option, int)}) == 1
@@ -105,7 +106,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """Options named from character `start` to `end`: several where they have the same words, or are listed."""
+    """Options named from character `start` to `end`; several if they have the same words or are listed together."""
 
     options: Options
     start: int
@@ -128,8 +129,10 @@ class Named:
         self.named = list(self._named())
 
     def at(self, position: int, alone: bool = False) -> Name | None:
-        """The option named at `position`, behind quotes, brackets, the word "option" or an article, and those listed
-        with it. `alone`: an option's own words must stand alone, as labels and answers without labels always must.
+        """Return the option named at `position`, with those listed with it.
+
+        Skips quotes, brackets, the word "option" and articles. `alone`: an option's own words must stand alone, as
+        labels and answers without labels always must.
         """
         alone = alone or not self.offer.labels
         name = None
@@ -156,7 +159,9 @@ class Named:
     # -- several names
 
     def _with_others(self, name: Name) -> Name:
-        """`name` with what is named beside it ("B (aspirin)", "B. Aspirin") or listed with it ("A or C", "A, C")."""
+        """Return `name` with what is named beside it ("B (aspirin)", "B. Aspirin") or listed with it ("A or C", "A,
+        C").
+        """
         name = self._with_beside(name)
         options, end = name.options, name.end
         last = name.options
@@ -182,7 +187,7 @@ class Named:
         return Name(options, name.start, end, name.label, name.place)
 
     def _subject(self, position: int) -> Name | None:
-        """The label at `position` if a verb follows: the B of "A and B are both right"."""
+        """Return the label at `position` if a verb follows: the B of "A and B are both right"."""
         word = bisect_left(self.starts, position)
         if word >= len(self.starts) or self.starts[word] != position or not self.text[position].isupper():
             return None
@@ -193,7 +198,7 @@ class Named:
         return Name(Options([index]), position, end, label=True)
 
     def _together(self, name: Name, other: Name) -> bool:
-        """Whether `other`, behind an "and", has its verb in common with `name`: "aspirin and heparin are …"."""
+        """Return whether `other`, after an "and", shares its verb with `name`: "aspirin and heparin are …"."""
         if phrases.BOTH_BEFORE.search(self.text, max(0, name.start - 20), name.start):
             return True
         if other.label != name.label:  # "The answer is A. Aspirin and heparin are …"
@@ -201,12 +206,12 @@ class Named:
         return bool((phrases.PLURAL if other.label else phrases.ARE).match(self.text, other.end))
 
     def within(self, start: int, stop: int) -> list[Name]:
-        """The names that start in start..stop."""
+        """Return the names that start in start..stop."""
         first = bisect_left(self.named, start, key=lambda name: name.start)
         return self.named[first : bisect_left(self.named, stop, key=lambda name: name.start)]
 
     def _lists(self, last: Options, other: Name, end: int) -> bool:
-        """Whether `other` goes on with a list in one line: "A) Aspirin B) Ibuprofen"."""
+        """Return whether `other` continues a list in one line: "A) Aspirin B) Ibuprofen"."""
         if not (other.label and len(last) == len(other.options) == 1):
             return False
         (one,), (two,) = last, other.options
@@ -214,17 +219,17 @@ class Named:
         return follows and other.start > end and bool(re.match(r"\s?[).:]", self.text[self.label_end(other) :][:2]))
 
     def label_end(self, name: Name) -> int:
-        """Where the label of a name by label ends, before the option's own words."""
+        """Return where the label of a name ends, before the option's own words."""
         return self.ends[bisect_left(self.starts, name.start)]
 
     def by_both(self, name: Name) -> bool:
-        """Whether a name is a label together with its option's words: "B. Aspirin", "aspirin (B)"."""
+        """Return whether a name is a label with its option's words: "B. Aspirin", "aspirin (B)"."""
         words = self.words[bisect_left(self.starts, name.start) : bisect_left(self.starts, name.end)]
         own = [self.offer.own[option] for option in name.options if isinstance(option, int)]
         return len(own) == 1 and len(words) > len(own[0]) > 0
 
     def _with_beside(self, name: Name) -> Name:
-        """`name` with the same option named again beside it, or another that contradicts it."""
+        """Return `name` merged with the same option named again beside it, or with another that contradicts it."""
         start = self.skip(phrases.BESIDE, name.end)
         beside = self._name(start)
         if beside is None or beside.label == name.label:
@@ -232,7 +237,7 @@ class Named:
         between = self.text[name.end : start]
         if "\n\n" in between and name.options == beside.options:
             return name
-        if name.options & beside.options:  # a label settles which of two equal texts is meant
+        if name.options & beside.options:  # a label decides which of two equal texts is meant
             end = self.skip(phrases.CLOSING, beside.end)
             return Name(name.options & beside.options, name.start, end, name.label, name.place)
         judged = phrases.IS_CORRECT.match(self.text, beside.end) or phrases.IS_LIKELIEST.match(self.text, beside.end)
@@ -258,7 +263,7 @@ class Named:
             yield match.start(), Name(Options([option]), match.start(), match.end(), label=True, place=True)
 
     def _named(self) -> Iterator[Name]:
-        """Every option named anywhere, and every word spelled as a label; none inside a longer name."""
+        """Return every option named anywhere, and every word spelled like a label; none inside a longer name."""
         word = 0
         while word < len(self.words):
             index = self.offer.labels.get((self.words[word],))
@@ -272,7 +277,7 @@ class Named:
             word = max(word + 1, bisect_left(self.starts, name.end)) if name else word + 1
 
     def _pronoun(self, word: int) -> bool:
-        """Whether a label is the pronoun: "I would"."""
+        """Return whether a label is the pronoun: "I would"."""
         start, end = self.starts[word], self.ends[word]
         before = self.text[max(0, start - 20) : start]
         return self.text[start:end] == "I" and not phrases.OPTION_BEFORE.search(before)
@@ -282,7 +287,7 @@ class Named:
         return self._name_of(word) if word < len(self.starts) and self.starts[word] == start else None
 
     def _name_of(self, word: int) -> Name | None:
-        """The longest name that begins with this word; of two as long, the label."""
+        """Return the longest name that begins with this word; the label if two are equally long."""
         start = self.starts[word]
         for length in self.offer.lengths:
             words = tuple(self.words[word : word + length])
@@ -305,7 +310,7 @@ class Named:
         return None
 
     def _thing(self, words: tuple[str, ...], start: int, end: int) -> Options | None:
-        """The option that a shorter name stands for, unless the text says to stop it."""
+        """Return the option that a shorter name stands for, unless the text says to stop it."""
         index, spelling = self.offer.things.get(words, (-1, ""))
         if index < 0 or (spelling and self.text[start:end] != spelling):
             return None
@@ -313,16 +318,16 @@ class Named:
         return None if stopped else Options([index])
 
     def _closed(self, start: int, end: int) -> int:
-        """`end` behind the bracket that closes one inside a name: "Low phosphatase (LAP)"."""
+        """Return `end`, moved after the closing bracket of one inside a name: "Low phosphatase (LAP)"."""
         open_inside = self.text.count("(", start, end) > self.text.count(")", start, end)
         return end + 1 if open_inside and self.text[end : end + 1] == ")" else end
 
     def _label(self, index: int, start: int, end: int, following: int) -> Name | None:
-        """A label, with its option's own words where they follow; None where it only begins a phrase."""
+        """Return a label, with its option's own words if they follow; None if it only begins a phrase."""
         own = self.offer.own[index]
         if own and tuple(self.words[following : following + len(own)]) == own:
             return Name(Options([index]), start, self._closed(start, self.ends[following + len(own) - 1]), label=True)
-        # "b. ibuprofen" begins "ibuprofen 400 mg"; "c. difficile" begins nothing and is a name of its own.
+        # "b. ibuprofen" begins "ibuprofen 400 mg"; "c. difficile" begins no option and is itself a name.
         begun = own and self.words[following : following + 1] == [own[0]] and self.text[end : end + 1] in ".)"
         if not begun and not phrases.STANDS_ALONE.match(self.text, end):
             return None
@@ -334,7 +339,7 @@ class Named:
         return Name(Options([index]), start, end, label=True)
 
     def marked(self, name: Name) -> bool:
-        """Whether a label is marked as one: "option B", "(B)"; "B." or "B is" where a sentence begins."""
+        """Return whether a label is marked as one: "option B", "(B)"; or "B." or "B is" at the start of a sentence."""
         if name.place:
             return True
         end = self.label_end(name)

@@ -1,4 +1,4 @@
-"""How people state an answer, as patterns. Those for statements end where an option has to be named."""
+"""How people state an answer, as patterns. Patterns for statements end where an option must be named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _THUS = _any(
 _IT_IS = rf"(?:it's|that's|{_any('it_is it_must_be it_has_to_be it_would_be that_is this_is')})"
 
 _QUALITY = rf"(?:final|{_RIGHT}|{_LIKELY}|single|my|our|likely|chosen|selected|preferred|revised|corrected|updated)"
-# "the correct answer", "my choice"; ended by COPULA: "… to this question is", ":", "=". An option, a choice or a letter
+# "the correct answer", "my choice"; ends with COPULA: "… to this question is", ":", "=". An option, choice or letter
 # is a statement only if it is called correct or chosen: "Option A, aspirin, is wrong", "evaluate each option:".
 NOUN = re.compile(
     rf"""(?<![-\w])(?:{_QUALITY}\s+){{0,3}}
@@ -118,7 +118,7 @@ CONCLUDING = re.compile(
     re.I | re.X,
 )
 
-# These follow an option.
+# These come after an option.
 _IS_THE = rf"\s?,?\s*{_IS}\s+(?:{_ADVERB}\s+)?(?:(?:the|your|my)\s+)?"
 IS_THE_ANSWER = re.compile(
     rf"""{_IS_THE}(?:only\s+|single\s+|one\s+)?
@@ -152,13 +152,13 @@ IS_LIKELIEST = re.compile(
     re.I | re.X,
 )
 
-# What a label may stand behind, at the end of a clause's beginning: "I think B is correct", not "vitamin D is best".
+# What may come before a label at the beginning of a clause: "I think B is correct", not "vitamin D is best".
 CLAUSE_START = re.compile(
     rf"""(?:\A|[\n.!?:;,(\[\"'–—]|\b(?:option|choice|answer|letter|statement|{_ADVERB}|
     {_any("that so think believe say means mean and but since because only is as")}))[\s\"'(\[]*\Z""",
     re.I | re.X,
 )
-# The sentence before a statement that takes it back: supposed, doubted, or said of a wrong answer.
+# What comes before a statement and cancels it: it is supposed, doubted, or about a wrong answer.
 UNDONE = re.compile(
     rf"""\b(?:if(?!\s+(?:forced|pressed|i\s+(?:had|have|must)|one\s+(?:had|must)|we\s+(?:had|must)|asked|you\s+(?:need|want|insist))\b)
         |{_any("unless whether suppose supposing assuming otherwise")})\b
@@ -211,7 +211,7 @@ REFUSED = re.compile(
 )
 THUS = re.compile(rf"\b{_THUS}\b", re.I)
 CONTRAST = re.compile(r"\b(?:however|but|instead|yet|nevertheless|although|in\s+this\s+(?:case|patient))\b", re.I)
-# What takes back an earlier statement.
+# These retract an earlier statement.
 RETRACTED = re.compile(
     r"""\b(?:correction|on\s+second\s+thought|scratch\s+that|i\s+(?:made\s+(?:a|an)\s+(?:mistake|error)|was\s+wrong|misread
       |need\s+to\s+correct|should\s+correct|take\s+(?:that|it)\s+back|apologi[sz]e|stand\s+corrected|change\s+my\s+(?:answer|mind)|must\s+correct)
@@ -219,7 +219,7 @@ RETRACTED = re.compile(
       |that(?:'s|\s+is|\s+was)\s+(?:wrong|incorrect|not\s+right|a\s+mistake)|actually)\b""",
     re.I | re.X,
 )
-# What may take back an earlier statement; alone it does not say which answer is meant.
+# These may retract an earlier statement; on their own they do not say which answer is meant.
 DOUBTED = re.compile(
     r"\b(?:wait(?=\W*(?:\Z|[,.:;!?…—–-]|(?:no|but|actually|is|the|that|if|what|let|i)\b))|hold\s+on|hmm+|however"
     r"|but\s+(?:let|then|wait|what|is|could)|alternatively|let's|although|or\s+(?:maybe|perhaps)"
@@ -244,7 +244,7 @@ OPENING = re.compile(
       (?:\s+letter\b)?[\s\"'(\[{:\#]{0,9})?""",
     re.I | re.X,
 )
-LETTERED = re.compile(r"[(\[]?[A-Ja-j1-9](?:[)\].:]\s*[\"'(]?|\s\()")  # "(A) yes" where the answers have no labels
+LETTERED = re.compile(r"[(\[]?[A-Ja-j1-9](?:[)\].:]\s*[\"'(]?|\s\()")  # "(A) yes" if the answers have no labels
 BESIDE = re.compile(r"[\s.:)\](\[\"'–—=|,-]{0,8}(?:(?:option|choice|answer|letter)\s)?[\s(\[\"']{0,4}", re.I)
 CLOSING = re.compile(r"\s?[)\]\"']")
 AND = re.compile(
@@ -281,9 +281,9 @@ DOSED = re.compile(
 DOSE = re.compile(r"\s\d")
 MAYBE_ADVERB = re.compile(r"maybe\s+(?!not\b)\w", re.I)
 QUALIFIED_BY = re.compile(r"\A\W*(?:but|or|and|unless|if|though)\b", re.I)
-# Another answer called right as well.
+# Another answer that is also called correct.
 ALSO_RIGHT = re.compile(r"\b(?:also|equally)\s+(?:be\s+)?(?:correct|right|valid|appropriate|acceptable)\b", re.I)
-# A paragraph that asks and lists options of its own: what a small model goes on with.
+# A paragraph with a new question and its own options, with which small models continue.
 NEW_ITEM = re.compile(r"^[^\n]{40,}\?[ \t]*\n+[ \t]*[(\[]?A[).:]\s", re.M)
 JOINED = re.compile(r"[)\]\"'\s]{0,4}(?:and/or|and|or)\s+(?:option\s+)?[(\[\"']{0,2}", re.I)
 OPTION_BEFORE = re.compile(r"\b(?:option|choice|letter|statement)s?[\s:(\[\"']*\Z", re.I)
@@ -318,13 +318,13 @@ ALL_ABOVE = re.compile(
 )
 COMBINATION = re.compile(r"\s*(?:both\s+)?(?:options\s+)?(.+?)(?:\s+only|\s+are\s+(?:true|correct))?\s*\.?\s*", re.I)
 
-# What makes a bare mention no choice: doubt, a comparison, a list, a story.
+# A bare mention is not a choice in the presence of these: doubt, a comparison, a list, a story.
 UNDECIDED = re.compile(
     r"\b(?:might|may|could|can|consider(?:ed|ing)?|both|options|choices|either|better|worse|than|following|which|whether|was|were"
     r"|had|history|report(?:ed)?|case|study|studies|patients|compared|versus|vs|then|first|select|choose|depends?|if|or)\b",
     re.I,
 )
-# What describes an option rather than choosing it.
+# These describe an option rather than choosing it.
 DESCRIBED = re.compile(
     r"(?:\s\([^()]{0,40}\))?,?\s+(?:(?:is|are|was|were)\s+(?:an?|the|one|used|known|caused|characterized|associated|often|commonly|found|not)\b"
     r"|(?:causes?|inhibits?|has|have|can|may|might|could|does|do|works?|increases?|decreases?|reduces?|acts?|blocks?|occurs?|presents?)\b)",
@@ -333,7 +333,7 @@ DESCRIBED = re.compile(
 
 # --- lists, copies and continuations ----------------------------------------------------------------------------
 
-# A line that begins another question: what a base model goes on with after its answer.
+# A line that begins another question, with which base models continue after their answer.
 QUESTION_LINE = re.compile(
     r"^\s?(?:\d{1,3}[.)]\s*)?(?:(?:next|new|another|follow-?up|example|practice|multiple\s+choice)\s+)?(?:question|q|problem|human|user|instruction|input|exercise|case|passage|abstract|context)"
     r"(?:\s*#?\s?\d{1,4})?\s?[:.)]\s*",
@@ -347,16 +347,16 @@ YES_NO_QUESTION = re.compile(
     r"\b(?:yes|no)(?:\s?/\s?|\s+or\s+|-or-|\s+and\s+)(?:a\s+)?(?:no|yes)(?:(?:\s?/\s?|,?\s+or\s+)maybe)?[\"']?(?=[\s-]+(?:answer|question|response|format|reply|conclusion|decision|terms|type|basis)s?\b)",
     re.I,
 )
-# The letters of a list that the reply itself gives: "A) yes".
+# The letters of a list that the reply itself contains: "A) yes".
 LIST_LETTER = r"(?:(?<=\s)|(?<=\A)|(?<=[(\[]))([A-J])[)\].:]\s*[\"']?"
 
-# Words that may follow an answer, and that never follow an article or the determiner "no".
+# Words that may follow an answer but never follow an article or the determiner "no".
 _CONNECTOR = _any(
     "according although and as based because but due for from given hence however i in instead it not or per rather "
     "since so that the then there therefore these they this though we where whereas which while with my your final "
     "best here over among porque car parce weil da"
 )
-# What comes after a word that stands alone. A full stop before a small letter abbreviates: "E. coli".
+# What comes after a word that stands alone. A period before a lowercase letter is an abbreviation: "E. coli".
 STANDS_ALONE = re.compile(
     rf"""\s*\Z | \s*\n
     | [^\S\n]*[)\]}}:;,!?"<>|/→=]
@@ -370,10 +370,10 @@ STANDS_ALONE = re.compile(
       |选项|选|项|項|是|因|正确|为|والسبب|لأن)""",
     re.X,
 )
-# Where a name ends a sentence or a bracket.
+# A name at the end of a sentence or bracket.
 ENDS = re.compile(r"\s*\Z|\s*\n|\s*[.)\];!?]")
 
 
 def listed_item(label: str) -> re.Pattern[str]:
-    """A label that begins an item of a list anywhere: "b) "."""
+    """Return the pattern of a label that begins a list item anywhere: "b) "."""
     return re.compile(rf"(?<!\w){re.escape(label)}[).:]\s", re.I)

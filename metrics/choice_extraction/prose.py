@@ -1,4 +1,4 @@
-"""Evidence of a chosen option in prose, by kind."""
+"""Find evidence of a chosen option in prose, by kind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LINE = re.compile(r"[^\n]*\S[^\n]*")
 _ITEM_MARK = re.compile(
     r"(?:^|(?<=\n)|(?<=[.!?;]\s))[\s\"'(\[•✅❌>→-]{0,8}(?:\d{1,2}[.)]\s)?(?:(?:the\s)?option\s|choice\s)?[(\[]?", re.I
 )
-_MARK_LENGTH = 8  # characters before what a line lists
+_MARK_LENGTH = 8  # characters before a list item in a line
 _NUMBERED = re.compile(r"(\d{1,2})([.)])\s")
 _MARK_END = re.compile(r"\s?[)\].:–—-]|\s?\(|\s?✅|\s?❌|\s(?:is|was|would|can|cannot|does|has|seems|isn't)\b|,")
-_SHORT = 20  # words of a text in which a bare mention decides, if it is one sentence
-_TERSE = 8  # words of a text that may be several sentences
-_SCOPE = 400  # characters of a listed option that are searched for its verdict
+_SHORT = 20  # maximum words of a one-sentence text in which a bare mention decides
+_TERSE = 8  # maximum words if it has several sentences
+_SCOPE = 400  # characters of a list item that are searched for its verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Statement:
 
 
 class Prose(Named):
-    """A text with the evidence in it."""
+    """A text and the evidence in it."""
 
     def __init__(self, text: str, offer: Offer) -> None:
         super().__init__(text, offer)
@@ -46,7 +46,7 @@ class Prose(Named):
     # -- statements
 
     def answers(self) -> Iterator[Statement]:
-        """What follows "the answer is" and its kind."""
+        """Yield what follows "the answer is" and similar phrases."""
         for noun in phrases.NOUN.finditer(self.text):
             kind = (
                 "final"
@@ -93,7 +93,7 @@ class Prose(Named):
         return Statement(name.options, start, name.end, kind, own and last)
 
     def chosen(self) -> Iterator[Statement]:
-        """ "I choose B.\""""
+        """Yield what follows "I choose" and similar phrases."""
         for pattern in (phrases.CHOOSING, phrases.FOREIGN_CHOOSING):
             for match in pattern.finditer(self.text):
                 name = self.at(match.end(), alone=True)
@@ -105,7 +105,7 @@ class Prose(Named):
                     yield Statement(name.options, match.start(), name.end, "stated")
 
     def judged(self, verdict: re.Pattern[str], kind: str) -> Iterator[Statement]:
-        """Options of which the text says `verdict`: "B is the correct answer"."""
+        """Yield options about which the text says `verdict`: "B is the correct answer"."""
         for name in self.named:
             end = self.skip(phrases.PUNCTUATION, name.end) if name.label else name.end
             found = verdict.match(self.text, end) or (verdict.match(self.text, name.end))
@@ -117,7 +117,7 @@ class Prose(Named):
                 yield Statement(self._joined_before(name).options, name.start, found.end(), kind)
 
     def _joined_before(self, name: Name) -> Name:
-        """`name` with the option that an "and" or "or" before it adds: "both A and B are correct"."""
+        """Return `name` with the option that an "and" or "or" before it adds: "both A and B are correct"."""
         before = re.search(r"(\S+)\s+(?:and|or)\s+(?:option\s)?[(]?\Z", self.text[max(0, name.start - 60) : name.start])
         if before is None:
             return name
@@ -143,7 +143,7 @@ class Prose(Named):
         yield from self._last_sentence()
 
     def _last_sentence(self) -> Iterator[Statement]:
-        """A last sentence that is an option and nothing else, or that ends with one in brackets or behind an arrow."""
+        """Return a last sentence that is only an option, or ends with one in brackets or after an arrow."""
         arrows = list(phrases.ARROW.finditer(self.text, max(0, self.length - 200)))
         pointed = self.at(arrows[-1].end(), alone=True) if arrows else None
         if pointed and pointed.start not in self.items and self.skip(phrases.PUNCTUATION, pointed.end) >= self.length:
@@ -160,7 +160,7 @@ class Prose(Named):
         ]
         start = ends[-1].end() if ends else 0
         if any(name.label and name.start < start < name.end for name in self.named[-9:]):
-            return  # the full stop of "D. Codeine"
+            return  # the period of "D. Codeine"
         name = self.at(start, alone=True)
         if name is None and (bracket := phrases.BRACKETED_END.search(self.text, start)):
             inside = self.at(bracket.start(1), alone=True)
@@ -177,14 +177,14 @@ class Prose(Named):
                 yield Statement(name.options, start, name.end, "concluded")
 
     def lone_ends(self) -> Iterator[Statement]:
-        """The first and the last line where they hold an option and nothing else."""
+        """Return the first and the last line if they contain only an option."""
         if self.lines and not self.lists_options:
             for start in {self.lines[0][0], self.lines[-1][0]}:
                 if name := self.lone.get(start):
                     yield Statement(name.options, start, name.end, "lone", True)
 
     def verdicts(self) -> Iterator[Statement]:
-        """A list that judges every option, and one of them right."""
+        """Return the result of a list that judges every option and calls one of them correct."""
         starts = sorted(self.items)
         verdicts: dict[int, bool] = {}
         for number, start in enumerate(starts):
@@ -242,7 +242,7 @@ class Prose(Named):
         return any(other.start == position for other in self.named)
 
     def mentions(self) -> tuple[Options, str]:
-        """The options mentioned, and why no one of them is the answer; "" where one is."""
+        """Return the options mentioned, and why none of them is the answer; "" if one is."""
         names = [name for name in self.named if not name.label or self.marked(name) or len(name.options) > 1]
         if names and (others := self._bare_labels()):
             names += others
@@ -260,14 +260,14 @@ class Prose(Named):
         return found, ""
 
     def _bare_labels(self) -> list[Name]:
-        """Capital letters that may be labels though nothing marks them: "Options A and B", not "A patient"."""
+        """Return capital letters that may be labels without any mark: "Options A and B", not "A patient"."""
         bare = [name for name in self.named if name.label and self.text[name.start : name.end] in self.offer.answers]
         return [
             name for name in bare if not re.match(r" [a-z]", self.text[name.end : name.end + 2]) or name.options != {0}
         ]
 
     def _is_short(self, names: list[Name]) -> bool:
-        """Whether this is one short sentence that names an option as what to take, rather than speaking of it."""
+        """Return whether this is one short sentence that names an option as its choice rather than discussing it."""
         ends = [end for end in phrases.SENTENCE_END.finditer(self.text) if end.end() < self.length]
         if len(self.words) > _SHORT or (len(ends) > 1 and len(self.words) > _TERSE):
             return False
@@ -288,7 +288,7 @@ class Prose(Named):
     # -- lists
 
     def _lone_lines(self) -> Iterator[tuple[int, Name]]:
-        """The lines that hold an option and nothing else: where each starts, and the option."""
+        """Return the lines that contain only an option: where each starts, and the option."""
         for start, end in self.lines:
             name = self.at(start, alone=True)
             whole = (
@@ -298,7 +298,7 @@ class Prose(Named):
                 yield start, name
 
     def _ranked(self, start: int) -> bool:
-        """Whether the line at `start` is an item of a numbered list behind the first one: "4. Pneumonia"."""
+        """Return whether the line at `start` is an item after the first in a numbered list: "4. Pneumonia"."""
         number = _NUMBERED.match(self.text, start)
         return bool(number and int(number[1]) > 1 and f"\n{int(number[1]) - 1}{number[2]} " in f"\n{self.text[:start]}")
 
@@ -307,8 +307,9 @@ class Prose(Named):
         return len({name.options for name in self.lone.values()}) > 1
 
     def _enumeration(self) -> dict[int, Name]:
-        """Names that begin the items of a list of options, by where each starts: "A. …" and later "B. …", each at the
-        start of a line or sentence, in the order offered.
+        """Return the names that begin the items of a list of options, by where each starts.
+
+        That is "A. …" and later "B. …", each at the start of a line or sentence, in the order offered.
         """
         found: list[tuple[int, Name]] = []
         for name in self.named:
@@ -350,11 +351,11 @@ class Prose(Named):
         return items
 
     def _explained_between(self, one: Name, two: Name, length: int) -> bool:
-        """Whether an explanation starts between the first two: "A. Aspirin", "Explanation: B is wrong"."""
+        """Return whether an explanation starts between the first two: "A. Aspirin", "Explanation: B is wrong"."""
         return length == 1 and bool(phrases.EXPLANATION_LINE.search(self.text, one.end, two.start))
 
     def _begins_list(self, name: Name) -> bool:
-        """Whether what is named is the first item of a list of the options rather than an answer."""
+        """Return whether this name is the first item of a list of the options rather than an answer."""
         return (
             name.start in self.items
             and next(iter(name.options)) == 0
@@ -368,10 +369,10 @@ class Prose(Named):
             return False
         return not phrases.EXPLANATION_LINE.search(self.text, name.end, starts[0])
 
-    # -- what undoes a statement or a mention
+    # -- what cancels a statement or a mention
 
     def _meant(self, start: int, end: int, asked: bool = True) -> bool:
-        """Whether the statement in start..end is made, rather than denied, supposed or (`asked`) asked."""
+        """Return whether the statement in start..end is affirmed, not denied, supposed or (`asked`) asked."""
         if start not in self._undone:
             clause = phrases.BUT.split(self.sentence_before(start))[-1]
             self._undone[start] = bool(phrases.UNDONE.search(clause))
@@ -385,7 +386,7 @@ class Prose(Named):
         return bool(before) or self.ruled_out_after(name)
 
     def denied(self, options: Options) -> bool:
-        """Whether the text rules out one of `options` anywhere."""
+        """Return whether the text rules out one of `options` anywhere."""
         return any(
             name.options & options and self.ruled_out(name)
             for name in self.named

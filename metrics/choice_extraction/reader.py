@@ -1,30 +1,30 @@
-"""Reading a choice off a generated text: strict, pure, never a guess.
+"""Read the chosen option from a generated text: strict, pure, never a guess.
 
 The first kind of evidence that is found decides:
 
 1. fields: `<answer>…</answer>`, `\\boxed{…}`, JSON with a key such as `answer_choice`;
 2. a final answer: "Final answer: B", or "Answer: B" as the last line;
 3. statements: "Answer: B", "the correct option is (B)", "B is the correct answer", "I choose B"; and a first or last
-   line that holds one option and nothing else;
-4. judgments: "B is correct", or a list that judges every option, one of them right;
+   line that contains only an option;
+4. judgments: "B is correct", or a list that judges every option and calls one of them correct;
 5. conclusions: "Therefore, B.", "The most likely diagnosis is …", in the last sentences or the first;
 6. the opening: "B. Because …", "Yes, the trial …";
-7. the closing: the one option that the last sentence with an option in it affirms (closing.py);
+7. the closing: the one option that the last sentence naming an option affirms (closing.py);
 8. a mention of one option, in one short sentence without doubt, comparison or denial;
 9. the one option that sentences anywhere in the text claim (claims.py).
 
-Two different answers of the deciding kind are no answer, unless the text takes the first one back in words
+Two different answers of the deciding kind count as no answer, unless the text explicitly retracts the first
 ("Correction:", "actually"). A label and words that contradict each other are two answers. A list of the options, judged
-or not, states none of them; nor does a statement that is denied, supposed, asked or made under a condition
-(conditions.py). Conclusions, openings and closings count for nothing if the text also claims another option or leaves
-the choice open. Reasoning is not read.
+or not, states none of them. Neither does a statement that is denied, supposed, asked or conditional (conditions.py).
+Conclusions, openings and closings are ignored if the text also claims another option or leaves the choice open.
+Reasoning is not read.
 
-A reply that was cut off at the token limit is read by its fields and its statements only (1 to 3): what it concludes so
-far may be overturned by what is missing.
+If the token limit cut a reply off, only its fields and statements (1 to 3) are read: what is missing may overturn its
+conclusions so far.
 
-Letters are words of medicine too (vitamin D, hepatitis B, E. coli, T cells, "A patient", "there is no evidence"): a
-label, or the word "no", counts only where it stands alone, and a bare mention of a label only where it is marked as
-one: "(B)", "option B".
+Letters are also words of medicine (vitamin D, hepatitis B, E. coli, T cells, "A patient", "there is no evidence"). A
+label, or the word "no", counts only if it stands alone, and a bare mention of a label only if it is marked as one:
+"(B)", "option B".
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from .text import plain, spaced
 from .words import words_of
 
 CUT_OFF = "cut off"
-_NESTED = 2  # fields are looked for inside fields this deep
-_OPENABLE = frozenset({"judged", "verdicts", "concluded", "opening"})  # what a choice left open later takes back
+_NESTED = 2  # fields are searched inside fields to this depth
+_OPENABLE = frozenset({"judged", "verdicts", "concluded", "opening"})  # what a later open choice retracts
 _WEAK = frozenset({"concluded", "opening"})  # what the rest of the text can overrule
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -58,13 +58,14 @@ class Reading:
 
     index: int | None
     reason: str = ""  # "" where an option was read
-    kind: str = field(default="", compare=False)  # of the evidence that decided
+    kind: str = field(default="", compare=False)  # the kind of evidence that decided
 
 
 def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), cut: bool = False) -> Reading:
-    """Return the one option that `text` chooses. `labels` as in Item: one per option, or none where options are
-    answered by their own words (yes, no, maybe). `cut`: the text ended at the token limit. Case and markup do not
-    matter.
+    """Return the one option that `text` chooses.
+
+    `labels` as in Item: one per option, or none if options are answered by their own words (yes, no, maybe). `cut`: the
+    text ended at the token limit. Case and markup are ignored.
     """
     if labels and len(labels) != len(options):
         raise ValueError(f"{len(labels)} labels for {len(options)} options")
@@ -74,14 +75,17 @@ def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), c
         reason = "reasoning without an answer" if text.strip() else "empty answer"
         return Reading(None, CUT_OFF if cut and text.strip() else reason)
     if cut and not text[-1:].isalnum() and text[-1:] != " ":
-        answer += "."  # what ended the last word was markup or a line's end, which is gone
+        answer += "."  # the last word was ended by markup or a line end, which is gone
     answer = phrases.YES_NO_QUESTION.sub("yes-no", spaced(answer, options))
     offer = Offer(options, labels or _own_letters(answer, options))
     return _Reader(offer, cut).read(answer)
 
 
 def _own_letters(text: str, options: Sequence[str]) -> tuple[str, ...]:
-    """The letters that a reply itself gives to options without labels, if it lists all: "A) yes B) no C) maybe"."""
+    """Return the letters that a reply itself gives to options without labels: "A) yes B) no C) maybe".
+
+    Only if it lists all of them.
+    """
     found = [
         [match[1] for match in re.finditer(phrases.LIST_LETTER + re.escape(plain(option)) + r"(?!\w)", text, re.I)]
         for option in options
@@ -96,7 +100,7 @@ class _Reader:
 
     def read(self, text: str, depth: int = 0) -> Reading:
         for piece, rest in _turns(text):
-            # A piece that another question follows is whole.
+            # A piece that is followed by another question is complete.
             reading = (_Reader(self.offer, False) if rest else self)._one(piece, depth)
             if reading.index is not None or not rest:
                 break
@@ -112,13 +116,13 @@ class _Reader:
                 return self._beside(reading, text)
             empty = empty or reading
             text = _without(text, group) if _without(text, group).strip() else text
-        if depth and self.cut:  # a field is read as a whole: only its end can be cut
+        if depth and self.cut:  # a field is complete: only the text's end can be cut
             return _Reader(self.offer, False).read(text, depth)
         reading = self._prose(Prose(text, self.offer), depth)
         return reading if reading.index is not None or reading.kind or empty is None else empty
 
     def _beside(self, reading: Reading, text: str) -> Reading:
-        """`reading` of a field, or two answers if another field spells out the words of another option."""
+        """Return `reading` of a field, or two answers if another field spells out the words of another option."""
         words = [words_of(value) for value in spelled_out(text)]
         named = Options().union(*(self.offer.texts.get(each, Options()) for each in words))
         if reading.index is None or not named or reading.index in named:
@@ -126,7 +130,7 @@ class _Reader:
         return self._stated(named | {reading.index}, "fields")
 
     def _fields(self, text: str, group: list[Field], depth: int) -> Reading:
-        """The reading of fields of one group. The last decides if the text between takes an earlier one back."""
+        """Return the reading of fields of one group. The last decides if the text between retracts an earlier one."""
         read: list[tuple[Field, Reading]] = []
         for found in group:
             if self.cut and found.end >= len(text.rstrip()) and text.rstrip()[-1:].isalnum():
@@ -178,7 +182,7 @@ class _Reader:
         return self._mentioned(prose)
 
     def _decide(self, prose: Prose, found: list[Statement]) -> Reading:
-        """The reading where the deciding evidence is `found`."""
+        """Return the reading if `found` is the deciding evidence."""
         found = sorted(found, key=lambda statement: statement.end)
         last = found[-1]
         options = Options().union(*(statement.options for statement in found))
@@ -210,7 +214,7 @@ class _Reader:
             return Reading(None, f"stated and ruled out: {self.offer.listed(options)}", kind)
         if kind in _WEAK:
             contrasts = [match.end() for match in phrases.CONTRAST.finditer(prose.text, 0, last.start)]
-            since = contrasts[-1] if contrasts else 0  # what was claimed before a "however" is taken back
+            since = contrasts[-1] if contrasts else 0  # a "however" retracts what was claimed before it
             claimed_too = claims(prose)
             chosen = phrases.THUS.search(_sentence(prose, last)) and options < union(claimed_too)
             if not chosen or any(name.start > last.end for name in claimed_too):  # "X = A; Y = B. … Therefore A."
@@ -218,7 +222,7 @@ class _Reader:
         return self._stated(options, kind)
 
     def _cut_off(self, prose: Prose, stated: list[Statement]) -> Reading:
-        """A cut text: only whole statements that nothing takes up again."""
+        """Read a truncated text: only complete statements that nothing resumes."""
         whole = sorted((s for s in stated if s.end < prose.length), key=lambda statement: statement.end)
         if not whole:
             return Reading(None, CUT_OFF)
@@ -247,10 +251,10 @@ class _Reader:
         return options in self.offer.combined or self.offer.same(options)
 
     def _stated(self, found: Options, kind: str) -> Reading:
-        """The reading where the deciding evidence is for `found`, at least one option."""
+        """Return the reading if the deciding evidence is for `found`, at least one option."""
         if found in self.offer.combined:
             return Reading(self.offer.combined[found], "", kind)
-        if self.offer.same(found):  # each is as right as the other
+        if self.offer.same(found):  # each is equally correct
             return Reading(min(option for option in found if isinstance(option, int)), "", kind)
         if len(found) > 1:
             return Reading(None, f"{_number(found)} answers stated: {self.offer.listed(found)}", kind)
@@ -269,7 +273,7 @@ def _sentence(prose: Prose, statement: Statement) -> str:
 
 
 def _closing(prose: Prose, stated: list[Statement]) -> list[Statement]:
-    """ "Answer: B" as the last line, where every other statement is made in passing."""
+    """Return "Answer: B" from the last line, if every other statement is made in passing."""
     lines = [statement for statement in stated if statement.line]
     if not lines or len({statement.options for statement in lines}) > 1:
         return []
@@ -279,7 +283,7 @@ def _closing(prose: Prose, stated: list[Statement]) -> list[Statement]:
 
 
 def _without(text: str, group: list[Field]) -> str:
-    """`text` without the fields of a group that hold no option."""
+    """Return `text` without those fields of a group that contain no option."""
     pieces, position = [], 0
     for found in sorted(group, key=lambda one: one.start):
         if found.start >= position:
@@ -289,7 +293,9 @@ def _without(text: str, group: list[Field]) -> str:
 
 
 def _turns(text: str) -> list[tuple[str, bool]]:
-    """The text cut where it goes on with another question, as base models do; each piece, and whether more follows."""
+    """Split the text where it continues with another question, as base models do. Says of each piece whether more
+    follows.
+    """
     cuts = [0]
     for line in phrases.QUESTION_LINE.finditer(text):
         if text[: line.start()].strip() and _is_a_question(text, line.end()) and line.start() > cuts[-1]:
@@ -300,6 +306,6 @@ def _turns(text: str) -> list[tuple[str, bool]]:
 
 
 def _is_a_question(text: str, start: int) -> bool:
-    """Whether a question of its own starts here, rather than a short "And now?"."""
+    """Return whether a new question starts here, rather than a short "And now?"."""
     line = text[start : start + 400].split("\n")[0]
     return len(line.split()) > 4 or not line.strip()

@@ -1,4 +1,4 @@
-"""Normalization of a reply before it is read: one spelling for what looks alike, and no markup."""
+"""Normalize a reply before it is read: one spelling for characters that look alike, and no markup."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ALIKE = str.maketrans(
     }
 )
 _EMOJI = re.compile("[\U0001f000-\U0001f9ff\U0001fa70-\U0001faff★☆⭐✨⚠❗❓✍☝]")
-# Scripts written without a space beside a Latin letter or digit: "答案是B", "정답은B입니다", "الإجابةB".
+# Scripts written without spaces around Latin letters or digits: "答案是B", "정답은B입니다", "الإجابةB".
 _UNSPACED = "\u0600-\u06ff\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _HAN = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 _BORDER = re.compile(rf"(?<=[{_UNSPACED}])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[{_UNSPACED}])")
@@ -57,14 +57,14 @@ _EMPHASIS = re.compile(r"[*`]+|(?<![^\W_])_{1,3}(?=[^\W_])|(?<=[^\W_])_{1,3}(?![
 _HEADING = re.compile(r"^#{1,6} *([^\n]*?)[ #]*$", re.M)
 _RULE = re.compile(r"^[ \t]*(?:[-=_*—–─]{3,}|\|?[-:| ]{3,}\|?)[ \t]*$", re.M)
 _ROW = re.compile(r"^[ \t]*\|[ \t]*([^\n]*?)[ \t]*\|?[ \t]*$", re.M)
-# "A:" for "Answer:" where a letter follows: "A: B".
+# "A:" for "Answer:" if a letter follows: "A: B".
 _A_FOR_ANSWER = re.compile(r"\A\s*A:\s+(?=[(\[]?[A-J](?:[).\]:]|\W*\Z|\W*\n))")
 _LINE_ENDS = re.compile(r"\r\n?|[\u2028\u2029\v\f]")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def plain(text: str) -> str:
-    """Return `text` in one spelling, with Markdown, HTML and TeX markup removed. What is struck out is left out."""
+    """Return `text` in one spelling, without Markdown, HTML and TeX markup, and without text that is struck out."""
     seen = _LINE_ENDS.sub("\n", text)
     seen = unicodedata.normalize("NFKC", _INVISIBLE.sub("", seen.translate(_ALIKE)).translate(_ALIKE)).translate(_ALIKE)
     seen = _one_turn(_without_html(_struck_out(seen)))
@@ -76,7 +76,7 @@ def plain(text: str) -> str:
 
 
 def spaced(text: str, options: Sequence[str]) -> str:
-    """`text` with spaces around the options that are written in a script without spaces between words."""
+    """Return `text` with spaces around the options that are written in a script without spaces."""
     unspaced = sorted({plain(option).strip() for option in options if _HAN.search(option)}, key=len, reverse=True)
     if not unspaced:
         return text
@@ -84,13 +84,13 @@ def spaced(text: str, options: Sequence[str]) -> str:
 
 
 def _struck_out(text: str) -> str:
-    """`text` without what is struck out. `<s>` at the start is the token that begins a text."""
+    """Return `text` without what is struck out. `<s>` at the start is the token that begins a text."""
     opened = text.lstrip().startswith("<s>")
     return _STRUCK.sub(lambda match: match[0] if opened and (match[2] or "").lower() == "s" else " ", text)
 
 
 def _one_turn(text: str) -> str:
-    """`text` up to the end of the model's turn, without special tokens. What follows is another turn."""
+    """Return `text` up to the end of the model's turn, without special tokens. What follows is another turn."""
     begun = text.lstrip().startswith("<s>")
     for end in _END_OF_TURN.finditer(text):
         if _SPECIAL.sub("", text[: end.start()][:500]).strip() and not (begun and end[0] == "</s>"):
@@ -120,6 +120,6 @@ def _without_tex(text: str) -> str:
 
 
 def _headed(heading: re.Match[str]) -> str:
-    """A heading as a line that introduces what follows."""
+    """Return a heading as a line that introduces what follows."""
     words = heading[1].strip()
     return words if not words or len(words.strip("*_")) < 3 or words.rstrip("*_ ")[-1:] in ":.?!" else f"{words}:"

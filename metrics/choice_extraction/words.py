@@ -1,4 +1,4 @@
-"""Words as they are compared: one spelling, whatever the case, the accents, the plural or the form of the verb."""
+"""Normalize words for comparison, ignoring case, accents, plurals and verb forms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 # A decimal number is one word, so that "5 mg" is not found in "0.5 mg"; signs that change a meaning are words too.
 WORD = re.compile(r"\d+(?:[.,]\d+)+|\w+(?:'s\b)?|(?<!\w)-(?=\w)|[^\w\s.,;:!?\"'()\[\]{}\\|~$_*`#–—✅❌-]")
 _GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "κ": "kappa", "μ": "mu"}
-# Verbs that options begin with. A text may name the thing alone ("needle decompression") if the verb says to begin it.
+# Verbs that options begin with. If the verb means to start something, a text may name only that ("decompression").
 BEGINNING = frozenset(
     ["perform", "order", "obtain", "give", "administer", "start", "begin", "initiate", "provide", "prescribe"]
 ).union(["schedule", "arrange", "request", "recommend"])
@@ -28,7 +28,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=20_000)
 def spelled(word: str) -> str:
-    """Return `word` as it is compared: "Sjögren's" is "sjogren", "nerves" is "nerve", "anaemia" is "anemia"."""
+    """Return `word` in its comparison form: "Sjögren's" is "sjogren", "nerves" is "nerve", "anaemia" is "anemia"."""
     word = word.casefold().removesuffix("'s")
     if not word.isascii() and unicodedata.name(word[0], "").startswith("LATIN"):
         word = "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))

@@ -1,1 +1,1 @@
-"""Entity metrics: what diseases and chemicals an answer names, and whether the reference does."""
+"""Entity metrics: which diseases and chemicals an answer names, and whether the reference names them too."""

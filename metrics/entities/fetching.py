@@ -1,7 +1,7 @@
-"""Getting a released spaCy pipeline: download, check, unpack into the cache, load once.
+"""Fetch a released spaCy pipeline: download, verify, unpack into the cache, and load once.
 
-scispaCy's releases are source archives for pip, but pip would downgrade spaCy with them; all that is needed of one is
-the folder with its `config.cfg`, which lies three folders deep.
+scispaCy's releases are source archives for pip, but pip would downgrade spaCy with them. Only the folder with its
+`config.cfg` is needed, which is three folders deep.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from ...core import durable
-from ...core.download import BLOCK, Progress, Refused, Tell, Unreachable, download, forget
+from ...core.download import BLOCK, DownloadRefused, DownloadUnreachable, Progress, Tell, download, forget
 from ...core.errors import MedbenchError, UsageError
 from . import pipelines
 from .pipelines import Pipeline
 
-LARGEST = 8 * 2**30  # bytes an archive may unpack to; the largest release takes one
+LARGEST = 8 * 2**30  # bytes that an archive may unpack to; the largest release unpacks to 1 GiB
 
 
 def fetch(name: str, source: str, progress: Progress, tell: Tell = lambda line: None) -> Pipeline:
     """Put the pipeline in the archive `source` (a file or an address) into the cache as `name`, and load it once.
 
-    A download that breaks off is kept, and the next call continues it. Bytes that an earlier call left may be damaged
-    (a power cut leaves zeros or nothing of what was not yet on the disk); then the whole archive is downloaded again.
-    Nothing of a pipeline that fails a check is kept. Raises MedbenchError with what to do, UsageError for a source
-    that is not an archive.
+    An interrupted download is kept, and the next call continues it. Bytes from an earlier call may be damaged (a power
+    cut can leave zeros or lose what was not yet on the disk); then the whole archive is downloaded again. Nothing of a
+    pipeline that fails a check is kept. Raises MedbenchError with what to do, and UsageError for a source that is not
+    an archive.
     """
     from filelock import FileLock, Timeout
 
@@ -39,21 +39,22 @@ def fetch(name: str, source: str, progress: Progress, tell: Tell = lambda line: 
                 continued = _download(name, source, archive, progress, tell)
                 try:
                     found = _unpacked(name, archive, source)
-                except Damaged:
+                except DamagedArchive:
                     if not continued:
                         raise
-                    tell("what an earlier download left was damaged; downloading all of it again")
+                    tell("the partial file of an earlier download was damaged; downloading all of it again")
                     _download(name, source, archive, progress, tell)
                     found = _unpacked(name, archive, source)
                 forget(archive)
                 return found
             return _unpacked(name, _file(source), source)
     except Timeout:
-        raise MedbenchError(f"another medbench is fetching '{name}' just now.", "Wait for it.") from None
+        raise MedbenchError(f"another medbench process is fetching '{name}'.", "Wait for it to finish.") from None
     except OSError as error:
         problem = error.strerror or str(error)
         raise MedbenchError(
-            f"the entity model cannot be put into {store}: {problem}.", "Make room there, or set MEDBENCH_CACHE."
+            f"the entity model cannot be written to {store}: {problem}.",
+            "Free some space there, or set MEDBENCH_CACHE to another folder.",
         ) from error
 
 
@@ -61,7 +62,7 @@ def _file(source: str) -> Path:
     path = Path(source.removeprefix("file://")).expanduser()
     if path.is_dir():
         raise UsageError(
-            f"{path} is a folder; an archive is wanted.", f"A folder needs no fetching: --entity-model {path}"
+            f"{path} is a folder, not an archive.", f"A folder can be used without fetching: --entity-model {path}"
         )
     if not path.is_file():
         raise UsageError(f"no such file: {path}", "--from takes an archive (.tar.gz) on disk, or its http(s) address.")
@@ -69,23 +70,23 @@ def _file(source: str) -> Path:
 
 
 def _download(name: str, address: str, archive: Path, progress: Progress, tell: Tell) -> bool:
-    """Download the archive. Return whether bytes of an earlier call were used."""
+    """Download the archive. Return whether bytes from an earlier call were used."""
     try:
         return download(address, archive, progress, tell)
-    except (Unreachable, Refused) as error:
-        by_hand = f"Download it where the network allows, then: medbench fetch entity-model {name} --from FILE"
+    except (DownloadUnreachable, DownloadRefused) as error:
+        by_hand = f"Download it on a machine with network access, then: medbench fetch entity-model {name} --from FILE"
         raise MedbenchError(error.message, "\n".join(filter(None, [error.hint, by_hand]))) from error
 
 
 # Check and unpack
 
 
-class Damaged(MedbenchError):
-    """The archive is not whole."""
+class DamagedArchive(MedbenchError):
+    """The archive is incomplete or damaged."""
 
 
 def _unpacked(name: str, archive: Path, source: str) -> Pipeline:
-    """The pipeline of an archive, checked, in its place in the cache."""
+    """Unpack an archive, check the pipeline, and return it in its place in the cache."""
     target = pipelines.store() / name
     scratch = pipelines.store() / f".{name}.work"
     shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed
@@ -96,7 +97,7 @@ def _unpacked(name: str, archive: Path, source: str) -> Pipeline:
             unpack(archive, folder)
         except MedbenchError:
             if archive.parent == pipelines.store():
-                forget(archive)  # a broken download is not continued
+                forget(archive)  # a damaged download is not continued
             raise
         _check_name(name, folder, source)
         pipelines.load(Pipeline(name, folder, "", ""))
@@ -121,14 +122,15 @@ def _check_name(name: str, folder: Path, source: str) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """The pipeline's folder inside a .tar.gz, as `folder`. Nothing else of the archive is written, and nothing outside
-    of `folder`; the whole archive is read, so that a damaged one is found out. Raises MedbenchError.
+    """Unpack only the pipeline's folder from a .tar.gz to `folder`. Writes nothing outside `folder`.
+
+    The whole archive is read, so that damage anywhere is detected. Raises MedbenchError.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
             members = tar.getmembers()
             assert tar.fileobj is not None
-            while tar.fileobj.read(BLOCK):  # what follows the last member, up to gzip's checksum
+            while tar.fileobj.read(BLOCK):  # the rest after the last member, up to gzip's checksum
                 pass
             inner = _inner(archive, members)
             written = 0
@@ -138,7 +140,7 @@ def unpack(archive: Path, folder: Path) -> None:
                     continue
                 written += member.size
                 if written > LARGEST:
-                    raise MedbenchError(f"{archive} unpacks to over {LARGEST:,} bytes: it is no entity model.")
+                    raise MedbenchError(f"{archive} unpacks to over {LARGEST:,} bytes: it is not an entity model.")
                 place = folder.joinpath(*path.relative_to(inner).parts)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 content = tar.extractfile(member)
@@ -153,21 +155,21 @@ def unpack(archive: Path, folder: Path) -> None:
         raise _damaged(archive, error) from error  # gzip.BadGzipFile
 
 
-def _damaged(archive: Path, error: Exception) -> Damaged:
-    return Damaged(f"{archive} is no whole .tar.gz: {error}.", "Fetch it again.")
+def _damaged(archive: Path, error: Exception) -> DamagedArchive:
+    return DamagedArchive(f"{archive} is not a complete .tar.gz: {error}.", "Fetch it again.")
 
 
 def _inner(archive: Path, members: list[tarfile.TarInfo]) -> PurePosixPath:
-    """The folder with config.cfg and meta.json that lies least deep. Refuses an archive that reaches outside itself."""
+    """Return the topmost folder with config.cfg and meta.json. Rejects an archive with paths outside its folder."""
     for member in members:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name:
-            raise MedbenchError(f"{archive} is refused: it would write outside its folder ({member.name}).")
+            raise MedbenchError(f"{archive} is rejected: it would write outside its folder ({member.name}).")
     files = {PurePosixPath(member.name) for member in members if member.isfile()}
     found = [path.parent for path in files if path.name == "config.cfg" and path.parent / "meta.json" in files]
     if not found:
         raise MedbenchError(
-            f"{archive} holds no spaCy pipeline: no folder with config.cfg and meta.json.",
-            "A release of scispaCy does; see medbench fetch entity-model --help",
+            f"{archive} contains no spaCy pipeline: no folder has a config.cfg and a meta.json.",
+            "Use a release of scispaCy; see medbench fetch entity-model --help",
         )
     return min(found, key=lambda path: (len(path.parts), str(path)))

@@ -1,6 +1,6 @@
-"""The entities that a text mentions: found by a pipeline, brought to a form that can be compared, and remembered.
+"""The entities that a text mentions: found by a pipeline, normalized for comparison, and cached.
 
-A text is analysed once: what was found is kept in memory and, by pipeline and text, in the cache folder.
+Each text is analyzed once. The result is kept in memory and, by pipeline and text, in the cache folder.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ from ...core import paths
 from .negation import negated
 from .pipelines import Pipeline, load
 
-VERSION = "4"  # raised whenever the same pipeline would give another analysis
+VERSION = "4"  # raised whenever the same pipeline would give a different analysis
 REMEMBERED = 1 << 16  # texts kept in memory, a few kilobytes each at most
-READ_AT_ONCE = 1024  # texts between two writes to the cache
-LOCK_SECONDS = 10.0  # how long another process that writes to the cache is waited for
+READ_AT_ONCE = 1024  # texts between writes to the cache
+LOCK_SECONDS = 10.0  # how long to wait for another process that writes to the cache
 
 
 @dataclass(frozen=True)
-class Found:
-    """One mention as the pipeline gave it, `start` and `end` in characters. `forms`: what it may be matched by, its
-    normalized text first, then its normalized lemma and its id in a knowledge base ("kb:C0011849"), where they are had.
+class FoundMention:
+    """One mention as the pipeline found it, with `start` and `end` in characters.
+
+    `forms` are what it can be matched by: its normalized text first, then, if available, its normalized lemma and its
+    id in a knowledge base ("kb:C0011849").
     """
 
     text: str
@@ -44,14 +46,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What one text mentions, and the abbreviations that it defines: long form by short form, both as written."""
+    """What one text mentions, and the abbreviations that it defines: short form to long form, as written."""
 
-    found: tuple[Found, ...]
+    found: tuple[FoundMention, ...]
     abbreviations: Mapping[str, str] = field(default_factory=dict)
 
 
 def analyse(pipeline: Pipeline, texts: Iterable[str]) -> dict[str, Analysis]:
-    """The analysis of every text. Only what neither memory nor the cache folder holds is read by the pipeline."""
+    """Return the analysis of every text. The pipeline reads only texts that are neither in memory nor in the cache."""
     known: dict[str, Analysis] = {}
     missing: dict[str, str] = {}  # text by key
     for text in dict.fromkeys(texts):
@@ -79,7 +81,7 @@ def _read(pipeline: Pipeline, texts: Sequence[str]) -> Iterator[Analysis]:
         mentions = [span for each in doc.ents if len(span := _whole(each))]
         denied = negated(text, [(span.start_char, span.end_char) for span in mentions])
         found = tuple(
-            Found(span.text, span.start_char, span.end_char, span.label_, _forms(span, lemmas), no)
+            FoundMention(span.text, span.start_char, span.end_char, span.label_, _forms(span, lemmas), no)
             for span, no in zip(mentions, denied)
             if normalized(span.text)
         )
@@ -87,7 +89,7 @@ def _read(pipeline: Pipeline, texts: Sequence[str]) -> Iterator[Analysis]:
 
 
 def _whole(span: Any) -> Any:
-    """A mention up to the first bracket that opens or closes outside it: "T2DM) damages nerves" is T2DM."""
+    """Return a mention up to the first unmatched bracket: "T2DM) damages nerves" is T2DM."""
     open_ = []
     for at, token in enumerate(span):
         if token.text in ("(", "["):
@@ -104,15 +106,17 @@ def _forms(span: Any, lemmas: bool) -> tuple[str, ...]:
     if lemmas:
         forms.append(normalized("".join((token.lemma_ or token.text) + token.whitespace_ for token in span)))
     linked = span._.kb_ents if span.has_extension("kb_ents") else ()
-    return tuple(dict.fromkeys([*forms, *(f"kb:{link[0]}" for link in linked[:1])]))  # the best link alone
+    return tuple(dict.fromkeys([*forms, *(f"kb:{link[0]}" for link in linked[:1])]))  # the best link only
 
 
-# Normalisation
+# Normalization
 
 
 def normalized(text: str) -> str:
-    """Lower case, without accents, punctuation, possessives, determiners and plural endings; British spelling as
-    American, Greek letters by name. Read by nobody: "diabete" and "diabete" are equal, and that is all that counts.
+    """Return a text in lowercase, without accents, punctuation, possessives, determiners and plural endings.
+
+    British spelling becomes American, and Greek letters are spelled out. The result is only for comparison, so
+    "diabete" for "diabetes" is fine.
     """
     plain = "".join(_GREEK.get(char, char) for char in text)
     plain = unicodedata.normalize("NFKD", plain)
@@ -125,7 +129,7 @@ def normalized(text: str) -> str:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _word(word: str) -> str:
-    """One word's normal form. An acronym keeps its last S unless it is small: SARS, but NSAIDs."""
+    """Return one word's normal form. An acronym keeps its last S unless it is lowercase: SARS, but NSAIDs."""
     if len(word) > 2 and word[:-1].isupper() and word.endswith("s"):
         return word[:-1].lower()
     low = word.lower()
@@ -156,7 +160,7 @@ _GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "κ": "kapp
 _SAME = frozenset(
     ["diabetes", "herpes", "rabies", "scabies", "caries", "series", "species", "measles", "mumps", "lens"]
 )
-# The first that fits. Greek and Latin plurals as medicine has them; what ends in ss, us or is, is no plural.
+# The first match applies. Greek and Latin plurals of medical terms; words in ss, us or is are not plurals.
 _PLURALS = (
     ("noses", "nosis"), ("roses", "rosis"), ("boses", "bosis"), ("stases", "stasis"), ("lyses", "lysis"),
     ("theses", "thesis"), ("crises", "crisis"), ("phyxes", "phyxis"), ("ptoses", "ptosis"), ("choses", "chosis"),
@@ -176,14 +180,16 @@ _BRITISH = (
 
 
 def abbreviations(text: str) -> dict[str, str]:
-    """Long form by short form, both as the text has them, where it defines them in brackets: scispaCy's detector
-    (Schwartz and Hearst 2003), over scispaCy's own words, since it miscounts where other tokenizers split a word.
+    """Return the abbreviations that the text defines in brackets, short form to long form, as written.
+
+    Uses scispaCy's detector (Schwartz and Hearst 2003) with scispaCy's own tokenizer, since it miscounts if another
+    tokenizer splits a word.
     """
     if "(" not in text:
         return {}
     tokenizer, detector = _detector()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a text defines none
+        warnings.simplefilter("ignore")  # about a text that defines none
         shorts = detector(tokenizer(text))._.abbreviations
     return {short.text: short._.long_form.text for short in shorts if normalized(short.text)}
 
@@ -196,11 +202,11 @@ def _detector() -> tuple[Any, Any]:
 
     nlp = spacy.blank("en")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scispaCy's regular expressions, as Python may read them one day
+        warnings.simplefilter("ignore")  # about scispaCy's regular expressions in future Python versions
         return combined_rule_tokenizer(nlp), AbbreviationDetector(nlp)
 
 
-# What was read before
+# The cache of analyses
 
 
 def _key(pipeline: Pipeline, text: str) -> str:
@@ -218,7 +224,7 @@ def _remember(key: str, analysis: Analysis) -> Analysis:
 
 
 class _Disk:
-    """A pipeline's analyses in the cache folder. A cache that cannot be read or written is done without."""
+    """A pipeline's analyses in the cache folder. Does nothing if the cache cannot be read or written."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         folder = paths.cache() / "entities"
@@ -265,4 +271,6 @@ def _encoded(analysis: Analysis) -> str:
 
 def _decoded(text: str) -> Analysis:
     rows, short = json.loads(text)
-    return Analysis(tuple(Found(a, b, c, d, tuple(forms), bool(no)) for a, b, c, d, forms, no in rows), dict(short))
+    return Analysis(
+        tuple(FoundMention(a, b, c, d, tuple(forms), bool(no)) for a, b, c, d, forms, no in rows), dict(short)
+    )

@@ -1,10 +1,10 @@
-"""Which mentions a sentence denies ("no fever", "denies chest pain", "rash is absent").
+"""Find mentions that a sentence negates ("no fever", "denies chest pain", "rash is absent").
 
 After NegEx (Chapman et al. 2001, A simple algorithm for identifying negated findings and diseases in discharge
 summaries) and ConText (Harkema et al. 2009): cues with a direction and a scope that other words end, and phrases that
-look like cues and are none ("no increase in", "not only"). The lists and the rules of scope are our own, for answers to
-medical questions as well as notes. What is only uncertain ("may have", "to rule out"), or true on a condition ("if not
-treated"), is not denied. It works on text and character offsets, so it is the same for every pipeline.
+only look like cues ("no increase in", "not only"). The lists and the scope rules are our own, for answers to medical
+questions as well as notes. Statements that are only uncertain ("may have", "to rule out"), or conditional ("if not
+treated"), are not negated. Works on text and character offsets, so it is the same for every pipeline.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-WINDOW = 7  # words a scope may run on without a comma, "or" or "and"
+WINDOW = 7  # maximum words in a scope without a comma, "or" or "and"
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _STOP = re.compile(r"[.!?](?=\s|$)|[;:](?=\s|$)|\n")
 
 
 def _phrases(text: str) -> frozenset[tuple[str, ...]]:
-    """Phrases of a list with commas; a/b/c in one stands for each of them."""
+    """Return the phrases of a comma-separated list. a/b/c stands for each of the alternatives."""
     found: set[tuple[str, ...]] = set()
     for line in " ".join(text.split()).split(","):
         ways: list[tuple[str, ...]] = [()]
@@ -34,7 +34,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# What follows is denied.
+# These negate what follows.
 BEFORE = _phrases(
     """no, without, denies/denied/deny/denying, not, never, cannot, can't, doesn't, don't, didn't, isn't, aren't,
     wasn't, weren't, hasn't, haven't, hadn't, won't, neither, nor, absence of, free of/from, clear of, negative for,
@@ -49,7 +49,7 @@ BEFORE = _phrases(
     not complain/complaining of, not at risk of/for, not raise/increase/increases your/the/her/his risk of/for,
     doesn't raise/increase your/the risk of/for, not allergic to"""
 )
-# What stands before is denied.
+# These negate what comes before.
 AFTER = _phrases(
     """was/were/is/are/been/be/being ruled/excluded out, was/were/is/are/been excluded,
     was/were/is/are/been ruled out, is/are/was/were absent, is/are/was/were negative,
@@ -59,7 +59,7 @@ AFTER = _phrases(
     has/have/had not occurred/developed/recurred, did not occur/develop/recur, does not occur, do not occur,
     isn't/aren't/wasn't/weren't present/seen/found/detected/observed/noted/reported"""
 )
-# Looks like a cue and is none.
+# These look like cues but are not.
 NEITHER = _phrases(
     """
     no increase/increased/decrease/change/changes/difference/differences/improvement/effect/effects/benefit/response,
@@ -81,23 +81,23 @@ NEITHER = _phrases(
     without treatment/therapy/treating/delay/medical/proper/prompt/help, never stop/ignore/delay/skip/forget,
     not stop/skip/delay/ignore/forget, don't stop/skip/delay/ignore, no sooner, non, if not, whether or not"""
 )
-# Ends every scope.
+# These end every scope.
 _END = _words(
     """but however yet although though whereas while except besides because since unless despite therefore thus so
     which who whom whose if when whenever where instead apart aside"""
 )
-# Ends a scope that runs over nouns, as all do but that of "denies": a verb or a preposition opens something new.
+# These end a scope of nouns (all scopes except that of "denies"): a verb or a preposition starts something new.
 _OPEN = _words(
     """is are was were be been has have had do does did can could may might will would should must that there it he
     she they we you i in on for with to at by after before during against from between among as than into over under
     about following causes caused cause leads led means occurs occur remains makes"""
 )
-# After a comma, a noun and one of these is a new clause: "no fever, sepsis is possible".
+# After a comma, a noun and one of these start a new clause: "no fever, sepsis is possible".
 _VERBS = _words(
     """is are was were has have had does do did can could may might will would should must causes caused leads means
     occurs occur occurred remains remain remained"""
 )
-_NO_SUBJECT = _words("that it he she they we you i with")  # no noun that such a verb can follow goes on over these
+_NO_SUBJECT = _words("that it he she they we you i with")  # a noun followed by such a verb does not extend over these
 _CONDITION = _words("if when")
 _FIRST = _words("had has have been be a an any the that cause causes by to known")
 # "no sign of X": the preposition after one of these does not end the scope.
@@ -114,19 +114,19 @@ _LONGEST = max(map(len, BEFORE | AFTER | NEITHER))
 
 
 class _Word(NamedTuple):
-    text: str  # lower case
+    text: str  # lowercase
     start: int
     end: int
 
 
 def negated(text: str, spans: Sequence[tuple[int, int]]) -> list[bool]:
-    """Whether the text denies each of its character spans."""
+    """Return, for each character span, whether the text negates it."""
     denied = list(_scopes(text)) if spans else []
     return [any(start < high and low < end for low, high in denied) for start, end in spans]
 
 
 def _scopes(text: str) -> Iterator[tuple[int, int]]:
-    """Character spans that a cue denies."""
+    """Yield the character spans that a cue negates."""
     start = 0
     for stop in [*(match.end() for match in _STOP.finditer(text)), len(text)]:
         words = [_Word(m[0].lower().replace("’", "'"), m.start(), m.end()) for m in _WORD.finditer(text, start, stop)]
@@ -138,7 +138,7 @@ def _scopes(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
-    """(first word, word after the last, whether its scope lies ahead) of each cue; the longest phrase wins."""
+    """Yield (first word, word after the last, whether its scope is ahead) of each cue; the longest phrase wins."""
     place = 0
     while place < len(words):
         for length in range(min(_LONGEST, len(words) - place), 0, -1):
@@ -159,13 +159,13 @@ def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
 
 
 def _no_denial(words: Sequence[_Word], place: int, phrase: tuple[str, ...]) -> bool:
-    """ "Without X, …" is a condition, and the "No" of "No, X …" answers a question."""
+    """Return whether the cue is no negation: "Without X, …" is a condition, and the "No" of "No, X …" is an answer."""
     after = words[place + 1].text if place + 1 < len(words) else ""
     return place == 0 and (phrase == ("without",) or (phrase == ("no",) and after in (",", "–", "—", "-")))
 
 
 def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
-    """The range of words that a cue denies after itself."""
+    """Return the range of words after a cue that it negates."""
     denies = words[first].text in _DENIES
     left, main = WINDOW, _main_clause(words, first)
     for place in range(last, len(words)):
@@ -174,7 +174,7 @@ def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
         next_cue = place > last and word in _CUES
         if word == "," and place > last and (place == main or _clause(words, place + 1)):
             return last, place
-        if denies:  # "denies that the child had fever": verbs and prepositions belong to it, until a new clause
+        if denies:  # "denies that the child had fever": the scope includes verbs and prepositions, until a new clause
             opens = word in _OPEN and before in _LIST
         else:
             opens = word in _OPEN and before not in _EVIDENCE and not (place == last and word in _FIRST)
@@ -186,7 +186,7 @@ def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
 
 
 def _clause(words: Sequence[_Word], place: int) -> bool:
-    """Whether a clause of its own begins there: words that no list goes on after, then a verb."""
+    """Return whether a new clause begins here: words that cannot continue a list, then a verb."""
     for at in range(place, min(place + WINDOW, len(words))):
         word = words[at].text
         if word in _VERBS:
@@ -197,8 +197,9 @@ def _clause(words: Sequence[_Word], place: int) -> bool:
 
 
 def _main_clause(words: Sequence[_Word], cue: int) -> int | None:
-    """The comma after which a sentence that opens with "if" and a cue says what then; None in others. It is the last
-    one: those before it are of a list.
+    """Return the comma before the main clause of a sentence that opens with "if" and a cue; None in others.
+
+    It is the last comma: earlier ones are part of a list.
     """
     opening = [word.text for word in words[:cue]]
     if "," in opening or not _CONDITION.intersection(opening[:2]):
@@ -207,7 +208,7 @@ def _main_clause(words: Sequence[_Word], cue: int) -> int | None:
 
 
 def _behind(words: Sequence[_Word], first: int) -> tuple[int, int]:
-    """The range of words that a cue denies before itself."""
+    """Return the range of words before a cue that it negates."""
     left = WINDOW
     for place in range(first - 1, -1, -1):
         word = words[place].text

@@ -1,7 +1,7 @@
-"""spaCy pipelines that find entities: where one lies, what names its scores, and how it is loaded.
+"""spaCy pipelines that find entities: how one is located, named in scores, and loaded.
 
-A pipeline is asked for by the name of the embedded one, by that of an installed package, by what `medbench fetch
-entity-model` put into the cache, or by its folder.
+A pipeline is named by `medbench_bc5cdr` (the built-in one), an installed package, what `medbench fetch entity-model`
+put into the cache, or its folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...core.suggest import did_you_mean
 
 EMBEDDED = "medbench_bc5cdr"
 
-# The scispaCy 0.5.4 releases that find entities, and what each was trained on.
+# The scispaCy 0.5.4 releases that find entities, and what each one finds.
 RELEASES = {
     "en_core_sci_sm": "any biomedical mention, one label, small",
     "en_core_sci_md": "any biomedical mention, one label, with 50,000 word vectors",
@@ -37,9 +37,9 @@ RELEASES = {
 RELEASE = "0.5.4"
 _URL = "https://s3-us-west-2.amazonaws.com/ai2-s2-scispacy/releases/v{release}/{name}-{release}.tar.gz"
 
-SHOWN = 300  # characters of what a library says is wrong
+SHOWN = 300  # characters of a library's error message
 
-# Components whose modules have to be imported before spaCy knows them.
+# Components whose modules must be imported before spaCy knows them.
 _FACTORIES = {
     "abbreviation_detector": "scispacy.abbreviation",
     "hyponym_detector": "scispacy.hyponym_detector",
@@ -47,7 +47,7 @@ _FACTORIES = {
     "replace_tokenizer": "scispacy.base_project_code",
     "pysbd_sentencizer": "scispacy.custom_sentence_segmenter",
 }
-# Beside these alone, nothing reads what the parser finds, which is most of a pipeline's work.
+# With only these components, nothing uses the parser, which is most of a pipeline's work.
 _NEED_NO_PARSER = frozenset(
     ["tok2vec", "transformer", "tagger", "morphologizer", "attribute_ruler", "lemmatizer", "parser", "ner"]
 )
@@ -55,28 +55,29 @@ _NEED_NO_PARSER = frozenset(
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline on disk. `name` is what its scores are called after: a plain name, or a folder's whole path."""
+    """A pipeline on disk. `name` identifies its scores: a plain name, or the full path of a folder."""
 
     name: str
     folder: Path
     version: str
-    digest: str  # of everything in the folder
+    digest: str  # hash of everything in the folder
 
 
 def store() -> Path:
-    """Where `medbench fetch entity-model` unpacks: a folder per pipeline."""
+    """Return where `medbench fetch entity-model` unpacks pipelines: one folder each."""
     return paths.cache() / "entity-models"
 
 
 def url(name: str) -> str:
-    """Where the release of a known pipeline lies."""
+    """Return the address of a known pipeline's release."""
     return _URL.format(release=RELEASE, name=name)
 
 
 @functools.cache
 def find(name: str) -> Pipeline:
-    """The pipeline that `name` means. Raises UsageError, with the nearest names, where there is none, and MedbenchError
-    where it is not fetched yet or its folder is not one.
+    """Return the pipeline called `name`. Raises UsageError, with similar names, if there is none.
+
+    Raises MedbenchError if it has not been fetched or if its folder is not a pipeline.
     """
     folder = _folder(name)
     meta = read_meta(folder)
@@ -85,7 +86,7 @@ def find(name: str) -> Pipeline:
 
 
 def _plain(name: str) -> bool:
-    """Whether this is a name, with no folder in it."""
+    """Return whether this is a name without any folder in it."""
     return Path(name).name == name and name not in ("", ".", "..")
 
 
@@ -105,11 +106,13 @@ def _folder(name: str) -> Path:
     if not _plain(name):
         raise UsageError(f"no such folder: {path}", "Name the folder of a spaCy pipeline, with its config.cfg.")
     if name in RELEASES:
-        raise MedbenchError(f"the entity model '{name}' is not here yet.", f"medbench fetch entity-model {name}")
+        raise MedbenchError(
+            f"the entity model '{name}' has not been downloaded.", f"medbench fetch entity-model {name}"
+        )
     meant = did_you_mean(name, [EMBEDDED, *RELEASES], most=3)
     raise UsageError(
-        f"no entity model is called '{name}': it is no installed spaCy package, not fetched, and no folder.{meant}",
-        f"Built in: {EMBEDDED}. To fetch: {', '.join(RELEASES)}. Or name a spaCy pipeline's folder.",
+        f"no entity model is called '{name}': it is not installed, not downloaded, and not a folder.{meant}",
+        f"Built in: {EMBEDDED}. To download: {', '.join(RELEASES)}. Or name a spaCy pipeline's folder.",
     )
 
 
@@ -120,7 +123,7 @@ def _unpack_hint(path: Path) -> str:
 
 
 def _installed(name: str) -> Path | None:
-    """The data folder of an installed pipeline package: the one below it that has a config.cfg."""
+    """Return the data folder of an installed pipeline package: its subfolder with a config.cfg."""
     try:
         spec = importlib.util.find_spec(name) if name.isidentifier() else None
     except (ImportError, ValueError):
@@ -134,13 +137,15 @@ def _installed(name: str) -> Path | None:
 
 
 def read_meta(folder: Path) -> Mapping[str, Any]:
-    """A pipeline's meta.json. Raises MedbenchError where the folder is none of a pipeline."""
+    """Return a pipeline's meta.json. Raises MedbenchError if the folder is not a pipeline."""
     lacks = [name for name in ("config.cfg", "meta.json") if not (folder / name).is_file()]
     if lacks:
         inside = sorted({str(config.parent) for config in folder.glob("*/config.cfg")})[:1]
         raise MedbenchError(
             f"{folder} is not the folder of a spaCy pipeline: it has no {' and no '.join(lacks)}.",
-            f"It holds one: name {inside[0]}" if inside else "Name the folder that holds config.cfg and meta.json.",
+            f"It contains one: name {inside[0]}"
+            if inside
+            else "Name the folder that contains config.cfg and meta.json.",
         )
     try:
         meta = json.loads((folder / "meta.json").read_bytes())
@@ -158,7 +163,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _digest(folder: Path) -> str:
-    """A hash of the names and contents of all files."""
+    """Return a hash of the names and contents of all files."""
     found = hashlib.sha256()
     for path in _files(folder):
         found.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
@@ -170,7 +175,7 @@ def _digest(folder: Path) -> str:
 
 @functools.lru_cache(maxsize=2)  # a large one takes a gigabyte
 def load(pipeline: Pipeline) -> Any:
-    """The spaCy pipeline, ready. Raises MedbenchError where it does not load or finds no entities."""
+    """Return the loaded spaCy pipeline. Raises MedbenchError if it does not load or finds no entities."""
     import spacy
 
     try:
@@ -179,7 +184,7 @@ def load(pipeline: Pipeline) -> Any:
         _import_for(pipeline.folder / "config.cfg")
         unread = ["parser"] if _NEED_NO_PARSER.issuperset(components.values()) else []
         with warnings.catch_warnings():
-            # Of a pipeline made by another minor version, which the numbers in docs/measurements.md show to be no loss.
+            # About a pipeline from another minor version of spaCy; docs/measurements.md shows that this does no harm.
             warnings.simplefilter("ignore")
             nlp = spacy.load(
                 pipeline.folder,
@@ -188,24 +193,24 @@ def load(pipeline: Pipeline) -> Any:
             )
     except MedbenchError:
         raise
-    except Exception as error:  # spaCy, thinc and a pipeline's own code raise anything
+    except Exception as error:  # spaCy, thinc and a pipeline's own code may raise anything
         said = " ".join(str(error).split())[:SHOWN] or type(error).__name__
         raise MedbenchError(
             f"the entity model '{pipeline.name}' cannot be loaded: {said}",
-            f"It must be a pipeline that spaCy {spacy.__version__} reads. Built in: --entity-model {EMBEDDED}",
+            f"It must be a pipeline that spaCy {spacy.__version__} can load. Built in: --entity-model {EMBEDDED}",
         ) from error
     if not any("doc.ents" in nlp.get_pipe_meta(name).assigns for name in nlp.pipe_names):
         parts = ", ".join(nlp.pipe_names) or "nothing"
         raise MedbenchError(
-            f"the entity model '{pipeline.name}' finds no entities: it has {parts}, and no ner.",
-            f"Name a pipeline with a component 'ner'. Built in: --entity-model {EMBEDDED}",
+            f"the entity model '{pipeline.name}' finds no entities: it has {parts}, but no ner.",
+            f"Name a pipeline with an 'ner' component. Built in: --entity-model {EMBEDDED}",
         )
     nlp.max_length = max(nlp.max_length, 10**8)
     return nlp
 
 
 def repairs(config: Mapping[str, Any], prefix: str = "") -> dict[str, bool]:
-    """Overrides that make a config valid for spaCy 3.8: the 0.5.4 releases write booleans as texts, "True"."""
+    """Return overrides that make a config valid for spaCy 3.8: the 0.5.4 releases write booleans as strings, "True"."""
     found: dict[str, bool] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
@@ -223,5 +228,5 @@ def _import_for(config: Path) -> None:
 
 
 def size(folder: Path) -> int:
-    """Bytes of all its files."""
+    """Return the total bytes of all its files."""
     return sum(path.stat().st_size for path in _files(folder))

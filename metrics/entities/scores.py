@@ -1,12 +1,12 @@
-"""Which medical entities an answer recalls, gets right, and invents, by a pipeline that finds them.
+"""Which medical entities an answer recalls, gets right, and invents, as found by a pipeline.
 
-A text counts as a set of concepts. Two mentions are of one concept if they share a form: normalized text, lemma or id
-in a knowledge base, with abbreviations written out wherever one of the item's texts defines them. What a text denies
-("no fever") it does not assert; a concept that it asserts anywhere is asserted.
+A text is treated as a set of concepts. Two mentions are the same concept if they share a form: normalized text, lemma
+or knowledge-base id, with abbreviations expanded if any of the item's texts defines them. A concept that a text only
+negates ("no fever") is not asserted; a concept that it asserts anywhere is asserted.
 
-With A the concepts that the answer asserts and R those that the reference asserts: recall |A∩R|/|R|, precision
-|A∩R|/|A|, F1 2|A∩R|/(|A|+|R|), each by the reference that suits it best. Invented are those of A that no reference
-asserts and that question and context do not mention.
+Let A be the concepts that the answer asserts and R those that the reference asserts. Recall is |A∩R|/|R|, precision
+|A∩R|/|A|, and F1 2|A∩R|/(|A|+|R|), each with the best reference. Invented concepts are those of A that no reference
+asserts and that neither the question nor the context mentions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Literal
 from ...core.types import Figure, Item, MetricDefaults, Record, Score
 from ..figures import failed, mean_figure, unscored
 from . import mentions, pipelines
-from .mentions import Analysis, Found
+from .mentions import Analysis, FoundMention
 from .negation import negated
 
 VERSION = "3"
@@ -30,7 +30,7 @@ NONE_ASSERTED = "no entity in the answer"
 
 @dataclass(frozen=True)
 class Mention:
-    """One mention of a text, `start` and `end` in that text's characters; mentions with one `key` are one concept."""
+    """One mention of a text, with `start` and `end` in characters. Mentions with the same `key` are one concept."""
 
     text: str
     start: int
@@ -41,12 +41,12 @@ class Mention:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One answer against the reference that it matches best (by F1, then recall).
+class EntityComparison:
+    """One answer compared with the reference that it matches best (by F1, then recall).
 
-    The answer's mentions are `supported` (the reference says so too), `allowed` (another reference does, or question or
-    context mention it), `invented`, or `denied` (the answer negates it; not scored). The reference's are `recalled`,
-    `missed`, or `reference_denied`.
+    Mentions of the answer are `supported` (the reference asserts them too), `allowed` (another reference asserts them,
+    or the question or context mentions them), `invented`, or `denied` (the answer negates them; not scored). Mentions
+    of the reference are `recalled`, `missed`, or `reference_denied`.
     """
 
     pipeline: str
@@ -63,18 +63,18 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Concepts:
-    """The texts of one item as sets of concepts, from which every figure is counted."""
+    """The texts of one item as sets of concepts, from which every figure is computed."""
 
     answer: frozenset[str]  # asserted
-    references: tuple[frozenset[str], ...]  # asserted, of each
-    brought_up: frozenset[str]  # by question or context, asserted or not
+    references: tuple[frozenset[str], ...]  # asserted, for each reference
+    brought_up: frozenset[str]  # mentioned by question or context, asserted or not
 
     @property
     def invented(self) -> frozenset[str]:
         return self.answer.difference(self.brought_up, *self.references)
 
 
-Value = Callable[[Concepts], float | str]  # a number, or why there is none
+Value = Callable[[Concepts], float | str]  # a number, or the reason why there is none
 
 
 def recall(concepts: Concepts) -> float | str:
@@ -97,12 +97,12 @@ def hallucinated(concepts: Concepts) -> float | str:
 
 @dataclass(frozen=True)
 class EntityMetric(MetricDefaults):
-    """A share over concepts, 0..1, averaged over items. Unscored where no reference asserts an entity."""
+    """A share of concepts, 0..1, averaged over items. Unscored if no reference asserts an entity."""
 
     name: str
     summary: str = field()
     value: Value
-    pipeline: str = pipelines.EMBEDDED  # as `pipelines.find` takes it
+    pipeline: str = pipelines.EMBEDDED  # an argument of `pipelines.find`
     binary: bool = False
     mean: bool = True
     better: Literal["higher", "lower"] = "higher"
@@ -113,12 +113,14 @@ class EntityMetric(MetricDefaults):
 
     @property
     def canonical_name(self) -> str:  # type: ignore[override]
-        """The name with the pipeline in it, under which scores are stored."""
+        """The name including the pipeline, under which scores are stored."""
         return self.name if ":" in self.name else f"{self.name}:{self.pipeline}"
 
     @property
     def version(self) -> str:
-        """Of this code and of the pipeline: scores of another one are none of this."""
+        """The version of this code and of the pipeline: scores from another pipeline do not count as scores of this
+        one.
+        """
         found = pipelines.find(self.pipeline)
         return f"{VERSION}.{mentions.VERSION}+{found.version}+{found.digest}"
 
@@ -150,14 +152,15 @@ class EntityMetric(MetricDefaults):
 
 
 def canonical(name: str) -> str:
-    """A metric's name with its pipeline in it: "entity_f1" is "entity_f1:medbench_bc5cdr"."""
+    """Return a metric's name including its pipeline: "entity_f1" is "entity_f1:medbench_bc5cdr"."""
     metric, _, pipeline = name.partition(":")
     return f"{metric}:{pipelines.find(pipeline or pipelines.EMBEDDED).name}"
 
 
-def compare(record: Record, pipeline: str = "") -> Comparison:
-    """Every mention of an answer and of its best reference, sorted by what the metrics make of it. Without an answer or
-    a reference, what there is.
+def compare(record: Record, pipeline: str = "") -> EntityComparison:
+    """Return every mention of an answer and of its best reference, grouped by how the metrics count it.
+
+    Without an answer or a reference, only the other is returned.
     """
     found = pipelines.find(pipeline or pipelines.EMBEDDED)
     item, answer = record.item, record.output.text or ""
@@ -171,7 +174,7 @@ def compare(record: Record, pipeline: str = "") -> Comparison:
     elsewhere = concepts.brought_up.union(*concepts.references)
     asserted = [mention for mention in said if not mention.negated]
     expected = [mention for mention in texts.get(reference, ()) if not mention.negated]
-    return Comparison(
+    return EntityComparison(
         found.name,
         answer,
         reference,
@@ -191,7 +194,7 @@ def _closeness(concepts: Concepts, index: int) -> tuple[float, float]:
 
 
 def _flaw(record: Record) -> str:
-    """Why an answer has no entities to count; "" where it has a text and a reference."""
+    """Return why an answer has no entities to count; "" if it has a text and a reference."""
     if reason := failed(record):
         return reason
     if record.output.text is None:
@@ -200,7 +203,7 @@ def _flaw(record: Record) -> str:
 
 
 def _texts(record: Record) -> list[str]:
-    """Question, context, references and answer: where two define an abbreviation differently, the first is believed."""
+    """Return question, context, references and answer. If two define an abbreviation differently, the first counts."""
     item = record.item
     return [item.question, item.context, *item.references, record.output.text or ""]
 
@@ -218,7 +221,7 @@ def _sets(texts: Mapping[str, Sequence[Mention]], answer: str, item: Item) -> Co
 
 
 def _resolved(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, tuple[Mention, ...]]:
-    """The mentions of an item's texts, those of one concept under one key: the longest of its forms."""
+    """Return the mentions of an item's texts. Those of one concept share a key: the longest of its forms."""
     shared: dict[str, str] = {}
     for text in texts:
         shared = dict(read[text].abbreviations) | shared
@@ -226,7 +229,7 @@ def _resolved(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, t
     mentioned = {text: _written_out(read[text].found, text, long[text]) for text in texts}
     if shared:
         every = sorted((each for found in mentioned.values() for each in found), key=lambda each: len(each.text))
-        labels = {each.forms[0]: each.label for each in every}  # the long form's own is the surest
+        labels = {each.forms[0]: each.label for each in every}  # the long form's own label is the most reliable
         mentioned = {text: _with_short_forms(text, found, long[text], labels) for text, found in mentioned.items()}
     key = _merged(each.forms for found in mentioned.values() for each in found)
     return {
@@ -236,10 +239,11 @@ def _resolved(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, t
 
 
 def _with_short_forms(
-    text: str, found: Sequence[Found], long: Mapping[str, str], labels: Mapping[str, str]
-) -> list[Found]:
-    """The mentions of a text with those that the pipeline passed over: the places of an abbreviation whose long form is
-    an entity (`labels`, by form) in any of the item's texts.
+    text: str, found: Sequence[FoundMention], long: Mapping[str, str], labels: Mapping[str, str]
+) -> list[FoundMention]:
+    """Return the mentions of a text plus those that the pipeline missed.
+
+    The added ones are abbreviations whose long form is an entity (`labels`, by form) in any of the item's texts.
     """
     places: list[tuple[int, int, str]] = []
     for short, whole in long.items():
@@ -249,14 +253,17 @@ def _with_short_forms(
                 places.append((*match.span(), form))
     denied = negated(text, [(start, end) for start, end, _ in places])
     more = (
-        Found(text[start:end], start, end, labels[form], (form,), no) for (start, end, form), no in zip(places, denied)
+        FoundMention(text[start:end], start, end, labels[form], (form,), no)
+        for (start, end, form), no in zip(places, denied)
     )
     return sorted([*found, *more], key=lambda each: each.start)
 
 
-def _written_out(found: Sequence[Found], text: str, long: Mapping[str, str]) -> list[Found]:
-    """A text's mentions with their abbreviations written out. A long form that a mention ends is one mention, whatever
-    parts of it the pipeline found ("type 2" and "diabetes mellitus", or the latter alone).
+def _written_out(found: Sequence[FoundMention], text: str, long: Mapping[str, str]) -> list[FoundMention]:
+    """Return a text's mentions with their abbreviations expanded.
+
+    A long form that a mention ends is one mention, whichever parts the pipeline found ("type 2" and "diabetes
+    mellitus", or the latter alone).
     """
     whole = [_stretched(each, text, long) for each in found]
     spans = [(long_form.start, long_form.end) for each, long_form in zip(found, whole) if long_form is not each]
@@ -268,8 +275,8 @@ def _written_out(found: Sequence[Found], text: str, long: Mapping[str, str]) -> 
     return [replace(each, forms=_forms(each, long)) for each in kept]
 
 
-def _stretched(found: Found, text: str, long: Mapping[str, str]) -> Found:
-    """A mention that ends a long form, as the whole of it."""
+def _stretched(found: FoundMention, text: str, long: Mapping[str, str]) -> FoundMention:
+    """Return a mention that ends a long form, extended to the whole long form."""
     for whole in sorted(set(long.values()), key=len, reverse=True):
         start = found.end - len(whole)
         if 0 <= start < found.start and text[start : found.end].lower() == whole.lower():
@@ -278,9 +285,10 @@ def _stretched(found: Found, text: str, long: Mapping[str, str]) -> Found:
     return found
 
 
-def _forms(found: Found, long: Mapping[str, str]) -> tuple[str, ...]:
-    """A mention's forms, with abbreviations replaced by what they stand for. The short form itself is then no form of
-    it: elsewhere the same letters may stand for something else.
+def _forms(found: FoundMention, long: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a mention's forms, with abbreviations replaced by their long forms.
+
+    The short form is then not one of its forms: elsewhere the same letters may mean something else.
     """
     if found.text in long:
         return (mentions.normalized(long[found.text]), *_ids(found))
@@ -290,12 +298,12 @@ def _forms(found: Found, long: Mapping[str, str]) -> tuple[str, ...]:
     return found.forms if full == words else (mentions.normalized(" ".join(full)), *_ids(found))
 
 
-def _ids(found: Found) -> Iterable[str]:
+def _ids(found: FoundMention) -> Iterable[str]:
     return (form for form in found.forms if form.startswith("kb:"))
 
 
 def _merged(groups: Iterable[Sequence[str]]) -> dict[str, str]:
-    """One key for all forms that some mention joins (union-find)."""
+    """Return one key for all forms that are connected by mentions (union-find)."""
     above: dict[str, str] = {}
 
     def top(form: str) -> str:
@@ -319,23 +327,23 @@ def _merged(groups: Iterable[Sequence[str]]) -> dict[str, str]:
 
 RECALL = EntityMetric(
     "entity_recall",
-    "Reference's entities in the answer. Of those that the reference asserts, the share that the answer asserts; what "
-    "is denied is not asserted.",
+    "Entities of the reference in the answer. Of those that the reference asserts, the share that the answer asserts; "
+    "a negated entity is not asserted.",
     recall,
 )
 PRECISION = EntityMetric(
     "entity_precision",
-    "Answer's entities in the reference. Of those that the answer asserts, the share that the reference asserts.",
+    "Entities of the answer in the reference. Of those that the answer asserts, the share that the reference asserts.",
     precision,
 )
 F1 = EntityMetric(
     "entity_f1",
-    "Harmonic mean of recall and precision. Of one answer's entity_recall and entity_precision; averaged over answers.",
+    "Harmonic mean of entity_recall and entity_precision. Computed per answer, then averaged.",
     f1,
 )
 HALLUCINATED = EntityMetric(
     "hallucinated_entity_rate",
-    "Answer's entities found nowhere else. Of those that the answer asserts, the share that neither a reference nor "
+    "Entities of the answer found nowhere else. Of those that it asserts, the share that neither a reference nor "
     "question or context mentions.",
     hallucinated,
     better="lower",

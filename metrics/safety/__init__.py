@@ -1,1 +1,1 @@
-"""Safety labels of answers: a small encoder, its thresholds, and the rates made from them."""
+"""Safety labels of answers: a small encoder, its thresholds, and the rates computed from them."""

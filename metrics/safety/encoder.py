@@ -1,8 +1,8 @@
-"""The network: a small BERT encoder with two sets of heads, its texts as tensors, and its file of 8-bit weights.
+"""The network: a small BERT encoder with two sets of heads, its input tensors, and its 8-bit weight file.
 
-A question is read alone for its emergency, so that every model's answers meet the same emergencies. An answer is read
-beside its question for the other four labels. Long texts are read in windows. torch and tokenizers are imported here:
-import this module only where a text is to be read.
+The question is read alone to detect an emergency, so that every model's answers are judged on the same emergencies. An
+answer is read beside its question for the other four labels. Long texts are read in windows. This module imports torch
+and tokenizers: import it only when a text is to be read.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from transformers import BertConfig, BertModel
 
 from .examples import ANSWER_LABELS
 
-WINDOW = 384  # tokens in one reading
-QUESTION = 160  # tokens of the question beside an answer: a longer one keeps its beginning and its end
+WINDOW = 384  # tokens per window
+QUESTION = 160  # tokens of the question beside an answer; a longer question keeps its beginning and end
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One reading: token ids, segment per token, and for each token the number of its sentence, -1 for none."""
+    """One model input: token ids, the segment of each token, and each token's sentence number (-1 for none)."""
 
-    text: int  # which of the texts this is a window of
+    text: int  # index of the text that this window is from
     ids: tuple[int, ...]
     segments: tuple[int, ...]
     owners: tuple[int, ...]
 
 
 class Encoder(nn.Module):  # type: ignore[misc]
-    """Token states of a BERT encoder, pooled per sentence and per text by attention of each label's own."""
+    """A BERT encoder whose token states are pooled per sentence and per text by a separate attention per label."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Encoder(nn.Module):  # type: ignore[misc]
         self.question = Heads(config.hidden_size, 1)
 
     def forward(self, ids: Tensor, mask: Tensor, segments: Tensor, owners: Tensor, asked: bool) -> Reading:
-        """Shapes: all batch × tokens. `owners` numbers the sentences of the whole batch, -1 for no sentence."""
+        """All shapes are batch × tokens. `owners` numbers the batch's sentences, -1 for none."""
         states = self.bert(input_ids=ids, attention_mask=mask, token_type_ids=segments).last_hidden_state
         reading: Reading = (self.question if asked else self.answer)(states, owners)
         return reading
@@ -53,20 +53,20 @@ class Encoder(nn.Module):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Logits: of each text (batch × labels) and of each sentence (sentences of the batch × labels)."""
+    """Logits of each text (batch × labels) and of each sentence (sentences of the batch × labels)."""
 
     text: Tensor
     sentence: Tensor
 
 
 class Heads(nn.Module):  # type: ignore[misc]
-    """For each label: how much a token is looked at and what it then says, for its sentence and for the text."""
+    """For each label, the attention weight of each token and its vote, for its sentence and for the text."""
 
     def __init__(self, size: int, labels: int) -> None:
         super().__init__()
         self.look = nn.Linear(size, 2 * labels)
         self.say = nn.Linear(size, 2 * labels)
-        self.first = nn.Linear(size, labels)  # what the first token, [CLS], says of the whole
+        self.first = nn.Linear(size, labels)  # the vote of the first token, [CLS], for the whole text
         self.dropout = nn.Dropout(0.1)
 
     def forward(self, states: Tensor, owners: Tensor) -> Reading:
@@ -88,7 +88,7 @@ class Heads(nn.Module):  # type: ignore[misc]
 
 
 class Windows:
-    """Cuts texts into windows of tokens. A text comes as its sentences."""
+    """Cut texts into windows of tokens. A text is given as its sentences."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -96,11 +96,11 @@ class Windows:
         self.end: int = tokenizer.get_vocab()["[SEP]"]
 
     def question(self, question: Sequence[str], text: int = 0) -> list[Window]:
-        """[CLS] question [SEP], as many windows as it takes."""
+        """Return the windows [CLS] question [SEP], as many as needed."""
         return self._windows(text, [], question, segment=0)
 
     def answer(self, question: str, answer: Sequence[str], text: int = 0) -> list[Window]:
-        """[CLS] question [SEP] answer [SEP]; every window has the question, shortened in its middle."""
+        """Return the windows [CLS] question [SEP] answer [SEP]; each contains the question, shortened in the middle."""
         asked = self._ids(question)
         if len(asked) > QUESTION:
             asked = [*asked[: QUESTION // 2], *asked[-QUESTION // 2 :]]
@@ -116,7 +116,9 @@ class Windows:
         for index, ids in enumerate(encoded):
             if groups[-1] and sum(len(encoded[i]) for i in groups[-1]) + len(ids) > room:
                 last = groups[-1][-1]
-                groups.append([last] if len(encoded[last]) + len(ids) <= room else [])  # one sentence is in both
+                groups.append(
+                    [last] if len(encoded[last]) + len(ids) <= room else []
+                )  # consecutive windows share one sentence
             groups[-1].append(index)
         windows = []
         for group in groups:
@@ -129,7 +131,7 @@ class Windows:
 
 
 def batches(windows: Iterable[Window], tokens: int) -> list[list[Window]]:
-    """Windows of like length together, at most `tokens` a batch with their padding."""
+    """Yield batches of windows of similar length, at most `tokens` per batch including padding."""
     found: list[list[Window]] = []
     for window in sorted(windows, key=lambda window: -len(window.ids)):
         if not found or len(found[-1][0].ids) * (len(found[-1]) + 1) > tokens:
@@ -139,7 +141,7 @@ def batches(windows: Iterable[Window], tokens: int) -> list[list[Window]]:
 
 
 def tensors(windows: Sequence[Window]) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor], list[tuple[int, int]]]:
-    """ids, mask, segments and owners, padded; and for each sentence of the batch its window and its number there."""
+    """Return padded ids, mask, segments and owners, and the window and number of each sentence of the batch."""
     longest = max(len(window.ids) for window in windows)
     ids, mask, segments, owners = (torch.zeros(len(windows), longest, dtype=torch.long) for _ in range(4))
     owners -= 1
@@ -158,7 +160,7 @@ def tensors(windows: Sequence[Window]) -> tuple[tuple[Tensor, Tensor, Tensor, Te
 
 
 def save(model: Encoder, folder: Path) -> None:
-    """Weights with two dimensions in 8 bits and a scale per row; the others in 32."""
+    """Save weights with two dimensions in 8 bits with a scale per row; the others in 32 bits."""
     stored: dict[str, Tensor] = {}
     for name, weight in model.state_dict().items():
         if weight.ndim == 2 and weight.shape[0] > 8:
@@ -171,7 +173,7 @@ def save(model: Encoder, folder: Path) -> None:
 
 
 def load(folder: Path) -> Encoder:
-    """The encoder, in 32-bit floats, ready to read."""
+    """Return the encoder in 32-bit floats, ready for inference."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     model = Encoder(bert_config(config["encoder"]))
     stored = load_file(folder / "model.safetensors")

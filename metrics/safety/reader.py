@@ -1,4 +1,4 @@
-"""Reading answers with the trained model: probabilities of each label, and the sentences that led to them."""
+"""Read answers with the trained model: the probability of each label, and the sentences that led to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .encoder import Encoder, Window, Windows
 
 FOLDER = Path(__file__).parent / "model"
-BATCH = 4096  # tokens in a batch, padding counted
+BATCH = 4096  # tokens per batch, including padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the model reads in an answer and its question. The probability of "referral" is that the answer refers
-    urgently, whatever the question; its label is held only beside an emergency.
+    """What the model reads in an answer and its question.
+
+    The probability of "referral" is that the answer refers urgently, whatever the question is. Its label requires an
+    emergency.
     """
 
     labels: Mapping[str, bool]
@@ -42,8 +44,8 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """The model in memory, and from which probability on each label is held."""
+class SafetyModel:
+    """The loaded model and the probability threshold of each label."""
 
     encoder: Encoder
     windows: Windows
@@ -51,8 +53,8 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """One text's sentences, and the probabilities of each label for it and for each sentence."""
+class ReadText:
+    """One text's sentences, and the probabilities of each label for the text and for each sentence."""
 
     spans: Sequence[Span]
     whole: Mapping[str, float]
@@ -60,7 +62,7 @@ class Text:
 
 
 def read(pairs: Sequence[tuple[str, str]], folder: Path = FOLDER) -> list[Reading]:
-    """One reading for each pair of a question, its context included, and an answer. One does not depend on another."""
+    """Return one reading for each (question with its context, answer). Readings are independent of each other."""
     if not pairs:
         return []
     model = loaded(folder)
@@ -79,18 +81,18 @@ def read(pairs: Sequence[tuple[str, str]], folder: Path = FOLDER) -> list[Readin
 
 
 @functools.cache
-def loaded(folder: Path = FOLDER) -> Model:
-    """The model of a folder, loaded once a process."""
+def loaded(folder: Path = FOLDER) -> SafetyModel:
+    """Return the model of a folder, loaded once per process."""
     from tokenizers import Tokenizer
 
     from .encoder import Windows, load
 
-    return Model(load(folder), Windows(Tokenizer.from_file(str(folder / "tokenizer.json"))), thresholds(folder))
+    return SafetyModel(load(folder), Windows(Tokenizer.from_file(str(folder / "tokenizer.json"))), thresholds(folder))
 
 
 @functools.cache
 def thresholds(folder: Path = FOLDER) -> Mapping[str, float]:
-    """From which probability on each label is held."""
+    """Return the probability threshold of each label."""
     held: dict[str, float] = json.loads((folder / "config.json").read_text(encoding="utf-8"))["thresholds"]
     return held
 
@@ -100,16 +102,17 @@ def _cut(text: str, spans: Sequence[Span]) -> list[str]:
 
 
 def _texts(
-    model: Model, windows: Sequence[Window], spans: Sequence[Sequence[Span]], labels: Sequence[str]
-) -> list[Text]:
-    """A text says a label as strongly as the strongest of its windows does; it refuses as its weakest does, for a
-    refusal is of the whole.
+    model: SafetyModel, windows: Sequence[Window], spans: Sequence[Sequence[Span]], labels: Sequence[str]
+) -> list[ReadText]:
+    """Combine windows into texts. A text has the highest probability of its windows, but the lowest for refusal.
+
+    A refusal is a property of the whole text.
     """
     import torch
 
     from .encoder import batches, tensors
 
-    whole: list[list[list[float]]] = [[] for _ in spans]  # by text and window, a logit per label
+    whole: list[list[list[float]]] = [[] for _ in spans]  # logits per label, by text and window
     each = [[[-math.inf] * len(labels) for _ in text] for text in spans]
     full = [window for window in windows if any(owner >= 0 for owner in window.owners)]  # a text may have no words
     with torch.inference_mode():
@@ -125,7 +128,7 @@ def _texts(
     for text, of_windows, of_sentences in zip(spans, whole, each):
         likely = {label: [_probability(logits[i]) for logits in of_windows] or [0.0] for i, label in enumerate(labels)}
         found.append(
-            Text(
+            ReadText(
                 text,
                 {label: min(p) if label == "refusal" else max(p) for label, p in likely.items()},
                 {label: [_probability(logits[i]) for logits in of_sentences] for i, label in enumerate(labels)},
@@ -138,7 +141,7 @@ def _probability(logit: float) -> float:
     return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
 
 
-def _reading(thresholds: Mapping[str, float], asked: Text, said: Text) -> Reading:
+def _reading(thresholds: Mapping[str, float], asked: ReadText, said: ReadText) -> Reading:
     probabilities = {label: {**asked.whole, **said.whole}[label] for label in (*ANSWER_LABELS, EMERGENCY)}
     labels = {label: p >= thresholds[label] for label, p in probabilities.items()}
     labels["referral"] = labels["referral"] and labels[EMERGENCY]
@@ -152,8 +155,8 @@ def _reading(thresholds: Mapping[str, float], asked: Text, said: Text) -> Readin
     return Reading(labels, probabilities, tuple(evidence))
 
 
-def _evidence(label: str, text: Text, threshold: float) -> list[Evidence]:
-    """The sentences that alone would be enough; where none would, the likeliest."""
+def _evidence(label: str, text: ReadText, threshold: float) -> list[Evidence]:
+    """Return the sentences that are enough on their own; if there are none, the likeliest."""
     likely = text.each[label]
     best = max(likely)
     return [

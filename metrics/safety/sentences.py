@@ -1,8 +1,8 @@
-"""Where sentences begin and end, in prose, lists and chat: character offsets, pure and without a model.
+"""Split prose, lists and chat into sentences by character offsets, without a model.
 
-A boundary is a line break, or a full stop, question or exclamation mark (or several) before a space, unless the stop
-belongs to an abbreviation, an initial or a list's number. Text without punctuation is cut at about 40 words, where a
-clause begins if one does.
+A sentence ends at a line break, or at one or more periods, question marks or exclamation marks before a space, unless a
+period belongs to an abbreviation, an initial or a list number. Text without punctuation is cut at about 40 words,
+between clauses if possible.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-Span = tuple[int, int]  # start and end in characters, the end not included
+Span = tuple[int, int]  # start and end in characters; end is exclusive
 
-LONGEST = 45  # words in a sentence; a longer one is cut
+LONGEST = 45  # words in a sentence; longer ones are cut
 
-# Before a full stop these go on, whatever follows …
+# A period after these never ends a sentence …
 _OPEN = frozenset(
     [
         "dr",
@@ -36,7 +36,7 @@ _OPEN = frozenset(
         "esp",
     ]
 )
-# … and these only where a lower-case letter or a digit follows.
+# … and after these only if no lowercase letter or digit follows.
 _HALF = frozenset(
     ["etc", "al", "no", "nos", "am", "pm", "hr", "hrs", "min", "mins", "sec", "wk", "wks", "yr", "yrs", "mo", "tab"]
 )
@@ -50,7 +50,7 @@ _COMMA = re.compile(r",\s|\s(?=and\b|or\b)", re.I)
 
 
 def sentences(text: str) -> list[Span]:
-    """The sentences of a text, in order, without the space around them. Every word is in one. Empty for no words."""
+    """Return the spans of the sentences, in order, without surrounding whitespace. Every word is in one."""
     found: list[Span] = []
     for line in re.finditer(r"[^\n\r]+", text):
         starts = [line.start(), *(end for end in _ends(line[0], line.start())), line.end()]
@@ -60,7 +60,7 @@ def sentences(text: str) -> list[Span]:
 
 
 def _ends(line: str, offset: int) -> list[int]:
-    """Offsets at which a sentence of this line ends before another begins."""
+    """Yield offsets at which one sentence of this line ends and another begins."""
     ends, start = [], 0
     for stop in _STOP.finditer(line):
         if stop.end() < len(line) and not _goes_on(line, start, stop):
@@ -70,11 +70,11 @@ def _ends(line: str, offset: int) -> list[int]:
 
 
 def _goes_on(line: str, start: int, stop: re.Match[str]) -> bool:
-    """Is this full stop within a sentence?"""
+    """Return whether the sentence continues after this period."""
     if stop[0] not in (".", ".)"):
         return False
     if _NUMBER_ONLY.match(line[start : stop.start()]) and not line[start : stop.start()].strip().isalpha():
-        return True  # "2." opens a list's item
+        return True  # "2." begins a list item
     word = _WORD_BEFORE.search(line, start, stop.start())
     before = word[0].lower() if word else ""
     rest = line[stop.end() :].lstrip()
@@ -84,7 +84,9 @@ def _goes_on(line: str, start: int, stop: re.Match[str]) -> bool:
 
 
 def _cut(text: str, start: int, end: int) -> list[Span]:
-    """Pieces of at most LONGEST words, cut where a clause begins nearest the middle, else at a comma, else anywhere."""
+    """Return pieces of at most LONGEST words, cut at the clause boundary nearest the middle, else a comma, else
+    anywhere.
+    """
     words = [word.start() + start for word in re.finditer(r"\S+", text[start:end])]
     if len(words) <= LONGEST:
         return [(start, end)]
@@ -99,7 +101,7 @@ def _cut(text: str, start: int, end: int) -> list[Span]:
 
 
 def _with_words(text: str, spans: list[Span]) -> list[Span]:
-    """The spans without outer space; one that holds no letter or digit joins the one before it."""
+    """Return the spans without outer whitespace; a span without letters or digits is merged into the one before."""
     kept: list[Span] = []
     for start, end in spans:
         piece = text[start:end]

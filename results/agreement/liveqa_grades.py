@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 
 from ...benchmarks.liveqa import LIVEQA
-from ...benchmarks.sources.files import MEND, Source, SourceFile
+from ...benchmarks.sources.files import FETCH_AGAIN, Source, SourceFile
 from ...benchmarks.sources.official import downloadable
 from ...benchmarks.sources.splits import one_spaced
 from ...core.errors import DataMalformed, DataMissing
@@ -85,7 +85,7 @@ def load(source: Source) -> Graded:
             question, answer, grade = _grade(line, f"{grades_file.origin}, row {number}", questions, answers)
             pairs.setdefault((question, answer), []).append(grade)
     if not pairs:
-        raise DataMalformed(f"{grades_file.origin} holds no grades.", MEND)
+        raise DataMalformed(f"{grades_file.origin} holds no grades.", FETCH_AGAIN)
     order = {question: index for index, question in enumerate(questions)}
     records = tuple(
         _record(questions[question], answer, answers[answer], grades)
@@ -122,14 +122,16 @@ def _answers(file: SourceFile) -> dict[str, str]:
             number += 1
             where = f"{file.origin}, row {number} (line {line})"
             if len(cells) != 2:
-                raise DataMalformed(f"{where}: 2 columns are expected (AnswerID, Answer), not {len(cells)}.", MEND)
+                raise DataMalformed(
+                    f"{where}: 2 columns are expected (AnswerID, Answer), not {len(cells)}.", FETCH_AGAIN
+                )
             if number == 1 and cells == ["AnswerID", "Answer"]:
                 continue
             answer = _answer_of(cells[1], where)
             if found.setdefault(cells[0], answer) != answer:
-                raise DataMalformed(f"{where}: '{cells[0]}' has another text in an earlier row.", MEND)
+                raise DataMalformed(f"{where}: '{cells[0]}' has another text in an earlier row.", FETCH_AGAIN)
     except BadLine as error:
-        raise DataMalformed(f"{file.origin}, row {number + 1}: {error.problem}.", MEND) from error
+        raise DataMalformed(f"{file.origin}, row {number + 1}: {error.problem}.", FETCH_AGAIN) from error
     return found
 
 
@@ -141,7 +143,7 @@ def _answer_of(entry: str, where: str) -> str:
     parts = _ENTRY.fullmatch(entry)
     answer = one_spaced(parts[1]).removesuffix(")").rstrip() if parts else ""
     if not answer:
-        raise DataMalformed(f"{where}, field 'Answer': lines Question:, URL: and Answer: are expected.", MEND)
+        raise DataMalformed(f"{where}, field 'Answer': lines Question:, URL: and Answer: are expected.", FETCH_AGAIN)
     return answer
 
 
@@ -149,15 +151,15 @@ def _grade(line: str, where: str, questions: dict[str, Item], answers: dict[str,
     """Question id, answer id and grade of one line."""
     parts = line.split()
     if len(parts) != 3:
-        raise DataMalformed(f"{where}: question, grade and answer id are expected, not {line.strip()!r}.", MEND)
+        raise DataMalformed(f"{where}: question, grade and answer id are expected, not {line.strip()!r}.", FETCH_AGAIN)
     number, grade, answer = parts
     question = f"TQ{number}"  # the questions' file calls the n-th one TQn
     if question not in questions:
-        raise DataMalformed(f"{where}: liveqa has no question {question}.", MEND)
+        raise DataMalformed(f"{where}: liveqa has no question {question}.", FETCH_AGAIN)
     if grade not in LEVELS:
-        raise DataMalformed(f"{where}: the grade {grade!r} is none of {', '.join(LEVELS)}.", MEND)
+        raise DataMalformed(f"{where}: the grade {grade!r} is none of {', '.join(LEVELS)}.", FETCH_AGAIN)
     if answer not in answers:
-        raise DataMalformed(f"{where}: '{answer}' is not in {ANSWERS_FILE}.", MEND)
+        raise DataMalformed(f"{where}: '{answer}' is not in {ANSWERS_FILE}.", FETCH_AGAIN)
     return question, answer, LEVELS[grade]
 
 

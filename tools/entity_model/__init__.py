@@ -1,1 +1,1 @@
-"""The embedded entity model: its corpus, its training, its measure. Nothing here is imported to use it."""
+"""The shipped entity model: its corpus, training and evaluation. Nothing here is imported to use the model."""

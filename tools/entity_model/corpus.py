@@ -1,8 +1,7 @@
-"""BC5CDR and NCBI disease as they are published, token TAB tag, made into the text that people write.
+"""Turn BC5CDR and NCBI disease, published as lines of token TAB tag, into text as people write it.
 
-The releases hold tokens alone: runs of letters and digits, and every other character by itself. Text is put together
-from them by rules (no space inside "cocaine-induced", before a comma, within brackets), because the model is used on
-text.
+The releases contain only tokens: runs of letters and digits, and every other character by itself. Rules restore the
+text (no space inside "cocaine-induced", before a comma, within brackets), because the model is used on text.
 """
 
 from __future__ import annotations
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 Sentence = list[tuple[str, str]]  # (token, IOB tag)
-Entity = tuple[int, int, str]  # first character, character after the last, label
+Entity = tuple[int, int, str]  # start, end (exclusive), label
 
 LABELS = {"Chemical": "CHEMICAL", "Disease": "DISEASE"}
-ABSTRACT = 9  # sentences: the mean of BC5CDR's 1,500 abstracts, whose ends the release does not mark
+ABSTRACT = 9  # sentences: the mean of BC5CDR's 1,500 abstracts; the release does not mark where they end
 
 _CLOSING = frozenset(",.;:!?)]}%")
 _OPENING = frozenset("([{")
@@ -26,7 +25,7 @@ _JOINED = frozenset("-/+")
 
 
 def sentences(path: Path) -> list[Sentence]:
-    """The sentences of a release's file."""
+    """Return the sentences in a release's file."""
     found: list[Sentence] = [[]]
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip():
@@ -38,7 +37,7 @@ def sentences(path: Path) -> list[Sentence]:
 
 
 def spaces(tokens: Sequence[str]) -> list[bool]:
-    """Whether a space follows each token in text."""
+    """Return whether a space follows each token in text."""
     found = []
     quotes = 0
     for place, token in enumerate(tokens):
@@ -59,7 +58,7 @@ def spaces(tokens: Sequence[str]) -> list[bool]:
 
 
 def written(several: Sequence[Sentence], spaced: bool = False) -> tuple[str, list[Entity]]:
-    """Sentences as one text with its entities. `spaced`: a space after every token, as scispaCy's reader has them."""
+    """Return sentences as one text with its entities. `spaced`: a space after every token, as in scispaCy's reader."""
     text = ""
     entities: list[Entity] = []
     for sentence in several:
@@ -75,7 +74,7 @@ def written(several: Sequence[Sentence], spaced: bool = False) -> tuple[str, lis
 
 
 def _tagged(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """(first token, last token, label) of each entity."""
+    """Yield (first token, last token, label) of each entity."""
     start = -1
     for place, tag in enumerate([*tags, "O"]):
         if start >= 0 and not tag.startswith("I"):
@@ -86,7 +85,7 @@ def _tagged(tags: Sequence[str]) -> Iterator[tuple[int, int, str]]:
 
 
 def groups(several: Sequence[Sentence], length: Callable[[], int]) -> Iterator[Sequence[Sentence]]:
-    """Consecutive sentences together, `length()` at a time."""
+    """Yield groups of consecutive sentences, `length()` at a time."""
     start = 0
     while start < len(several):
         count = length()
@@ -95,33 +94,33 @@ def groups(several: Sequence[Sentence], length: Callable[[], int]) -> Iterator[S
 
 
 def shuffled(several: Sequence[Sentence], seed: int, longest: int = 8) -> list[tuple[str, list[Entity]]]:
-    """Texts of 1 to `longest` sentences, for training."""
+    """Return texts of 1 to `longest` sentences, for training."""
     rng = random.Random(seed)
     return [written(part) for part in groups(several, lambda: rng.randint(1, longest))]
 
 
 def abstracts(several: Sequence[Sentence]) -> list[tuple[str, list[Entity]]]:
-    """Texts as long as an abstract, for measuring."""
+    """Return texts of the length of an abstract, for evaluation."""
     return [written(part) for part in groups(several, lambda: ABSTRACT)]
 
 
 def tokenizer(nlp: Any) -> Any:
-    """scispaCy's tokenizer, that also parts words at every character that is neither letter nor digit.
+    """Return scispaCy's tokenizer, which also splits words at every character that is neither letter nor digit.
 
-    BC5CDR marks "cocaine" in "cocaine-induced", which scispaCy leaves whole: on text, 9 % of all entities would have no
-    token to begin or end at. What it parts is kept in the pipeline, so that nothing but spaCy is needed to load it.
+    BC5CDR marks "cocaine" in "cocaine-induced", which scispaCy keeps whole: in text, 9 % of all entities would not
+    align with tokens. The rules are stored in the pipeline, so that spaCy alone can load it.
     """
     from scispacy.custom_tokenizer import combined_rule_tokenizer
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scispaCy's regular expressions, as Python may read them one day
+        warnings.simplefilter("ignore")  # about scispaCy's regular expressions in future Python versions
         found = combined_rule_tokenizer(nlp)
         found.infix_finditer = re.compile(found.infix_finditer.__self__.pattern + r"|[^\w\s]").finditer
     return found
 
 
 def blank() -> Any:
-    """A pipeline that has the tokenizer and nothing else."""
+    """Return a pipeline with only the tokenizer."""
     import spacy
 
     nlp = spacy.blank("en")
@@ -130,7 +129,7 @@ def blank() -> Any:
 
 
 def doc(nlp: Any, text: str, entities: Sequence[Entity]) -> Any:
-    """A spaCy Doc with its entities; one that begins or ends inside a token takes the whole of it."""
+    """Return a spaCy Doc with its entities; an entity that starts or ends inside a token takes the whole token."""
     from spacy.util import filter_spans
 
     made = nlp.make_doc(text)

@@ -1,9 +1,9 @@
-"""Entity F1 of a pipeline on a split of BC5CDR: exact boundaries and label, over all mentions.
+"""Measure the entity F1 of a pipeline on a split of BC5CDR: exact boundaries and label, over all mentions.
 
     python -m medbench.tools.entity_model.measure --data ../shared/data --split devel [--model FOLDER]
 
-Twice: on text as people write it, an abstract's length at a time, by character offsets; and on single sentences with a
-space after every token, which is how scispaCy's published figures are measured.
+It measures twice: on text as people write it, in pieces as long as an abstract, by character offsets; and on single
+sentences with a space after every token, which is how scispaCy's published figures are measured.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def measured(nlp: Any, texts: Sequence[tuple[str, list[Entity]]]) -> dict[str, dict[str, float]]:
-    """Precision, recall and F1 (in %) overall and per label."""
+    """Return precision, recall and F1 (in %), overall and per label."""
     docs = nlp.pipe([text for text, _ in texts])
     said = [{(span.start_char, span.end_char, span.label_) for span in doc.ents} for doc in docs]
     true = [set(entities) for _, entities in texts]

@@ -1,4 +1,4 @@
-"""Plain medical text for the teacher to label. No text of a benchmark's test items is among it."""
+"""Plain medical text for the teacher to label. It contains no text of a benchmark's test items."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...benchmarks import medquad
 from ...benchmarks.sources.files import Source
 from . import corpus
 
-# Source, words taken of it, and whether only of passages that name a chemical of BC5CDR train. PubMedQA: its 500
+# Source, number of words, and whether to use only passages that name a chemical of BC5CDR train. PubMedQA: its 500
 # expert-labeled questions that are not in the test set, the abstracts first, then questions and conclusions.
 SHARES = (
     ("ncbi", 190_000, False),
@@ -27,12 +27,12 @@ SHARES = (
     ("wikidoc", 170_000, False),
 )
 Text = tuple[str, Sequence[corpus.Entity]]
-SHORTEST = 5  # letters of a chemical looked for
+SHORTEST = 5  # minimum letters of a chemical to search for
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(])")
 
 
 def texts(data: Path, gold: Sequence[corpus.Sentence], seed: int) -> list[str]:
-    """Passages of one to eight sentences from the releases in `data`, none twice; `gold` is BC5CDR train."""
+    """Return distinct passages of one to eight sentences from the releases in `data`. `gold` is BC5CDR train."""
     rng = random.Random(seed)
     found: dict[str, None] = {}
     sources = {
@@ -57,7 +57,7 @@ def texts(data: Path, gold: Sequence[corpus.Sentence], seed: int) -> list[str]:
 
 
 def near(data: Path, labeled: Sequence[Text]) -> list[Text]:
-    """Of labeled passages those from abstracts, which BC5CDR's are too."""
+    """Return those labeled passages that are from abstracts, like BC5CDR."""
     abstracts = " | ".join(" ".join(text.split()) for read in (_ncbi, _pubmedqa, _conclusions) for text in read(data))
     return [(text, entities) for text, entities in labeled if text in abstracts]
 
@@ -79,7 +79,7 @@ def _parts(sentences: Sequence[str], rng: random.Random) -> Iterator[str]:
 
 
 def _ncbi(data: Path) -> Iterator[str]:
-    """The text of NCBI disease. Its own labels are not used: it marks no chemicals, and diseases by other rules."""
+    """Return the text of NCBI disease. Its labels are not used: it marks no chemicals, and diseases by other rules."""
     for split in ("train", "devel", "test"):
         several = corpus.sentences(data / "ner" / "ncbi-disease" / f"{split}.tsv")
         for part in corpus.groups(several, lambda: corpus.ABSTRACT):
@@ -103,7 +103,7 @@ def _conclusions(data: Path) -> Iterator[str]:
 
 
 def _medquad(data: Path) -> Iterator[str]:
-    """The answers of its train split."""
+    """Return the answers of its train split."""
     for item in medquad.load_split(Source(data), "train"):
         yield item.references[0]
 

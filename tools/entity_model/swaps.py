@@ -1,7 +1,7 @@
-"""BC5CDR's texts with other names in the place of its own, so that a model learns what stands around a name.
+"""BC5CDR's texts with different names, so that a model learns the context of a name.
 
-A name is replaced everywhere in its text by the same other one of its label: a word by one that is known, an
-abbreviation or code by letters and digits drawn at random.
+A name is replaced everywhere in its text by the same other name with the same label: words by known names,
+abbreviations and codes by random letters and digits.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from .corpus import Entity
 
 Text = tuple[str, Sequence[Entity]]
 
-REPLACED = {"CHEMICAL": 0.5, "DISEASE": 0.3}  # of the words
-DRAWN = 0.6  # of the abbreviations
-CODED = 0.4  # of the chemicals with a digit in them: "SM-5887"
+REPLACED = {"CHEMICAL": 0.5, "DISEASE": 0.3}  # share of the words
+DRAWN = 0.6  # share of the abbreviations
+CODED = 0.4  # share of the chemicals with a digit in them: "SM-5887"
 SHORT = (2, 6)  # characters of an abbreviation
 
 
 def names(texts: Iterable[Text]) -> dict[str, list[str]]:
-    """By label, the names that stand in `texts` twice or more: no abbreviations, at most four words."""
+    """Return, by label, the names that occur twice or more in `texts`: at most four words, no abbreviations."""
     counted = Counter((text[start:end], label) for text, entities in texts for start, end, label in entities)
     found: dict[str, list[str]] = {label: [] for label in REPLACED}
     for (name, label), times in counted.items():
@@ -32,7 +32,7 @@ def names(texts: Iterable[Text]) -> dict[str, list[str]]:
 
 
 def swapped(text: str, entities: Sequence[Entity], known: dict[str, list[str]], rng: random.Random) -> Text:
-    """The text with other names, its entities moved accordingly."""
+    """Return the text with different names, and its entities moved accordingly."""
     others: dict[tuple[str, str], str] = {}
     made, found, at = "", list[Entity](), 0
     for start, end, label in entities:
@@ -60,6 +60,6 @@ def _other(name: str, label: str, known: dict[str, list[str]], rng: random.Rando
 
 
 def _drawn(name: str, rng: random.Random) -> str:
-    """Other capitals and digits where it has some."""
+    """Return a name with different capital letters and digits."""
     kinds = ((str.isupper, string.ascii_uppercase), (str.isdigit, string.digits))
     return "".join(next((rng.choice(letters) for of_kind, letters in kinds if of_kind(each)), each) for each in name)

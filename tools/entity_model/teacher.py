@@ -1,7 +1,7 @@
 """The teacher: a general encoder (all-mpnet-base-v2) fine-tuned on BC5CDR, which labels text for the student.
 
-It is not shipped: 320 MB against 8. It knows no capitals, so each word's case is an embedding of its own, added to
-those of its pieces. A word is tagged by its first piece; tags are decoded together, so that none is impossible.
+It is not shipped: it has 320 MB, the student 8. It ignores case, so each word's case is a separate embedding, added to
+those of its pieces. A word is tagged by its first piece; tags are decoded together, so that the sequence is valid.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .corpus import Entity, Sentence
 
 TAGS = ("O", "B-CHEMICAL", "I-CHEMICAL", "B-DISEASE", "I-DISEASE")
 NEVER = -1e4
-PIECES = 1300  # per batch, padding counted in
-LONGEST = 400  # pieces of one text; the encoder has 512 places
-LAYERS = 8  # of the encoder's twelve: a third less to compute, and the last ones serve whole sentences
+PIECES = 1300  # per batch, including padding
+LONGEST = 400  # pieces of one text; the encoder has 512 positions
+LAYERS = 8  # of the encoder's twelve: a third less to compute, and the last ones encode whole sentences
 EPOCHS = 3
-LEARNING_RATE = 8e-5  # ten times that for what is new: the case embedding and the tagger
+LEARNING_RATE = 8e-5  # ten times that for the new parts: the case embedding and the tagger
 WARM_UP = 0.06  # share of the steps
 
-# TRANSITION[i, j]: 0 where tag j may follow tag i.
+# TRANSITION[i, j]: 0 if tag j may follow tag i.
 TRANSITION = np.array([[NEVER if b[0] == "I" and a[2:] != b[2:] else 0.0 for b in TAGS] for a in TAGS])
 FIRST = np.array([NEVER if tag[0] == "I" else 0.0 for tag in TAGS])
 
@@ -51,7 +51,7 @@ class Teacher(nn.Module):  # type: ignore[misc]  # torch has no types here
         self.out = nn.Linear(width, len(TAGS))
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor, case: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
-        """Logits, batch x words x tags, from batch x pieces; `first` is batch x words."""
+        """Return logits, batch × words × tags, from batch × pieces; `first` is batch × words."""
         embedded = self.m.embeddings.word_embeddings(ids) + self.case(case)
         hidden = self.m(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
         words = torch.gather(hidden, 1, first.unsqueeze(-1).expand(-1, -1, hidden.size(-1)))
@@ -86,7 +86,7 @@ def collated(batch: Sequence[Encoded]) -> tuple[torch.Tensor, torch.Tensor, torc
 
 
 def batches(encoded: Sequence[Encoded], order: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in `order`, as many at once as PIECES allows."""
+    """Yield indices in `order`, as many at once as PIECES allows."""
     batch: list[int] = []
     longest = 0
     for index in order:
@@ -108,7 +108,7 @@ def tags(doc: Any) -> list[int]:
 
 
 def train(encoder: str, several: Sequence[Sentence], seed: int, tell: Any = print) -> Teacher:
-    """A teacher after EPOCHS over the sentences, regrouped one to three at a time in each."""
+    """Return a teacher trained for EPOCHS over the sentences, regrouped one to three at a time in each epoch."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     nlp = corpus.blank()
@@ -117,7 +117,7 @@ def train(encoder: str, several: Sequence[Sentence], seed: int, tell: Any = prin
     old = [parameter for name, parameter in model.m.named_parameters() if parameter.requires_grad]
     rates = (LEARNING_RATE, 10 * LEARNING_RATE)
     optimizer = torch.optim.AdamW([{"params": old}, {"params": new}], weight_decay=0.01, fused=True)
-    total = math.ceil(EPOCHS * sum(map(len, several)) * 1.7 / PIECES)  # pieces per word, padding counted in
+    total = math.ceil(EPOCHS * sum(map(len, several)) * 1.7 / PIECES)  # pieces per word, including padding
     step = 0
     for epoch in range(EPOCHS):
         model.train()
@@ -148,7 +148,7 @@ def train(encoder: str, several: Sequence[Sentence], seed: int, tell: Any = prin
 
 
 def label(model: Teacher, texts: Sequence[str]) -> list[list[Entity]]:
-    """The entities of each text, as the teacher sees them."""
+    """Return the entities of each text as predicted by the teacher."""
     model.eval()
     nlp = corpus.blank()
     docs = [nlp.make_doc(text) for text in texts]
@@ -165,7 +165,7 @@ def label(model: Teacher, texts: Sequence[str]) -> list[list[Entity]]:
 
 
 def decoded(scores: Any) -> list[int]:
-    """The likeliest sequence of tags that is possible, by Viterbi; `scores` is words x tags."""
+    """Return the likeliest valid sequence of tags, by Viterbi; `scores` is words × tags."""
     best = scores[0] + FIRST
     back = []
     for row in scores[1:]:

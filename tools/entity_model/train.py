@@ -1,18 +1,18 @@
-"""Trains the embedded entity model:
+"""Train the shipped entity model:
 
     python -m medbench.tools.entity_model.train --data RELEASES --out DIR \
         --encoder sentence-transformers/all-mpnet-base-v2
 
 1. A teacher is fine-tuned on BC5CDR train (teacher.py).
 2. It labels plain medical text (plain.py).
-3. The student (config.cfg) learns from BC5CDR train alone, or is the pipeline that `--begun` names.
-4. It goes on with BC5CDR train, twice, and the labeled text: two times, with another seed and dropout each. BC5CDR
-   devel decides which step of each is kept. The two and what they began from are averaged, weight by weight.
-5. From the mean it goes on once more, and is averaged with the mean; and again.
-6. Three rounds more on BC5CDR train, as it is and with other names in it (swaps.py), and of the labeled text only
-   what is like it, abstracts. Each begins with the mean of the one before.
+3. The student (config.cfg) is trained on BC5CDR train alone, or is the pipeline given by `--begun`.
+4. It is trained further on BC5CDR train, twice, and the labeled text: two times, with different seeds and dropouts.
+   BC5CDR devel decides which step of each is kept. The weights of the two and of their starting point are averaged.
+5. From the mean it is trained once more, and averaged with the mean; and again.
+6. Three more rounds use BC5CDR train, with its own and with other names (swaps.py), and only those labeled texts that
+   are like it, abstracts. Each round starts from the mean of the previous one.
 
-What DIR has already is not made again. The test split is read by measure.py alone. MODEL_CARD.md tells where the runs
+Files that DIR already has are not made again. Only measure.py reads the test split. MODEL_CARD.md says where the runs
 behind the shipped version differed.
 """
 
@@ -29,7 +29,7 @@ from typing import Any
 from . import corpus, plain, swaps
 from .corpus import Entity
 
-GOLD_COPIES = 2  # each with its sentences grouped anew
+GOLD_COPIES = 2  # each with its sentences regrouped
 NAME = "medbench_bc5cdr"
 # Each round: its texts, and the dropouts of its students.
 ROUNDS = (
@@ -40,8 +40,8 @@ ROUNDS = (
     ("near-2", (0.25, 0.15)),
     ("near-3", (0.2, 0.15)),
 )
-NEAR_COPIES = 3  # of BC5CDR in a "near" round, and as many with other names
-NEAR_RATE = 5e-4  # learning rate of those rounds, half of the others'
+NEAR_COPIES = 3  # copies of BC5CDR in a "near" round, and as many with other names
+NEAR_RATE = 5e-4  # learning rate of those rounds, half that of the others
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the official releases")
     parser.add_argument("--encoder", required=True, help="the teacher's encoder: hub id or folder")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--begun", type=Path, help="folder of the pipeline that the student goes on from")
+    parser.add_argument("--begun", type=Path, help="folder of the pipeline that the student continues from")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--version", default="1.2.0")
     options = parser.parse_args()
@@ -81,7 +81,7 @@ def main() -> None:
 def labeled_text(
     data: Path, encoder: str, gold: list[corpus.Sentence], out: Path, seed: int
 ) -> list[tuple[str, list[Entity]]]:
-    """Plain text with the teacher's entities, kept in `out`."""
+    """Return plain text with the teacher's entities, cached in `out`."""
     import torch
 
     from . import teacher
@@ -106,10 +106,7 @@ def save(texts: Iterable[tuple[str, Sequence[Entity]]], path: Path) -> None:
 
 
 def student(out: Path, texts: str, seed: int, dropout: float, begun: Path | None = None) -> Path:
-    """Trains on out/TEXTS.spacy, from nothing or from where `begun` stopped.
-
-    Gives the folder of the best step on devel.
-    """
+    """Train on out/TEXTS.spacy, from scratch or from `begun`. Return the folder of the best step on devel."""
     import spacy
     from spacy.training.initialize import init_nlp
     from spacy.training.loop import train as run
@@ -143,7 +140,7 @@ def student(out: Path, texts: str, seed: int, dropout: float, begun: Path | None
 
 
 def averaged(trained: Sequence[Path], target: Path) -> Path:
-    """One pipeline whose every weight is the mean of theirs."""
+    """Return one pipeline whose weights are the mean of theirs."""
     import spacy
 
     pipelines = [spacy.load(path) for path in trained]
@@ -156,14 +153,12 @@ def averaged(trained: Sequence[Path], target: Path) -> Path:
 
 
 def _nodes(nlp: Any) -> list[Any]:
-    """Every part of its models, in a fixed order."""
+    """Yield every part of its models, in a fixed order."""
     return [node for name in ("tok2vec", "ner") for node in nlp.get_pipe(name).model.walk()]
 
 
 def ship(trained: Path, target: Path, version: str) -> None:
-    """The trained pipeline as the package holds it: loaded by spaCy alone, without a word of where or on what it was
-    trained.
-    """
+    """Write the trained pipeline as the package contains it: loaded by spaCy alone, without any training paths."""
     import spacy
 
     nlp = spacy.load(trained)
@@ -178,7 +173,7 @@ def ship(trained: Path, target: Path, version: str) -> None:
     if target.exists():
         shutil.rmtree(target)
     nlp.to_disk(target)
-    # The words of the training texts, which nothing reads: words are hashed.
+    # The words of the training texts are not needed: words are hashed.
     (target / "vocab" / "strings.json").write_text("[]\n", encoding="utf-8")
 
 

@@ -1,1 +1,1 @@
-"""The small encoder behind metrics/safety.py. MODEL_CARD.md says what it is, train.py makes it."""
+"""Training and evaluation of the encoder in metrics/safety. MODEL_CARD.md describes it; train.py trains it."""

@@ -1,9 +1,9 @@
-"""Precision, recall and F1 of each label on labeled examples, with 95 % intervals, and every error.
+"""Print precision, recall and F1 of each label on labeled examples, with 95 % intervals, and every error.
 
     python -m medbench.tools.safety_model.evaluate FILE.jsonl [--model FOLDER] [--writer w1]
 
-A line of the file is an object with "question" and "answer", and the labels as tags or as booleans: see examples.py.
-Precision and recall have Wilson's interval, F1 one by bootstrap over examples.
+Each line of the file is an object with "question" and "answer", and the labels as tags or booleans: see examples.py.
+Precision and recall have Wilson's interval; F1 has a bootstrap interval over examples.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.stats import bootstrap, wilson
-from ...metrics.safety.examples import LABELS, Example, read_examples
+from ...metrics.safety.examples import LABELS, LabeledExample, read_examples
 from ...metrics.safety.reader import FOLDER, Reading, read
 
 
-def report(examples: Sequence[Example], readings: Sequence[Reading]) -> str:
-    """A table, a row per label, then the errors."""
+def report(examples: Sequence[LabeledExample], readings: Sequence[Reading]) -> str:
+    """Return a table with a row per label, then the errors."""
     rows = [
         f"{len(examples)} examples",
         "",

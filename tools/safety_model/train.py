@@ -1,13 +1,13 @@
-"""Trains the safety model from build.jsonl. The same examples and packages give the same weights on one machine.
+"""Train the safety model from build.jsonl. The same examples and packages give the same weights on one machine.
 
     train --base all-MiniLM-L6-v2 --out FIRST --without c
     train --start FIRST --out FOLDER --only c --replay 1000 --head-rate 5e-4
 
 `train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
 config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first command takes about 25 minutes on
-one core. The second goes on with examples written for what the first model got wrong (writer `c`), among 1,000 of the
-others so that nothing is unlearnt; it starts from weights in 8 bits, whose steps swallow the changes of a smaller rate
-(at 4e-5 they did). To see how well the model reads a writer it has not met, leave one out:
+one core. The second continues with examples written for the first model's errors (writer `c`), mixed with 1,000 of the
+others so that nothing is unlearned. It starts from 8-bit weights, whose rounding cancels the updates of a smaller rate
+(at 4e-5 it did). To measure how well the model reads an unseen writer, leave one out:
 
     train --base all-MiniLM-L6-v2 --out OTHER --without c,w2
     python -m medbench.tools.safety_model.evaluate build.jsonl --model OTHER --writer w2
@@ -33,16 +33,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...metrics.safety.encoder import Encoder, Window, Windows, bert_config, load, save, tensors
-from ...metrics.safety.examples import ANSWER_LABELS, EMERGENCY, LABELS, Example, read_examples
+from ...metrics.safety.examples import ANSWER_LABELS, EMERGENCY, LABELS, LabeledExample, read_examples
 from ...metrics.safety.sentences import sentences
 
 HERE = Path(__file__).parent
-THRESHOLDS = dict.fromkeys(LABELS, 0.5)  # from which probability on a label is held
+THRESHOLDS = dict.fromkeys(LABELS, 0.5)  # probability threshold of each label
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How the model is trained. Change a value, and the model that is shipped is no longer what this makes."""
+class TrainingSettings:
+    """How the model is trained. Changing a value changes the model."""
 
     epochs: int = 3
     batch: int = 16  # examples
@@ -50,11 +50,11 @@ class Recipe:
     head_rate: float = 1e-3
     warm_up: float = 0.1  # share of the steps
     decay: float = 0.01
-    frozen_layers: int = 1  # the embeddings, and so many layers above them, stay as they are
-    sentence_weight: float = 1.0  # of the sentences' loss beside the texts'
+    frozen_layers: int = 1  # the embeddings and this many layers above them are not trained
+    sentence_weight: float = 1.0  # weight of the sentence loss relative to the text loss
     vocabulary: int = 13000  # word pieces kept
     seed: int = 1
-    bfloat16: bool = True  # twice as fast where the processor has it
+    bfloat16: bool = True  # twice as fast on processors that support it
 
 
 Piece = tuple[str, frozenset[str]]  # a sentence and its labels
@@ -69,7 +69,7 @@ class Case:
     labels: frozenset[str]
 
 
-def case(example: Example) -> Case:
+def case(example: LabeledExample) -> Case:
     def pieces(text: str, labels: Sequence[str]) -> tuple[Piece, ...]:
         return tuple(
             (
@@ -88,19 +88,19 @@ def case(example: Example) -> Case:
     return Case(pieces(example.question, [EMERGENCY]), pieces(example.answer, ANSWER_LABELS), labels)
 
 
-# --- variety: what may differ without changing a label ------------------------------------------------------------
+# --- augmentation: changes that keep the labels ------------------------------------------------------------
 
 
 def varied(one: Case, neutral: Sequence[tuple[Piece, ...]], dice: random.Random) -> Case:
-    """The case with typing errors, less or more said, sentences run together. Labels stay true."""
+    """Return the case with typing errors, more or less text, or merged sentences. The labels remain correct."""
     answer = list(one.answer)
     plain = [index for index, (_, labels) in enumerate(answer) if not labels]
     if len(answer) >= 3 and plain and dice.random() < 0.25:
         del answer[dice.choice(plain)]
-    if "refusal" not in one.labels and answer and dice.random() < 0.15:  # longer, by an answer to something else
+    if "refusal" not in one.labels and answer and dice.random() < 0.15:  # longer, by an answer to another question
         at = dice.randint(0, len(answer))
         answer[at:at] = dice.choice(neutral)
-    if answer and not answer[-1][1] and dice.random() < 0.08:  # cut off, as by a limit of tokens
+    if answer and not answer[-1][1] and dice.random() < 0.08:  # truncated, as by a token limit
         words = answer[-1][0].split()
         answer[-1] = (" ".join(words[: max(1, dice.randint(len(words) // 3, len(words)))]), frozenset())
     question = list(one.question)
@@ -117,7 +117,7 @@ def varied(one: Case, neutral: Sequence[tuple[Piece, ...]], dice: random.Random)
 
 
 def mistyped(text: str, dice: random.Random) -> str:
-    """One word in twenty with two letters exchanged or one left out."""
+    """Return the text with two letters swapped or one dropped in one of twenty words."""
     words = text.split(" ")
     for index, word in enumerate(words):
         if len(word) > 3 and word.isalpha() and dice.random() < 0.05:
@@ -129,11 +129,11 @@ def mistyped(text: str, dice: random.Random) -> str:
 # --- the base model -----------------------------------------------------------------------------------------------
 
 
-def base(folder: Path, examples: Sequence[Example], size: int) -> Start:
-    """The base encoder with fewer word pieces, its tokenizer, and its sizes.
+def base(folder: Path, examples: Sequence[LabeledExample], size: int) -> Start:
+    """Return the base encoder with fewer word pieces, its tokenizer, and its sizes.
 
-    Kept are single ASCII characters, pieces the examples use, and then the base's own first pieces: its vocabulary is
-    in order of frequency.
+    It keeps single ASCII characters, pieces that the examples use, and then the base's first pieces: its vocabulary is
+    sorted by frequency.
     """
     written = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     written["truncation"] = written["padding"] = None
@@ -178,13 +178,13 @@ Start = tuple[Encoder, Tokenizer, dict[str, Any]]  # an encoder, its tokenizer a
 
 
 def started(folder: Path) -> Start:
-    """A model that was trained before."""
+    """Return a model that was trained before."""
     sizes = json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder"]
     return load(folder), Tokenizer.from_file(str(folder / "tokenizer.json")), sizes
 
 
-def train(examples: Sequence[Example], start: Start, recipe: Recipe) -> None:
-    """Trains the encoder of `start`. Prints a line an epoch."""
+def train(examples: Sequence[LabeledExample], start: Start, recipe: TrainingSettings) -> None:
+    """Train the encoder of `start`. Prints one line per epoch."""
     dice = random.Random(recipe.seed)
     model, tokenizer, _ = start
     cases = [case(one) for one in examples]
@@ -221,7 +221,7 @@ def train(examples: Sequence[Example], start: Start, recipe: Recipe) -> None:
 
 
 def shuffled(cases: Sequence[Case], size: int, dice: random.Random) -> list[list[Case]]:
-    """Batches in random order, of random cases of like length: a shuffle, sorted within chunks of eight batches."""
+    """Yield batches in random order, of random cases of similar length: shuffled, sorted in chunks of eight batches."""
     order = list(cases)
     dice.shuffle(order)
     found = []
@@ -235,13 +235,15 @@ def shuffled(cases: Sequence[Case], size: int, dice: random.Random) -> list[list
 
 
 def balances(cases: Sequence[Case]) -> dict[str, float]:
-    """Weight of a positive text per label: the root of negatives over positives, at most 3."""
+    """Return the weight of a positive text per label: the square root of negatives over positives, at most 3."""
     counts = {label: sum(label in one.labels for one in cases) for label in (*ANSWER_LABELS, EMERGENCY)}
     return {label: min(3.0, ((len(cases) - n) / max(n, 1)) ** 0.5) for label, n in counts.items()}
 
 
-def _loss(model: Encoder, windows: Windows, batch: Sequence[Case], balance: dict[str, float], recipe: Recipe) -> Tensor:
-    # An example may be of a question alone: it then has no answer to learn from.
+def _loss(
+    model: Encoder, windows: Windows, batch: Sequence[Case], balance: dict[str, float], recipe: TrainingSettings
+) -> Tensor:
+    # An example may be a question alone: then it has no answer to learn from.
     asked = [w for i, one in enumerate(batch) for w in windows.question([text for text, _ in one.question], i)[:1]]
     said = [
         w
@@ -259,7 +261,7 @@ def _part(
     batch: Sequence[Case],
     labels: Sequence[str],
     balance: dict[str, float],
-    recipe: Recipe,
+    recipe: TrainingSettings,
 ) -> Tensor:
     given, numbered = tensors(read)
     asked = labels == [EMERGENCY]
@@ -273,8 +275,10 @@ def _part(
     return loss + recipe.sentence_weight * sentence
 
 
-def chosen(examples: Sequence[Example], without: str, only: str, replay: int, seed: int) -> list[Example]:
-    """The examples of the wanted writers, and `replay` of the others drawn at random. Writers are parted by commas."""
+def chosen(examples: Sequence[LabeledExample], without: str, only: str, replay: int, seed: int) -> list[LabeledExample]:
+    """Return the examples of the requested writers, and `replay` random ones of the others. Writers are
+    comma-separated.
+    """
     wanted = [one for one in examples if one.writer not in without.split(",")]
     if not only:
         return wanted
@@ -286,17 +290,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument("--base", type=Path)
-    start.add_argument("--start", type=Path, help="a folder that this program made")
+    start.add_argument("--start", type=Path, help="a folder made by this program")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--examples", type=Path, default=HERE / "build.jsonl")
     parser.add_argument("--without", default="", help="writers to leave out")
     parser.add_argument("--only", default="", help="writers to train on")
-    parser.add_argument("--replay", type=int, default=0, help="so many examples of the others, at random")
-    for name, value in asdict(Recipe()).items():
+    parser.add_argument("--replay", type=int, default=0, help="number of random examples of the others")
+    for name, value in asdict(TrainingSettings()).items():
         if not isinstance(value, bool):
             parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     given = vars(parser.parse_args(arguments))
-    recipe = Recipe(**{name: given[name] for name in asdict(Recipe()) if name in given})
+    recipe = TrainingSettings(**{name: given[name] for name in asdict(TrainingSettings()) if name in given})
     examples = chosen(read_examples(given["examples"]), given["without"], given["only"], given["replay"], recipe.seed)
     print(len(examples), "examples", recipe, flush=True)
     torch.manual_seed(recipe.seed)
