@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .results.runs import Runs as Runs
     from .results.runs import compare as compare
     from .results.runs import load_runs as load_runs
+    from .serving.export.api import export as export
     from .training.api import train as train
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ _PUBLIC = {
     "UsageError": "core.errors",
     "compare": "results.runs",
     "evaluate": "evaluation.api",
+    "export": "serving.export.api",
     "list_benchmarks": "core.catalog",
     "list_engines": "core.catalog",
     "list_judges": "core.catalog",

@@ -23,6 +23,7 @@ COMMANDS = {
     "show": "Show a run, or one of its items: prompt, answer, gold, scores.",
     "explain": "Explain one answer: the words behind its safety labels, its entities.",
     "score": "Score stored answers again, without the model.",
+    "export": "Export a model to safetensors, GGUF, Ollama or the hub, and check it.",
     "adapters": "List, show and merge what `medbench train` made.",
     "list": "List models, benchmarks, metrics, judges, runs, engines or training sets.",
     "fetch": "Download what is not shipped: data of benchmarks, entity models.",

@@ -22,6 +22,11 @@ def adapters() -> Path:
     return home() / "adapters"
 
 
+def exports() -> Path:
+    """Where `medbench export` puts what it makes: a folder per model and type."""
+    return home() / "exports"
+
+
 def cache() -> Path:
     """Return the folder for files that can be recreated: MEDBENCH_CACHE, or the platform's cache folder."""
     override = os.environ.get("MEDBENCH_CACHE")

@@ -205,6 +205,7 @@ def _gguf(name: str, chat: Chat, device: str, given: Mapping[str, str], tell: Te
     header = gguf_header.read_header(path)
     revision = digests.file_digest(path, tell)[: digests.SHOWN]
     kind = header.format or "GGUF"
+    exported = _as_exported(path)
     return ModelSpec(
         name=entry.name if entry else adapters.shown(path),
         location=str(path.resolve()),
@@ -213,10 +214,18 @@ def _gguf(name: str, chat: Chat, device: str, given: Mapping[str, str], tell: Te
         dtype=kind,
         device=device,
         chat=chat,
-        prompt_format=entry.prompt_format if entry else "",
+        prompt_format=entry.prompt_format if entry else exported.get("prompt_format", ""),
         generation=dict(entry.generation) if entry else {},
+        leaked=adapters.leaked_by(path.parent) if exported else None,
         source=f"file {path} (GGUF {header.format}".rstrip() + ")",
     )
+
+
+def _as_exported(path: Path) -> dict[str, Any]:
+    """Return what `medbench export` wrote beside a GGUF file of its own; {} for any other file."""
+    about = adapters.merged_from(path.parent) or {}
+    export = about.get("export")
+    return about if isinstance(export, dict) and export.get("file") == path.name else {}
 
 
 def _base_url(engine: str, given: str) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import mmap
 import struct
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,10 @@ class Header:
     format: str
     parameters: int
     chat_template: str = ""
+    eos_token_id: int | None = None  # the token that ends a text
+    eot_token_id: int | None = None  # the token that ends a turn, where the file names one besides
+    window: int | None = None  # tokens
+    tensor_types: Mapping[str, int] = field(default_factory=dict)  # how many tensors are stored in each type
 
 
 def read_header(path: Path) -> Header:
@@ -63,10 +69,13 @@ def _parse(data: mmap.mmap) -> tuple[Header, int]:
         key = at.string()
         said[key] = at.value(at.take("<I"))
     parameters, end = 0, 0
+    types = Counter[str]()
     for _ in range(tensors):
         at.string()  # its name
         elements = prod(at.take("<Q") for _ in range(at.take("<I")))
-        block, block_bytes = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(at.take("<I"))]
+        kind = gguf.GGMLQuantizationType(at.take("<I"))
+        block, block_bytes = gguf.GGML_QUANT_SIZES[kind]
+        types[kind.name] += 1
         end = max(end, at.take("<Q") + elements // block * block_bytes)
         parameters += elements
     alignment = said.get("general.alignment", _DEFAULT_ALIGNMENT)
@@ -76,7 +85,13 @@ def _parse(data: mmap.mmap) -> tuple[Header, int]:
         format=_format(said.get("general.file_type")),
         parameters=parameters,
         chat_template=said.get("tokenizer.chat_template", ""),
+        eos_token_id=said.get("tokenizer.ggml.eos_token_id"),
+        eot_token_id=said.get("tokenizer.ggml.eot_token_id"),
+        window=said.get(f"{said['general.architecture']}.context_length"),
+        tensor_types=dict(types),
     )
+    if not tensors:  # a vocabulary alone, which ends where its head does
+        return header, at.position
     return header, (at.position + alignment - 1) // alignment * alignment + end
 
 

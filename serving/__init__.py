@@ -1,0 +1,1 @@
+"""What is used outside medbench: exported models, the HTTP API, the chat."""
