@@ -12,7 +12,8 @@ import cloup
 from .. import completion
 from ..options import Command
 from ..ui import output
-from ..ui.progress import say, tell, watch
+from ..ui.messages import say, tell
+from ..ui.progress import watch
 
 if TYPE_CHECKING:
     from ...evaluation.plan import Choice
@@ -194,12 +195,11 @@ def _report(made: Export, quiet: bool, as_json: bool) -> None:
     if as_json:
         output.show_json(made.as_dict())
     elif not quiet:
+        from ...core.text import size
         from ..ui import render_export
 
         where = made.file or made.path
-        say(
-            f"{'exported' if made.new else 'already exported'}: {where} ({made.type}, {render_export.size(made.bytes)})"
-        )
+        say(f"{'exported' if made.new else 'already exported'}: {where} ({made.type}, {size(made.bytes)})")
         for note in made.notes:
             tell(f"  {note}")
         if made.check:

@@ -9,6 +9,8 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from ...core.text import size
+
 if TYPE_CHECKING:
     from ...serving.export.check import Check, Row
 
@@ -49,7 +51,3 @@ def _cells(row: Row) -> list[str]:
         "–" if row.tokens_per_s is None else f"{row.tokens_per_s:,.0f}",
         "–" if row.latency_p50_s is None else f"{row.latency_p50_s:.2f} s",
     ]
-
-
-def size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
