@@ -271,7 +271,7 @@ def test_more_that_is_completed() -> None:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
 @pytest.mark.usefixtures("made")
 def test_bash_fills_its_reply(tmp_path: Path) -> None:
-    """The script of the README in a real bash, with a `medbench` on its path."""
+    """The script of docs/usage.md in a real bash, with a `medbench` on its path."""
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "medbench"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m medbench "$@"\n')
@@ -290,9 +290,9 @@ def test_bash_fills_its_reply(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_readme_says_how_a_shell_gets_it(shell: str) -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    assert f"_MEDBENCH_COMPLETE={shell}_source medbench" in readme
+def test_the_usage_page_says_how_a_shell_gets_it(shell: str) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "usage.md").read_text(encoding="utf-8")
+    assert f"_MEDBENCH_COMPLETE={shell}_source medbench" in page
     environment = os.environ | {"_MEDBENCH_COMPLETE": f"{shell}_source"}
     done = subprocess.run(
         [sys.executable, "-m", "medbench"], env=environment, capture_output=True, text=True, check=True
