@@ -302,7 +302,7 @@ def test_the_file_becomes_an_installed_package(name: str, group: str, kind: str,
     assert mine[0]["what"]
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("add-*.md")))
+@pytest.mark.parametrize("page", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
 def test_links_lead_somewhere(page: str) -> None:
     for target in LINK.findall(Page.read(page).text):
         assert "://" in target or (ROOT / "docs" / target).exists(), target
@@ -312,6 +312,15 @@ def test_there_is_a_page_for_each_kind_and_the_readme_leads_to_it() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for kind in ("benchmark", "metric", "model", "judge"):
         assert f"docs/add-a-{kind}.md" in readme
+
+
+def test_the_index_lists_every_page_and_each_page_opens_with_a_sentence() -> None:
+    index = Page.read("README.md").text
+    for path in (ROOT / "docs").glob("*.md"):
+        assert path.name == "README.md" or f"]({path.name})" in index, path.name
+        title, blank, first = path.read_text(encoding="utf-8").split("\n")[:3]
+        assert title.startswith("# ") and not blank, path.name
+        assert first[:1].isupper(), path.name
 
 
 def run_here(code: str, name: str) -> dict[str, Any]:
