@@ -25,6 +25,7 @@ COMMANDS = {
     "score": "Score stored answers again, without the model.",
     "export": "Export a model to safetensors, GGUF, Ollama or the hub, and check it.",
     "adapters": "List, show and merge what `medbench train` made.",
+    "serve": "Serve a model over HTTP: cases, and OpenAI's API.",
     "list": "List models, benchmarks, metrics, judges, runs, engines or training sets.",
     "fetch": "Download what is not shipped: data of benchmarks, entity models.",
     "doctor": "Check versions, device, quantization, hub, cache and data.",

@@ -149,6 +149,10 @@ class Prompter:
         tokens = self._all_ids(texts, special=wrap.kind != "template")
         return [Encoded(text, ids or [self._start()], 0) for text, ids in zip(texts, tokens, strict=True)]
 
+    def encoded(self, text: str, special: bool) -> Encoded:
+        """A text as it is, uncut. `special`: with the tokens that the tokenizer itself puts before a text."""
+        return Encoded(text, self._ids(text, special) or [self._start()], 0)
+
     def continuations(self, prompts: Sequence[Encoded], answers: Sequence[str], wrap: Wrapping) -> list[list[int]]:
         """Each answer's tokens as they follow its uncut prompt's, which stay what they are.
 

@@ -67,8 +67,10 @@ def sendable(stop: Sequence[str]) -> list[str]:
 class StopStrings:
     """Finds stop strings in generated tokens as they appear."""
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
+    def __init__(self, tokenizer: Any, stop: Sequence[str], literal: bool = False) -> None:
+        """`literal`: a stop string ends the answer wherever it is, even if it is white space, as servers define it."""
         self.tokenizer = tokenizer
+        self.literal = literal
         self.stop = tuple(filter(None, stop))
         self.tail = max([TAIL_TOKENS, *(2 * len(s.encode()) for s in self.stop)])
 
@@ -81,7 +83,11 @@ class StopStrings:
 
     def cut(self, text: str) -> tuple[str, bool]:
         """`text` before its first stop string, and whether there was one."""
-        return cut(text, self.stop)
+        if not self.literal:
+            return cut(text, self.stop)
+        start = split(text).start if self.stop else 0  # reasoning is never cut
+        found = [at for s in self.stop if (at := text.find(s, start)) >= 0]
+        return (text[: min(found)], True) if found else (text, False)
 
 
 def decoded(tokenizer: Any, tokens: Sequence[int]) -> str:

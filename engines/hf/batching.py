@@ -7,6 +7,9 @@ from typing import TypeVar, final
 
 from .memory import reclaim
 
+DOES_NOT_FIT = "out of memory, even alone in its batch"
+NAN_LOGITS = "the model's logits are NaN: overflow in this dtype, or damaged weights"
+
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.heap import keep_freed
 from ...core.reasoning import continued
@@ -13,16 +13,19 @@ from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelSpec, Out
 from .. import chat_templates
 from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
 from ..stopping import StopStrings, turn_ends
-from .batching import OutOfMemory
+from .batching import DOES_NOT_FIT, NAN_LOGITS, OutOfMemory
 from .forward import bare
 from .generation.completion import Completion, DecodeRequest, end_tokens
 from .generation.decoding import greedy
 from .generation.scheduling import Capacity
 from .generation.transformers_generate import generate
-from .loading import Loaded, brought_by, load, settle
+from .loading import Loaded, brought_by, load, settle, without_embedding
 from .memory import cache_tokens, pass_tokens
 from .scoring.log_likelihood import log_likelihoods
 from .scoring.sequences import ScoredSequence, sequences_for
+
+if TYPE_CHECKING:
+    from .session import TextSession
 
 # Tokens in one batch, including padding. On a CPU larger batches are no faster (docs/measurements.md). On a GPU memory
 # is the limit, and a batch that does not fit is halved.
@@ -33,9 +36,6 @@ GENERATE_TOKENS = {"cpu": 24576, "cuda": 262144}  # with transformers' own `gene
 SLOTS = {"cpu": 128, "cuda": 256}
 BLOCK_SLOTS = {"cpu": 16, "cuda": 256}
 PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}
-
-DOES_NOT_FIT = "out of memory, even alone in its batch"
-NAN_LOGITS = "the model's logits are NaN: overflow in this dtype, or damaged weights"
 
 
 class TransformersEngine(Engine):
@@ -79,7 +79,7 @@ class TransformersEngine(Engine):
             )
             yield from failed
             for request, (prompt, answers) in encoded:
-                if why := _without_embedding(loaded, [prompt.tokens, *answers]):
+                if why := without_embedding(loaded, [prompt.tokens, *answers]):
                     yield _failed(request.item_id, prompt, 0.0, why)
                     continue
                 sequences += sequences_for(len(asked), prompt.tokens, answers, loaded.encoder_decoder)
@@ -114,7 +114,7 @@ class TransformersEngine(Engine):
         encoded, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
         yield from failed
         for request, prompt in encoded:
-            if why := _without_embedding(loaded, [prompt.tokens]):
+            if why := without_embedding(loaded, [prompt.tokens]):
                 yield _failed(request.item_id, prompt, 0.0, why)
             else:
                 asked.append((request, prompt))
@@ -133,6 +133,15 @@ class TransformersEngine(Engine):
         for index, completion in completions:
             request, prompt = asked[index]
             yield _output(request.item_id, prompt, completion)
+
+    def session(self) -> TextSession | None:
+        """Return texts that join and leave a running batch; None for a model that our own queue does not run."""
+        loaded, prompter = self._ready()
+        if self.spec.generation or not self._uses_kv_cache():
+            return None
+        from .session import TextSession
+
+        return TextSession(loaded, prompter, self.wrapping("generate"), self._capacity)
 
     def wrapping(self, method: str) -> Wrapping:
         """Return how prompts are wrapped for "choose" or "generate". This needs no weights."""
@@ -202,18 +211,6 @@ class TransformersEngine(Engine):
         return "cpu" if is_cpu(self.spec.device) else "cuda"
 
 
-def _without_embedding(loaded: Loaded, rows: Sequence[Sequence[int]]) -> str:
-    """Return why the model cannot read these tokens; "" if it can."""
-    token = max((token for row in rows for token in row), default=0)
-    if token < loaded.vocabulary:
-        return ""
-    word = loaded.tokenizer.convert_ids_to_tokens(token)
-    return (
-        f"the tokenizer gives the token {word!r} (id {token}), for which the model has no embedding: it has "
-        f"{loaded.vocabulary:,} of them. Was the model or adapter saved without its resized embeddings?"
-    )
-
-
 def _output(item_id: str, prompt: Encoded, completion: Completion | OutOfMemory) -> Output:
     if isinstance(completion, OutOfMemory):
         return _failed(item_id, prompt, 0.0, DOES_NOT_FIT)
@@ -222,7 +219,7 @@ def _output(item_id: str, prompt: Encoded, completion: Completion | OutOfMemory)
     return Output(
         item_id=item_id,
         prompt=prompt.text,
-        text=continued(prompt.text, completion.text),
+        text=continued(prompt.text, completion.text.strip()),
         prompt_tokens=len(prompt.tokens),
         completion_tokens=completion.tokens,
         truncated_tokens=prompt.truncated,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from logging import ERROR, getLogger
 from pathlib import Path
@@ -70,6 +71,18 @@ def load(spec: ModelSpec) -> Loaded:
         one_at_a_time=_length_dependent(config),
         vocabulary=rows,
         pad=padding(tokenizer, rows),
+    )
+
+
+def without_embedding(loaded: Loaded, rows: Sequence[Sequence[int]]) -> str:
+    """Return why the model cannot read these tokens; "" if it can."""
+    token = max((token for row in rows for token in row), default=0)
+    if token < loaded.vocabulary:
+        return ""
+    word = loaded.tokenizer.convert_ids_to_tokens(token)
+    return (
+        f"the tokenizer gives the token {word!r} (id {token}), for which the model has no embedding: it has "
+        f"{loaded.vocabulary:,} of them. Was the model or adapter saved without its resized embeddings?"
     )
 
 

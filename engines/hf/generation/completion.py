@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ...stopping import StopStrings, decoded
 from ..loading import Loaded
@@ -17,6 +18,7 @@ class DecodeRequest:
     max_new_tokens: int
     stop: StopStrings
     end_tokens: frozenset[int]  # any of them ends the text
+    pick: Callable[[Any, int], int] | None = None  # next token from logits (vocabulary,) and new tokens so far; greedy
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Completion:
     Seconds count from when the request left the queue, so they include passes shared with other requests.
     """
 
-    text: str
+    text: str  # as generated, including white space at its ends
     tokens: int  # generated, including the one that ended the text
     finish: Literal["stop", "length", "error"]  # end token or stop string; the limit; NaN logits
     first_token_s: float
@@ -54,4 +56,4 @@ def completed(
     `count` is how many tokens were generated. `ended` says that an end token, not among `tokens`, ended the text.
     """
     text, stopped = stop.cut(decoded(loaded.tokenizer, tokens))
-    return Completion(text.strip(), count, "stop" if ended or stopped else "length", first_token_s, seconds)
+    return Completion(text, count, "stop" if ended or stopped else "length", first_token_s, seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ..batching import OutOfMemory, is_out_of_memory
@@ -16,50 +16,69 @@ from .scheduling import ActiveSequence, Capacity, Schedule
 def greedy(
     loaded: Loaded, requests: Sequence[DecodeRequest], capacity: Capacity
 ) -> Iterator[tuple[int, Completion | OutOfMemory]]:
-    """Decode greedily with a model that `kv_cache.supports_kv_cache`. Yield (index, completion) as texts end.
+    """Decode with a model that `kv_cache.supports_kv_cache`. Yield (index, completion) as texts end."""
+    decoder = Decoder(loaded, capacity, requests)
+    while decoder.schedule.unfinished:
+        yield from decoder.advance()
+
+
+class Decoder:
+    """The state of a decoding. Requests may be added and dropped between passes; `advance` runs one pass.
 
     When memory runs out, half as many sequences continue and no token is lost. A text that does not fit even alone
-    yields `OutOfMemory`.
+    becomes `OutOfMemory`.
     """
-    decoder = GreedyDecoder(loaded, requests, capacity)
-    while decoder.schedule.unfinished:
-        fitted = decoder.advance()
-        yield from decoder.finished
-        decoder.finished.clear()
-        if not fitted:
-            reclaim()
-            lost = decoder.schedule.shrink()
-            if lost is not None:
-                yield lost.index, OutOfMemory()
 
-
-class GreedyDecoder:
-    """The state of a greedy decoding: `advance` runs one pass and adds the sequences that it ended to `finished`."""
-
-    def __init__(self, loaded: Loaded, requests: Sequence[DecodeRequest], capacity: Capacity) -> None:
+    def __init__(self, loaded: Loaded, capacity: Capacity, requests: Sequence[DecodeRequest] = ()) -> None:
         from . import kv_cache
 
         masks = kv_cache.masks_for(loaded)
         assert masks is not None, "supports_kv_cache checked this"
         self.passes = kv_cache
-        self.loaded, self.requests, self.masks = loaded, requests, masks
-        self.schedule = Schedule(
-            (ActiveSequence(i, list(r.tokens), len(r.tokens), r.max_new_tokens) for i, r in enumerate(requests)),
-            capacity,
-        )
+        self.loaded, self.masks = loaded, masks
+        self.requests = dict(enumerate(requests))
+        self.schedule = Schedule((_sequence(index, request) for index, request in self.requests.items()), capacity)
         self.cache = kv_cache.KVCache()
-        self.finished: list[tuple[int, Completion]] = []
+        self._finished: list[tuple[int, Completion | OutOfMemory]] = []
 
-    def advance(self) -> bool:
-        """Prefill waiting prompts, or decode one token of every active sequence.
+    def add(self, index: int, request: DecodeRequest) -> None:
+        """Put a request at the end of the queue. `index` is its name from then on."""
+        self.requests[index] = request
+        self.schedule.add(_sequence(index, request))
 
-        Return False if memory ran out. The cache is empty then.
-        """
+    def drop(self, index: int) -> None:
+        """Forget a request, whether it waits or is being decoded. Nothing more is returned for it."""
+        import torch
+
+        if self.requests.pop(index, None) is not None and (slot := self.schedule.drop(index)) is not None:
+            with torch.inference_mode():
+                self._remove([slot])
+
+    def new_tokens(self, indices: Collection[int]) -> Iterator[tuple[int, list[int]]]:
+        """Yield the new tokens so far of those of these requests that are being decoded."""
+        return ((s.index, s.new_tokens) for s in self.schedule.active if s.index in indices)
+
+    def advance(self) -> list[tuple[int, Completion | OutOfMemory]]:
+        """Prefill waiting prompts, or decode one token of every active sequence. Return what ended."""
+        if not self._pass():
+            reclaim()
+            lost = self.schedule.shrink()
+            if lost is not None:
+                self._finished.append((lost.index, OutOfMemory()))
+        finished, self._finished = self._finished, []
+        for index, _ in finished:
+            del self.requests[index]
+        return finished
+
+    def _pass(self) -> bool:
+        """Return False if memory ran out. The cache is empty then."""
         import torch
 
         try:
             with torch.inference_mode():
-                if self.schedule.should_admit():
+                if not self.schedule.entering and self.schedule.should_admit():
+                    self.schedule.admit()
+                if self.schedule.entering:
                     self._prefill()
                 else:
                     self._decode()
@@ -71,21 +90,20 @@ class GreedyDecoder:
             return False
 
     def _prefill(self) -> None:
+        """Run the next batch of entering prompts."""
         schedule = self.schedule
-        schedule.admit()
         self.cache.reserve(len(schedule.active) + len(schedule.entering), schedule.positions_needed())
-        while schedule.entering:
-            batch = schedule.next_prefill()
-            for sequence in batch:
-                sequence.started = sequence.started or time.perf_counter()
-            first = len(schedule.active)
-            prompts = [sequence.tokens for sequence in batch]
-            chunk = schedule.capacity.prefill_tokens
-            if len(prompts[0]) > chunk:
-                logits = self.passes.prefill_in_chunks(self.loaded, self.cache, self.masks, prompts[0], first, chunk)
-            else:
-                logits = self.passes.prefill(self.loaded, self.cache, prompts, first)
-            self._append(logits, schedule.activate(batch))
+        batch = schedule.next_prefill()
+        for sequence in batch:
+            sequence.started = sequence.started or time.perf_counter()
+        first = len(schedule.active)
+        prompts = [sequence.tokens for sequence in batch]
+        chunk = schedule.capacity.prefill_tokens
+        if len(prompts[0]) > chunk:
+            logits = self.passes.prefill_in_chunks(self.loaded, self.cache, self.masks, prompts[0], first, chunk)
+        else:
+            logits = self.passes.prefill(self.loaded, self.cache, prompts, first)
+        self._append(logits, schedule.activate(batch))
 
     def _decode(self) -> None:
         self.schedule.preempt()
@@ -108,16 +126,22 @@ class GreedyDecoder:
         chosen = following[:, 0].tolist()  # on a GPU this waits for the pass to end, so the clock is read after it
         now = time.perf_counter()
         ended: list[int] = []
-        for slot, token, is_valid in zip(slots, chosen, valid, strict=True):
+        for row, (slot, token, is_valid) in enumerate(zip(slots, chosen, valid, strict=True)):
             sequence = self.schedule.active[slot]
+            pick = self.requests[sequence.index].pick
+            if pick and is_valid:
+                token = pick(logits[row], len(sequence.new_tokens))
             seconds = now - (sequence.started or now)
             sequence.first_token_s = sequence.first_token_s or seconds
             if is_valid:
                 sequence.tokens.append(token)
             completion = self._completion(sequence, is_valid, seconds)
             if completion is not None:
-                self.finished.append((sequence.index, completion))
+                self._finished.append((sequence.index, completion))
                 ended.append(slot)
+        self._remove(ended)
+
+    def _remove(self, ended: Sequence[int]) -> None:
         for source, target in self.schedule.remove(ended):
             self.cache.move(source, target)
         for slot in range(len(self.schedule.active), len(self.schedule.active) + len(ended)):
@@ -134,3 +158,7 @@ class GreedyDecoder:
             return None
         kept = new[:-1] if ended else new
         return completed(self.loaded, kept, len(new), ended, request.stop, sequence.first_token_s, seconds)
+
+
+def _sequence(index: int, request: DecodeRequest) -> ActiveSequence:
+    return ActiveSequence(index, list(request.tokens), len(request.tokens), request.max_new_tokens)

@@ -228,13 +228,21 @@ def prefill_in_chunks(
 ) -> Any:
     """Run one prompt into a slot, `chunk` tokens at a time. Return the logits (1, vocabulary) after it."""
     logits = None
+    for _, found in chunks(loaded, cache, masks, prompt, slot, chunk):
+        logits = found[:, -1]
+    return logits
+
+
+def chunks(
+    loaded: Loaded, cache: KVCache, masks: AttentionMasks, prompt: list[int], slot: int, chunk: int, every: bool = False
+) -> Iterator[tuple[int, Any]]:
+    """Yield (first position, logits (1, positions, vocabulary)) of each chunk: of its last position, or of `every`."""
     for start in range(0, len(prompt), chunk):
         tokens = torch.tensor([prompt[start : start + chunk]], device=loaded.device)
         positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)[None]
         cache.current = ChunkPass(slot, start)
         mask = masks.at(positions, start + tokens.shape[1])
-        logits = last_logits(loaded, 1, tokens, mask, positions, cache)[:, -1]
-    return logits
+        yield start, last_logits(loaded, tokens.shape[1] if every else 1, tokens, mask, positions, cache)
 
 
 def decode_step(loaded: Loaded, cache: KVCache, masks: AttentionMasks, sequences: list[list[int]], block: int) -> Any:

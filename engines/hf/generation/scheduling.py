@@ -47,7 +47,7 @@ class Schedule:
     """The active sequences, in slots 0, 1, 2, … without a gap, those that enter next, and those that wait.
 
     The longest prompts go first. Neighbors in the queue then fill a pass with little padding, and the sequences that
-    need the most memory run while the most is free.
+    need the most memory run while the most is free. Sequences that are added later wait behind them.
     """
 
     def __init__(self, sequences: Iterable[ActiveSequence], capacity: Capacity) -> None:
@@ -56,6 +56,16 @@ class Schedule:
         self.entering: list[ActiveSequence] = []
         longest_first = sorted(sequences, key=lambda s: (s.max_length, s.prompt_tokens), reverse=True)
         self.waiting = deque(longest_first)
+
+    def add(self, sequence: ActiveSequence) -> None:
+        """Put a sequence at the end of the queue."""
+        self.waiting.append(sequence)
+
+    def drop(self, index: int) -> int | None:
+        """Take the sequence of a request out of the queue. Return its slot if it is active: it leaves by `remove`."""
+        self.waiting = deque(sequence for sequence in self.waiting if sequence.index != index)
+        self.entering = [sequence for sequence in self.entering if sequence.index != index]
+        return next((slot for slot, sequence in enumerate(self.active) if sequence.index == index), None)
 
     @property
     def unfinished(self) -> bool:

@@ -1,0 +1,142 @@
+"""`medbench serve`: a model behind HTTP."""
+
+from __future__ import annotations
+
+import click
+import cloup
+
+from .. import completion
+from ..options import Command
+from ..ui.progress import tell
+
+
+@cloup.command(
+    cls=Command,
+    epilog="""\b
+Examples:
+  medbench serve smollm2-135m
+  medbench serve smollm2-135m@default --port 8080
+  medbench serve my/hub-model --adapter adapters/mine --dtype bfloat16
+  medbench serve gguf:models/mine.Q4_K_M.gguf
+  KEY=… medbench serve smollm2-135m --host 0.0.0.0 --api-key-env KEY
+Then:
+  curl localhost:8000/ask -H 'Content-Type: application/json' -d '{"question": "What is anemia?"}'
+  medbench run -m openai:smollm2-135m --base-url http://localhost:8000/v1
+""",
+)
+@click.argument("name", metavar="NAME[@TAG]", shell_complete=completion.models)
+@cloup.option_group(
+    "Address",
+    click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="0.0.0.0: all addresses."),
+    click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one."),
+    click.option(
+        "--api-key-env", default="", metavar="VARIABLE", help="Ask every client for the key in this variable."
+    ),
+)
+@cloup.option_group(
+    "Limits",
+    click.option(
+        "--queue", type=click.IntRange(0), default=128, show_default=True, help="Requests that may wait; more get 429."
+    ),
+    click.option(
+        "--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="New tokens of one answer."
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=300.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="For one request, waiting included.",
+    ),
+    click.option(
+        "--max-bytes", type=click.IntRange(1024), default=1 << 20, show_default=True, help="Of a request's body."
+    ),
+)
+@cloup.option_group(
+    "Model",
+    click.option("--adapter", default="", metavar="DIR|ID", help="PEFT adapter for the model: folder or hub id."),
+    click.option(
+        "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
+    ),
+    click.option(
+        "--quantize",
+        type=click.Choice(["nf4", "int8", "none"]),
+        help="Load the weights quantized by bitsandbytes.  [default: none]",
+    ),
+    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
+    click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
+    click.option(
+        "--chat",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="When the model's chat template is used.",
+    ),
+    click.option(
+        "--trust-remote-code",
+        is_flag=True,
+        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
+    ),
+)
+@cloup.option_group(
+    "Output",
+    click.option("--log-prompts", is_flag=True, help="Write every prompt and answer to the log. It may hold secrets."),
+    click.option("--quiet", "-q", is_flag=True, help="No line per request."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+def command(
+    name: str,
+    host: str,
+    port: int,
+    api_key_env: str,
+    queue: int,
+    max_tokens: int,
+    timeout: float,
+    max_bytes: int,
+    adapter: str,
+    dtype: str,
+    quantize: str | None,
+    device: str,
+    revision: str,
+    chat: str,
+    trust_remote_code: bool,
+    log_prompts: bool,
+    quiet: bool,
+) -> None:
+    """Serve a model over HTTP: /ask for cases, /v1 as OpenAI's API, /docs to try both.
+
+    Answers are greedy, as `medbench run` measures them, unless a request gives a temperature. Ctrl-C finishes the
+    running requests; a second one stops at once.
+    """
+    from ...serving.api import server
+    from ...serving.api.settings import Settings
+    from ...serving.models import engine_of
+
+    key = server.key_of(api_key_env) if api_key_env else ""
+    if host not in server.LOOPBACK:
+        risk = "with this key" if key else "WITHOUT A KEY (--api-key-env)"
+        tell(f"--host {host}: everyone who reaches this machine can ask the model, {risk}, and over plain HTTP.")
+    server.check_installed()
+    engine = engine_of(
+        name,
+        revision=revision,
+        adapter=adapter,
+        dtype=dtype,
+        quantize="" if quantize in (None, "none") else quantize,
+        device=device,
+        chat=chat,
+        trust_remote_code=trust_remote_code,
+        tell=tell,
+    )
+    if not quiet or log_prompts:
+        server.log_to_stderr()
+    code = server.serve(
+        engine,
+        Settings(queue, max_tokens, timeout, max_bytes, key, log_prompts),
+        host=host,
+        port=port,
+        ready=lambda url: tell(f"{engine.spec.name} answers at {url}. Try it: {url}/docs"),
+        tell=tell,
+    )
+    raise SystemExit(code)

@@ -1,0 +1,69 @@
+"""Texts by any engine, one request at a time: for engines that cannot let requests join a running batch."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal
+
+from ..core.errors import MedbenchError
+from ..core.types import Engine, GenerateRequest, Prompt
+from .text_requests import Ended, Piece, Rejected, TextRequest, Turn, as_prompt
+
+
+class OneByOne:
+    """The same interface over `Engine.generate`: likeliest tokens, no log-probabilities, each text in one piece."""
+
+    most = 1
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._waiting: deque[tuple[int, TextRequest, Prompt]] = deque()
+
+    @property
+    def open(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def working(self) -> int:
+        return 0
+
+    def add(self, key: int, request: TextRequest) -> None:
+        name = self.engine.spec.engine
+        if request.temperature > 0:
+            raise Rejected(f"the engine {name} takes the likeliest tokens only: temperature must be 0.", "temperature")
+        if request.top is not None or request.prompt_scores:
+            raise Rejected(f"the engine {name} gives no log-probabilities of tokens.", "logprobs")
+        if request.chats:
+            prompt = as_prompt([turn for turn in request.prompt if isinstance(turn, Turn)])
+        elif isinstance(request.prompt, str):
+            if self.engine.chat("generate") != "plain":
+                raise Rejected(
+                    "this model wraps every prompt in its chat template: ask it at /v1/chat/completions, or serve it "
+                    "with --chat never.",
+                    "prompt",
+                )
+            prompt = Prompt(request.prompt)
+        else:
+            raise Rejected(f"the engine {name} takes text, not tokens.", "prompt")
+        self._waiting.append((key, request, prompt))
+
+    def drop(self, key: int) -> None:
+        self._waiting = deque(one for one in self._waiting if one[0] != key)
+
+    def advance(self) -> list[tuple[int, Piece | Ended]]:
+        key, request, prompt = self._waiting.popleft()
+        limit = request.usual_tokens if request.max_new_tokens is None else request.max_new_tokens
+        if limit == 0:
+            return [(key, Ended("", "length"))]
+        try:
+            (found,) = self.engine.generate([GenerateRequest(str(key), prompt, limit, request.stop)])
+        except MedbenchError as error:
+            return [(key, Ended("", "error", prompt.plain, error=error.message))]
+        if found.error:
+            return [(key, Ended("", "error", found.prompt, found.prompt_tokens, error=found.error))]
+        text = found.text or ""
+        if found.reasoning:
+            text = f"<think>\n{found.reasoning}\n</think>\n\n{text}"
+        finish: Literal["stop", "length"] = "length" if found.finish == "length" else "stop"
+        rest = Piece(text if request.stream else "")
+        return [(key, Ended(text, finish, found.prompt, found.prompt_tokens, found.completion_tokens, rest))]

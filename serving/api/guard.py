@@ -1,0 +1,117 @@
+"""What every request passes before a route sees it: the key, the size and time of its body; and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .errors import Refusal
+from .metrics import Metrics
+from .settings import Settings
+
+BODY_S = 60.0  # for a body to arrive
+OPEN = frozenset({"/health", "/docs", "/openapi.json"})  # need no key: they show nothing of anyone's
+COUNTED = frozenset({"/ask", "/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics", "/docs"})
+
+log = logging.getLogger(__name__)
+
+
+class Guard:
+    """ASGI middleware. Reads a whole body within its limits, so that no route has to."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+        self.app, self.settings, self.metrics = app, settings, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.monotonic()
+        path = scope["path"] if scope["path"] in COUNTED else "other"
+        status = 499  # the client left before an answer
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            self._checked(scope)
+            body = await self._body(scope, receive)
+            if body is not None:
+                await self.app(scope, _replayed(body, receive), noted)
+        except Refusal as refusal:
+            await refusal.response()(scope, receive, noted)
+        finally:
+            seconds = time.monotonic() - started
+            self.metrics.requests.labels(path, str(status)).inc()
+            self.metrics.seconds.labels(path).observe(seconds)
+            if path not in ("/health", "/metrics"):
+                log.info("%s %s %s %.2f s", scope["method"], path, status, seconds)
+
+    def _checked(self, scope: Scope) -> None:
+        headers = dict(scope["headers"])
+        if self.settings.api_key and scope["path"] not in OPEN:
+            kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+            right = hmac.compare_digest(given.strip(), self.settings.api_key.encode())
+            if kind.lower() != b"bearer" or not right:
+                raise Refusal(
+                    401,
+                    "this server asks for its key: Authorization: Bearer KEY",
+                    code="invalid_api_key",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+        if scope["method"] == "POST":
+            # Browsers let any page post a form or plain text to this machine, but not JSON.
+            kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+            if kind != b"application/json":
+                raise Refusal(415, "the body must be JSON, with Content-Type: application/json.")
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self.settings.max_bytes:
+            raise self._too_large()
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """The whole body; None where the client left."""
+        parts: list[bytes] = []
+        size = 0
+        until = asyncio.get_running_loop().time() + BODY_S
+        try:
+            async with asyncio.timeout_at(until):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > self.settings.max_bytes:
+                        raise self._too_large()
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+        except TimeoutError:
+            raise Refusal(408, f"the body did not arrive within {BODY_S:g} seconds.") from None
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            413,
+            f"the body is larger than {self.settings.max_bytes:,} bytes.",
+            code="request_too_large",
+            headers={"Connection": "close"},  # what is left of it is not read
+        )
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

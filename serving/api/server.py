@@ -1,0 +1,148 @@
+"""`medbench serve`: a model behind HTTP until a signal ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from ...core.errors import MedbenchError, UsageError
+from ...core.types import Engine
+from .settings import Settings
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+CUT_OFF = 1  # exit code where a second signal cut requests off
+
+
+def serve(
+    engine: Engine,
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    ready: Callable[[str], None] = lambda url: None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> int:
+    """Load a model and answer requests until SIGINT or SIGTERM. Return the exit code.
+
+    The first signal refuses new requests and finishes those that run, the second stops at once. `ready` gets the
+    address when the first request can come. Raises UsageError where the address cannot be bound.
+    """
+    check_installed()
+    import uvicorn
+
+    from ... import __version__
+    from ..batching.worker import Worker
+    from . import app
+    from .service import Service
+
+    sock = _bound(host, port)
+    worker = Worker(engine, settings.queue)
+    if not worker.continuous:
+        tell(f"{engine.spec.name}: its engine answers one request at a time; the others wait.")
+    worker.start()
+    service = Service(worker, settings)
+    config = uvicorn.Config(
+        app.make(service, __version__),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+    )
+
+    class Server(uvicorn.Server):
+        """Without uvicorn's own handling of signals, which ends the process by the signal."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            if threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            before = {number: signal.signal(number, self.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+        def on_signal(self, number: int, frame: FrameType | None) -> None:
+            if self.should_exit:
+                self.force_exit = True
+                return
+            service.closing = True
+            self.should_exit = True
+            if worker.unfinished:
+                tell(f"Finishing {worker.unfinished} requests. Again: stop at once.")
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready(address(host, sock.getsockname()[1]))
+
+    server = Server(config)
+    try:
+        server.run([sock])
+    finally:
+        worker.stop(timeout_s=5.0 if server.force_exit else None)
+        sock.close()
+    return CUT_OFF if server.force_exit else 0
+
+
+def check_installed() -> None:
+    """Raise MedbenchError where a library of the extra `serve` is missing."""
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise MedbenchError(
+            f"serving needs FastAPI, uvicorn and prometheus-client: {error}.",
+            "Install them: pip install 'medbench[serve]'",
+        ) from error
+
+
+def address(host: str, port: int) -> str:
+    shown = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host
+    return f"http://{f'[{shown}]' if ':' in shown and '[' not in shown else shown}:{port}"
+
+
+def key_of(variable: str) -> str:
+    """The API key in an environment variable. Raises UsageError where it holds none that a header can carry."""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise UsageError(f"--api-key-env {variable}: that variable is not set.", f"Set it: export {variable}=…")
+    if not key.isascii() or len(key.split()) > 1:
+        raise UsageError(f"--api-key-env {variable}: it holds what cannot be a key: spaces or letters beyond ASCII.")
+    return key
+
+
+def log_to_stderr() -> None:
+    """One line per request on stderr, for an operator. It holds no prompt and no answer."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger = logging.getLogger(__package__.rpartition(".")[0])
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A listening address, found to be free before the model is loaded."""
+    try:
+        found: tuple[Any, ...] = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(found[0], socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(found[4])
+    except OSError as error:
+        raise UsageError(
+            f"--host {host} --port {port}: {error.strerror or error}.", "Give another, or 0 for any free port: --port 0"
+        ) from error
+    return sock

@@ -1,0 +1,194 @@
+"""The thread that runs an engine, and the bounded queue before it."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ...core.errors import MedbenchError
+from ...core.types import ChoiceRequest, Engine, Output
+from ...engines.one_by_one import OneByOne
+from ...engines.text_requests import Ended, Piece, Rejected, TextRequest, Texts
+
+CHOICES = 16  # multiple-choice requests scored in one go, between two passes over the texts in the making
+
+log = logging.getLogger(__name__)
+
+Event = Piece | Ended | Output | MedbenchError  # the last three are the last of a job
+
+
+class Full(Exception):
+    """The queue has no place. `waiting` is how many requests are in it."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} requests are waiting")
+        self.waiting = waiting
+
+
+@dataclass(eq=False)
+class Job:
+    """One request on its way. `deliver` is called from the worker's thread with each event; the last ends it."""
+
+    request: TextRequest | ChoiceRequest
+    deliver: Callable[[Event], None]
+    key: int = field(default_factory=itertools.count().__next__)
+    dropped: bool = False
+
+
+class Worker:
+    """Runs one engine. Texts join and leave its batch while it works; choices are scored between two passes."""
+
+    def __init__(self, engine: Engine, queue: int) -> None:
+        """`queue`: how many requests may wait while the batch is full. Loads the model."""
+        self.engine = engine
+        engine.load()
+        self.texts = texts_of(engine)
+        self.capacity = self.texts.most + queue
+        self._wake = threading.Condition()
+        self._new: deque[Job] = deque()
+        self._dropped: deque[Job] = deque()
+        self._open: dict[int, Job] = {}  # all that are not finished, waiting or at work
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="medbench-engine", daemon=True)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether requests join a running batch."""
+        return not isinstance(self.texts, OneByOne)
+
+    @property
+    def unfinished(self) -> int:
+        return len(self._open)
+
+    @property
+    def waiting(self) -> int:
+        return max(0, len(self._open) - self.texts.working)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float | None = None) -> None:
+        """End after the current pass. What is not finished is told so."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def submit(self, jobs: list[Job]) -> None:
+        """Queue all of these or, where there is no place for all, none. Raises Full."""
+        with self._wake:
+            if self._stopping or len(self._open) + len(jobs) > self.capacity:
+                raise Full(self.waiting)
+            for job in jobs:
+                self._open[job.key] = job
+                self._new.append(job)
+            self._wake.notify()
+
+    def drop(self, job: Job) -> None:
+        """Forget a job wherever it is: its row leaves the batch. Nothing happens to one that has ended."""
+        with self._wake:
+            if job.key in self._open:
+                job.dropped = True
+                self._dropped.append(job)
+                self._wake.notify()
+
+    def _run(self) -> None:
+        choices: deque[Job] = deque()
+        while True:
+            with self._wake:
+                while not (self._new or self._dropped or self._stopping or choices or self.texts.open):
+                    self._wake.wait()
+                new, dropped, stopping = [*self._new], [*self._dropped], self._stopping
+                self._new.clear()
+                self._dropped.clear()
+            if stopping:
+                for job in list(self._open.values()):
+                    self._finish(job, MedbenchError("the server is shutting down."))
+                return
+            for job in dropped:
+                self.texts.drop(job.key)
+                self._open.pop(job.key, None)
+            for job in new:
+                if job.dropped:
+                    continue
+                if isinstance(job.request, ChoiceRequest):
+                    choices.append(job)
+                else:
+                    self._add(job, job.request)
+            if choices:
+                self._choose([choices.popleft() for _ in range(min(CHOICES, len(choices)))])
+            if self.texts.open:
+                self._advance()
+
+    def _add(self, job: Job, request: TextRequest) -> None:
+        try:
+            self.texts.add(job.key, request)
+        except MedbenchError as error:
+            self._finish(job, error)
+        except Exception as error:
+            self._finish(job, _bug(error))
+
+    def _advance(self) -> None:
+        try:
+            found = self.texts.advance()
+        except Exception as error:
+            why = _bug(error)
+            self.texts = texts_of(self.engine)
+            for job in [job for job in self._open.values() if isinstance(job.request, TextRequest)]:
+                self._finish(job, why)
+            return
+        for key, event in found:
+            asker = self._open.get(key)
+            if asker and isinstance(event, Ended):
+                self._finish(asker, event)
+            elif asker and not asker.dropped:
+                asker.deliver(event)
+
+    def _choose(self, jobs: list[Job]) -> None:
+        jobs = [job for job in jobs if not job.dropped]
+        by_id = {job.request.item_id: job for job in jobs if isinstance(job.request, ChoiceRequest)}
+        requests = [job.request for job in jobs if isinstance(job.request, ChoiceRequest)]
+        try:
+            for output in self.engine.choose(requests):
+                self._finish(by_id.pop(output.item_id), output)
+        except MedbenchError as error:
+            if len(by_id) > 1:  # one request's fault is not the others'
+                for job in by_id.values():
+                    self._choose([job])
+                return
+            for job in by_id.values():
+                self._finish(job, Rejected(error.message, "options"))
+        except Exception as error:
+            why = _bug(error)
+            for job in by_id.values():
+                self._finish(job, why)
+
+    def _finish(self, job: Job, event: Event) -> None:
+        with self._wake:
+            self._open.pop(job.key, None)
+        if not job.dropped:
+            job.deliver(event)
+
+
+def texts_of(engine: Engine) -> Texts:
+    """How this engine writes texts for many askers: in a running batch if it can, otherwise one at a time."""
+    make = getattr(engine, "session", None)
+    session: Texts | None = make() if make else None
+    return session or OneByOne(engine)
+
+
+def _bug(error: Exception) -> MedbenchError:
+    """What an asker is told. The log has the place of the failure, and no text of a request."""
+    name = type(error).__name__
+    log.error("the engine failed with %s\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
+    return MedbenchError(f"the engine failed with {name}. The server's log says where.")
