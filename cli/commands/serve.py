@@ -7,7 +7,7 @@ import cloup
 
 from .. import completion
 from ..options import Command
-from ..ui.progress import tell
+from ..ui.messages import tell
 
 
 @cloup.command(
@@ -19,8 +19,7 @@ Examples:
   medbench serve my/hub-model --adapter adapters/mine --dtype bfloat16
   medbench serve gguf:models/mine.Q4_K_M.gguf
   KEY=… medbench serve smollm2-135m --host 0.0.0.0 --api-key-env KEY
-Then:
-  curl localhost:8000/ask -H 'Content-Type: application/json' -d '{"question": "What is anemia?"}'
+Then open http://localhost:8000/docs, or give the model a benchmark:
   medbench run -m openai:smollm2-135m --base-url http://localhost:8000/v1
 """,
 )
@@ -82,7 +81,6 @@ Then:
 @cloup.option_group(
     "Output",
     click.option("--log-prompts", is_flag=True, help="Write every prompt and answer to the log. It may hold secrets."),
-    click.option("--quiet", "-q", is_flag=True, help="No line per request."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(
@@ -102,7 +100,6 @@ def command(
     chat: str,
     trust_remote_code: bool,
     log_prompts: bool,
-    quiet: bool,
 ) -> None:
     """Serve a model over HTTP: /ask for cases, /v1 as OpenAI's API, /docs to try both.
 
@@ -129,8 +126,7 @@ def command(
         trust_remote_code=trust_remote_code,
         tell=tell,
     )
-    if not quiet or log_prompts:
-        server.log_to_stderr()
+    server.log_to_stderr()
     code = server.serve(
         engine,
         Settings(queue, max_tokens, timeout, max_bytes, key, log_prompts),

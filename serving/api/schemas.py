@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from ...core.text import whole
 from ...engines.text_requests import Turn
 from .errors import Refusal
 
@@ -65,7 +66,7 @@ class _Sampled(BaseModel):
         if len(stops) > STOPS:
             raise Refusal(400, f"stop: at most {STOPS} strings.", "stop", "invalid_value")
         return {
-            "stop": tuple(filter(None, stops)),
+            "stop": tuple(whole(one) for one in stops if one),
             "temperature": self.temperature or 0.0,
             "top_p": 1.0 if self.top_p is None else self.top_p,
             "min_new_tokens": self.min_tokens or 0,
@@ -100,7 +101,7 @@ class Message(BaseModel):
 
     def turn(self) -> Turn:
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return Turn("system" if self.role == "developer" else self.role, text)
+        return Turn("system" if self.role == "developer" else self.role, whole(text))
 
 
 class ChatRequest(_Sampled):
@@ -140,12 +141,12 @@ class CompletionRequest(_Sampled):
         """Each prompt. Raises Refusal for an empty list."""
         given = self.prompt
         if isinstance(given, str):
-            return [given]
+            return [whole(given)]
         if given and all(isinstance(one, int) for one in given):
             return [tuple(one for one in given if isinstance(one, int))]
         if not given:
             raise Refusal(400, "prompt is an empty list.", "prompt", "invalid_value")
-        return [one if isinstance(one, str) else tuple(one) for one in given if not isinstance(one, int)]
+        return [whole(one) if isinstance(one, str) else tuple(one) for one in given if not isinstance(one, int)]
 
 
 class AskRequest(BaseModel):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any
 
 from ...core.errors import MedbenchError, UsageError
@@ -35,6 +35,39 @@ def serve(
     The first signal refuses new requests and finishes those that run, the second stops at once. `ready` gets the
     address when the first request can come. Raises UsageError where the address cannot be bound.
     """
+    server = _server(engine, settings, host, port, ready, tell)
+    before = {number: signal.signal(number, server.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        server.run()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return CUT_OFF if server.force_exit else 0
+
+
+@contextlib.contextmanager
+def serving(engine: Engine, settings: Settings) -> Iterator[str]:
+    """Serve a model on a free port of this machine while a `with` block runs; yields the address."""
+    ready: queue.SimpleQueue[str] = queue.SimpleQueue()
+    server = _server(engine, settings, "127.0.0.1", 0, ready.put, lambda line: None)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield ready.get()
+    finally:
+        server.on_signal()
+        thread.join()
+
+
+def _server(
+    engine: Engine,
+    settings: Settings,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    tell: Callable[[str], None],
+) -> Any:
+    """A server whose model is loaded. `run` answers requests, `on_signal` ends it."""
     check_installed()
     import uvicorn
 
@@ -47,34 +80,15 @@ def serve(
     worker = Worker(engine, settings.queue)
     if not worker.continuous:
         tell(f"{engine.spec.name}: its engine answers one request at a time; the others wait.")
-    worker.start()
     service = Service(worker, settings)
-    config = uvicorn.Config(
-        app.make(service, __version__),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-    )
 
     class Server(uvicorn.Server):
         """Without uvicorn's own handling of signals, which ends the process by the signal."""
 
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            if threading.current_thread() is not threading.main_thread():
-                yield
-                return
-            before = {number: signal.signal(number, self.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-            try:
-                yield
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
+        def capture_signals(self) -> contextlib.AbstractContextManager[None]:
+            return contextlib.nullcontext()
 
-        def on_signal(self, number: int, frame: FrameType | None) -> None:
+        def on_signal(self, *_: object) -> None:
             if self.should_exit:
                 self.force_exit = True
                 return
@@ -83,17 +97,29 @@ def serve(
             if worker.unfinished:
                 tell(f"Finishing {worker.unfinished} requests. Again: stop at once.")
 
+        def run(self, sockets: list[socket.socket] | None = None) -> None:
+            worker.start()
+            try:
+                super().run(sockets or [sock])
+            finally:
+                worker.stop(timeout_s=5.0 if self.force_exit else None)
+                sock.close()
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             ready(address(host, sock.getsockname()[1]))
 
-    server = Server(config)
-    try:
-        server.run([sock])
-    finally:
-        worker.stop(timeout_s=5.0 if server.force_exit else None)
-        sock.close()
-    return CUT_OFF if server.force_exit else 0
+    return Server(
+        uvicorn.Config(
+            app.make(service, __version__),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+        )
+    )
 
 
 def check_installed() -> None:
