@@ -85,8 +85,9 @@ def _server(
     class Server(uvicorn.Server):
         """Without uvicorn's own handling of signals, which ends the process by the signal."""
 
-        def capture_signals(self) -> contextlib.AbstractContextManager[None]:
-            return contextlib.nullcontext()
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
 
         def on_signal(self, *_: object) -> None:
             if self.should_exit:
