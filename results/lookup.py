@@ -1,4 +1,4 @@
-"""Which stored runs a name on the command line means: a folder, a run id, a part of one, or a model."""
+"""Find the stored runs that a name means: a folder, a run id, a model, or the beginning of a run id."""
 
 from __future__ import annotations
 
@@ -10,32 +10,40 @@ from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from ..core.suggest import did_you_mean
 from .leaderboard import apart, row_facts, title
+from .manifest import safe
 from .store import MANIFEST, StoredRun, all_runs, has_answers, minute, run_folders, there
 
 NAMED = 5  # runs that an error lists
+NEAREST = 3  # run ids that an error suggests
 
 
 def find(text: str, root: Path) -> Path:
-    """Return the one run folder that `text` means: a path, a run id below `root`, or a part that only one id has.
+    """Return the one run folder that `text` means.
 
-    Runs with answers come first. Raises UsageError where no run fits (naming the nearest ids) or several do (with
-    what tells them apart).
+    In this order: a path, a run id below `root`, a model (or MODEL__BENCHMARK) with one run, the beginning of one id.
+    Among runs that match in the same way, those with answers come first. Raises UsageError if no run matches (naming
+    the nearest ids) or several do (with how they differ). A text in the middle of an id matches nothing.
     """
     if Path(text).is_dir() and there(Path(text) / MANIFEST):
         return Path(text)
     ids = [path.name for path in run_folders(root)] if root.is_dir() else []
     if text in ids:
         return root / text
-    for among in ([run for run in ids if has_answers(root / run)], ids):
-        for fits in (_whole_parts, str.startswith, str.__contains__):
-            found = [run for run in among if fits(run, text)]
-            if len(found) == 1:
-                return root / found[0]
-            if found:
-                problem = f"'{text}' fits {len(found)} runs:{candidates([root / run for run in found])}"
-                raise UsageError(problem, f"Give the whole run id. {_listed(root)}")
+    for matches in (_whole_parts, str.startswith):
+        all_found = [run for run in ids if matches(run, text)]
+        found = [run for run in all_found if has_answers(root / run)] or all_found
+        if len(found) == 1:
+            return root / found[0]
+        if found:
+            problem = f"'{text}' matches {len(found)} runs:{candidates([root / run for run in found])}"
+            raise UsageError(problem, f"Give the whole run id. {_listed(root)}")
     models = sorted({run.partition("__")[0] for run in ids})
-    meant = did_you_mean(text, models, cutoff=0.7) or did_you_mean(text, ids, most=3, cutoff=0.4)
+    held = [run for run in ids if text in run][:NEAREST]
+    meant = (
+        did_you_mean(text, models, cutoff=0.7)
+        or (f" Did you mean {' or '.join(held)}?" if held else "")
+        or did_you_mean(text, ids, most=NEAREST, cutoff=0.4)
+    )
     hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"
     raise UsageError(f"no run is called '{text}'.{meant}", hint)
 
@@ -86,8 +94,9 @@ IN_TITLE = ("benchmark", "variant", "method", "shots", "items_hash", "prompt_has
 
 
 def _whole_parts(run: str, text: str) -> bool:
-    """Whether `text` is a run's model and benchmark, whole: "m__medquad" does not mean "m__medquad-sample__…"."""
-    return "__" in text and run.startswith(f"{text}__")
+    """Whether `text` is a run's model, or model and benchmark: "m__medquad" does not mean "m__medquad-sample__…"."""
+    model, *benchmark = text.split("__", 1)
+    return run.startswith("".join(f"{safe(part)}__" for part in (model, *benchmark) if part))
 
 
 def _listed(root: Path) -> str:

@@ -466,15 +466,18 @@ def test_differing_names_nested_fields_and_takes_a_tuple_for_a_list() -> None:
     assert differing(one, other) == [("model.dtype", "a", "b"), ("gone", 1, None), ("new", None, 2)]
 
 
-def test_find_takes_a_path_an_id_or_a_part_that_only_one_run_has(tmp_path: Path) -> None:
+def test_find_takes_a_path_an_id_a_model_or_the_beginning_of_one_id(tmp_path: Path) -> None:
     one = made.make_run(tmp_path, made.bits("1"), model="smol")
     other = made.make_run(tmp_path, made.bits("1"), model="smol-large")
     assert find(str(one.path), Path("elsewhere")) == one.path
     assert find(one.manifest.run_id, tmp_path) == one.path
     assert find("smol__", tmp_path) == one.path
-    assert find("large", tmp_path) == other.path
-    with pytest.raises(UsageError, match="fits 2 runs"):
-        find("smol", tmp_path)
+    assert find("smol", tmp_path) == one.path, "a model's whole name is not the beginning of another's"
+    assert find("smol-l", tmp_path) == other.path
+    with pytest.raises(UsageError, match="matches 2 runs"):
+        find("smo", tmp_path)
+    with pytest.raises(UsageError, match=f"no run is called 'large'. Did you mean {other.manifest.run_id}"):
+        find("large", tmp_path)
     with pytest.raises(UsageError, match=f"Did you mean {other.manifest.run_id}"):
         find(other.manifest.run_id.replace("large", "lrge"), tmp_path)
     with pytest.raises(UsageError, match="There are no runs in"):
@@ -486,7 +489,7 @@ def test_runs_that_a_name_fits_are_told_apart(tmp_path: Path) -> None:
     made.make_run(tmp_path, made.bits("10"), model="smol", dtype="bfloat16")
     with pytest.raises(UsageError) as error:
         find("smol", tmp_path)
-    assert error.value.message.startswith("'smol' fits 2 runs:\n")
+    assert error.value.message.startswith("'smol' matches 2 runs:\n")
     lines = error.value.message.splitlines()[1:]
     told = dict(zip(lines[::2], lines[1::2], strict=True))
     assert sorted(told.values()) == [
@@ -516,7 +519,9 @@ def test_a_models_name_means_all_its_runs(tmp_path: Path) -> None:
     assert names("smol__exam") == ["smol__exam"]
     made.make_run(tmp_path, made.bits("101"), model="smol", benchmark="exam")
     assert names("smol__exam") == ["smol__exam"] * 2, "the other side tells which of them is comparable"
-    assert names("@tuned") == ["smol@tuned__quiz"], "a part of a run id"
+    assert names("smol@t") == ["smol@tuned__quiz"], "the beginning of a run id"
+    with pytest.raises(UsageError, match="no run is called '@tuned'. Did you mean smol@tuned__quiz"):
+        names("@tuned")
     assert names(str(other.path)) == ["smol@tuned__quiz"]
     with pytest.raises(UsageError, match="no run is called 'smal'"):
         names("smal")
@@ -527,8 +532,9 @@ def test_a_start_that_left_no_answer_stands_in_no_runs_way(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="no run is called"):
         find("other", tmp_path)
     assert find("smol", tmp_path) == empty.path, "it is what is meant where nothing else is"
-    run = made.make_run(tmp_path, {"a": "1"}, item_ids=["a", "b"], model="my-smol")
-    assert find("smol", tmp_path) == run.path
+    run = made.make_run(tmp_path, {"a": "1"}, item_ids=["a", "b"], model="smol-2")
+    assert find("smol", tmp_path) == empty.path, "its model is named in full"
+    assert find("smo", tmp_path) == run.path, "of what begins so, the one with answers"
     assert find(empty.manifest.run_id, tmp_path) == empty.path, "named in full"
     assert [each.path for each in all_runs(tmp_path)[0]] == [run.path]
     assert [each.path for each in all_runs(empty.path)[0]] == [empty.path]

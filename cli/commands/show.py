@@ -60,7 +60,7 @@ def command(
     as_json: bool,
     allow_changed: bool,
 ) -> None:
-    """Show RUN (a folder, its name, or a part that fits one run), or its ITEM."""
+    """Show RUN, or one ITEM of it. RUN is a folder, a run id, the beginning of one, or a model that has one run."""
     from ...results.leaderboard import notes_on
     from ...results.lookup import find
     from ...results.store import StoredRun
