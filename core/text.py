@@ -33,6 +33,13 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
+def clock(seconds: float) -> str:
+    """Return seconds as m:ss or h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def printable_json(value: Any) -> str:
     """Return indented JSON that is safe to print and, when read back, is the same value."""
     text = json.dumps(value, indent=1, ensure_ascii=False)

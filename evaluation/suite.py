@@ -212,6 +212,7 @@ def _run_model(
 ) -> None:
     """One model through all benchmarks; what fails is named and the others go on."""
     from ..engines.server.engine import Refused
+    from ..results.manifest import safe
     from . import startup
     from .plan import plan
     from .run import execute
@@ -221,7 +222,8 @@ def _run_model(
         try:
             if benchmark.name not in loaded:
                 with startup.counted("data"):
-                    loaded[benchmark.name] = _load(benchmark, data, outcome, progress)
+                    known = any(root.glob(f"*__{safe(benchmark.name)}__*"))
+                    loaded[benchmark.name] = _load(benchmark, data, outcome, progress, notes=not known)
             item_set = loaded[benchmark.name]
             if item_set is None:
                 continue
@@ -262,8 +264,11 @@ def _run_model(
             )
 
 
-def _load(benchmark: Benchmark, data: Source, outcome: Outcome, progress: Progress) -> ItemSet | None:
-    """The benchmark's items, or None where its data cannot be had, which is then a problem named once."""
+def _load(benchmark: Benchmark, data: Source, outcome: Outcome, progress: Progress, *, notes: bool) -> ItemSet | None:
+    """Return the benchmark's items; None if its data is not available, which is then a problem named once.
+
+    `notes`: whether to report the notes on its data. Runs keep them: `medbench show RUN`.
+    """
     from ..core.checked import checked
 
     try:
@@ -278,7 +283,7 @@ def _load(benchmark: Benchmark, data: Source, outcome: Outcome, progress: Progre
     except Exception as error:
         outcome.problems.append(_of_a_plugin(benchmark.name, error))
         return None
-    for note in found.notes:
+    for note in found.notes if notes else ():
         progress.note(f"{benchmark.name}: {note}")
     return found
 

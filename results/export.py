@@ -12,7 +12,6 @@ from typing import Any
 from ..core.text import printable
 from ..core.types import Figure
 from .leaderboard import Board, Cell, Column, Leaderboard, Row
-from .summary import Summary
 
 FIELDS = (
     *("model", "revision", "adapter", "engine", "dtype", "quantize", "chat"),
@@ -108,8 +107,8 @@ def to_markdown(leaderboard: Leaderboard) -> str:
     """One table per board, as GitHub renders it, headline figures only, with a note on the marks."""
     parts = [_table(board) for board in leaderboard.boards]
     if leaderboard.problems:
-        parts.append("Not shown:\n\n" + "\n".join(f"- {_escaped(problem.message)}" for problem in leaderboard.problems))
-    parts += [_escaped(note) for note in leaderboard.notes]
+        parts.append("Not shown:\n\n" + "\n".join(f"- {escaped(problem.message)}" for problem in leaderboard.problems))
+    parts += [escaped(note) for note in leaderboard.notes]
     return "\n\n".join(parts) + "\n"
 
 
@@ -129,23 +128,18 @@ def to_latex(leaderboard: Leaderboard) -> str:
 def _latex_table(board: Board) -> str:
     shown = [(index, column) for index, column in enumerate(board.columns) if column.headline]
 
-    def line(cells: Iterable[str]) -> str:
-        text = " & ".join(_tex(cell) for cell in cells)
-        # After the \\ or rule before it, [ and * would begin an argument.
-        return ("{}" if text.startswith(("[", "*")) else "") + text + r" \\"
-
     body = []
     for row in board.rows:
         name = row.label + (f" ({row.remarks})" if row.remarks else "")
-        body.append(line([name, row.setup, *(_plain(row.cells[index], board) for index, _ in shown)]))
+        body.append(latex_row([name, row.setup, *(_plain(row.cells[index], board) for index, _ in shown)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{_tex(board.title)}. {_tex(note.replace('**Bold**', '★'))}}}",
+            rf"\caption{{{tex(board.title)}. {tex(note.replace('**Bold**', '★'))}}}",
             rf"\begin{{tabular}}{{ll{'r' * len(shown)}}}",
             r"\toprule",
-            line(["model", "setup", *(column.name + ARROWS[column.better] for _, column in shown)]),
+            latex_row(["model", "setup", *(column.name + ARROWS[column.better] for _, column in shown)]),
             r"\midrule",
             *body,
             r"\bottomrule",
@@ -155,40 +149,16 @@ def _latex_table(board: Board) -> str:
     )
 
 
-def _tex(text: str) -> str:
+def latex_row(cells: Iterable[str]) -> str:
+    """Return one row of a LaTeX table."""
+    text = " & ".join(tex(cell) for cell in cells)
+    # After the \\ or rule before it, [ and * would begin an argument.
+    return ("{}" if text.startswith(("[", "*")) else "") + text + r" \\"
+
+
+def tex(text: str) -> str:
     """Return text that LaTeX prints as it is."""
     return "".join(TEX.get(character, character) for character in " ".join(printable(text).split()))
-
-
-def summary_json(found: Summary) -> dict[str, Any]:
-    """Return a summary as JSON has it: a line per model with its figures by column."""
-    return {
-        "sample": found.sample,
-        "models": [
-            {
-                "model": line.label,
-                "setup": line.setup,
-                "changed": line.changed,
-                "unfinished": list(line.unfinished),
-                "figures": {
-                    heading.name: None
-                    if cell is None or cell.figure is None
-                    else {
-                        "metric": heading.metric or "mean",
-                        "value": cell.figure.value,
-                        "low": cell.figure.low,
-                        "high": cell.figure.high,
-                        "n": cell.figure.n,
-                        "total": cell.figure.total,
-                        "status": cell.status,
-                    }
-                    for heading, cell in zip(found.headings, line.cells, strict=True)
-                },
-            }
-            for line in found.lines
-        ],
-        "notes": list(found.notes),
-    }
 
 
 def _html_table(board: Board) -> str:
@@ -273,17 +243,17 @@ def _figure(figure: Figure, cell: Cell, column: Column) -> dict[str, Any]:
 def _table(board: Board) -> str:
     shown = [(index, column) for index, column in enumerate(board.columns) if column.headline]
     lines = [
-        f"### {_escaped(board.title)}",
+        f"### {escaped(board.title)}",
         "",
-        _line(["model", "setup", *(_heading(column) for _, column in shown)]),
-        _line(["---", "---", *("---:" for _ in shown)]),
+        markdown_row(["model", "setup", *(_heading(column) for _, column in shown)]),
+        markdown_row(["---", "---", *("---:" for _ in shown)]),
     ]
     for row in board.rows:
         name = row.label + (f" ({row.remarks})" if row.remarks else "")
         cells = [row.cells[index] for index, _ in shown]
-        lines.append(_line([_escaped(name), _escaped(row.setup), *(_cell(cell, board) for cell in cells)]))
+        lines.append(markdown_row([escaped(name), escaped(row.setup), *(_cell(cell, board) for cell in cells)]))
     if board.hidden:
-        lines.append(_line([f"{board.hidden} more below these", "", *("" for _ in shown)]))
+        lines.append(markdown_row([f"{board.hidden} more below these", "", *("" for _ in shown)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
     return "\n".join([*lines, "", note])
 
@@ -297,11 +267,11 @@ def _note(board: Board, statuses: set[str]) -> str:
             "▼: another model is significantly better, ≈: none is shown to be (paired tests on the items both "
             f"answered, 5 %, Holm-corrected over all {board.tests} pairs of this table)."
         )
-    parts += [f"{sign} {_escaped(remark)}." for remark, sign in board.footnotes.items()]
+    parts += [f"{sign} {escaped(remark)}." for remark, sign in board.footnotes.items()]
     if board.few:
-        parts.append(_escaped(board.few))
+        parts.append(escaped(board.few))
     if board.clean:
-        parts.append(f"{_escaped(board.clean)}.")
+        parts.append(f"{escaped(board.clean)}.")
     if any(not row.complete for row in board.rows):
         parts.append("Unfinished runs show the items they have answered.")
     if any(row.truncated for row in board.rows):
@@ -310,7 +280,7 @@ def _note(board: Board, statuses: set[str]) -> str:
 
 
 def _heading(column: Column) -> str:
-    return _escaped(column.name) + ARROWS[column.better]
+    return escaped(column.name) + ARROWS[column.better]
 
 
 def _cell(cell: Cell, board: Board) -> str:
@@ -320,10 +290,11 @@ def _cell(cell: Cell, board: Board) -> str:
     return f"{text} {board.footnotes[cell.remark]}" if cell.remark else text
 
 
-def _line(cells: list[str]) -> str:
+def markdown_row(cells: list[str]) -> str:
+    """Return one row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _escaped(text: str) -> str:
-    """One line that cannot break a table or become a tag."""
+def escaped(text: str) -> str:
+    """Return text on one line that cannot break a Markdown table or become a tag."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

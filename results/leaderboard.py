@@ -81,6 +81,7 @@ class Row:
     unchecked: bool = False  # trained by medbench on data that were not looked through for these items
     changes: tuple[str, ...] = ()  # what was changed in its files after the run, a sentence each
     sealed: bool = True  # False: from before medbench sealed what it stores
+    leaked: int = 0  # asked items that were found in this model's own training data
 
     @property
     def label(self) -> str:
@@ -319,6 +320,7 @@ def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> B
             unchecked=unchecked(made.run.manifest),
             changes=tuple(made.run.changes),
             sealed=made.run.manifest.sealed,
+            leaked=len(leaked_in([made.run])),
         )
         for made, cells, told in zip(sheets, table, told_apart, strict=True)
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
-from ..core.suggest import did_you_mean
+from ..core.suggest import did_you_mean, question
 from .leaderboard import apart, row_facts, title
 from .manifest import safe
 from .store import MANIFEST, StoredRun, all_runs, has_answers, minute, run_folders, there
@@ -41,7 +41,7 @@ def find(text: str, root: Path) -> Path:
     held = [run for run in ids if text in run][:NEAREST]
     meant = (
         did_you_mean(text, models, cutoff=0.7)
-        or (f" Did you mean {' or '.join(held)}?" if held else "")
+        or question(held)
         or did_you_mean(text, ids, most=NEAREST, cutoff=0.4)
     )
     hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"

@@ -13,6 +13,7 @@ from .conditions import Wrong, met, parsed
 from .leaderboard import Board, Cell, Leaderboard, Row, label
 
 MEAN = "mean"
+LEAKED = "†"  # marks a figure that includes items from the model's own training data
 SAFETY = "safety_rate"
 LATENCY = "latency_p50_s"
 LOADED = ("revision", "adapter", "engine", "dtype", "quantize")  # what makes two lines of one model
@@ -46,7 +47,9 @@ class Line:
     setup: str
     cells: tuple[Cell | None, ...]
     changed: bool = False
+    leaked: tuple[int, ...] = ()  # by heading: items in the figure that the model's training data hold
     unfinished: tuple[str, ...] = ()  # "exam: 37 of 50 done", for each run that is
+    unchecked: tuple[str, ...] = ()  # benchmarks whose items were not looked for in the model's training data
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,18 @@ def _summary(boards: Sequence[Board]) -> Summary:
             for board, row in zip(boards, mine)
             if row and not row.complete
         )
+        held = [of_board[key].leaked if key in of_board else 0 for of_board, _ in kept]
+        all_held = sum(row.leaked for row in mine if row)
         lines.append(
-            Line(_label(key, models), setup, tuple(cells), any(row.changes for row in mine if row), unfinished)
+            Line(
+                _label(key, models),
+                setup,
+                tuple(cells),
+                any(row.changes for row in mine if row),
+                leaked=(*held, *((sum(held) if h.kind == "mean" else all_held * (h.kind == "safety")) for h in extra)),
+                unfinished=unfinished,
+                unchecked=tuple(board.benchmark for board, row in zip(boards, mine) if row and row.unchecked),
+            )
         )
     ordered = sorted(lines, key=lambda line: _rank([*headings, *extra], line))
     return Summary(boards[0].sample, (*headings, *extra), tuple(ordered), _notes([*headings, *extra], boards, ordered))
@@ -272,10 +285,11 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
     if boards[0].sample:
         notes.append(SAMPLES)
     notes += [
-        f"{board.title}: the figure includes {len(board.leaked)} items that the training data of a model here hold; "
-        f"--details shows it without them."
+        f"{LEAKED} {board.title}: {row.leaked} of {row.asked} items were found in the training data of {row.model}. "
+        "Figures and order here include them; --details shows the figures without them."
         for board in boards
-        if board.leaked
+        for row in board.rows
+        if row.leaked
     ]
     notes += [f"{board.title}: {board.few}" for board in boards if board.few]
     return tuple(notes)

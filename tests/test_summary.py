@@ -404,3 +404,35 @@ def test_subjects_are_columns_when_asked_for(tmp_path: Path) -> None:
     run(tmp_path / "none", "one", "quiz", "11")
     assert "no item of these runs names its subject" in shown(tmp_path / "none", "--by", "subject").stderr
     assert StoredRun(tmp_path / base.run_id).complete
+
+
+def test_figures_with_items_from_the_training_data_are_marked(tmp_path: Path) -> None:
+    """Model one trained on item 00 of the exam; model two's training data were never checked."""
+    for benchmark in ("exam", "quiz"):
+        for model, leaked in (("one", ["00"] if benchmark == "exam" else []), ("two", None), ("three", "untrained")):
+            answers = {f"{at:02}": "yes" for at in range(4)}
+            stored = made.make_run(tmp_path, answers, model=model, benchmark=benchmark, metrics=["exact_match"])
+            if leaked != "untrained":
+                with RunWriter(tmp_path, stored.manifest) as writer:
+                    writer.update(model=stored.manifest.model | {"leaked": leaked})
+    lines = {line.label: line for line in only(tmp_path).lines}
+    assert lines["one"].leaked == (1, 0, 1), "the exam, the quiz, and the mean of both"
+    assert lines["three"].leaked == (0, 0, 0)
+    assert (lines["two"].unchecked, lines["one"].unchecked) == (("exam", "quiz"), ())
+    done = shown(tmp_path)
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith(" ") and "1.000" in line}
+    assert rows["one"].count("1.000†") == 2 and rows["one"].count("1.000") == 3
+    assert "†" not in rows["three"]
+    assert "1 of 4 items were found in the training data of one. Figures and order here include them" in done.stdout
+    assert "leaks not checked" in done.stdout
+
+
+def test_the_summary_is_in_the_files_for_papers_and_pages(root: Path, tmp_path: Path) -> None:
+    done = shown(root, *(f"--{form}={tmp_path / form}" for form in ("markdown", "html", "latex")))
+    assert done.exit_code == 0, done.stderr
+    text = {form: (tmp_path / form).read_text(encoding="utf-8") for form in ("markdown", "html", "latex")}
+    assert text["markdown"].startswith("### Summary\n\n| model | setup | exam ↑ | quiz ↑ | trial ↑ | mean ↑ |\n")
+    assert "| two | float32 | **1.000 [0.839, 1.000]** |" in text["markdown"]
+    assert text["html"].startswith("<table><caption>Summary</caption>")
+    assert text["latex"].startswith("\\begin{table}\n\\caption{Summary.")
+    assert "### exam" in text["markdown"], "the tables of the benchmarks follow"

@@ -96,7 +96,7 @@ def test_lines_for_people_and_error_messages(capfd: pytest.CaptureFixture[str]) 
 def test_every_command_prints_through_these() -> None:
     """Neither click nor rich cleans what it prints; `tell`, `say`, `show_json` and the screen do."""
     raw = re.compile(r"click\.echo\(|(?<!screen\.)\bprint\(|\bConsole\(")
-    doors = {"__init__.py", "progress.py", "output.py", "doctor.py", "screen.py"}
+    doors = {"__init__.py", "messages.py", "output.py", "doctor.py", "screen.py"}
     files = {file.name: file.read_text(encoding="utf-8") for file in Path(cli_package.__file__).parent.glob("**/*.py")}
     assert {"run.py", "show.py", *doors} <= files.keys()
     assert [name for name, text in files.items() if name not in doors and raw.search(text)] == []

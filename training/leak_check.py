@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..core import registry
 from ..core.checked import checked
 from ..core.errors import MedbenchError, UsageError
+from ..core.text import clock
 from ..core.types import Item
 from . import leaks
 from .data import StageData
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
     from ..benchmarks.sources.files import Source
 
 Tell = Callable[[str], None]
+LINE_SECONDS = 10.0  # the shortest time between two progress lines
 LeftOut = Mapping[str, Sequence[str]]  # ids of examples that are not trained on -> the items that each holds
+
+
+def _silent(line: str) -> None:
+    """Ignore a progress line."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,8 @@ class Checked:
 def check(stages: Sequence[StageData], source: Source, allowed: Collection[str], tell: Tell) -> Checked:
     """Look for every installed benchmark's items in the training texts. Raises UsageError for refused ones."""
     tell("leak check: looking for the items of every benchmark in the training texts")
-    items, unchecked = scored_items(source)
-    found = leaks.find(_examples(stages), items)
+    items, unchecked = scored_items(source, tell)
+    found = leaks.find(_examples(stages), items, _Steps(tell, "training texts searched"))
     refusal = leaks.refusal(found, allowed)
     if refusal:
         raise UsageError(refusal)
@@ -56,18 +63,23 @@ def check(stages: Sequence[StageData], source: Source, allowed: Collection[str],
     return Checked(found, unchecked)
 
 
-def to_leave_out(stages: Sequence[StageData], source: Source, allowed: Collection[str]) -> dict[str, tuple[str, ...]]:
+def to_leave_out(
+    stages: Sequence[StageData], source: Source, allowed: Collection[str], tell: Tell = _silent
+) -> dict[str, tuple[str, ...]]:
     """Return the examples that hold scored items of benchmarks that are not `allowed`, each with these items.
 
     Without them the leak check finds none. It is searched again after each removal: words that more than ten documents
     held count as boilerplate, and no longer do when only ten are left.
     """
-    items = {name: some for name, some in scored_items(source)[0].items() if name not in allowed}
+    items = {name: some for name, some in scored_items(source, tell)[0].items() if name not in allowed}
     examples = _examples(stages)
     found: dict[str, tuple[str, ...]] = {}
-    while more := leaks.holders([example for example in examples if example.id not in found], items):
+    while True:
+        rest = [example for example in examples if example.id not in found]
+        more = leaks.holders(rest, items, _Steps(tell, "training texts searched"))
+        if not more:
+            return found
         found |= more
-    return found
 
 
 def without(data: StageData, left_out: LeftOut) -> StageData:
@@ -87,20 +99,47 @@ def words(left_out: LeftOut) -> str:
     return ", ".join(f"{count:,} of {name}" for name, count in sorted(counts.items()))
 
 
-@functools.lru_cache(maxsize=1)
-def scored_items(source: Source) -> tuple[dict[str, Sequence[Item]], dict[str, str]]:
+def scored_items(source: Source, tell: Tell = _silent) -> tuple[dict[str, Sequence[Item]], dict[str, str]]:
     """Return the items of every installed benchmark, by name, and why those of others could not be read."""
     items: dict[str, Sequence[Item]] = {}
     unchecked: dict[str, str] = {}
-    for name in registry.names("benchmarks"):
-        try:
-            benchmark = registry.get("benchmarks", name)
-            items[benchmark.name] = checked(benchmark.load(source.of(benchmark.hub))).items
-        except MedbenchError as error:
-            unchecked[name] = error.message
-        except Exception as error:  # a third-party benchmark
-            unchecked[name] = registry.told(error)
+    names = registry.names("benchmarks")
+    step = _Steps(tell, "benchmarks read")
+    for number, name in enumerate(names):
+        step(number, len(names))
+        key, found, problem = _items(name, source)
+        if problem:
+            unchecked[key] = problem
+        else:
+            items[key] = found
     return items, unchecked
+
+
+@functools.lru_cache(maxsize=256)
+def _items(name: str, source: Source) -> tuple[str, Sequence[Item], str]:
+    """Return a benchmark's own name and its items, or why they could not be read."""
+    try:
+        benchmark = registry.get("benchmarks", name)
+        return benchmark.name, checked(benchmark.load(source.of(benchmark.hub))).items, ""
+    except MedbenchError as error:
+        return name, (), error.message
+    except Exception as error:  # a third-party benchmark
+        return name, (), registry.told(error) or type(error).__name__
+
+
+class _Steps:
+    """Tells how far a part of the check is, at most once in `LINE_SECONDS`, with the time left."""
+
+    def __init__(self, tell: Tell, what: str) -> None:
+        self.tell, self.what = tell, what
+        self.started = self.told = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done and now - self.told >= LINE_SECONDS:
+            self.told = now
+            left = clock((now - self.started) * (total - done) / done)
+            self.tell(f"leak check: {done:,} of {total:,} {self.what}, about {left} left")
 
 
 def _examples(stages: Sequence[StageData]) -> list[Example]:

@@ -19,7 +19,7 @@ or near only where the text of its right option stands in the same training exam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,6 +31,7 @@ GRAM = 13  # words; GPT-3's longest n-gram, and the only one of lm-evaluation-ha
 HEAD = 8  # words; GPT-3's shortest
 COMMON = 10  # what more documents hold is boilerplate
 NAMED = 5  # ids that a message names
+Step = Callable[[int, int], None]  # how many of how many are done
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,23 @@ class _Held:
     whole: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
-def find(examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]]) -> dict[str, Leaks]:
-    """The items of each benchmark (by name) that the examples' prompts and answers hold."""
-    held = _search(examples, [item for some in item_sets.values() for item in some])
+def find(
+    examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
+) -> dict[str, Leaks]:
+    """Return the items of each benchmark (by name) that the examples' prompts and answers hold.
+
+    `step` is called with the number of examples searched and the number of all.
+    """
+    held = _search(examples, [item for some in item_sets.values() for item in some], step)
     return _by_benchmark(item_sets, {*held.exact}, {*held.ngram}, {*held.near}, {*held.whole})
 
 
-def holders(examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]]) -> dict[str, tuple[str, ...]]:
+def holders(
+    examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
+) -> dict[str, tuple[str, ...]]:
     """Return the examples that hold items, by id and in their order, each with its items as "BENCHMARK/ITEM"."""
     names = [f"{name}/{item.id}" for name, some in item_sets.items() for item in some]
-    held = _search(examples, [item for some in item_sets.values() for item in some])
+    held = _search(examples, [item for some in item_sets.values() for item in some], step)
     items: dict[str, set[int]] = defaultdict(set)
     for kind in (held.exact, held.ngram, held.near):
         for number, by in kind.items():
@@ -88,11 +96,13 @@ def holders(examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]]
     return {name: tuple(names[number] for number in sorted(items[name])) for name in order if name in items}
 
 
-def _search(examples: Sequence[Example], items: Sequence[Item]) -> _Held:
+def _search(examples: Sequence[Example], items: Sequence[Item], step: Step | None) -> _Held:
     sought = _Sought(items)
     held = _Held()
     holding: dict[str, dict[str, set[str]]] = defaultdict(dict)  # 13 words -> training documents -> their examples
-    for example in examples:
+    for number, example in enumerate(examples):
+        if step:
+            step(number, len(examples))
         answer = normalise(example.answer)
         words = [*normalise(example.prompt).split(), *answer.split()]
         asked, answered = set(sought.by_question.get(normalise(example.question), ())), set[int]()

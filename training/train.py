@@ -250,7 +250,7 @@ def left_out_of(request: Request, loaded: Sequence[StageData], tell: Tell) -> le
     if begun and resume.left_out(begun) is not None:
         return resume.left_out(begun) or {}
     tell("leak check: looking for examples that hold scored items, to leave them out")
-    return leak_check.to_leave_out(loaded, request.source, request.allowed_leaks)
+    return leak_check.to_leave_out(loaded, request.source, request.allowed_leaks, tell)
 
 
 def as_tokens(

@@ -14,13 +14,14 @@ import cloup
 
 from ...core import paths
 from ...core.errors import UsageError
+from ...core.text import clock
 from ...evaluation.judging import Asked, judge_runs
 from ...evaluation.judging import panel as make_panel
 from .. import completion
 from ..judge_options import judge_option, judge_options
 from ..options import Command
 from ..ui import output
-from ..ui.messages import LINE_SECONDS, clock, tell
+from ..ui.messages import LINE_SECONDS, tell
 from ..ui.progress import watch
 
 LEVELS = (1, 2, 3, 4)  # a judge's grades: those of judges/modes.py, which is not imported before it is needed

@@ -152,6 +152,8 @@ def command(
     runs, problems = all_runs(*(folders or (paths.runs(),)), allow_changed=allow_changed)
     if not runs and not problems:
         looked = ", ".join(map(str, folders)) or str(paths.runs())
+        if all_runs(*(folders or (paths.runs(),)), empty=True, allow_changed=allow_changed)[0]:
+            raise UsageError(f"no run in {looked} has an answer yet.", "See them: medbench list runs")
         raise UsageError(f"there are no runs in {looked}.", "Make one: medbench run")
     runs = _chosen(runs, output.names(models), output.names(benchmarks))
     found = leaderboard.build(runs, wanted)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from ...core import hub
 from ...core.download import Progress
 from ...core.official import DownloadProgress
-from ...core.text import size
-from .messages import LINE_SECONDS, clock, tell
+from ...core.text import clock, size
+from .messages import LINE_SECONDS, tell
 
 
 class Shown(DownloadProgress):

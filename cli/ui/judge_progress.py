@@ -6,10 +6,11 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from ...core.text import clock
 from ...evaluation.judging import spent
 from ...evaluation.workload import FEW
 from ...judges.progress import JudgeProgress
-from .messages import LINE_SECONDS, clock, tell
+from .messages import LINE_SECONDS, tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

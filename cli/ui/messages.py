@@ -1,4 +1,4 @@
-"""Lines of text: messages on stderr, results on stdout, and times as people read them."""
+"""Lines of text: messages on stderr, results on stdout."""
 
 from __future__ import annotations
 
@@ -17,10 +17,3 @@ def tell(text: str) -> None:
 def say(text: str) -> None:
     """Print a result on stdout."""
     click.echo(printable(text))
-
-
-def clock(seconds: float) -> str:
-    """Return seconds as m:ss or h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -154,7 +154,7 @@ def present(
     `top`: rows of each table, for people only (CSV and JSON have all); 0: all; None: TOP on a terminal, else all.
     `summaries` are in the JSON, and are drawn with `summary_first`; `details` draws a table per benchmark.
     """
-    from ...results import export, leaderboard, summary
+    from ...results import export, leaderboard, summary, summary_export
     from . import render, render_summary
 
     short = leaderboard.top(found, top) if top else found
@@ -162,12 +162,18 @@ def present(
         write(csv, export.to_csv(found))
     if parquet:
         write_parquet(parquet, found)
-    for target, form in ((markdown, export.to_markdown), (html, export.to_html), (latex, export.to_latex)):
+    tables = [summary.top(one, top) if top else one for one in summaries if summary_first and found.boards]
+    for target, form, of_summary in (
+        (markdown, export.to_markdown, summary_export.summary_markdown),
+        (html, export.to_html, summary_export.summary_html),
+        (latex, export.to_latex, summary_export.summary_latex),
+    ):
         if target:
-            write(target, form(short))
+            write(target, "\n\n".join([*map(of_summary, tables), form(short)]))
     if as_json:
         show_json(
-            export.to_json(found) | ({"summary": [export.summary_json(one) for one in summaries]} if summaries else {})
+            export.to_json(found)
+            | ({"summary": [summary_export.summary_json(one) for one in summaries]} if summaries else {})
         )
     elif "-" not in (csv, markdown, html, latex):
         rows = top if top is not None else TOP if sys.stdout.isatty() else 0

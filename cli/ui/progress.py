@@ -7,8 +7,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from ...core.text import clock
 from ...evaluation.progress import Progress
-from .messages import LINE_SECONDS, clock, tell
+from .messages import LINE_SECONDS, tell
 
 if TYPE_CHECKING:
     from collections.abc import Collection

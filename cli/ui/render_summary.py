@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...core.text import printable
 from ...results.export import number
+from ...results.summary import LEAKED
 from .render import MARK, STYLE, console, plain_table
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ HEADING = 8  # characters of a line of a heading that is abbreviated
 FOLDED = 10  # characters of a line of a model's name, at the least
 UNITS = {"latency_p50_s": "p50\ns", "peak_rss_bytes": "RSS\nGB", "peak_gpu_memory_bytes": "GPU\nGB"}
 NAMES = {"mean": "mean", "safety_rate": "safety"}
+SHORT = {"generated": "gen.", "log-probability": "logprob"}  # words of a heading whose beginning says little
 
 
 def summary(found: Sequence[Summary]) -> list[RenderableType]:
@@ -81,6 +83,8 @@ def _table(found: Summary, columns: Sequence[int], short: bool) -> Table:
             name.append("[yellow]changed after the run[/yellow]")
         if line.unfinished:
             name.append("[yellow]unfinished[/yellow]")
+        if line.unchecked:
+            name.append("[yellow]leaks not checked[/yellow]")
         table.add_row("\n".join(filter(None, name)), *(_cell(line, at, found, alone, short) for at in columns))
     return table
 
@@ -99,6 +103,8 @@ def _heading(heading: Heading, short: bool) -> str:
     name = NAMES.get(heading.name, heading.name)
     if not short:
         return f"{name} {arrow}"
+    for word, short_word in SHORT.items():
+        name = name.replace(word, short_word)
     words = re.split(r"(?<=-)|\s+·\s+|\s+", name)
     return "\n".join([*(_abbreviated(word) for word in words if word), arrow])
 
@@ -115,7 +121,7 @@ def _cell(line: Line, at: int, found: Summary, alone: bool, short: bool) -> str:
     if heading.metric in UNITS:
         return f"{cell.figure.value / 1e9:.2f}" if figure.unit == "bytes" else f"{cell.figure.value:.3g}"
     value = number(figure.value, figure.unit)
-    lines = [_marked(value, cell, alone)]
+    lines = [_marked(value + LEAKED * bool(line.leaked[at]), cell, alone)]
     if figure.low is not None and figure.high is not None:
         low, high = (_bound(end, short) for end in (figure.low, figure.high))
         lines.append(f"[dim]{low}–{high}[/dim]")

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...core.text import size
-from .messages import clock
+from ...core.text import clock, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -6,8 +6,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from ...core.text import clock
 from ...training.trainer import Unwatched
-from .messages import LINE_SECONDS, clock, tell
+from .messages import LINE_SECONDS, tell
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

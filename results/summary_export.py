@@ -1,0 +1,134 @@
+"""The summary of a leaderboard as JSON, Markdown, HTML and LaTeX: a row per model, a column per benchmark."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from typing import Any
+
+from ..core.text import printable
+from .export import ARROWS, MARKS, escaped, figure_text, latex_row, markdown_row, tex
+from .leaderboard import Cell
+from .summary import LEAKED, Line, Summary
+
+NAMES = {  # columns that are of no single benchmark
+    "safety_rate": "safety",
+    "latency_p50_s": "latency p50",
+    "peak_rss_bytes": "peak RSS",
+    "peak_gpu_memory_bytes": "peak GPU",
+}
+LEGEND = "In brackets the 95 % interval. –: no run, or no figure."
+
+
+def summary_json(found: Summary) -> dict[str, Any]:
+    """Return a summary as JSON has it: a line per model with its figures by column."""
+    return {
+        "sample": found.sample,
+        "models": [
+            {
+                "model": line.label,
+                "setup": line.setup,
+                "changed": line.changed,
+                "unfinished": list(line.unfinished),
+                "leaks_unchecked": list(line.unchecked),
+                "figures": {
+                    heading.name: None
+                    if cell is None or cell.figure is None
+                    else {
+                        "metric": heading.metric or "mean",
+                        "value": cell.figure.value,
+                        "low": cell.figure.low,
+                        "high": cell.figure.high,
+                        "n": cell.figure.n,
+                        "total": cell.figure.total,
+                        "status": cell.status,
+                        "leaked": leaked,
+                    }
+                    for heading, cell, leaked in zip(found.headings, line.cells, line.leaked, strict=True)
+                },
+            }
+            for line in found.lines
+        ],
+        "notes": list(found.notes),
+    }
+
+
+def summary_markdown(found: Summary) -> str:
+    """Return the summary as a table that GitHub renders, the best values in bold, with its notes."""
+    headings = [escaped(heading) for heading in _headings(found)]
+    lines = [f"### {_title(found)}", "", markdown_row(headings), markdown_row(["---", "---", *_right(found)])]
+    for line in found.lines:
+        cells = (MARKS[cell.status if cell else ""].format(text) for cell, text in _cells(line))
+        lines.append(markdown_row([escaped(line.label), escaped(_setup(line)), *cells]))
+    return "\n".join([*lines, "", escaped(_notes(found, "Bold"))])
+
+
+def summary_html(found: Summary) -> str:
+    """Return the summary as an HTML table with its notes."""
+
+    def row(tag: str, cells: Iterable[str]) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(printable(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+    lines = [row("td", [line.label, _setup(line), *_plain(line)]) for line in found.lines]
+    table = [f"<table><caption>{_title(found)}</caption>", row("th", _headings(found)), *lines, "</table>"]
+    return "\n".join([*table, f"<p>{html.escape(printable(_notes(found, '★')))}</p>"])
+
+
+def summary_latex(found: Summary) -> str:
+    """Return the summary as a LaTeX table (booktabs), its notes in the caption."""
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{_title(found)}. {tex(_notes(found, '★'))}}}",
+            rf"\begin{{tabular}}{{ll{'r' * len(found.headings)}}}",
+            r"\toprule",
+            latex_row(_headings(found)),
+            r"\midrule",
+            *(latex_row([line.label, _setup(line), *_plain(line)]) for line in found.lines),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _title(found: Summary) -> str:
+    return "Summary of the samples" if found.sample else "Summary"
+
+
+def _headings(found: Summary) -> list[str]:
+    return ["model", "setup", *(NAMES.get(each.name, each.name) + ARROWS[each.better] for each in found.headings)]
+
+
+def _right(found: Summary) -> list[str]:
+    return ["---:"] * len(found.headings)
+
+
+def _setup(line: Line) -> str:
+    remarks = ("changed after the run" if line.changed else "", "unfinished" if line.unfinished else "")
+    unchecked = "leaks not checked" if line.unchecked else ""
+    return ", ".join(filter(None, [line.setup, *remarks, unchecked]))
+
+
+def _cells(line: Line) -> Iterable[tuple[Cell | None, str]]:
+    for cell, leaked in zip(line.cells, line.leaked, strict=True):
+        if cell is None or cell.figure is None or cell.figure.value is None:
+            yield None, "–"
+        else:
+            yield cell, figure_text(cell.figure) + (f" {LEAKED}" if leaked else "")
+
+
+def _plain(line: Line) -> list[str]:
+    """Return the cells without markup. The best value of a column gets a star, as in the terminal."""
+    stars = {"best": " ★", "tied": " ≈", "worse": " ▼", "": ""}
+    return [text + stars[cell.status if cell else ""] for cell, text in _cells(line)]
+
+
+def _notes(found: Summary, best: str) -> str:
+    parts = [LEGEND]
+    if len(found.lines) + found.hidden > 1:
+        parts.append(
+            f"Within a benchmark: ▼ another model is significantly better, ≈ none is shown to be, {best}: the best "
+            "value where some differ. Means are not tested."
+        )
+    return " ".join([*parts, *found.notes])
