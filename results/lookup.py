@@ -40,9 +40,7 @@ def find(text: str, root: Path) -> Path:
     models = sorted({run.partition("__")[0] for run in ids})
     held = [run for run in ids if text in run][:NEAREST]
     meant = (
-        did_you_mean(text, models, cutoff=0.7)
-        or question(held)
-        or did_you_mean(text, ids, most=NEAREST, cutoff=0.4)
+        did_you_mean(text, models, cutoff=0.7) or question(held) or did_you_mean(text, ids, most=NEAREST, cutoff=0.4)
     )
     hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"
     raise UsageError(f"no run is called '{text}'.{meant}", hint)
