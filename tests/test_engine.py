@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt
-from medbench.engines.hf import batching, loading
+from medbench.engines.hf import batching, quantization
 from medbench.engines.hf.engine import TransformersEngine
 from medbench.engines.prompting import Wrapping, pin_dates, wrapping
 
@@ -240,11 +240,11 @@ def test_four_bit_rows_that_a_processor_unpacks_wrongly_are_refused(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """bitsandbytes does so on some processors where 64 does not divide a row, without a word."""
-    monkeypatch.setattr(loading, "_unpacks", lambda width: False)
-    with pytest.raises(UsageError, match="4-bit weights in rows of 32, which bitsandbytes unpacks wrongly"):
+    monkeypatch.setattr(quantization, "unpacks_correctly", lambda width: False)
+    with pytest.raises(UsageError, match="4-bit weights in rows of 32, which bitsandbytes unpacks incorrectly"):
         engine_for(folders["llama"], quantize="nf4").load()
     monkeypatch.undo()
-    assert loading._unpacks(64)
+    assert quantization.unpacks_correctly(64)
 
 
 def test_an_adapter_changes_the_answers_as_peft_says(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -129,35 +129,35 @@ def test_an_adapter_whose_weights_have_no_place_in_the_model_is_refused(llama: P
     """PEFT would leave them out and run the base under the adapter's name."""
     renamed(foreign, layers="blocks")
     said = refused(run(llama, "--adapter", foreign))
-    assert "does not fit tiny-llama+foreign: none of its 8 weights has a place there" in said
+    assert "does not fit tiny-llama+foreign: none of its 8 weights matches the model" in said
     assert "base_model.model.model.blocks.0.self_attn.q_proj.lora_A.weight" in said
-    assert "Name the model that it was trained on" in said
+    assert "Give the model that it was trained on" in said
 
 
 def test_an_adapter_that_fits_in_part_is_refused(llama: Path, foreign: Path) -> None:
     renamed(foreign, v_proj="w_proj")
     said = refused(run(llama, "--adapter", foreign))
-    assert "4 of its 8 weights have a place there" in said
+    assert "4 of its 8 weights match the model" in said
     assert "w_proj" in said
 
 
 def test_an_adapter_that_lacks_weights_is_refused(llama: Path, foreign: Path) -> None:
     renamed(foreign, v_proj="")
     said = refused(run(llama, "--adapter", foreign))
-    assert "lacks 4 of the 8 weights that it should have" in said
+    assert "4 of the 8 weights it should have are missing" in said
     assert "v_proj" in said
 
 
 def test_an_adapter_of_another_size_is_refused(foreign: Path, tmp_path: Path) -> None:
     wider = tiny.save(tmp_path / "wider", "llama", width=64)
     said = refused(run(wider, "--adapter", foreign))
-    assert "cannot be put on wider+foreign" in said
+    assert "does not load on wider+foreign" in said
     assert "It was trained on" in said
 
 
 def test_an_adapter_of_another_architecture_is_refused(foreign: Path, tmp_path: Path) -> None:
     gpt2 = tiny.save(tmp_path / "gpt", "gpt2")
-    assert "cannot be put on gpt+foreign" in refused(run(gpt2, "--adapter", foreign))
+    assert "does not load on gpt+foreign" in refused(run(gpt2, "--adapter", foreign))
 
 
 @pytest.mark.parametrize("method", ["PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING"])

@@ -467,7 +467,7 @@ def test_long_answers_do_not_claim_their_memory_at_once() -> None:
 def test_what_a_token_costs(cases: Any) -> None:
     """2 layers x 2 key heads of width 8, keys and values, 8 bytes each: 512 bytes; 400 words x (8 + 4) when read."""
     loaded = cases("llama").engine.loaded
-    assert memory.costs(loaded).cached == 2 * 2 * 8 * 2 * 8
-    assert memory.costs(loaded).logits == len(loaded.tokenizer) * 12
-    assert memory.costs(cases("gpt2").engine.loaded).cached == 2 * 4 * 8 * 2 * 8
+    assert memory.token_bytes(loaded).cached == 2 * 2 * 8 * 2 * 8
+    assert memory.token_bytes(loaded).logits == len(loaded.tokenizer) * 12
+    assert memory.token_bytes(cases("gpt2").engine.loaded).cached == 2 * 4 * 8 * 2 * 8
     assert memory.cache_tokens(loaded) == pytest.approx(free_memory("cpu") * memory.SHARE / 512, rel=0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from medbench.engines.hf import linear
-from medbench.engines.hf.linear import lay_out
+from medbench.engines.hf.linear import use_onednn
 from medbench.engines.hf.loading import Loaded
 
 SHAPES = [(5,), (3, 5), (2, 3, 5), (0, 5), (2, 0, 5)]
@@ -27,7 +27,7 @@ def test_a_linear_layer_computes_what_it_did(shape: tuple[int, ...], bias: bool)
     one = loaded(torch.nn.Linear(5, 7, bias=bias))
     given = torch.randn(shape)
     expected = one.model(given)
-    lay_out(one)
+    use_onednn(one)
     with torch.inference_mode():
         assert torch.allclose(one.model(given), expected, atol=1e-6)
 
@@ -37,14 +37,14 @@ def test_changed_weights_are_seen() -> None:
     one = loaded(torch.nn.Linear(5, 7, bias=False))
     given = torch.randn(3, 5)
     expected = one.model(given)
-    lay_out(one)
+    use_onednn(one)
     one.model[0].weight.mul_(2)
     assert torch.allclose(one.model(given), 2 * expected, atol=1e-6)
 
 
 def test_gradients_still_flow() -> None:
     one = loaded(torch.nn.Linear(5, 7))
-    lay_out(one)
+    use_onednn(one)
     one.model(torch.randn(3, 5)).sum().backward()
     assert one.model[0].weight.grad is not None
 
@@ -54,5 +54,5 @@ def test_other_layers_and_dtypes_are_left_alone() -> None:
         pass
 
     one = loaded(Other(5, 5), torch.nn.Linear(5, 5, dtype=torch.bfloat16))
-    assert lay_out(one) == 0
+    assert use_onednn(one) == 0
     assert not any("forward" in vars(layer) for layer in one.model)

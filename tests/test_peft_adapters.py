@@ -136,8 +136,8 @@ def test_keys_that_match_nothing(llama: Path, tmp_path: Path) -> None:
     refused(
         llama,
         adapter,
-        "none of its 8 weights has a place there; without one: model.0.self_attn.q_proj.lora_A.weight, ",
-        "it lacks 8 of the 8 weights that it should have: ",
+        "none of its 8 weights matches the model; unmatched: model.0.self_attn.q_proj.lora_A.weight, ",
+        "8 of the 8 weights it should have are missing: ",
         "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight, ",
         f"It was trained on {llama}.",
     )
@@ -149,7 +149,7 @@ def test_keys_that_are_missing_in_part(llama: Path, tmp_path: Path) -> None:
     refused(
         llama,
         adapter,
-        "it lacks 4 of the 8 weights",
+        "4 of the 8 weights it should have are missing",
         "base_model.model.model.layers.1.self_attn.q_proj.lora_A.weight, ",
     )
 
@@ -170,13 +170,13 @@ def _without(part: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     ("settings", "change", "said"),
     [
         # A state dict as torch has it, with the name that the adapter had in training.
-        ({}, _named, "none of its 8 weights has a place there; without one: base_model.model.model.layers.0.self_attn"),
+        ({}, _named, "none of its 8 weights matches the model; unmatched: base_model.model.model.layers.0.self_attn"),
         # The base's layers inside a model that also reads images.
-        ({}, _seeing, "without one: base_model.model.language_model.model.layers.0.self_attn.q_proj.lora_A.weight, "),
-        ({}, _without(""), "it lacks 8 of the 8 weights"),
-        ({}, _without("lora_A"), "it lacks 4 of the 8 weights"),
-        ({"use_dora": True}, _without("magnitude"), "it lacks 4 of the 12 weights"),
-        ({"trainable_token_indices": [5]}, _without("token_adapter"), "its file lacks base_model.model.model.embed_to"),
+        ({}, _seeing, "unmatched: base_model.model.language_model.model.layers.0.self_attn.q_proj.lora_A.weight, "),
+        ({}, _without(""), "8 of the 8 weights it should have are missing"),
+        ({}, _without("lora_A"), "4 of the 8 weights it should have are missing"),
+        ({"use_dora": True}, _without("magnitude"), "4 of the 12 weights it should have are missing"),
+        ({"trainable_token_indices": [5]}, _without("token_adapter"), "is missing from its file"),
     ],
 )
 def test_other_files_that_do_not_fit(
@@ -188,7 +188,7 @@ def test_other_files_that_do_not_fit(
 def test_an_encoder_decoder_without_its_decoders_weights(tmp_path: Path) -> None:
     base = tiny.save(tmp_path / "tiny-t5", "t5")
     adapter = make(base, tmp_path / "half", lora(target_modules=["q"], task_type="SEQ_2_SEQ_LM"))
-    refused(base, rewritten(adapter, _without("decoder")), "it lacks 8 of the 12 weights")
+    refused(base, rewritten(adapter, _without("decoder")), "8 of the 12 weights it should have are missing")
 
 
 def test_a_pickled_file_under_other_names(llama: Path, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_pickled_file_with_code_is_refused_and_does_not_run(llama: Path, tmp_p
     adapter = make(llama, tmp_path / "code", lora())
     (adapter / "adapter_model.safetensors").unlink()
     (adapter / "adapter_model.bin").write_bytes(pickle.dumps(Code(), protocol=2))
-    refused(llama, adapter, "its file is damaged or holds more than weights, such as code")
+    refused(llama, adapter, "its file is damaged or contains more than weights, such as code")
     assert not (tmp_path / "it-ran").exists()
 
 
@@ -221,7 +221,7 @@ def test_a_method_newer_than_the_installed_peft(llama: Path, tmp_path: Path) -> 
     adapter = make(llama, tmp_path / "newer", lora())
     file = adapter / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"peft_type": "SUTURE"}))
-    refused(llama, adapter, "does not know its method, SUTURE.")
+    refused(llama, adapter, "does not support its method, SUTURE.")
 
 
 def test_an_adapter_of_a_deeper_model(llama: Path, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_an_adapter_of_a_deeper_model(llama: Path, tmp_path: Path) -> None:
         adapter,
         lambda weights: weights | {k.replace(*next(iter(more.items()))): v.clone() for k, v in weights.items()},
     )
-    refused(llama, adapter, "8 of its 12 weights have a place there", "layers.2.self_attn.q_proj.lora_A.weight")
+    refused(llama, adapter, "8 of its 12 weights match the model", "layers.2.self_attn.q_proj.lora_A.weight")
 
 
 def test_an_adapter_of_another_architecture(llama: Path, tmp_path: Path) -> None:
@@ -242,13 +242,13 @@ def test_an_adapter_of_another_architecture(llama: Path, tmp_path: Path) -> None
 
 def test_an_adapter_of_a_wider_model(llama: Path, tmp_path: Path) -> None:
     adapter = make(tiny.save(tmp_path / "wide", "llama", width=64), tmp_path / "wider", lora())
-    refused(llama, adapter, "8 of its weights have another size", "is [2, 64] there and [2, 32] here")
+    refused(llama, adapter, "8 of its weights have another shape", "is [2, 64] in the adapter and [2, 32] in the model")
 
 
 def test_a_saved_module_that_the_file_lacks(llama: Path, tmp_path: Path) -> None:
     adapter = make(llama, tmp_path / "headless", lora(modules_to_save=["lm_head"]))
     rewritten(adapter, lambda weights: {key: value for key, value in weights.items() if "lm_head" not in key})
-    refused(llama, adapter, "its file lacks base_model.model.lm_head.weight")
+    refused(llama, adapter, "base_model.model.lm_head.weight is missing from its file")
 
 
 def test_an_adapter_of_a_classifier(llama: Path, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_an_adapter_of_a_classifier(llama: Path, tmp_path: Path) -> None:
 
     adapter = make(llama, tmp_path / "classifier", lora())
     rewritten(adapter, lambda weights: weights | {"base_model.model.score.weight": torch.zeros(2, 32)})
-    refused(llama, adapter, "8 of its 9 weights have a place there; without one: base_model.model.score.weight.")
+    refused(llama, adapter, "8 of its 9 weights match the model; unmatched: base_model.model.score.weight.")
 
 
 def test_a_merge_refuses_it_too(llama: Path, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_merge_refuses_it_too(llama: Path, tmp_path: Path) -> None:
 
     folder = trained.trained(llama)
     rewritten(folder, lambda weights: {key: value for key, value in weights.items() if "layers.0" in key})
-    with pytest.raises(MedbenchError, match="it lacks 4 of the 8 weights"):
+    with pytest.raises(MedbenchError, match="4 of the 8 weights it should have are missing"):
         merge(folder, tmp_path / "merged")
 
 
@@ -363,7 +363,7 @@ def test_a_trained_token_of_tied_embeddings_without_a_place_is_refused(llama: Pa
     """Llama's output matrix is its own here: tokens that were trained for it as well would be left out."""
     base, words = tiny.save(tmp_path / "tiny-gemma2", "gemma2"), with_tokens("<dose>")
     tied = make(base, tmp_path / "tied", lora(trainable_token_indices=[5, len(words) - 1]), len(words), words)
-    refused(llama, tied, "without one: ", "base_model.model.lm_head.token_adapter.trainable_tokens_delta")
+    refused(llama, tied, "unmatched: ", "base_model.model.lm_head.token_adapter.trainable_tokens_delta")
 
 
 def test_tied_embeddings_and_smaller_ones(tmp_path: Path) -> None:
@@ -559,7 +559,7 @@ def test_a_hub_adapter_that_cannot_be_used_is_refused_as_a_folder_is(
         fake_hub.use(server.url, tmp_path / "hf", monkeypatch)
         unfit, unknown = run(llama, "clinic/half"), run(llama, "clinic/prompt")
     assert unfit.exit_code == 1
-    assert "it lacks 4 of the 8 weights" in " ".join(unfit.output.split())
+    assert "4 of the 8 weights it should have are missing" in " ".join(unfit.output.split())
     assert unknown.exit_code == 2
     assert "was trained by prompt tuning, which medbench does not run" in " ".join(unknown.output.split())
     assert not [path for path in Path("runs").glob("*/samples.jsonl") if path.read_text()]

@@ -1,4 +1,4 @@
-"""Batches filled by tokens, longest first, halved when memory runs out."""
+"""Batches filled by tokens, longest sequences first, and halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ R = TypeVar("R")
 
 @final
 class OutOfMemory:
-    """One unit alone does not fit into memory; smaller batches will not help."""
+    """The result of a unit that does not fit into memory even alone."""
 
 
 def batches(units: Sequence[T], rows: Callable[[T], int], width: Callable[[T], int], budget: int) -> Iterator[list[T]]:
-    """Group `units` so that padded size (rows x widest) stays within `budget` tokens, longest first.
+    """Group `units`, longest first, so that rows x the longest width of a batch is at most `budget` tokens.
 
-    A unit is never split: one that exceeds the budget alone is a batch alone.
+    A unit is never split. One that exceeds the budget is a batch of its own.
     """
     batch: list[T] = []
     filled = 0
     for unit in sorted(units, key=width, reverse=True):
-        # Sorted by width, so the first of a batch is its widest.
+        # Units are sorted by width, so the first of a batch is the widest.
         if batch and (filled + rows(unit)) * width(batch[0]) > budget:
             yield batch
             batch, filled = [], 0
@@ -38,7 +38,7 @@ def batches(units: Sequence[T], rows: Callable[[T], int], width: Callable[[T], i
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a torch error says that memory ran out, on a GPU or a CPU."""
+    """Whether an error from torch means that a GPU or CPU ran out of memory."""
     import torch
 
     words = str(error).lower()
@@ -52,10 +52,10 @@ def run_halving(
     run: Callable[[list[T]], Iterator[tuple[T, R]]],
     split: Callable[[T], Sequence[T]] = lambda unit: (),
 ) -> Iterator[tuple[T, R | OutOfMemory]]:
-    """What `run` yields for `batch`, as (unit, result); on out-of-memory what is still open goes on in two halves.
+    """Yield (unit, result) from `run`. When memory runs out, the units that are left continue in two halves.
 
-    A unit that does not fit alone goes on as the units that `split` makes of it; where it makes none, it is yielded
-    with an `OutOfMemory` for result.
+    A unit that does not fit alone is replaced by the units that `split` returns for it. Without any, its result is
+    `OutOfMemory`.
     """
     pending = [batch]
     while pending:
@@ -69,7 +69,7 @@ def run_halving(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Outside the except block, so that the traceback no longer holds the tensors that filled the memory.
+        # Outside the except block: the traceback no longer holds the tensors that filled the memory.
         reclaim()
         left = [unit for unit in units if id(unit) not in done]
         if len(units) == 1:

@@ -53,12 +53,12 @@ class TransformersEngine(Engine):
     def load(self) -> None:
         """Load the weights into memory, once."""
         if self.loaded is None:
-            from .linear import lay_out
+            from .linear import use_onednn
 
             if is_cpu(self.spec.device):
                 keep_freed()
             self.loaded = load(self.spec)
-            lay_out(self.loaded)
+            use_onednn(self.loaded)
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
         """Yield the log-probability of every answer, in order of completion.

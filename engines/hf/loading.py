@@ -1,4 +1,4 @@
-"""From a `ModelSpec` to a model and tokenizer in memory: device, dtype, quantization, adapter."""
+"""Loading a `ModelSpec`: device, dtype, configuration, tokenizer, weights, and adapter."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ from ...core.resources import is_cpu
 from ...core.types import ModelSpec
 from ...zoo.weights import remote_code, tokenizer_files
 from .. import chat_templates
-from .adapter import put_on
+from .adapter import load_adapter
+from .quantization import check_4bit_on_cpu, quantization
 
 LENGTH_DEPENDENT_ROPE = ("longrope", "dynamic")
-UNBOUNDED = 2**20  # tokenizers without a limit report an absurd one
+UNBOUNDED = 2**20  # tokens; tokenizers without a limit report a huge one
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model ready to run. `window` is the most tokens one pass may hold (the encoder's, where there is one)."""
+    """A model ready to run. `window` is the most tokens that one pass can take (the encoder's, if there is one)."""
 
     model: Any
     tokenizer: Any
     device: str
     encoder_decoder: bool
     window: int
-    one_at_a_time: bool  # one sequence at a time: its positions depend on the longest of a batch
-    vocabulary: int = 0  # rows of the embeddings: every token fed to the model is below
-    pad: int = 0  # what rows are filled up with, masked out everywhere
+    one_at_a_time: bool  # no batches: positions depend on the longest sequence of a batch
+    vocabulary: int = 0  # rows of the embeddings; every input token is below
+    pad: int = 0  # the padding token, masked out everywhere
 
 
 def settle(spec: ModelSpec) -> ModelSpec:
-    """`spec` with "auto" dtype and device resolved for this machine.
+    """Return `spec` with the dtype and device "auto" resolved for this machine.
 
-    float32 on a CPU; on a GPU bfloat16, or float16 where the card has no bfloat16.
+    The dtype is float32 on a CPU and bfloat16 on a GPU, or float16 if the GPU has no bfloat16.
     """
     import torch
 
@@ -46,7 +47,7 @@ def settle(spec: ModelSpec) -> ModelSpec:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch sees no CUDA GPU.", "See what it sees: medbench doctor")
+        raise UsageError(f"--device {device}: torch sees no CUDA GPU.", "To see what torch finds: medbench doctor")
     dtype = spec.dtype
     if dtype == "auto":
         real = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -55,11 +56,11 @@ def settle(spec: ModelSpec) -> ModelSpec:
 
 
 def load(spec: ModelSpec) -> Loaded:
-    """Load a settled spec. Raises MedbenchError in words for what a user can fix."""
+    """Load a settled spec. Raise MedbenchError for problems that a user can fix."""
     trusted = spec.trust_remote_code
     config, tokenizer = opened(spec.location, trusted, spec.adapter)
-    quantization = _quantization(spec)
-    model = weights(spec.name, spec.location, config, spec.dtype, spec.device, quantization, spec.adapter, trusted)
+    quantized = quantization(spec.quantize, spec.dtype)
+    model = weights(spec.name, spec.location, config, spec.dtype, spec.device, quantized, spec.adapter, trusted)
     model.eval()
     rows = embedding_rows(model)
     return Loaded(
@@ -90,27 +91,27 @@ def _length_dependent(config: Any) -> bool:
     """Whether positions depend on the longest sequence of a batch."""
     text = config.get_text_config(decoder=True)
     rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
-    each = [rope, *(value for value in rope.values() if isinstance(value, dict))]  # some have one per type of layer
+    each = [rope, *(value for value in rope.values() if isinstance(value, dict))]  # some models have one per layer type
     return any(str(one.get("rope_type") or one.get("type")) in LENGTH_DEPENDENT_ROPE for one in each)
 
 
 def embedding_rows(model: Any) -> int:
-    """How many tokens the model has embeddings for."""
+    """Return the number of tokens that the model has embeddings for."""
     weight = getattr(model.get_input_embeddings(), "weight", None)
     return int(weight.shape[0] if weight is not None else model.config.get_text_config(decoder=True).vocab_size)
 
 
 def padding(tokenizer: Any, rows: int) -> int:
-    """The token that rows of a batch are filled up with: the tokenizer's own if the model has it, else another."""
+    """Return the padding token for batches: the tokenizer's own if the model has it, else another."""
     candidates = [tokenizer.pad_token_id, tokenizer.eos_token_id, 0]
     return int(next(token for token in candidates if token is not None and 0 <= token < rows))
 
 
 def opened(location: str, trusted: bool = False, adapter: str = "") -> tuple[Any, Any]:
-    """Configuration and tokenizer of a model folder, as transformers reads them. Raises MedbenchError.
+    """Return the configuration and tokenizer of a model folder. Raise MedbenchError if they do not load.
 
-    An adapter (a folder) that was saved with a tokenizer brings it. Code from the model's folder runs only if
-    `trusted`; transformers would ask on the terminal otherwise. Code of an adapter never runs.
+    If the `adapter` (a folder) was saved with a tokenizer, that one is returned. Code from the model's folder runs only
+    if it is `trusted`; otherwise transformers would ask on the terminal. Code from an adapter never runs.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -122,12 +123,12 @@ def opened(location: str, trusted: bool = False, adapter: str = "") -> tuple[Any
             source = adapter
             return config, AutoTokenizer.from_pretrained(adapter, config=config, trust_remote_code=False)
         return config, AutoTokenizer.from_pretrained(location, trust_remote_code=trusted)
-    except Exception as error:  # a damaged file raises whatever its reader has: json's, tokenizers', code of its own
+    except Exception as error:  # a damaged file raises whatever its reader raises: json, tokenizers, the model's code
         if "trust_remote_code" in str(error):
             if source == adapter:
                 raise MedbenchError(
-                    f"the adapter {adapter} has a tokenizer with Python code of its own, which medbench does not run.",
-                    "To use the model's tokenizer, take tokenizer.json and tokenizer_config.json out of that folder.",
+                    f"the adapter {adapter} has a tokenizer with its own Python code, which medbench does not run.",
+                    "To use the model's tokenizer, remove tokenizer.json and tokenizer_config.json from that folder.",
                 ) from error
             raise remote_code.refusal(source, Path(source)) from error
         what = "a model" if source == location else "the tokenizer of an adapter"
@@ -135,7 +136,7 @@ def opened(location: str, trusted: bool = False, adapter: str = "") -> tuple[Any
 
 
 def sound(config: Any) -> Any:
-    """The configuration without a padding token that the embeddings do not have, with which no model can be made."""
+    """Return the configuration without a padding token that has no embedding: no model could be built with it."""
     for part in (config, config.get_text_config(decoder=True)):
         pad, size = getattr(part, "pad_token_id", None), getattr(part, "vocab_size", None)
         if isinstance(pad, int) and isinstance(size, int) and not 0 <= pad < size:
@@ -149,13 +150,13 @@ def weights(
     config: Any,
     dtype: str,
     device: str,
-    quantization: Any = None,
+    quantized: Any = None,
     adapter: str = "",
     trusted: bool = False,
 ) -> Any:
-    """The model of a folder in memory, `adapter` (a folder, "" for none) on it.
+    """Load the model of a folder, with the `adapter` (a folder; "" for none).
 
-    Raises MedbenchError where they do not fit or do not load, or where some of them are missing.
+    Raise MedbenchError if the weights do not fit, do not load, or some are missing.
     """
     import torch
 
@@ -165,7 +166,7 @@ def weights(
             location,
             config=config,
             dtype=getattr(torch, dtype),
-            quantization_config=quantization,
+            quantization_config=quantized,
             device_map={"": device},
             output_loading_info=True,
             trust_remote_code=trusted,
@@ -175,22 +176,22 @@ def weights(
             f"the weights of {name} do not fit on {device}: {first_line(error)}",
             "Try --quantize nf4, a smaller --dtype, or --device cpu.",
         ) from error
-    except Exception as error:  # a damaged file raises whatever its reader has: pickle's, safetensors', zip's
+    except Exception as error:  # a damaged file raises whatever its reader raises: pickle, safetensors, zip
         raise MedbenchError(f"the weights of {name} do not load: {first_line(error)}") from error
-    if report["missing_keys"]:  # transformers would go on with random numbers in their place
+    if report["missing_keys"]:  # transformers would continue with random numbers in their place
         missing = sorted(report["missing_keys"])
         raise MedbenchError(
-            f"{location} lacks {len(missing)} of the weights of {name}, the first: {missing[0]}.",
-            "Fetch or copy the model again.",
+            f"{location} is missing {len(missing)} of the weights of {name}, such as {missing[0]}.",
+            "Download or copy the model again.",
         )
     if adapter:
-        model = put_on(name, model, Path(adapter), device)
-    _mend_4bit(name, model)
+        model = load_adapter(name, model, Path(adapter), device)
+    check_4bit_on_cpu(name, model)
     return model
 
 
 def _family(config: Any) -> Any:
-    """The class of transformers that loads a model. Some that read images as well load as such only; text is enough."""
+    """Return the transformers class that loads a model. Some models that also read images load only as image models."""
     import transformers as hf
 
     if config.is_encoder_decoder:
@@ -200,41 +201,8 @@ def _family(config: Any) -> Any:
     return hf.AutoModelForImageTextToText if sees else hf.AutoModelForCausalLM
 
 
-def _mend_4bit(name: str, model: Any) -> None:
-    """What bitsandbytes 0.50 gets wrong on CPUs with AVX512. Raises UsageError where that cannot be fixed.
-
-    - With AVX512-BF16 it repacks 4-bit weights for a kernel that rounds to bfloat16 and has no backward pass: training
-      would go on with gradients that stop there. Answers are to be those of any other processor, so that is off.
-    - It unpacks a matrix wrongly whose rows are no whole number of 64-weight blocks, without a word.
-    """
-    narrow: set[int] = set()
-    for module in model.modules():
-        if getattr(module, "support_avx512bf16_for_cpu", False):
-            module.support_avx512bf16_for_cpu = False
-        state = getattr(getattr(module, "weight", None), "quant_state", None)
-        if state is not None and module.weight.device.type == "cpu" and state.shape[-1] % state.blocksize:
-            narrow.add(state.shape[-1])
-    for width in sorted(narrow):
-        if not _unpacks(width):
-            raise UsageError(
-                f"{name} has 4-bit weights in rows of {width}, which bitsandbytes unpacks wrongly on this processor.",
-                "Use unquantized weights: leave --quantize nf4 out, or, to train, --quantize none.",
-            )
-
-
-def _unpacks(width: int) -> bool:
-    """Whether NF4 on this CPU gives back, within its rounding, a matrix with rows of `width`."""
-    import torch
-    from bitsandbytes import functional
-
-    # Block by block ever smaller, so that a scale taken from the wrong block shows.
-    matrix = (0.5 ** (torch.arange(64 * width) // 64 % 8).float()).reshape(64, width)
-    back = functional.dequantize_4bit(*functional.quantize_4bit(matrix, quant_type="nf4", compress_statistics=False))
-    return bool(torch.allclose(back, matrix, rtol=1e-3))
-
-
 def brought_by(spec: ModelSpec) -> dict[str, str]:
-    """For the manifest: whether tokenizer and chat template are the model's or come with its adapter."""
+    """Return, for the manifest, whether the tokenizer and chat template come from the model or from its adapter."""
     if not spec.adapter:
         return {}
     folder = Path(spec.adapter)
@@ -245,27 +213,11 @@ def brought_by(spec: ModelSpec) -> dict[str, str]:
     return {part: "adapter" if brought else "model" for part, brought in own.items()}
 
 
-def _quantization(spec: ModelSpec) -> Any:
-    if not spec.quantize:
-        return None
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    if spec.quantize == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=getattr(torch, spec.dtype),
-    )
-
-
 def window(config: Any, tokenizer: Any) -> int:
-    """The most positions a model takes, found as lm-evaluation-harness does: configuration, tokenizer, 2,048.
+    """Return the most tokens that a model takes, from its configuration, else its tokenizer, else 2,048.
 
-    Models that read more than text have a configuration for text inside theirs; of an encoder-decoder model the
-    encoder's counts.
+    lm-evaluation-harness looks in the same order. Models that also read images have a nested configuration for text.
+    For encoder-decoder models the encoder's limit counts.
     """
     both = bool(config.is_encoder_decoder)
     inside = [config.get_text_config(encoder=both, decoder=not both), getattr(config, "encoder", None)]
@@ -279,19 +231,19 @@ def window(config: Any, tokenizer: Any) -> int:
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' own bars and remarks off the screen."""
+    """Turn off the progress bars and warnings of transformers, PEFT, and bitsandbytes."""
     from transformers.utils import logging
 
     logging.set_verbosity_error()
-    getLogger("bitsandbytes").setLevel(ERROR)  # says that an optional kernel is not installed
-    warnings.filterwarnings("ignore", message="MatMul8bitLt")  # says for every layer what int8 is: a cast to float16
-    warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")  # PEFT sets it right itself, for GPT-2
-    warnings.filterwarnings("ignore", message="Found missing adapter keys")  # refused in our own words
+    getLogger("bitsandbytes").setLevel(ERROR)  # reports that an optional kernel is not installed
+    warnings.filterwarnings("ignore", message="MatMul8bitLt")  # warns for every layer that int8 casts to float16
+    warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")  # PEFT corrects it itself, for GPT-2
+    warnings.filterwarnings("ignore", message="Found missing adapter keys")  # adapter.py raises an error for it
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
     logging.disable_progress_bar()
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, in one line: its first, and the next one if the first only introduces it."""
+    """Return an exception's message as one line: its first line, and the second if the first ends with a colon."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

@@ -22,7 +22,7 @@ from ....core.resources import free_memory
 from ..batching import OutOfMemory, batches, is_out_of_memory, run_halving
 from ..forward import accepts, bare, last_logits
 from ..loading import Loaded
-from ..memory import costs
+from ..memory import token_bytes
 from .packed_attention import KeptKeys, PackedLayout, Span, packed_attention
 from .padded_rows import causal_log_likelihoods, token_log_probabilities
 from .prefix_tree import Node, TokenRead, as_bytes, build, split
@@ -113,7 +113,9 @@ def _run(loaded: Loaded, nodes: list[Node], budget: int, above: tuple[KeptKeys, 
 def _may_be_kept(loaded: Loaded, node: Node, above: tuple[KeptKeys, ...]) -> bool:
     """Whether there is memory to keep a node's keys and values beside those that are kept already."""
     held = sum(kept.nbytes for kept in above)
-    return held + (node.end - node.start) * costs(loaded).cached <= KEPT_SHARE * (free_memory(loaded.device) + held)
+    return held + (node.end - node.start) * token_bytes(loaded).cached <= KEPT_SHARE * (
+        free_memory(loaded.device) + held
+    )
 
 
 def _pass(
