@@ -319,13 +319,15 @@ class Engine(Protocol):
 
     # What it needs to know, and what it cannot do
 
+    gives_logprobs: bool = True  # False: never, so the model always writes its answer. Read from the class
+
     def prepare(self, benchmark: Benchmark, item_set: ItemSet) -> None:
         """Called before every run, with what will be asked. May set `spec` and `notes`; raises UsageError."""
         return None
 
     def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
         """Why options like these cannot be scored by log-probability; "" if they can. The model then writes instead."""
-        return ""
+        return "" if self.gives_logprobs else f"the engine {self.spec.engine} gives no log-probabilities"
 
     notes: tuple[str, ...] = ()  # what the user should know about this run, one sentence each
     retry_hint: str = "The same command tries them again."  # said after items that failed

@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import UsageError
-from ..core.types import Benchmark, ChoiceRequest, Engine, GenerateRequest, Item, ItemSet, ModelSpec, Output
+from ..core.types import (
+    Benchmark,
+    ChoiceRequest,
+    Engine,
+    EngineOption,
+    GenerateRequest,
+    Item,
+    ItemSet,
+    ModelRequest,
+    ModelSpec,
+    Output,
+)
 from .saved_answers import Saved, answer_files, columns, file_for, read
 
 SHOWN = 16  # hexadecimal digits of a hash
@@ -24,8 +35,30 @@ class ReplayEngine(Engine):
     `spec.location` is the path, `spec.options["map"]` what --map said. Nothing is computed, so nothing is timed.
     """
 
+    prefix_takes = "a file of saved answers, or a folder with a file for each benchmark"
+    engine_options = (
+        EngineOption(
+            "map",
+            str,
+            "columns of the file: FIELD=COLUMN,… for id, text, prediction, logprobs, finish, reasoning",
+            flag="--map",
+            changes_answers=False,  # it is part of the revision
+        ),
+    )
     measured = False
     retry_hint = "Add what is missing to the saved answers; the same command then makes a run of its own of them."
+
+    @classmethod
+    def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
+        """Return the spec of saved answers; their content is read later. Those of a run are named after the run."""
+        decided = ("revision", "adapter", "quantize", "trust-remote-code", "dtype", "device", "chat")
+        request.reject(f"the answers in {name} are there already.", *decided)
+        full = Path(name).expanduser().resolve()
+        shown = full.parent.name if full.name == "samples.jsonl" else full.stem if full.suffix else full.name
+        source = f"answers saved in {full}"
+        return ModelSpec(
+            f"{request.engine}:{shown}", str(full), "", request.engine, source=source, options=request.options
+        )
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from ..core.errors import MedbenchError, UsageError
 from ..core.reasoning import continued
-from ..core.types import ChoiceRequest, Engine, GenerateRequest, ModelSpec, Output
+from ..core.types import ChoiceRequest, Engine, EngineOption, GenerateRequest, ModelRequest, ModelSpec, Output
 from . import chat_templates
 from .hf.loading import first_line, opened, settle, window
 from .prompting import Encoded, Prompter, Wrapping, each, wrapping
@@ -46,6 +46,23 @@ class VllmEngine(Engine):
 
     `spec.options["tensor_parallel"]` is how many GPUs share the model.
     """
+
+    prefix_takes = "a model as without the prefix: a zoo entry, hub id, folder, or NAME@TAG"
+    engine_options = (
+        EngineOption(
+            "tensor_parallel",
+            int,
+            "GPUs that share the model",
+            default=1,
+            least=1,
+            flag="--tensor-parallel",
+            changes_answers=False,
+        ),
+    )
+
+    @classmethod
+    def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
+        return request.find(name)
 
     def __init__(self, spec: ModelSpec) -> None:
         self.parallel = int(spec.options.get("tensor_parallel", 1))

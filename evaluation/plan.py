@@ -102,6 +102,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
             "prompt_format": spec.prompt_format,
             **({"base_url": spec.base_url} if spec.base_url else {}),
             **({"trust_remote_code": True} if spec.trust_remote_code else {}),
+            **({"options": changed} if (changed := _options_in_identity(engine)) else {}),
         },
         **comparable,
         "seed": settings.seed if _draws(settings, len(item_set.items) - held_out) else 0,
@@ -127,6 +128,16 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
         comparable,
         tuple(_without_effect(settings, items, len(item_set.items) - held_out, method)),
     )
+
+
+def _options_in_identity(engine: Engine) -> dict[str, Any]:
+    """The engine's options that change answers, if they differ from their defaults."""
+    given = engine.spec.options
+    return {
+        option.name: given[option.name]
+        for option in engine.engine_options
+        if option.changes_answers and given.get(option.name, option.default) != option.default
+    }
 
 
 def _draws(settings: Settings, available: int) -> bool:

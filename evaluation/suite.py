@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ..core.errors import DataMissing, MedbenchError, ModelMissing, UsageError
 from ..core.suggest import did_you_mean
@@ -46,8 +47,7 @@ class ModelOptions(TypedDict, total=False):
     chat: str  # "auto", "always", "never": the model's chat template
     engine: str  # "": the model's own
     base_url: str  # of the server that openai:NAME and groq:NAME ask
-    columns: str  # of replay:FILE, as --map takes them: "id=question_id,text=response"
-    tensor_parallel: int  # GPUs that share a model of vllm:NAME
+    engine_options: Mapping[str, Any]  # settings that only some engines take, by name: medbench list engines
     trust_remote_code: bool  # run Python code that comes with a model
 
 
@@ -95,11 +95,7 @@ def evaluate_all(
 
     specs = _resolved(models, options, outcome, progress)
     _at_servers(specs, options.get("base_url", ""), limits)
-    columns, parallel = options.get("columns"), options.get("tensor_parallel")
-    _of_engine(specs, "replay", f"--map {columns}" if columns else "", "saved answers: --model replay:FILE")
-    _of_engine(
-        specs, "vllm", f"--tensor-parallel {parallel}" if parallel else "", "a model run by vLLM: --model vllm:NAME"
-    )
+    _check_options(specs, options.get("engine_options", {}))
     loaded: dict[str, ItemSet | None] = {}
     with BackgroundScorer() as scorer:
         for turn, (name, spec) in enumerate(specs):
@@ -169,17 +165,42 @@ def _at_servers(specs: list[tuple[str, ModelSpec]], base_url: str, limits: Reque
     if given and specs and all(registry.get("engines", spec.engine).runs_here for _, spec in specs):
         option = given[0].replace("_", "-")
         raise UsageError(f"--{option}: {specs[0][1].name} runs on this machine, not at a server.", "Leave it out.")
-    if base_url and {"openai", "groq"} <= {spec.engine for _, spec in specs}:
+    served = {spec.engine for _, spec in specs if not registry.get("engines", spec.engine).runs_here}
+    if base_url and len(served) > 1:
         raise UsageError(
-            f"--base-url {base_url}: openai and groq models cannot be at one address; each is sent its key.",
+            f"--base-url {base_url}: {' and '.join(sorted(served))} models cannot be at one address; each is sent its "
+            "key.",
             "Run them in two commands.",
         )
 
 
-def _of_engine(specs: list[tuple[str, ModelSpec]], engine: str, option: str, what: str) -> None:
-    """Raises UsageError for an option that one engine reads, where no model has that engine."""
-    if option and specs and not any(spec.engine == engine for _, spec in specs):
-        raise UsageError(f"{option}: {specs[0][0]} is not {what.partition(':')[0]}.", f"It belongs to {what}")
+def _check_options(specs: list[tuple[str, ModelSpec]], given: Mapping[str, Any]) -> None:
+    """Raise UsageError for an engine option that the engine of no model takes."""
+    from ..core import registry
+
+    engines: dict[str, type[Engine]] = {spec.engine: registry.get("engines", spec.engine) for _, spec in specs}
+    taken = {option.name for engine in engines.values() for option in engine.engine_options}
+    for name, value in given.items() if specs else ():
+        if name.replace("-", "_") in taken:
+            continue
+        owners, spelling = [], f"--engine-option {name}="
+        for other in registry.names("engines"):
+            with contextlib.suppress(MedbenchError):  # a broken plugin takes no options
+                for option in registry.get("engines", other).engine_options:
+                    if option.name == name.replace("-", "_"):
+                        owners.append(other)
+                        spelling = option.spelling
+        elsewhere = "".join(f"\nIt is an option of: --model {owner}:NAME" for owner in owners)
+        model, spec = specs[0]
+        meant = did_you_mean(name, taken)
+        raise UsageError(
+            f"{spelling}{value}: {model} runs on the engine {spec.engine}, which has no such option.{meant}",
+            "\n".join(f"Options of {name}: {_listed(engine)}" for name, engine in engines.items()) + elsewhere,
+        )
+
+
+def _listed(engine: type[Engine]) -> str:
+    return ", ".join(f"{option.name} ({option.help})" for option in engine.engine_options) or "none"
 
 
 def bounded(model: Engine, limits: RequestLimits, progress: Progress) -> bool:

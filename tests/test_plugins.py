@@ -207,6 +207,101 @@ def test_an_engine_that_raises_is_told_with_file_and_line_and_the_rest_runs(
     assert (again.exit_code, "toy: 12 items, 2 already answered" in again.stderr) == (0, True)
 
 
+# --- ENGINE:NAME and the options of an engine ------------------------------------------------------------------------
+
+TOY_RUN = ("-b", "toy", "--latency-items", 0)
+# A third-party engine that takes options. It subclasses nothing of medbench's.
+LOUD = """
+from medbench.core.types import EngineOption
+from medbench_toy.engine import EchoEngine
+
+class ENGINE(EchoEngine):
+    \"\"\"Chooses by hash and a salt.\"\"\"
+    engine_options = (
+        EngineOption("salt", str, "Text that the hash begins with", default=""),
+        EngineOption("workers", int, "Threads", default=1, least=1, changes_answers=False),
+    )
+
+    def _logprobs(self, item_id, answers):
+        return super()._logprobs(self.spec.options.get("salt", "") + item_id, answers)
+"""
+
+
+def stored() -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(Path("runs").glob("*/manifest.json"))]
+
+
+def test_a_prefix_names_a_third_party_engine_that_says_nothing_about_it() -> None:
+    done = medbench("run", "-m", "toy-echo:anything/at all", *TOY_RUN)
+    assert done.exit_code == 0, done.stderr
+    (manifest,) = stored()
+    assert manifest["model"]["name"] == "toy-echo:anything/at all"
+    assert (manifest["model"]["engine"], manifest["model"]["location"]) == ("toy-echo", "anything/at all")
+
+
+def test_a_prefix_before_a_zoo_entry_means_the_entry() -> None:
+    assert medbench("run", "-m", "toy-echo:toy-rival", *TOY_RUN).exit_code == 0
+    assert [manifest["model"]["name"] for manifest in stored()] == ["toy-rival"]
+
+
+def test_the_content_of_a_file_that_only_the_engine_knows_is_its_revision() -> None:
+    for weights in ("one", "two"):
+        written("weights.bin", weights)
+        assert medbench("run", "-m", "toy-echo:weights.bin", *TOY_RUN).exit_code == 0
+    one, two = stored()
+    assert {one["model"]["location"], two["model"]["location"]} == {str(Path("weights.bin").resolve())}
+    assert one["model"]["revision"] != two["model"]["revision"]
+
+
+def test_a_file_may_be_the_engine_of_a_prefix() -> None:
+    written("loud.py", LOUD)
+    assert medbench("run", "-m", "loud.py:x", *TOY_RUN).exit_code == 0
+    assert stored()[0]["model"]["location"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("toy-ehco:x", ("toy-ehco is not an engine. Did you mean toy-echo:x?", "medbench list engines")),
+        ("toy-echo:", ("--model toy-echo: names no",)),
+    ],
+)
+def test_a_wrong_prefix_is_told_with_the_nearest(model: str, said: tuple[str, ...]) -> None:
+    done = medbench("run", "-m", model, *TOY_RUN)
+    assert done.exit_code == 2
+    assert all(words in done.stderr for words in said)
+
+
+def test_an_option_that_changes_answers_makes_another_run_and_one_that_does_not_makes_none() -> None:
+    written("loud.py", LOUD)
+    given: list[tuple[str, ...]] = [(), ("salt=",), ("workers=4",), ("salt=a",), ("salt=a", "workers=2")]
+    for options in given:
+        words = [word for option in options for word in ("--engine-option", option)]
+        assert medbench("run", "-m", "loud.py:x", *words, *TOY_RUN).exit_code == 0
+    plain, salted = sorted(stored(), key=lambda manifest: len(manifest["model"]["options"]))
+    assert "options" not in plain["identity"]["model"], "runs without options keep the identity they had before"
+    assert salted["identity"]["model"]["options"] == {"salt": "a"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("slat=a",), "which has no such option. Did you mean salt?\nOptions of loud.py: salt (Text that the hash"),
+        (("map=id=a",), "--map id=a: loud.py:x runs on the engine loud.py, which has no such option."),
+        (("workers=many",), "--engine-option workers=many: it must be a whole number."),
+        (("workers=0",), "--engine-option workers=0: it must be at least 1."),
+        (("salt",), "--engine-option salt: it must be KEY=VALUE."),
+        (("salt=a", "salt=b"), "--engine-option salt=b: salt is given as a as well."),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_told(words: tuple[str, ...], said: str) -> None:
+    written("loud.py", LOUD)
+    done = medbench("run", "-m", "loud.py:x", *(w for word in words for w in ("--engine-option", word)), *TOY_RUN)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not Path("runs").exists()
+
+
 # --- a user's single file ---------------------------------------------------------------------------------------------
 
 QUIZ = """

@@ -446,7 +446,8 @@ class TestWrong:
         words = ["run", "-m", "openai:gpt", "--map", "id=x,text=y", "-b", "quiz.py"]
         done = CliRunner().invoke(cli, words, prog_name="medbench")
         assert done.exit_code == 2
-        assert "--map id=x,text=y: openai:gpt is not saved answers." in done.stderr
+        assert "--map id=x,text=y: openai:gpt runs on the engine openai, which has no such option." in done.stderr
+        assert "It is an option of: --model replay:NAME" in done.stderr
         save("mine.jsonl", RIGHT)
         both = run(
             "mine.jsonl,replay:mine.jsonl,openai:gpt", "--map", "text=text", "--base-url", "http://127.0.0.1:9/v1"

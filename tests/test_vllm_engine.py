@@ -158,7 +158,7 @@ class TestAnswers:
 class TestLoading:
     def test_what_vllm_is_told(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
-        spec = resolve(f"vllm:{folder}", dtype="float32", tensor_parallel=2)
+        spec = resolve(f"vllm:{folder}", dtype="float32", engine_options={"tensor_parallel": 2})
         engine = VllmEngine(spec)
         engine.load()
         (told,) = LLM.made
@@ -239,8 +239,8 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("words", "told"),
         [
-            (("-m", "openai:gpt", "--tensor-parallel", 2), "openai:gpt is not a model run by vLLM"),
-            (("-m", "replay:a.jsonl", "--tensor-parallel", 2), "is not a model run by vLLM"),
+            (("-m", "openai:gpt", "--tensor-parallel", 2), "--tensor-parallel 2: openai:gpt runs on the engine openai"),
+            (("-m", "replay:a.jsonl", "--tensor-parallel", 2), "It is an option of: --model vllm:NAME"),
             (("-m", "vllm:smollm2-135m", "--engine", "transformers"), "--engine transformers"),
             (("-m", "vllm:"), "names no model"),
             (("-m", "vllm:no-such-model"), "no model is called 'no-such-model'"),

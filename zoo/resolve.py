@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
-from urllib.parse import urlsplit
 
 from ..core import hub, registry
 from ..core.errors import ModelMissing, UsageError
-from ..core.secrets import masked
-from ..core.suggest import nearest
-from ..core.types import ModelSpec
+from ..core.types import Engine, ModelRequest, ModelSpec
 from . import adapter_files, adapters, hub_adapter
 from .adapters import Adapter
 from .entry import Entry
-from .weights import converted, digests, gguf_header, hub_cache, hub_files, packaged, remote_code, tokenizer_files
+from .model_names import content, is_model, means_a_model, split_prefix, unknown
+from .weights import converted, hub_cache, hub_files, remote_code, tokenizer_files
 from .weights.sources import (
     HUB_ID,
     SHORT,
@@ -36,13 +33,6 @@ ENGINE = "transformers"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 Quantize = Literal["", "nf4", "int8"]
 Chat = Literal["auto", "always", "never"]
-# Engines that ask a server: the variable that may hold its address, and the address where neither it nor an option does
-# ("": the engine's own).
-SERVED = {"openai": ("OPENAI_BASE_URL", "https://api.openai.com/v1"), "groq": ("", "")}
-REPLAY = "replay"  # answers that were saved before: replay:FILE
-GGUF = "gguf"  # a GGUF file by llama.cpp, as it is: gguf:FILE
-VLLM = "vllm"  # any model, by vLLM: vllm:NAME
-PREFIXES = (*SERVED, REPLAY, GGUF, VLLM)
 
 
 def resolve(
@@ -56,49 +46,62 @@ def resolve(
     chat: str = "auto",
     engine: str = "",
     base_url: str = "",
-    columns: str = "",
-    tensor_parallel: int = 0,
+    engine_options: Mapping[str, Any] | None = None,
     trust_remote_code: bool = False,
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Tell = lambda line: None,
 ) -> ModelSpec:
-    """The model called `name`, its weights on this disk: fetched, converted and hashed where that is needed.
+    """Return the model called `name`, its weights on this disk: downloaded, converted and hashed if necessary.
 
-    `name` is a zoo entry; a `.py` file with one MODEL; a folder or `.gguf` file that is there; a hub id; or one of
-    these with @TAG: as `medbench train` trained it, on the revision of its base that training recorded, unless
-    `revision` names another. The folder that training wrote means the same. Or it is
-    `openai:NAME` or `groq:NAME`, a model at a server, and `base_url` says which; `gguf:FILE`, run as it is; `vllm:`
-    before any of the first; or `replay:FILE`, answers saved before, whose `columns` are as --map names them. What only
-    another engine reads is not read. `tell` gets one line for each thing that takes long and each warning.
+    `name` is a zoo entry; a `.py` file with one MODEL; an existing folder or `.gguf` file; a hub id; or one of these
+    with @TAG: as `medbench train` trained it, on the revision of its base that training recorded, unless `revision`
+    names another. The folder that training wrote means the same.
 
-    Raises UsageError for what cannot be meant, ModelMissing for weights that cannot be had.
+    With a prefix, `ENGINE:NAME`, the engine says what NAME means (`Engine.resolve`). Of `engine_options`, each engine
+    reads its own. `tell` gets one line for each slow step and each warning.
+
+    Raises UsageError for an invalid name or option, ModelMissing for weights that are not available.
     """
     _one_of("--dtype", dtype, DTYPES)
     _one_of("--quantize", quantize, tuple(filter(None, get_args(Quantize))), unset="")
     _one_of("--chat", chat, get_args(Chat))
-    prefix, _, rest = name.partition(":")
-    if prefix == VLLM:
-        if engine.removeprefix(VLLM):
-            raise UsageError(f"--engine {engine}: {name} is run by vLLM.", "Leave one of the two out.")
-        if not rest:
-            raise UsageError("--model vllm: names no model.", "As without vLLM: --model vllm:NAME")
-        name, engine = rest, VLLM
-    given = {"--revision": revision, "--adapter": adapter, "--quantize": quantize}
-    given |= {"--trust-remote-code": "on" * trust_remote_code}
-    given |= {"--dtype": dtype.removeprefix("auto")}
-    elsewhere = {"--device": device.removeprefix("auto")}
-    if prefix in SERVED:
-        if prefix == "groq" and not base_url and (elsewhere_url := os.environ.get("GROQ_BASE_URL")):
-            tell(
-                f"GROQ_BASE_URL is set to {masked(elsewhere_url)} and not used: {name} is asked at Groq's own address. "
-                "To send the key there: --base-url (of a judge --judge-base-url)"
-            )
-        return _served(name, cast(Chat, chat), base_url, given | elsewhere | {"--engine": engine})
-    if prefix == REPLAY or engine == REPLAY:
-        given |= elsewhere | {"--chat": chat.removeprefix("auto"), "--engine": engine.removeprefix(REPLAY)}
-        return _replayed(rest if prefix == REPLAY else name, columns, given)
-    if prefix == GGUF or engine == GGUF:
-        given |= {"--engine": engine.removeprefix(GGUF)}
-        return _gguf(rest if prefix == GGUF else name, cast(Chat, chat), device, given, tell)
+    prefix, rest = split_prefix(name)
+    if prefix and engine not in ("", prefix):
+        raise UsageError(f"--engine {engine}: {name} is run by {prefix}.", "Leave one of the two out.")
+    wanted = prefix or engine
+    kind: type[Engine] | None = registry.get("engines", wanted) if wanted else None
+    if prefix and not rest and kind:
+        what = "file" if "file" in kind.prefix_takes else "model"
+        raise UsageError(f"--model {prefix}: names no {what}.", f"{prefix}:NAME, where NAME is {kind.prefix_takes}")
+
+    def find(base: str) -> ModelSpec:
+        return _find(base, revision, adapter, wanted, trust_remote_code, tell)
+
+    asked: dict[str, Any] = {"dtype": dtype, "quantize": quantize, "device": device, "chat": chat}
+    found = None if wanted else find(rest)
+    runs_on = found.engine if found else wanted
+    if found and runs_on == ENGINE:  # it takes whatever was found
+        return dataclasses.replace(found, **asked)
+    kind = kind or cast("type[Engine]", registry.get("engines", runs_on))
+    given = {option.replace("-", "_"): value for option, value in (engine_options or {}).items()}
+    asked["options"] = {o.name: o.parsed(given[o.name]) for o in kind.engine_options if o.name in given}
+    request = ModelRequest(
+        engine=runs_on,
+        prefixed=bool(prefix),
+        find=lambda base: dataclasses.replace(found or find(base), **asked),
+        is_model=is_model,
+        content=lambda text: content(text, tell),
+        revision=revision,
+        adapter=adapter,
+        base_url=base_url,
+        trust_remote_code=trust_remote_code,
+        tell=tell,
+        **asked,
+    )
+    return kind.resolve(rest, request)
+
+
+def _find(name: str, revision: str, adapter: str, engine: str, trust_remote_code: bool, tell: Tell) -> ModelSpec:
+    """Return a model that is found by name, without what the user asked of its engine."""
     trained = _trained(name)
     if trained:
         trained.intact(tell)
@@ -132,125 +135,19 @@ def resolve(
         parts.append(adapters.leaked_by(put_on))
         if put_on.name != adapter_name:  # a snapshot of the hub's cache, named after its commit
             source += f"; adapter: hub {adapter} @ {put_on.name[:SHORT]}"
-    runs_on = engine or (entry.engine if entry else ENGINE)
-    if runs_on in SERVED:
-        _refused(given | elsewhere, f"{shown} is run by a server, which decides that.")
     return ModelSpec(
         name=shown,
         location=str(weights.location),
         revision=weights.revision,
-        engine=runs_on,
+        engine=engine or (entry.engine if entry else ENGINE),
         adapter=folder,
         adapter_hash=adapter_hash,
-        dtype=dtype,
-        quantize=cast(Quantize, quantize),
-        device=device,
-        chat=cast(Chat, chat),
         prompt_format=entry.prompt_format if entry else as_merged.get("prompt_format", ""),
         generation=dict(entry.generation if entry else as_merged.get("generation", {})),
         source=source,
         leaked=_together(parts),
-        base_url=_base_url(runs_on, base_url),
         trust_remote_code=weights.runs_code,
-        options={"tensor_parallel": tensor_parallel} if tensor_parallel and runs_on == VLLM else {},
     )
-
-
-def _served(name: str, chat: Chat, base_url: str, given: Mapping[str, str]) -> ModelSpec:
-    """A model that a server runs, which decides everything that `given` options would."""
-    engine, _, model = name.partition(":")
-    if not model:
-        raise UsageError(f"--model {name} names no model.", f"As its server calls it: {engine}:NAME")
-    _refused(given, f"{name} is run by a server, which decides that.")
-    url = _base_url(engine, base_url)
-    return ModelSpec(name, model, "", engine, chat=chat, source=f"served at {url or engine}", base_url=url)
-
-
-def _refused(given: Mapping[str, str], why: str) -> None:
-    """Raises UsageError for the first option that is given where none of them has an effect."""
-    for option, value in given.items():
-        if value:
-            raise UsageError(f"{option} {value}: {why}", "Leave it out.")
-
-
-def _replayed(path: str, columns: str, given: Mapping[str, str]) -> ModelSpec:
-    """Saved answers; what they are is found when they are read. A run's are called as the run."""
-    if not path:
-        raise UsageError("--model replay: names no file.", "The file of saved answers: --model replay:FILE")
-    _refused(given, f"the answers in {path} are there already.")
-    full = Path(path).expanduser().resolve()
-    shown = full.parent.name if full.name == "samples.jsonl" else full.stem if full.suffix else full.name
-    options = {"map": columns} if columns else {}
-    return ModelSpec(f"{REPLAY}:{shown}", str(full), "", REPLAY, source=f"answers saved in {full}", options=options)
-
-
-def _gguf(name: str, chat: Chat, device: str, given: Mapping[str, str], tell: Tell) -> ModelSpec:
-    """A GGUF file as it is: a file, a folder with one, or a zoo entry whose weights are one."""
-    _refused(given, "a GGUF file is run as it is.")
-    entry = cast(Entry, registry.get("zoo", name)) if name in registry.names("zoo") else None
-    path = Path(entry.weights if entry and entry.weights.endswith(".gguf") else name).expanduser()
-    if entry and entry.package and not path.exists():
-        path = packaged.kept(entry.package, tell)
-    if path.is_dir():
-        inside = sorted(path.glob("*.gguf"))
-        if len(inside) != 1:
-            which = f"{len(inside)} GGUF files: {', '.join(file.name for file in inside)}" if inside else "no GGUF file"
-            raise UsageError(f"the folder {path} has {which}.", "Name one file: --model gguf:FILE")
-        path = inside[0]
-    if not path.is_file():
-        what = f"{entry.name} has no GGUF file of its own" if entry else f"there is no GGUF file {name}"
-        on_hub = f"\nFrom the hub: hf download {name} FILE.gguf --local-dir FOLDER"
-        on_hub = on_hub if HUB_ID.fullmatch(name) and not name.endswith(".gguf") else ""
-        raise UsageError(f"{what}.", f"Name a file on this disk: --model gguf:FILE{on_hub}")
-    header = gguf_header.read_header(path)
-    revision = digests.file_digest(path, tell)[: digests.SHOWN]
-    kind = header.format or "GGUF"
-    exported = _as_exported(path)
-    return ModelSpec(
-        name=entry.name if entry else adapters.shown(path),
-        location=str(path.resolve()),
-        revision=revision,
-        engine=GGUF,
-        dtype=kind,
-        device=device,
-        chat=chat,
-        prompt_format=entry.prompt_format if entry else exported.get("prompt_format", ""),
-        generation=dict(entry.generation) if entry else {},
-        leaked=adapters.leaked_by(path.parent) if exported else None,
-        source=f"file {path} (GGUF {header.format}".rstrip() + ")",
-    )
-
-
-def _as_exported(path: Path) -> dict[str, Any]:
-    """Return what `medbench export` wrote beside a GGUF file of its own; {} for any other file."""
-    about = adapters.merged_from(path.parent) or {}
-    export = about.get("export")
-    return about if isinstance(export, dict) and export.get("file") == path.name else {}
-
-
-def _base_url(engine: str, given: str) -> str:
-    """The address of the server that `engine` asks; "" for engines that ask none, and for one that knows its own.
-
-    Raises UsageError for what cannot be one: it is stored with every run, so it may hold no password.
-    """
-    if engine not in SERVED:
-        return ""
-    variable, standard = SERVED[engine]
-    url = (given or (os.environ.get(variable, "") if variable else "") or standard).strip().rstrip("/")
-    if not url:
-        return ""
-    try:
-        parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0)
-    except ValueError:
-        known = False
-    if not known or parts.username or parts.password or parts.query or parts.fragment or masked(url) != url:
-        shown = "" if "@" in url or "?" in url or "#" in url or masked(url) != url else f" {url}"
-        raise UsageError(
-            f"the base URL{shown} cannot be used.",
-            "It is like http://localhost:8000/v1, without a password or key: keys are read from the environment.",
-        )
-    return url
 
 
 def _trained(name: str) -> Adapter | None:
@@ -267,8 +164,8 @@ def _trained(name: str) -> Adapter | None:
     base, _, tag = name.rpartition("@")
     if not base or "/" in tag:
         return None
-    if not (_means_a_model(base) or adapters.tags(base) or adapters.nearest(name)):
-        raise _unknown(base)
+    if not (means_a_model(base) or adapters.tags(base) or adapters.nearest(name)):
+        raise unknown(base)
     found = adapters.find(name)
     return Adapter(found.folder.resolve(), found.manifest).finished()
 
@@ -277,7 +174,7 @@ def _base(name: str, trained: Adapter) -> str:
     """What --model would take for the model that `trained` was made from: as the user names it, or as training did."""
     base = name.rpartition("@")[0]
     manifest = trained.manifest
-    if not Path(name).expanduser().exists() and _means_a_model(base):
+    if not Path(name).expanduser().exists() and means_a_model(base):
         return base
     if manifest.model in registry.names("zoo"):
         return manifest.model
@@ -287,19 +184,12 @@ def _base(name: str, trained: Adapter) -> str:
             f"{manifest.name} was trained from the model file {known}, which runs as a program.",
             f"If you trust that file, name it in this command: {known}@{manifest.tag}",
         )
-    if manifest.kind == "lora" and not _means_a_model(known):
+    if manifest.kind == "lora" and not means_a_model(known):
         raise ModelMissing(
             f"the model that {manifest.name} was trained from is not at {known}.",
             f"Name it where it is: --model PATH@{manifest.tag}, or --model PATH --adapter {trained.folder}",
         )
-    return known if _means_a_model(known) else ""
-
-
-def _means_a_model(name: str) -> bool:
-    """Whether `name` could be resolved, as far as this disk knows."""
-    if name in registry.names("zoo") or Path(name).expanduser().exists():
-        return True
-    return bool(HUB_ID.fullmatch(name)) and not name.endswith((".gguf", ".py"))
+    return known if means_a_model(known) else ""
 
 
 def _full(trained: Adapter, revision: str, tell: Tell, trusted: bool = False) -> Weights:
@@ -419,26 +309,7 @@ def _of_name(name: str, revision: str, tell: Tell, trusted: bool = False) -> tup
         return adapters.shown(path), _of_path(path, revision, tell, trusted)
     if HUB_ID.fullmatch(name) and not name.endswith(".gguf"):
         return name, from_hub(name, revision, tell, trusted=trusted)
-    raise _unknown(name)
-
-
-def _unknown(name: str) -> UsageError:
-    prefix, colon, rest = name.partition(":")
-    if colon and (near := nearest(prefix, PREFIXES, most=1)):
-        return UsageError(
-            f"no model is called '{name}'. Did you mean {near[0]}:{rest}?", "All of them: medbench list models"
-        )
-    if colon and prefix.isalpha() and len(prefix) > 1:  # one letter is a Windows drive
-        return UsageError(
-            f"no model is called '{name}': before a colon may stand {', '.join(PREFIXES)}.",
-            "Without one: a zoo entry (medbench list models), a hub id (OWNER/NAME), a model folder or a .gguf file.",
-        )
-    if re.search(r"[/\\~]|^\.|\.gguf$", name):
-        return UsageError(
-            f"no such folder or file: {name}",
-            "--model takes a zoo entry (medbench list models), a hub id (OWNER/NAME), a model folder or a .gguf file.",
-        )
-    return registry.unknown("zoo", name)
+    raise unknown(name)
 
 
 def _of_path(path: Path, revision: str, tell: Tell, trusted: bool = False) -> Weights:

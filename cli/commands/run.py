@@ -133,17 +133,24 @@ Examples:
         shell_complete=completion.plugins("engines"),
     ),
     click.option(
+        "--engine-option",
+        "engine_option",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A setting of the engine alone; medbench list engines shows them. Repeatable.",
+    ),
+    click.option(
         "--tensor-parallel",
         type=click.IntRange(min=1),
         metavar="N",
-        help="GPUs that share a model of vllm:NAME.  [default: 1]",
+        help="GPUs that share a model of vllm:NAME: --engine-option tensor_parallel=N.  [default: 1]",
     ),
     click.option(
         "--map",
         "columns",
         default="",
         metavar="FIELD=COLUMN,…",
-        help="Columns of replay:FILE: id, text, prediction, logprobs, finish, reasoning.",
+        help="Columns of replay:FILE (id, text, prediction, logprobs, finish, reasoning): --engine-option map=….",
     ),
 )
 @cloup.option_group(
@@ -238,6 +245,7 @@ def command(
     trust_remote_code: bool,
     engine: str,
     base_url: str,
+    engine_option: tuple[str, ...],
     tensor_parallel: int | None,
     columns: str,
     concurrency: int | None,
@@ -263,6 +271,7 @@ def command(
     from ..ui.download_progress import automatic
 
     # Everything that can be wrong with the request is found before anything is loaded.
+    engine_options = _engine_options(engine_option, {"tensor_parallel": tensor_parallel, "map": columns})
     progress = watch(quiet)
     outcome = Outcome()
     chosen = chosen_benchmarks(output.names(benchmarks), output.names(suites), outcome)
@@ -296,8 +305,7 @@ def command(
             "chat": chat,
             "engine": engine,
             "base_url": base_url,
-            "columns": columns,
-            "tensor_parallel": tensor_parallel or 0,
+            "engine_options": engine_options,
             "trust_remote_code": trust_remote_code,
         },
         limits={
@@ -313,6 +321,20 @@ def command(
         progress=progress,
     )
     _report(outcome, root, quiet, as_json, () if "all" in ",".join(metrics).split(",") else wanted)
+
+
+def _engine_options(texts: tuple[str, ...], aliases: dict[str, object]) -> dict[str, object]:
+    """Return every KEY=VALUE, and the options that have a flag of their own. Raises UsageError for two values."""
+    found = {name: value for name, value in aliases.items() if value}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        name = key.strip().replace("-", "_")
+        if not equals or not name:
+            raise UsageError(f"--engine-option {text}: it must be KEY=VALUE.", "The keys: medbench list engines")
+        if str(found.get(name, value)) != value:
+            raise UsageError(f"--engine-option {text}: {name} is given as {found[name]} as well.", "Keep one of them.")
+        found[name] = value
+    return found
 
 
 def _ids(file: Path | None) -> tuple[str, ...]:

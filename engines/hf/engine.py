@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...core.heap import keep_freed
 from ...core.reasoning import continued
 from ...core.resources import is_cpu
-from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelSpec, Output
+from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, ModelSpec, Output
 from .. import chat_templates
 from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
 from ..stopping import StopStrings, turn_ends
@@ -40,6 +40,12 @@ PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}
 
 class TransformersEngine(Engine):
     """Runs any causal or encoder-decoder model that transformers loads. Creating one is cheap; `load` is not."""
+
+    summary = "The default: models of transformers, on this machine's CPU or GPU."
+
+    @classmethod
+    def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
+        return request.find(name)
 
     # Imported before `load`, so that a run's manifest can tell the time for libraries from the time for weights.
     imports = ("torch", "transformers", "transformers.models.auto.modeling_auto")

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from ...core.errors import MedbenchError, UsageError
 from ...core.reasoning import continued
-from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelSpec, Output
+from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, ModelSpec, Output
 from ...zoo.weights.gguf_header import read_header
 from .. import chat_templates
 from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
 from ..stopping import StopStrings
 from . import model as llama_model
+from . import resolving
 from .model import Context, Model, Part, Words
 
 AT_ONCE = 8  # texts that are written side by side
@@ -50,6 +51,12 @@ class Draft:
 
 class GgufEngine(Engine):
     """Runs a GGUF file by llama.cpp: --model gguf:FILE. `spec.location` is the file, `spec.dtype` its quantization."""
+
+    prefix_takes = "a .gguf file, a folder that holds one, or a zoo entry that has one"
+
+    @classmethod
+    def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
+        return resolving.resolve(name, request)
 
     def __init__(self, spec: ModelSpec) -> None:
         if spec.adapter or spec.generation:

@@ -48,6 +48,8 @@ class Client:
 
     server = ""  # in words
     home = ""  # the address of the one whose keys are at `keys_at`
+    url_variable = ""  # the environment variable that may hold the address
+    standard_url = ""  # the address if neither an option nor the variable gives one; "": the engine's own
     url_option = "--base-url"  # how the user names another server, for hints
     key_variable = ""
     keys_at = ""

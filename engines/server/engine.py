@@ -4,6 +4,7 @@ log-probabilities if the server gives them. How one request is made is in client
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import re
 import threading
@@ -14,10 +15,21 @@ from typing import Any, Literal, TypeVar
 
 from ...core.budget import CapReached, Limits, Stopped, Usage
 from ...core.errors import MedbenchError
-from ...core.types import Benchmark, ChoiceRequest, Engine, GenerateRequest, ItemSet, ModelSpec, Output, Prompt
+from ...core.types import (
+    Benchmark,
+    ChoiceRequest,
+    Engine,
+    GenerateRequest,
+    ItemSet,
+    ModelRequest,
+    ModelSpec,
+    Output,
+    Prompt,
+)
 from ..prompting import Wrapping, messages, wrapping
 from ..stopping import cut, sendable
 from . import replies
+from .address import server_url
 from .client import Client, Path, Refused, is_local, passing
 from .fields import LIMITS
 from .replies import CutOff, Failed, Reply, Withheld
@@ -48,6 +60,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
     `limits` may be set at any time but while requests are out; `usage` goes on through all of an engine's life.
     """
 
+    prefix_takes = "a model's name at the server"
     limit_field = "max_tokens"
     gives_logprobs = True  # may give them: is asked once
     runs_here = False  # what this process holds says nothing about the model
@@ -59,6 +72,19 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         self.refused_items: set[str] = set()
         self._probed = False
         self._lock = threading.Lock()
+
+    @classmethod
+    def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
+        """Return the spec of a model at a server, which decides everything about its weights."""
+        if request.prefixed:
+            spec = ModelSpec(f"{request.engine}:{name}", name, "", request.engine, chat=request.chat)
+        else:
+            spec = request.find(name)
+        decided = ("revision", "adapter", "quantize", "trust-remote-code", "dtype", "device")
+        request.reject(f"{spec.name} is run by a server, which decides that.", *decided)
+        url = server_url(request.base_url, cls.url_variable, cls.standard_url)
+        source = f"served at {url or request.engine}" if request.prefixed else spec.source
+        return dataclasses.replace(spec, base_url=url, source=source, options=request.options)
 
     def prepare(self, benchmark: Benchmark, item_set: ItemSet) -> None:
         self.refused_items = set()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import UsageError
-from ...core.types import ModelSpec
+from ...core.secrets import masked
+from ...core.types import ModelRequest, ModelSpec
 from .engine import Limits, Path, ServedEngine
 from .replies import Reply
 
@@ -31,6 +33,16 @@ class GroqEngine(ServedEngine):
     gives_logprobs = False
 
     _client: Groq
+
+    @classmethod
+    def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
+        elsewhere = os.environ.get("GROQ_BASE_URL")
+        if elsewhere and not request.base_url:
+            request.tell(
+                f"GROQ_BASE_URL is set to {masked(elsewhere)} and not used: {request.engine}:{name} is asked at Groq's "
+                "own address. To send the key there: --base-url (of a judge --judge-base-url)"
+            )
+        return super().resolve(name, request)
 
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
         if spec.chat == "never" or spec.prompt_format:

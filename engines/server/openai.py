@@ -19,7 +19,8 @@ class OpenAIEngine(ServedEngine):
     """
 
     server = "OpenAI"
-    home = "https://api.openai.com/v1"
+    home = standard_url = "https://api.openai.com/v1"
+    url_variable = "OPENAI_BASE_URL"
     key_variable = "OPENAI_API_KEY"
     keys_at = "https://platform.openai.com/api-keys"
 
