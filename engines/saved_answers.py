@@ -244,7 +244,7 @@ def _rows(file: Path, content: Digest, chosen: Mapping[str, str], seals: Seals) 
             values = loads(line, constants=True)
         except ValueError as error:
             pretty = number == 1 and line.strip() == "{"
-            hint = f"{_FORM}\nTo put each object on one line with: jq -c . {file}" if pretty else hint
+            hint = f"{_FORM}\nTo put each object on one line: jq -c . {file}" if pretty else hint
             raise UsageError(f"{at}: not JSON: {error}.", hint) from error
         if not isinstance(values, dict):
             what = "a JSON list of all rows" if isinstance(values, list) else reprlib.repr(values)

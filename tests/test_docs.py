@@ -50,7 +50,7 @@ class Page:
     def file(self) -> str:
         """What the page says its Python file is to be saved as."""
         (module,) = self.project["tool"]["setuptools"]["py-modules"]
-        assert f"save it as `{module}.py`" in " ".join(self.text.split())
+        assert f"Save it as `{module}.py`" in " ".join(self.text.split())
         return f"{module}.py"
 
     def save(self) -> None:

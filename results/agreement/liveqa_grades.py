@@ -157,7 +157,7 @@ def _grade(line: str, where: str, questions: dict[str, Item], answers: dict[str,
     if question not in questions:
         raise DataMalformed(f"{where}: liveqa has no question {question}.", FETCH_AGAIN)
     if grade not in LEVELS:
-        raise DataMalformed(f"{where}: the grade {grade!r} is none of {', '.join(LEVELS)}.", FETCH_AGAIN)
+        raise DataMalformed(f"{where}: the grade {grade!r} is not one of {', '.join(LEVELS)}.", FETCH_AGAIN)
     if answer not in answers:
         raise DataMalformed(f"{where}: '{answer}' is not in {ANSWERS_FILE}.", FETCH_AGAIN)
     return question, answer, LEVELS[grade]
