@@ -1,6 +1,6 @@
 """Medbullets: recent questions in the style of USMLE Steps 2 and 3, with four options or with five.
 
-Both sets ask the same 308 questions. `medbullets-5` adds a wrong option to each and orders the options anew. They are
+Both sets ask the same 308 questions. `medbullets-5` adds a wrong option to each and reorders the options. They are
 read from the authors' `medbullets_op4.json` and `medbullets_op5.json`, which hold an object per column, or from the hub
 copy. An item's id is the end of its link, so it is the same in both sets and in every copy.
 """

@@ -112,7 +112,7 @@ MMLU_MED = Benchmark(
     load=load,
     question=lambda item: f"{item.question.strip()}\n{listed(item)}\nAnswer:",
     instruction=_instruction,
-    stop=("\n\n",),  # nothing else tells where a base model goes on with the next question
+    stop=("\n\n",),  # nothing else shows where a base model continues with the next question
     metrics=METRICS,
     hub=HUB,
 )

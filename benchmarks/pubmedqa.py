@@ -168,7 +168,7 @@ PUBMEDQA = Benchmark(
     load=load,
     question=_question,
     metrics=METRICS,
-    stop=("\nAbstract:", "\nQuestion:"),  # a base model goes on with the next item
+    stop=("\nAbstract:", "\nQuestion:"),  # a base model continues with the next item
     hub=HUB,
 )
 
@@ -181,6 +181,6 @@ PUBMEDQA_PQAL = Benchmark(
     load=load_pqal,
     question=_question,
     metrics=METRICS,
-    stop=("\nAbstract:", "\nQuestion:"),  # a base model goes on with the next item
+    stop=("\nAbstract:", "\nQuestion:"),  # a base model continues with the next item
     hub=HUB,
 )

@@ -42,7 +42,7 @@ class Download:
     address: str
     sha256: str  # of the file, or its `members_digest` if `members` is given
     size: int  # bytes; an estimate until the server reports it
-    # For a .zip that its server packs anew for each request: the members that are kept and checked, a pattern for
+    # For a .zip that its server creates for each request: the members that are kept and verified, a pattern for
     # `fnmatch` on their names below the top folder.
     members: str = ""
 

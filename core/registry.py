@@ -58,22 +58,22 @@ PARTS = {
     FAMILIES: ("name", "make"),
     "judges": ("name", "summary", "make"),
 }
-# What metrics measure, as their `dimension` says it; a third party's may say nothing.
+# The values of a metric's `dimension`; third-party metrics may have none.
 DIMENSIONS = ("accuracy", "text quality", "safety", "efficiency")
-FILE_MODULE = "medbench_file_"  # begins the module name of a user's file
-# What a stranger's module may raise when it is imported; SystemExit would end medbench without a word.
+FILE_MODULE = "medbench_file_"  # prefix of the module name of a user's file
+# What a third-party module may raise when it is imported; SystemExit would end medbench without a message.
 RAISED = (Exception, SystemExit)
-_named: set[tuple[Group, str]] = set()  # what `get` was asked for that is not installed
+_named: set[tuple[Group, str]] = set()  # uninstalled names that `get` was called with
 
 
 def owner(point: EntryPoint) -> str:
-    """The distribution that declares an entry point, as an error names it."""
+    """Return the distribution that declares an entry point, as errors name it."""
     return point.dist.name if point.dist else point.value
 
 
 @functools.cache
 def points(group: Group) -> dict[str, tuple[EntryPoint, ...]]:
-    """Entry points of a group by name, in the alphabet's order; two under one name are a conflict."""
+    """Return the entry points of a group by name, sorted; two under one name are a conflict."""
     found: dict[str, dict[tuple[str, str], EntryPoint]] = {}
     for point in entry_points(group=f"medbench.{group}"):
         # The same distribution can be on sys.path twice (an editable install and its checkout).
@@ -127,8 +127,9 @@ def _optional(base: type) -> dict[str, Any]:
 
 
 def uninstalled(group: Group, name: str) -> bool:
-    """Whether a name refers to code or data that is not installed and that `get` was not asked for in this process: a
-    .py file, a script of `evaluate`, a metric setting that is a path.
+    """Return whether a name refers to uninstalled code or data that `get` was not called with in this process.
+
+    That is a .py file, a script of `evaluate`, or a metric setting that is a path.
     """
     if (group, _whole_path(name)) in _named:
         return False
@@ -156,7 +157,7 @@ def is_file(group: Group, name: str) -> bool:
 
 
 def forget() -> None:
-    """Begin another command: files that earlier ones named have to be named again."""
+    """Start another command: files named by earlier commands must be named again."""
     _named.clear()
 
 
@@ -165,7 +166,7 @@ def _whole_path(name: str) -> str:
 
 
 def look_up(group: Group, name: str) -> Any:
-    """As `get`, without noting that the name was asked for."""
+    """As `get`, without recording the name."""
     if group == "metrics" and (prefix := family(name)):
         return _of_family(look_up(FAMILIES, prefix), name)
     if is_file(group, name):
@@ -208,7 +209,7 @@ def _of_family(family: MetricFamily, name: str) -> Any:
 
 def _set_up(name: str, plugin: Any, setting: str) -> Any:
     if not plugin.takes_setting:
-        raise UsageError(f"'{name}': the metric '{plugin.name}' has no settings.", f"Name it alone: {plugin.name}")
+        raise UsageError(f"'{name}': the metric '{plugin.name}' has no settings.", f"Use the name alone: {plugin.name}")
     return with_defaults("metrics", plugin.with_setting(setting))
 
 
@@ -223,9 +224,9 @@ def unknown(group: Group, name: str) -> UsageError:
 
 
 def fault(error: BaseException) -> str:
-    """Where a plugin failed: the last file and line of a third party's package or file that an exception passed.
+    """Return the last file and line of third-party code that an exception passed, which is where a plugin failed.
 
-    "" where it passed none: then the failure is a bug of ours, and wants a traceback.
+    "" if it passed none: then the failure is a bug in medbench, and needs a traceback.
     """
     plugins = {point.module for group in get_args(Group) for claims in points(group).values() for point in claims}
     theirs = {module.partition(".")[0] for module in plugins} - {"medbench"}
@@ -240,7 +241,7 @@ def fault(error: BaseException) -> str:
 
 
 def told(error: BaseException) -> str:
-    """What a plugin's code raised, in one line: "KeyError: 'x' (my_metric.py, line 12)"."""
+    """Return what a plugin's code raised, in one line: "KeyError: 'x' (my_metric.py, line 12)"."""
     where = fault(error)
     return f"{type(error).__name__}: {error}" + (f" ({where})" if where else "")
 
@@ -268,14 +269,14 @@ def _from_file(group: Group, path: Path) -> Any:
     if name in points(group):
         owners = " and ".join(owner(point) for point in points(group)[name])
         raise MedbenchError(
-            f"{path} calls its {noun} '{name}', which is the name of one from {owners}.",
-            f"Give yours another name; for the installed one name it without a file: {name}",
+            f"{path} calls its {noun} '{name}', but {owners} has one of that name.",
+            f"Rename yours, or use the installed one by name: {name}",
         )
     return with_defaults(group, plugin)
 
 
 def _flaw(group: Group, plugin: Any) -> str:
-    """What keeps an object from being a plugin of its group, as the rest of a sentence; "" if nothing does."""
+    """Return why an object is not a plugin of its group, as the rest of a sentence; "" if it is one."""
     lacks = ", ".join(part for part in PARTS.get(group, ()) if not hasattr(plugin, part))
     if group == "engines":
         if not isinstance(plugin, type):
@@ -292,5 +293,5 @@ def _flaw(group: Group, plugin: Any) -> str:
         return f"is a {type(plugin).__name__}, not a medbench Benchmark"
     for field in ("metrics", "stop"):
         if isinstance(getattr(plugin, field, ()), str):
-            return f'has a text for `{field}`; several are wanted, and one alone has a comma after it: ("…",)'
+            return f'has a string for `{field}`; a tuple is expected, also for a single value: ("…",)'
     return ""

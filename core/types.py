@@ -29,7 +29,7 @@ class Item:
     question: str
     context: str = ""
     options: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()  # what the model answers with, one per option; empty: the option texts themselves
+    labels: tuple[str, ...] = ()  # what the model answers with, one per option; empty: the option texts
     gold: int | None = None  # index into options
     references: tuple[str, ...] = ()
     meta: Mapping[str, str] = field(default_factory=dict)  # subject, question_type, source, document, …
@@ -50,18 +50,18 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class ItemSet:
-    """What a benchmark loaded: the items to score, the pool that few-shot examples come from, and what to tell."""
+    """What a benchmark loaded: the items to score, the pool for few-shot examples, and notes for the user."""
 
     items: tuple[Item, ...]
-    origin: str  # where it was read: a path, or hub id @ revision
+    origin: str  # where it was read from: a path, or hub id @ revision
     shots: tuple[Item, ...] = ()  # never scored; empty: examples are held out of `items`
-    variant: str = ""  # part of the column's name where this is not the whole official set, e.g. "4 of 6 subjects"
+    variant: str = ""  # part of the column's name if this is not the complete official set, e.g. "4 of 6 subjects"
     notes: tuple[str, ...] = ()  # one sentence each: rows skipped, near-duplicates found, subjects missing
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What is asked: where the items come from, how they are put to a model, and which metrics score them."""
+    """Where the items come from, how a model is asked, and which metrics score the answers."""
 
     name: str
     version: str  # raised whenever items, ids or prompt change
@@ -74,15 +74,15 @@ class Benchmark:
     answer: Callable[[Item], str] = lambda item: item.answers[item.gold or 0] if item.options else item.references[0]
     instruction: Callable[[Item], str] = lambda item: ""  # opens the prompt, once, before the examples
     max_new_tokens: int = 256
-    # What ends an answer besides the end of the model's turn, where a prompt has no turns: a plain, unwrapped one.
+    # Strings that end an answer to a plain prompt (one without a chat template).
     stop: tuple[str, ...] = ("\nQuestion:",)
-    sample: bool = False  # a small set written for this project, never beside the real benchmark
+    sample: bool = False  # a small set written for this project; never replaces the real benchmark
     hub: str = ""  # hub repository, for messages
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A question as the benchmark puts it, before any chat template. `shots` are (question, answer) turns."""
+    """A question as the benchmark asks it, before any chat template. `shots` are (question, answer) turns."""
 
     question: str
     instruction: str = ""
@@ -90,7 +90,7 @@ class Prompt:
 
     @property
     def plain(self) -> str:
-        """The prompt as one text: instruction, examples and question, a blank line between them."""
+        """The prompt as one text: instruction, examples and question, separated by blank lines."""
         turns = [f"{question} {answer}" for question, answer in self.shots]
         return "\n\n".join([*filter(None, [self.instruction]), *turns, self.question])
 
@@ -99,7 +99,7 @@ class Prompt:
 class ChoiceRequest:
     item_id: str
     prompt: Prompt
-    answers: tuple[str, ...]  # as Item.answers; the engine puts the space before them where one belongs
+    answers: tuple[str, ...]  # as Item.answers; the engine adds a space before them if needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +108,16 @@ class GenerateRequest:
     prompt: Prompt
     max_new_tokens: int
     stop: tuple[str, ...] = ()
-    schema: Mapping[str, Any] | None = None  # JSON schema of the answer, for servers that can hold a model to one
+    schema: Mapping[str, Any] | None = None  # JSON schema of the answer, for servers that can enforce one
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a model gave back for one item: `logprobs` (nats, one per option) or `text`; or `error`, never both.
+    """A model's output for one item: `logprobs` (nats, one per option) or `text`; or `error`, never both.
 
-    `text` is the answer and nothing else. Made from a text that holds marks of reasoning, an output splits it, so that
-    no metric and no judge can take reasoning for the answer. A text that ends inside its reasoning is an empty answer.
+    `text` is the answer and nothing else. If an output is made from a text with reasoning marks, it splits off the
+    reasoning, so that no metric or judge can mistake it for the answer. A text that ends inside its reasoning is an
+    empty answer.
     """
 
     item_id: str
@@ -125,12 +126,12 @@ class Output:
     logprobs: tuple[float, ...] | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    truncated_tokens: int = 0  # prompt tokens cut away to fit the model's window
+    truncated_tokens: int = 0  # prompt tokens removed to fit the context window
     finish: Literal["stop", "length", "choice", "error"] = "choice"
-    seconds: float = 0.0  # wall time of the batch that held the item
-    first_token_s: float | None = None  # seconds to the first new token, where the engine timed it
+    seconds: float = 0.0  # wall time of the item's batch
+    first_token_s: float | None = None  # seconds to the first new token, if the engine measured it
     error: str | None = None
-    final: bool = False  # the error is stored: asked again, it would be the same (a content filter's refusal)
+    final: bool = False  # the error is stored, because it would be the same again (a content filter's refusal)
     reasoning: str = ""  # what the model wrote before its answer
 
     def __post_init__(self) -> None:
@@ -161,12 +162,12 @@ class Score:
     item_id: str
     value: float | None
     reason: str | None = None  # why it is unscored, or why it is wrong ("unparsed: …")
-    answer: str | None = None  # what was read off the output, e.g. the option label
+    answer: str | None = None  # what was read from the output, e.g. the option label
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number of a leaderboard with what it takes to defend it. `low`..`high` is a 95 % interval."""
+    """One number of a leaderboard with its n, coverage and 95 % interval `low`..`high`."""
 
     name: str
     value: float | None
@@ -185,10 +186,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured while a run ran, over all its sittings; kept in the manifest, never re-scored."""
+    """What was measured during a run, over all its sessions; kept in the manifest and never recomputed."""
 
     items: int
-    seconds: float  # inside the engine; model loading is not counted
+    seconds: float  # inside the engine, without loading the model
     prompt_tokens: int
     completion_tokens: int
     peak_rss_bytes: int | None = None
@@ -198,7 +199,7 @@ class Measured:
 
 
 class MetricDefaults(Protocol):
-    """What a metric or a measurement may say about itself. All of it is optional.
+    """What a metric or a measurement may declare. All of it is optional.
 
     Subclass it, or define only what differs: the registry adds the rest to a plugin that does not subclass it.
     """
@@ -206,15 +207,17 @@ class MetricDefaults(Protocol):
     summary: str = ""  # for `medbench list metrics`; "": the docstring
     dimension: str = ""  # "accuracy", "text quality", "safety" or "efficiency"; groups the columns of a wide table
     unit: str = ""  # of its values: "share", "0..1", "1 to 5", "s"
-    figure_names: tuple[str, ...] = ()  # figures with names of their own: accuracy gives `macro_f1`
-    remark: str = ""  # what a table has to say beside its figures
+    figure_names: tuple[str, ...] = ()  # additional figures with their own names: accuracy also reports `macro_f1`
+    remark: str = ""  # a remark shown below tables with its figures
     runs_code: str = ""  # path of a script on this disk that it executes, which is announced
     in_background: bool = True  # may be scored in another process while the model runs; False if it may use a GPU
     takes_setting: bool = False  # METRIC:SETTING works; then `with_setting` and `canonical_name` are defined
     canonical_name: str = ""  # the name with its setting, under which scores are stored; "": the name
 
     def with_setting(self, setting: str) -> Any:
-        """Return the metric with another setting ("": the default). Raises MedbenchError for one that is not there."""
+        """Return the metric with another setting ("": the default). Raises MedbenchError if there is no such
+        setting.
+        """
         raise UsageError("this metric has no settings.")
 
     def ready(self) -> None:
@@ -228,7 +231,7 @@ class MetricDefaults(Protocol):
 
 @runtime_checkable
 class Metric(MetricDefaults, Protocol):
-    """Two pure functions over stored records. `name` is the name it is asked for by and its score file's name."""
+    """Two pure functions over stored records. `name` is also the name of its score file."""
 
     name: str
     version: str
@@ -237,17 +240,17 @@ class Metric(MetricDefaults, Protocol):
     better: Literal["higher", "lower"]
 
     def score(self, records: Sequence[Record]) -> list[Score]:
-        """One score per record, in order."""
+        """Return one score per record, in order."""
         ...
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-        """The figures of a leaderboard; the first is the metric's own, named as the metric."""
+        """Return the figures of a leaderboard. The first is the metric's own and has its name."""
         ...
 
 
 @runtime_checkable
 class Measurement(MetricDefaults, Protocol):
-    """A figure read off the run itself: throughput, latency, memory."""
+    """A figure measured during the run: throughput, latency, memory."""
 
     name: str
     version: str = ""
@@ -280,10 +283,10 @@ class Engine(Protocol):
     define only what differs; the registry adds the rest to a class that does not subclass it.
     """
 
-    spec: ModelSpec  # as given, with "auto" settled for this machine
+    spec: ModelSpec  # as given, with "auto" resolved for this machine
 
     def load(self) -> None:
-        """Put the weights in memory. Called once, before the first request, so that it can be timed separately."""
+        """Load the weights. Called once, before the first request, so that it can be timed separately."""
         ...
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]: ...
@@ -291,15 +294,15 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]: ...
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        """How prompts are wrapped: "plain", "template" or "format". Known without loading the weights."""
+        """Return how prompts are wrapped: "plain", "template" or "format". Needs no weights."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Facts for the manifest: resolved dtype and device, architecture, parameters."""
+        """Return facts for the manifest: resolved dtype and device, architecture, parameters."""
         ...
 
     def peak_gpu_memory_bytes(self) -> int | None:
-        """Since the last call; None if no GPU is used."""
+        """Return the peak since the last call; None if no GPU is used."""
         ...
 
     # Names and options. These belong to the class: they are read before an engine is made.

@@ -300,7 +300,7 @@ def test_a_file_that_raises_is_told_with_its_line(tmp_path: Path, text: str, sai
     ("group", "text", "flaw"),
     [
         ("benchmarks", "BENCHMARK = {'name': 'quiz'}", "is a dict, not a medbench Benchmark"),
-        ("benchmarks", BENCHMARK.format(name="quiz", metrics="('accuracy')"), "has a text for `metrics`"),
+        ("benchmarks", BENCHMARK.format(name="quiz", metrics="('accuracy')"), "has a string for `metrics`"),
         ("zoo", "MODEL = 'owner/model'", "is a str that has no name, weights"),
         ("metrics", "class METRIC: pass", "is a class; write METRIC(…) to make an object from it"),
         ("metrics", "METRIC = len", "is a builtin_function_or_method that has no name, version, binary, mean"),
@@ -323,5 +323,5 @@ def test_a_file_cannot_take_the_name_of_an_installed_plugin(tmp_path: Path) -> N
     file = tmp_path / "mine.py"
     file.write_text(BENCHMARK.format(name="medqa", metrics=("accuracy",)))
     error = refusal("benchmarks", file)
-    assert error.message == f"{file} calls its benchmark 'medqa', which is the name of one from medbench."
-    assert "Give yours another name" in error.hint
+    assert error.message == f"{file} calls its benchmark 'medqa', but medbench has one of that name."
+    assert "Rename yours, or use the installed one by name" in error.hint
