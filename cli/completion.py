@@ -54,6 +54,12 @@ def models_that_ran(context: click.Context, parameter: click.Parameter, begun: s
     return _listed(begun, _models(context))
 
 
+def columns(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the columns of the summary: benchmarks that have runs, then the others."""
+    benchmarks = sorted({run.split("__")[1] for run in _runs(context) if "__" in run})
+    return _matching(begun, [*benchmarks, "mean", "safety", "latency", "memory"])
+
+
 def listed(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the NAME of `medbench list WHAT NAME`."""
     what = str(context.params.get("what") or "")
@@ -90,8 +96,8 @@ def _trained() -> list[str]:
 
 
 def _runs(context: click.Context) -> list[str]:
-    root = Path(context.params.get("out") or paths.runs())
-    return sorted(manifest.parent.name for manifest in root.glob(f"*/{MANIFEST}"))
+    roots = context.params.get("folders") or [context.params.get("out") or paths.runs()]
+    return sorted(manifest.parent.name for root in roots for manifest in Path(root).glob(f"*/{MANIFEST}"))
 
 
 def _models(context: click.Context) -> list[str]:

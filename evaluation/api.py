@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 from ..core.errors import UsageError
+from ..core.option_names import keywords_beside_options, with_keywords
 from ..core.suggest import nearest
 from ..core.text import names
 from .progress import Progress
@@ -22,7 +23,22 @@ if TYPE_CHECKING:
 Names = str | Path | Sequence[str | Path]
 QUICK = "quick"  # the sample benchmarks that the package holds
 
+# The keywords of `evaluate` by the option of `medbench run` that means the same.
+KEYWORDS = {
+    **{name: name for name in ("limit", "items", "shots", "seed", "choice", "metrics", "data", "out")},
+    **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "engine")},
+    **{"model": "models", "benchmark": "benchmarks", "suite": "benchmarks", "judge": "judges", "map": "columns"},
+    **{name: name.replace("-", "_") for name in ("max-new-tokens", "entity-model", "latency-items", "base-url")},
+    **{name: name.replace("-", "_") for name in ("tensor-parallel", "trust-remote-code")},
+    **{name: f'limits["{name.replace("-", "_")}"]' for name in ("concurrency", "requests-per-minute")},
+    **{"tokens-per-minute": 'limits["tokens_per_minute"]', "data-revision": "data_revisions"},
+    **{f"judge-{name}": f"Asked.{name.replace('-', '_')}" for name in ("mode", "base-url", "price", "concurrency")},
+    **{f"judge-{unit}-per-minute": f"Asked.{unit}_per_minute" for unit in ("requests", "tokens")},
+    **{"judge-timeout": "Asked.timeout_s", "max-judge-calls": "Asked.max_calls", "max-judge-cost": "Asked.max_cost"},
+}
 
+
+@with_keywords(KEYWORDS)
 def evaluate(
     models: Names = "smollm2-135m",
     benchmarks: Names = QUICK,
@@ -120,7 +136,7 @@ def evaluate(
         latency_items=latency_items,
         progress=progress,
     )
-    return Runs(outcome.runs, outcome.problems)
+    return Runs(outcome.runs, [keywords_beside_options(problem, KEYWORDS) for problem in outcome.problems])
 
 
 def _checked(numbers: Mapping[str, tuple[object, int | None]]) -> None:

@@ -127,7 +127,7 @@ def test_what_fails_is_a_problem_and_the_others_go_on(model: str) -> None:
     [
         ({"benchmarks": "medqa-sampel"}, "Did you mean"),
         ({"metrics": "no-such-metric"}, "no metric is called 'no-such-metric'"),
-        ({"dtype": "float12"}, "--dtype float12"),
+        ({"dtype": "float12"}, "dtype (--dtype) float12"),
         ({"base_url": "http://127.0.0.1:9/v1"}, "runs on this machine, not at a server"),
     ],
 )

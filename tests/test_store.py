@@ -520,7 +520,7 @@ def test_a_models_name_means_all_its_runs(tmp_path: Path) -> None:
     made.make_run(tmp_path, made.bits("101"), model="smol", benchmark="exam")
     assert names("smol__exam") == ["smol__exam"] * 2, "the other side tells which of them is comparable"
     assert names("smol@t") == ["smol@tuned__quiz"], "the beginning of a run id"
-    with pytest.raises(UsageError, match=r"no run is called '@tuned'\. Did you mean smol@tuned__quiz"):
+    with pytest.raises(UsageError, match=r"no run is called '@tuned'\. Did you mean smol@tuned\?"):
         names("@tuned")
     assert names(str(other.path)) == ["smol@tuned__quiz"]
     with pytest.raises(UsageError, match="no run is called 'smal'"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import registry
 from ..core.errors import UsageError
+from ..core.option_names import with_keywords
 from ..core.text import names
 
 if TYPE_CHECKING:
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
     from ..zoo.entry import Entry
     from .trainer import TrainWatch
 
+# The keywords of `train` by the option of `medbench train` that means the same.
+KEYWORDS = {
+    **{name: name for name in ("model", "tag", "seed", "device", "data", "out", "revision")},
+    **{name: name.replace("-", "_") for name in ("max-steps", "allow-leak", "leave-out-leaks", "trust-remote-code")},
+    **{"set": "settings", "quantize": "settings", "data-revision": "data_revisions"},
+}
 
+
+@with_keywords(KEYWORDS)
 def train(
     model: str | Path,
     *,

@@ -68,7 +68,11 @@ Examples:
         "--by", type=click.Choice(["subject"]), help="A table per benchmark with the accuracy in each subject."
     ),
     click.option(
-        "--sort", default="", metavar="COLUMN", help="Order the summary by a benchmark, safety, latency, memory."
+        "--sort",
+        default="",
+        metavar="COLUMN",
+        help="Sort the summary by a benchmark, mean, safety, latency or memory.",
+        shell_complete=completion.columns,
     ),
     click.option(
         "--where", default="", metavar="CONDITION", help='Only models in the summary that meet it: "safety_rate > 0.9".'
