@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.errors import MedbenchError, UsageError
 from ..core.hashing import fingerprint_each
-from ..core.types import Benchmark, ChoiceRequest, Engine, GenerateRequest, Item, ItemSet, Prompt
+from ..core.types import Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Prompt
 
 Method = Literal["logprob", "generate"]
 Choice = Literal["auto", "logprob", "generate"]
@@ -58,16 +58,22 @@ class Plan:
         return [GenerateRequest(i.id, self.prompts[i.id], self.max_new_tokens, self.stop) for i in open_items]
 
 
-def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Settings) -> Plan:
-    """Draw items and examples, write the prompts, and settle the identity. Raises UsageError for what cannot be.
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an engine said about a run, before it is planned (evaluation/engine_facts.py)."""
 
-    The engine learns what will be asked before it is asked how: saved answers belong to one benchmark.
-    """
-    engine.prepare(benchmark, item_set)
+    spec: ModelSpec  # with what the engine settled, such as the dtype
+    method: Method
+    chat: str  # how it wraps prompts: "plain", "template" or "format"
+    options: Mapping[str, Any] = field(default_factory=dict)  # those that change answers and are not the default
+
+
+def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings: Settings) -> Plan:
+    """Draw items and examples, write the prompts, and settle the identity. Raises UsageError for an invalid request."""
     pool, items, held_out = _split_off_shots(benchmark, item_set, settings)
     items = _select(benchmark, items, settings)
     prompts = _prompts(benchmark, items, pool, settings)
-    method = _method(items, engine, settings)
+    method, chat, spec = engine.method, engine.chat, engine.spec
     max_new_tokens = settings.max_new_tokens or benchmark.max_new_tokens
     shortened = method == "generate" and max_new_tokens != benchmark.max_new_tokens
     parts = [
@@ -86,8 +92,6 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
     }
     if method == "generate":
         comparable |= {"max_new_tokens": max_new_tokens, "stop": list(benchmark.stop)}
-    spec = engine.spec
-    chat = engine.chat("choose" if method == "logprob" else "generate")
     if spec.chat == "always" and chat == "plain":
         raise UsageError(f"--chat always: {spec.name} has no chat template.", "Leave it out, or give --chat never.")
     stop = benchmark.stop if chat == "plain" else ()
@@ -102,7 +106,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
             "prompt_format": spec.prompt_format,
             **({"base_url": spec.base_url} if spec.base_url else {}),
             **({"trust_remote_code": True} if spec.trust_remote_code else {}),
-            **({"options": changed} if (changed := _options_in_identity(engine)) else {}),
+            **({"options": dict(engine.options)} if engine.options else {}),
         },
         **comparable,
         "seed": settings.seed if _draws(settings, len(item_set.items) - held_out) else 0,
@@ -130,16 +134,6 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Sett
     )
 
 
-def _options_in_identity(engine: Engine) -> dict[str, Any]:
-    """The engine's options that change answers, if they differ from their defaults."""
-    given = engine.spec.options
-    return {
-        option.name: given[option.name]
-        for option in engine.engine_options
-        if option.changes_answers and given.get(option.name, option.default) != option.default
-    }
-
-
 def _draws(settings: Settings, available: int) -> bool:
     """Whether items or examples are drawn, so that the seed matters."""
     return settings.shots > 0 or (settings.limit is not None and settings.limit < available)
@@ -155,6 +149,11 @@ def _without_effect(settings: Settings, items: Sequence[Item], available: int, m
         yield f"--limit {settings.limit} has no effect: there are {available} items."
     if settings.seed and not _draws(settings, available):
         yield f"--seed {settings.seed} has no effect: nothing is drawn."
+
+
+def selected(benchmark: Benchmark, item_set: ItemSet, settings: Settings) -> tuple[Item, ...]:
+    """Return the items that a run asks, in order. Raises UsageError for an invalid request."""
+    return _select(benchmark, _split_off_shots(benchmark, item_set, settings)[1], settings)
 
 
 def questions(plan: Plan, ids: Sequence[str]) -> dict[str, str] | None:
@@ -211,16 +210,6 @@ def _select(benchmark: Benchmark, items: tuple[Item, ...], settings: Settings) -
     by_id = sorted(item.id for item in items)
     drawn = set(random.Random(f"items {settings.seed}").sample(by_id, settings.limit))
     return tuple(item for item in items if item.id in drawn)
-
-
-def _method(items: Sequence[Item], engine: Engine, settings: Settings) -> Method:
-    """How these items are asked. An engine that cannot choose says why; one that is silent about it can."""
-    if not items[0].options or settings.choice == "generate":
-        return "generate"
-    why = engine.cannot_choose(item.answers for item in items)
-    if why and settings.choice == "logprob":
-        raise UsageError(f"--choice logprob: {why}.", "Without that option the model writes its answer.")
-    return "generate" if why else "logprob"
 
 
 def _prompts(

@@ -235,6 +235,7 @@ def _run_model(
     from ..engines.server.engine import Refused
     from ..results.manifest import safe
     from . import startup
+    from .engine_facts import engine_facts
     from .plan import plan
     from .run import execute
 
@@ -251,7 +252,7 @@ def _run_model(
             names = (*(settings.metrics or benchmark.metrics), *(MEASUREMENTS if model.measured else ()))
             asked = dataclasses.replace(settings, metrics=tuple(dict.fromkeys(names)))
             with startup.counted("data"):
-                planned = plan(benchmark, item_set, model, asked)
+                planned = plan(benchmark, item_set, engine_facts(model, benchmark, item_set, asked), asked)
             for note in (*model.notes, *planned.notes):
                 progress.note(f"{model.spec.name}: {note}")
             run = execute(planned, model, root, progress, list(command), scorer)

@@ -18,6 +18,14 @@ from medbench.core.types import (
     ModelSpec,
     Output,
 )
+from medbench.evaluation import plan as plans
+from medbench.evaluation.engine_facts import engine_facts
+from medbench.evaluation.plan import Plan, Settings
+
+
+def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Settings) -> Plan:
+    """The plan of a run by this engine."""
+    return plans.plan(benchmark, item_set, engine_facts(engine, benchmark, item_set, settings), settings)
 
 
 class FakeEngine(Engine):

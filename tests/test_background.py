@@ -19,7 +19,7 @@ from medbench.core.errors import MedbenchError
 from medbench.core.types import Item, ItemSet
 from medbench.evaluation import background as module
 from medbench.evaluation.background import BackgroundScorer
-from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
 from medbench.results.scoring import load_metric, score_run, score_some
 from medbench.results.store import StoredRun
@@ -80,7 +80,7 @@ def test_one_short_run_starts_no_process_and_the_next_one_does(tmp_path: Path) -
     def go(name: str, scorer: BackgroundScorer) -> StoredRun:
         asked = ItemSet((Item("o1", "what?", references=("this",)),), "here")
         benchmark = fakes.benchmark(asked, name=name, metrics=("token_f1",))
-        planned = plan(benchmark, asked, engine, Settings(latency_items=0))
+        planned = fakes.plan(benchmark, asked, engine, Settings(latency_items=0))
         return execute(planned, engine, tmp_path, made.Silent(), [], scorer)
 
     with BackgroundScorer() as scorer:
@@ -97,7 +97,7 @@ def test_one_short_run_starts_no_process_and_the_next_one_does(tmp_path: Path) -
 def test_choices_are_not_scored_beside(tmp_path: Path) -> None:
     engine = fakes.FakeEngine()
     item_set = ItemSet(fakes.items(3), "here")
-    planned = plan(fakes.benchmark(item_set), item_set, engine, Settings(latency_items=0))
+    planned = fakes.plan(fakes.benchmark(item_set), item_set, engine, Settings(latency_items=0))
     with BackgroundScorer() as scorer:
         execute(planned, engine, tmp_path, made.Silent(), [], scorer)
         scorer.working()

@@ -16,7 +16,7 @@ import pytest
 from fakes import FakeEngine
 from medbench.cli.ui import render
 from medbench.core.types import Figure, ItemSet
-from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import manifest
 from medbench.results.compare import Match, compare
 from medbench.results.export import to_csv, to_json, to_markdown
@@ -71,7 +71,7 @@ def kept(leaked: Any) -> dict[str, Any]:
     engine = FakeEngine()
     engine.spec = dataclasses.replace(engine.spec, leaked=leaked)
     settings = Settings(items=("i0", "i2", "i3"))
-    return manifest(plan(fakes.benchmark(items), items, engine, settings), engine, []).model
+    return manifest(fakes.plan(fakes.benchmark(items), items, engine, settings), engine, []).model
 
 
 def test_a_run_keeps_the_leaked_ids_of_its_own_items_in_their_order() -> None:
@@ -90,7 +90,7 @@ def test_what_was_leaked_does_not_make_another_run() -> None:
     items = ItemSet(fakes.items(4), "here")
     plain, leaky = FakeEngine(), FakeEngine()
     leaky.spec = dataclasses.replace(leaky.spec, leaked={"fake-bench": ("i0",)})
-    made_of = [plan(fakes.benchmark(items), items, engine, Settings()).identity for engine in (plain, leaky)]
+    made_of = [fakes.plan(fakes.benchmark(items), items, engine, Settings()).identity for engine in (plain, leaky)]
     assert made_of[0] == made_of[1]
 
 

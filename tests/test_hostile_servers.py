@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.types import GenerateRequest, Item, ItemSet, Output
 from medbench.engines.server import http as wire
-from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
 from test_openai_engine import BOTH, asks, only
 from test_openai_engine import made as engine_at
@@ -217,7 +217,9 @@ def test_where_nothing_was_answered_nothing_is_timed(tmp_path: Path) -> None:
 
     item_set = ItemSet(tuple(Item(name, f"{name}?", references=("yes",)) for name in "abc"), "here")
     benchmark, engine = fakes.benchmark(item_set, metrics=("exact_match",)), Dead()
-    run = execute(plan(benchmark, item_set, engine, Settings(latency_items=5)), engine, tmp_path, made.Silent(), [])
+    run = execute(
+        fakes.plan(benchmark, item_set, engine, Settings(latency_items=5)), engine, tmp_path, made.Silent(), []
+    )
     assert engine.asked == ["a", "b", "c"]  # each once
     assert run.manifest.latency == {}
 

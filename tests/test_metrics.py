@@ -19,7 +19,7 @@ from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.stats import bootstrap_mean, wilson
 from medbench.core.types import Figure, Item, ItemSet, Measured, Measurement, Metric, Output, Record, Score
 from medbench.engines.server.engine import ServedEngine
-from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
 from medbench.metrics import hf_evaluate
 from medbench.metrics.accuracy import ACCURACY
@@ -531,7 +531,7 @@ def test_memory_of_this_process_is_none_of_a_model_that_a_server_runs(tmp_path: 
     items = ItemSet(fakes.items(2), "here")
     measured = []
     for name, engine in (("here", fakes.FakeEngine()), ("there", Asks())):
-        planned = plan(fakes.benchmark(items), items, engine, Settings(latency_items=0))
+        planned = fakes.plan(fakes.benchmark(items), items, engine, Settings(latency_items=0))
         measured.append(execute(planned, engine, tmp_path / name, Quiet(), []).measured())
     assert PEAK_RSS.read(measured[0]).value
     assert PEAK_RSS.read(measured[1]) == Figure("peak_rss_bytes", None, 0, 0, unit="bytes", better="lower")

@@ -14,7 +14,7 @@ from medbench.core.checked import checked
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.hashing import fingerprint
 from medbench.core.types import Benchmark, Item, ItemSet, ModelSpec
-from medbench.evaluation.plan import Plan, Settings, plan
+from medbench.evaluation.plan import Plan, Settings
 
 FIFTY = ItemSet(fakes.items(50), "here")
 WITH_POOL = ItemSet(fakes.items(50), "here", shots=fakes.items(20, "shot"))
@@ -23,7 +23,7 @@ WITH_POOL = ItemSet(fakes.items(50), "here", shots=fakes.items(20, "shot"))
 def made(
     item_set: ItemSet = FIFTY, benchmark: Benchmark | None = None, spec: ModelSpec | None = None, **asked: Any
 ) -> Plan:
-    return plan(benchmark or fakes.benchmark(item_set), item_set, FakeEngine(spec), Settings(**asked))
+    return fakes.plan(benchmark or fakes.benchmark(item_set), item_set, FakeEngine(spec), Settings(**asked))
 
 
 def ids(planned: Plan) -> list[str]:
@@ -165,7 +165,7 @@ def test_an_item_that_cannot_be_meant_is_refused(changes: dict[str, Any], wrong:
 def test_a_seed_that_draws_nothing_makes_no_other_run() -> None:
     def run(**asked: object) -> object:
         item_set = ItemSet(fakes.items(5), "here", shots=fakes.items(9)[5:])
-        return plan(fakes.benchmark(item_set), item_set, FakeEngine(), Settings(**asked)).identity  # type: ignore[arg-type]
+        return fakes.plan(fakes.benchmark(item_set), item_set, FakeEngine(), Settings(**asked)).identity  # type: ignore[arg-type]
 
     assert run(seed=4) == run(seed=0)
     assert run(seed=4, limit=5) == run(seed=0)

@@ -21,7 +21,7 @@ from medbench.core.reasoning import split
 from medbench.core.types import GenerateRequest, Item, ItemSet, ModelSpec, Prompt
 from medbench.engines.replay import NO_ANSWER, ReplayEngine
 from medbench.engines.saved_answers import columns
-from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.plan import Settings
 
 BENCHMARK = """
 from medbench.core.types import Benchmark, Item, ItemSet
@@ -134,7 +134,7 @@ class TestScored:
     def test_an_open_question_has_the_text_as_it_was_saved(self) -> None:
         item = Item("q", "why?", references=("because",))
         engine = ReplayEngine(ModelSpec("r", save("open.jsonl", [{"id": "q", "text": " because\n\nof rain\n"}]), ""))
-        planned = plan(fakes.benchmark(ItemSet((item,), "here")), ItemSet((item,), "here"), engine, Settings())
+        planned = fakes.plan(fakes.benchmark(ItemSet((item,), "here")), ItemSet((item,), "here"), engine, Settings())
         (output,) = engine.generate(planned.generate_requests(set()))
         assert (output.text, output.finish, output.completion_tokens) == (" because\n\nof rain\n", "stop", 0)
 

@@ -9,7 +9,7 @@ import pytest
 from fakes import FakeEngine
 from medbench.core.errors import UsageError
 from medbench.core.types import ItemSet, ModelSpec
-from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
 from medbench.results.store import StoredRun
 
@@ -34,7 +34,7 @@ def go(
 ) -> tuple[StoredRun, list[str], list[tuple[str, int]]]:
     """The run, the ids that the model was asked, and what was said to be reused."""
     engine, told = engine or FakeEngine(), Told()
-    planned = plan(
+    planned = fakes.plan(
         fakes.benchmark(item_set, **(bench or {})), item_set, engine, Settings(**{"latency_items": 0} | asked)
     )
     run = execute(planned, engine, root, told, [])
@@ -109,7 +109,7 @@ def test_without_examples_another_seed_asks_the_same(tmp_path: Path) -> None:
 def test_chat_always_without_a_template_is_refused() -> None:
     engine = FakeEngine(ModelSpec("fake", "nowhere", "1", engine="fake", chat="always"))
     with pytest.raises(UsageError, match="--chat always: fake has no chat template"):
-        plan(fakes.benchmark(ITEMS), ITEMS, engine, Settings())
+        fakes.plan(fakes.benchmark(ITEMS), ITEMS, engine, Settings())
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_chat_always_without_a_template_is_refused() -> None:
     ],
 )
 def test_an_option_without_effect_is_noted(asked: dict[str, Any], note: str) -> None:
-    planned = plan(fakes.benchmark(ITEMS), ITEMS, FakeEngine(), Settings(**asked))
+    planned = fakes.plan(fakes.benchmark(ITEMS), ITEMS, FakeEngine(), Settings(**asked))
     assert planned.notes == ((note,) if note else ())
 
 

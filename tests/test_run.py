@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from medbench.core.types import ChoiceRequest, Item, ItemSet, Output
 from medbench.evaluation import run as run_module
-from medbench.evaluation.plan import Settings, plan
+from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
 from medbench.results.store import StoredRun
 
@@ -53,7 +53,7 @@ class Seen:
 def go(
     root: Path, engine: FakeEngine, item_set: ItemSet = TWENTY, watch: Seen | None = None, **asked: Any
 ) -> StoredRun:
-    planned = plan(fakes.benchmark(item_set), item_set, engine, Settings(**{"latency_items": 0, **asked}))
+    planned = fakes.plan(fakes.benchmark(item_set), item_set, engine, Settings(**{"latency_items": 0, **asked}))
     return execute(planned, engine, root, watch or Seen(), ["medbench", "run"])
 
 

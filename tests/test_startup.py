@@ -13,7 +13,7 @@ import pytest
 from medbench.core.hashing import fingerprint, fingerprint_each
 from medbench.core.types import Item, ItemSet
 from medbench.evaluation import startup
-from medbench.evaluation.plan import Settings, _content, plan
+from medbench.evaluation.plan import Settings, _content
 from medbench.evaluation.run import execute
 from medbench.results.store import StoredRun
 
@@ -30,7 +30,7 @@ class Loaded(fakes.FakeEngine):
 
 def go(root: Path, engine: Any, name: str = "fake-bench") -> StoredRun:
     item_set = ItemSet(fakes.items(3), "here")
-    planned = plan(fakes.benchmark(item_set, name=name), item_set, engine, Settings(latency_items=0))
+    planned = fakes.plan(fakes.benchmark(item_set, name=name), item_set, engine, Settings(latency_items=0))
     return execute(planned, engine, root, made.Silent(), [])
 
 

@@ -6,7 +6,7 @@ import fakes
 import pytest
 from fakes import FakeEngine
 from medbench.core.types import Item, ItemSet, Output
-from medbench.evaluation.plan import Plan, Settings, plan
+from medbench.evaluation.plan import Plan, Settings
 from medbench.evaluation.workload import NEW_TOKEN_COST, Workload
 
 
@@ -16,7 +16,7 @@ def planned(*questions: str, options: bool = True) -> Plan:
         for n, text in enumerate(questions)
     )
     item_set = ItemSet(items, "here")
-    return plan(fakes.benchmark(item_set), item_set, FakeEngine(), Settings())
+    return fakes.plan(fakes.benchmark(item_set), item_set, FakeEngine(), Settings())
 
 
 def characters(made: Plan, item_id: str) -> int:

@@ -291,6 +291,7 @@ def workloads(arguments: argparse.Namespace, data: Path, spec: ModelSpec) -> lis
     """The items that medbench draws and the prompts that it writes, for every side."""
     from medbench.benchmarks.sources.files import Source
     from medbench.core import registry
+    from medbench.evaluation.engine_facts import engine_facts
     from medbench.evaluation.plan import Settings, plan
 
     source = Source(data)
@@ -302,7 +303,8 @@ def workloads(arguments: argparse.Namespace, data: Path, spec: ModelSpec) -> lis
         if full_text:
             benchmark = replace(benchmark, question=_unlisted)
             items = replace(items, items=tuple(replace(item, labels=()) for item in items.items))
-        found = plan(benchmark, items, engine, Settings(limit=limit, shots=shots))
+        settings = Settings(limit=limit, shots=shots)
+        found = plan(benchmark, items, engine_facts(engine, benchmark, items, settings), settings)
         return tuple(
             Row(
                 item.id,

@@ -1,0 +1,40 @@
+"""What an engine says about a run before it is planned: the only step of planning that asks the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.errors import UsageError
+from .plan import EngineFacts, Method, Settings, selected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..core.types import Benchmark, Engine, Item, ItemSet
+
+
+def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settings: Settings) -> EngineFacts:
+    """Tell the engine what will be asked, and ask how. Raises UsageError for what the engine cannot do.
+
+    The engine hears of the items first: saved answers, for example, belong to one benchmark.
+    """
+    engine.prepare(benchmark, item_set)
+    method = _method(selected(benchmark, item_set, settings), engine, settings)
+    chat = engine.chat("choose" if method == "logprob" else "generate")
+    spec = engine.spec
+    options = {
+        option.name: spec.options[option.name]
+        for option in engine.engine_options
+        if option.changes_answers and spec.options.get(option.name, option.default) != option.default
+    }
+    return EngineFacts(spec, method, chat, options)
+
+
+def _method(items: Sequence[Item], engine: Engine, settings: Settings) -> Method:
+    """How these items are asked. An engine that cannot choose says why."""
+    if not items[0].options or settings.choice == "generate":
+        return "generate"
+    why = engine.cannot_choose(item.answers for item in items)
+    if why and settings.choice == "logprob":
+        raise UsageError(f"--choice logprob: {why}.", "Without that option the model writes its answer.")
+    return "generate" if why else "logprob"
