@@ -17,14 +17,11 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core import paths
 from ..core.errors import MedbenchError
 from ..core.json_text import loads
-
-if TYPE_CHECKING:
-    from .prompting import Wrapping
 
 CPU_SECONDS = 10  # one question takes a true template milliseconds
 ITEM_SECONDS = 5.0  # of CPU time for one item of a run
@@ -98,13 +95,6 @@ def of_folder(location: str, adapter: str = "") -> str:
             names = ", ".join(map(str, named)).replace("'", "")
             return "{{ raise_exception('there are several, and none is called default: " + names + "') }}"
     return template if isinstance(template, str) else ""
-
-
-def tried(wrap: Wrapping, model: str) -> str:
-    """The kind of a wrapping, once its template is found to work. Raises MedbenchError if it does not."""
-    if wrap.kind == "template":
-        check(wrap.template, model)
-    return wrap.kind
 
 
 @functools.lru_cache(maxsize=64)

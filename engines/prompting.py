@@ -56,6 +56,13 @@ def wrapping(mode: str, method: str, template: str, prompt_format: str) -> Wrapp
     return Wrapping("template", pin_dates(template)) if template else Wrapping("plain")
 
 
+def checked_kind(wrap: Wrapping, model: str) -> str:
+    """Return the kind of a wrapping after its template was tried. Raise MedbenchError if the template fails."""
+    if wrap.kind == "template":
+        chat_templates.check(wrap.template, model)
+    return wrap.kind
+
+
 def pin_dates(template: str) -> str:
     """A chat template with every `strftime_now("…")` replaced by a fixed date."""
     return _DATE_CALL.sub(lambda call: repr(PINNED_DATE.strftime(call.group(2))), template)

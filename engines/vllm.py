@@ -19,7 +19,7 @@ from ..core.reasoning import continued
 from ..core.types import ChoiceRequest, Engine, EngineOption, GenerateRequest, ModelRequest, ModelSpec, Output
 from . import chat_templates
 from .hf.loading import first_line, opened, settle, window
-from .prompting import Encoded, Prompter, Wrapping, each, wrapping
+from .prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
 from .stopping import cut, sendable, turn_ends
 
 LISTED = 20  # likeliest tokens that vLLM lists for a position, at the most, unless it is told otherwise
@@ -169,7 +169,7 @@ class VllmEngine(Engine):
                 )
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        return chat_templates.tried(self._wrapping(method), self.spec.name)
+        return checked_kind(self._wrapping(method), self.spec.name)
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -287,7 +287,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("behavior", "message", "hint"),
         [
-            (servers.error(401, "bad key"), "does not take the key in .*_API_KEY: bad key", "that server's key"),
+            (servers.error(401, "bad key"), "rejected the key in .*_API_KEY: bad key", "that server's key"),
             (servers.error(402, "pay first"), r"refuses m \(402\): pay first", "another model"),
             (servers.error(403, "not for you"), r"refuses m \(403\): not for you", "another model"),
             (servers.error(404, "no m here"), "has no model 'm', or no such address: no m here", "/models"),
@@ -297,7 +297,7 @@ class TestFailures:
             (servers.error(400, "no m", code="model_not_found"), "has no model 'm', or no such address", "/models"),
             (servers.error(429, "pay", type="insufficient_quota"), "has no credit for this key: pay", "Add some"),
             (servers.error(400, "pay", code="billing_hard_limit_reached"), "has no credit for this key", "Add some"),
-            (lambda asked: servers.Answer(body={"error": {"message": "who?", "code": 401}}), "take the key", "key"),
+            (lambda asked: servers.Answer(body={"error": {"message": "who?", "code": 401}}), "rejected the key", "key"),
             (servers.busy("3600"), "takes no request for 60 minutes: too many requests", "same command continues"),
             (servers.busy("1e9"), "takes no request for 11,574 days: too many requests", "same command continues"),
         ],
@@ -699,14 +699,14 @@ class TestKeys:
             engine.load()
         assert where in refused.value.hint
         assert f"export {variable}=" in refused.value.hint
-        assert "Without one: every model on this machine" in refused.value.hint
+        assert "Models and servers on this machine need no key" in refused.value.hint
         assert engine.usage.calls == 0
 
     def test_at_another_server_it_is_that_servers_key(self) -> None:
         url = "https://models.example.org/v1"
-        with pytest.raises(Refused, match=f"{url} may want a key: OPENAI_API_KEY is not set") as refused:
+        with pytest.raises(Refused, match=f"{url} may need a key: OPENAI_API_KEY is not set") as refused:
             OpenAIEngine(resolve("openai:m", base_url=url)).load()
-        assert "any text if it wants none" in refused.value.hint
+        assert "any text if it needs none" in refused.value.hint
         assert "platform.openai.com" not in str(refused.value)
 
     @BOTH
@@ -724,7 +724,7 @@ class TestKeys:
     @BOTH
     def test_what_cannot_be_a_key_is_told_before_it_is_sent(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"{kind.upper()}_API_KEY", "“quoted”")
-        with Server() as server, pytest.raises(Refused, match="holds what cannot be a key") as refused:
+        with Server() as server, pytest.raises(Refused, match="the value of .* cannot be a key") as refused:
             list(made(kind, server).generate(asks()))
         assert "quoted" not in str(refused.value)
         assert server.asked == []

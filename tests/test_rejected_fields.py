@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.types import GenerateRequest, ModelSpec, Prompt
 from medbench.engines.server.engine import Limits
-from medbench.engines.server.fields import rejected, without
 from medbench.engines.server.openai import OpenAIEngine
-from medbench.engines.server.replies import Reply
+from medbench.engines.server.rejected_fields import rejected, without
+from medbench.engines.server.replies import HttpReply
 from servers import Answer, Asked, Behavior, Server
 
 ASKED = {
@@ -147,8 +147,8 @@ NOT_NAMED: list[tuple[str, int, Any, dict[str, Any]]] = [
 ]
 
 
-def reply(status: int, body: Any) -> Reply:
-    return Reply(status, {}, body if isinstance(body, str) else json.dumps(body))
+def reply(status: int, body: Any) -> HttpReply:
+    return HttpReply(status, {}, body if isinstance(body, str) else json.dumps(body))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import servers
 from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.secrets import Mask, masked
-from medbench.engines.server.replies import Reply, received
+from medbench.engines.server.replies import HttpReply, received
 from servers import Answer, Asked, Server
 
 KEY = "k3y/of+the.test_0123456789=="
@@ -101,7 +101,7 @@ def test_an_answer_loses_the_key_that_was_sent_and_nothing_else() -> None:
 
 def test_only_texts_of_a_json_body_are_masked() -> None:
     body = {"created": 1234567890, "id": "1234567890", "1234567890": ["x1234567890"]}
-    clean = received(Reply(200, {"X-Key": "1234567890"}, json.dumps(body)), Mask("1234567890"))
+    clean = received(HttpReply(200, {"X-Key": "1234567890"}, json.dumps(body)), Mask("1234567890"))
     assert clean.json() == {"created": 1234567890, "id": "***", "***": ["x***"]}
     assert clean.headers == {"x-key": "***"}
 

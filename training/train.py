@@ -259,11 +259,11 @@ def as_tokens(
     """A stage's training and held-out examples as the model whose folder is `location` reads them."""
     from ..engines import chat_templates
     from ..engines.hf.loading import opened, window
-    from ..engines.prompting import wrapping
+    from ..engines.prompting import checked_kind, wrapping
 
     config, tokenizer = opened(location, trusted)
     wrap = wrapping("auto", "generate", chat_templates.of_folder(location), request.entry.prompt_format)
-    chat_templates.tried(wrap, request.entry.name)
+    checked_kind(wrap, request.entry.name)
     room, both = window(config, tokenizer), bool(config.is_encoder_decoder)
     return (
         encode(data.train, tokenizer, stage, wrap, both, room),

@@ -11,7 +11,7 @@ from ...core.reasoning import continued
 from ...core.resources import is_cpu
 from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, ModelSpec, Output
 from .. import chat_templates
-from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
+from ..prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
 from ..stopping import StopStrings, turn_ends
 from .batching import DOES_NOT_FIT, NAN_LOGITS, OutOfMemory
 from .forward import bare
@@ -155,7 +155,7 @@ class TransformersEngine(Engine):
         return wrapping(self.spec.chat, method, template, self.spec.prompt_format)
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        return chat_templates.tried(self.wrapping(method), self.spec.name)
+        return checked_kind(self.wrapping(method), self.spec.name)
 
     def describe(self) -> dict[str, Any]:
         """Return facts for the manifest. `choosing` and `writing` are there once a request of that kind has run."""

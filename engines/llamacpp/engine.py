@@ -21,8 +21,7 @@ from ...core.errors import MedbenchError, UsageError
 from ...core.reasoning import continued
 from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, ModelSpec, Output
 from ...zoo.weights.gguf_header import read_header
-from .. import chat_templates
-from ..prompting import Encoded, Prompter, Wrapping, each, wrapping
+from ..prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
 from ..stopping import StopStrings
 from . import model as llama_model
 from . import resolving
@@ -149,7 +148,7 @@ class GgufEngine(Engine):
                         yield output
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        return chat_templates.tried(self._wrapping(method), self.spec.name)
+        return checked_kind(self._wrapping(method), self.spec.name)
 
     def describe(self) -> dict[str, Any]:
         model, _ = self._ready()

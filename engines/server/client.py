@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import os
 import random
 import threading
 import time
@@ -21,10 +20,11 @@ from ...core.errors import MedbenchError
 from ...core.secrets import Mask
 from ...core.types import ModelSpec
 from . import replies
-from .fields import rejected, without
-from .replies import Failed, Reply, Withheld
+from .api_key import ApiKey, KeyProblem
+from .rejected_fields import rejected, without
+from .replies import Failed, HttpReply, Withheld
 
-Path = Literal["chat/completions", "completions"]
+Endpoint = Literal["chat/completions", "completions"]
 
 PATIENCE_S = 300.0  # a server that wants to be left alone for longer is left alone: the run ends, and can go on later
 RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
@@ -103,21 +103,10 @@ class Client:
         """Find the key and make the client; asks nothing. Raises Refused where a key is needed and there is none."""
         if self._connected:
             return
-        self._key = os.environ.get(self.key_variable, "").strip()
-        if not self._key and not self.local and not self.usual:
-            raise Refused(
-                f"{self._at} may want a key: {self.key_variable} is not set.",
-                f"Set it to that server's key (any text if it wants none): export {self.key_variable}=…",
-            )
-        if not self._key and not self.local:
-            raise Refused(
-                f"{self.spec.name} needs a key: {self.key_variable} is not set.",
-                f"Get one at {self.keys_at}, then: export {self.key_variable}=…\n"
-                "Without one: every model on this machine, and servers on it (--model openai:NAME --base-url URL).",
-            )
-        if not self._key.isascii() or len(self._key.split()) > 1:
-            where = f" from {self.keys_at}" if self.usual else ""
-            raise Refused(f"{self.key_variable} holds what cannot be a key.", f"Copy it again{where}.")
+        try:
+            self._key = self._api_key.read()
+        except KeyProblem as problem:
+            raise Refused(str(problem), problem.hint) from None
         self._mask = Mask(self._key)
         from .http import Unreachable
 
@@ -138,22 +127,27 @@ class Client:
     def _at(self) -> str:
         return self.spec.base_url or self.server
 
+    @property
+    def _api_key(self) -> ApiKey:
+        keys_page = self.keys_at if self.usual else ""
+        return ApiKey(self.key_variable, self.spec.name, self._at, keys_page, self.local)
+
     def _connect(self, key: str) -> None:
-        """Make the client. `key` is "" where there is none."""
+        """Create the HTTP client. `key` is "" if there is none."""
         raise NotImplementedError
 
-    def _post(self, path: Path, body: Mapping[str, Any]) -> Reply:
+    def _post(self, path: Endpoint, body: Mapping[str, Any]) -> HttpReply:
         """Make one HTTP request. Raises Unreachable where no whole reply came."""
         raise NotImplementedError
 
-    def _ask(self, path: Path, body: dict[str, Any], stop: threading.Event) -> Reply:
+    def _ask(self, path: Endpoint, body: dict[str, Any], stop: threading.Event) -> HttpReply:
         """A fine reply. Raises Failed, Refused, CapReached or Stopped."""
         reply = self._send(path, body, stop, self.limits.retries)
         if not reply.fine:
             raise self._failure(reply)
         return reply
 
-    def _send(self, path: Path, body: dict[str, Any], stop: threading.Event, retries: int) -> Reply:
+    def _send(self, path: Endpoint, body: dict[str, Any], stop: threading.Event, retries: int) -> HttpReply:
         """The reply; if need be to a request without what this server refuses to be told, which is remembered."""
         if "response_format" in body and not self._schema_tried:
             # One at a time until it is known: many at once would all be refused, and all count.
@@ -164,7 +158,7 @@ class Client:
                     return reply
         return self._send_or_less(path, body, stop, retries)
 
-    def _send_or_less(self, path: Path, body: dict[str, Any], stop: threading.Event, retries: int) -> Reply:
+    def _send_or_less(self, path: Endpoint, body: dict[str, Any], stop: threading.Event, retries: int) -> HttpReply:
         left_out, learned = frozenset[str](), frozenset[str]()
         while True:
             asked = without(body, self.rejected_fields | left_out)
@@ -182,7 +176,7 @@ class Client:
                     self._learn(learned)
                 return reply
             left_out |= names
-            if replies.complaint(reply).code != MISSED_SCHEMA:
+            if replies.server_error(reply).code != MISSED_SCHEMA:
                 learned |= names
 
     def _learn(self, names: frozenset[str]) -> None:
@@ -197,7 +191,7 @@ class Client:
         """Settings of the model's own, without which it would be another. A seed changes no greedy answer."""
         return frozenset(name for name, value in self.spec.generation.items() if value is not None) - {"seed"}
 
-    def _exchange(self, path: Path, body: Mapping[str, Any], stop: threading.Event, retries: int) -> Reply:
+    def _exchange(self, path: Endpoint, body: Mapping[str, Any], stop: threading.Event, retries: int) -> HttpReply:
         """The reply, after at most `retries` repetitions; it is not fine where they are spent or would not help.
 
         Raises Failed where no reply came, Refused where none ever will, CapReached or Stopped where it was not asked.
@@ -257,7 +251,7 @@ class Client:
             return "Is this machine online? The same command tries again."
         return f"Is that its address, and is this machine online? Another: {self.url_option} URL"
 
-    def _rest(self, reply: Reply | None, attempt: int) -> float:
+    def _rest(self, reply: HttpReply | None, attempt: int) -> float:
         """Seconds that this request waits before it is made again. What the server asks for holds all requests up.
 
         Raises Refused where it asks for more than PATIENCE_S.
@@ -265,7 +259,7 @@ class Client:
         first, longest = self.backoff_s
         asked = replies.wait_asked(reply.headers, datetime.now(UTC)) if reply else None
         if reply and asked and asked > PATIENCE_S:
-            words = replies.complaint(reply).message
+            words = replies.server_error(reply).message
             raise self._refused(
                 f"{self._at} takes no request for {_span(asked)}: {words}",
                 "What was answered is kept: the same command continues from there.",
@@ -284,10 +278,10 @@ class Client:
             self._resumes_at = now + wait
             self.tell(f"{self.spec.name}: the server asks to wait {wait:.0f} s")
 
-    def _failure(self, reply: Reply) -> Failed | Refused:
+    def _failure(self, reply: HttpReply) -> Failed | Refused:
         """What a reply that is not fine means: for this request, or for all."""
-        told = replies.complaint(reply)
-        words, at, variable = told.message, self._at, self.key_variable
+        told = replies.server_error(reply)
+        words, at = told.message, self._at
         if withheld := replies.refusal(reply):
             return Withheld(withheld)
         if NO_CREDIT & {told.code, told.kind}:
@@ -297,11 +291,9 @@ class Client:
 
             proxy = proxy_variable(at) or "the environment"
             return self._refused(f"the proxy in {proxy} refused the request (407): {words}", PROXY_HINT)
-        if reply.status == 401 and not self._key:
-            return self._refused(f"{at} wants a key: {words}", f"Set {variable}.")
         if reply.status == 401:
-            keys = f"Keys: {self.keys_at}" if self.usual else f"Set {variable} to that server's key."
-            return self._refused(f"{at} does not take the key in {variable}: {words}", keys)
+            problem = self._api_key.rejected(self._key, words)
+            return self._refused(str(problem), problem.hint)
         if reply.status in NOT_THERE or NO_MODEL & {told.code, told.kind}:
             return self._refused(
                 f"{at} has no model '{self.spec.location}', or no such address: {words}",
@@ -329,10 +321,10 @@ def is_local(base_url: str) -> bool:
         return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
 
 
-def passing(reply: Reply) -> bool:
+def passing(reply: HttpReply) -> bool:
     """Whether the same request may fare better in a while."""
     if reply.status == 429:
-        told = replies.complaint(reply)
+        told = replies.server_error(reply)
         return not NO_CREDIT & {told.code, told.kind}
     return reply.status in RETRIED or (reply.status >= 500 and reply.status != 501)
 

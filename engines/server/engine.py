@@ -30,11 +30,11 @@ from ..prompting import Wrapping, messages, wrapping
 from ..stopping import cut, sendable
 from . import replies
 from .address import server_url
-from .client import Client, Path, Refused, is_local, passing
-from .fields import LIMITS
-from .replies import CutOff, Failed, Reply, Withheld
+from .client import Client, Endpoint, Refused, is_local, passing
+from .rejected_fields import LIMITS
+from .replies import CutOff, Failed, HttpReply, Withheld
 
-__all__ = ["Limits", "Path", "Refused", "ServedEngine", "Usage", "is_local"]
+__all__ = ["Endpoint", "Limits", "Refused", "ServedEngine", "Usage", "is_local"]
 
 Request = TypeVar("Request", ChoiceRequest, GenerateRequest)
 
@@ -47,10 +47,10 @@ _ONE_TOKEN = re.compile(r"\w{1,5}")
 
 
 @dataclass(frozen=True)
-class Form:
+class LogprobsFormat:
     """One way to ask a server for log-probabilities."""
 
-    path: Path
+    path: Endpoint
     top: int  # how many tokens it lists
 
 
@@ -68,7 +68,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
 
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
         super().__init__(spec, limits)
-        self._form: Form | None = None
+        self._form: LogprobsFormat | None = None
         self.refused_items: set[str] = set()
         self._probed = False
         self._lock = threading.Lock()
@@ -221,7 +221,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         except CutOff:
             if not self.keeps_cut:
                 raise
-            written = replies.Written("", "length")
+            written = replies.WrittenText("", "length")
         text, stopped = cut(self._mask.answer(written.text), request.stop)  # a key may have come in several parts
         return Output(
             item_id=request.item_id,
@@ -261,7 +261,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             self.refused_items.add(request.item_id)
         return Output(request.item_id, prompt=plain, finish="error", error=told, final=final)
 
-    def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Path, dict[str, Any]]:
+    def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Endpoint, dict[str, Any]]:
         """Where to and what to send. A setting of the model's own generation that is None is left out."""
         settings = {self.limit_field: max_new_tokens, "temperature": 0} | dict(self.spec.generation)
         asked = {"model": self.spec.location} | {name: value for name, value in settings.items() if value is not None}
@@ -270,7 +270,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         text = wrap.template.replace("{prompt}", prompt.plain) if wrap.kind == "format" else prompt.plain
         return "completions", asked | {"prompt": text}
 
-    def _for_logprobs(self, prompt: Prompt, form: Form) -> tuple[Path, dict[str, Any]]:
+    def _for_logprobs(self, prompt: Prompt, form: LogprobsFormat) -> tuple[Endpoint, dict[str, Any]]:
         chats = form.path == "chat/completions"
         wrap = Wrapping("template") if chats else wrapping(self.spec.chat, "choose", "", self.spec.prompt_format)
         path, body = self._body(prompt, wrap, 1)
@@ -281,7 +281,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         # some servers list nothing for an end.
         return path, body | {"prompt": str(body["prompt"]).rstrip(), "logprobs": form.top, "min_tokens": 1}
 
-    def _logprobs(self) -> Form | None:
+    def _logprobs(self) -> LogprobsFormat | None:
         """How this server is asked for log-probabilities; None where it gives none. Asked once, a token at a time."""
         with self._lock:
             if not self._probed and self.gives_logprobs:
@@ -290,14 +290,14 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             self._probed = True
             return self._form
 
-    def _find_form(self) -> Form | None:
+    def _find_form(self) -> LogprobsFormat | None:
         kind = wrapping(self.spec.chat, "choose", "messages", self.spec.prompt_format).kind
-        paths: list[Path] = ["chat/completions"] if kind == "template" else ["completions"]
+        paths: list[Endpoint] = ["chat/completions"] if kind == "template" else ["completions"]
         if self.spec.chat == "auto":
             paths.append("chat/completions")
         for path in paths:
             for top in TOPS:
-                form = Form(path, top)
+                form = LogprobsFormat(path, top)
                 reply, listed = self._probe(form)
                 if replies.of_answers(listed, ("A", "B"), exact=True):
                     return form
@@ -305,7 +305,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
                     break
         return None
 
-    def _probe(self, form: Form) -> tuple[Reply, list[tuple[str, float]]]:
+    def _probe(self, form: LogprobsFormat) -> tuple[HttpReply, list[tuple[str, float]]]:
         """What the server answers to a question with one token, and the log-probabilities in it.
 
         500 is how some say that they have none.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import UsageError
 from ...core.secrets import masked
 from ...core.types import ModelRequest, ModelSpec
-from .engine import Limits, Path, ServedEngine
-from .replies import Reply
+from .engine import Endpoint, Limits, ServedEngine
+from .replies import HttpReply
 
 if TYPE_CHECKING:
     from groq import Groq
@@ -66,7 +66,7 @@ class GroqEngine(ServedEngine):
             http_client=http,
         )
 
-    def _post(self, path: Path, body: Mapping[str, Any]) -> Reply:
+    def _post(self, path: Endpoint, body: Mapping[str, Any]) -> HttpReply:
         import groq
         import httpx
 
@@ -82,4 +82,4 @@ class GroqEngine(ServedEngine):
             raise unreachable(error.__cause__, self._at, self.local) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise unreachable(error, self._at, self.local) from None
-        return Reply(response.status_code, response.headers, response.text)
+        return HttpReply(response.status_code, response.headers, response.text)

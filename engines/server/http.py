@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .replies import Reply
+from .replies import HttpReply
 
 CONNECT_S = 10.0
 GRACE_S = 0.5
@@ -160,13 +160,13 @@ def client(timeout_s: float, local: bool) -> httpx.Client:
         raise Unreachable(f"the proxy in {names} cannot be used: {error}", False, final=True, hint=PROXY_HINT) from None
 
 
-def within(timeout_s: float, post: Callable[[], Reply]) -> Reply:
+def within(timeout_s: float, post: Callable[[], HttpReply]) -> HttpReply:
     """The reply to one request. Raises what `post` raises, and Unreachable where it takes longer than `timeout_s`.
 
     httpx bounds each wait by itself: a server that sends a header line now and then is never too late for it. So the
     request is made in a thread, which is left to itself when its time is up.
     """
-    done: queue.SimpleQueue[Reply | BaseException] = queue.SimpleQueue()
+    done: queue.SimpleQueue[HttpReply | BaseException] = queue.SimpleQueue()
 
     def make() -> None:
         try:

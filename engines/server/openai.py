@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .engine import Path, ServedEngine
-from .replies import Reply
+from .engine import Endpoint, ServedEngine
+from .replies import HttpReply
 
 if TYPE_CHECKING:
     import httpx
@@ -34,7 +34,7 @@ class OpenAIEngine(ServedEngine):
         if key:
             self._client.headers["Authorization"] = f"Bearer {key}"
 
-    def _post(self, path: Path, body: Mapping[str, Any]) -> Reply:
+    def _post(self, path: Endpoint, body: Mapping[str, Any]) -> HttpReply:
         import httpx
 
         from .http import unreachable
@@ -43,4 +43,4 @@ class OpenAIEngine(ServedEngine):
             response = self._client.post(path, json=dict(body))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise unreachable(error, self.spec.base_url, self.local) from None
-        return Reply(response.status_code, response.headers, response.text)
+        return HttpReply(response.status_code, response.headers, response.text)

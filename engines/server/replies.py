@@ -48,7 +48,7 @@ class Withheld(Failed):
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpReply:
     """An HTTP reply. Names of `headers` are in lower case."""
 
     status: int
@@ -76,7 +76,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Complaint:
+class ServerError:
     """What a server says is wrong. Fields that it does not give are empty."""
 
     message: str
@@ -84,7 +84,7 @@ class Complaint:
     kind: str = ""  # its `type`
 
 
-def received(reply: Reply, mask: Mask) -> Reply:
+def received(reply: HttpReply, mask: Mask) -> HttpReply:
     """A reply as the rest of medbench sees it: without the key, and with the status of an error that a 200 holds."""
     text = reply.text
     if mask.echoed(text):
@@ -127,21 +127,21 @@ def _status_inside(error: Any) -> int:
     return 400
 
 
-def complaint(reply: Reply) -> Complaint:
+def server_error(reply: HttpReply) -> ServerError:
     """Read from {"error": {"message", "code", "type"}} or what other servers write in its place."""
     body = reply.json()
     if body is None:
-        return Complaint(_shortened(re.sub(r"<[^>]*>", " ", reply.text)))
+        return ServerError(_shortened(re.sub(r"<[^>]*>", " ", reply.text)))
     error = body.get("error") or body
     if not isinstance(error, Mapping):
-        return Complaint(_shortened(str(error)))
+        return ServerError(_shortened(str(error)))
     message = error.get("message") or error.get("detail") or error.get("error") or error
     if not isinstance(message, str):
         message = json.dumps(message, ensure_ascii=False)
-    return Complaint(_shortened(message), str(error.get("code") or ""), str(error.get("type") or ""))
+    return ServerError(_shortened(message), str(error.get("code") or ""), str(error.get("type") or ""))
 
 
-def refusal(reply: Reply) -> str:
+def refusal(reply: HttpReply) -> str:
     """Why the server withholds an answer to this very request, if it rejected it for its content; else ""."""
     body = reply.json()
     error = body.get("error") if body and not reply.fine else None
@@ -151,7 +151,7 @@ def refusal(reply: Reply) -> str:
     codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, Mapping) else None]
     if not any(str(code).lower().replace("-", "_") in WITHHELD for code in codes):
         return ""
-    return f"the server's content filter rejected the request: {complaint(reply).message}"
+    return f"the server's content filter rejected the request: {server_error(reply).message}"
 
 
 def _shortened(text: str) -> str:
@@ -160,7 +160,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "…"
 
 
-def usage(reply: Reply) -> tuple[int, int] | None:
+def usage(reply: HttpReply) -> tuple[int, int] | None:
     """Prompt and new tokens, where the server tells both."""
     told = (reply.json() or {}).get("usage")
     if not isinstance(told, Mapping):
@@ -223,7 +223,7 @@ def _span(text: str, now: datetime) -> float | None:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenText:
     """What a model wrote: its text, how it ended, and its reasoning where the server keeps that apart."""
 
     text: str
@@ -231,7 +231,7 @@ class Written:
     reasoning: str = ""
 
 
-def text_of(reply: Reply, limit: int) -> Written:
+def text_of(reply: HttpReply, limit: int) -> WrittenText:
     """The answer. `limit` is how many new tokens were requested.
 
     Raises Withheld for a refusal, and Failed if there is no answer: "" is one only if the server says that the model
@@ -260,10 +260,10 @@ def text_of(reply: Reply, limit: int) -> Written:
         raise CutOff(limit)
     if text is None or (not text and finish not in ("stop", "length")):
         raise Failed(f"{_instead(said)} (finish_reason {finish})", answered=True)
-    return Written(whole(text), "length" if finish == "length" else "stop", whole(reasoning))
+    return WrittenText(whole(text), "length" if finish == "length" else "stop", whole(reasoning))
 
 
-def limited(written: Written, reply: Reply, limit: int) -> Written:
+def limited(written: WrittenText, reply: HttpReply, limit: int) -> WrittenText:
     """`written` cut to `limit` new tokens, for a server that takes no limit.
 
     Where the cut is follows from the server's own count of tokens; without one a token has four characters. Raises
@@ -279,10 +279,10 @@ def limited(written: Written, reply: Reply, limit: int) -> Written:
         raise CutOff(limit)
     kept = max(1, length * (limit - hidden) // max(new - hidden, 1))
     in_text = max(0, kept - len(written.reasoning))
-    return Written(whole(written.text[:in_text]), "length", whole(written.reasoning[:kept]))
+    return WrittenText(whole(written.text[:in_text]), "length", whole(written.reasoning[:kept]))
 
 
-def _hidden_tokens(reply: Reply) -> int:
+def _hidden_tokens(reply: HttpReply) -> int:
     """New tokens that were reasoning, where the server tells."""
     told = (reply.json() or {}).get("usage")
     details = told.get("completion_tokens_details") if isinstance(told, Mapping) else None
@@ -301,7 +301,7 @@ def _reasoning(said: Mapping[str, Any]) -> str:
     return "\n\n".join(each if isinstance(each, str) else "".join(_parts(each, "text")) for each in thoughts if each)
 
 
-def _full(reply: Reply, limit: int) -> bool:
+def _full(reply: HttpReply, limit: int) -> bool:
     """Whether the model used up its new tokens, where the server does not say how the answer ended."""
     counted = usage(reply)
     return counted is not None and counted[1] >= limit
@@ -346,7 +346,7 @@ def _instead(said: Mapping[str, Any]) -> str:
     return f"the reply holds no text but a {type(content).__name__}"
 
 
-def _choice(reply: Reply) -> Mapping[str, Any]:
+def _choice(reply: HttpReply) -> Mapping[str, Any]:
     body = reply.json()
     if body is None:
         raise Failed(f"the reply is not a JSON object: {_shortened(reply.text)[:80]!r}")
@@ -356,7 +356,7 @@ def _choice(reply: Reply) -> Mapping[str, Any]:
     return choices[0]
 
 
-def first_token(reply: Reply) -> list[tuple[str, float]]:
+def first_token(reply: HttpReply) -> list[tuple[str, float]]:
     """The likeliest first tokens and their log-probabilities (nats): of chat, or of completions in either format.
 
     [] where the server gives none. Raises Failed where the reply is none.

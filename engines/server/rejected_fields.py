@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .replies import Reply, refusal
+from .replies import HttpReply, refusal
 
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # one name for the other
 DISPENSABLE = (*LIMITS, "stop", "min_tokens", "response_format", "temperature", "seed")
@@ -45,7 +45,7 @@ _OF_THE_FIELD = re.compile(
 )
 
 
-def rejected(reply: Reply, asked: Mapping[str, Any], fixed: frozenset[str] = frozenset()) -> frozenset[str]:
+def rejected(reply: HttpReply, asked: Mapping[str, Any], fixed: frozenset[str] = frozenset()) -> frozenset[str]:
     """The fields of `asked` that `reply` rejects and that the request can do without.
 
     `fixed`: fields that are a setting of the model's own and are never left out. Servers reject a schema in words that
