@@ -724,7 +724,7 @@ class TestKeys:
     @BOTH
     def test_what_cannot_be_a_key_is_told_before_it_is_sent(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"{kind.upper()}_API_KEY", "“quoted”")
-        with Server() as server, pytest.raises(Refused, match="the value of .* cannot be a key") as refused:
+        with Server() as server, pytest.raises(Refused, match=r"the value of .* cannot be a key") as refused:
             list(made(kind, server).generate(asks()))
         assert "quoted" not in str(refused.value)
         assert server.asked == []
