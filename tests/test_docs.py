@@ -101,7 +101,7 @@ def test_add_a_benchmark() -> None:
     assert "accuracy" in board.stdout
     assert "Case: A man of 58 has had crushing chest pain for 40 minutes." in shown.stdout
     first = rows("samples.jsonl")[0]
-    assert first["output"]["prompt"].startswith("Say how soon each patient has to be seen.\n\nCase: A man of 58")
+    assert first["output"]["prompt"].startswith("Say how soon each patient must be seen.\n\nCase: A man of 58")
     assert first["output"]["prompt"].endswith("\nA. now\nB. within a day\nC. within weeks\nAnswer:")
     assert first["item"]["gold"] == 0
 
