@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import reprlib
 import types
@@ -39,11 +40,13 @@ def _check(hint: Any) -> Check:
     if origin in (tuple, list):
         fits, words = _check(parts[0])
         return lambda value: isinstance(value, list | tuple) and all(map(fits, value)), f"a list{_each(words)}"
-    if origin is not None:  # a mapping; JSON keys are strings
+    if isinstance(origin, type) and issubclass(origin, Mapping):  # JSON keys are strings
         fits, words = (_is_simple, "text") if parts[1] is str else _check(parts[1])
         return lambda value: isinstance(value, dict) and all(map(fits, value.values())), f"an object{_each(words)}"
     if typing.is_typeddict(hint):
         return _of_shape(hint), "an object"
+    if dataclasses.is_dataclass(hint):  # its own fields are checked when it is made
+        return lambda value: isinstance(value, dict), "an object"
     return _PLAIN.get(hint, (lambda value: True, ""))
 
 

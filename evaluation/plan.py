@@ -12,6 +12,7 @@ from typing import Any, Literal
 from ..core.errors import MedbenchError, UsageError
 from ..core.hashing import fingerprint_each
 from ..core.types import Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Prompt
+from ..results.identity import Comparable, Identity, ModelIdentity
 
 Method = Literal["logprob", "generate"]
 Choice = Literal["auto", "logprob", "generate"]
@@ -46,8 +47,8 @@ class Plan:
     variant: str  # part of the column's name; "" for the whole official set as published
     max_new_tokens: int
     stop: tuple[str, ...]  # as sent: none where prompts are wrapped, and the model's turn ends the answer
-    identity: dict[str, Any]
-    comparable: dict[str, Any]
+    identity: Identity
+    comparable: Comparable
     notes: tuple[str, ...] = ()  # options that have no effect on this run, one sentence each
 
     def choice_requests(self, done: set[str]) -> list[ChoiceRequest]:
@@ -82,42 +83,37 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings:
         f"at most {max_new_tokens} new tokens" if shortened else "",
     ]
     variant = ", ".join(filter(None, parts))
-    comparable = {
-        "benchmark": benchmark.name,
-        "version": benchmark.version,
-        "variant": variant,
-        **_hashes(items, prompts),
-        "shots": settings.shots,
-        "method": method,
-    }
-    if method == "generate":
-        comparable |= {"max_new_tokens": max_new_tokens, "stop": list(benchmark.stop)}
+    items_hash, prompt_hash = _hashes(items, prompts)
+    generates = method == "generate"
+    comparable = Comparable(
+        benchmark=benchmark.name,
+        version=benchmark.version,
+        variant=variant,
+        items_hash=items_hash,
+        prompt_hash=prompt_hash,
+        shots=settings.shots,
+        method=method,
+        max_new_tokens=max_new_tokens if generates else None,
+        stop=tuple(benchmark.stop) if generates else None,
+    )
     if spec.chat == "always" and chat == "plain":
         raise UsageError(f"--chat always: {spec.name} has no chat template.", "Leave it out, or give --chat never.")
     stop = benchmark.stop if chat == "plain" else ()
-    identity = {
-        "model": {
-            "name": spec.name,
-            "revision": spec.revision,
-            "adapter": spec.adapter_hash,
-            "engine": spec.engine,
-            "dtype": spec.dtype,
-            "quantize": spec.quantize,
-            "prompt_format": spec.prompt_format,
-            **({"base_url": spec.base_url} if spec.base_url else {}),
-            **({"trust_remote_code": True} if spec.trust_remote_code else {}),
-            **({"options": dict(engine.options)} if engine.options else {}),
-        },
-        **comparable,
-        "seed": settings.seed if _draws(settings, len(item_set.items) - held_out) else 0,
-        "chat": chat,
-    }
-    if method == "generate":
-        identity["generation"] = {
-            **spec.generation,
-            "max_new_tokens": max_new_tokens,
-            "stop": list(stop),
-        }
+    model = ModelIdentity(
+        name=spec.name,
+        revision=spec.revision,
+        adapter=spec.adapter_hash,
+        engine=spec.engine,
+        dtype=spec.dtype,
+        quantize=spec.quantize,
+        prompt_format=spec.prompt_format,
+        base_url=spec.base_url or None,
+        trust_remote_code=spec.trust_remote_code or None,
+        options=dict(engine.options) or None,
+    )
+    seed = settings.seed if _draws(settings, len(item_set.items) - held_out) else 0
+    generation = {**spec.generation, "max_new_tokens": max_new_tokens, "stop": list(stop)} if generates else None
+    identity = Identity.of(comparable, model, seed, chat, generation)
     return Plan(
         benchmark,
         item_set,
@@ -156,8 +152,8 @@ def selected(benchmark: Benchmark, item_set: ItemSet, settings: Settings) -> tup
     return _select(benchmark, _split_off_shots(benchmark, item_set, settings)[1], settings)
 
 
-def questions(plan: Plan, ids: Sequence[str]) -> dict[str, str] | None:
-    """The hashes that a run of these items of the plan's item set would have in its identity, or None."""
+def questions(plan: Plan, ids: Sequence[str]) -> tuple[str, str] | None:
+    """Return the hashes of items and prompts of a run of these items of the plan's item set, or None."""
     pool, items, _ = _split_off_shots(plan.benchmark, plan.item_set, plan.settings)
     by_id = {item.id: item for item in items}
     if any(item_id not in by_id for item_id in ids):
@@ -166,11 +162,11 @@ def questions(plan: Plan, ids: Sequence[str]) -> dict[str, str] | None:
     return _hashes(asked, _prompts(plan.benchmark, asked, pool, plan.settings))
 
 
-def _hashes(items: Sequence[Item], prompts: dict[str, Prompt]) -> dict[str, str]:
-    return {
-        "items_hash": fingerprint_each(_content(item) for item in items),
-        "prompt_hash": fingerprint_each([i.id, prompts[i.id].plain] for i in items),
-    }
+def _hashes(items: Sequence[Item], prompts: dict[str, Prompt]) -> tuple[str, str]:
+    return (
+        fingerprint_each(_content(item) for item in items),
+        fingerprint_each([i.id, prompts[i.id].plain] for i in items),
+    )
 
 
 def _split_off_shots(

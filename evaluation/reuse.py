@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import MedbenchError
 from ..core.types import Record
+from ..results.identity import Identity
 from ..results.store import RunWriter, StoredRun, alike
 from .plan import Plan, questions
 
@@ -39,22 +41,21 @@ def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, i
         if not found:
             continue
         writer.append(Record(wanted[record.item.id], record.output) for record in found)
-        before: dict[str, int] = writer.manifest.settings.get("reused", {})
+        settings = writer.manifest.settings
         name = stored.manifest.run_id
-        reused = before | {name: before.get(name, 0) + len(found)}
-        writer.update(settings=writer.manifest.settings | {"reused": reused})
+        reused = {**settings.reused, name: settings.reused.get(name, 0) + len(found)}
+        writer.update(settings=dataclasses.replace(settings, reused=reused))
         tell(name, len(found), len(plan.items))
 
 
-def _asks_the_same(plan: Plan, ids: tuple[str, ...], identity: Mapping[str, Any]) -> bool:
-    """Whether a run of these items and this identity asked them as `plan` does, or would."""
+def _asks_the_same(plan: Plan, ids: tuple[str, ...], identity: Identity) -> bool:
+    """Return whether a run of these items and this identity asked them as `plan` does, or would."""
     if _rest(identity) != _rest(plan.identity):
         return False
-    if plan.settings.shots and identity.get("seed") != plan.settings.seed:
+    if plan.settings.shots and identity.seed != plan.settings.seed:
         return False  # other examples
-    hashes = questions(plan, ids)
-    return hashes is not None and all(identity.get(name) == value for name, value in hashes.items())
+    return questions(plan, ids) == (identity.items_hash, identity.prompt_hash)
 
 
-def _rest(identity: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in identity.items() if name not in OF_THE_SELECTION}
+def _rest(identity: Identity) -> dict[str, Any]:
+    return {name: value for name, value in identity.as_json().items() if name not in OF_THE_SELECTION}

@@ -15,7 +15,9 @@ from ..core.errors import MedbenchError
 from ..core.resources import PeakMemorySampler
 from ..core.secrets import masked
 from ..core.types import Engine, Item, ModelSpec, Output, Record
-from ..results.store import Manifest, RunWriter, StoredRun, run_id
+from ..results.identity import run_id
+from ..results.manifest import BenchmarkRecord, Latency, Manifest, ModelRecord, RunSettings, Session
+from ..results.store import RunWriter, StoredRun
 from . import environment, startup
 from .plan import Plan
 from .progress import Progress
@@ -39,24 +41,6 @@ class Scorer(Protocol):
         ...
 
 
-@dataclasses.dataclass
-class Sitting:
-    """What one process measured while it answered items of one run; a line of the manifest's `sittings`."""
-
-    started: str
-    load_seconds: float  # of the weights, and of libraries that the engine does not name; of the first run of a process
-    import_seconds: float = 0.0  # of the engine's libraries, likewise
-    data_seconds: float = 0.0  # reading the benchmark and writing its prompts
-    seconds: float = 0.0  # inside the engine
-    items: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    peak_rss_bytes: int | None = None
-    peak_gpu_memory_bytes: int | None = None
-    failures: dict[str, str] = dataclasses.field(default_factory=dict)  # item id -> why it has no answer
-    packages: dict[str, str] = dataclasses.field(default_factory=environment.packages)
-
-
 def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
     """The manifest of a new run. Facts that only a loaded model knows are added when it is loaded."""
     benchmark = plan.benchmark
@@ -65,45 +49,45 @@ def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
         identity=plan.identity,
         comparable=plan.comparable,
         model=_model(plan, engine.spec),
-        benchmark={
-            "name": benchmark.name,
-            "version": benchmark.version,
-            "variant": plan.variant,
-            "sample": benchmark.sample,
-            "origin": plan.item_set.origin,
-            "notes": [*plan.item_set.notes, *plan.notes],
-            "licence": benchmark.licence,
-            "citation": benchmark.citation,
-            "metrics": list(benchmark.metrics),
-            "n_total": len(plan.item_set.items),
-        },
+        benchmark=BenchmarkRecord(
+            name=benchmark.name,
+            version=benchmark.version,
+            variant=plan.variant,
+            sample=benchmark.sample,
+            origin=plan.item_set.origin,
+            notes=(*plan.item_set.notes, *plan.notes),
+            licence=benchmark.licence,
+            citation=benchmark.citation,
+            metrics=tuple(benchmark.metrics),
+            n_total=len(plan.item_set.items),
+        ),
         method=plan.method,
         item_ids=tuple(item.id for item in plan.items),
-        settings=dataclasses.asdict(plan.settings)
-        | {
-            "chat": plan.identity["chat"],
-            "max_new_tokens": plan.max_new_tokens,
-            "stop": list(plan.stop),
-        },
-        command=[masked(word) for word in command],
+        settings=_settings(plan),
+        command=tuple(map(masked, command)),
         created=_now(),
-        metrics=list(plan.settings.metrics or benchmark.metrics),
+        metrics=tuple(plan.settings.metrics or benchmark.metrics),
     )
 
 
-def _model(plan: Plan, spec: ModelSpec) -> dict[str, Any]:
-    """The spec as JSON has it. Of what its training data leak, the items of this run; None: not checked for them."""
+def _settings(plan: Plan) -> RunSettings:
+    resolved = {"chat": plan.identity.chat, "max_new_tokens": plan.max_new_tokens, "stop": plan.stop}
+    return RunSettings.from_json(dataclasses.asdict(plan.settings) | resolved)
+
+
+def _model(plan: Plan, spec: ModelSpec) -> ModelRecord:
+    """Return the spec with, of the items that its training data hold, those of this run."""
     plain = dataclasses.replace(spec, leaked=None, generation=dict(spec.generation), options=dict(spec.options))
     fields = dataclasses.asdict(plain)
     del fields["leaked"]
     if not spec.trust_remote_code:
         del fields["trust_remote_code"]
     if spec.leaked is None:
-        return fields  # medbench has not trained it
+        return ModelRecord.from_json(fields)  # medbench has not trained it
     if plan.benchmark.name not in spec.leaked:
-        return fields | {"leaked": None}
+        return ModelRecord.from_json(fields | {"leaked": None})  # not checked
     held = set(spec.leaked[plan.benchmark.name])
-    return fields | {"leaked": [item.id for item in plan.items if item.id in held]}
+    return ModelRecord.from_json(fields | {"leaked": [item.id for item in plan.items if item.id in held]})
 
 
 def execute(
@@ -116,7 +100,7 @@ def execute(
     A new run takes the answers to the same questions from other runs of the same model below `root`.
 
     Interrupted at any moment, what was answered is stored; the same call continues from there. Items on which the
-    engine failed stay open, their reasons in the last sitting's `failures`.
+    engine failed stay open, their reasons in the last session's `failures`.
     """
     described = manifest(plan, engine, command)
     new = not (root / described.run_id).exists()
@@ -126,7 +110,7 @@ def execute(
         open_items = [item for item in plan.items if item.id not in writer.done]
         wanted = min(plan.settings.latency_items, len(plan.items))
         # A run whose answers are all another's measures nothing, and needs no model.
-        own = bool(open_items or writer.manifest.sittings)
+        own = bool(open_items or writer.manifest.sessions)
         untimed = own and _untimed(writer.manifest, wanted, plan.settings.latency_share)
         if open_items or untimed:
             if scorer:
@@ -151,9 +135,15 @@ def execute(
                     writer.update(environment=environment.describe())
                 works = bool(writer.done)
                 if open_items:
-                    sitting = Sitting(_now(), load_seconds, startup.taken("import"), startup.taken("data"))
-                    _answer(plan, engine, writer, watch, sitting, scorer)
-                    works = sitting.items > 0  # a model that answers nothing is not timed
+                    session = Session(
+                        started=_now(),
+                        load_seconds=load_seconds,
+                        import_seconds=startup.taken("import"),
+                        data_seconds=startup.taken("data"),
+                        packages=environment.packages(),
+                    )
+                    session = _answer(plan, engine, writer, watch, session, scorer)
+                    works = bool(session.items)  # a model that answers nothing is not timed
                 if untimed and works:
                     within_s = _seconds_for_timing(plan, writer)
                     writer.update(latency=_latency(plan, engine, wanted, watch, writer.done, within_s))
@@ -163,31 +153,34 @@ def execute(
 
 
 def _answer(
-    plan: Plan, engine: Engine, writer: RunWriter, watch: Progress, sitting: Sitting, scorer: Scorer | None
-) -> None:
+    plan: Plan, engine: Engine, writer: RunWriter, watch: Progress, session: Session, scorer: Scorer | None
+) -> Session:
+    """Answer the open items and return the session with what it measured, as it is stored."""
     unanswered = {item.id: item for item in plan.items if item.id not in writer.done}
     if plan.method == "logprob":
         outputs = engine.choose(plan.choice_requests(writer.done))
     else:
         outputs = engine.generate(plan.generate_requests(writer.done))
-    earlier = writer.manifest.sittings
+    earlier = writer.manifest.sessions
     scorer = scorer if plan.method == "generate" else None
     # Of this command, not of a stored manifest, which may name any file.
     names = plan.settings.metrics or plan.benchmark.metrics
     synced = saved = told = time.monotonic()
 
     def save() -> None:
-        sitting.peak_rss_bytes = memory.peak_bytes if engine.measured and engine.runs_here else None
+        nonlocal session
+        rss = memory.peak_bytes if engine.measured and engine.runs_here else None
         gpu = engine.peak_gpu_memory_bytes()
         if gpu is not None:
-            sitting.peak_gpu_memory_bytes = max(gpu, sitting.peak_gpu_memory_bytes or 0)
-        writer.update(sittings=[*earlier, dataclasses.asdict(sitting)])
+            session = dataclasses.replace(session, peak_gpu_memory_bytes=max(gpu, session.peak_gpu_memory_bytes or 0))
+        session = dataclasses.replace(session, peak_rss_bytes=rss)
+        writer.update(sessions=(*earlier, session))
 
     engine.peak_gpu_memory_bytes()  # what loading took is not the run's
     with PeakMemorySampler() as memory:
         try:
             for output, seconds in _timed(outputs):
-                sitting.seconds += seconds if engine.measured else 0.0
+                seconds = seconds if engine.measured else 0.0
                 item = unanswered.pop(output.item_id, None)
                 flaw = _flaw(output, item, plan.method)
                 if item is None or flaw:
@@ -199,11 +192,9 @@ def _answer(
                 if not writer.manifest.engine:  # only now: how a model can be run shows when it runs
                     writer.update(engine=engine.describe())
                 if output.error and not output.final:
-                    sitting.failures[output.item_id] = output.error
+                    session = session.with_failures({output.item_id: output.error}, seconds)
                     continue
-                sitting.items += 1
-                sitting.prompt_tokens += output.prompt_tokens
-                sitting.completion_tokens += output.completion_tokens
+                session = session.with_answer(output, seconds)
                 now = time.monotonic()
                 due = now - synced >= SYNC_SECONDS
                 writer.append([Record(item, output)], sync=due)
@@ -215,11 +206,12 @@ def _answer(
                     scorer.stored(writer.path, names)
                     scorer.working()
                     told = now
-            sitting.failures |= dict.fromkeys(unanswered, "the engine gave no answer")
+            session = session.with_failures(dict.fromkeys(unanswered, "the engine gave no answer"))
             if scorer:
                 scorer.stored(writer.path, names)
         finally:
             save()
+    return session
 
 
 def _flaw(output: Output, item: Item | None, method: str) -> str:
@@ -235,20 +227,20 @@ def _flaw(output: Output, item: Item | None, method: str) -> str:
 
 def _untimed(manifest: Manifest, wanted: int, share: float | None) -> bool:
     """Whether single requests are still to be timed. A run whose timing was cut short by `share` is timed."""
-    timed = len(manifest.latency.get("seconds", []))
+    timed = len(manifest.latency.seconds)
     return timed < (wanted if share is None else min(wanted, 1))
 
 
 def _seconds_for_timing(plan: Plan, writer: RunWriter) -> float | None:
     """Seconds that timing single requests may take: a share of what the answers took. None: as long as it takes."""
     share = plan.settings.latency_share
-    answering = sum(float(sitting.get("seconds") or 0) for sitting in writer.manifest.sittings)
+    answering = sum(session.seconds or 0.0 for session in writer.manifest.sessions)
     return None if share is None else share * answering
 
 
 def _latency(
     plan: Plan, engine: Engine, wanted: int, watch: Progress, answered: Collection[str], within_s: float | None = None
-) -> dict[str, list[float]]:
+) -> Latency:
     """Seconds per request, one at a time, on the run's first `wanted` items that were answered, after one short warm-up
     request. The first request that fails ends it.
 
@@ -285,7 +277,7 @@ def _latency(
             continue
         seconds.append(elapsed)
         first += [output.first_token_s for output in outputs if output.first_token_s is not None]
-    return {"seconds": seconds, "first_token_s": first}
+    return Latency(seconds=tuple(seconds), first_token_s=tuple(first))
 
 
 def _timed(outputs: Iterator[Output]) -> Iterator[tuple[Output, float]]:

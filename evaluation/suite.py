@@ -233,7 +233,7 @@ def _run_model(
 ) -> None:
     """One model through all benchmarks; what fails is named and the others go on."""
     from ..engines.server.engine import Refused
-    from ..results.manifest import safe
+    from ..results.identity import safe
     from . import startup
     from .engine_facts import engine_facts
     from .plan import plan
@@ -274,7 +274,7 @@ def _run_model(
             continue
         if run.answered():  # without an answer there is nothing to score, judge or show
             outcome.runs.append(run)
-        failures = run.manifest.sittings[-1].get("failures", {}) if run.manifest.sittings and not run.complete else {}
+        failures = run.manifest.sessions[-1].failures if run.manifest.sessions and not run.complete else {}
         if failures:
             (first, why), *others = failures.items()
             many = "1 item has" if len(failures) == 1 else f"{len(failures)} items have"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..core import registry
 from ..core.budget import Usage
 from ..core.types import Engine
+from ..results.manifest import ModelRecord
 
 MAX_NEW_TOKENS = 2048  # a judge that reasons before it replies needs room
 
@@ -40,8 +40,10 @@ class Judge:
         """What it has used so far in this process."""
         return self.own if self.engine.usage is None else self.engine.usage
 
-    def facts(self) -> dict[str, Any]:
-        """What decides how it grades, for the head of its replies. No key is among it."""
+    def model_record(self) -> ModelRecord:
+        """Return what decides how it grades, for the header of its replies. It holds no key."""
         spec = self.engine.spec
         names = ("name", "location", "revision", "engine", "adapter_hash", "dtype", "quantize", "base_url")
-        return {name: getattr(spec, name) for name in names} | {"generation": dict(spec.generation)}
+        return ModelRecord.from_json(
+            {name: getattr(spec, name) for name in names} | {"generation": dict(spec.generation)}
+        )

@@ -19,7 +19,9 @@ from .. import __version__
 from ..core.budget import Limits
 from ..core.errors import MedbenchError
 from ..core.types import GenerateRequest, Output
-from ..results.store import Reply, StoredRun, differing
+from ..results.identity import differing
+from ..results.judgments import JudgeHeader, JudgeReply
+from ..results.store import StoredRun
 from .judge import Judge
 from .metric import asked, not_to_judge, pair_id, read_reply
 from .modes import Mode, mode_of
@@ -138,10 +140,11 @@ def ask(
     header = _header(name, how, judge, other)
     chain = run.judgement_chain(name, other)
     with Replies(path, header, f"'{name}' of the run {run.path}", chain) as replies:
-        stored, mine = run.judgements(name, other)
+        found_header, mine = run.judgements(name, other)
+        stored = found_header or header
         _same_judge(stored, header, path)
         if judge.served:
-            judge.engine.rejected_fields |= frozenset(stored.get("refuses", ()))
+            judge.engine.rejected_fields |= frozenset(stored.refuses)
         for reply in (*known.values(), *mine.values()):
             if reply.output.item_id in wanted and wanted[reply.output.item_id][0] == reply.asked:
                 replies.stored[reply.output.item_id] = reply
@@ -149,10 +152,7 @@ def ask(
         try:
             missing = _fill(replies, judge, wanted, caps, progress, run.manifest.run_id, failures)
         finally:
-            replies.learned = {
-                "refuses": sorted(judge.rejected_fields),
-                "failures": dict(list(failures.items())[:MOST_FAILURES]),
-            }
+            replies.learned(sorted(judge.rejected_fields), dict(list(failures.items())[:MOST_FAILURES]))
         too_dear = judge.engine.blocked_cost
         found = (read_reply(reply, how.fields) for reply in replies.stored.values())
         unread = tuple(why for why in found if isinstance(why, str))
@@ -196,7 +196,7 @@ def _fill(
                 if output.error is not None and not output.final:
                     failures[output.item_id] = output.error
                 elif output.item_id in wanted and output.item_id not in replies.stored:
-                    replies.append(Reply(wanted[output.item_id][0], output))
+                    replies.append(JudgeReply(wanted[output.item_id][0], output))
         finally:
             progress.end()
             with contextlib.suppress(AttributeError):
@@ -231,26 +231,24 @@ def _wanted(
     return found
 
 
-def _header(name: str, mode: Mode, judge: Judge, against: str) -> dict[str, Any]:
-    return {
-        "metric": name,
-        "mode": mode.name,
-        "prompt_hash": mode.hash,
-        "schema": mode.schema,
-        "judge": judge.label,
-        "model": judge.facts(),
-        "settings": {"max_new_tokens": judge.max_new_tokens, "chat": judge.engine.chat("generate")},
-        "against": against,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "medbench": __version__,
-    }
-
-
-def _same_judge(stored: dict[str, Any], header: dict[str, Any], path: Path) -> None:
-    """Raises MedbenchError where what is stored was given by another model, or one that was asked in another way."""
-    told = differing(stored.get("model", {}), header["model"]) + differing(
-        stored.get("settings", {}), header["settings"]
+def _header(name: str, mode: Mode, judge: Judge, against: str) -> JudgeHeader:
+    return JudgeHeader(
+        metric=name,
+        mode=mode.name,
+        prompt_hash=mode.hash,
+        schema=mode.schema,
+        judge=judge.label,
+        model=judge.model_record(),
+        settings={"max_new_tokens": judge.max_new_tokens, "chat": judge.engine.chat("generate")},
+        against=against,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        medbench=__version__,
     )
+
+
+def _same_judge(stored: JudgeHeader, header: JudgeHeader, path: Path) -> None:
+    """Raise MedbenchError if the stored replies came from another model, or one that was prompted in another way."""
+    told = differing(stored.model.as_json(), header.model.as_json()) + differing(stored.settings, header.settings)
     if told:
         field, before, now = told[0]
         if field == "base_url" and before and now:

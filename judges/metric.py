@@ -15,7 +15,9 @@ from ..core.hashing import fingerprint
 from ..core.types import Figure, Item, MetricDefaults, Record, Score
 from ..metrics.figures import failed, mean_figure, unscored
 from ..results.files import malformed
-from ..results.store import Reply, StoredRun
+from ..results.judgments import JudgeHeader, JudgeReply
+from ..results.manifest import ModelRecord
+from ..results.store import StoredRun
 from .modes import FIRST, PREFERENCE, SECOND, Mode, fields_of, read, reason
 
 SHOWN = 160  # characters of a reply that cannot be read, in the reason for it
@@ -37,17 +39,18 @@ def not_to_judge(record: Record, mode: Mode) -> str:
     return "no reference answer" if mode.needs_reference and not record.item.references else ""
 
 
-def by_itself(judge: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
-    """Whether two models, as manifests have them, are one: the same weights and adapter, or one name at one server."""
-
-    def same(*names: str) -> bool:
-        return all((judge.get(name) or "") == (model.get(name) or "") for name in names)
-
-    if judge.get("base_url") or model.get("base_url"):
-        return same("engine", "location", "base_url")
+def by_itself(judge: ModelRecord, model: ModelRecord) -> bool:
+    """Return whether two models are one: the same weights and adapter, or one name at one server."""
+    if judge.base_url or model.base_url:
+        return _at_server(judge) == _at_server(model)
     # A zoo entry's weights have one revision from the hub and another from a package, under the same name.
-    one = (judge.get("name") and same("engine", "name")) or (judge.get("revision") and same("revision"))
-    return bool(one) and same("adapter_hash")
+    one_name = judge.name and (judge.engine, judge.name) == (model.engine, model.name)
+    one = one_name or (judge.revision and judge.revision == model.revision)
+    return bool(one) and (judge.adapter_hash or "") == (model.adapter_hash or "")
+
+
+def _at_server(model: ModelRecord) -> tuple[str, str, str]:
+    return model.engine, model.location or "", model.base_url or ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Graded(MetricDefaults):
     name: str
     mode: Mode
     judge: str  # as --judge names it
-    replies: Mapping[str, Reply] = field(default_factory=dict, repr=False)
+    replies: Mapping[str, JudgeReply] = field(default_factory=dict, repr=False)
     fields: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
     remark: str = ""  # what a table has to say of them
     version: str = "1"
@@ -77,7 +80,7 @@ class Graded(MetricDefaults):
         header, replies = run.judgements(self.name)
         if not header:
             return self
-        own = by_itself(header.get("model", {}), run.manifest.model)
+        own = by_itself(header.model, run.manifest.model)
         return dataclasses.replace(
             self,
             replies=replies,
@@ -136,7 +139,7 @@ class Preferred(MetricDefaults):
     mode: Mode
     judge: str
     others: Mapping[str, str] = field(default_factory=dict, repr=False)  # B's answer by item id
-    replies: Mapping[str, Reply] = field(default_factory=dict, repr=False)
+    replies: Mapping[str, JudgeReply] = field(default_factory=dict, repr=False)
     fields: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
     remark: str = ""
     version: str = "1"
@@ -153,7 +156,7 @@ class Preferred(MetricDefaults):
         header = of_a or of_b
         if not header:
             return self
-        own = [name for name, run in zip("AB", (a, b)) if by_itself(header.get("model", {}), run.manifest.model)]
+        own = [name for name, run in zip("AB", (a, b)) if by_itself(header.model, run.manifest.model)]
         return dataclasses.replace(
             self,
             others={record.item.id: record.output.text or "" for record in b.records()},
@@ -195,7 +198,7 @@ def pair_id(item: Item, first: str, second: str) -> str:
     return f"{item.id}|{asked(item, first, second)}"
 
 
-def read_reply(reply: Reply, fields: Mapping[str, Sequence[Any]]) -> dict[str, Any] | str:
+def read_reply(reply: JudgeReply, fields: Mapping[str, Sequence[Any]]) -> dict[str, Any] | str:
     """The grades of a stored reply, or why there are none: "unparsed: …; the judge wrote: …".
 
     A reply that was cut off grades nothing, even if an object is whole: what would have followed is not known.
@@ -232,8 +235,8 @@ def preferences(name: str, records: Sequence[Record], scores: Sequence[Score]) -
     ]
 
 
-def _fields(run: StoredRun, name: str, header: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+def _fields(run: StoredRun, name: str, header: JudgeHeader) -> dict[str, tuple[Any, ...]]:
     try:
-        return fields_of(header.get("schema"))
+        return fields_of(header.schema)
     except ValueError as error:
         raise malformed(run.judgement_file(name), 1, str(error)) from error

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..core.durable import make_folder, refuse_link, replace_file
 from ..core.errors import MedbenchError
 from ..core.seals import Chain
 from ..results.files import LineFile, Lock, chain_at_end, remedy, sealed_lines, set_aside, tell, to_json
-from ..results.store import Reply, encode_reply
+from ..results.judgments import JudgeHeader, JudgeReply
 
 
 class Replies:
     """The file of one judge's replies, open to append and locked while the `with` block lasts."""
 
-    def __init__(self, path: Path, header: dict[str, Any], what: str, chain: Chain) -> None:
+    def __init__(self, path: Path, header: JudgeHeader, what: str, chain: Chain) -> None:
         self.path = path
         self.chain = chain  # of an empty file
         self.header = header
-        self.stored: dict[str, Reply] = {}  # those that are on the disk, by item_id
-        # What the header keeps: the fields that the server rejects, for the next command; why replies are missing.
-        self.learned: dict[str, Any] = {}
+        self.stored: dict[str, JudgeReply] = {}  # those that are on the disk, by item_id
+        self._learned: tuple[Sequence[str], Mapping[str, str]] = ((), {})
         self._lock = Lock(path.with_suffix(".lock"), what)
         self._file: LineFile | None = None
 
@@ -38,7 +36,7 @@ class Replies:
                 self._repair()
                 self._file = LineFile(self.path, chain_at_end(self.path, replace(self.chain)))
                 if not self._file.size:
-                    self._file.append([self.header])
+                    self._file.append([self.header.as_json()])
             except BaseException:
                 self.__exit__()
                 raise
@@ -65,20 +63,26 @@ class Replies:
 
     def _keep_learned(self) -> None:
         header, *rest = [line.body for line in sealed_lines(self.path)]
-        told = json.loads(header)
-        new = {name: value for name, value in (told | self.learned).items() if value or name not in self.learned}
-        if new != told:
-            self._rewrite([to_json(new), *rest])
+        stored = json.loads(header)
+        refuses, failures = self._learned
+        known = JudgeHeader.from_json(stored)
+        new = replace(known, refuses=tuple(refuses), failures=failures, missing=known.missing | {"refuses", "failures"})
+        if new.as_json() != stored:
+            self._rewrite([to_json(new.as_json()), *rest])
 
     def _rewrite(self, bodies: list[bytes]) -> None:
         chain = replace(self.chain)
         replace_file(self.path, b"".join(map(chain.add, bodies)))
 
-    def append(self, reply: Reply) -> None:
+    def learned(self, refuses: Sequence[str], failures: Mapping[str, str]) -> None:
+        """Note for the header the fields that the server rejects, and why replies are missing."""
+        self._learned = refuses, failures
+
+    def append(self, reply: JudgeReply) -> None:
         """On the disk when this returns: it was paid for."""
         assert self._file is not None, "used in a with block"
         with self._telling():
-            self._file.append([encode_reply(reply)])
+            self._file.append([reply.as_json()])
         self.stored[reply.output.item_id] = reply
 
     @contextlib.contextmanager

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from ..core.errors import DataMalformed, MedbenchError, UsageError
-from ..core.hashing import fingerprint
 from ..core.paired import discordant_interval
 from ..core.stats import clusters_of, few_documents, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
+from .identity import differing
 from .leaderboard import (
     apart,
     clean_note,
@@ -23,14 +23,14 @@ from .leaderboard import (
     leaked_in,
     metrics_of,
     notes_on,
-    row_facts,
+    setup_of,
     title,
-    unchecked,
 )
 from .lookup import candidates
+from .manifest import Manifest
 from .pairing import ALPHA, Counts, pair
 from .scoring import CLEAN, JUDGING, Load, aggregate, bound, evaluate, load_metric, load_stored
-from .store import Manifest, StoredRun, differing
+from .store import StoredRun
 
 Side = Literal["a", "b", ""]
 
@@ -183,7 +183,7 @@ def matched(*sides: StoredRun | Sequence[StoredRun]) -> list[tuple[StoredRun, St
 def _sides(given: Sequence[StoredRun | Sequence[StoredRun]]) -> list[_Side]:
     """The sides under the names of their models or, where these do not tell them apart, as A, B, C, …"""
     groups = [[runs] if isinstance(runs, StoredRun) else list(runs) for runs in given]
-    models = [{row_facts(run.manifest)["model"] for run in runs} for runs in groups]
+    models = [{setup_of(run.manifest).model for run in runs} for runs in groups]
     alone = all(len(names) == 1 for names in models) and len(set().union(*models)) == len(groups)
     names = [min(names) for names in models] if alone else string.ascii_uppercase
     return [_Side(name, runs) for name, runs in zip(names, groups)]
@@ -199,7 +199,7 @@ class _Side:
         self.name = name
         columns: dict[str, list[StoredRun]] = {}
         for run in runs:
-            columns.setdefault(fingerprint(run.manifest.comparable), []).append(run)
+            columns.setdefault(run.manifest.comparable.key, []).append(run)
         if not columns:
             raise UsageError(f"{name} has no runs.")
         self.runs = {column: found[0] for column, found in columns.items() if len(found) == 1}
@@ -246,8 +246,8 @@ def _left_out(sides: Sequence[_Side]) -> list[str]:
 def _refusal(side_a: Sequence[StoredRun], side_b: Sequence[StoredRun]) -> UsageError:
     """Why nothing can be compared, shown on the two runs that are nearest to it."""
     candidates = [(run_a.manifest, run_b.manifest) for run_a in side_a for run_b in side_b]
-    one, other = min(candidates, key=lambda both: len(differing(both[0].comparable, both[1].comparable)))
-    differences = differing(one.comparable, other.comparable)
+    one, other = min(candidates, key=lambda both: len(_differences(*both)))
+    differences = _differences(one, other)
     # Two benchmarks differ in all the rest too, which then says nothing.
     shown = [found for found in differences if found[0] == "benchmark"] or differences
     fields = [
@@ -257,8 +257,12 @@ def _refusal(side_a: Sequence[StoredRun], side_b: Sequence[StoredRun]) -> UsageE
     hint = "Run both models with the same benchmark, items, examples and method."
     if [name for name, _, _ in shown] == ["method"]:
         chosen = one if one.method == "logprob" else other
-        hint = f"Have {chosen.model.get('name')} write its answers too: medbench run … --choice generate"
+        hint = f"Have {chosen.model.name} write its answers too: medbench run … --choice generate"
     return UsageError(f"{one.run_id} and {other.run_id} cannot be compared. They differ in {'; '.join(fields)}.", hint)
+
+
+def _differences(one: Manifest, other: Manifest) -> list[tuple[str, Any, Any]]:
+    return differing(one.comparable.as_json(), other.comparable.as_json())
 
 
 def _worded(name: str, value: Any, manifest: Manifest) -> str:
@@ -315,12 +319,12 @@ def _match(
     if any(line.verdicts for line, _ in lines if line.name in stored):
         remarks.append(STORED)
     label_a, label_b = (
-        label(row_facts(run.manifest)["model"], told) for run, told in zip((run_a, run_b), apart([run_a, run_b]))
+        label(setup_of(run.manifest).model, told) for run, told in zip((run_a, run_b), apart([run_a, run_b]))
     )
     unsure = [
         f"the training data of {name} were not checked against this benchmark"
         for name, run in zip("AB", (run_a, run_b))
-        if unchecked(run.manifest)
+        if run.manifest.model.unchecked
     ]
     few = few_documents(clusters_of([all_a[item_id] for item_id in common]))
     match = Match(

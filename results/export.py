@@ -215,8 +215,13 @@ def _run(row: Row) -> dict[str, Any]:
 
 def _board(board: Board) -> dict[str, Any]:
     names = ("benchmark", "version", "variant", "sample", "shots", "method")
-    shared = {name: board.comparable.get(name) for name in ("items_hash", "prompt_hash", "max_new_tokens")}
-    stop = json.dumps(board.comparable.get("stop"), ensure_ascii=False) if board.comparable.get("stop") else ""
+    column = board.comparable
+    shared = {
+        "items_hash": column.items_hash,
+        "prompt_hash": column.prompt_hash,
+        "max_new_tokens": column.max_new_tokens,
+    }
+    stop = json.dumps(column.stop, ensure_ascii=False) if column.stop else ""
     own = {"items": board.asked, "stop": stop, "few_documents": board.few}
     return {name: getattr(board, name) for name in names} | own | shared
 

@@ -13,13 +13,14 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 from ..core.errors import MedbenchError, UsageError
-from ..core.hashing import fingerprint
 from ..core.stats import few_documents
 from ..core.types import Figure, Measurement, Metric
+from .identity import Comparable, differing
+from .manifest import Manifest
 from .marks import Compared, verdicts
 from .pairing import ALPHA
 from .scoring import JUDGING, Load, Sheet, load_metric, load_stored, sheet
-from .store import Manifest, StoredRun, differing
+from .store import StoredRun
 
 METHODS = {"logprob": "log-probability", "generate": "generated"}
 
@@ -130,7 +131,7 @@ class Board:
     clean: str = ""  # what the clean columns leave out, in words
     few: str = ""  # that the items come from few documents, in words
     hidden: int = 0  # rows that `top` left out; the tests are over them too
-    comparable: Mapping[str, Any] = field(default_factory=dict)  # all that the runs have in common, by field
+    comparable: Comparable = field(default_factory=Comparable)  # all that the runs have in common
 
     @property
     def footnotes(self) -> dict[str, str]:
@@ -157,7 +158,7 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load | N
     problems: dict[str, MedbenchError] = {}
     groups: dict[str, list[StoredRun]] = {}
     for run in runs:
-        groups.setdefault(fingerprint(run.manifest.comparable), []).append(run)
+        groups.setdefault(run.manifest.comparable.key, []).append(run)
     for comparable, group in groups.items():
         leaked = set(leaked_in(group))
         for run in group:
@@ -217,18 +218,13 @@ def notes_on(runs: Sequence[StoredRun]) -> tuple[str, ...]:
 
 def leaked_in(runs: Sequence[StoredRun]) -> tuple[str, ...]:
     """Ids of the items of comparable runs that the training data of any of their models hold, in order."""
-    found = {item_id for run in runs for item_id in run.manifest.model.get("leaked") or ()}
+    found = {item_id for run in runs for item_id in run.manifest.model.leaked or ()}
     return tuple(item_id for item_id in runs[0].manifest.item_ids if item_id in found)
-
-
-def unchecked(manifest: Manifest) -> bool:
-    """Whether medbench trained the model on data that were not looked through for the items of this run."""
-    return "leaked" in manifest.model and manifest.model["leaked"] is None
 
 
 def clean_note(runs: Iterable[StoredRun], leaked: int, items: int) -> str:
     """What the figures named "…_clean" leave out, in words; "" where nothing is leaked."""
-    models = dict.fromkeys(row_facts(run.manifest)["model"] for run in runs if run.manifest.model.get("leaked"))
+    models = dict.fromkeys(setup_of(run.manifest).model for run in runs if run.manifest.model.leaked)
     held = f"the {leaked} of {items} items whose text was found in the training data of {', '.join(models)}"
     return f"clean: without {held}" if leaked else ""
 
@@ -236,39 +232,57 @@ def clean_note(runs: Iterable[StoredRun], leaked: int, items: int) -> str:
 def title(manifest: Manifest) -> str:
     """What a board of such runs is called: "pubmedqa · 50 of 500 items (seed 0) · log-probability · 0-shot"."""
     comparable = manifest.comparable
-    name = _text(comparable.get("benchmark")) + (f" ({comparable['variant']})" if comparable.get("variant") else "")
+    name = comparable.benchmark + (f" ({comparable.variant})" if comparable.variant else "")
     method = METHODS.get(manifest.method, manifest.method)
-    sample = "sample" if manifest.benchmark.get("sample") else ""
-    return " · ".join(filter(None, [name, sample, items_of(manifest), method, f"{comparable.get('shots', 0)}-shot"]))
+    sample = "sample" if manifest.benchmark.sample else ""
+    return " · ".join(filter(None, [name, sample, items_of(manifest), method, f"{comparable.shots}-shot"]))
 
 
 def items_of(manifest: Manifest) -> str:
     """Which items were asked, in words: "500 items", "50 of 500 items (seed 0)"."""
-    asked, total, settings = len(manifest.item_ids), manifest.benchmark.get("n_total"), manifest.settings
+    asked, total, settings = len(manifest.item_ids), manifest.benchmark.n_total, manifest.settings
     if not total or asked >= total:
         return f"{asked} items"
     how = []
-    if settings.get("items_file"):
-        how.append(f"from {settings['items_file']}")
-    elif settings.get("items"):
+    if settings.items_file:
+        how.append(f"from {settings.items_file}")
+    elif settings.items:
         how.append("chosen by id")
-    if settings.get("limit"):
-        how.append(f"seed {settings.get('seed', 0)}")
+    if settings.limit:
+        how.append(f"seed {settings.seed}")
     return f"{asked} of {total} items" + (f" ({', '.join(how)})" if how else "")
 
 
-def row_facts(manifest: Manifest) -> dict[str, str]:
-    """What one compares, as text: model, revision, adapter, engine, dtype, quantize, chat."""
-    # The identity has them settled; the model's own record may say "auto".
-    settled: Mapping[str, Any] = manifest.model | manifest.identity.get("model", {})
-    names = {name: _text(settled.get(name)) for name in ("engine", "dtype", "quantize")}
-    return {
-        "model": _text(settled.get("name")),
-        "revision": _short(_text(settled.get("revision"))),
-        "adapter": _short(_text(settled.get("adapter"))),
-        **names,
-        "chat": _text(manifest.identity.get("chat") or manifest.model.get("chat")),
-    }
+@dataclass(frozen=True)
+class Setup:
+    """What one compares, as text; "" for what a run does not have."""
+
+    model: str
+    revision: str
+    adapter: str
+    engine: str
+    dtype: str
+    quantize: str
+    chat: str
+
+
+def setup_of(manifest: Manifest) -> Setup:
+    """Return what a run's row shows of its model and how it ran."""
+    resolved, asked = manifest.identity.model, manifest.model
+
+    def text(name: str) -> str:
+        # The identity has no "auto"; a run from before a field was added to it has only what was asked for.
+        return _text(getattr(asked if name in resolved.missing else resolved, name))
+
+    return Setup(
+        model=text("name"),
+        revision=_short(text("revision")),
+        adapter=_short(text("adapter")),
+        engine=text("engine"),
+        dtype=text("dtype"),
+        quantize=text("quantize"),
+        chat=manifest.identity.chat or asked.chat or "",
+    )
 
 
 def label(model: str, told: Sequence[tuple[str, str]]) -> str:
@@ -295,7 +309,7 @@ def _once(load: Load) -> Load:
 
 def metrics_of(manifest: Manifest) -> list[str]:
     """The run's metrics: first the benchmark's own in its order, then the others."""
-    own = [name for name in manifest.benchmark.get("metrics", ()) if name in manifest.metrics]
+    own = [name for name in manifest.benchmark.metrics if name in manifest.metrics]
     return [*own, *(name for name in manifest.metrics if name not in own)]
 
 
@@ -311,13 +325,13 @@ def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> B
         Row(
             run_id=made.run.manifest.run_id,
             path=str(made.run.path),
-            **row_facts(made.run.manifest),
+            **vars(setup_of(made.run.manifest)),
             answered=made.answered,
             truncated=made.truncated,
             asked=len(made.run.manifest.item_ids),
             cells=tuple(cells),
             apart=told,
-            unchecked=unchecked(made.run.manifest),
+            unchecked=made.run.manifest.model.unchecked,
             changes=tuple(made.run.changes),
             sealed=made.run.manifest.sealed,
             leaked=len(leaked_in([made.run])),
@@ -326,14 +340,14 @@ def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> B
     ]
     return Board(
         title=title(manifest),
-        benchmark=_text(manifest.comparable.get("benchmark")),
-        version=_text(manifest.comparable.get("version")),
-        variant=_text(manifest.comparable.get("variant")),
-        sample=bool(manifest.benchmark.get("sample")),
+        benchmark=manifest.comparable.benchmark,
+        version=manifest.comparable.version,
+        variant=manifest.comparable.variant,
+        sample=bool(manifest.benchmark.sample),
         items=items_of(manifest),
         asked=len(manifest.item_ids),
         method=manifest.method,
-        shots=int(manifest.comparable.get("shots", 0)),
+        shots=manifest.comparable.shots,
         columns=tuple(columns),
         rows=tuple(sorted(rows, key=lambda row: (_rank(columns, row), row.label, row.run_id))),
         tests=tests,
@@ -492,13 +506,14 @@ PART_OF = re.compile(r"^(?:model|generation)\.")  # of an identity: its fields a
 
 def apart(runs: Sequence[StoredRun]) -> list[tuple[tuple[str, str], ...]]:
     """For each run, the fields of its identity in which it differs from another run of the same model."""
-    names = [row_facts(run.manifest)["model"] for run in runs]
+    names = [setup_of(run.manifest).model for run in runs]
     told = []
-    for run, name in zip(runs, names, strict=True):
+    identities = [run.manifest.identity.as_json() for run in runs]
+    for run, name, one in zip(runs, names, identities, strict=True):
         mine: dict[str, str] = {}
-        for other, its in zip(runs, names, strict=True):
+        for other, its, another in zip(runs, names, identities, strict=True):
             if other is not run and its == name:
-                found = differing(run.manifest.identity, other.manifest.identity) or [("folder", str(run.path), "")]
+                found = differing(one, another) or [("folder", str(run.path), "")]
                 mine |= {PART_OF.sub("", field): _short(_text(own)) or "none" for field, own, _ in found}
         told.append(tuple(mine.items()))
     return told
@@ -511,7 +526,7 @@ def _told_apart(boards: Sequence[Board], manifests: Sequence[Manifest]) -> list[
         extra: dict[str, str] = {}
         for other, theirs in zip(boards, manifests, strict=True):
             if other is not board and other.title == board.title:
-                for name, own, _ in differing(manifest.comparable, theirs.comparable):
+                for name, own, _ in differing(manifest.comparable.as_json(), theirs.comparable.as_json()):
                     extra[name] = f"{name.removesuffix('_hash')} {_short(_text(own)) or 'none'}"
         named.append(dataclasses.replace(board, title=" · ".join([board.title, *extra.values()])))
     return named

@@ -9,9 +9,10 @@ from pathlib import Path
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from ..core.suggest import did_you_mean, question
-from .leaderboard import apart, row_facts, title
-from .manifest import safe
-from .store import MANIFEST, StoredRun, all_runs, has_answers, minute, run_folders, there
+from .identity import safe
+from .leaderboard import apart, setup_of, title
+from .manifest_file import MANIFEST
+from .store import StoredRun, all_runs, has_answers, minute, run_folders, there
 
 NAMED = 5  # runs that an error lists
 NEAREST = 3  # run ids that an error suggests
@@ -57,7 +58,7 @@ def side(text: str, root: Path, allow_changed: bool = False) -> tuple[list[Store
         return all_runs(folder, allow_changed=allow_changed)
     if root.is_dir() and not there(root / text / MANIFEST):
         runs, problems = all_runs(root, allow_changed=allow_changed)
-        meant = [run for run in runs if row_facts(run.manifest)["model"] == text or _whole_parts(run.path.name, text)]
+        meant = [run for run in runs if setup_of(run.manifest).model == text or _whole_parts(run.path.name, text)]
         if meant:
             models = {run.path.name.partition("__")[0] for run in meant}
             of_these = re.compile(rf"(?:^|[\s/])(?:{'|'.join(map(re.escape, models))})__")

@@ -80,11 +80,11 @@ class Runs(Sequence[StoredRun]):
         fewer than two models, an unknown one, and runs that cannot be compared.
         """
         from .compare import compare
-        from .leaderboard import row_facts
+        from .leaderboard import setup_of
 
         by_model: dict[str, list[StoredRun]] = {}
         for run in self._runs:
-            by_model.setdefault(row_facts(run.manifest)["model"], []).append(run)
+            by_model.setdefault(setup_of(run.manifest).model, []).append(run)
         asked = models or tuple(by_model)
         for model in asked:
             if model not in by_model:
@@ -163,15 +163,15 @@ def compare(
 
 def _items(run: StoredRun, metrics: Sequence[str]) -> list[dict[str, Any]]:
     from ..core.types import Metric
-    from .leaderboard import metrics_of, row_facts
+    from .leaderboard import metrics_of, setup_of
     from .scoring import bound, load_metric, load_stored
 
     records = run.records()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "run_id": run.manifest.run_id,
-            "model": row_facts(run.manifest)["model"],
-            "benchmark": run.manifest.benchmark.get("name"),
+            "model": setup_of(run.manifest).model,
+            "benchmark": run.manifest.benchmark.name,
             "item": record.item.id,
             "question": record.item.question,
             "gold": None if record.item.gold is None else record.item.answers[record.item.gold],

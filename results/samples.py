@@ -5,18 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ..core.seals import Chain
 from ..core.types import Record
 from .files import Line, sealed_lines
-from .manifest import MANIFEST, Manifest
+from .manifest import Checkpoint, Manifest
+from .manifest_file import MANIFEST
 from .records import contradiction, decode
 
 SAMPLES = "samples.jsonl"
 
 
-class Reading:
+class SamplesReader:
     """One checked pass over a run's samples. After it, `changes` holds a sentence for each line that was changed."""
 
     def __init__(self, run: Path, manifest: Manifest) -> None:
@@ -33,8 +33,7 @@ class Reading:
         Of two for one item, the first counts; one that was not changed is given even so where the first one was.
         """
         asked, seen = set(self.manifest.item_ids), set[str]()
-        expected = self.manifest.checkpoint.get("lines")
-        expected = expected if isinstance(expected, int) else 0
+        stored = self.manifest.checkpoint or NOTHING
         for line in sealed_lines(self.path, self.chain):
             record, problem = None, line.problem
             self.unsealed += not self.chain.sealed
@@ -49,7 +48,7 @@ class Reading:
             if problem:
                 item = f" (item '{record.item.id}')" if record else ""
                 self.changes.append(f"{self.path}, line {line.number}{item}: {problem}")
-            if line.number == expected and self.chain.seal.decode() != self.manifest.checkpoint.get("seal"):
+            if line.number == stored.lines and self.chain.seal.decode() != stored.seal:
                 self.foreign = not self.changes
                 told = f"{self.path}, line {line.number}: its seal is not the one in {MANIFEST}"
                 self.changes += [told] if self.foreign else []
@@ -57,11 +56,12 @@ class Reading:
                 if not problem:
                     seen.add(record.item.id)
                 yield record, dataclasses.replace(line, problem=problem) if problem != line.problem else line
-        if not self.manifest.checkpoint and not self.chain.lines and had_answers(self.manifest):
+        if not self.manifest.checkpoint and not self.chain.lines and self.manifest.had_answers:
             self.changes.append(f"{self.path} is {'empty' if self.path.exists() else 'missing'}, but it had answers")
-        if self.chain.lines < expected:
-            missing = f"{self.path} ends after line {self.chain.lines}, but {expected} lines were stored"
-            self.changes.append(missing if self.path.exists() else f"{self.path} is missing; it had {expected} lines")
+        if self.chain.lines < stored.lines:
+            had = stored.lines
+            cut = f"{self.path} ends after line {self.chain.lines}, but {had} lines were stored"
+            self.changes.append(cut if self.path.exists() else f"{self.path} is missing; it had {had} lines")
 
     def told(self) -> str:
         """The first change, and how many more there are."""
@@ -69,13 +69,9 @@ class Reading:
         return self.changes[0] + (f" (and {more} more like it)" if more > 0 else "")
 
 
-NOTHING: dict[str, Any] = {"lines": 0, "seal": "", "unsealed": 0}  # the checkpoint of a run without answers
+NOTHING = Checkpoint(unsealed=0)  # of a run without answers
 
 
-def had_answers(manifest: Manifest) -> bool:
-    """Whether the manifest knows of answers that were stored."""
-    return bool(manifest.checkpoint.get("lines")) or any(sitting.get("items") for sitting in manifest.sittings)
-
-
-def checkpoint(chain: Chain, unsealed: int) -> dict[str, Any]:
-    return {"lines": chain.lines, "seal": chain.seal.decode(), "unsealed": unsealed}
+def checkpoint(chain: Chain, unsealed: int) -> Checkpoint:
+    """Return the checkpoint of samples that end as `chain` does."""
+    return Checkpoint(lines=chain.lines, seal=chain.seal.decode(), unsealed=unsealed)

@@ -19,8 +19,10 @@ from ..core.stats import clusters_of
 from ..core.types import Figure, Measurement, Metric, Record, Score
 from . import figure_cache
 from .files import NO_LOCKS, READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
-from .manifest import Changed
-from .store import SAMPLES, StoredRun, encode_score
+from .manifest_file import Changed
+from .records import encode_score
+from .samples import SAMPLES
+from .store import StoredRun
 
 CLEAN = "_clean"  # ends the name of a figure over the items that no model's training data hold
 BATCH = 256  # items scored between two writes: what a kill loses at most

@@ -16,29 +16,27 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypedDict
+from typing import Any
 
 from ..core.durable import make_folder, refuse_link, replace_file
 from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.hashing import fingerprint
 from ..core.seals import Chain
 from ..core.typed import check_fields
-from ..core.types import Measured, Output, Record, Score
+from ..core.types import Measured, Record, Score
 from .files import Line, LineFile, Lock, malformed, read_lines, remedy, sealed_lines, set_aside, stat_of, tell
-from .manifest import ALLOW, ENDS_AS_ID, RESTORE, Changed, read_changed, read_manifest, safe, write_manifest
-from .manifest import MANIFEST as MANIFEST
-from .manifest import Manifest as Manifest  # what a run folder holds belongs to this module's surface
-from .manifest import differing as differing
-from .manifest import run_id as run_id
-from .records import RECORD, Lines, compact, decode_output, stored
+from .identity import differing, safe
+from .judgments import JudgeHeader, JudgeReply
+from .manifest import Latency, Manifest, RunSettings, Session
+from .manifest_file import ALLOW, ENDS_AS_ID, MANIFEST, RESTORE, Changed, read_changed, read_manifest, write_manifest
+from .records import RECORD, Lines, stored
 from .records import decode as decode
 from .records import encode as encode
 from .records import encode_score as encode_score
-from .samples import NOTHING, Reading, checkpoint, had_answers
+from .samples import NOTHING, SamplesReader, checkpoint
 from .samples import SAMPLES as SAMPLES
 
 SCORES = "scores"
@@ -51,21 +49,21 @@ MADE_AGAIN = "The run's command, given again in another folder, makes it anew."
 REPAIR = "Restore it, or give the run's command again: it answers these items anew."
 
 
-class _Judged(TypedDict, total=False):
-    """The first line of a file of replies, as far as tables read it."""
-
-    metric: str
-    model: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    failures: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a judge gave back, as its engine did, bound to what it was shown."""
-
-    asked: str  # hash of the material; another answer than the one judged has another
-    output: Output  # its item_id: the item's, and in which order two answers stood
+def measured(manifest: Manifest) -> Measured:
+    """Add up what a run measured over its sessions."""
+    sessions = manifest.sessions
+    rss = [session.peak_rss_bytes for session in sessions if session.peak_rss_bytes is not None]
+    gpu = [session.peak_gpu_memory_bytes for session in sessions if session.peak_gpu_memory_bytes is not None]
+    return Measured(
+        items=sum(session.items or 0 for session in sessions),
+        seconds=float(sum(session.seconds or 0 for session in sessions)),
+        prompt_tokens=sum(session.prompt_tokens or 0 for session in sessions),
+        completion_tokens=sum(session.completion_tokens or 0 for session in sessions),
+        peak_rss_bytes=max(rss, default=None),
+        peak_gpu_memory_bytes=max(gpu, default=None),
+        latencies_s=manifest.latency.seconds,
+        first_token_s=manifest.latency.first_token_s,
+    )
 
 
 def begun(root: Path, model: str, benchmark: str) -> bool:
@@ -84,7 +82,7 @@ def alike(root: Path, manifest: Manifest) -> list[Path]:
 class RunWriter:
     """Makes the folder `root`/run_id or opens it to resume, and holds its lock while the `with` block lasts.
 
-    On resuming, the stored manifest stands (its sittings, latency, engine and environment are those of the answers
+    On resuming, the stored manifest stands (its sessions, latency, engine and environment are those of the answers
     that are stored); new metric names are added to its own. Entering raises MedbenchError where another process
     writes this run, the folder cannot be written, it holds a run of another identity, or its manifest was changed.
 
@@ -103,7 +101,7 @@ class RunWriter:
         self._asked = frozenset(manifest.item_ids)
         if len(self._asked) < len(manifest.item_ids):
             twice = next(i for i in manifest.item_ids if manifest.item_ids.count(i) > 1)
-            raise MedbenchError(f"the benchmark {manifest.benchmark.get('name')} has two items called '{twice}'.")
+            raise MedbenchError(f"the benchmark {manifest.benchmark.name} has two items called '{twice}'.")
 
     def __enter__(self) -> RunWriter:
         try:
@@ -151,12 +149,26 @@ class RunWriter:
         self.done.update(new)
         self._appended = True
 
-    def update(self, **changes: Any) -> None:
-        """Replace fields of the manifest, on the disk at once. What makes the run this run cannot change."""
-        fixed = changes.keys() & {"run_id", "identity", "comparable", "item_ids", "method"}
-        if fixed:
-            raise ValueError(f"fixed when the run was made: {', '.join(sorted(fixed))}")
-        self._write(dataclasses.replace(self.manifest, **changes))
+    def update(
+        self,
+        *,
+        sessions: Sequence[Session] | None = None,
+        latency: Latency | None = None,
+        settings: RunSettings | None = None,
+        engine: Mapping[str, Any] | None = None,
+        environment: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Replace fields of the manifest, on the disk at once. What identifies the run cannot change."""
+        now = self.manifest
+        changed = dataclasses.replace(
+            now,
+            sessions=now.sessions if sessions is None else tuple(sessions),
+            latency=now.latency if latency is None else latency,
+            settings=now.settings if settings is None else settings,
+            engine=now.engine if engine is None else engine,
+            environment=now.environment if environment is None else environment,
+        )
+        self._write(changed)
         self._appended = False
 
     def _open(self) -> None:
@@ -165,25 +177,24 @@ class RunWriter:
         if (self.path / MANIFEST).exists():
             stored = read_manifest(self.path)
             self._check(stored)
-            added = [name for name in self.manifest.metrics if name not in stored.metrics]
-            self.manifest = dataclasses.replace(stored, metrics=[*stored.metrics, *added])
-            if added:
+            self.manifest = stored.with_metrics(self.manifest.metrics)
+            if self.manifest != stored:
                 self._write(self.manifest)
         elif samples.exists():
             raise DataMalformed(f"{self.path} holds answers but no {MANIFEST}.", "Move or delete that folder.")
         else:
             self._write(dataclasses.replace(self.manifest, checkpoint=NOTHING))
-        reading = Reading(self.path, self.manifest)
+        reading = SamplesReader(self.path, self.manifest)
         self.done = {record.item.id for record, line in reading.records() if not line.problem}
         if reading.changes:
             self._repair(reading)
         self._samples = LineFile(samples, reading.chain)
         self._unsealed = reading.unsealed
 
-    def _repair(self, reading: Reading) -> None:
+    def _repair(self, reading: SamplesReader) -> None:
         """Keep the lines that are as they were stored, under new seals, and the file as it is now beside them."""
         samples = self.path / SAMPLES
-        again = Reading(self.path, self.manifest)
+        again = SamplesReader(self.path, self.manifest)
         good = [line.body for _, line in again.records() if not line.problem]
         # Lines that all fit each other but not the manifest are another file's.
         good, self.done = ([], set()) if again.foreign else (good, self.done)
@@ -202,7 +213,7 @@ class RunWriter:
 
     def _check(self, stored: Manifest) -> None:
         asked = self.manifest
-        differences = differing(stored.identity, asked.identity)
+        differences = differing(stored.identity.as_json(), asked.identity.as_json())
         if stored.item_ids != asked.item_ids:
             differences.append(("items", f"{len(stored.item_ids)} items", f"{len(asked.item_ids)} others"))
         if differences:
@@ -219,9 +230,7 @@ class RunWriter:
                 manifest = dataclasses.replace(manifest, checkpoint=checkpoint(self._samples.chain, self._unsealed))
             with Lock(self.path / MANIFEST_LOCK, f"{self.path / MANIFEST}").held(wait=True):
                 if (self.path / MANIFEST).exists():  # `medbench score` may have added metrics meanwhile
-                    stored = read_manifest(self.path).metrics
-                    added = [name for name in stored if name not in manifest.metrics]
-                    manifest = dataclasses.replace(manifest, metrics=[*manifest.metrics, *added])
+                    manifest = manifest.with_metrics(read_manifest(self.path).metrics)
                 write_manifest(self.path, manifest)
         except OSError as error:
             raise self._not_written(self.path / MANIFEST, error) from error
@@ -281,7 +290,7 @@ class StoredRun:
         return sorted(light, key=lambda record: position[record.item.id])
 
     def _read(self) -> Iterator[tuple[Record, Line]]:
-        reading, seen = Reading(self.path, self.manifest), set[str]()
+        reading, seen = SamplesReader(self.path, self.manifest), set[str]()
         for record, line in reading.records():
             if record.item.id not in seen:
                 seen.add(record.item.id)
@@ -314,25 +323,8 @@ class StoredRun:
             return False
 
     def measured(self) -> Measured:
-        """What was measured, over all sittings."""
-        sittings, latency = self.manifest.sittings, self.manifest.latency
-
-        def total(name: str) -> Any:
-            return sum(sitting.get(name) or 0 for sitting in sittings)
-
-        def peak(name: str) -> int | None:
-            return max((sitting[name] for sitting in sittings if sitting.get(name) is not None), default=None)
-
-        return Measured(
-            items=total("items"),
-            seconds=float(total("seconds")),
-            prompt_tokens=total("prompt_tokens"),
-            completion_tokens=total("completion_tokens"),
-            peak_rss_bytes=peak("peak_rss_bytes"),
-            peak_gpu_memory_bytes=peak("peak_gpu_memory_bytes"),
-            latencies_s=tuple(latency.get("seconds", ())),
-            first_token_s=tuple(latency.get("first_token_s", ())),
-        )
+        """What was measured, over all sessions."""
+        return measured(self.manifest)
 
     def score_file(self, metric: str) -> Path:
         """Where the scores of a metric lie; a name that no file can have is made safe and told apart by a hash."""
@@ -381,23 +373,23 @@ class StoredRun:
         other = f"__against__{against}" if against else ""
         return self.path / JUDGEMENTS / f"{_file_name(metric)}{other}.jsonl"
 
-    def judgements(self, metric: str, against: str = "") -> tuple[dict[str, Any], dict[str, Reply]]:
-        """(header, reply by its output's item_id) that are stored for a judge's metric; ({}, {}) where none are.
+    def judgements(self, metric: str, against: str = "") -> tuple[JudgeHeader | None, dict[str, JudgeReply]]:
+        """Return the header and the replies by their output's item_id that are stored for a judge's metric; (None, {})
+        if there are none.
 
-        Of two replies under one id, the later: the earlier one judged an answer that was replaced. A reply that is not
-        as it was stored is left out, and a note says so. Raises DataMalformed for a header that is not.
+        Of two replies under one id, the later counts: the earlier one judged an answer that was replaced. A reply that
+        is not as it was stored is left out, and a note says so. Raises DataMalformed for such a header.
         """
         path = self.judgement_file(metric, against)
-        header: dict[str, Any] = {}
-        found: dict[str, Reply] = {}
+        header: JudgeHeader | None = None
+        found: dict[str, JudgeReply] = {}
         for line in sealed_lines(path, self.judgement_chain(metric, against)):
             problem, reply = line.problem, None
             try:
                 if line.number == 1:
-                    header = dict(line.value)
-                    check_fields(_Judged, header)
+                    header = JudgeHeader.from_json(dict(line.value))
                 else:
-                    reply = Reply(str(line.value["asked"]), decode_output(line.value["output"]))
+                    reply = JudgeReply.from_json(line.value)
             except (TypeError, LookupError, ValueError) as error:
                 what = "judge's header" if line.number == 1 else "judge's reply"
                 problem = problem if not line.json else f"not a {what}: {error}"
@@ -460,7 +452,7 @@ def all_runs(
             if resolved in given or _of_a_run(folder):
                 problems.append(error)
             continue  # another program's manifest.json
-        if resolved in given or empty or had_answers(run.manifest) or has_answers(folder):
+        if resolved in given or empty or run.manifest.had_answers or has_answers(folder):
             runs.append(run)
     return runs, problems
 
@@ -508,11 +500,6 @@ def _hash(stored: str, record: Record, line: Line) -> str:
     return stored if not isinstance(text, str) or text == answer else f"{stored}{REREAD}{fingerprint(answer)}"
 
 
-def encode_reply(reply: Reply) -> dict[str, Any]:
-    """A judge's reply as JSON: fields of its output that hold their default are left out."""
-    return {"asked": reply.asked, "output": compact(reply.output)}
-
-
 def has_answers(run: Path) -> bool:
     """Whether it holds an answer, whole or broken; a start that failed leaves a folder without one."""
     try:
@@ -535,9 +522,7 @@ def add_metrics(run: Path, names: list[str]) -> None:
         return
     try:
         with Lock(run / MANIFEST_LOCK, f"{run / MANIFEST}").held(wait=True):
-            stored = read_manifest(run)
-            added = [name for name in names if name not in stored.metrics]
-            write_manifest(run, dataclasses.replace(stored, metrics=[*stored.metrics, *added]))
+            write_manifest(run, read_manifest(run).with_metrics(names))
     except OSError as error:
         raise MedbenchError(
             f"{run / MANIFEST} cannot be written: {error.strerror or error}.",

@@ -12,7 +12,9 @@ from typing import Any, Literal
 from medbench.core.errors import UsageError
 from medbench.core.seals import split
 from medbench.core.types import Figure, Item, Measured, Measurement, MetricDefaults, Output, Record, Score
-from medbench.results.store import Manifest, RunWriter, StoredRun, run_id
+from medbench.results.identity import Comparable, Identity, run_id
+from medbench.results.manifest import BenchmarkRecord, Manifest, ModelRecord, RunSettings, Session
+from medbench.results.store import RunWriter, StoredRun
 
 
 def record(item_id: str, text: str, document: str = "") -> Record:
@@ -43,23 +45,20 @@ def manifest(
         "method": "generate",
     } | comparable
     spec = {"name": model, "revision": "0123456789abcdef", "adapter": "", "engine": "transformers", "dtype": dtype}
-    identity = {"model": spec | {"quantize": ""}, **column, "chat": "plain"}
+    identity = Identity.from_json({"model": spec | {"quantize": ""}, **column, "chat": "plain"})
     return Manifest(
         run_id=run_id(model, benchmark, identity),
         identity=identity,
-        comparable=column,
-        model={"name": model, "dtype": "auto"},
-        benchmark={
-            "name": benchmark,
-            "metrics": list(metrics),
-            "sample": sample,
-            "n_total": n_total or len(item_ids),
-        },
+        comparable=Comparable.from_json(column),
+        model=ModelRecord.from_json({"name": model, "dtype": "auto"}),
+        benchmark=BenchmarkRecord(
+            name=benchmark, metrics=tuple(metrics), sample=sample, n_total=n_total or len(item_ids)
+        ),
         method=str(column["method"]),
         item_ids=tuple(item_ids),
-        settings=dict(settings or {}),
+        settings=RunSettings.from_json(settings or {}),
         created=created,
-        metrics=list(metrics),
+        metrics=tuple(metrics),
     )
 
 
@@ -68,14 +67,14 @@ def make_run(
     answers: Mapping[str, str],
     item_ids: Sequence[str] | None = None,
     documents: Mapping[str, str] | None = None,
-    sittings: Sequence[dict[str, Any]] = (),
+    sessions: Sequence[Session] = (),
     **about: Any,
 ) -> StoredRun:
     """A stored run in which item `id` got the answer `answers[id]`; `item_ids`: all that were asked."""
     made = manifest(list(item_ids or answers), **about)
     with RunWriter(root, made) as writer:
         writer.append(record(i, text, (documents or {}).get(i, "")) for i, text in answers.items())
-        writer.update(sittings=list(sittings))
+        writer.update(sessions=tuple(sessions))
     return StoredRun(root / made.run_id)
 
 

@@ -21,6 +21,7 @@ from medbench.evaluation.run import manifest
 from medbench.results.compare import Match, compare
 from medbench.results.export import to_csv, to_json, to_markdown
 from medbench.results.leaderboard import Board, Cell, Leaderboard, build
+from medbench.results.manifest import ModelRecord, Session
 from medbench.results.store import RunWriter, StoredRun
 from rich.console import Console
 
@@ -34,10 +35,10 @@ def run(
     """A stored run of a model whose training data hold the `leaked` ids; None: trained, and they were not checked."""
     about = made.manifest(list(answers), model=model, metrics=metrics)
     if leaked is not UNTRAINED:
-        about = dataclasses.replace(about, model=about.model | {"leaked": leaked})
+        about = dataclasses.replace(about, model=ModelRecord.from_json(about.model.as_json() | {"leaked": leaked}))
     with RunWriter(root, about) as writer:
         writer.append(made.record(item_id, text) for item_id, text in answers.items())
-        writer.update(sittings=[{"items": len(answers), "seconds": 1.0}])
+        writer.update(sessions=[Session(items=len(answers), seconds=1.0)])
     return StoredRun(root / about.run_id)
 
 
@@ -71,7 +72,7 @@ def kept(leaked: Any) -> dict[str, Any]:
     engine = FakeEngine()
     engine.spec = dataclasses.replace(engine.spec, leaked=leaked)
     settings = Settings(items=("i0", "i2", "i3"))
-    return manifest(fakes.plan(fakes.benchmark(items), items, engine, settings), engine, []).model
+    return manifest(fakes.plan(fakes.benchmark(items), items, engine, settings), engine, []).model.as_json()
 
 
 def test_a_run_keeps_the_leaked_ids_of_its_own_items_in_their_order() -> None:
@@ -155,7 +156,8 @@ def test_a_lead_that_was_only_learned_by_heart_is_gone_on_the_clean_items(tmp_pa
 def test_an_unfinished_run_counts_its_open_clean_items_into_the_total(tmp_path: Path) -> None:
     ids = list(made.bits("1" * 6))
     about = made.manifest(ids, model="part")
-    with RunWriter(tmp_path, dataclasses.replace(about, model=about.model | {"leaked": ["000", "005"]})) as writer:
+    leaky = ModelRecord.from_json(about.model.as_json() | {"leaked": ["000", "005"]})
+    with RunWriter(tmp_path, dataclasses.replace(about, model=leaky)) as writer:
         writer.append(made.record(item_id, "1") for item_id in ids[:3])
     board = only(StoredRun(tmp_path / about.run_id))
     # Asked and clean: 1, 2, 3, 4; answered of these: 1 and 2.

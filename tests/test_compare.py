@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.errors import UsageError
 from medbench.results.compare import Comparison, Line, compare
+from medbench.results.manifest import Session
 from medbench.results.pairing import Counts
 
 RIGHT = made.Read("right")
@@ -211,7 +212,7 @@ def test_a_figure_that_is_no_mean_is_shown_over_the_common_items_and_not_tested(
 def test_a_measurement_is_shown_and_not_tested(tmp_path: Path) -> None:
     runs = [
         made.make_run(
-            tmp_path, made.bits("10"), model=model, metrics=["speed"], sittings=[{"items": 2, "seconds": seconds}]
+            tmp_path, made.bits("10"), model=model, metrics=["speed"], sessions=[Session(items=2, seconds=seconds)]
         )
         for model, seconds in (("one", 1.0), ("two", 4.0))
     ]

@@ -14,7 +14,7 @@ from medbench.core.stats import clusters_of
 from medbench.core.types import Record
 from medbench.results import figure_cache
 from medbench.results.leaderboard import build
-from medbench.results.manifest import Changed
+from medbench.results.manifest_file import Changed
 from medbench.results.scoring import Sheet, load_metric, sheet
 from medbench.results.store import StoredRun, add_metrics
 

@@ -18,8 +18,9 @@ import servers
 from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.types import Output, Score
+from medbench.results.judgments import JudgeReply
 from medbench.results.scoring import load_metric, score_run
-from medbench.results.store import Reply, StoredRun, encode_reply
+from medbench.results.store import StoredRun
 from servers import Answer, Asked, Behavior, Server
 
 GRADE = '{"reason": "It agrees.", "score": 4}'
@@ -352,5 +353,5 @@ def test_killed_it_loses_no_more_replies_than_were_out(at_once: int, tmp_path: P
 
 
 def test_an_old_line_of_a_reply_is_read_and_a_new_field_is_left_out_if_unused() -> None:
-    line = encode_reply(Reply("a", Output("i", text="x", finish="stop")))
+    line = JudgeReply("a", Output("i", text="x", finish="stop")).as_json()
     assert line == {"asked": "a", "output": {"item_id": "i", "text": "x", "finish": "stop"}}

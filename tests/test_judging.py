@@ -32,7 +32,8 @@ from medbench.judges.judging import Caps, Judging, ask, dollars, judge
 from medbench.judges.modes import MODES
 from medbench.results import files, leaderboard
 from medbench.results.export import to_csv, to_json, to_markdown
-from medbench.results.manifest import write_manifest
+from medbench.results.manifest import ModelRecord
+from medbench.results.manifest_file import write_manifest
 from medbench.results.scoring import figures, load_metric, score_run
 from medbench.results.store import RunWriter, StoredRun
 
@@ -389,7 +390,7 @@ def test_a_server_that_takes_no_schema_is_asked_without_one_by_the_next_command(
         assert ask(run, served(server), "reference").stored == 6
     assert ["response_format" in asked.body for asked in server.asked] == [True, *[False] * 6]
     header, replies = run.judgements(came.metric)
-    assert (header["refuses"], len(replies)) == (["response_format"], 6)
+    assert (header and header.refuses, len(replies)) == (("response_format",), 6)
 
 
 def test_it_is_told_once_that_a_server_takes_no_schema(run: StoredRun, tmp_path: Path) -> None:
@@ -688,7 +689,7 @@ def own(run: StoredRun) -> Judge:
     """A judge that is the model of the run."""
     made_of = run.manifest.model
     engine = Grader()
-    engine.spec = dataclasses.replace(engine.spec, name=made_of["name"], engine="transformers")
+    engine.spec = dataclasses.replace(engine.spec, name=made_of.name, engine="transformers")
     return Judge("local:tiny@01234567", engine)
 
 
@@ -709,7 +710,7 @@ def test_a_table_says_that_a_model_was_judged_by_itself(tmp_path: Path) -> None:
     runs = []
     for model in ("tiny", "other"):
         each = made.make_run(tmp_path, ANSWERS, model=model)
-        manifest = dataclasses.replace(each.manifest, model={"name": model, "engine": "transformers"})
+        manifest = dataclasses.replace(each.manifest, model=ModelRecord(name=model, engine="transformers"))
         write_manifest(each.path, manifest)
         runs.append(StoredRun(each.path))
     judge_of = own(runs[0])

@@ -20,7 +20,8 @@ from medbench.judges.judge import Judge
 from medbench.judges.judging import Judging, ask
 from medbench.judges.names import jury_name
 from medbench.results.compare import STORED, Comparison, Line, Verdicts, compare
-from medbench.results.manifest import write_manifest
+from medbench.results.manifest import ModelRecord
+from medbench.results.manifest_file import write_manifest
 from medbench.results.scoring import figures, load_metric, score_run
 from medbench.results.store import StoredRun
 
@@ -112,7 +113,7 @@ def test_each_judge_has_its_own_column(jury: tuple[StoredRun, list[str]]) -> Non
 
 def test_a_jury_says_which_of_it_judged_itself(tmp_path: Path) -> None:
     run = made.make_run(tmp_path, {"a": "x"})
-    manifest = dataclasses.replace(run.manifest, model={"name": "tiny", "engine": "transformers"})
+    manifest = dataclasses.replace(run.manifest, model=ModelRecord(name="tiny", engine="transformers"))
     write_manifest(run.path, manifest)
     run = StoredRun(run.path)
     names = []

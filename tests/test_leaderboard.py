@@ -16,6 +16,7 @@ from medbench.core.errors import MedbenchError
 from medbench.core.types import Figure, Record, Score
 from medbench.results.export import FIELDS, figure_text, number, rows, to_csv, to_json, to_markdown
 from medbench.results.leaderboard import Board, Cell, _apart, build, scale
+from medbench.results.manifest import Session
 from medbench.results.scoring import load_metric
 from medbench.results.store import RunWriter, StoredRun
 from medbench.results.summary import summarize
@@ -105,9 +106,9 @@ def test_samples_come_after_real_benchmarks(tmp_path: Path) -> None:
 
 def test_columns_follow_the_benchmark_then_what_was_added_then_measurements(tmp_path: Path) -> None:
     metrics = [made.Read("right"), made.Read("style"), made.Read("extra"), made.Speed()]
-    sitting = {"items": 2, "seconds": 1.0}
-    run = made.make_run(tmp_path, made.bits("10"), metrics=["right", "speed", "style"], sittings=[sitting])
-    run.manifest.metrics[:] = ["extra", "style", "speed", "right"]
+    session = Session(items=2, seconds=1.0)
+    run = made.make_run(tmp_path, made.bits("10"), metrics=["right", "speed", "style"], sessions=[session])
+    run.manifest = dataclasses.replace(run.manifest, metrics=("extra", "style", "speed", "right"))
     board = only([run], load=made.loader(*metrics))
     assert [column.name for column in board.columns if column.headline] == ["right", "style", "extra", "speed"]
     assert [column.name for column in only([run], load=made.loader(*metrics), metrics=["style"]).columns] == [
@@ -215,13 +216,13 @@ def test_few_documents_are_told_below_the_table_and_in_exports(tmp_path: Path) -
 
 
 def test_nothing_is_tested_for_one_row_for_no_mean_or_for_a_measurement(tmp_path: Path) -> None:
-    sitting = [{"items": 10, "seconds": 2.0}]
-    one = made.make_run(tmp_path, made.bits("1" * 10), model="one", metrics=["right", "speed"], sittings=sitting)
+    session = [Session(items=10, seconds=2.0)]
+    one = made.make_run(tmp_path, made.bits("1" * 10), model="one", metrics=["right", "speed"], sessions=session)
     (row,) = only([one]).rows
     assert [cell.status for cell in row.cells] == ["", "", ""]
 
-    slow = [{"items": 10, "seconds": 20.0}]
-    two = made.make_run(tmp_path, made.bits("0" * 10), model="two", metrics=["right", "speed"], sittings=slow)
+    slow = [Session(items=10, seconds=20.0)]
+    two = made.make_run(tmp_path, made.bits("0" * 10), model="two", metrics=["right", "speed"], sessions=slow)
     board = only([one, two], load=made.loader(made.Read(mean=False), made.Speed()))
     assert board.tests == 0
     assert [column.tested for column in board.columns] == [False, False, False]
@@ -372,11 +373,11 @@ def test_a_metric_that_only_one_run_lists_leaves_the_other_an_empty_cell(tmp_pat
 
 @pytest.fixture
 def table(tmp_path: Path) -> Any:
-    sitting = [{"items": 8, "seconds": 2.0}]
+    session = [Session(items=8, seconds=2.0)]
     metrics = ["right", "speed"]
     runs = [
-        made.make_run(tmp_path, made.bits("11111111"), model="a|b", metrics=metrics, sittings=sitting),
-        made.make_run(tmp_path, made.bits("0000000?"), model="low", metrics=metrics, sittings=sitting),
+        made.make_run(tmp_path, made.bits("11111111"), model="a|b", metrics=metrics, sessions=session),
+        made.make_run(tmp_path, made.bits("0000000?"), model="low", metrics=metrics, sessions=session),
         made.make_run(tmp_path, made.bits("01111111"), model="near", metrics=metrics),
     ]
     return build(runs, load=LOAD)

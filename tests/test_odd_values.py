@@ -21,7 +21,8 @@ from medbench.core.seals import Chain, split
 from medbench.core.typed import check_fields
 from medbench.core.types import Item, Output, Score
 from medbench.results.files import to_json
-from medbench.results.manifest import write_manifest
+from medbench.results.manifest import Checkpoint, Session
+from medbench.results.manifest_file import write_manifest
 from medbench.results.scoring import load_metric, score_run
 from medbench.results.store import StoredRun
 from medbench.zoo import adapters
@@ -41,9 +42,9 @@ def medbench(*words: object) -> Result:
 @pytest.fixture
 def run(tmp_path: Path) -> StoredRun:
     made.make_run(tmp_path / "runs", {"a": "yes", "b": "no"}, model="other", metrics=["exact_match"])
-    sittings = [{"items": 2, "seconds": 2.0, "failures": {"c": "why"}}]
+    sessions = [Session(items=2, seconds=2.0, failures={"c": "why"})]
     found = made.make_run(
-        tmp_path / "runs", {"a": "yes", "b": "no"}, item_ids=["a", "b", "c"], metrics=["exact_match"], sittings=sittings
+        tmp_path / "runs", {"a": "yes", "b": "no"}, item_ids=["a", "b", "c"], metrics=["exact_match"], sessions=sessions
     )
     score_run(found, load_metric("exact_match"))  # type: ignore[arg-type]
     return StoredRun(found.path)
@@ -82,7 +83,7 @@ def with_line(run: StoredRun, path: Path, chain: Chain, number: int, change: Cal
     lines[number - 1] = change(lines[number - 1])
     path.write_bytes(b"".join(chain.add(to_json(line)) for line in lines))
     if path.name == "samples.jsonl":
-        checkpoint = {"lines": chain.lines, "seal": chain.seal.decode(), "unsealed": 0}
+        checkpoint = Checkpoint(lines=chain.lines, seal=chain.seal.decode(), unsealed=0)
         write_manifest(run.path, dataclasses.replace(run.manifest, checkpoint=checkpoint))
 
 
@@ -129,7 +130,7 @@ def test_an_odd_value_in_a_record_is_named_by_line_and_field(run: StoredRun, at:
         ("benchmark.notes", [1], "the field 'benchmark.notes' should be a list, each text, not [1]"),
         ("comparable.shots", None, "the field 'comparable.shots' should be a whole number, not None"),
         ("identity.model", 1, "the field 'identity.model' should be an object, not 1"),
-        ("sittings", [{"items": "x"}], "the field 'sittings[0].items' should be a whole number or null, not 'x'"),
+        ("sessions", [{"items": "x"}], "the field 'sessions[0].items' should be a whole number or null, not 'x'"),
         ("latency.seconds", ["x"], "the field 'latency.seconds' should be a list, each a number, not ['x']"),
     ],
 )

@@ -813,8 +813,8 @@ class TestRuns:
         assert done.exit_code == 0, done.output
         assert "4 of 40 items (seed 0) · generated · 0-shot" in done.output
         assert "unparsed_rate" in done.output
-        assert stored().manifest.identity["chat"] == "template"
-        assert stored().manifest.model["base_url"] == server.url
+        assert stored().manifest.identity.chat == "template"
+        assert stored().manifest.model.base_url == server.url
 
     def test_asked_for_by_name_they_are_not_replaced_by_something_else(self) -> None:
         with Server() as server:
@@ -967,4 +967,4 @@ class TestLlamaCpp:
         assert run.manifest.method == "generate"
         for record in run.records():
             assert record.output.text
-            assert 0 < record.output.completion_tokens <= run.manifest.settings["max_new_tokens"]
+            assert 0 < record.output.completion_tokens <= run.manifest.settings.max_new_tokens

@@ -135,8 +135,8 @@ def test_identity_is_what_changes_an_answer_and_a_column_what_may_be_compared(
 
 
 def test_generation_settings_are_part_of_a_generated_runs_identity_only() -> None:
-    assert "generation" not in BASE.identity
-    assert made(OPEN).identity["generation"] == {"max_new_tokens": 256, "stop": ["\nQuestion:"]}
+    assert "generation" not in BASE.identity.as_json()
+    assert made(OPEN).identity.generation == {"max_new_tokens": 256, "stop": ["\nQuestion:"]}
     assert made(OPEN, max_new_tokens=5).identity != made(OPEN).identity
 
 

@@ -68,9 +68,9 @@ def test_every_public_name_is_there_and_documented() -> None:
 def test_the_command_finds_the_run_of_the_call_and_the_other_way_around(model: str) -> None:
     (run,) = medbench.evaluate(model, "medqa-sample", limit=4, seed=3, latency_items=0)
     assert run.complete
-    assert run.manifest.command == [
-        f"medbench.evaluate(models={model!r}, benchmarks='medqa-sample', limit=4, seed=3, latency_items=0)"
-    ]
+    assert run.manifest.command == (
+        f"medbench.evaluate(models={model!r}, benchmarks='medqa-sample', limit=4, seed=3, latency_items=0)",
+    )
     before = (run.path / "samples.jsonl").read_bytes()
     done = command("run", "-m", model, "-b", "medqa-sample", "--limit", 4, "--seed", 3, "--latency-items", 0, "--json")
     assert done.exit_code == 0, done.stderr
@@ -115,7 +115,7 @@ def test_the_reason_stands_beside_an_item_without_a_score(tmp_path: Path) -> Non
 
 def test_what_fails_is_a_problem_and_the_others_go_on(model: str) -> None:
     runs = medbench.evaluate([model, "owner/no-such-model"], ["medqa-sample", "liveqa"], limit=2, latency_items=0)
-    assert [run.manifest.benchmark["name"] for run in runs] == ["medqa-sample"]
+    assert [run.manifest.benchmark.name for run in runs] == ["medqa-sample"]
     assert len(runs.problems) == 2
     assert any("owner/no-such-model" in problem for problem in runs.problems)
     assert any("liveqa has no data" in problem for problem in runs.problems)

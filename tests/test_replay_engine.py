@@ -94,8 +94,8 @@ class TestScored:
         done = run(save("mine.jsonl", RIGHT), "--metrics", "accuracy,throughput_tokens_per_s,peak_rss_bytes")
         assert not [name for name in figures(done) if name.endswith(("_s", "_bytes"))]
         (manifest,) = Path("runs").glob("*/manifest.json")
-        (sitting,) = json.loads(manifest.read_text())["sittings"]
-        assert (sitting["items"], sitting["seconds"], sitting["peak_rss_bytes"]) == (3, 0.0, None)
+        (session,) = json.loads(manifest.read_text())["sessions"]
+        assert (session["items"], session["seconds"], session["peak_rss_bytes"]) == (3, 0.0, None)
         rates = {"unparsed_rate", "truncated_rate"}
         each = {f"f1[{label}]" for label in "ABC"}
         assert figures(run("mine.jsonl", "--out", "other")).keys() == {"accuracy", "macro_f1"} | rates | each

@@ -47,7 +47,7 @@ def test_a_larger_limit_and_then_the_whole_set_ask_the_rest(tmp_path: Path) -> N
     shared = set(few.manifest.item_ids) & set(more.manifest.item_ids)
     assert shared, "else this test shows nothing"
     assert set(asked) == set(more.manifest.item_ids) - shared
-    assert told == [(few.manifest.run_id, len(shared))] == list(more.manifest.settings["reused"].items())
+    assert told == [(few.manifest.run_id, len(shared))] == list(more.manifest.settings.reused.items())
     whole, asked, told = go(tmp_path)
     assert len(asked) == 20 - len({*few.manifest.item_ids, *more.manifest.item_ids})
     assert whole.complete
@@ -91,7 +91,7 @@ def test_another_question_or_model_is_asked(tmp_path: Path, other: dict[str, Any
     go(tmp_path, limit=5)
     run, asked, told = go(tmp_path, **other)
     assert (len(asked), told) == (20, [])
-    assert "reused" not in run.manifest.settings
+    assert not run.manifest.settings.reused
 
 
 def test_examples_must_be_the_same(tmp_path: Path) -> None:

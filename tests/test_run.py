@@ -69,7 +69,7 @@ def test_a_run_stores_every_answer_with_its_item_and_prompt(tmp_path: Path) -> N
     assert first.output.prompt == "Question: question i0?\nAnswer:"
     assert first.output.logprobs is not None
     assert len(first.output.logprobs) == 3
-    assert run.manifest.benchmark["notes"] == ["a note"]
+    assert run.manifest.benchmark.notes == ("a note",)
     assert run.manifest.engine == {"device": "cpu"}
     assert run.manifest.environment["packages"]["medbench"]
 
@@ -116,13 +116,13 @@ def test_an_engines_failure_is_no_answer_keeps_its_reason_and_is_tried_again(tmp
     run = go(tmp_path, Failing())
     assert not run.complete
     assert "i3" not in answered(run)
-    assert run.manifest.sittings[-1]["failures"] == {"i3": "out of memory"}
+    assert run.manifest.sessions[-1].failures == {"i3": "out of memory"}
     engine = FakeEngine()
     assert go(tmp_path, engine).complete
     assert engine.asked == ["i3"]
 
 
-def test_measurements_add_up_over_sittings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurements_add_up_over_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "_timed", lambda outputs: ((output, 0.5) for output in outputs))
 
     def stop_at_12(item_id: str) -> None:

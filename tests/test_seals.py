@@ -21,7 +21,8 @@ from medbench.core.errors import MedbenchError
 from medbench.core.seals import EDITED, MOVED, UNSEALED, Chain, split
 from medbench.core.types import Record, Score
 from medbench.results import files
-from medbench.results.manifest import Changed
+from medbench.results.manifest import Session
+from medbench.results.manifest_file import Changed
 from medbench.results.scoring import load_metric, score_run
 from medbench.results.store import RunWriter, StoredRun, add_metrics, all_runs
 
@@ -39,7 +40,7 @@ def run(tmp_path: Path) -> StoredRun:
     """Two of four answers are right: exact_match is 0.5. Beside it a run that nobody touches."""
     made.make_run(tmp_path / "runs", ANSWERS, model="other", metrics=METRICS)
     found = made.make_run(
-        tmp_path / "runs", ANSWERS, metrics=METRICS, sittings=[{"items": 4, "seconds": 2.0, "completion_tokens": 4}]
+        tmp_path / "runs", ANSWERS, metrics=METRICS, sessions=[Session(items=4, seconds=2.0, completion_tokens=4)]
     )
     for name in METRICS:
         score_run(found, load_metric(name))  # type: ignore[arg-type]
@@ -197,7 +198,7 @@ def test_score_takes_a_changed_run_only_when_asked_and_keeps_nothing_of_it(run: 
     assert shown.exit_code == 0, shown.stderr
     assert "changed after the run" in shown.stdout
     assert not (run.path / "scores" / "rouge1.jsonl").exists()
-    assert StoredRun(run.path, allow_changed=True).manifest.metrics == list(METRICS)
+    assert StoredRun(run.path, allow_changed=True).manifest.metrics == METRICS
     judged = medbench(*asked, "--allow-changed", "--judge", "groq")
     assert (judged.exit_code, "--judge cannot be used with --allow-changed" in judged.stderr) == (2, True)
 
@@ -229,16 +230,16 @@ def test_a_run_that_goes_on_continues_its_chain(tmp_path: Path) -> None:
     run = StoredRun(first.path)
     assert [record.item.id for record in run.records()] == ["a", "b", "c"]
     assert not run.changes
-    assert run.manifest.checkpoint["lines"] == 3
+    assert run.manifest.checkpoint.lines == 3
 
 
 def test_answers_that_were_stored_after_the_last_checkpoint_are_no_change(tmp_path: Path) -> None:
     with RunWriter(tmp_path, made.manifest(list("abc"))) as writer:
         writer.append([made.record("a", "yes")])
-        writer.update(sittings=[{"items": 1}])
+        writer.update(sessions=[Session(items=1)])
         writer.append([made.record("b", "yes")])
         meanwhile = StoredRun(writer.path)  # another process reads
-        assert meanwhile.manifest.checkpoint["lines"] == 1
+        assert meanwhile.manifest.checkpoint.lines == 1
         assert [record.item.id for record in meanwhile.records()] == ["a", "b"]
 
 
@@ -260,7 +261,7 @@ def test_a_line_too_long_for_memory_is_named(run: StoredRun, monkeypatch: pytest
         (lambda m: m["identity"].update(chat="template"), "identity"),
         (lambda m: m["comparable"].update(shots=5), "comparable"),
         (lambda m: m["item_ids"].pop(), "item_ids"),
-        (lambda m: m["sittings"][0].update(seconds=0.5), "sittings"),
+        (lambda m: m["sessions"][0].update(seconds=0.5), "sessions"),
         (lambda m: m.update(latency={"seconds": [0.1]}), "latency"),
         (lambda m: m.update(checkpoint={}), "checkpoint"),
         (lambda m: m.pop("created"), "created"),
@@ -368,9 +369,9 @@ def test_metrics_join_a_run_that_another_process_is_answering(tmp_path: Path) ->
     with RunWriter(tmp_path, made.manifest(["a", "b"], metrics=("exact_match",))) as writer:
         add_metrics(writer.path, ["rougeL"])
         writer.append([made.record("a", "yes")])
-        writer.update(sittings=[{"items": 1}])
+        writer.update(sessions=[Session(items=1)])
     found = StoredRun(writer.path).manifest
-    assert (found.metrics, found.sittings) == (["exact_match", "rougeL"], [{"items": 1}])
+    assert (found.metrics, found.sessions) == (("exact_match", "rougeL"), (Session(items=1),))
 
 
 # --- what is no run, or only part of one ------------------------------------------------------------------------------
@@ -430,7 +431,7 @@ def test_a_run_from_before_goes_on_and_its_first_lines_are_covered_too(before: S
         writer.append([made.record("d", "yes")])
     run = StoredRun(before.path)
     assert len(run.records()) == 4
-    assert run.manifest.checkpoint["unsealed"] == 3
+    assert run.manifest.checkpoint.unsealed == 3
     values = [score.value for score in score_run(run, load_metric("exact_match"))]  # type: ignore[arg-type]
     assert values == [1.0, 0.0, 1.0, 1.0]
     edited(2, '"text":"no"', '"text":"yes"')(run.path / "samples.jsonl")

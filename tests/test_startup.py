@@ -43,11 +43,11 @@ def test_the_manifest_tells_import_data_load_and_run_apart(tmp_path: Path, monke
     with startup.counted("data"):
         pass
     engine = Loaded()
-    (first,) = go(tmp_path, engine).manifest.sittings
-    assert (first["data_seconds"], first["import_seconds"], first["load_seconds"]) == (1, 1, 1)
-    assert first["seconds"] > 0
-    (second,) = go(tmp_path, engine, "another").manifest.sittings
-    assert second["data_seconds"] == 0, "it was counted to the first"
+    (first,) = go(tmp_path, engine).manifest.sessions
+    assert (first.data_seconds, first.import_seconds, first.load_seconds) == (1, 1, 1)
+    assert first.seconds and first.seconds > 0
+    (second,) = go(tmp_path, engine, "another").manifest.sessions
+    assert second.data_seconds == 0, "it was counted to the first"
 
 
 def test_a_complete_run_imports_and_loads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

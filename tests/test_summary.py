@@ -16,6 +16,8 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.types import Figure
 from medbench.results import leaderboard, summary
+from medbench.results.manifest import Latency, ModelRecord, Session
+from medbench.results.manifest_file import write_manifest
 from medbench.results.store import RunWriter, all_runs
 
 
@@ -25,7 +27,7 @@ def run(root: Path, model: str, benchmark: str, pattern: str, seconds: Sequence[
     about.setdefault("metrics", ["exact_match"])
     stored = made.make_run(root, answers, model=model, benchmark=benchmark, **about)
     with RunWriter(root, stored.manifest) as writer:
-        writer.update(latency={"seconds": list(seconds)})
+        writer.update(latency=Latency(seconds=tuple(seconds)))
 
 
 def shown(root: Path, *words: str, columns: int = 200) -> Result:
@@ -131,8 +133,8 @@ def test_samples_are_never_averaged_with_real_benchmarks(root: Path) -> None:
 def test_safety_is_a_mean_and_memory_and_latency_are_the_worst(tmp_path: Path) -> None:
     for benchmark, gib, seconds in (("exam", 1, [0.5] * 5), ("quiz", 3, [2.0] * 5)):
         metrics = ["exact_match", "peak_rss_bytes", "latency_p50_s"]
-        sittings = [{"items": 4, "seconds": 2.0, "completion_tokens": 4, "peak_rss_bytes": gib << 30}]
-        run(tmp_path, "one", benchmark, "1100", metrics=metrics, sittings=sittings, seconds=seconds)
+        sessions = [Session(items=4, seconds=2.0, completion_tokens=4, peak_rss_bytes=gib << 30)]
+        run(tmp_path, "one", benchmark, "1100", metrics=metrics, sessions=sessions, seconds=seconds)
     found = only(tmp_path)
     cells = dict(zip([heading.kind for heading in found.headings], found.lines[0].cells))
     assert cells["memory"].figure.value == 3 << 30  # type: ignore[union-attr]
@@ -166,9 +168,9 @@ def test_five_benchmarks_fit_80_columns_and_no_number_is_cut(tmp_path: Path) -> 
     for model in ("smollm2-135m", "owner/a-model-with-a-long-name-1.5b"):
         for benchmark in names:
             metrics = ["exact_match", "safety_rate", "peak_rss_bytes", "latency_p50_s"]
-            measured = [{"items": 20, "seconds": 2.0, "completion_tokens": 4, "peak_rss_bytes": 1_250_000_000}]
+            measured = [Session(items=20, seconds=2.0, completion_tokens=4, peak_rss_bytes=1_250_000_000)]
             pattern = "1" * 15 + "0" * 5 if "/" in model else "0" * 20
-            about: dict[str, Any] = {"metrics": metrics, "sittings": measured, "seconds": [0.125] * 5}
+            about: dict[str, Any] = {"metrics": metrics, "sessions": measured, "seconds": [0.125] * 5}
             run(tmp_path, model, benchmark, pattern, **about)
     done = shown(tmp_path, columns=80)
     assert done.exit_code == 0, done.stderr
@@ -413,8 +415,8 @@ def test_figures_with_items_from_the_training_data_are_marked(tmp_path: Path) ->
             answers = {f"{at:02}": "yes" for at in range(4)}
             stored = made.make_run(tmp_path, answers, model=model, benchmark=benchmark, metrics=["exact_match"])
             if leaked != "untrained":
-                with RunWriter(tmp_path, stored.manifest) as writer:
-                    writer.update(model=stored.manifest.model | {"leaked": leaked})
+                trained = ModelRecord.from_json(stored.manifest.model.as_json() | {"leaked": leaked})
+                write_manifest(stored.path, dataclasses.replace(stored.manifest, model=trained))
     lines = {line.label: line for line in only(tmp_path).lines}
     assert lines["one"].leaked == (1, 0, 1), "the exam, the quiz, and the mean of both"
     assert lines["three"].leaked == (0, 0, 0)

@@ -10,7 +10,7 @@ from medbench.core.types import GenerateRequest, ModelSpec, Prompt
 from medbench.engines.hf.engine import TransformersEngine
 from medbench.engines.prompting import Wrapping
 from medbench.engines.stopping import decoded, turn_ends
-from medbench.results.manifest import _with_budget
+from medbench.results.manifest_file import _with_budget
 
 CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 LLAMA_3 = "{% for m in messages %}<|role|>{{ m.role }}<|role|>\n\n{{ m.content }}<|eot_id|>{% endfor %}"

@@ -20,7 +20,7 @@ from medbench.core.errors import MedbenchError
 from medbench.evaluation import environment
 from medbench.evaluation.background import BackgroundScorer
 from medbench.metrics import hf_evaluate
-from medbench.results.manifest import read_manifest, write_manifest
+from medbench.results.manifest_file import read_manifest, write_manifest
 from medbench.results.scoring import load_metric, load_stored, score_run
 from medbench.results.store import StoredRun
 from test_background import until
@@ -86,7 +86,7 @@ def ran() -> bool:
 def named_by_a_run(metric: str, model: str = "tiny") -> StoredRun:
     """A run whose manifest lists `metric` beside exact_match (1 of 2 right), sealed as medbench seals."""
     run = made.make_run(Path("runs"), {"a": "yes", "b": "no"}, metrics=["exact_match"], model=model)
-    write_manifest(run.path, dataclasses.replace(read_manifest(run.path), metrics=["exact_match", metric]))
+    write_manifest(run.path, dataclasses.replace(read_manifest(run.path), metrics=("exact_match", metric)))
     return StoredRun(run.path)
 
 
@@ -182,7 +182,7 @@ def test_a_run_that_goes_on_does_not_run_what_its_manifest_names() -> None:
     done = medbench(*words)
     assert "rougeL" in done.stdout, done.output
     (path,) = (manifest.parent for manifest in Path("runs").glob("*/manifest.json"))
-    write_manifest(path, dataclasses.replace(read_manifest(path), metrics=["rougeL", metric_file()]))
+    write_manifest(path, dataclasses.replace(read_manifest(path), metrics=("rougeL", metric_file())))
     done = medbench(*words)
     assert "is named by a stored run only" in done.stderr
     assert not ran()

@@ -15,7 +15,7 @@ Line = dict[str, Any]
 class Log:
     """`log.jsonl`: one line per optimizer step (`loss`) and per look at the held-out loss (`eval_loss`).
 
-    `seconds` and `tokens` of a step's line belong to that step alone, so that sums over lines are true across sittings.
+    `seconds` and `tokens` of a step's line belong to that step alone, so that sums over lines are true across sessions.
     """
 
     def __init__(self, path: Path) -> None:

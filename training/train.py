@@ -369,7 +369,7 @@ def _begin(
 ) -> AdapterManifest:
     """The manifest of this training run: the stored one where it was begun before, else a new one, written."""
     from ..evaluation import environment
-    from ..results.store import differing
+    from ..results.identity import differing
 
     folder, wanted = request.folder, identity(request, base, stages)
     stored = resume.stored(folder, tell)

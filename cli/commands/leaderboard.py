@@ -192,10 +192,10 @@ def command(
 
 def _chosen(runs: list[StoredRun], models: list[str], benchmarks: list[str]) -> list[StoredRun]:
     """Return the runs of these models and benchmarks; none named means all. Raises UsageError for one without a run."""
-    from ...results.leaderboard import row_facts
+    from ...results.leaderboard import setup_of
 
-    of_model = {run.path: row_facts(run.manifest)["model"] for run in runs}
-    of_benchmark = {run.path: str(run.manifest.comparable.get("benchmark")) for run in runs}
+    of_model = {run.path: setup_of(run.manifest).model for run in runs}
+    of_benchmark = {run.path: run.manifest.comparable.benchmark for run in runs}
     for kind, asked, known in (("model", models, of_model), ("benchmark", benchmarks, of_benchmark)):
         for name in asked:
             if name not in known.values():

@@ -200,7 +200,7 @@ def _run(run: StoredRun) -> dict[str, Any]:
     manifest = run.manifest
     return {
         "run": run.path.name,
-        **leaderboard.row_facts(manifest),
+        **vars(leaderboard.setup_of(manifest)),
         "benchmark": leaderboard.title(manifest),
         "answered": len(run.answered()),
         "asked": len(manifest.item_ids),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ def command(
     allow_changed: bool,
 ) -> None:
     """Show RUN, or one ITEM of it. RUN is a folder, a run id, the beginning of one, or a model that has one run."""
+    from ...results import manifest_file
     from ...results.leaderboard import notes_on
     from ...results.lookup import find
     from ...results.store import StoredRun
@@ -83,7 +85,7 @@ def command(
     if as_json:
         output.show_json(
             {
-                "manifest": dataclasses.asdict(stored.manifest),
+                "manifest": manifest_file.as_json(stored.manifest),
                 "figures": [dataclasses.asdict(figure) for figure in _figures(stored, named)],
                 "items": (_as_json(records[i], scores) for i in chosen[:limit]),
                 "notes": list(notes),
@@ -133,9 +135,10 @@ def _wanted(item_id: str, scores: dict[str, dict[str, Score]], wrong: bool, unsc
 def _reasons(stored: StoredRun, chosen: list[str], scores: dict[str, dict[str, Score]]) -> dict[str, dict[str, str]]:
     """Why items have no score, by item and metric; under "" why an item has no answer. In the benchmark's order."""
     failures: dict[str, str] = {}
-    for sitting in stored.manifest.sittings:
-        failures |= sitting.get("failures") or {}
-    unjudged = {name: stored.judgements(name)[0].get("failures", {}) for name in stored.judged()}
+    for session in stored.manifest.sessions:
+        failures |= session.failures
+    headers = {name: stored.judgements(name)[0] for name in stored.judged()}
+    unjudged = {name: header.failures for name, header in headers.items() if header}
     answered, wanted = stored.answered(), set(chosen)
     found: dict[str, dict[str, str]] = {}
     for item in stored.manifest.item_ids:
@@ -150,7 +153,7 @@ def _reasons(stored: StoredRun, chosen: list[str], scores: dict[str, dict[str, S
     return found
 
 
-def _reason(score: Score, unjudged: dict[str, str]) -> str:
+def _reason(score: Score, unjudged: Mapping[str, str]) -> str:
     """Why an item has no score. `unjudged`: why a judge gave no reply, by item."""
     reason = score.reason or "no reason given"
     return f"{reason}: {unjudged[score.item_id]}" if score.item_id in unjudged else reason
@@ -167,7 +170,7 @@ def _told(reasons: dict[str, str]) -> str:
 
 
 def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
-    from ...results.store import encode
+    from ...results.records import encode
 
     mine = {name: dataclasses.asdict(by_item[record.item.id]) for name, by_item in scores.items()}
     return encode(record) | {"scores": mine}
@@ -224,24 +227,24 @@ def _run(
     facts = {
         "run": manifest.run_id,
         "benchmark": title(manifest),
-        "data": manifest.benchmark.get("origin", ""),
-        "model": " @ ".join(filter(None, [manifest.model.get("name"), str(manifest.model.get("revision") or "")[:12]])),
-        "weights": manifest.model.get("source", ""),
+        "data": manifest.benchmark.origin,
+        "model": " @ ".join(filter(None, [manifest.model.name, (manifest.model.revision or "")[:12]])),
+        "weights": manifest.model.source or "",
         "engine": " · ".join(
             str(v)
             for v in (
-                manifest.identity.get("model", {}).get("engine"),
-                manifest.identity.get("model", {}).get("dtype"),
-                manifest.model.get("quantize"),
+                manifest.identity.model.engine,
+                manifest.identity.model.dtype,
+                manifest.model.quantize,
                 manifest.engine.get("device"),
-                manifest.identity.get("chat"),
-                "code of the model's own" if manifest.model.get("trust_remote_code") else "",
+                manifest.identity.chat,
+                "code of the model's own" if manifest.model.trust_remote_code else "",
             )
             if v
         ),
         "answered": f"{len(records)} of {len(manifest.item_ids)}",
         "truncated prompts": str(sum(r.output.truncated_tokens > 0 for r in records.values())),
-        "reused": ", ".join(f"{n} answers of {run}" for run, n in manifest.settings.get("reused", {}).items()),
+        "reused": ", ".join(f"{n} answers of {run}" for run, n in manifest.settings.reused.items()),
         "made": manifest.created,
     }
     for name, value in facts.items():
@@ -250,7 +253,7 @@ def _run(
         screen.print(f"[dim]{name:>18}[/dim]  {escape(str(value))}")
     for change in stored.changes:
         screen.print(f"[yellow]{CHANGED:>18}  {escape(change)}[/yellow]")
-    for sentence in manifest.benchmark.get("notes", ()):
+    for sentence in manifest.benchmark.notes:
         screen.print(f"[dim]{'note':>18}[/dim]  {escape(sentence)}")
     known = _figures(stored, named)
     shown = [f for f in known if f.headline or f.n >= FEW]

@@ -30,8 +30,12 @@ from ...core.hashing import fingerprint
 from ...core.stats import FEW, UNKNOWN, bootstrap_kappa, bootstrap_mean, bootstrap_spearman, spearman, weighted_kappa
 from ...core.types import Metric, Record, Score
 from ..export import cell
+from ..identity import Comparable, Identity, run_id
+from ..manifest import BenchmarkRecord, Manifest, ModelRecord
+from ..manifest_file import MANIFEST
+from ..records import encode
 from ..scoring import BATCH, Load, load_metric, score_run
-from ..store import MANIFEST, Manifest, RunWriter, StoredRun, encode, run_id
+from ..store import RunWriter, StoredRun
 from .liveqa_grades import Graded
 
 FOLDER = "agreement"  # below the folder of runs, so that a leaderboard of that folder does not list these
@@ -99,33 +103,31 @@ def keep(graded: Graded, root: Path) -> StoredRun:
         "quantize": "",
         "adapter": "",
     }
-    comparable = {
-        "benchmark": graded.name,
-        "version": graded.version,
-        "variant": "",
-        "items_hash": content,
-        "prompt_hash": fingerprint([[record.item.id, record.output.prompt] for record in graded.records]),
-        "shots": 0,
-        "method": "generate",
-    }
-    identity = {"model": model, **comparable, "chat": "plain"}
+    comparable = Comparable(
+        benchmark=graded.name,
+        version=graded.version,
+        variant="",
+        items_hash=content,
+        prompt_hash=fingerprint([[record.item.id, record.output.prompt] for record in graded.records]),
+        shots=0,
+        method="generate",
+    )
+    identity = Identity.from_json({"model": model, **comparable.as_json(), "chat": "plain"})
     manifest = Manifest(
         run_id=run_id(graded.answerers, graded.name, identity),
         identity=identity,
         comparable=comparable,
-        model=model,
-        benchmark={
-            "name": graded.name,
-            "version": graded.version,
-            "variant": "",
-            "sample": False,
-            "origin": graded.origin,
-            "notes": list(graded.notes),
-            "licence": graded.licence,
-            "citation": graded.citation,
-            "metrics": [],
-            "n_total": len(graded.records),
-        },
+        model=ModelRecord.from_json(model),
+        benchmark=BenchmarkRecord(
+            name=graded.name,
+            version=graded.version,
+            sample=False,
+            origin=graded.origin,
+            notes=tuple(graded.notes),
+            licence=graded.licence,
+            citation=graded.citation,
+            n_total=len(graded.records),
+        ),
         method="generate",
         item_ids=tuple(record.item.id for record in graded.records),
     )
@@ -289,7 +291,7 @@ def _question(record: Record) -> str:
 
 def _title(run: StoredRun, pairs: int) -> str:
     whole = len(run.manifest.item_ids)
-    return f"{run.manifest.benchmark['name']}" + ("" if pairs == whole else f" ({pairs:,} of {whole:,} pairs)")
+    return f"{run.manifest.benchmark.name}" + ("" if pairs == whole else f" ({pairs:,} of {whole:,} pairs)")
 
 
 def to_json(found: Agreement) -> dict[str, Any]:

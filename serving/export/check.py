@@ -111,7 +111,7 @@ def check(sides: Sequence[Side], ask: Ask, progress: Progress) -> Check:
             )
             problems += found.problems
             for run in found:
-                name = str(run.manifest.benchmark["name"])
+                name = str(run.manifest.benchmark.name)
                 runs[side.role, name] = run
                 if side.role == "served" and run.manifest.method == "generate":
                     choices[benchmark] = "generate"
@@ -141,13 +141,13 @@ def _table(sides: Sequence[Side], runs: dict[tuple[str, str], StoredRun], proble
 def _row(side: Side, benchmark: str, first: StoredRun, run: StoredRun) -> Row:
     from ...core import registry
     from ...results.compare import compare
-    from ...results.leaderboard import row_facts
+    from ...results.leaderboard import setup_of
 
     measured = run.measured()
     row = Row(
         benchmark=benchmark,
         role=side.role,
-        model=str(row_facts(run.manifest)["model"]),
+        model=setup_of(run.manifest).model,
         run_id=run.manifest.run_id,
         bytes=side.bytes,
         tokens_per_s=registry.get("metrics", THROUGHPUT).read(measured).value if measured.seconds else None,

@@ -275,7 +275,7 @@ def run_medbench(arguments: argparse.Namespace, data: Path, out: Path) -> dict[s
     found: dict[str, StoredRun] = {}
     for manifest in sorted(out.rglob("manifest.json")):
         run = StoredRun(manifest.parent)
-        if found.setdefault(str(run.manifest.benchmark["name"]), run) is not run:
+        if found.setdefault(str(run.manifest.benchmark.name), run) is not run:
             stop(f"{out} holds several runs of one benchmark: give --work an empty folder")
     return found
 
@@ -353,7 +353,7 @@ def compare(arguments: argparse.Namespace, work: Path) -> tuple[list[Comparison]
     folder.mkdir(parents=True)
     ids = {name: [record.item.id for record in records[name]] for name in names}
     tasks = [write_task(name, ids[name], data, Path(peer["folder"]) / "tasks", folder) for name in names]
-    results = run_peer(python, str(Path(model["location"]).resolve()), tasks, folder, arguments.device)
+    results = run_peer(python, str(Path(model.location).resolve()), tasks, folder, arguments.device)
 
     metric = registry.get("metrics", "accuracy")
     comparisons = []
@@ -365,9 +365,9 @@ def compare(arguments: argparse.Namespace, work: Path) -> tuple[list[Comparison]
         comparisons.append(Comparison(name, matched, figure.value, peer_accuracy))
     both = [f"{library} {version(library)} / {peer[library]}" for library in (*SHARED, "numpy")]
     told = {
-        "model": f"{model['name']}, revision {model['revision'][:12]}",
+        "model": f"{model.name}, revision {(model.revision or '')[:12]}",
         "window, medbench's / lm-eval's": f"{manifest.engine.get('window_tokens')} / {results['max_length']} tokens",
-        "weights, medbench's / lm-eval's": f"{model['dtype']} / {results['config']['model_dtype']}",
+        "weights, medbench's / lm-eval's": f"{model.dtype} / {results['config']['model_dtype']}",
         "device": f"{arguments.device} ({platform.machine()}, {platform.system()})",
         "medbench": f"{version('medbench')}, Python {platform.python_version()}",
         "lm-eval": f"{peer['lm_eval']}, transformers backend (`hf`), batch size 8",

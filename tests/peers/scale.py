@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medbench.results.manifest import read_manifest, write_manifest
+from medbench.results.manifest_file import read_manifest, write_manifest
 from medbench.results.samples import NOTHING
 
 MODEL = "smollm2-135m"  # named only: its weights are not loaded

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from medbench.core.hashing import fingerprint
 from medbench.core.types import Item, Output, Record
-from medbench.results.store import Manifest, RunWriter, run_id
+from medbench.results.identity import Comparable, Identity, run_id
+from medbench.results.manifest import BenchmarkRecord, Manifest, ModelRecord, Session
+from medbench.results.store import RunWriter
 from scale import measured
 
 
@@ -24,18 +26,18 @@ def make(root: Path, model: int, benchmark: int, items: int) -> None:
     ids = [f"q{n}" for n in range(items)]
     column = {"benchmark": f"made-{benchmark}", "version": "1", "shots": 0, "method": "logprob", "items_hash": "all"}
     spec = {"name": f"model-{model:03}", "engine": "transformers", "dtype": "float32", "revision": fingerprint(model)}
-    identity = {"model": spec, **column}
+    identity = Identity.from_json({"model": spec, **column})
     name = str(column["benchmark"])
     metrics = ["accuracy", "ece", "brier"]
     manifest = Manifest(
         run_id=run_id(spec["name"], name, identity),
         identity=identity,
-        comparable=column,
-        model=spec,
-        benchmark={"name": name, "metrics": metrics, "n_total": items},
+        comparable=Comparable.from_json(column),
+        model=ModelRecord.from_json(spec),
+        benchmark=BenchmarkRecord(name=name, metrics=tuple(metrics), n_total=items),
         method="logprob",
         item_ids=tuple(ids),
-        metrics=[*metrics, "throughput_tokens_per_s", "latency_p50_s", "peak_rss_bytes"],
+        metrics=(*metrics, "throughput_tokens_per_s", "latency_p50_s", "peak_rss_bytes"),
         created="2026-11-01T10:00:00+00:00",
     )
     skill = drawn.random()
@@ -50,7 +52,7 @@ def make(root: Path, model: int, benchmark: int, items: int) -> None:
             item = Item(item_id, f"question {n}?", context, options, gold=gold, meta={"subject": f"s{n % 5}"})
             records.append(Record(item, Output(item_id, prompt=context, logprobs=tuple(logprobs), prompt_tokens=400)))
         writer.append(records, sync=False)
-        writer.update(sittings=[{"items": items, "seconds": 10.0, "prompt_tokens": 400 * items}])
+        writer.update(sessions=[Session(items=items, seconds=10.0, prompt_tokens=400 * items)])
 
 
 def main() -> None:

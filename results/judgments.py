@@ -1,0 +1,48 @@
+"""What a judge's file holds: a header that says who graded and how, then one reply per line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.types import Output
+from .json_object import JsonObject
+from .manifest import ModelRecord
+from .records import compact, decode_output
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeHeader(JsonObject):
+    """The first line of a file of replies."""
+
+    metric: str = ""
+    mode: str = ""
+    prompt_hash: str = ""
+    schema: Any = None  # of the JSON that the judge must return
+    judge: str = ""  # as --judge names it
+    model: ModelRecord = field(default_factory=lambda: ModelRecord.from_json({}))  # what decides how it grades
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    against: str = ""  # id of the run whose answers these are compared with
+    created: str = ""  # ISO 8601, UTC
+    medbench: str = ""  # version
+    refuses: tuple[str, ...] = ()  # fields of a request that the server rejects, for the next command
+    failures: Mapping[str, str] = field(default_factory=dict)  # why replies are missing
+    missing: frozenset[str] = field(default=frozenset({"refuses", "failures"}), repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReply:
+    """A judge's reply as its engine returned it, bound to what it was shown."""
+
+    asked: str  # hash of the material; another answer than the one judged has another
+    output: Output  # its item_id: the item's, and in which order two answers stood
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> JudgeReply:
+        """Raises TypeError, LookupError or ValueError for a value that is not a reply."""
+        return cls(str(value["asked"]), decode_output(value["output"]))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the line to store. Fields of the output that hold their default are left out."""
+        return {"asked": self.asked, "output": compact(self.output)}
