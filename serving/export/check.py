@@ -111,7 +111,7 @@ def check(sides: Sequence[Side], ask: Ask, progress: Progress) -> Check:
             )
             problems += found.problems
             for run in found:
-                name = str(run.manifest.benchmark.name)
+                name = run.manifest.benchmark.name
                 runs[side.role, name] = run
                 if side.role == "served" and run.manifest.method == "generate":
                     choices[benchmark] = "generate"
