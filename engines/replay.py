@@ -35,6 +35,7 @@ class ReplayEngine(Engine):
     `spec.location` is the path, `spec.options["map"]` what --map said. Nothing is computed, so nothing is timed.
     """
 
+    summary = "Returns answers that were saved before, by medbench or by another system."
     prefix_takes = "a file of saved answers, or a folder with a file for each benchmark"
     engine_options = (
         EngineOption(

@@ -73,7 +73,8 @@ def evaluate(
     data, out: folder of official releases (by default MEDBENCH_DATA), folder of runs (by default `runs/`).
     data_revisions: commits, tags or branches of hub data sets, by repository; these are then not read from `data`.
     progress: hears what happens; by default nobody does.
-    model_options: how every model is loaded and asked: dtype, device, quantize, chat, base_url, …
+    model_options: how every model is loaded and asked: dtype, device, quantize, chat, base_url,
+        engine_options (settings that only one engine takes), …
 
     A model, benchmark or judge that fails is a sentence in the result's `problems`, and the others go on. Raises
     UsageError for a request that is wrong as a whole.

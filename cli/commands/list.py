@@ -11,7 +11,7 @@ import click
 from ...core import paths, registry
 from ...core.errors import MedbenchError, UsageError
 from .. import completion
-from ..ui import output
+from ..ui import engine_facts, output
 from ..ui.messages import tell
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
     for row in rows:
         told = f"[red]{escape(row['problem'])}[/red]" if "problem" in row else escape(row["what"])
         below = " · ".join(str(row[key]) for key in ("weights", "hub", "licence") if key in row)
-        below = f"\n[dim]{escape(below)}[/dim]" if below else ""
+        lines = [below, str(row.get("model", "")), str(row.get("can", "")), *row.get("options", ())]
+        below = "".join(f"\n[dim]{escape(line)}[/dim]" for line in lines if line)
         table.add_row(row["name"], *(escape(str(row.get(fact, ""))) for fact in facts), told + below)
     return table
 
@@ -155,7 +156,7 @@ def _one(what: str, name: str, as_json: bool) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for fact, value in row.items():
         if value:
-            table.add_row(Text(fact, style="dim"), Text(str(value)))
+            table.add_row(Text(fact, style="dim"), Text("\n".join(value) if isinstance(value, list) else str(value)))
     output.show([table])
 
 
@@ -233,6 +234,8 @@ def _facts(group: registry.Group, name: str) -> dict[str, Any]:
     told = {"name": name, "what": plugin.summary or _first_sentence(plugin.__doc__ or "")}
     if group == "metrics":
         return told | {"dimension": plugin.dimension, "unit": plugin.unit, "better": plugin.better}
+    if group == "engines":
+        return told | engine_facts.facts(name, plugin)
     return told
 
 

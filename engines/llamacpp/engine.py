@@ -51,6 +51,7 @@ class Draft:
 class GgufEngine(Engine):
     """Runs a GGUF file by llama.cpp: --model gguf:FILE. `spec.location` is the file, `spec.dtype` its quantization."""
 
+    summary = "Runs a GGUF file by llama.cpp, quantized as it is."
     prefix_takes = "a .gguf file, a folder that holds one, or a zoo entry that has one"
 
     @classmethod
