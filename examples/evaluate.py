@@ -1,7 +1,7 @@
 # %% [markdown]
 # # From an evaluation to a figure
 #
-# The embedded model answers a few questions of the samples that medbench ships. Nothing is downloaded.
+# The default model answers a few questions of the samples that ship with medbench. Only its weights are downloaded, once.
 
 # %%
 import medbench
@@ -11,7 +11,7 @@ assert not runs.problems, runs.problems
 runs
 
 # %% [markdown]
-# Every figure is a row, with its 95 % interval and the number of items it rests on.
+# Every figure is a row, with its 95 % interval and its number of items.
 
 # %%
 frame = runs.frame()
@@ -19,14 +19,14 @@ accuracy = frame[frame["metric"] == "accuracy"]
 accuracy[["model", "benchmark", "value", "low", "high", "n"]]
 
 # %% [markdown]
-# Every answer is a row, too: here, what was chosen where it was wrong.
+# Every answer is a row, too. These are the wrong choices.
 
 # %%
 items = runs.items()
 items[items["accuracy"] == 0][["benchmark", "item", "chosen", "gold"]]
 
 # %% [markdown]
-# The intervals show how little four items say.
+# The intervals show how little four items tell.
 
 # %%
 import matplotlib

@@ -1,4 +1,4 @@
-"""What several tests need: the folder of real data, where there is one, and a third party's package."""
+"""Shared fixtures: the folder of real data, if there is one, and a third-party package."""
 
 from __future__ import annotations
 

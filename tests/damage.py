@@ -1,4 +1,4 @@
-"""Ways in which a file on a disk is damaged, and what a resumed training made of it."""
+"""Ways to damage a file on a disk, and checks of what a resumed training makes of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hub of models and data sets on this machine: what a download needs of its HTTP interface, and its refusals."""
+"""A local hub of models and data sets: the parts of its HTTP interface that downloads need, and its refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tiny spaCy pipeline that finds the entities it is told, in the layouts that pipelines come in."""
+"""A tiny spaCy pipeline that finds given entities, in the layouts that pipelines come in."""
 
 from __future__ import annotations
 

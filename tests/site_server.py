@@ -1,4 +1,4 @@
-"""A web site on 127.0.0.1 whose replies can be cut, refused, delayed or changed, one by one."""
+"""A website on 127.0.0.1 whose replies can be cut, refused, delayed or changed, one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training made, by its name: `--model NAME@TAG`, its manifest on the disk, and `medbench adapters`."""
+"""Adapters by name: `--model NAME@TAG`, the manifest on the disk, and `medbench adapters`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model wrote, as it is stored and scored: the answer alone, whole characters, and nothing cut off it."""
+"""A model's text as it is stored and scored: only the answer, complete characters, and nothing cut off."""
 
 import json
 from pathlib import Path

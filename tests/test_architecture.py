@@ -1,4 +1,4 @@
-"""Who imports whom: the rule of docs/architecture.md, read off the source. What breaks it today is listed as a debt."""
+"""Who may import whom: the rule of docs/architecture.md, checked against the source. Violations are listed as debt."""
 
 from __future__ import annotations
 

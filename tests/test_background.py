@@ -1,4 +1,4 @@
-"""Scoring beside a run: another process fills the score files, and nothing depends on it."""
+"""Background scoring: another process fills the score files, and nothing depends on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives below --data that unpack to more than memory or disk holds, and archives that no benchmark asks about."""
+"""Archives below --data that unpack to more than memory or disk can hold, and archives that no benchmark needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate before a server, on a clock that tests move: nothing here waits."""
+"""The gate before a server, on a clock that the tests control, so that nothing waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The multiple-choice benchmarks: official files and hub copies give the same items, and what is wrong is told."""
+"""The multiple-choice benchmarks: official files and hub copies give the same items, and errors name the row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing against one-at-a-time evaluation written out: shared beginnings, packed rows, kept keys, sliding windows."""
+"""Choosing compared with explicit one-at-a-time evaluation: shared prefixes, packed rows, cached keys, sliding windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies that claim one option in some sentence, without calling it the answer, and then speak of other things."""
+"""Replies that claim one option in some sentence without calling it the answer, and then discuss other things."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that were trained on some of what is asked: their boards show every figure without those items too."""
+"""Models trained on some of the scored items: their tables also show every figure without those items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as a user gives it: through click's runner, and as a real process where it is stopped or piped."""
+"""The command as users run it: with click's runner, and as a real process if it is stopped or piped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies that state no answer in so many words: what their last sentence comes down to."""
+"""Replies that state no answer explicitly: what their last sentence concludes."""
 
 from __future__ import annotations
 

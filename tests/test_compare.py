@@ -1,4 +1,4 @@
-"""Comparing two models: pairs, tests checked against scipy and statsmodels from stored answers on, and refusals."""
+"""Comparing two models: pairs, tests checked against scipy and statsmodels on stored answers, and refusals."""
 
 from __future__ import annotations
 

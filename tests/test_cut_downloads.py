@@ -1,4 +1,4 @@
-"""Downloads that a power cut damaged: the right file, a download again, or a sentence; never half a file as a whole."""
+"""Downloads damaged by a power cut: the right file, a new download or a message; never part of a file as the whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hub data sets by their commit: recorded in full, asked for again with --data-revision, and kept when resuming."""
+"""Hub data sets by commit: recorded in full, requested with --data-revision, and kept when resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command's door: groups of options in the help, spellings, what is meant by other tools' names, completion."""
+"""The command line: option groups in the help, spellings, option names of other tools, completion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""core/durable.py: what is said to be there survives a power cut. The order of syncs and names is the whole point."""
+"""core/durable.py: what it reports as stored survives a power cut. The order of syncs and names is what matters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transformers engine against one-at-a-time evaluation written out with plain transformers calls."""
+"""The transformers engine compared with one-at-a-time evaluation in plain transformers calls."""
 
 from __future__ import annotations
 

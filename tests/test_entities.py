@@ -1,4 +1,4 @@
-"""Entity metrics against arithmetic written out, over a pipeline that finds just what it is told (made_pipeline)."""
+"""Entity metrics compared with explicit arithmetic, over a pipeline that finds given entities (made_pipeline)."""
 
 from __future__ import annotations
 

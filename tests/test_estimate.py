@@ -1,4 +1,4 @@
-"""What a training run will need: counts equal to the real ones of PEFT, bitsandbytes and autograd; sums written out."""
+"""What a training needs: counts equal to the real ones of PEFT, bitsandbytes and autograd; explicit sums."""
 
 from __future__ import annotations
 

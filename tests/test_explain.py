@@ -1,4 +1,4 @@
-"""`medbench explain`: an answer's labels with the words behind them, and its entities beside the reference's."""
+"""`medbench explain`: an answer's labels with the words behind them, and its entities beside those of the reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be read as an answer, and what may not: a table of cases, then properties over wild text."""
+"""What may be read as an answer and what may not: a table of cases, then properties over random text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures are kept beside a run and used only while nothing that they come from has changed."""
+"""Cached figures of a run are used only while their sources are unchanged."""
 
 from __future__ import annotations
 

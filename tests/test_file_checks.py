@@ -1,4 +1,4 @@
-"""Model files that are cut short, empty, or full of zeros: named with what is wrong, before anything is loaded."""
+"""Model files that are truncated, empty or full of zeros are reported before anything is loaded."""
 
 from __future__ import annotations
 

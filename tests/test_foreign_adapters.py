@@ -1,4 +1,4 @@
-"""Adapters that are damaged, or do not fit the model they are put on, are refused in words and leave no run behind."""
+"""Adapters that are damaged or do not fit their model are rejected with a message and leave no run behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GGUF files run as they are, by llama.cpp; what its package is not needed for is tested without it."""
+"""GGUF files run by llama.cpp. Whatever does not need its package is tested without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is Groq's own: its SDK, its limits. What the engine shares with `openai` is in test_openai_engine.py."""
+"""What is specific to Groq: its SDK, its limits. What it shares with `openai` is in test_openai_engine.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that anyone may have written: a sentence with file, row, field and what is expected; the others go on."""
+"""Untrusted files: errors name file, row, field and what is expected, and the other benchmarks still run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that never end, never begin, or send more than memory holds: a failed item in bounded time and memory."""
+"""Servers that never end, never begin, or send too much: the item fails in bounded time and memory."""
 
 from __future__ import annotations
 

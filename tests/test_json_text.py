@@ -1,4 +1,4 @@
-"""core/json_text.py: JSON that anyone may have written is a value within bounds, or a sentence."""
+"""core/json_text.py: untrusted JSON becomes a value within limits, or a readable error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What servers send in the place of a plain text, and what becomes of it: scored, stored, or asked again."""
+"""What servers send instead of plain text, and what becomes of it: scored, stored, or requested again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judges before they are asked: prompts and their hash, what counts as a reply, names, keys, prices, own answers."""
+"""Judges before any request: prompts and their hash, what counts as a reply, names, keys, prices, self-judging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judging loop against real servers and a real process: what is asked, what is kept, what counts."""
+"""The judging loop with real servers and a real process: what is requested, what is kept, what counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The leaderboard: what stands beside what, which differences are real, and the same as CSV, JSON and Markdown."""
+"""The leaderboard: what is compared, which differences are significant, and the same as CSV, JSON and Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which items of a benchmark stand in training data, in the three ways that count, and when training is refused."""
+"""Which items of a benchmark are in training data, in three ways, and when training is refused."""
 
 from __future__ import annotations
 

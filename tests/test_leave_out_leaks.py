@@ -1,4 +1,4 @@
-"""`--leave-out-leaks`: training data that hold scored items are trained on without the examples that hold them."""
+"""`--leave-out-leaks`: training without the examples that contain scored items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear layers by oneDNN: the same numbers, and nothing else about the model changed."""
+"""Linear layers in oneDNN: the same numbers, and nothing else about the model changes."""
 
 from __future__ import annotations
 

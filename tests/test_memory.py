@@ -1,4 +1,4 @@
-"""What a run of any size takes: answers stay on the disk, and are in memory one at a time."""
+"""The memory of a run of any size: answers stay on the disk and are in memory one at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Merging: a model folder that any tool loads, that says what base and adapter say, whole or not there."""
+"""Merging: a model folder that any tool loads, that agrees with base and adapter, complete or absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How metrics are named on the command line and shown: `all`, settings in names, dimensions, a page that lists them."""
+"""How metrics are named on the command line and in tables: `all`, settings in names, dimensions, the page that lists them."""
 
 from __future__ import annotations
 

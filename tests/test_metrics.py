@@ -1,4 +1,4 @@
-"""Every metric against arithmetic written out, and ROUGE against rouge_score itself."""
+"""Every metric compared with explicit arithmetic, and ROUGE with rouge_score itself."""
 
 from __future__ import annotations
 

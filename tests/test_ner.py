@@ -1,4 +1,4 @@
-"""The entity model that ships: what it finds, and that a wheel holds it."""
+"""The shipped entity model: what it finds, and that a wheel contains it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `--set` and `--sweep` make of a recipe, and what they say about a value that cannot be."""
+"""What `--set` and `--sweep` make of a recipe, and their errors for invalid values."""
 
 from __future__ import annotations
 

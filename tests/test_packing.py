@@ -1,4 +1,4 @@
-"""Packed rows: TRL's packing and collation against every row alone, on the attentions a CPU has."""
+"""Packed rows: TRL's packing and collation compared with every row alone, on the attentions that a CPU has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intervals of a paired difference: they agree with the test beside them, and they cover."""
+"""Intervals of a paired difference: they agree with their test, and they cover."""
 
 from __future__ import annotations
 

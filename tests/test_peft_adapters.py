@@ -1,4 +1,4 @@
-"""--adapter with what people bring: adapters that do not fit, that add tokens, that bring a template, of every type."""
+"""--adapter with adapters of every type: some do not fit, add tokens, or bring a template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where entity models are found, what names them, and what is said of one that cannot be used."""
+"""How entity models are found and named, and the errors for unusable ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which items are asked, with which examples, and what names the run."""
+"""Which items are asked, with which examples, and what determines the name of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A third party's package, installed by pip, through the whole command; and what is told when its code is wrong."""
+"""A third-party package, installed by pip, through the whole command; and the errors if its code is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""medbench from Python: the same runs, figures and refusals as from the command line."""
+"""medbench from Python: the same runs, figures and errors as on the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The splitter of reasoning and answer: every format that models are known to write, with the right parts beside it."""
+"""The splitter of reasoning and answer: every known format, with the right parts beside it."""
 
 import pytest
 from medbench.core.reasoning import Split, continued, is_mark, split

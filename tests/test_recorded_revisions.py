@@ -1,4 +1,4 @@
-"""What was trained stays on the commit of its base that it was trained on, whatever the hub's main branch becomes."""
+"""Training stays on the recorded commit of its base, even if the hub's main branch changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records in memory without their long texts: as any record to whoever uses them."""
+"""Records in memory without their long texts behave like any record."""
 
 from __future__ import annotations
 

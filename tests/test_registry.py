@@ -1,4 +1,4 @@
-"""Plugins by name and by file: what a person is told when one is unknown, claimed twice, broken or not one at all."""
+"""Plugins by name and by file: the errors if one is unknown, claimed twice, broken or not a plugin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that rejects a field is asked again without it, however it words that."""
+"""If a server rejects a field, in whatever words, the request is repeated without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models that bring Python code along: it runs when the user said so in the command, and never otherwise."""
+"""Models with Python code: it runs only if the user said so in the command."""
 
 from __future__ import annotations
 

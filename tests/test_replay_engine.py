@@ -1,4 +1,4 @@
-"""Answers saved before, through the command as a user gives it."""
+"""Saved answers, through the command as users run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice reader on labeled replies in the styles of today's models, and how tables report what was cut off."""
+"""The choice reader on labeled replies in the styles of current models, and how tables report truncated ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run loop with an engine that needs no weights: stored as it goes, stopped anywhere, resumed, measured."""
+"""The run loop with an engine that needs no weights: stored as it runs, stopped anywhere, resumed, measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample sets are what they say: counts, balance, lengths, no item twice, and arithmetic that holds."""
+"""The sample sets: counts, balance, lengths, no duplicates, correct arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was changed in a run's files after the run is noticed, named and not shown unless it is asked for."""
+"""Changes to a run's files after the run are detected, reported, and shown only on request."""
 
 from __future__ import annotations
 

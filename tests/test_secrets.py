@@ -1,4 +1,4 @@
-"""Keys are masked before anything is stored or printed, wherever a server echoes them and however it spells them."""
+"""Keys are masked before anything is stored or printed, wherever and however a server echoes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the command to the first question: what is counted, and what is read ahead."""
+"""From the command to the first question: what is timed, and what is read ahead."""
 
 from __future__ import annotations
 

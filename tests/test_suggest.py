@@ -1,4 +1,4 @@
-"""The names that are offered for one that is not known."""
+"""The names that are suggested for an unknown one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The summary board: one row per model, one column per benchmark, and what it says where figures are missing."""
+"""The summary: one row per model, one column per benchmark, and what it shows if figures are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from outside on its way to a terminal: nothing in it is obeyed, and everything in it is seen."""
+"""Text from outside on its way to a terminal: nothing in it is interpreted, and everything in it is visible."""
 
 from __future__ import annotations
 

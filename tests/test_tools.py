@@ -1,4 +1,4 @@
-"""The programs in tools/ that made the entity model and the safety model: corpus, training config, measurements."""
+"""The programs in tools/ that trained the entity model and the safety model: corpus, training config, measurements."""
 
 from __future__ import annotations
 

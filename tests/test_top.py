@@ -1,4 +1,4 @@
-"""Long leaderboards: the best runs of each table, and a pager where there is a terminal."""
+"""Long leaderboards: the best runs of each table, and a pager on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stopped training whose files are damaged ends with the same adapter or says why not; never with another adapter."""
+"""A stopped training with damaged files ends with the same adapter or says why not; never with a different adapter."""
 
 from __future__ import annotations
 

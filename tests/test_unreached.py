@@ -1,4 +1,4 @@
-"""What never reached a server is no call and no cost, and what no retry fixes ends the run at once."""
+"""A request that never reached a server is no call and costs nothing; errors that no retry can fix end the run at once."""
 
 from __future__ import annotations
 

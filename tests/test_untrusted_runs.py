@@ -1,4 +1,4 @@
-"""Looking at what somebody else stored runs nothing that they wrote: no metric or model file, git setting or module."""
+"""Reading runs from somebody else executes nothing of theirs: no metric or model file, git setting or module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time left of a run: from tokens done and left, not from a count of items."""
+"""The remaining time of a run, estimated from tokens, not from a count of items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The zoo's entries: what each says of its model, and that saying so costs no heavy import."""
+"""The zoo's entries: what each says about its model, without heavy imports."""
 
 from __future__ import annotations
 
