@@ -1,7 +1,7 @@
 # %% [markdown]
 # # From an evaluation to a figure
 #
-# The default model answers a few questions of the samples that ship with medbench. Only its weights are downloaded, once.
+# The default model answers a few questions of the samples that ship with medbench. It is downloaded once.
 
 # %%
 import medbench

@@ -1,4 +1,4 @@
-"""Chat templates are programs that come with a model: if one raises, loops or attacks, a message says so before the run."""
+"""Chat templates are programs that come with a model: one that raises, loops or attacks is reported before the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing compared with explicit one-at-a-time evaluation: shared prefixes, packed rows, cached keys, sliding windows."""
+"""Choosing compared with one-at-a-time evaluation: shared prefixes, packed rows, cached keys, sliding windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`medbench fetch entity-model` from files and from a server on 127.0.0.1: complete, interrupted, damaged and malicious."""
+"""`medbench fetch entity-model` from files and from a local server: complete, interrupted, damaged and malicious."""
 
 from __future__ import annotations
 

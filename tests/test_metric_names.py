@@ -1,4 +1,4 @@
-"""How metrics are named on the command line and in tables: `all`, settings in names, dimensions, the page that lists them."""
+"""How metrics are named on the command line and in tables: `all`, settings in names, dimensions, the list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A request that never reached a server is no call and costs nothing; errors that no retry can fix end the run at once."""
+"""A request that never reached a server is no call and costs nothing; hopeless errors end the run at once."""
 
 from __future__ import annotations
 
