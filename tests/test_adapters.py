@@ -17,8 +17,9 @@ from medbench.core import registry
 from medbench.core.errors import DataMalformed, MedbenchError, ModelMissing, UsageError
 from medbench.core.types import GenerateRequest, ModelSpec, Prompt
 from medbench.engines.hf.engine import TransformersEngine
-from medbench.zoo import Entry, adapters
-from medbench.zoo.adapters import AdapterManifest, find
+from medbench.zoo import Entry, adapter_manifest, adapters
+from medbench.zoo.adapter_manifest import AdapterManifest
+from medbench.zoo.adapters import find
 from medbench.zoo.resolve import resolve
 
 LEAKS = {
@@ -39,7 +40,7 @@ def made(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("home") / "adapters"
     trained.trained(llama, root=root, leaks=LEAKS, unchecked={"liveqa": "no data"})
     whole = tiny.save(adapters.folder("tiny-llama", "whole", root), "llama", seed=7)
-    adapters.write(whole, trained.manifest(llama, whole, kind="full"))
+    adapter_manifest.write(whole, trained.manifest(llama, whole, kind="full"))
     return root
 
 
@@ -60,7 +61,7 @@ def answer(spec: ModelSpec) -> str:
 
 
 def change(folder: Path, **changes: Any) -> None:
-    adapters.write(folder, dataclasses.replace(adapters.read(folder), **changes))
+    adapter_manifest.write(folder, dataclasses.replace(adapters.read(folder), **changes))
 
 
 # --- the manifest
@@ -68,14 +69,14 @@ def change(folder: Path, **changes: Any) -> None:
 
 def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
     made = AdapterManifest("m", "t", "lora", "stopped", {"seed": 1}, {"revision": "1"}, stages=[{"name": "a"}])
-    adapters.write(tmp_path / "new" / "folder", made)
+    adapter_manifest.write(tmp_path / "new" / "folder", made)
     assert adapters.read(tmp_path / "new" / "folder") == made
     assert made.name == "m@t"
 
 
 def test_a_loss_that_is_no_number_is_null(tmp_path: Path) -> None:
     stages = [{"name": "a", "loss_last": float("nan")}]
-    adapters.write(tmp_path, AdapterManifest("m", "t", "lora", "stopped", {}, {}, stages=stages))
+    adapter_manifest.write(tmp_path, AdapterManifest("m", "t", "lora", "stopped", {}, {}, stages=stages))
     assert adapters.read(tmp_path).stages == [{"name": "a", "loss_last": None}]
 
 
@@ -104,7 +105,7 @@ def test_a_torn_manifest_is_told_and_another_programs_is_not_ours(tmp_path: Path
         adapters.read(tmp_path)
     (tmp_path / "manifest.json").write_text('{"name": "an extension"}')
     assert adapters.peek(tmp_path) is None
-    with pytest.raises(UsageError, match="holds nothing that medbench trained"):
+    with pytest.raises(UsageError, match="was not made by medbench train"):
         adapters.read(tmp_path)
 
 
@@ -119,7 +120,7 @@ def test_a_hub_id_is_one_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tag", ["", "../x", "a b", "-x", ".x", "a/b", "a@b", "ä"])
 def test_a_tag_is_a_plain_word(tag: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be a tag"):
+    with pytest.raises(UsageError, match="is not a valid tag"):
         adapters.folder("m", tag, tmp_path)
 
 
@@ -253,18 +254,18 @@ def test_a_path_that_is_there_wins(llama: Path, root: Path, tmp_path: Path) -> N
         ),
         (
             "smollm2-135m@first",
-            "no adapter is called 'smollm2-135m@first'.",
+            "there is no adapter 'smollm2-135m@first'.",
             "To train one: medbench train --model smollm2-135m --tag first",
         ),
         (
             "org/model@first",
-            "no adapter is called 'org/model@first'.",
+            "there is no adapter 'org/model@first'.",
             "To train one: medbench train --model org/model --tag first",
         ),
         (
             "tiny-lama@first",
-            "no adapter is called 'tiny-lama@first'. Did you mean tiny-llama@first",
-            "All of them: medbench adapters list",
+            "there is no adapter 'tiny-lama@first'. Did you mean tiny-llama@first",
+            "All adapters: medbench adapters list",
         ),
         (
             "biogpt-lrge@x",
@@ -272,8 +273,8 @@ def test_a_path_that_is_there_wins(llama: Path, root: Path, tmp_path: Path) -> N
             "All of them: medbench list models",
         ),
         ("./nowhere@x", "no such folder or file: ./nowhere", None),
-        ("tiny-llama@my tag", "'my tag' cannot be a tag.", None),
-        ("tiny-llama@", "'tiny-llama@' names no adapter.", None),
+        ("tiny-llama@my tag", "'my tag' is not a valid tag.", None),
+        ("tiny-llama@", "'tiny-llama@' is not an adapter.", None),
     ],
 )
 def test_a_name_that_means_no_adapter_says_what_there_is(root: Path, name: str, message: str, hint: str | None) -> None:
@@ -312,12 +313,12 @@ def test_a_training_that_stopped_is_told_where_and_how_it_goes_on(llama: Path, r
         resolve("tiny-llama@first") if how == "name" else resolve(str(llama), adapter=str(folder))
     stopped = "training stopped at step 40 of stage 'dialogue' (2 of 2) (why)"
     assert error.value.message == f"tiny-llama@first is not ready: {stopped}."
-    assert error.value.hint == f"The same command continues: medbench train --model {llama} --tag first"
+    assert error.value.hint == f"To continue: medbench train --model {llama} --tag first"
 
 
 def test_a_training_that_was_killed_is_not_said_to_be_done(root: Path) -> None:
     change(root / "tiny-llama/first", status="training")
-    with pytest.raises(UsageError, match="it is in training, or was killed in it, before its first step"):
+    with pytest.raises(UsageError, match="it is still training, or was killed before its first step"):
         resolve("tiny-llama@first")
 
 
@@ -429,7 +430,7 @@ def test_each_helps_with_examples(what: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["show", "tiny-llama"], "'tiny-llama' names no adapter. Did you mean"),
+        (["show", "tiny-llama"], "'tiny-llama' is not an adapter. Did you mean"),
         (["show", "tiny-llama@nope"], "Its tags: first, whole"),
         (["merge", "tiny-llama@first"], "--out"),
         (["merge", "tiny-llama@whole", "--out", "x"], "has whole weights already"),
@@ -444,7 +445,7 @@ def test_a_wrong_request_is_answered_in_words(root: Path, words: list[str], said
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MedbenchError, match="cannot be written"):
-        adapters.write(tmp_path / "file" / "x", AdapterManifest("m", "t", "lora", "done", {}, {}))
+        adapter_manifest.write(tmp_path / "file" / "x", AdapterManifest("m", "t", "lora", "done", {}, {}))
 
 
 # --- what was really trained

@@ -94,9 +94,7 @@ def reachable(name: str, arrows: dict[str, set[str]]) -> set[str]:
 
 # What breaks the rule today. These sets may only shrink: pay a debt, and delete its line.
 UPWARD: set[str] = set()
-CIRCLES = {
-    "zoo/adapters, zoo/progress",
-}
+CIRCLES: set[str] = set()
 
 
 def test_no_import_runs_upward() -> None:

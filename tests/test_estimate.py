@@ -208,12 +208,12 @@ def test_rows_are_no_longer_than_the_models_window(folders: dict[str, Path]) -> 
 @pytest.mark.parametrize(
     ("values", "rows", "processes", "expected"),
     [
-        ({"batch_size": 4, "accumulation": 2}, 16, 1, 2),
-        ({"batch_size": 4, "accumulation": 2}, 17, 1, 3),  # 5 batches: the third step takes one
-        ({"batch_size": 4, "accumulation": 2}, 17, 2, 2),  # 5 batches are 3 for each
-        ({"batch_size": 4, "accumulation": 2, "epochs": 10.0}, 13, 1, 20),
-        ({"batch_size": 4, "accumulation": 2, "epochs": 0.5}, 17, 1, 2),  # half of 3, rounded up
-        ({"batch_size": 4, "accumulation": 8}, 5, 1, 1),
+        ({"batch_size": 4, "gradient_accumulation_steps": 2}, 16, 1, 2),
+        ({"batch_size": 4, "gradient_accumulation_steps": 2}, 17, 1, 3),  # 5 batches: the third step takes one
+        ({"batch_size": 4, "gradient_accumulation_steps": 2}, 17, 2, 2),  # 5 batches are 3 for each
+        ({"batch_size": 4, "gradient_accumulation_steps": 2, "epochs": 10.0}, 13, 1, 20),
+        ({"batch_size": 4, "gradient_accumulation_steps": 2, "epochs": 0.5}, 17, 1, 2),  # half of 3, rounded up
+        ({"batch_size": 4, "gradient_accumulation_steps": 8}, 5, 1, 1),
         ({"batch_size": 4, "steps": 7}, 1000, 1, 7),
     ],
 )
@@ -222,7 +222,7 @@ def test_steps(values: dict[str, Any], rows: int, processes: int, expected: int)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 8, 13])
-@pytest.mark.parametrize(("batch", "accumulation", "epochs"), [(2, 2, 1.0), (3, 4, 2.5), (1, 1, 0.3)])
+@pytest.mark.parametrize(("batch", "gradient_accumulation_steps", "epochs"), [(2, 2, 1.0), (3, 4, 2.5), (1, 1, 0.3)])
 def test_steps_are_those_of_transformers(
     rows: int, batch: int, accumulation: int, epochs: float, tmp_path: Path
 ) -> None:
@@ -240,16 +240,18 @@ def test_steps_are_those_of_transformers(
     data: Any = [{"x": number} for number in range(rows)]
     trainer = Trainer(torch.nn.Linear(1, 1), arguments, train_dataset=data, data_collator=lambda found: found)
     real = trainer.set_initial_training_values(arguments, trainer.get_train_dataloader())[-1]
-    assert estimate.steps(stage(batch_size=batch, accumulation=accumulation, epochs=epochs), rows) == real
+    assert (
+        estimate.steps(stage(batch_size=batch, gradient_accumulation_steps=accumulation, epochs=epochs), rows) == real
+    )
 
 
 def test_tokens_are_counted_with_their_padding() -> None:
     lengths = [10] * 4 + [50] * 4
-    assert estimate.tokens(stage(batch_size=1, accumulation=1), lengths) == 4 * 10 + 4 * 50
-    assert estimate.tokens(stage(batch_size=8, accumulation=1), lengths) == 8 * 50
-    assert estimate.tokens(stage(batch_size=8, accumulation=1, packing=True), lengths) == 240
-    assert estimate.tokens(stage(batch_size=8, accumulation=1, epochs=3.0), lengths) == 3 * 8 * 50
-    assert estimate.tokens(stage(batch_size=4, accumulation=1, steps=5), [20] * 8) == 5 * 4 * 20
+    assert estimate.tokens(stage(batch_size=1, gradient_accumulation_steps=1), lengths) == 4 * 10 + 4 * 50
+    assert estimate.tokens(stage(batch_size=8, gradient_accumulation_steps=1), lengths) == 8 * 50
+    assert estimate.tokens(stage(batch_size=8, gradient_accumulation_steps=1, packing=True), lengths) == 240
+    assert estimate.tokens(stage(batch_size=8, gradient_accumulation_steps=1, epochs=3.0), lengths) == 3 * 8 * 50
+    assert estimate.tokens(stage(batch_size=4, gradient_accumulation_steps=1, steps=5), [20] * 8) == 5 * 4 * 20
 
 
 def test_seconds_are_operations_over_rate() -> None:
@@ -304,8 +306,8 @@ def test_too_little_memory_is_told_with_what_to_set(monkeypatch: pytest.MonkeyPa
 
     room(monkeypatch, memory=4e9)
     assert refused(gradient_checkpointing=False) == (
-        "Try --set batch_size=1 --set accumulation=16, or --set gradient_checkpointing=on, or --set quantize=nf4, "
-        "or --set max_length=256."
+        "Try --set batch_size=1 --set gradient_accumulation_steps=16, or --set gradient_checkpointing=on, "
+        "or --set quantize=nf4, or --set max_length=256."
     )
     assert refused(batch_size=1, quantize="nf4") == "Try --set max_length=256."
     assert "quantize" not in refused(full=True), "what is trained whole cannot be quantized"

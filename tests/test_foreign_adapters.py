@@ -14,7 +14,7 @@ import trained
 from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.errors import ModelMissing, UsageError
-from medbench.zoo import adapter_files, adapters
+from medbench.zoo import adapter_files, adapter_manifest, adapters
 from medbench.zoo.resolve import resolve
 from medbench.zoo.weights.digests import sha256_of
 from safetensors.torch import load_file, save_file
@@ -35,7 +35,7 @@ def made(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MEDBENCH_CACHE", str(tmp_path / "cache"))
     folder = trained.trained(llama)
     files = {name: sha256_of(folder / name) for name in adapters.deciding(folder, "lora")}
-    adapters.write(folder, dataclasses.replace(adapters.read(folder), files=files))
+    adapter_manifest.write(folder, dataclasses.replace(adapters.read(folder), files=files))
     return folder
 
 
@@ -100,9 +100,9 @@ def test_a_damaged_adapter_is_not_merged(made: Path) -> None:
         (WEIGHTS, "emptied", f"{WEIGHTS} is empty"),
         (WEIGHTS, "halved", f"{WEIGHTS} has "),
         (WEIGHTS, "garbage", f"{WEIGHTS} is no safetensors file, or is cut off"),
-        (WEIGHTS, "deleted", f"no {WEIGHTS} there"),
+        (WEIGHTS, "deleted", f"has no {WEIGHTS}."),
         ("adapter_config.json", "halved", "adapter_config.json cannot be read"),
-        ("adapter_config.json", "deleted", "no adapter_config.json there"),
+        ("adapter_config.json", "deleted", "has no adapter_config.json"),
     ],
 )
 def test_a_damaged_foreign_adapter_is_refused(llama: Path, foreign: Path, file: str, kind: str, said: str) -> None:

@@ -20,7 +20,7 @@ from medbench.engines.hf.engine import TransformersEngine
 from medbench.results.files import Held, Lock
 from medbench.training import merge as merging
 from medbench.training.merge import merge
-from medbench.zoo import Entry, adapters
+from medbench.zoo import Entry, adapter_manifest, adapters
 from medbench.zoo.resolve import resolve
 
 QUESTION = "Question: What helps against fever and cough in a child?\nAnswer:"
@@ -201,10 +201,10 @@ def test_what_cannot_be_merged_is_told(llama: Path, adapter: Path) -> None:
     manifest = adapters.read(adapter)
     with pytest.raises(UsageError, match="--dtype fp8: not one of"):
         merge(adapter, Path("merged"), "fp8")
-    adapters.write(adapter, trained.manifest(llama, adapter, status="stopped"))
+    adapter_manifest.write(adapter, trained.manifest(llama, adapter, status="stopped"))
     with pytest.raises(UsageError, match="is not ready"):
         merge(adapter, Path("merged"))
-    adapters.write(adapter, trained.manifest(llama, adapter, kind="full"))
+    adapter_manifest.write(adapter, trained.manifest(llama, adapter, kind="full"))
     with pytest.raises(UsageError) as error:
         merge(adapter, Path("merged"))
     assert str(adapter) in error.value.hint

@@ -25,8 +25,8 @@ from medbench.results.manifest import Checkpoint, Session
 from medbench.results.manifest_file import write_manifest
 from medbench.results.scoring import load_metric, score_run
 from medbench.results.store import StoredRun
-from medbench.zoo import adapters
-from medbench.zoo.adapters import AdapterManifest
+from medbench.zoo import adapter_manifest
+from medbench.zoo.adapter_manifest import AdapterManifest
 
 ODD: tuple[Any, ...] = (None, -1, 10**30, 1.5, True, "", "x", [], {}, [1], ["x"], {"a": 1}, [[]], [None], [{}])
 GONE = object()
@@ -192,12 +192,12 @@ def test_nor_of_an_adapters_manifest(tmp_path: Path, seed: int) -> None:
         unchecked={"medquad": "why"},
         environment={"packages": {"torch": "2"}},
     )
-    adapters.write(tmp_path / "tiny" / "t", whole)
+    adapter_manifest.write(tmp_path / "tiny" / "t", whole)
     path = tmp_path / "tiny" / "t" / "manifest.json"
     value = json.loads(path.read_bytes())
     del value["seal"]
     value = put(value, choose.choice(list(places(value))), choose.choice((*ODD, GONE)))
-    path.write_bytes(to_json(value | {"seal": adapters._seal(value)}))
+    path.write_bytes(to_json(value | {"seal": adapter_manifest.seal_of(value)}))
     for words in (["list"], ["list", "--json"], ["show", path.parent], ["show", path.parent, "--json"]):
         where = ["--out", tmp_path] if words[0] == "list" else []
         medbench("adapters", *words, *where)

@@ -68,52 +68,52 @@ def test_the_last_of_two_settings_wins() -> None:
 
 def test_lora_is_turned_off_where_the_weights_are_not_quantized() -> None:
     assert apply(ONE, ["lora=none", "quantize=none"]).stages[0].lora is None
-    with pytest.raises(UsageError, match=r"all weights are trained, and nf4 weights cannot be\.\n.*quantize=none"):
+    with pytest.raises(UsageError, match=r"nf4 weights cannot be trained\.\n.*quantize=none"):
         apply(ONE, ["lora=none"])
-    with pytest.raises(UsageError, match=r"cannot be in stage 'dialogue'"):
+    with pytest.raises(UsageError, match=r"cannot be trained in stage 'dialogue'"):
         apply(TWO, ["dialogue.lora=none"])
 
 
 def test_a_value_of_loras_turns_lora_on_and_wants_modules() -> None:
     changed = apply(FULL, ["lora.rank=8", "lora.target_modules=q,v"])
     assert changed.stages[0].lora == Lora(rank=8, target_modules=("q", "v"))
-    with pytest.raises(UsageError, match=r"no modules to adapt(.|\n)*--set lora\.target_modules=q,v"):
+    with pytest.raises(UsageError, match=r"no target modules(.|\n)*--set lora\.target_modules=q,v"):
         apply(FULL, ["lora.rank=8"])
 
 
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ("learning_rate=fast", r"learning_rate=fast: a number is wanted, such as 2e-4\."),
-        ("lora.dropout=little", r"a number is wanted, such as 0\.05"),
-        ("batch_size=2.5", "batch_size=2.5: a whole number is wanted, such as 8"),
-        ("packing=perhaps", "one of these is wanted: on, true, yes, off, false, no"),
-        ("schedule=square", "one of these is wanted: linear, cosine, constant"),
-        ("lora=yes", "none is wanted, which trains all weights"),
-        ("lora.target_modules=q,,v", "names with commas between them"),
-        ("data=medquad:many", "'medquad:many' names no examples"),
-        ("data=medquad:0", "'medquad:0' names no examples"),
-        ("data=", "'' names no examples"),
-        ("prompt=Question:", r"\{prompt\} has to stand"),
-        ("learning_rat=1", "no field 'learning_rat'. Did you mean learning_rate(.|\n)*All of them: data, prompt"),
+        ("learning_rate=fast", r"learning_rate=fast: expected a number, such as 2e-4\."),
+        ("lora.dropout=little", r"expected a number, such as 0\.05"),
+        ("batch_size=2.5", "batch_size=2.5: expected a whole number, such as 8"),
+        ("packing=perhaps", "expected one of on, true, yes, off, false, no"),
+        ("lr_scheduler=square", "expected one of linear, cosine, constant"),
+        ("lora=yes", "the only value is none, which trains all weights"),
+        ("lora.target_modules=q,,v", "names separated by commas"),
+        ("data=medquad:many", "'medquad:many' is not a training set"),
+        ("data=medquad:0", "'medquad:0' is not a training set"),
+        ("data=", "'' is not a training set"),
+        ("prompt=Question:", r"\{prompt\} is missing"),
+        ("learning_rat=1", "no field 'learning_rat'. Did you mean learning_rate(.|\n)*All fields: data, prompt"),
         ("lora.ranks=1", r"no field 'lora\.ranks'. Did you mean lora\.rank"),
         ("train.epoch=1", "no field 'epoch'. Did you mean epochs"),
-        ("second.epochs=1", "no stage is called 'second'(.|\n)*The stages are: train"),
+        ("second.epochs=1", "no stage 'second'(.|\n)*The stages: train"),
         ("name=other", "no field 'name'"),
         ("train.why=because", "no field 'why'"),
         ("epochs", "'epochs' has no value"),
-        ("lora.rank=0", r"lora\.rank has to be 1 or more"),
-        ("lora.alpha=0", r"lora\.alpha has to be 1 or more"),
-        ("lora.dropout=1", r"from 0 to below 1"),
+        ("lora.rank=0", r"lora\.rank must be 1 or more"),
+        ("lora.alpha=0", r"lora\.alpha must be 1 or more"),
+        ("lora.dropout=1", r"at least 0 and below 1"),
         ("learning_rate=0", "above 0 and below 1"),
         ("learning_rate=1", "above 0 and below 1"),
         ("batch_size=0", "1 or more"),
-        ("accumulation=0", "1 or more"),
+        ("gradient_accumulation_steps=0", "1 or more"),
         ("epochs=0", "above 0"),
         ("epochs=inf", "above 0"),
         ("max_length=7", "8 or more"),
-        ("warmup=1", "from 0 to below 1"),
-        ("warmup=nan", "from 0 to below 1"),
+        ("warmup_ratio=1", "at least 0 and below 1"),
+        ("warmup_ratio=nan", "at least 0 and below 1"),
         ("steps=-1", "or more"),
         ("eval_steps=0", "1 or more"),
         ("save_steps=0", "1 or more"),
@@ -122,6 +122,28 @@ def test_a_value_of_loras_turns_lora_on_and_wants_modules() -> None:
 def test_a_value_that_cannot_be_is_told_with_what_can(setting: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         apply(ONE, [setting])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("accumulation=3", "gradient_accumulation_steps=3"),
+        ("warmup=0.2", "warmup_ratio=0.2"),
+        ("train.schedule=linear", "train.lr_scheduler=linear"),
+    ],
+)
+def test_the_former_names_of_three_fields_still_set_them(old: str, new: str) -> None:
+    assert apply(ONE, [old]) == apply(ONE, [new]) != ONE
+    field, _, value = old.partition("=")
+    swept = sweep(ONE, [f"{field}={value}"], paired=False)
+    assert swept == [(old, apply(ONE, [new]))]  # the label, and so the tag of a study begun before, stays
+
+
+def test_a_recipe_may_use_the_former_names_too() -> None:
+    former = Stage("train", (), accumulation=2, warmup=0.5, schedule="linear", why={"warmup": "published"})
+    assert (former.gradient_accumulation_steps, former.warmup_ratio, former.lr_scheduler) == (2, 0.5, "linear")
+    assert former.reason("warmup_ratio") == "published"
+    assert dataclasses.replace(former, epochs=2.0).warmup_ratio == 0.5
 
 
 def test_every_number_has_a_range() -> None:
@@ -161,13 +183,13 @@ def test_nothing_swept_is_the_recipe_itself() -> None:
     ("sweeps", "paired", "says"),
     [
         (["epochs=1,2,3", "lora.rank=8,16"], True, r"epochs has 3, lora\.rank has 2"),
-        (["data=medquad,liveqa"], False, r"data is a list itself(.|\n)*--set data=…"),
-        (["lora.target_modules=q,v"], False, r"lora\.target_modules is a list itself"),
+        (["data=medquad,liveqa"], False, r"data is itself a list(.|\n)*--set data=…"),
+        (["lora.target_modules=q,v"], False, r"lora\.target_modules is itself a list"),
         (["epochs=1", "epochs=2"], False, "--sweep epochs is given twice"),
-        (["epochs=1,1"], False, "named twice"),
+        (["epochs=1,1"], False, "repeated"),
         (["epochs=1,"], False, "empty"),
         (["epoch=1,2"], False, "Did you mean epochs"),
-        (["epochs=1,none"], False, "epochs=none: a number is wanted"),
+        (["epochs=1,none"], False, "epochs=none: expected a number"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_told(sweeps: list[str], paired: bool, says: str) -> None:
@@ -189,7 +211,7 @@ def test_a_label_becomes_a_folders_name() -> None:
         ("lora_alpha", "lora.alpha"),
         ("alpha", "lora.alpha"),
         ("num_train_epochs", "epochs"),
-        ("gradient-accumulation-steps", "accumulation"),
+        ("gradient_accumulation", "gradient_accumulation_steps"),
         ("learning_rat", "learning_rate"),
     ],
 )

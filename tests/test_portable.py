@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.training import portable
 from medbench.training.merge import merge
-from medbench.zoo import adapters
+from medbench.zoo import adapter_manifest
 
 PROMPT = "Question: What helps against fever and cough in a child, and what does not help at all?\nAnswer:"
 
@@ -141,7 +141,7 @@ def adapter(name: str, model: Path, folder: Path) -> Path:
         if "lora_B" in key:
             torch.nn.init.normal_(parameter, std=0.5)
     adapted.save_pretrained(folder)
-    adapters.write(folder, trained.manifest(model, folder))
+    adapter_manifest.write(folder, trained.manifest(model, folder))
     return folder
 
 

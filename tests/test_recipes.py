@@ -14,7 +14,7 @@ import pytest
 from medbench.core import registry
 from medbench.training.sets import SETS
 from medbench.zoo import Entry
-from medbench.zoo.recipe import HOUSE, Lora, Part, Recipe, Stage
+from medbench.zoo.recipe import DEFAULT_REASONS, Lora, Part, Recipe, Stage
 
 NAMES = (
     "biogpt-large",
@@ -57,7 +57,10 @@ def values(stage: Stage) -> dict[str, Any]:
 
 
 DEFAULTS = values(Stage("default", ()))
-NO_DEFAULT = {"data", "lora.target_modules"}  # the second has a reason in HOUSE: all projections, as tested below
+NO_DEFAULT = {
+    "data",
+    "lora.target_modules",
+}  # the second has a default reason: all projections
 
 
 def bare(name: str) -> Any:
@@ -133,7 +136,7 @@ def test_every_entry_has_a_recipe_and_a_configuration(name: str) -> None:
 
 
 def test_house_has_a_reason_for_every_default() -> None:
-    assert set(HOUSE) == set(DEFAULTS) - {"data"}
+    assert set(DEFAULT_REASONS) == set(DEFAULTS) - {"data"}
 
 
 @pytest.mark.parametrize("stage", stages())
@@ -141,7 +144,7 @@ def test_every_value_is_published_or_has_a_reason_that_is_meant_for_it(stage: St
     for name, value in values(stage).items():
         assert stage.reason(name) != "ours: ", f"{name} has no reason"
         if name not in NO_DEFAULT and value != DEFAULTS.get(name, DEFAULTS):
-            assert name in stage.why, f"{name} is {value!r}; HOUSE says why it would be {DEFAULTS.get(name)!r}"
+            assert name in stage.why, f"{name} is {value!r}; the default reason is for {DEFAULTS.get(name)!r}"
 
 
 @pytest.mark.parametrize("stage", stages())
@@ -176,9 +179,9 @@ def test_published_is_said_of_what_the_documents_give_and_of_nothing_else() -> N
     expected = {
         **dict.fromkeys(MESA, mesa),
         FULL: {"prompt", "loss", "max_length", "quantize", "compute_dtype", "lora", "learning_rate", "weight_decay"}
-        | {"batch_size", "accumulation", "epochs"},
+        | {"batch_size", "gradient_accumulation_steps", "epochs"},
         "hera-gemma-2-2b": {"quantize", "lora.rank", "lora.alpha", "lora.dropout", "lora.target_modules"}
-        | {"learning_rate", "batch_size", "accumulation", "epochs", "eval_steps"},
+        | {"learning_rate", "batch_size", "gradient_accumulation_steps", "epochs", "eval_steps"},
         "med-llama-3.2-1b": {"data", "disclaimer", "learning_rate"}
         | {"lora.rank", "lora.alpha", "lora.target_modules"},
         "medgpt-gemma-2-2b": {"data", "quantize", "lora.rslora"},
@@ -208,7 +211,7 @@ def test_flan_t5_trains_all_its_weights() -> None:
     assert stage.data == (Part("medical-questions"),)
     assert (stage.lora, stage.quantize, stage.compute_dtype, stage.max_length) == (None, "none", "float32", 128)
     assert (stage.learning_rate, stage.weight_decay, stage.epochs) == (1e-4, 0.01, 10)
-    assert (stage.batch_size, stage.accumulation) == (4, 2)
+    assert (stage.batch_size, stage.gradient_accumulation_steps) == (4, 2)
     # What its reasons say: 13 pairs make 4 batches, those 2 steps an epoch, and 10 epochs 20 steps.
     assert math.ceil(math.ceil(13 / 4) / 2) * 10 == 20 == 2 * stage.save_steps
 
@@ -245,7 +248,7 @@ def test_hera_has_two_stages_and_one_adapter() -> None:
     for stage in (first, second):
         assert stage.lora is not None
         assert (stage.lora.rank, stage.lora.alpha, stage.lora.dropout, stage.quantize) == (16, 32, 0.05, "nf4")
-        assert (stage.learning_rate, stage.batch_size, stage.accumulation) == (2e-4, 1, 2)
+        assert (stage.learning_rate, stage.batch_size, stage.gradient_accumulation_steps) == (2e-4, 1, 2)
         assert (stage.epochs, stage.eval_steps) == (1, 200)
 
 
@@ -261,7 +264,7 @@ def test_the_default_model_trains_on_a_laptop() -> None:
     (stage,) = recipe("smollm2-135m").stages
     (part,) = stage.data
     assert part.samples * 191 / 150 < 45 * 60  # seconds
-    assert part.samples / stage.batch_size / stage.accumulation * stage.epochs >= 200  # steps
+    assert part.samples / stage.batch_size / stage.gradient_accumulation_steps * stage.epochs >= 200  # steps
 
 
 # The architectures

@@ -210,9 +210,9 @@ def test_a_commit_that_is_not_available_any_more_is_named_and_not_replaced(
 def test_an_adapter_from_before_revisions_were_kept_goes_on_the_base_as_it_is(trained: str) -> None:
     from dataclasses import replace
 
-    from medbench.zoo import adapters
+    from medbench.zoo import adapter_manifest, adapters
 
-    adapters.write(FOLDER, replace(adapters.read(FOLDER), base={"name": "dialogpt-small"}))
+    adapter_manifest.write(FOLDER, replace(adapters.read(FOLDER), base={"name": "dialogpt-small"}))
     assert resolve(trained).revision == NEW
 
 

@@ -268,8 +268,8 @@ def test_an_adapter_given_as_a_model_is_told_how_to_name_both(adapter: Path, lla
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (_without("adapter_config.json"), "no adapter_config.json there"),
-        (_without("adapter_model.safetensors"), "no adapter_model.safetensors there"),
+        (_without("adapter_config.json"), "has no adapter_config.json"),
+        (_without("adapter_model.safetensors"), "has no adapter_model.safetensors"),
         (
             lambda folder: (folder / "adapter_config.json").write_text("{"),
             "is damaged: adapter_config.json cannot be read",

@@ -376,7 +376,7 @@ def test_mistakes_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
         ("--set", "data=nothing"): "no training set is called 'nothing'",
         ("--set", "data=nothing.jsonl"): "nothing.jsonl",
         ("--sweep", "lora.rank=1,2", "--sweep", "epochs=1", "--paired"): "lora.rank has 2, epochs has 1",
-        ("--tag", "a/b"): "cannot be a tag",
+        ("--tag", "a/b"): "is not a valid tag",
     }.items():
         refused = medbench("train", "--model", entry, *words)
         assert refused.exit_code == 2, (words, refused.output)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medbench.zoo import adapters
-from medbench.zoo.adapters import AdapterManifest
+from medbench.zoo import adapter_manifest, adapters
+from medbench.zoo.adapter_manifest import AdapterManifest
 from medbench.zoo.resolve import resolve
 
 MODULES = {"llama": ["q_proj", "v_proj"], "gpt2": ["c_attn"], "biogpt": ["q_proj"], "gemma2": ["q_proj"], "t5": ["q"]}
@@ -50,5 +50,5 @@ def manifest(base: Path, folder: Path, **changes: Any) -> AdapterManifest:
 def trained(base: Path, tag: str = "first", root: Path | None = None, family: str = "llama", **changes: Any) -> Path:
     """The folder of a finished LoRA training of `base`, where `--model NAME@TAG` finds it."""
     folder = lora(base, adapters.folder(changes.get("model", base.name), tag, root), family)
-    adapters.write(folder, manifest(base, folder, **changes))
+    adapter_manifest.write(folder, manifest(base, folder, **changes))
     return folder

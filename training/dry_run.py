@@ -114,7 +114,7 @@ def _stage(
             )
     limited = dataclasses.replace(stage, steps=planned(request, stage, rows)) if rows else stage
     found["steps"] = limited.steps or request.max_steps or None
-    found["examples_per_step"] = stage.batch_size * stage.accumulation * request.processes
+    found["examples_per_step"] = stage.batch_size * stage.gradient_accumulation_steps * request.processes
     if not source:
         found["unknown"].append("memory and disk. The entry has no configuration.")
         return found | dict.fromkeys(("parameters", "trainable", "memory", "memory_bytes", "disk_bytes", "seconds"))

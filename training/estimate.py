@@ -446,14 +446,16 @@ def _logits(sizes: Shape, stage: Stage, positions: int, width: int, cpu: bool) -
 def steps_per_epoch(stage: Stage, rows: int, processes: int) -> int:
     """Optimizer steps of one pass over `rows` rows."""
     batches = math.ceil(math.ceil(rows / stage.batch_size) / processes)
-    return max(math.ceil(batches / stage.accumulation), 1)
+    return max(math.ceil(batches / stage.gradient_accumulation_steps), 1)
 
 
 def _smaller(stage: Stage) -> str:
     """The settings that would take less memory, of those that are not set so already."""
     several = stage.batch_size > 1
     tries = [
-        f"--set batch_size=1 --set accumulation={stage.batch_size * stage.accumulation}" if several else "",
+        f"--set batch_size=1 --set gradient_accumulation_steps={stage.batch_size * stage.gradient_accumulation_steps}"
+        if several
+        else "",
         "" if stage.gradient_checkpointing else "--set gradient_checkpointing=on",
         "--set quantize=nf4" if stage.lora and stage.quantize == "none" else "",
         f"--set max_length={max(stage.max_length // 2, 8)}",

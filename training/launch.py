@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..core.errors import MedbenchError, UsageError
 from ..zoo import adapters
-from ..zoo.adapters import AdapterManifest
+from ..zoo.adapter_manifest import AdapterManifest
 from .train import WORKER, Request, base_of
 
 LOOK_SECONDS = 0.2

@@ -14,6 +14,7 @@ from ..core.resources import free_memory
 from ..core.types import ModelSpec
 from ..results.files import Lock, remedy, to_json
 from ..zoo import adapters
+from ..zoo.adapter_manifest import AdapterManifest
 from ..zoo.resolve import resolve
 from ..zoo.weights import tokenizer_files
 from ..zoo.weights.remote_code import is_own
@@ -119,7 +120,7 @@ def tokenizer_folder(spec: ModelSpec) -> Path:
     return Path(spec.adapter if own else spec.location)
 
 
-def about_whole(spec: ModelSpec, manifest: adapters.AdapterManifest | None = None) -> dict[str, Any]:
+def about_whole(spec: ModelSpec, manifest: AdapterManifest | None = None) -> dict[str, Any]:
     """Return what `medbench.json` says of whole weights: their origin, how they are asked, and what leaked into them.
 
     There are no times and paths in it, so that the same merge is the same model.

@@ -1,4 +1,4 @@
-"""Settings of the command line laid over a recipe: `--set learning_rate=1e-4`, `--sweep lora.rank=8,16`."""
+"""Apply settings to a recipe: `--set learning_rate=1e-4`, `--sweep lora.rank=8,16`."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ..core.errors import UsageError
 from ..core.suggest import did_you_mean, question
-from ..zoo.recipe import BY_USER, Lora, Part, Recipe, Stage
+from ..zoo.recipe import BY_USER, RENAMED, Lora, Part, Recipe, Stage
 
-FIXED = ("name", "why")  # of a stage: what it is called and why, which nobody sets
+FIXED = ("name", "why")  # fields of a stage that cannot be set
 SWITCH = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 NO_LORA = "none"
-LORA = "lora."  # its values' paths
+LORA = "lora."  # prefix of the fields of a stage's LoRA
 
-# Least value, greatest value, and the range in words; "below" where the greatest is itself too much.
+# Minimum, excluded maximum, and the range in words.
 RANGES: Mapping[str, tuple[float, float, str]] = {
     "max_length": (8, math.inf, "8 or more"),
     "lora.rank": (1, math.inf, "1 or more"),
     "lora.alpha": (1, math.inf, "1 or more"),
-    "lora.dropout": (0, 1, "from 0 to below 1"),
+    "lora.dropout": (0, 1, "at least 0 and below 1"),
     "neftune_alpha": (0, math.inf, "0 (no noise) or more"),
     "learning_rate": (0, 1, "above 0 and below 1"),
-    "warmup": (0, 1, "from 0 to below 1, a share of the steps"),
+    "warmup_ratio": (0, 1, "at least 0 and below 1, a share of the steps"),
     "weight_decay": (0, math.inf, "0 or more"),
     "max_grad_norm": (0, math.inf, "0 (no clipping) or more"),
     "batch_size": (1, math.inf, "1 or more"),
-    "accumulation": (1, math.inf, "1 or more"),
+    "gradient_accumulation_steps": (1, math.inf, "1 or more"),
     "epochs": (0, math.inf, "above 0"),
     "steps": (0, math.inf, "0 (by epochs) or more"),
     "eval_examples": (0, math.inf, "0 (none) or more"),
@@ -39,7 +39,7 @@ RANGES: Mapping[str, tuple[float, float, str]] = {
 }
 ABOVE_ZERO = ("learning_rate", "epochs")
 
-# What transformers, PEFT, TRL and other tools call these fields.
+# Names of these fields in transformers, PEFT, TRL and other tools.
 ELSEWHERE: Mapping[str, str] = {
     "alpha": "lora.alpha",
     "batch": "batch_size",
@@ -48,15 +48,13 @@ ELSEWHERE: Mapping[str, str] = {
     "clip": "max_grad_norm",
     "dropout": "lora.dropout",
     "fp16": "compute_dtype",
-    "gradient_accumulation": "accumulation",
-    "gradient_accumulation_steps": "accumulation",
+    "gradient_accumulation": "gradient_accumulation_steps",
     "load_in_4bit": "quantize",
     "lora_alpha": "lora.alpha",
     "lora_dropout": "lora.dropout",
     "lora_r": "lora.rank",
     "lr": "learning_rate",
-    "lr_scheduler": "schedule",
-    "lr_scheduler_type": "schedule",
+    "lr_scheduler_type": "lr_scheduler",
     "max_seq_length": "max_length",
     "max_steps": "steps",
     "num_epochs": "epochs",
@@ -65,20 +63,20 @@ ELSEWHERE: Mapping[str, str] = {
     "per_device_train_batch_size": "batch_size",
     "r": "lora.rank",
     "rank": "lora.rank",
-    "scheduler": "schedule",
+    "scheduler": "lr_scheduler",
     "seq_len": "max_length",
     "target_modules": "lora.target_modules",
     "train_batch_size": "batch_size",
-    "warmup_ratio": "warmup",
     "wd": "weight_decay",
+    **RENAMED,
 }
 
 
 def apply(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    """`recipe` with every "FIELD=VALUE" set in all stages, and every "STAGE.FIELD=VALUE" in one.
+    """Return `recipe` with every "FIELD=VALUE" set in all stages, and every "STAGE.FIELD=VALUE" in one.
 
-    Later settings win. What is set has the reason BY_USER in its stage. Raises UsageError for a stage, field or value
-    that does not exist, and for values that contradict each other.
+    Later settings win. A value that was set has the reason BY_USER. Raises UsageError for a stage, field or value that
+    does not exist, and for values that contradict each other.
     """
     stages = {stage.name: stage for stage in recipe.stages}
     for setting in settings:
@@ -92,10 +90,10 @@ def apply(recipe: Recipe, settings: Sequence[str]) -> Recipe:
 
 
 def sweep(recipe: Recipe, sweeps: Sequence[str], paired: bool) -> list[tuple[str, Recipe]]:
-    """One recipe for every combination of the values in `sweeps`, each "FIELD=V1,V2,…"; with its label.
+    """Return a label and a recipe for every combination of the values in `sweeps`, each "FIELD=V1,V2,…".
 
-    `paired` takes the first values of all fields together, then the second ones, and so on. A label names what was
-    set: "learning_rate=1e-4,lora.rank=16". Without `sweeps` there is one recipe, unlabeled. Raises UsageError.
+    `paired` combines the first values of all fields, then the second ones, and so on. A label names what was set:
+    "learning_rate=1e-4,lora.rank=16". Without `sweeps` there is one recipe, unlabeled. Raises UsageError.
     """
     if not sweeps:
         return [("", recipe)]
@@ -105,18 +103,20 @@ def sweep(recipe: Recipe, sweeps: Sequence[str], paired: bool) -> list[tuple[str
         _, field, _ = _read(asked, [stage.name for stage in recipe.stages])
         if get_origin(FIELDS[field]) is tuple:
             raise UsageError(
-                f"--sweep {asked}: {field} is a list itself, its commas part one value.",
-                f"Train once for every value instead: --set {field}=…",
+                f"--sweep {asked}: {field} is itself a list with commas, so it cannot be swept.",
+                f"Train once per value instead: --set {field}=…",
             )
         if path in fields:
-            raise UsageError(f"--sweep {path} is given twice.", f"Name all its values in one: --sweep {path}=V1,V2,…")
+            raise UsageError(f"--sweep {path} is given twice.", f"Give all values at once: --sweep {path}=V1,V2,…")
         fields[path] = [value.strip() for value in values.split(",")]
         if "" in fields[path] or len(set(fields[path])) < len(fields[path]):
-            raise UsageError(f"--sweep {asked}: a value is empty or named twice.", f"Such as --sweep {path}=V1,V2")
+            raise UsageError(f"--sweep {asked}: a value is empty or repeated.", f"Example: --sweep {path}=V1,V2")
     counts = {path: len(values) for path, values in fields.items()}
     if paired and len(set(counts.values())) > 1:
-        told = ", ".join(f"{path} has {count}" for path, count in counts.items())
-        raise UsageError(f"paired sweeps need as many values each: {told}.", "Without pairing, all combinations run.")
+        each = ", ".join(f"{path} has {count}" for path, count in counts.items())
+        raise UsageError(
+            f"paired sweeps need the same number of values: {each}.", "Without --paired, all combinations run."
+        )
     combinations = zip(*fields.values(), strict=True) if paired else itertools.product(*fields.values())
     swept = []
     for values_of_one in combinations:
@@ -126,22 +126,27 @@ def sweep(recipe: Recipe, sweeps: Sequence[str], paired: bool) -> list[tuple[str
 
 
 def tag(label: str) -> str:
-    """A sweep's label as a folder may be called: "learning_rate-1e-4_lora.rank-16"."""
+    """Return a sweep's label as a valid folder name: "learning_rate-1e-4_lora.rank-16"."""
     return re.sub(r"[^\w.+-]", "-", label.replace("=", "-").replace(",", "_"))
 
 
+def _types(owner: type, prefix: str = "") -> dict[str, Any]:
+    hints = get_type_hints(owner)
+    return {prefix + field.name: hints[field.name] for field in dataclasses.fields(owner) if field.name not in FIXED}
+
+
 # Type of every field that can be set, by its path.
-FIELDS: Mapping[str, Any] = {name: kind for name, kind in get_type_hints(Stage).items() if name not in FIXED} | {
-    LORA + name: kind for name, kind in get_type_hints(Lora).items()
-}
+FIELDS: Mapping[str, Any] = _types(Stage) | _types(Lora, LORA)
 
 
 def _read(setting: str, stages: Sequence[str]) -> tuple[str, str, str]:
-    """Stage ("" for all), field and text of a setting."""
+    """Split a setting into stage ("" for all), field and text."""
     path, equals, text = (part.strip() for part in setting.partition("="))
+    before, dot, last = path.rpartition(".")
+    path = before + dot + RENAMED.get(last, last)
     named = ELSEWHERE.get(path.lower().replace("-", "_").removeprefix(LORA), path)
     if named in FIELDS and not equals:
-        raise UsageError(f"'{setting}' has no value.", f"Write it as {named}=VALUE.")
+        raise UsageError(f"'{setting}' has no value.", f"Write {named}=VALUE.")
     if not equals or not path:
         raise UsageError(f"'{setting}' sets nothing.", "Write FIELD=VALUE or STAGE.FIELD=VALUE: learning_rate=1e-4")
     if path in FIELDS:
@@ -150,16 +155,16 @@ def _read(setting: str, stages: Sequence[str]) -> tuple[str, str, str]:
     if head in stages and rest in FIELDS:
         return head, rest, text
     if dot and head not in stages and head not in FIELDS:
-        raise UsageError(f"{setting}: no stage is called '{head}'.", f"The stages are: {', '.join(stages)}")
+        raise UsageError(f"{setting}: there is no stage '{head}'.", f"The stages: {', '.join(stages)}")
     field = rest if head in stages else path
     asked = field.lower().replace("-", "_")
     known = ELSEWHERE.get(asked.removeprefix(LORA))
     meant = question([known]) if known else did_you_mean(asked, FIELDS)
-    raise UsageError(f"{setting}: a stage has no field '{field}'.{meant}", f"All of them: {', '.join(FIELDS)}")
+    raise UsageError(f"{setting}: there is no field '{field}'.{meant}", f"All fields: {', '.join(FIELDS)}")
 
 
 def _value(setting: str, field: str, text: str) -> Any:
-    """`text` as the type of `field`, within its range."""
+    """Convert `text` to the type of `field` and check its range."""
     hint = FIELDS[field]
     if get_origin(hint) is Literal:
         return _one_of(setting, text, {str(choice): choice for choice in get_args(hint)})
@@ -168,8 +173,8 @@ def _value(setting: str, field: str, text: str) -> Any:
     if hint == Lora | None:
         if text.lower() != NO_LORA:
             raise UsageError(
-                f"{setting}: {NO_LORA} is wanted, which trains all weights.",
-                "LoRA's own values are set one by one: lora.rank=16",
+                f"{setting}: the only value is {NO_LORA}, which trains all weights.",
+                "Set LoRA's own values one by one: lora.rank=16",
             )
         return None
     if hint == tuple[Part, ...]:
@@ -177,18 +182,18 @@ def _value(setting: str, field: str, text: str) -> Any:
     if hint == tuple[str, ...]:
         names = tuple(name.strip() for name in text.split(","))
         if "" in names:
-            raise UsageError(f"{setting}: names with commas between them are wanted, such as q_proj,v_proj.")
+            raise UsageError(f"{setting}: expected names separated by commas, such as q_proj,v_proj.")
         return names
     if hint in (int, float):
         return _number(setting, field, text, hint)
     if field == "prompt" and "{prompt}" not in text:
-        raise UsageError(f"{setting}: {{prompt}} has to stand where the example's prompt comes.")
+        raise UsageError(f"{setting}: {{prompt}} is missing; it marks where the example's prompt goes.")
     return text
 
 
 def _one_of(setting: str, text: str, choices: Mapping[str, Any]) -> Any:
     if text not in choices:
-        raise UsageError(f"{setting}: one of these is wanted: {', '.join(choices)}.")
+        raise UsageError(f"{setting}: expected one of {', '.join(choices)}.")
     return choices[text]
 
 
@@ -196,31 +201,31 @@ def _number(setting: str, field: str, text: str, kind: type) -> float:
     try:
         number = kind(text)
     except ValueError:
-        wanted = "a whole number is wanted, such as 8" if kind is int else "a number is wanted, such as "
-        raise UsageError(f"{setting}: {wanted}{'' if kind is int else _such_as(field)}.") from None
+        expected = "a whole number, such as 8" if kind is int else f"a number, such as {_default(field)}"
+        raise UsageError(f"{setting}: expected {expected}.") from None
     least, greatest, words = RANGES[field]
-    below = number < greatest  # no range includes its upper end; infinity and NaN are below nothing
+    below = number < greatest  # false for infinity and NaN
     if not below or number < least or (field in ABOVE_ZERO and number == 0):
-        raise UsageError(f"{setting}: {field} has to be {words}.")
+        raise UsageError(f"{setting}: {field} must be {words}.")
     assert isinstance(number, int | float)
     return number
 
 
-def _such_as(field: str) -> str:
-    """The default of a field, as a person writes it: 2e-4, 0.05."""
+def _default(field: str) -> str:
+    """Return the default of a field as people write it: 2e-4, 0.05."""
     value = float(getattr(Lora if field.startswith(LORA) else Stage, field.removeprefix(LORA)))
     return f"{value:.0e}".replace("e-0", "e-") if 0 < value < 1e-3 else f"{value:g}"
 
 
 def _part(setting: str, text: str) -> Part:
-    """A part of a mixture: NAME, NAME:SAMPLES, FILE.jsonl or FILE.jsonl:SAMPLES."""
+    """Read a part of a mixture: NAME, NAME:SAMPLES, FILE.jsonl or FILE.jsonl:SAMPLES."""
     source, colon, samples = text.rpartition(":")
-    if not colon or "/" in samples or samples.endswith(".jsonl"):  # the colon, if any, belongs to a path
+    if not colon or "/" in samples or samples.endswith(".jsonl"):  # the colon is part of a path
         source, samples = text, ""
     if not source or (colon and source != text and not (samples.isdecimal() and int(samples) > 0)):
         raise UsageError(
-            f"{setting}: '{text}' names no examples; their number, if any, is 1 or more.",
-            "Write NAME, NAME:SAMPLES or FILE.jsonl, with commas between several. Names: medbench list training-sets",
+            f"{setting}: '{text}' is not a training set; the number of samples must be 1 or more.",
+            "Write NAME, NAME:SAMPLES or FILE.jsonl, separated by commas. Names: medbench list training-sets",
         )
     return Part(source, int(samples or 0))
 
@@ -229,20 +234,20 @@ def _set(stage: Stage, field: str, value: Any) -> Stage:
     why = {**stage.why, field: BY_USER}
     if not field.startswith(LORA):
         return dataclasses.replace(stage, why=why, **{field: value})
-    # A value of LoRA's turns LoRA on where all weights were trained.
+    # Setting a value of LoRA turns LoRA on.
     lora = dataclasses.replace(stage.lora or Lora(), **{field.removeprefix(LORA): value})
     return dataclasses.replace(stage, why=why, lora=lora)
 
 
 def _check_whole(stage: Stage, where: str) -> None:
-    """Values that cannot stand beside each other."""
+    """Raise UsageError for values that contradict each other."""
     if stage.lora is None and stage.quantize != "none":
         raise UsageError(
-            f"without LoRA all weights are trained, and {stage.quantize} weights cannot be{where}.",
-            "Add --set quantize=none, or leave LoRA on.",
+            f"without LoRA all weights are trained, and {stage.quantize} weights cannot be trained{where}.",
+            "Add --set quantize=none, or keep LoRA on.",
         )
     if stage.lora is not None and not stage.lora.target_modules:
         raise UsageError(
-            f"LoRA has no modules to adapt{where}.",
-            "Name linear modules of the architecture, such as T5's: --set lora.target_modules=q,v",
+            f"LoRA has no target modules{where}.",
+            "Name linear modules of the architecture. For T5: --set lora.target_modules=q,v",
         )

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataMalformed, MedbenchError, UsageError
-from ..zoo import adapters
-from ..zoo.adapters import AdapterManifest
+from ..zoo import adapter_manifest, adapters
+from ..zoo.adapter_manifest import AdapterManifest
 from ..zoo.recipe import Stage
 from . import checkpoints
 
@@ -18,7 +18,7 @@ Tell = Callable[[str], None]
 
 def stored(folder: Path, tell: Tell) -> AdapterManifest | None:
     """The manifest of a training that began before; None if there is none, or a damaged one, which is set aside."""
-    path = folder / adapters.MANIFEST
+    path = folder / adapter_manifest.MANIFEST
     if not path.exists():
         return None
     try:
@@ -72,7 +72,7 @@ def trusted(folder: Path, stages: Sequence[Stage], manifest: AdapterManifest, te
         number, name = len(done), done[-1].get("name")
         if number > len(stages) or name != stages[number - 1].name:
             raise DataMalformed(
-                f"{folder / adapters.MANIFEST} lists stages that this recipe does not have: '{name}'.",
+                f"{folder / adapter_manifest.MANIFEST} lists stages that this recipe does not have: '{name}'.",
                 "Give this training another name with --tag, or move that folder away.",
             )
         result = work_of(folder, number, stages[number - 1]) / "result"
@@ -86,7 +86,7 @@ def trusted(folder: Path, stages: Sequence[Stage], manifest: AdapterManifest, te
     if len(done) == len(manifest.stages):
         return manifest
     manifest = dataclasses.replace(manifest, stages=done)
-    adapters.write(folder, manifest)
+    adapter_manifest.write(folder, manifest)
     return manifest
 
 

@@ -18,9 +18,10 @@ from ..core import durable
 from ..core.errors import MedbenchError, UsageError
 from ..core.hashing import fingerprint
 from ..core.types import ModelSpec
-from ..zoo import adapters
-from ..zoo.adapters import Adapter, AdapterManifest
-from ..zoo.recipe import Recipe, Stage
+from ..zoo import adapter_manifest, adapters
+from ..zoo.adapter_manifest import AdapterManifest
+from ..zoo.adapters import Adapter
+from ..zoo.recipe import Recipe, Stage, with_old_names
 from ..zoo.weights.digests import sha256_of
 from ..zoo.weights.sources import HUB_ID, recorded
 from . import estimate, leak_check, resume
@@ -345,12 +346,12 @@ def train(request: Request, watch: TrainWatch, tell: Tell) -> tuple[AdapterManif
         except (KeyboardInterrupt, MedbenchError) as error:
             why = error.message if isinstance(error, MedbenchError) else "stopped by the user"
             with suppress(MedbenchError):  # a full disk: the manifest says "training", which resumes all the same
-                adapters.write(folder, dataclasses.replace(adapters.read(folder), status=STOPPED, stopped=why))
+                adapter_manifest.write(folder, dataclasses.replace(adapters.read(folder), status=STOPPED, stopped=why))
             raise
         return _finish(request, folder, manifest), folder
     finally:
         lock.release()
-        if not (folder / adapters.MANIFEST).exists():
+        if not (folder / adapter_manifest.MANIFEST).exists():
             shutil.rmtree(folder, ignore_errors=True)  # refused before anything was made
 
 
@@ -387,7 +388,7 @@ def _begin(
         if stored.status != DONE:
             tell(f"going on with {request.name}")
             stored = dataclasses.replace(stored, status=TRAINING, stopped="")
-            adapters.write(folder, stored)
+            adapter_manifest.write(folder, stored)
             _write_examples(folder, stages)
         return stored
     read = {
@@ -424,7 +425,7 @@ def _begin(
         hash="",
     )
     _write_examples(folder, stages)
-    adapters.write(folder, manifest)
+    adapter_manifest.write(folder, manifest)
     return manifest
 
 
@@ -448,7 +449,7 @@ def _plan(request: Request, prepared: Prepared) -> dict[str, Any]:
     return {
         "recipe_steps": estimate.steps(stage, rows, request.processes),
         "steps_per_epoch": estimate.steps_per_epoch(stage, rows, request.processes),
-        "examples_per_step": stage.batch_size * stage.accumulation * request.processes,
+        "examples_per_step": stage.batch_size * stage.gradient_accumulation_steps * request.processes,
     }
 
 
@@ -516,7 +517,7 @@ def _stages(
                 report_to=request.report_to,
                 main=manifest is not None,
                 trusted=base.trust_remote_code,
-                training=fingerprint([stored.identity, stage.name, _weights_of(files)]),
+                training=fingerprint([_first_names(stored.identity), stage.name, _weights_of(files)]),
                 log_before=log_before,
             )
             with _tensorboard_in(folder):
@@ -524,11 +525,17 @@ def _stages(
             files = measured["files"]
             if manifest is not None:
                 manifest = dataclasses.replace(manifest, stages=[*manifest.stages, measured])
-                adapters.write(folder, manifest)
+                adapter_manifest.write(folder, manifest)
         location, adapter = (location, str(out)) if stage.lora else (str(out), "")
         kept = out / LOG
         log_before = kept.read_bytes() if kept.is_file() else None
     return manifest or adapters.read(folder)
+
+
+def _first_names(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity under the names that fields of a stage had first, so that older checkpoints are still used."""
+    stages = {name: with_old_names(stage) for name, stage in identity.get("stages", {}).items()}
+    return {**identity, "stages": stages}
 
 
 def _weights_of(files: Mapping[str, str]) -> dict[str, str]:
@@ -594,6 +601,6 @@ def _finish(request: Request, folder: Path, manifest: AdapterManifest) -> Adapte
     draw(folder / "loss.png", request.name, Log(folder / LOG).lines())
     files = {name: sha256_of(folder / name) for name in adapters.deciding(folder, manifest.kind)}
     done = dataclasses.replace(manifest, status=DONE, hash=adapters.hash_of(folder, manifest.kind), files=files)
-    adapters.write(folder, done)
+    adapter_manifest.write(folder, done)
     shutil.rmtree(folder / "work", ignore_errors=True)
     return done

@@ -11,6 +11,7 @@ from ..core.json_text import loads
 CONFIG = "adapter_config.json"
 SAFETENSORS = "adapter_model.safetensors"
 BIN = "adapter_model.bin"
+ADAPTER_WEIGHTS = (SAFETENSORS, BIN)  # the first one that exists is used
 HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
 ZIP, PICKLE = b"PK", b"\x80"  # how torch's files begin
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..core import hub, hub_client, hub_download
 from ..core.errors import MedbenchError, ModelMissing, UsageError
-from .adapters import ADAPTER_WEIGHTS, CONFIG
+from .adapter_files import ADAPTER_WEIGHTS, CONFIG
 from .weights import hub_cache, hub_files
 from .weights.sources import ANSWER_SECONDS, SHORT, Tell, weight_files
 from .weights.tokenizer_files import FILES, present

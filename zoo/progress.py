@@ -1,4 +1,4 @@
-"""What a training has really done, stage by stage: from its manifest if a stage is done, else from its log."""
+"""What a training has done so far, stage by stage: from the manifest for finished stages, else from the log."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .adapters import AdapterManifest
+from .adapter_manifest import AdapterManifest
 
 LOG = "log.jsonl"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """One stage as it was trained. None: not known, as in trainings from before this was recorded."""
+    """One stage as it was trained. None means unknown: earlier versions did not record the value."""
 
     stage: str
     done: bool
     steps: int  # optimizer steps taken
-    recipe_steps: int | None  # steps of the whole recipe
-    examples: int | None  # different examples seen
+    recipe_steps: int | None  # steps of the complete recipe
+    examples: int | None  # distinct examples seen
     of_examples: int  # examples drawn
     epochs: float | None
-    tokens: int  # gone through, padding not counted
+    tokens: int  # processed, without padding
 
     @property
     def early(self) -> bool:
-        """Whether it took fewer steps than the recipe has."""
+        """Whether it stopped before the recipe's last step."""
         return self.recipe_steps is not None and self.steps < self.recipe_steps
 
     def words(self) -> str:
-        """The stage in one line."""
+        """Describe the stage in one line."""
         some = "" if self.examples is None or self.examples >= self.of_examples else f"{self.examples:,} of "
         parts = [
             f"{some}{self.of_examples:,} examples",
@@ -46,7 +45,7 @@ class Trained:
 
 
 def trained(folder: Path, manifest: AdapterManifest) -> list[Trained]:
-    """Every stage that has begun."""
+    """Return every stage that has begun."""
     measured = {stage.get("name"): stage for stage in manifest.stages}
     logged = _logged(folder / LOG)
     found = []
@@ -77,13 +76,13 @@ def trained(folder: Path, manifest: AdapterManifest) -> list[Trained]:
 
 
 def reached(folder: Path, manifest: AdapterManifest) -> dict[str, int]:
-    """Optimizer steps by stage: of those that are done, and as far as the log goes of the one that is not."""
+    """Return optimizer steps by stage: all steps of a finished stage, the logged steps of an unfinished one."""
     done = {str(stage.get("name")): int(stage.get("steps") or 0) for stage in manifest.stages}
     return done | {name: steps for name, (steps, _) in _logged(folder / LOG).items() if name not in done}
 
 
 def _seen(facts: Mapping[str, Any], steps: int, rows: int) -> tuple[int | None, float | None]:
-    """(different examples, epochs) after `steps`; packed rows are not counted."""
+    """Return distinct examples seen and epochs after `steps`; (None, None) for packed rows."""
     per_epoch, per_step = facts.get("steps_per_epoch"), facts.get("examples_per_step")
     if not per_epoch or not per_step or not rows:
         return None, None
@@ -91,7 +90,7 @@ def _seen(facts: Mapping[str, Any], steps: int, rows: int) -> tuple[int | None, 
 
 
 def _logged(path: Path) -> dict[str, tuple[int, int]]:
-    """(last step, tokens) by stage. Lines that a kill or damage left unreadable are left out."""
+    """Return the last step and the tokens of each stage. Lines that a kill left incomplete are skipped."""
     found: dict[str, tuple[int, int]] = {}
     try:
         lines = path.read_bytes().splitlines()

@@ -15,7 +15,8 @@ from ..ui import output
 from ..ui.messages import tell
 
 if TYPE_CHECKING:
-    from ...zoo.adapters import Adapter, AdapterManifest
+    from ...zoo.adapter_manifest import AdapterManifest
+    from ...zoo.adapters import Adapter
 
 HASH_DIGITS = 12  # of a revision or hash as people read it
 # What `show` says was measured of every stage, in this order, with the name of each.
@@ -161,7 +162,7 @@ def _row(adapter: Adapter) -> dict[str, Any]:
     return {
         # A folder that was copied or renamed is used by the folder's own name.
         "name": f"{manifest.model}@{adapter.folder.name}",
-        "status": manifest.status,
+        "status": adapter.status,
         "kind": manifest.kind,
         "base": str(manifest.base.get("weights") or manifest.base.get("source") or manifest.model),
         "data": _data(adapter),
@@ -202,7 +203,7 @@ def _show(adapter: Adapter) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ...zoo.adapters import LEAK_KINDS
+    from ...zoo.adapter_manifest import LEAK_KINDS
     from ...zoo.progress import trained
     from ..ui import render
 
@@ -221,7 +222,8 @@ def _show(adapter: Adapter) -> None:
         f"{name} {packages[name]}" for name in ("medbench", "torch", "transformers", "peft") if name in packages
     ]
     fact("adapter", f"{manifest.name} ({'LoRA' if manifest.kind == 'lora' else 'whole weights'})")
-    fact("status", f"{manifest.status}{f': {manifest.stopped}' if manifest.stopped else ''}")
+    why = manifest.stopped or adapter.damage() if adapter.status in ("stopped", "damaged") else ""
+    fact("status", f"{adapter.status}{f': {why}' if why else ''}")
     fact("base", f"{manifest.base.get('source', '')} (revision {str(manifest.base.get('revision'))[:HASH_DIGITS]})")
     fact("", "runs code of its own" if manifest.base.get("trust_remote_code") else "")
     fact("weights' hash", manifest.hash)
@@ -277,7 +279,7 @@ def _show(adapter: Adapter) -> None:
                 table.add_row(words, *(_measured(name, stage.get(name)) for stage in manifest.stages))
         screen.print(table)
     _recipe(screen, manifest)
-    if manifest.status == "done":
+    if adapter.status == "done":
         screen.print(f"[dim]Is it better? medbench run --model {escape(manifest.model)},{escape(manifest.name)}[/dim]")
 
 

@@ -21,7 +21,7 @@ from ..ui.messages import tell
 
 if TYPE_CHECKING:
     from ...training.train import Request
-    from ...zoo.adapters import AdapterManifest
+    from ...zoo.adapter_manifest import AdapterManifest
 
 
 @cloup.command(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from ...zoo.adapters import AdapterManifest
+    from ...zoo.adapter_manifest import AdapterManifest
 
 UNKNOWN = "unknown"
 

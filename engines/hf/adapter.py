@@ -14,7 +14,7 @@ from typing import Any
 
 from ...core.errors import MedbenchError
 from ...core.json_text import loads
-from ...zoo.adapters import ADAPTER_WEIGHTS, CONFIG
+from ...zoo.adapter_files import ADAPTER_WEIGHTS, CONFIG
 from ...zoo.weights import tokenizer_files
 
 NAME = "default"  # PEFT's name for an adapter without one

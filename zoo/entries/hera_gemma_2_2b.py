@@ -18,7 +18,7 @@ from .bases import GEMMA_2_2B, SEVEN
 SAMPLES = 3_000
 
 ADAPTER = ("quantize", "lora.rank", "lora.alpha", "lora.dropout", "lora.target_modules")
-SCHEDULE = ("learning_rate", "batch_size", "accumulation", "epochs", "eval_steps")
+SCHEDULE = ("learning_rate", "batch_size", "gradient_accumulation_steps", "epochs", "eval_steps")
 
 PUBMEDQA = Stage(
     name="pubmedqa",
@@ -28,7 +28,7 @@ PUBMEDQA = Stage(
     lora=Lora(rank=16, alpha=32, dropout=0.05, target_modules=SEVEN),
     learning_rate=2e-4,
     batch_size=1,
-    accumulation=2,
+    gradient_accumulation_steps=2,
     epochs=1,
     eval_steps=200,
     why=dict.fromkeys(ADAPTER + SCHEDULE, "published")

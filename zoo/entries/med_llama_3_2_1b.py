@@ -47,7 +47,7 @@ RECIPE = Recipe(
             lora=Lora(rank=16, alpha=32, dropout=0.05, target_modules=SEVEN),
             neftune_alpha=5.0,
             learning_rate=1e-4,
-            warmup=0.1,
+            warmup_ratio=0.1,
             steps=500,
             eval_steps=50,
             why={
@@ -63,7 +63,7 @@ RECIPE = Recipe(
                 "neftune_alpha": "NEFTune is published, its α is not: 5 is the least of the paper's 5, 10 and 15, and "
                 "the notebook's",
                 "learning_rate": "published: the first of the study's three",
-                "warmup": NOTEBOOK + ": 50 of 500 steps",
+                "warmup_ratio": NOTEBOOK + ": 50 of 500 steps",
                 "steps": NOTEBOOK + ": 8,000 examples, 0.6 of an epoch",
                 "eval_steps": NOTEBOOK + ": ten looks",
             },
