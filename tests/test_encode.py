@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from medbench.core.errors import MedbenchError
 from medbench.core.types import Prompt
 from medbench.engines.prompting import Prompter, Wrapping
-from medbench.training.encode import IGNORED, Encodings, Row, encode, shown
+from medbench.training.encode import IGNORED, Encodings, TokenRow, encode, shown
 from medbench.training.example import Example
 from medbench.zoo.recipe import Part, Stage
 
@@ -69,16 +69,16 @@ def example(prompt: str, answer: str, name: str = "set/0") -> Example:
     return Example(name, question="", answer=answer, prompt=prompt)
 
 
-def only(encodings: Encodings) -> Row:
+def only(encodings: Encodings) -> TokenRow:
     (row,) = encodings.rows
     return row
 
 
-def one(words: Any, stage: Stage, wrap: Wrapping, prompt: str = "fever?\nAnswer:", answer: str = "Rest") -> Row:
+def one(words: Any, stage: Stage, wrap: Wrapping, prompt: str = "fever?\nAnswer:", answer: str = "Rest") -> TokenRow:
     return only(encode([example(prompt, answer)], words, stage, wrap, encoder_decoder=False, window=1000))
 
 
-def texts(row: Row, words: Any) -> list[tuple[str, bool]]:
+def texts(row: TokenRow, words: Any) -> list[tuple[str, bool]]:
     """Every token's own text, and whether it is learned."""
     assert all(label in (IGNORED, token) for token, label in zip(row["input_ids"], row["labels"], strict=True))
     pairs = zip(row["input_ids"], row["labels"], strict=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import tiny
 from medbench.core.errors import MedbenchError, UsageError
-from medbench.training import estimate
+from medbench.training import activations, architecture, estimate
 from medbench.zoo.recipe import Lora, Part, Stage
 
 MODULES = {
@@ -45,11 +45,11 @@ def loaded(folder: Path) -> Any:
 
 def test_the_shape_of_a_tiny_llama(folders: dict[str, Path]) -> None:
     """Width 32, 2 layers, 4 heads of 8, 2 key-value heads, MLP of 64, 400 words, input and output layer apart."""
-    shape = estimate.shape(folders["llama"])
+    shape = architecture.shape(folders["llama"])
     attention = 32 * 32 + 2 * 32 * 16 + 32 * 32
     mlp = 3 * 32 * 64
     words = shape.vocabulary * 32
-    assert shape.linear == shape.quantisable == 2 * (attention + mlp) == 18_432
+    assert shape.linear == shape.quantizable == 2 * (attention + mlp) == 18_432
     assert shape.parameters == 18_432 + 2 * words + (2 * 2 + 1) * 32, "two norms in each layer, one at the end"
     assert (shape.head, shape.largest, shape.encoder_decoder) == (words, 2048, False)
 
@@ -63,13 +63,13 @@ def test_what_is_quantized_is_what_transformers_replaces(family: str, folders: d
     from transformers.quantizers.base import HfQuantizer
 
     with torch.device("meta"):
-        model = estimate.skeleton(folders[family])
+        model = architecture.skeleton(folders[family])
         kept = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
         before = dict(model.named_modules())
         replace_with_bnb_linear(model, kept, BitsAndBytesConfig(load_in_4bit=True))
     replaced = [name for name, module in model.named_modules() if isinstance(module, bnb.nn.Linear4bit)]
     assert replaced
-    assert estimate.shape(folders[family]).quantisable == sum(before[name].weight.numel() for name in replaced)
+    assert architecture.shape(folders[family]).quantizable == sum(before[name].weight.numel() for name in replaced)
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -78,23 +78,23 @@ def test_trainable_parameters_are_pefts_own_count(family: str, folders: dict[str
 
     model = loaded(folders[family])
     everything = sum(parameter.numel() for parameter in model.parameters())
-    assert estimate.trainable(folders[family], stage(family, full=True)) == everything
-    assert estimate.shape(folders[family]).parameters == everything
+    assert architecture.trainable(folders[family], stage(family, full=True)) == everything
+    assert architecture.shape(folders[family]).parameters == everything
     peft = get_peft_model(model, LoraConfig(r=4, target_modules=list(MODULES[family])))
-    assert estimate.trainable(folders[family], stage(family)) == peft.get_nb_trainable_parameters()[0] > 0
+    assert architecture.trainable(folders[family], stage(family)) == peft.get_nb_trainable_parameters()[0] > 0
 
 
 def test_an_entrys_configuration_will_do_where_there_are_no_weights(folders: dict[str, Path]) -> None:
     config = json.loads((folders["gemma2"] / "config.json").read_text(encoding="utf-8"))
-    assert estimate.shape(config) == estimate.shape(folders["gemma2"])
-    assert estimate.trainable(config, stage("gemma2")) == estimate.trainable(folders["gemma2"], stage("gemma2"))
+    assert architecture.shape(config) == architecture.shape(folders["gemma2"])
+    assert architecture.trainable(config, stage("gemma2")) == architecture.trainable(folders["gemma2"], stage("gemma2"))
 
 
 def test_a_t5_of_version_1_1_has_an_output_layer_of_its_own(folders: dict[str, Path]) -> None:
     """transformers ties it as it builds any T5, and parts it as it reads such a checkpoint."""
     config = json.loads((folders["t5"] / "config.json").read_text(encoding="utf-8"))
     del config["scale_decoder_outputs"]  # what transformers makes of the setting
-    tied, apart = (estimate.shape({**config, "tie_word_embeddings": tie}) for tie in (True, False))
+    tied, apart = (architecture.shape({**config, "tie_word_embeddings": tie}) for tie in (True, False))
     assert apart.parameters == tied.parameters + tied.head == tied.parameters + 32 * tied.vocabulary
 
 
@@ -120,13 +120,13 @@ def test_a_module_that_the_architecture_has_not_is_named_with_those_it_has(
     family: str, modules: tuple[str, ...], says: str, folders: dict[str, Path]
 ) -> None:
     with pytest.raises(UsageError, match=says):
-        estimate.check_modules(folders[family], stage(lora=Lora(target_modules=modules)))
+        architecture.check_modules(folders[family], stage(lora=Lora(target_modules=modules)))
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_modules_that_are_there_pass(family: str, folders: dict[str, Path]) -> None:
-    estimate.check_modules(folders[family], stage(family))
-    estimate.check_modules(folders[family], stage(family, full=True))
+    architecture.check_modules(folders[family], stage(family))
+    architecture.check_modules(folders[family], stage(family, full=True))
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -159,7 +159,7 @@ def test_what_is_kept_for_the_backward_pass_is_what_autograd_keeps(
             made = model.base_model(input_ids=words, attention_mask=mask, use_cache=False)
     assert made is not None
     real = sum(storage.nbytes() for address, storage in kept.items() if address not in own)
-    outside, layers = estimate._kept(model.config, asked, "cpu", 20)
+    outside, layers = activations.kept(model.config, asked, "cpu", 20)
     assert outside + sum(inside for inside, _ in layers) == pytest.approx(real, rel=0.03)
     assert {entering for _, entering in layers} == {2 * 20 * 32 * 4}
     assert len(layers) == (4 if family == "t5" else 2)
@@ -167,7 +167,7 @@ def test_what_is_kept_for_the_backward_pass_is_what_autograd_keeps(
 
 def test_memory_is_the_sum_of_its_parts(folders: dict[str, Path]) -> None:
     folder = folders["llama"]
-    shape, trained = estimate.shape(folder), estimate.trainable(folder, stage())
+    shape, trained = architecture.shape(folder), architecture.trainable(folder, stage())
     plain = estimate.memory(folder, stage())
     assert plain.weights_bytes == 4 * shape.parameters
     assert plain.adapter_bytes == plain.gradients_bytes == 4 * trained
@@ -175,10 +175,10 @@ def test_memory_is_the_sum_of_its_parts(folders: dict[str, Path]) -> None:
     assert plain.total == sum(vars(plain).values())
     # Half a byte, and scales: 8 bits for 64 weights, and 32 bits for 256 of these.
     nf4 = estimate.memory(folder, stage(quantize="nf4"))
-    rest = 4 * (shape.parameters - shape.quantisable)
-    assert nf4.weights_bytes == int(rest + shape.quantisable * (4 + 8 / 64 + 32 / (64 * 256)) / 8)
+    rest = 4 * (shape.parameters - shape.quantizable)
+    assert nf4.weights_bytes == int(rest + shape.quantizable * (4 + 8 / 64 + 32 / (64 * 256)) / 8)
     single = estimate.memory(folder, stage(quantize="nf4", double_quant=False))
-    assert single.weights_bytes == rest + shape.quantisable * 4.5 / 8
+    assert single.weights_bytes == rest + shape.quantizable * 4.5 / 8
     everything = estimate.memory(folder, stage(full=True, optimizer="adamw_8bit"))
     assert everything.adapter_bytes == 0
     assert everything.gradients_bytes == 4 * shape.parameters
@@ -222,7 +222,7 @@ def test_steps(values: dict[str, Any], rows: int, processes: int, expected: int)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 8, 13])
-@pytest.mark.parametrize(("batch", "gradient_accumulation_steps", "epochs"), [(2, 2, 1.0), (3, 4, 2.5), (1, 1, 0.3)])
+@pytest.mark.parametrize(("batch", "accumulation", "epochs"), [(2, 2, 1.0), (3, 4, 2.5), (1, 1, 0.3)])
 def test_steps_are_those_of_transformers(
     rows: int, batch: int, accumulation: int, epochs: float, tmp_path: Path
 ) -> None:
@@ -240,9 +240,8 @@ def test_steps_are_those_of_transformers(
     data: Any = [{"x": number} for number in range(rows)]
     trainer = Trainer(torch.nn.Linear(1, 1), arguments, train_dataset=data, data_collator=lambda found: found)
     real = trainer.set_initial_training_values(arguments, trainer.get_train_dataloader())[-1]
-    assert (
-        estimate.steps(stage(batch_size=batch, gradient_accumulation_steps=accumulation, epochs=epochs), rows) == real
-    )
+    trained = stage(batch_size=batch, gradient_accumulation_steps=accumulation, epochs=epochs)
+    assert estimate.steps(trained, rows) == real
 
 
 def test_tokens_are_counted_with_their_padding() -> None:
@@ -270,7 +269,7 @@ def test_seconds_are_operations_over_rate() -> None:
     # One batch of 4 rows of 250 tokens turns every weight out of NF4 in each of two passes.
     nf4 = seconds(gradient_checkpointing=False, quantize="nf4", batch_size=4, max_length=250)
     assert nf4 == pytest.approx(lora + 2 * 1e6 / estimate.DEQUANTISED_PER_S["cpu"])
-    looked = estimate.seconds(sizes, stage(gradient_checkpointing=False), 1000, 1e9, looked_at=100)
+    looked = estimate.seconds(sizes, stage(gradient_checkpointing=False), 1000, 1e9, evaluated=100)
     assert looked == pytest.approx(lora + 100 * 2 * 1.5e6 / reached)
 
 

@@ -325,13 +325,13 @@ def test_a_checkpoint_that_was_not_finished_is_never_used(tmp_path: Path) -> Non
 def test_killed_between_the_last_checkpoint_and_the_result_no_step_is_added(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medbench.training import trainer
+    from medbench.training import result
 
     entry = entries.entry(tmp_path, name)
     whole = train(entry, steps=3, tag="whole")
     words = ("train", "--model", entry, "--tag", "t", "--set", f"data={entries.data(tmp_path)}", "--max-steps", 3)
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "_save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(result, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         assert medbench(*words, *SHORT).exit_code == 130
     made = train(entry, steps=3)
     assert losses(entry) == losses(entry, "whole")
@@ -373,7 +373,7 @@ def test_mistakes_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
         ("--set", "learning_rat=1"): "learning_rate",
         ("--set", "learning_rate=fast"): "a number is wanted",
         ("--set", "other.epochs=1"): "sft",
-        ("--set", "data=nothing"): "no training set is called 'nothing'",
+        ("--set", "data=nothing"): "there is no training set 'nothing'",
         ("--set", "data=nothing.jsonl"): "nothing.jsonl",
         ("--sweep", "lora.rank=1,2", "--sweep", "epochs=1", "--paired"): "lora.rank has 2, epochs has 1",
         ("--tag", "a/b"): "is not a valid tag",
@@ -401,7 +401,7 @@ def test_a_row_of_the_users_own_file_that_is_wrong_is_named_with_how_one_looks(t
     refused = medbench("train", "--model", entry, "--set", f"data={file}")
     assert refused.exit_code == 1
     assert "row 4, field 'answer': it is missing" in refused.output
-    assert 'a row is {"question"' in refused.output
+    assert 'A row looks like {"question"' in refused.output
 
 
 def test_data_that_has_changed_since_is_told_by_its_size(tmp_path: Path) -> None:
@@ -433,7 +433,7 @@ def test_too_little_disk_or_memory_is_told_before_the_first_step(
         assert refused.exit_code == 1
         assert "Make room" in refused.output
     with monkeypatch.context() as patch:
-        patch.setattr(estimate, "_available", lambda device: 1000)
+        patch.setattr(estimate, "free_memory", lambda device: 1000)
         refused = medbench(*words)
         assert refused.exit_code == 1
         assert "of memory" in refused.output

@@ -18,7 +18,7 @@ from medbench.benchmarks.sources.files import HubRows, Source
 from medbench.core.errors import DataMalformed, DataMissing, UsageError
 from medbench.core.types import Prompt
 from medbench.metrics.extraction import read_choice
-from medbench.training import data, sets
+from medbench.training import benchmark_sets, data, sets
 from medbench.training.data import StageData, prepare
 from medbench.training.example import Example, Examples, TrainingSet
 from medbench.zoo.recipe import Part, Stage
@@ -126,7 +126,7 @@ def test_empty_rows_are_skipped_and_repeated_ones_taken_once_and_both_told(tmp_p
     assert [example.answer for example in found.train] == ["A rash of 1 days.", "Another answer.", "A rash of 4 days."]
     assert found.notes == (
         "2 of 6 rows without a question or an answer are skipped.",
-        "1 of 6 rows repeat another and are taken once.",
+        "1 of 6 rows are duplicates and are used once.",
     )
 
 
@@ -135,7 +135,7 @@ def test_empty_rows_are_skipped_and_repeated_ones_taken_once_and_both_told(tmp_p
     [
         ([pair(1), {"input": "What?"}], "row 2, field 'output': it is missing"),
         ([pair(1), pair(2) | {"output": 7}], "row 2, field 'output': a text is expected, not 7"),
-        ([pair(1, output="")], "none of 1 rows has a question and an answer"),
+        ([pair(1, output="")], "none of 1 rows has both a question and an answer"),
     ],
 )
 def test_a_malformed_row_is_named(tmp_path: Path, rows: Rows, says: str) -> None:
@@ -250,7 +250,7 @@ def pqaa_on_the_hub(release: Mapping[str, Mapping[str, Any]]) -> Hub:
 def test_pubmedqa_artificial_is_read_in_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indent: int | None, piece: int
 ) -> None:
-    monkeypatch.setattr(sets, "PIECE", piece)
+    monkeypatch.setattr(benchmark_sets, "PIECE", piece)
     release = pqaa(23)
     source = folder(tmp_path, {"pubmedqa/ori_pqaa.json": json.dumps(release, indent=indent)})
     found = sets.get("pubmedqa-artificial").load(source)
@@ -303,7 +303,7 @@ def test_a_users_file(tmp_path: Path) -> None:
     why, how = found.train
     assert (why.question, why.answer, why.prompt, why.document) == ("Why?", "Because.", "Question: Why?\nAnswer:", "")
     assert how == Example("mine/7", "How?", "So.", "Tell: how?", "mine/leaflet")
-    assert found.origin == str(path) and found.notes == ("1 of 3 rows repeat another and are taken once.",)
+    assert found.origin == str(path) and found.notes == ("1 of 3 rows are duplicates and are used once.",)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_users_file(tmp_path: Path) -> None:
         ('{"question": "", "answer": "So."}', "row 2, field 'question': a text is expected, not ''"),
         ('{"question": "How?", "answer": "So.", "prompt": 3}', "row 2, field 'prompt': a text is expected, not 3"),
         ('{"question": "How?", "answer": "So.", "id": 1.5}', "row 2, field 'id': a text or a whole number is expected"),
-        ('{"question": "How?", "answer": "So.", "id": 1}', "row 2, field 'id': '1' is in an earlier row too"),
+        ('{"question": "How?", "answer": "So.", "id": 1}', "row 2, field 'id': '1' is also in an earlier row"),
         ("Why? So.", "row 2: not JSON, from character 1 on"),
     ],
 )
@@ -325,7 +325,7 @@ def test_what_is_wrong_with_a_users_file_is_told_by_line_and_field(tmp_path: Pat
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"no training set is called 'medqad'\. Did you mean medquad"):
+    with pytest.raises(UsageError, match=r"there is no training set 'medqad'\. Did you mean medquad"):
         sets.get("medqad")
     with pytest.raises(UsageError, match=r"no such file: nowhere\.jsonl"):
         sets.get("nowhere.jsonl")
@@ -485,4 +485,4 @@ def test_the_real_chatdoctor_and_wikidoc(real_data: Path) -> None:
     assert [part["available"] for part in found.parts] == [5_452, 5_942 - 92]
     assert [part["drawn"] for part in found.parts] == [3_000, 3_000]
     assert (len(found.train), len(found.held_out)) == (6_000, 100)
-    assert "wikidoc: 92 of 5,942 rows repeat another and are taken once." in found.notes
+    assert "wikidoc: 92 of 5,942 rows are duplicates and are used once." in found.notes

@@ -1,4 +1,4 @@
-"""Checkpoints that can be trusted: one counts only if every byte of it is what this training wrote."""
+"""Checkpoints that can be trusted: one is used only if every byte of it is what this training wrote."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 from ..core import durable
 from ..zoo.weights.digests import sha256_of
 
-SEAL = "whole.json"  # step, training and the hash of every file of a finished checkpoint; written last
-LOG = "log.jsonl"  # the training log up to the checkpoint, or up to the end of a stage in its result
+SEAL = "whole.json"  # step, training, and the hash of every file of a complete checkpoint; written last
+LOG = "log.jsonl"  # the training log up to the checkpoint; in a result, up to the end of the stage
 _FOLDER = re.compile(r"checkpoint-(\d+)")
 
 
@@ -24,12 +24,11 @@ class Fault:
 
     folder: Path
     why: str
-    unfinished: bool = False  # it was being written when its process ended
+    unfinished: bool = False  # the process ended while writing it
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file in and below `folder` by its relative path. Hidden files, which nothing reads, and the
-    seal itself are left out."""
+    """Return the SHA-256 of every file below `folder`, by relative path, without hidden files and the seal itself."""
     return {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in sorted(folder.rglob("*"))
@@ -38,9 +37,9 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def damage(folder: Path, expected: Mapping[str, str], *, exactly: bool = True) -> str:
-    """What is wrong with the files of a folder whose hashes were recorded; "" if nothing is.
+    """Return what is wrong with the files of a folder whose hashes were recorded; "" if nothing is.
 
-    `exactly`: a file that was not recorded is a fault too, because a library might read it.
+    `exactly`: an extra file is a fault too, because a library might read it.
     """
     found = hashes(folder) if exactly else {}
     for name, digest in expected.items():
@@ -54,9 +53,9 @@ def damage(folder: Path, expected: Mapping[str, str], *, exactly: bool = True) -
 
 
 def seal(folder: Path, training: str, log: Path) -> None:
-    """Declare a checkpoint finished: everything in it is on the disk before the seal says so.
+    """Mark a checkpoint as complete, after all of its files are on the disk.
 
-    `training` is the fingerprint of what is being trained: another training's checkpoint is not resumed from.
+    `training` is the fingerprint of the training: checkpoints of another training are not used.
     """
     keep_log(log, folder)
     durable.sync_tree(folder)
@@ -66,22 +65,22 @@ def seal(folder: Path, training: str, log: Path) -> None:
 
 
 def keep_log(log: Path, folder: Path) -> None:
-    """Copy the training log into a checkpoint or result, from which it can be restored."""
+    """Copy the training log into a checkpoint or result, so that it can be restored."""
     (folder / LOG).write_bytes(log.read_bytes() if log.is_file() else b"")
 
 
 def step_of(folder: Path) -> int:
-    """The optimizer step that a checkpoint's folder is named after; -1 for any other folder."""
+    """Return the optimizer step in the name of a checkpoint's folder; -1 for any other folder."""
     found = _FOLDER.fullmatch(folder.name)
     return int(found[1]) if found else -1
 
 
 def fault(folder: Path, training: str = "") -> Fault | None:
-    """Why a checkpoint cannot be used, None if it can. Without `training`, any training's is accepted."""
+    """Return why a checkpoint cannot be used; None if it can. Without `training`, that of any training can."""
     try:
         sealed = json.loads((folder / SEAL).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        return Fault(folder, "it was not written to its end", unfinished=folder.is_dir())
+        return Fault(folder, "it is incomplete", unfinished=folder.is_dir())
     except (OSError, ValueError):
         return Fault(folder, f"{SEAL} is damaged")
     if not isinstance(sealed, dict):
@@ -94,13 +93,13 @@ def fault(folder: Path, training: str = "") -> Fault | None:
     if training and sealed.get("training") != training:
         return Fault(folder, "it belongs to another training")
     if sealed.get("step") != step_of(folder):
-        return Fault(folder, "it is the checkpoint of another step")
+        return Fault(folder, "it is from another step")
     why = damage(folder, files)
     return Fault(folder, why) if why else None
 
 
 def _old_fault(folder: Path, sizes: Mapping[str, Any]) -> Fault | None:
-    """As `fault` for a checkpoint from before hashes: only the sizes of its files were recorded."""
+    """Like `fault`, for checkpoints of earlier versions, which recorded only the sizes of files."""
     try:
         if sizes and all((folder / name).stat().st_size == size for name, size in sizes.items()):
             return None
@@ -110,7 +109,7 @@ def _old_fault(folder: Path, sizes: Mapping[str, Any]) -> Fault | None:
 
 
 def latest(work: Path, training: str = "") -> tuple[Path | None, list[Fault]]:
-    """The newest checkpoint in `work` that can be used, and the newer ones that cannot."""
+    """Return the newest usable checkpoint in `work`, and the newer ones that cannot be used."""
     faults: list[Fault] = []
     for folder in sorted(work.glob("checkpoint-*"), key=step_of, reverse=True):
         if step_of(folder) < 0:
@@ -128,21 +127,21 @@ def newest(work: Path) -> Path | None:
 
 
 def put_away(faults: list[Fault], used: Path | None) -> list[str]:
-    """Move unusable checkpoints out of the way and say so. Unfinished ones are deleted: there is nothing to save."""
-    instead = f"training continues from step {step_of(used)}" if used else "this stage starts again"
-    said = []
+    """Move unusable checkpoints aside, delete unfinished ones, and return what was done as sentences."""
+    instead = f"training continues from step {step_of(used)}" if used else "this stage starts over"
+    notes = []
     for found in faults:
         if found.unfinished:
             shutil.rmtree(found.folder, ignore_errors=True)
-            said.append(f"{found.folder.name} cannot be used: {found.why}; {instead}")
+            notes.append(f"{found.folder.name} cannot be used: {found.why}; {instead}")
         else:
             kept = aside(found.folder)
-            said.append(f"{found.folder.name} cannot be used: {found.why}; set aside as {kept}; {instead}")
-    return said
+            notes.append(f"{found.folder.name} cannot be used: {found.why}; set aside as {kept}; {instead}")
+    return notes
 
 
 def aside(path: Path) -> Path:
-    """Rename a damaged file or folder so that nothing takes it for a good one. Returns the new path."""
+    """Rename a damaged file or folder so that it is not used. Returns the new path."""
     number = 1
     while (target := path.with_name(f"damaged-{number}-{path.name}")).exists():
         number += 1

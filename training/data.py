@@ -1,4 +1,4 @@
-"""What a training stage learns from: examples drawn from its sets, shuffled, some held out; all of it by the seed."""
+"""The data of a training stage: examples drawn from its sets and shuffled, with some held out; the seed decides all."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from ..zoo.recipe import Recipe, Stage
 from .example import Example, Examples
 from .sets import get
 
-MOST_HELD_OUT = 5  # at most one in so many of the examples drawn is held out of them
+MOST_HELD_OUT = 5  # at most one in this many of the drawn examples is held out
 
 
 @dataclass(frozen=True)
 class StageData:
     """The examples of one stage. No example, and no document, is in both `train` and `held_out`."""
 
-    train: tuple[Example, ...]  # in the order they are trained on, before any epoch's own shuffle
+    train: tuple[Example, ...]  # before the shuffle of each epoch
     held_out: tuple[Example, ...]
     parts: tuple[dict[str, Any], ...]  # per set: source, origin, examples available, examples drawn
     notes: tuple[str, ...]  # one sentence each
-    set_notes: int = 0  # how many of the notes, the first ones, are on the sets and not on this draw
+    set_notes: int = 0  # the first notes, this many, are about the sets and not about this draw
 
     @cached_property
     def hash(self) -> str:
-        """16 hex digits of ids, prompts and answers: the same digits are the same training."""
+        """16 hex digits over ids, prompts and answers: the same digits mean the same training data."""
         digest = hashlib.sha256()
         for name, examples in (("train", self.train), ("held_out", self.held_out)):
             for example in examples:
@@ -45,29 +45,29 @@ class StageData:
 
 
 def data_revisions(recipe: Recipe, pins: Iterable[str]) -> dict[str, str]:
-    """Return the revision of each hub data set that `pins` name, each as OWNER/NAME@REV.
+    """Return the revision of each hub data set in `pins`, which have the form OWNER/NAME@REV.
 
-    Raises UsageError for one that neither the recipe nor the leak check reads.
+    Raises UsageError for a data set that neither the recipe nor the leak check reads.
     """
     pins = list(pins)
     if not pins:
         return {}
     known = {get(part.source).hub for stage in recipe.stages for part in stage.data}
     for name in registry.names("benchmarks"):
-        with contextlib.suppress(Exception):  # a broken plugin is for the leak check to report
+        with contextlib.suppress(Exception):  # the leak check reports broken plugins
             known.add(registry.get("benchmarks", name).hub)
     return hub_sets.revisions(pins, sorted(known - {""}))
 
 
 def prepare(stage: Stage, source: Source, seed: int) -> StageData:
-    """Draw the stage's examples, put them in a random order and hold some out.
+    """Draw the stage's examples, shuffle them and hold some out.
 
-    A draw of n from a set is part of every larger draw under the same seed, whatever the order of the set's rows. The
-    held-out examples come from what a set's release keeps for validation; without that, from what was not drawn; and
-    where all was drawn, from the drawn, a fifth at most. Examples of one document, and without documents those that
-    ask the same question, are never parted.
+    A draw of n examples is part of every larger draw with the same seed, whatever the order of the set's rows. Held-out
+    examples come from the validation part of a set's release; if there is none, from the examples that were not drawn;
+    and if all were drawn, from those, at most a fifth. Examples of one document (without documents: examples with the
+    same question) are never split between training and held-out data.
 
-    Raises UsageError for an unknown set, and what loading a set raises.
+    Raises UsageError for an unknown set, and whatever loading a set raises.
     """
     loaded: dict[str, Examples] = {}
     notes: list[str] = []
@@ -79,7 +79,7 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
     set_notes = len(notes)
     pool = _Pool()
     parts: list[dict[str, Any]] = []
-    rest: list[list[Example]] = []  # by part: examples that were not drawn, in random order
+    rest: list[list[Example]] = []  # per part: the examples that were not drawn, in random order
     for number, part in enumerate(stage.data):
         found = loaded[part.source]
         order = _shuffled(found.train, seed)
@@ -93,9 +93,9 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
         if drawn < passed:
             one = passed - drawn == 1
             which = f"{passed - drawn:,} example{'s' * (not one)} of {part.source} repeat{'s' * one}"
-            notes.append(f"{which} one drawn before: left out.")
+            notes.append(f"{which} an example drawn before and {'is' if one else 'are'} left out.")
         if drawn < part.samples:
-            notes.append(f"Asked {part.samples:,} of {part.source}, it has {drawn:,}: all are taken.")
+            notes.append(f"{part.samples:,} examples of {part.source} were asked for; all {drawn:,} are used.")
         rest.append(order[passed:])
         parts.append({"source": part.source, "origin": found.origin, "available": len(order), "drawn": drawn})
     held_out: list[Example] = []
@@ -108,9 +108,9 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
             drawn = pool.sizes[number]
             moved = pool.take(number, min(quota - len(chosen), drawn // MOST_HELD_OUT))
             held_out += moved
-            notes += _told(name, quota, len(chosen), len(moved), drawn)
+            notes += _held_out_notes(name, quota, len(chosen), len(moved), drawn)
         elif len(chosen) < quota:
-            notes.append(f"{name}: {len(chosen):,} held out, not {quota:,}: its release has no more.")
+            notes.append(f"{name}: {len(chosen):,} held out instead of {quota:,}: its release has no more.")
     return StageData(
         train=tuple(_shuffled(pool.examples(), seed, "mixture")),
         held_out=tuple(_shuffled(held_out, seed, "mixture")),
@@ -121,7 +121,7 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
 
 
 class _Pool:
-    """The examples to train on, by id, and which part of the mixture each comes from."""
+    """The examples to train on, by id, each with the number of the part it comes from."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, tuple[Example, int]] = {}
@@ -133,12 +133,12 @@ class _Pool:
         return (example for example, _ in self._by_id.values())
 
     def add(self, example: Example, part: int) -> bool:
-        """Whether the example is new: neither in an earlier part nor, word for word, under another id."""
+        """Add an example if it is new. Return whether it is: a text that is already here under another id is not."""
         known = self._by_id.get(example.id)
         if known and known[0] != example:
             raise UsageError(
-                f"two training examples have the id '{example.id}', with different texts.",
-                "Give the rows of your files ids of their own, or the files names of their own.",
+                f"two training examples with different texts have the id '{example.id}'.",
+                "Give the rows of your files different ids, or the files different names.",
             )
         if known or (example.prompt, example.answer) in self._contents:
             return False
@@ -149,7 +149,7 @@ class _Pool:
         return True
 
     def knows(self, example: Example) -> bool:
-        """Whether the example, its document or its question is trained on."""
+        """Return whether the example, its document or its question is in the pool."""
         return (
             example.id in self._by_id
             or (example.prompt, example.answer) in self._contents
@@ -157,13 +157,13 @@ class _Pool:
         )
 
     def take(self, part: int, most: int) -> list[Example]:
-        """Up to `most` examples of a part out of the pool, in the order drawn, by whole documents of that part."""
+        """Remove and return up to `most` examples of a part, in the order drawn, as whole documents."""
         taken: list[Example] = []
         for example, of in list(self._by_id.values()):
             if len(taken) >= most:
                 break
             group = self._groups.get(_group(example), [])
-            # A document that is too large for the rest, or that another part has a share in, stays.
+            # A document stays if it is too large, or if another part has examples of it.
             whole = all(self._by_id[member.id][1] == part for member in group)
             if of == part and whole and group and len(taken) + len(group) <= most:
                 taken += self._groups.pop(_group(example))
@@ -178,7 +178,7 @@ def _group(example: Example) -> str:
 
 
 def _unseen(candidates: Iterable[Example], most: int, pool: _Pool, held_out: Sequence[Example]) -> list[Example]:
-    """The first `most` candidates that nothing trained on knows, and that are not held out yet."""
+    """Return the first `most` candidates that are neither in the pool nor held out."""
     seen = {(example.prompt, example.answer) for example in held_out}
     ids = {example.id for example in held_out}
     chosen: list[Example] = []
@@ -193,17 +193,17 @@ def _unseen(candidates: Iterable[Example], most: int, pool: _Pool, held_out: Seq
     return chosen
 
 
-def _told(name: str, quota: int, chosen: int, moved: int, drawn: int) -> list[str]:
+def _held_out_notes(name: str, quota: int, chosen: int, moved: int, drawn: int) -> list[str]:
     held_out = chosen + moved
     if not moved and held_out >= quota:
         return []
-    fewer = f", not {quota:,}" if held_out < quota else ""
-    kept = f"; {moved:,} of them are not trained on though drawn (one in {MOST_HELD_OUT} at most)" if moved else ""
+    fewer = f" instead of {quota:,}" if held_out < quota else ""
+    kept = f"; {moved:,} of them come from the drawn examples (at most one in {MOST_HELD_OUT})" if moved else ""
     return [f"{name}: {held_out:,} held out{fewer}{kept}."]
 
 
 def _shares(total: int, sizes: Sequence[int]) -> list[int]:
-    """`total` laid out over the parts in proportion to their sizes; what rounding leaves goes to the largest rests."""
+    """Divide `total` among the parts in proportion to their sizes, by the largest-remainder method."""
     whole = sum(sizes) or 1
     shares = [total * size // whole for size in sizes]
     rests = sorted(range(len(sizes)), key=lambda part: (-(total * sizes[part] % whole), part))
@@ -213,7 +213,7 @@ def _shares(total: int, sizes: Sequence[int]) -> list[int]:
 
 
 def _shuffled(examples: Iterable[Example], seed: int, salt: str = "draw") -> list[Example]:
-    """The examples in an order fixed by the seed and their ids alone."""
+    """Return the examples in an order that depends only on the seed and their ids."""
 
     def place(example: Example) -> tuple[bytes, str]:
         return hashlib.sha256(f"{seed}\n{salt}\n{example.id}".encode()).digest(), example.id

@@ -1,4 +1,4 @@
-"""What a training run would be: recipe, tokens, steps, memory, disk, time. What cannot be known from here is None."""
+"""Describe a training without running it: recipe, tokens, steps, memory, disk, time. None means unknown."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 
 from ..core.errors import MedbenchError, UsageError
 from ..zoo.recipe import Stage
-from . import estimate, leak_check
+from . import architecture, estimate, leak_check
 from .data import StageData, prepare
 from .encode import Encodings, shown
-from .train import Request, Tell, as_tokens, check, left_out_of, on_the_same_data, planned, revision_of
+from .prepare import as_tokens, left_out_of
+from .record import planned
+from .request import Request, Tell, check, on_the_same_data, revision_of
 
 LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules", "rslora")
 SAMPLE_TOKENS = 512  # of the example that is shown
@@ -19,9 +21,9 @@ NF4_ONLY = ("double_quant",)
 
 
 def describe(request: Request, tell: Tell = lambda line: None) -> dict[str, Any]:
-    """The resolved recipe and what it takes, as plain JSON data. Nothing is fetched, converted or written.
+    """Return the resolved recipe and what it needs, as plain JSON data. Nothing is downloaded, converted or written.
 
-    Raises UsageError for a request that `train` would refuse before it loads anything.
+    Raises UsageError for a request that `train` would refuse before loading anything.
     """
     from ..core.types import ModelSpec
     from ..engines.hf.loading import opened, settle
@@ -60,7 +62,7 @@ def describe(request: Request, tell: Tell = lambda line: None) -> dict[str, Any]
 
 
 def _loaded(request: Request, stage: Stage) -> StageData | MedbenchError:
-    """The data of a stage, or why they cannot be known here. Raises UsageError for data that do not exist."""
+    """Return the data of a stage, or why it is not available. Raises UsageError for an unknown set or file."""
     try:
         return prepare(stage, request.source, request.seed)
     except UsageError:  # a data set or file that does not exist
@@ -118,7 +120,7 @@ def _stage(
     if not source:
         found["unknown"].append("memory and disk. The entry has no configuration.")
         return found | dict.fromkeys(("parameters", "trainable", "memory", "memory_bytes", "disk_bytes", "seconds"))
-    sizes, trained = estimate.shape(source), estimate.trainable(source, stage)
+    sizes, trained = architecture.shape(source), architecture.trainable(source, stage)
     longest = max((len(row["input_ids"]) for row in train.rows), default=0) if train else 0
     memory = estimate.memory(source, stage, device, longest)
     found |= {
@@ -138,7 +140,7 @@ def _stage(
 
 
 def fields(stage: Stage) -> list[dict[str, str]]:
-    """Every value of a stage in words with its reason, as the dataclass orders them; without what has no effect."""
+    """Return every value of a stage that has an effect, as text, with its reason."""
     found = []
     for field in dataclasses.fields(stage):
         if field.name in ("name", "why") or (field.name in NF4_ONLY and stage.quantize == "none"):
@@ -171,7 +173,7 @@ def _words(value: Any) -> str:
 
 
 def _example(train: Encodings, folder: str, trusted: bool) -> list[tuple[str, bool]] | None:
-    """The shortest row, as text with what of it is learned."""
+    """Return the shortest row as pieces of text, each with whether it is learned."""
     from ..engines.hf.loading import opened
 
     if not train.rows:

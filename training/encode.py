@@ -1,4 +1,4 @@
-"""Training examples as token ids and labels, exactly as the model will be asked at evaluation."""
+"""Encode training examples as token ids and labels, with exactly the prompts of evaluation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from ..engines.prompting import Encoded, Prompter, Wrapping
 from ..zoo.recipe import Stage
 from .example import Example
 
-IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it
-SENTINEL = "medbench0answer"  # an answer that no template changes
+IGNORED = -100  # label of a token that is not learned, as in torch's cross entropy
+SENTINEL = "medbench0answer"  # placeholder answer that no chat template changes
 
 
-class Row(TypedDict):
-    """One example. Causal: prompt, answer and end, with a label per token. Encoder-decoder: prompt; answer and end."""
+class TokenRow(TypedDict):
+    """One example. Causal: prompt, answer and end as input, a label per token. Encoder-decoder: prompt as input, answer
+    and end as labels."""
 
     input_ids: list[int]
     labels: list[int]
@@ -27,25 +28,25 @@ class Row(TypedDict):
 
 @dataclass(frozen=True)
 class Encodings:
-    """What a stage trains on."""
+    """The encoded examples of a stage."""
 
-    rows: list[Row]
-    ids: tuple[str, ...]  # of the examples kept, one per row
-    cut_answers: int  # rows whose answer was cut to fit
-    cut_prompts: int  # rows whose prompt was cut to fit the encoder
-    dropped: tuple[str, ...]  # ids of the examples with no answer, or with no room for one
-    tokens: int  # in all rows; for an encoder-decoder with the labels'
+    rows: list[TokenRow]
+    ids: tuple[str, ...]  # of the examples, one per row
+    cut_answers: int  # rows whose answer was shortened to fit
+    cut_prompts: int  # rows whose prompt was shortened to fit the encoder
+    dropped: tuple[str, ...]  # ids of the examples without an answer, or without room for one
+    tokens: int  # in all rows; labels included for an encoder-decoder
     learned: int  # tokens with a label
 
 
 def encode(
     examples: Sequence[Example], tokenizer: Any, stage: Stage, wrap: Wrapping, encoder_decoder: bool, window: int
 ) -> Encodings:
-    """Encode `examples`, none longer than `stage.max_length` or the model's `window`, in tokens.
+    """Encode `examples`, each within `stage.max_length` and the model's `window` (tokens).
 
-    A row starts with the very tokens that the model is given to go on from at evaluation. What does not fit is cut
-    from the end of the answer, never from the disclaimer or the end token; an encoder's prompt is cut as at
-    evaluation. Raises MedbenchError for a tokenizer that has no end token.
+    A row starts with exactly the tokens that the model would get as its prompt at evaluation. If a row is too long, the
+    end of the answer is cut, but never the disclaimer or the end token; an encoder's prompt is cut as at evaluation.
+    Raises MedbenchError for a tokenizer without an end token.
     """
     limit = min(stage.max_length, window)
     prompter = Prompter(tokenizer, limit, encoder_decoder)
@@ -58,7 +59,7 @@ def encode(
     prompts = prompter.uncut(asked, wrap)
     bodies = prompter.continuations(prompts, answers, wrap)
 
-    rows: list[Row] = []
+    rows: list[TokenRow] = []
     ids: list[str] = []
     dropped: list[str] = []
     cut_answers = cut_prompts = 0
@@ -66,9 +67,9 @@ def encode(
         if encoder_decoder and len(prompt.tokens) > limit:
             prompt = prompter.for_generation(question, wrap, 0)
         room = limit if encoder_decoder else limit - len(prompt.tokens)
-        # An answer that says it in its midst need not say it again, unless what is cut off says it.
-        said = disclaimer in answer and len(body) + len(end) <= room
-        ending = end if said else closing
+        # An answer that already contains the disclaimer does not get it again, unless it would be cut off.
+        contained = disclaimer in answer and len(body) + len(end) <= room
+        ending = end if contained else closing
         room -= len(ending)
         if not answer or not body or room < 1 or len(prompt.tokens) > limit:
             dropped.append(example.id)
@@ -89,8 +90,8 @@ def encode(
     )
 
 
-def shown(row: Row, tokenizer: Any) -> list[tuple[str, bool]]:
-    """A row's text in pieces, each with whether it is learned."""
+def shown(row: TokenRow, tokenizer: Any) -> list[tuple[str, bool]]:
+    """Return a row's text in pieces, each with whether it is learned."""
     tokens, labels = row["input_ids"], row["labels"]
     if not _is_causal(row):
         tokens, labels = tokens + labels, [IGNORED] * len(tokens) + labels
@@ -99,28 +100,28 @@ def shown(row: Row, tokenizer: Any) -> list[tuple[str, bool]]:
     for learned, run in groupby(labels, key=lambda label: label != IGNORED):
         start, at = at, at + len(list(run))
         text = tokenizer.decode(tokens[:at])
-        # Only what stands before a piece tells whether it starts with a space; not where decoding changes that.
+        # Only the text before a piece shows whether it starts with a space, unless decoding changes that text.
         piece = text[len(before) :] if text.startswith(before) else tokenizer.decode(tokens[start:at])
         pieces.append((piece, learned))
         before = text
     return pieces
 
 
-def _row(prompt: Encoded, answer: list[int], encoder_decoder: bool, learn_all: bool) -> Row:
+def _row(prompt: Encoded, answer: list[int], encoder_decoder: bool, learn_all: bool) -> TokenRow:
     if encoder_decoder:
-        return Row(input_ids=prompt.tokens, labels=answer)
+        return TokenRow(input_ids=prompt.tokens, labels=answer)
     tokens = prompt.tokens + answer
-    return Row(input_ids=tokens, labels=tokens[:] if learn_all else [IGNORED] * len(prompt.tokens) + answer)
+    return TokenRow(input_ids=tokens, labels=tokens[:] if learn_all else [IGNORED] * len(prompt.tokens) + answer)
 
 
-def _is_causal(row: Row) -> bool:
-    """Whether the labels are of the input's own tokens."""
+def _is_causal(row: TokenRow) -> bool:
+    """Return whether the labels are the input's own tokens."""
     tokens, labels = row["input_ids"], row["labels"]
     return len(tokens) == len(labels) and all(label in (IGNORED, token) for token, label in zip(tokens, labels))
 
 
 def _end(tokenizer: Any, wrap: Wrapping) -> list[int]:
-    """What ends an answer: under a template what it writes there, up to its first special token; else the eos token."""
+    """Return the tokens that end an answer: those of the chat template up to its first special token, or else EOS."""
     if wrap.kind == "template":
         turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": SENTINEL}]
         text = chat_templates.render(tokenizer, turns, wrap.template, generation=False)
@@ -130,5 +131,7 @@ def _end(tokenizer: Any, wrap: Wrapping) -> list[int]:
             if token in special:
                 return after[: at + 1]
     if tokenizer.eos_token_id is None:
-        raise MedbenchError("the model's tokenizer has no end token, so no answer could be learned to end.")
+        raise MedbenchError(
+            "the model's tokenizer has no end token, so the model could not learn where an answer ends."
+        )
     return [int(tokenizer.eos_token_id)]

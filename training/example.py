@@ -1,4 +1,4 @@
-"""What is learned from: one example, and a named set of them."""
+"""A training example, and a named set of them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question with the answer to learn."""
+    """One question and the answer to learn."""
 
-    id: str  # "SET/…", the same wherever the data came from
+    id: str  # "SET/…", the same wherever the data was read
     question: str  # the bare question, for the leak check
     answer: str
-    prompt: str  # as it is put to the model, before any chat template: "Question: …\nAnswer:"
-    document: str = ""  # examples of one document are never parted between training and held-out data
+    prompt: str  # as the model sees it, before any chat template: "Question: …\nAnswer:"
+    document: str = ""  # examples of one document are all trained on, or all held out
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What a training set loaded. `dev`: what its release sets apart for validation; never trained on."""
+    """The content of a training set. `dev` is the validation part of its release, which is never trained on."""
 
     train: tuple[Example, ...]
     origin: str  # a path, or hub id @ revision
     dev: tuple[Example, ...] = ()
-    notes: tuple[str, ...] = ()  # one sentence each: rows skipped, items of a scored split left out
+    notes: tuple[str, ...] = ()  # one sentence each: skipped rows, items of a scored split that are left out
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """A named set of examples that no benchmark scores."""
+    """A named set of examples, none of which a benchmark scores."""
 
     name: str
     summary: str
     licence: str
-    hub: str  # hub repository, "" where medbench ships it
+    hub: str  # hub repository; "" if medbench ships the set
     load: Callable[[Source], Examples]  # raises DataMissing, DataMalformed

@@ -1,4 +1,4 @@
-"""The leak check of a training: the items of every benchmark whose data is here, looked for in the training texts."""
+"""The leak check: search the training texts for the items of every benchmark whose data is available."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 LINE_SECONDS = 10.0  # the shortest time between two progress lines
-LeftOut = Mapping[str, Sequence[str]]  # ids of examples that are not trained on -> the items that each holds
+LeftOut = Mapping[str, Sequence[str]]  # id of an example that is not trained on -> the items it contains
 
 
 def _silent(line: str) -> None:
@@ -33,15 +33,15 @@ def _silent(line: str) -> None:
 
 @dataclass(frozen=True)
 class Checked:
-    """What of the scored items the training texts hold, by benchmark, and why others were not looked at."""
+    """The scored items found in the training texts, by benchmark, and why other benchmarks were not checked."""
 
     found: Mapping[str, leaks.Leaks] = field(default_factory=dict)
     unchecked: Mapping[str, str] = field(default_factory=dict)
 
 
 def check(stages: Sequence[StageData], source: Source, allowed: Collection[str], tell: Tell) -> Checked:
-    """Look for every installed benchmark's items in the training texts. Raises UsageError for refused ones."""
-    tell("leak check: looking for the items of every benchmark in the training texts")
+    """Search the training texts for every installed benchmark's items. Raises UsageError for a leak that is refused."""
+    tell("leak check: searching the training texts for the items of every benchmark")
     items, unchecked = scored_items(source, tell)
     found = leaks.find(_examples(stages), items, _Steps(tell, "training texts searched"))
     refusal = leaks.refusal(found, allowed)
@@ -51,25 +51,25 @@ def check(stages: Sequence[StageData], source: Source, allowed: Collection[str],
         if leak.all:
             kinds = (
                 ("the same question", leak.exact),
-                ("13 words in a row", leak.ngram),
+                ("13 consecutive words", leak.ngram),
                 ("nearly the same", leak.near),
             )
             how = ", ".join(f"{len(ids):,} {kind}" for kind, ids in kinds if ids)
-            found_in = f"{len(leak.all):,} of {len(items[name]):,} items of {name} found in the training texts"
-            tell(f"leak check: {found_in} ({how})")
+            count = f"{len(leak.all):,} of {len(items[name]):,} items of {name}"
+            tell(f"leak check: {count} are in the training texts ({how})")
     if unchecked:
         checks = f"{len(found)} of {len(found) + len(unchecked)} benchmarks were checked"
-        tell(f"leak check: {checks}; their data could not be read: {', '.join(unchecked)}")
+        tell(f"leak check: {checks}; no data for {', '.join(unchecked)}")
     return Checked(found, unchecked)
 
 
 def to_leave_out(
     stages: Sequence[StageData], source: Source, allowed: Collection[str], tell: Tell = _silent
 ) -> dict[str, tuple[str, ...]]:
-    """Return the examples that hold scored items of benchmarks that are not `allowed`, each with these items.
+    """Return the examples that contain scored items of benchmarks that are not `allowed`, each with these items.
 
-    Without them the leak check finds none. It is searched again after each removal: words that more than ten documents
-    held count as boilerplate, and no longer do when only ten are left.
+    Without these examples the leak check finds nothing. The search repeats after each removal: words in more than ten
+    documents count as boilerplate, and may no longer do so when fewer documents are left.
     """
     items = {name: some for name, some in scored_items(source, tell)[0].items() if name not in allowed}
     examples = _examples(stages)
@@ -83,24 +83,25 @@ def to_leave_out(
 
 
 def without(data: StageData, left_out: LeftOut) -> StageData:
-    """Return a stage's data without these examples, with a note of how many they are."""
+    """Return a stage's data without these examples, and with a note of how many they are."""
     kept = tuple(example for example in data.train if example.id not in left_out)
     if len(kept) == len(data.train):
         return data
     mine = {example.id: left_out[example.id] for example in data.train if example.id in left_out}
-    note = f"{len(mine):,} of {len(data.train):,} examples are left out because they hold scored items: {words(mine)}."
+    count = f"{len(mine):,} of {len(data.train):,} examples"
+    note = f"{count} are left out because they contain scored items: {words(mine)}."
     return dataclasses.replace(data, train=kept, notes=(*data.notes, note))
 
 
 def words(left_out: LeftOut) -> str:
-    """How many items of each benchmark these examples hold: "12 of medquad, 1 of liveqa"."""
+    """Return how many items of each benchmark these examples contain: "12 of medquad, 1 of liveqa"."""
     items = {item for some in left_out.values() for item in some}
     counts = Counter(item.partition("/")[0] for item in items)
     return ", ".join(f"{count:,} of {name}" for name, count in sorted(counts.items()))
 
 
 def scored_items(source: Source, tell: Tell = _silent) -> tuple[dict[str, Sequence[Item]], dict[str, str]]:
-    """Return the items of every installed benchmark, by name, and why those of others could not be read."""
+    """Return the items of every installed benchmark, by name, and why others could not be read."""
     items: dict[str, Sequence[Item]] = {}
     unchecked: dict[str, str] = {}
     names = registry.names("benchmarks")

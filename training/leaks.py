@@ -1,19 +1,20 @@
-"""Leaks: which items of a benchmark stand in the training texts.
+"""Leaks: benchmark items that are contained in the training texts.
 
-Texts are compared as words, without case and punctuation (`benchmarks.splits.normalise`). An item leaks in three ways:
+Texts are compared as words, without case and punctuation (`splits.normalise`). An item can leak in three ways:
 
-exact  Its question is a training question, or stands whole in a training text (questions of 8 words or more: shorter
-       ones are parts of others); or one of its reference answers does (of 13 words or more: shorter ones are phrases).
-ngram  13 words in a row of its question or context stand in a training text: contamination as Brown et al. 2020
-       (GPT-3, arXiv:2005.14165, appendix C) and lm-evaluation-harness define it. As in GPT-3, words that more than
-       ten training documents hold are boilerplate and tell nothing. What is left of stock phrases makes this coarse
-       on vignettes: one half of MedQA's test items against the other has 119 of 633 such, on blood pressures mostly.
-       References are not looked at in this way: half of MedQuAD's test answers share 13 words with a train answer on
+exact  Its question is a training question, or appears whole in a training text (questions of 8 words or more; shorter
+       ones are often parts of others). Or one of its references appears whole (of 13 words or more; shorter ones are
+       common phrases).
+ngram  13 consecutive words of its question or context appear in a training text: contamination as defined by Brown et
+       al. 2020 (GPT-3, arXiv:2005.14165, appendix C) and lm-evaluation-harness. As in GPT-3, words that appear in more
+       than ten training documents are boilerplate and do not count. The remaining stock phrases make this test coarse
+       for vignettes: comparing one half of MedQA's test items with the other flags 119 of 633, mostly for blood
+       pressures. References are not tested: half of MedQuAD's test answers share 13 words with a train answer on
        another disease.
-near   Its question is a training question put differently (`benchmarks.splits.near_duplicates`).
+near   Its question is a reworded training question (`splits.near_duplicates`).
 
-A multiple-choice question of fewer than 13 words may be any ("Which of the following is true?"), so it counts as exact
-or near only where the text of its right option stands in the same training example.
+A multiple-choice question of fewer than 13 words can be generic ("Which of the following is true?"), so it counts as
+exact or near only if the text of its correct option appears in the same training example.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ from .example import Example
 
 GRAM = 13  # words; GPT-3's longest n-gram, and the only one of lm-evaluation-harness
 HEAD = 8  # words; GPT-3's shortest
-COMMON = 10  # what more documents hold is boilerplate
-NAMED = 5  # ids that a message names
+COMMON = 10  # words in more documents than this are boilerplate
+NAMED = 5  # ids listed in a message
 Step = Callable[[int, int], None]  # how many of how many are done
 
 
 @dataclass(frozen=True)
 class Leaks:
-    """Ids of one benchmark's items that training data hold, by kind, each in the benchmark's order.
+    """Ids of one benchmark's items that the training data contain, by kind, in the benchmark's order.
 
-    `items`: question and answer are one training example, so that the item itself is trained on; all are `exact` too.
+    `items`: question and answer form one training example, so the item itself is trained on. These are also `exact`.
     """
 
     exact: tuple[str, ...] = ()
@@ -48,21 +49,21 @@ class Leaks:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every id once, the exact ones first."""
+        """Every id once, exact ones first."""
         return tuple(dict.fromkeys((*self.exact, *self.ngram, *self.near)))
 
 
 class _Passage(NamedTuple):
-    """Words that are looked for as a whole."""
+    """Words to search for as a whole."""
 
     item: int
     words: list[str]
-    question: bool  # or a reference
+    question: bool  # False: a reference
 
 
 @dataclass
 class _Held:
-    """Which examples hold an item, by the item's position and the kind of leak."""
+    """Which examples contain an item, by the item's position and the kind of leak."""
 
     exact: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     ngram: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -84,7 +85,7 @@ def find(
 def holders(
     examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
 ) -> dict[str, tuple[str, ...]]:
-    """Return the examples that hold items, by id and in their order, each with its items as "BENCHMARK/ITEM"."""
+    """Return the ids of the examples that contain items, in order, each with its items as "BENCHMARK/ITEM"."""
     names = [f"{name}/{item.id}" for name, some in item_sets.items() for item in some]
     held = _search(examples, [item for some in item_sets.values() for item in some], step)
     items: dict[str, set[int]] = defaultdict(set)
@@ -145,29 +146,29 @@ def refusal(leaks: Mapping[str, Leaks], allowed: Collection[str]) -> str:
     parts = [f"{len(ids):,} of {name} ({_first(ids)})" for name, ids in held.items()]
     allow = " ".join(f"--allow-leak {name}" for name in held)
     return (
-        f"the training data hold scored items, question and answer: {'; '.join(parts)}.\n"
+        f"the training data contain scored items, question and answer: {'; '.join(parts)}.\n"
         f"To train without them: --leave-out-leaks. To train on them: {allow}; the leaderboard then shows those "
         "scores without these items too."
     )
 
 
 def report(found: Mapping[str, int], unchecked: Mapping[str, str]) -> list[str]:
-    """What a leak check can say, as lines: items found by benchmark, how many were checked, which were not and why.
+    """Return the result of a leak check as lines: items found, benchmarks checked, and which were not and why.
 
-    `found` has every benchmark that was checked; without one, nothing is known, which is not "none".
+    `found` has the number of leaked items of every benchmark that was checked. If none was, the result is unknown.
     """
     held = [f"{count:,} of {name}" for name, count in found.items() if count]
     total = len(found) + len(unchecked)
     of_all = f"{len(found)} of {total} benchmarks checked"
     if not found:
-        lines = ["Scored items in the training texts: not known, as no benchmark could be checked."]
+        lines = ["Scored items in the training texts: unknown, because no benchmark could be checked."]
     else:
         clean = [name for name, count in found.items() if not count]
         rest = f"; none of {', '.join(clean)}" if held and clean else ""
-        told = ", ".join(held) + rest if held else f"none of {', '.join(clean)}"
-        lines = [f"Scored items found in the training texts: {told} ({of_all})."]
+        items = ", ".join(held) + rest if held else f"none of {', '.join(clean)}"
+        lines = [f"Scored items in the training texts: {items} ({of_all})."]
     if unchecked:
-        lines.append(f"Not checked, which a run on these will say: {', '.join(unchecked)}.")
+        lines.append(f"Not checked, and runs on these will say so: {', '.join(unchecked)}.")
         lines += [
             f"  {name}: {why.splitlines()[0] if why else 'no reason was recorded'}" for name, why in unchecked.items()
         ]
@@ -175,12 +176,12 @@ def report(found: Mapping[str, int], unchecked: Mapping[str, str]) -> list[str]:
 
 
 class _Sought:
-    """What is looked for in training texts. Items are meant by their position."""
+    """What to search for in training texts. Items are identified by their position."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.by_question: dict[str, list[int]] = defaultdict(list)
         self.by_content: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        self.needs: dict[int, str] = {}  # text without which a question that may be any is not this item's
+        self.needs: dict[int, str] = {}  # text that a generic question needs besides to be this item
         self.passages: dict[str, list[_Passage]] = defaultdict(list)  # by their first words
         self.grams: dict[str, list[int]] = defaultdict(list)
         for number, item in enumerate(items):
@@ -205,12 +206,12 @@ def _grams(words: Sequence[str]) -> Iterable[str]:
 
 
 def _holds(text: str, part: str) -> bool:
-    """Whether these words stand in the text, both normalized; no words stand everywhere."""
+    """Return whether a text contains these words, both normalized. Every text contains no words."""
     return not part or f" {part} " in f" {text} "
 
 
 def _same_answer(item: Item, answer: str) -> bool:
-    """Whether a training answer (normalized) is the item's reference or right label, or holds its right option."""
+    """Return whether a normalized training answer is a reference or the right label, or contains the right option."""
     if item.gold is not None:
         if item.labels and answer == normalise(item.labels[item.gold]):
             return True

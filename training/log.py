@@ -1,4 +1,4 @@
-"""The losses of a training run as JSON lines, and the curve drawn from them."""
+"""The losses of a training as JSON lines, and the plot of them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Line = dict[str, Any]
 
 
 class Log:
-    """`log.jsonl`: one line per optimizer step (`loss`) and per look at the held-out loss (`eval_loss`).
+    """`log.jsonl`: one line per optimizer step (`loss`) and per evaluation of the held-out loss (`eval_loss`).
 
-    `seconds` and `tokens` of a step's line belong to that step alone, so that sums over lines are true across sessions.
+    `seconds` and `tokens` are those of one step, so sums over lines are right for a training that was interrupted.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def lines(self) -> list[Line]:
-        """What is written so far. A line that a kill tore off, or that is damaged, is left out."""
+        """Return the lines written so far, without damaged or incomplete ones."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -43,12 +43,12 @@ class Log:
             out.write(json.dumps(line) + "\n")
 
     def cut(self, stage: str, step: int) -> None:
-        """Drop what was logged of a stage after `step`: training continues from there and logs it again."""
+        """Drop the lines of a stage after `step`, from which training continues and logs again."""
         kept = [line for line in self.lines() if line["stage"] != stage or line["step"] <= step]
         durable.replace_file(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def restore(self, content: bytes) -> bool:
-        """Make the log what it was earlier. Returns whether that is how it still began."""
+        """Reset the log to earlier content. Return whether the log still began with it."""
         try:
             begins = self.path.read_bytes().startswith(content)
         except OSError:
@@ -61,7 +61,7 @@ class Log:
 
 
 def draw(path: Path, title: str, lines: Sequence[Line]) -> None:
-    """Write the loss curve as a PNG: every step's loss, its running mean, and the held-out loss, stage after stage."""
+    """Plot the losses to a PNG: the loss of each step, its running mean, and the held-out loss, stage by stage."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -72,18 +72,18 @@ def draw(path: Path, title: str, lines: Sequence[Line]) -> None:
     for name in dict.fromkeys(line["stage"] for line in lines):
         mine = [line for line in lines if line["stage"] == name]
         steps = [line for line in mine if "loss" in line]
-        looks = [line for line in mine if "eval_loss" in line]
+        evaluations = [line for line in mine if "eval_loss" in line]
         x, y = [before + line["step"] for line in steps], [line["loss"] for line in steps]
         first = before == 0
         axes.plot(x, y, color="#9db7d5", linewidth=0.8, label="loss, each step" if first else None)
         axes.plot(x, running_mean(y), color="#1f4e8c", linewidth=1.8, label="loss, running mean" if first else None)
         axes.plot(
-            [before + line["step"] for line in looks],
-            [line["eval_loss"] for line in looks],
+            [before + line["step"] for line in evaluations],
+            [line["eval_loss"] for line in evaluations],
             "o-",
             color="#c0562b",
             markersize=4,
-            label="held-out loss" if first and looks else None,
+            label="held-out loss" if first and evaluations else None,
         )
         if before:
             axes.axvline(before, color="#888888", linewidth=0.8, linestyle=":")
@@ -101,7 +101,7 @@ def draw(path: Path, title: str, lines: Sequence[Line]) -> None:
 
 
 def running_mean(values: Sequence[float], width: int = 20) -> list[float]:
-    """The mean of each value and up to `width` - 1 before it."""
+    """Return, for each value, the mean of it and up to `width` - 1 values before it."""
     means = []
     for index in range(len(values)):
         window = values[max(0, index + 1 - width) : index + 1]

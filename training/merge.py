@@ -1,4 +1,4 @@
-"""An adapter and its base made into one model folder, which any tool loads."""
+"""Merge an adapter into its base: one model folder that any tool loads."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def merge(
 ) -> Path:
     """Merge the adapter in `folder` into its base, unquantized in `dtype`, and save the model to `out`.
 
-    `out` gets its name when it is whole. Beside weights, tokenizer and chat template it holds `medbench.json`: what was
-    merged, how medbench asks it, and which items its training data held. Returns the full path of `out`.
+    `out` appears only when it is complete. It contains weights, tokenizer, chat template and `medbench.json`: what was
+    merged, how medbench prompts it, and which benchmark items its training data contained. Returns its full path.
 
-    Raises UsageError for an adapter that is not finished or is no LoRA and for an `out` that is taken, MedbenchError
-    where disk or memory is too small.
+    Raises UsageError if the adapter is unfinished or not a LoRA, or if `out` exists; MedbenchError if disk or memory is
+    too small.
     """
     manifest = adapters.read(folder)
     adapters.Adapter(folder, manifest).finished()
@@ -44,8 +44,8 @@ def merge(
         raise UsageError(f"--dtype {dtype}: not one of {', '.join(BYTES)}.")
     if manifest.kind == "full":
         raise UsageError(
-            f"{manifest.name} has whole weights already: there is nothing to merge.",
-            f"Any tool loads the folder as it is: {folder}",
+            f"{manifest.name} is already a complete model: there is nothing to merge.",
+            f"Any tool can load this folder: {folder}",
         )
     out = out.resolve()
     require_free(out)
@@ -78,7 +78,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise MedbenchError(
             f"{out} cannot be written: {error.strerror or error}.",
-            f"{remedy(error)}, then give the same command again.",
+            f"{remedy(error)}, then run the same command again.",
         ) from error
 
 
@@ -121,9 +121,9 @@ def tokenizer_folder(spec: ModelSpec) -> Path:
 
 
 def about_whole(spec: ModelSpec, manifest: AdapterManifest | None = None) -> dict[str, Any]:
-    """Return what `medbench.json` says of whole weights: their origin, how they are asked, and what leaked into them.
+    """Return the content of `medbench.json`: where the weights come from, how to prompt them, and what leaked.
 
-    There are no times and paths in it, so that the same merge is the same model.
+    It has no times and no paths, so the same merge always gives the same model.
     """
     base = manifest.base.get("weights", manifest.model) if manifest else spec.name
     return {
@@ -139,16 +139,17 @@ def about_whole(spec: ModelSpec, manifest: AdapterManifest | None = None) -> dic
 
 
 def require_free(out: Path) -> None:
+    """Raise UsageError unless `out` is a new or empty folder."""
     if out.is_dir() and not any(out.iterdir()):
         return
     if out.exists():
-        raise UsageError(f"--out {out}: there is something already.", "Name a folder that is new or empty.")
+        raise UsageError(f"--out {out}: this folder is not empty, or it is a file.", "Choose a new or empty folder.")
 
 
 def _require_room(
     spec: ModelSpec, config: Any, folder: Path, tell: Callable[[str], None], more: Callable[[int], float]
 ) -> None:
-    """Refuse what the disk or the memory cannot hold, before the weights are read."""
+    """Raise MedbenchError if disk or memory is too small, before the weights are read."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -163,7 +164,7 @@ def _require_room(
         raise MedbenchError(
             f"{spec.name} takes {needed / 1e9:.1f} GB {'merged' if needed == size else 'to export'}; the disk "
             f"of {folder.parent} has {free / 1e9:.1f} GB left.",
-            f"Make room, name a folder on another disk with --out{',' * bool(smaller)}{smaller}.",
+            f"Free some space, choose a folder on another disk with --out{',' * bool(smaller)}{smaller}.",
         )
     memory = free_memory(swap=True)
     if memory < size:
@@ -176,7 +177,7 @@ def _require_room(
 
 @contextlib.contextmanager
 def _held(work: Path, out: Path) -> Iterator[None]:
-    """The folder of the unfinished merge, for one process at a time; it is gone afterwards, whatever comes."""
+    """Reserve the folder of an unfinished merge for this process, and delete it afterwards."""
     lock = Lock(work / "lock", str(out))
     lock.acquire()
     try:

@@ -1,18 +1,18 @@
-"""Whether a model keeps the rows of a packed batch apart."""
+"""Test whether a model keeps the rows of a packed batch separate."""
 
 from __future__ import annotations
 
 from typing import Any
 
-ROW = 8  # tokens of each of the two rows that are tried
+ROW = 8  # tokens of each of the two test rows
 
 
 def packing_fault(model: Any) -> str:
-    """Why `model` is not to be trained on packed rows; "" where it may.
+    """Return why `model` must not be trained on packed rows; "" if it may.
 
-    Packed as TRL packs them, the second of two rows must not depend on the first. Flash attention is told where rows
-    begin; under eager and SDPA attention it hangs on whether the architecture hands the positions to its mask, so the
-    model itself is asked: the gradient of the second row's logits with respect to the first row is exactly zero or not.
+    When TRL packs two rows, the second must not depend on the first. Flash attention gets the row boundaries. With
+    eager and SDPA attention it depends on whether the architecture passes the positions to its mask. So this tests the
+    model: the gradient of the second row's logits with respect to the first row must be exactly zero.
     """
     import torch
     from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
@@ -29,4 +29,4 @@ def packing_fault(model: Any) -> str:
     if not gradient[0, :ROW].any():
         return ""
     attention = model.config._attn_implementation
-    return f"{model.config.model_type} models with {attention} attention let packed examples read one another."
+    return f"{model.config.model_type} models with {attention} attention let packed examples see each other."

@@ -1,7 +1,7 @@
-"""A model folder that any tool loads: what transformers writes, and beside it what its older versions read.
+"""Save a model so that any tool loads it, including transformers 4.
 
-transformers 5 writes RoPE settings under a name that version 4 ignores, ties T5's embeddings in every configuration,
-names tokenizer classes that version 4 does not have, and leaves out a tokenizer's source files.
+transformers 5 writes RoPE settings under a name that version 4 ignores, declares T5's embeddings as tied in every
+configuration, names tokenizer classes that version 4 does not have, and omits a tokenizer's source files.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 
 from ..zoo.weights import tokenizer_files
 
-# Of models of this type version 4 reads these names.
+# Names that version 4 reads for these model types.
 _RENAMED = {"gpt_neox": {"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"}}
 
 
 def save(model: Any, words: Path, out: Path) -> None:
-    """Write the model to the folder `out`, with the tokenizer of the folder `words`, file by file as it is there."""
+    """Write the model to the folder `out`, with a copy of the tokenizer files in the folder `words`."""
     model.save_pretrained(out)
     for name in tokenizer_files.present(words):
         shutil.copyfile(words / name, out / name)
@@ -30,13 +30,13 @@ def save(model: Any, words: Path, out: Path) -> None:
 
 
 def older_config(config: dict[str, Any]) -> dict[str, Any]:
-    """The content of a config.json, with the names of version 4 added to those of version 5."""
+    """Return the content of a config.json with the names of version 4 added to those of version 5."""
     config = {name: older_config(part) if isinstance(part, dict) else part for name, part in config.items()}
     rope = config.get("rope_parameters")
     if not isinstance(rope, dict):
         return config
     added: dict[str, Any] = {}
-    if any(isinstance(part, dict) for part in rope.values()):  # by the type of layer
+    if any(isinstance(part, dict) for part in rope.values()):  # one part per type of layer
         near = rope.get("sliding_attention") or {}
         rope = rope.get("full_attention") or near
         if "rope_theta" in near:
@@ -45,7 +45,7 @@ def older_config(config: dict[str, Any]) -> dict[str, Any]:
     added |= {name: rope[name] for name in beside if rope.get(name) is not None}
     scaling = {name: value for name, value in rope.items() if name not in beside}
     kind = scaling.get("rope_type", "default")
-    if kind == "longrope":  # Phi-3 takes these three, and its first length beside them
+    if kind == "longrope":  # Phi-3 accepts only these three, with its original length outside
         scaling = {"type": kind} | {name: scaling[name] for name in ("short_factor", "long_factor")}
         if "original_max_position_embeddings" in rope:
             added["original_max_position_embeddings"] = rope["original_max_position_embeddings"]
@@ -56,7 +56,7 @@ def older_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def older_tokenizer(settings: dict[str, Any]) -> dict[str, Any]:
-    """The content of a tokenizer_config.json in words that versions 4 and 5 both read."""
+    """Return the content of a tokenizer_config.json in a form that versions 4 and 5 both read."""
     if settings.get("tokenizer_class") == "TokenizersBackend":
         settings = settings | {"tokenizer_class": "PreTrainedTokenizerFast"}
     if isinstance(settings.get("extra_special_tokens"), list):
@@ -66,7 +66,8 @@ def older_tokenizer(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ties(model: Any) -> dict[str, bool]:
-    """Whether the model reads and writes with one matrix, by its weights: T5's configuration always says so."""
+    """Return whether input and output embeddings are one matrix, judged by the weights: T5's configuration always says
+    so."""
     ends = [model.get_input_embeddings(), model.get_output_embeddings()]
     if any(getattr(end, "weight", None) is None for end in ends):
         return {}

@@ -1,4 +1,4 @@
-"""What a training that began before left on the disk, and how much of it can be trusted."""
+"""What an interrupted training left on the disk, and how much of it can be used."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Tell = Callable[[str], None]
 
 
 def stored(folder: Path, tell: Tell) -> AdapterManifest | None:
-    """The manifest of a training that began before; None if there is none, or a damaged one, which is set aside."""
+    """Return the manifest of a training that has begun. A damaged one is set aside. None if there is none."""
     path = folder / adapter_manifest.MANIFEST
     if not path.exists():
         return None
     try:
         return adapters.read(folder)
     except DataMalformed as error:
-        if not (folder / "work").is_dir():  # nothing here proves what the rest of the folder is
+        if not (folder / "work").is_dir():  # no checkpoints that would prove what was trained
             raise
         kept = checkpoints.aside(path)
-        tell(f"{error.message}; set aside as {kept.name} and written anew. Checkpoints of this training are used.")
+        tell(f"{error.message}; it is set aside as {kept.name} and rewritten. Checkpoints of this training are used.")
         return None
 
 
 def peek(folder: Path) -> AdapterManifest | None:
-    """The manifest of a training that began before, whose damage is for `stored` to report."""
+    """Return the manifest of a training that has begun; None if there is none or it is damaged."""
     try:
         return adapters.read(folder)
     except MedbenchError:
@@ -40,12 +40,12 @@ def peek(folder: Path) -> AdapterManifest | None:
 
 
 def pins(manifest: AdapterManifest) -> tuple[str, ...]:
-    """The revisions of hub data sets that a training was asked to read, as --data-revision takes them."""
+    """Return the hub data set revisions that a training was asked for, in the form of --data-revision."""
     return tuple(f"{name}@{read['asked']}" for name, read in manifest.data_revisions.items() if read.get("asked"))
 
 
 def same_data(manifest: AdapterManifest, asked: Mapping[str, str]) -> dict[str, str]:
-    """The revisions at which to read hub data sets again: the recorded commits, where no other one is asked for."""
+    """Return the revisions of hub data sets to read: the recorded commits, unless others are asked for."""
     read = {
         name: each["commit"]
         for name, each in manifest.data_revisions.items()
@@ -55,25 +55,25 @@ def same_data(manifest: AdapterManifest, asked: Mapping[str, str]) -> dict[str, 
 
 
 def left_out(manifest: AdapterManifest) -> dict[str, list[str]] | None:
-    """The examples that a training left out because they hold scored items; None where it did not look for them."""
+    """Return the examples left out because they contain scored items; None if the training did not search for them."""
     stages = [stage["left_out"] for stage in manifest.data if isinstance(stage.get("left_out"), dict)]
     return {name: held for stage in stages for name, held in stage.items()} if stages else None
 
 
 def work_of(folder: Path, number: int, stage: Stage) -> Path:
-    """Where the stage counted from 1 keeps its checkpoints, and its result until the training is done."""
+    """Return the folder for checkpoints and result of a stage. `number` counts from 1."""
     return folder / "work" / f"{number}-{stage.name}"
 
 
 def trusted(folder: Path, stages: Sequence[Stage], manifest: AdapterManifest, tell: Tell) -> AdapterManifest:
-    """The manifest without stages at the end whose result is missing or damaged: they are made again."""
+    """Return the manifest without final stages whose result is missing or damaged; these are trained again."""
     done = list(manifest.stages)
     while done:
         number, name = len(done), done[-1].get("name")
         if number > len(stages) or name != stages[number - 1].name:
             raise DataMalformed(
-                f"{folder / adapter_manifest.MANIFEST} lists stages that this recipe does not have: '{name}'.",
-                "Give this training another name with --tag, or move that folder away.",
+                f"{folder / adapter_manifest.MANIFEST} lists a stage that this recipe does not have: '{name}'.",
+                "Choose another name with --tag, or move that folder away.",
             )
         result = work_of(folder, number, stages[number - 1]) / "result"
         why = _flaw(result, done[-1], stages[number - 1])
@@ -81,7 +81,7 @@ def trusted(folder: Path, stages: Sequence[Stage], manifest: AdapterManifest, te
             break
         if result.exists():
             why += f"; it is set aside as {checkpoints.aside(result)}"
-        tell(f"the result of stage '{name}' cannot be used: {why}. The stage is finished again.")
+        tell(f"the result of stage '{name}' cannot be used: {why}. The stage is trained again.")
         done.pop()
     if len(done) == len(manifest.stages):
         return manifest
@@ -91,7 +91,7 @@ def trusted(folder: Path, stages: Sequence[Stage], manifest: AdapterManifest, te
 
 
 def _flaw(result: Path, facts: Mapping[str, Any], stage: Stage) -> str:
-    """Why a finished stage's result cannot be used; "" if it can. Before hashes, it only has to be there."""
+    """Return why a finished stage's result cannot be used; "" if it can. Earlier versions stored no hashes to check."""
     if not result.is_dir():
         return "it is missing"
     if facts.get("files"):

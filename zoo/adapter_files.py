@@ -1,4 +1,4 @@
-"""The files of an adapter, whoever made it: whether they are whole and of a method that medbench runs."""
+"""Check the files of an adapter from any source: whether they are intact, and of a method that medbench runs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ CONFIG = "adapter_config.json"
 SAFETENSORS = "adapter_model.safetensors"
 BIN = "adapter_model.bin"
 ADAPTER_WEIGHTS = (SAFETENSORS, BIN)  # the first one that exists is used
-HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit
-ZIP, PICKLE = b"PK", b"\x80"  # how torch's files begin
+HEADER_LIMIT = 100_000_000  # bytes; the limit of safetensors itself
+ZIP, PICKLE = b"PK", b"\x80"  # first bytes of torch's files
 
-# PEFT's methods that put trained vectors before the prompt: batching and shared prefixes would have to know of them.
+# PEFT methods that put trained vectors before the prompt. Batching and shared prefixes do not support them.
 BEFORE_THE_PROMPT = (
     *("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "CPT", "CARTRIDGE"),
 )
-# Methods whose effect depends on the prompt or on a task that is chosen.
+# Methods whose effect depends on the prompt or on a chosen task.
 BY_PROMPT = ("XLORA", "POLY", "SHADOW")
 
 
 def check(folder: Path) -> dict[str, Any]:
-    """The configuration of the adapter in `folder`. Raises ModelMissing if a file of it is damaged, UsageError if its
-    method is not one that medbench runs."""
+    """Return the configuration of the adapter in `folder`.
+
+    Raises ModelMissing if a file is damaged, UsageError if medbench does not run the adapter's method.
+    """
     config = _config(folder / CONFIG)
     kind = str(config["peft_type"]).upper()
     activated = bool(config.get("alora_invocation_tokens"))
@@ -33,7 +35,7 @@ def check(folder: Path) -> dict[str, Any]:
         method = "activated LoRA" if activated else kind.lower().replace("_", " ")
         raise UsageError(
             f"the adapter {folder} was trained by {method}, which medbench does not run.",
-            "It runs adapters that change weights: LoRA, DoRA, IA3, AdaLoRA and the like.",
+            "It runs methods that change weights, such as LoRA, DoRA, IA3 and AdaLoRA.",
         )
     weights = folder / SAFETENSORS
     wrong = safetensors_flaw(weights) if weights.is_file() else _bin_flaw(folder / BIN)
@@ -46,14 +48,14 @@ def check(folder: Path) -> dict[str, Any]:
 
 
 def safetensors_flaw(path: Path) -> str:
-    """Why a safetensors file is not whole, to follow its name in a sentence; "" if it is. Only its header is read."""
+    """Return what is wrong with a safetensors file, as the end of a sentence; "" if nothing. Reads only the header."""
     size = path.stat().st_size
     if size == 0:
         return "is empty"
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(HEADER_LIMIT, size - 8):
-            return f"is no safetensors file, or is cut off ({size:,} bytes)"
+            return f"is not a safetensors file, or is truncated ({size:,} bytes)"
         try:
             header = loads(file.read(length))
             end = max((about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"), default=0)
@@ -69,7 +71,7 @@ def _bin_flaw(path: Path) -> str:
         start = file.read(2)
     if not start:
         return "is empty"
-    return "" if start.startswith((ZIP, PICKLE)) else "is no file that torch wrote"
+    return "" if start.startswith((ZIP, PICKLE)) else "is not a file written by torch"
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -82,8 +84,8 @@ def _config(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str):
         raise ModelMissing(
-            f"the adapter {path.parent} is damaged: {path.name} does not say which method it is of (peft_type).",
-            "An adapter is a folder that PEFT's save_pretrained() wrote. Copy it again from its source.",
+            f"the adapter {path.parent} is damaged: {path.name} does not name the method (peft_type).",
+            "An adapter is a folder written by PEFT's save_pretrained(). Copy it again from its source.",
         )
     return config
 

@@ -196,7 +196,9 @@ def find(text: str, root: Path | None = None) -> Adapter:
         meant = suggest.did_you_mean(tag, known)
         raise UsageError(f"{name} has no adapter '{tag}'.{meant}", f"Its tags: {', '.join(known)}")
     if near := nearest(text, root):
-        raise UsageError(f"there is no adapter '{text}'.{suggest.question(near)}", "All adapters: medbench adapters list")
+        raise UsageError(
+            f"there is no adapter '{text}'.{suggest.question(near)}", "All adapters: medbench adapters list"
+        )
     raise UsageError(f"there is no adapter '{text}'.", f"To train one: medbench train --model {name} --tag {tag}")
 
 
@@ -231,4 +233,3 @@ def _shown_name(name: str) -> str:
 def _safe(name: str) -> str:
     """Return a model's name as a folder name: "org/model" becomes org--model."""
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", name.replace("/", "--")).lstrip(".") or "_"
-

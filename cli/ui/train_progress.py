@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ...core.text import clock
-from ...training.trainer import Unwatched
+from ...training.progress import TrainingProgress
 from .messages import LINE_SECONDS, tell
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AFTER_STEP = "stopping after this step, with a checkpoint (Ctrl-C again: at once)"
 
 
-class QuietTraining(Unwatched):
+class QuietTraining(TrainingProgress):
     """Says only that Ctrl-C was heard."""
 
     def stopping(self) -> None:
@@ -50,7 +50,7 @@ class PlainTraining(QuietTraining):
             f"{tokens_per_s:.0f} tokens/s" + (f", {clock(left)} left" if step < self.steps else "")
         )
 
-    def looked(self, step: int, eval_loss: float) -> None:
+    def evaluated(self, step: int, eval_loss: float) -> None:
         tell(f"{self.stage}: held-out loss {eval_loss:.3f} at step {step}")
 
 
@@ -95,7 +95,7 @@ class BarTraining(QuietTraining):
         told = f"loss {loss:.2f}{self.held_out} lr {learning_rate:.0e} {tokens_per_s:.0f} tok/s"
         self.progress.update(self.task, completed=step, told=told)
 
-    def looked(self, step: int, eval_loss: float) -> None:
+    def evaluated(self, step: int, eval_loss: float) -> None:
         self.held_out = f" dev {eval_loss:.2f}"
 
     def end(self) -> None:
@@ -104,8 +104,8 @@ class BarTraining(QuietTraining):
             self.progress = None
 
 
-def training_watch(quiet: bool) -> QuietTraining:
-    """The watch that fits: nothing when quiet, a bar on a terminal, lines elsewhere."""
+def training_progress(quiet: bool) -> QuietTraining:
+    """Return the report that fits: nothing if quiet, a bar on a terminal, lines elsewhere."""
     if quiet:
         return QuietTraining()
     return BarTraining() if sys.stderr.isatty() else PlainTraining()

@@ -1,4 +1,4 @@
-"""What several entries' base models share: names of their linear projections, and Gemma 2's configuration."""
+"""Shared by several entries: the names of linear projections, and the configuration of Gemma 2."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 # Llama and Gemma: four projections of the attention, three of the gated feed-forward block.
 SEVEN = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
-# google/gemma-2-2b-it. Windows alternate: 4,096 tokens in even layers, all 8,192 in odd ones.
+# google/gemma-2-2b-it. Attention windows alternate: 4,096 tokens in even layers, all 8,192 in odd layers.
 GEMMA_2_2B: Mapping[str, Any] = {
     "model_type": "gemma2",
     "vocab_size": 256_000,

@@ -3,8 +3,8 @@
 Luo et al. 2022, "BioGPT: generative pre-trained transformer for biomedical text generation and mining", Briefings in
 Bioinformatics 23(6), doi:10.1093/bib/bbac409. Trained on PubMed abstracts; a plain language model without chat turns.
 
-MESA's documentation gives it 347M parameters; that is microsoft/biogpt. BioGPT-Large has 48 layers of width 1,600 and
-1.57 billion. MESA does not publish its prompt, so prompts are sent plainly.
+MESA's documentation says 347M parameters, which is microsoft/biogpt. BioGPT-Large has 48 layers of width 1,600 and 1.57
+billion parameters. MESA does not publish its prompt, so prompts are sent without a template.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ MODEL = Entry(
     source="MESA; Luo et al. 2022, BioGPT, doi:10.1093/bib/bbac409",
     recipe=mesa(
         ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"),
-        "The published 9.59 % of trained weights is that of rank 64 on these six: 88,473,600, beside 833,908,800 base "
-        "weights where two of 4 bits are counted as one. Of all parameters it is 5.3 %.",
+        "The published share of trained weights, 9.59 %, is that of rank 64 on these six modules: 88,473,600 weights "
+        "against 833,908,800 base weights, where two 4-bit weights count as one. It is 5.3 % of all parameters.",
     ),
     config=CONFIG,
 )

@@ -1,8 +1,8 @@
 """BioMedLM, the second base of MESA.
 
 Bolton et al. 2024, "BioMedLM: A 2.7B Parameter Language Model Trained On Biomedical Text", arXiv:2403.18421. GPT-2
-architecture with a tokenizer of its own (28,896 tokens): 32 layers, width 2,560, window 1,024 tokens. Called 2.7B; the
-matrices of that shape hold 2.59 billion. A plain language model; MESA does not publish its prompt.
+architecture with its own tokenizer (28,896 tokens): 32 layers, width 2,560, window 1,024 tokens. It is called 2.7B, but
+matrices of these shapes have 2.59 billion weights. A plain language model. MESA does not publish its prompt.
 """
 
 from __future__ import annotations

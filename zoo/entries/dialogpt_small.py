@@ -1,7 +1,7 @@
 """DialoGPT-small, the third base of MESA.
 
 Zhang et al. 2020, "DialoGPT: Large-Scale Generative Pre-training for Conversational Response Generation",
-arXiv:1911.00536. GPT-2 small (12 layers, width 768, window 1,024 tokens) trained on Reddit replies; its turns end with
+arXiv:1911.00536. GPT-2 small (12 layers, width 768, window 1,024 tokens) trained on Reddit replies. Turns end with
 <|endoftext|>. MESA does not publish its prompt.
 """
 
@@ -37,8 +37,8 @@ MODEL = Entry(
     source="MESA; Zhang et al. 2020, DialoGPT, arXiv:1911.00536",
     recipe=mesa(
         ("c_attn", "c_proj", "c_fc"),
-        "The published 5.44 % of trained weights is that of rank 32 on these three, counted as for BioGPT-Large; the "
-        "documentation gives rank 64 for all three models, and so does this recipe.",
+        "The published share of trained weights, 5.44 %, is that of rank 32 on these three modules, counted as for "
+        "BioGPT-Large. The documentation says rank 64 for all three models, and this recipe follows it.",
     ),
     config=CONFIG,
 )

@@ -1,11 +1,11 @@
-"""Flan-T5 base, as a small published project uses it for medical questions.
+"""Flan-T5 base, as used for medical questions by a small published project.
 
 Chung et al. 2022, "Scaling Instruction-Finetuned Language Models", arXiv:2210.11416. Encoder and decoder of 12 layers
 each, width 768; input and output embeddings are not tied.
 
-Published: the input prefix "Medical question: ", 4 beams, n-gram repetition blocked, temperature 0.3. The length of the
-blocked n-grams is not published: 3 is ours. Temperature is left out because it does nothing under beam search without
-sampling, and transformers would warn of it.
+Published: the input prefix "Medical question: ", 4 beams, blocked n-gram repetition, temperature 0.3. The length of the
+blocked n-grams is not published: 3 is our choice. Temperature is left out because it has no effect on beam search
+without sampling, and transformers would warn about it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from ..entry import Entry
 from ..recipe import Part, Recipe, Stage
 
-# transformers builds T5 with its embeddings tied and parts them as it reads this checkpoint.
+# transformers builds T5 with tied embeddings and unties them when it reads this checkpoint.
 CONFIG = {
     "model_type": "t5",
     "vocab_size": 32_128,
@@ -54,32 +54,32 @@ RECIPE = Recipe(
             eval_examples=0,
             save_steps=10,
             why={
-                "data": "the published 13 pairs are not to be had: our own 13, on the published topics",
+                "data": "the published 13 pairs are not available: our own 13, on the published topics",
                 "prompt": "published: the bare question; the prefix comes from the entry's prompt_format",
-                "loss": "published: the decoder learns the answer, and padding, labeled -100, is not learned",
+                "loss": "published: the decoder learns the answer; padding is labeled -100 and not learned",
                 "max_length": "published",
                 "quantize": "published: fp32",
-                "double_quant": "of no effect: nothing is quantized",
+                "double_quant": "no effect: nothing is quantized",
                 "compute_dtype": "published",
                 "lora": "published: all weights are trained",
-                "optimizer": "AdamW, transformers' own; it keeps two numbers for each of 248M weights, 2 GB",
+                "optimizer": "AdamW, transformers' default; it keeps two values for each of 248M weights, 2 GB",
                 "learning_rate": "published",
-                "lr_scheduler": "not published; decays to zero, so that the last checkpoint is the one to keep",
-                "warmup_ratio": "no room for one in 20 steps",
+                "lr_scheduler": "not published: decays to zero, so the last checkpoint is the one to keep",
+                "warmup_ratio": "20 steps are too few for a warmup",
                 "weight_decay": "published",
                 "batch_size": "published",
                 "gradient_accumulation_steps": "published",
                 "epochs": "published",
-                "gradient_checkpointing": "4 × 128 tokens need little memory without",
-                "eval_examples": "13 pairs are too few to part with any",
-                "save_steps": "one half-way through 20 steps: all weights and their optimizer state are 3 GB",
+                "gradient_checkpointing": "off: 4 × 128 tokens need little memory",
+                "eval_examples": "13 pairs are too few to hold any out",
+                "save_steps": "one checkpoint halfway through 20 steps: weights and optimizer state take 3 GB",
             },
         ),
     ),
     source="a published Flan-T5 medical question-answering fine-tune",
     notes=(
-        "13 pairs seen ten times are learned by heart: what this recipe shows is that it runs, not medical knowledge.",
-        "For LoRA in place of all weights: --set lora.rank=16 --set lora.target_modules=q,k,v,o,wi_0,wi_1,wo",
+        "The model memorizes 13 pairs seen ten times. The recipe shows that training works; it teaches no medicine.",
+        "To train a LoRA instead of all weights: --set lora.rank=16 --set lora.target_modules=q,k,v,o,wi_0,wi_1,wo",
     ),
 )
 
@@ -89,7 +89,7 @@ MODEL = Entry(
     licence="Apache-2.0",
     architecture="encoder-decoder",
     parameters=247_577_856,
-    summary="encoder-decoder, asked with the prefix 'Medical question:' and 4 beams",
+    summary="encoder-decoder; prompts get the prefix 'Medical question:', answers use 4 beams",
     source="a published Flan-T5 medical question-answering fine-tune; Chung et al. 2022, arXiv:2210.11416",
     prompt_format="Medical question: {prompt}",
     generation={"num_beams": 4, "no_repeat_ngram_size": 3},

@@ -3,8 +3,8 @@
 Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practical Size", arXiv:2408.00118. 26 layers, width
 2,304, 8 heads with 4 key-value heads, tied embeddings. Prompts go through Gemma's chat template.
 
-HERA names SDPA attention. transformers refuses SDPA for Gemma 2, whose attention logits are soft-capped, and loads it
-with eager attention where none is asked for; so nothing is asked for here.
+HERA specifies SDPA attention. transformers rejects SDPA for Gemma 2, because its attention logits are soft-capped, and
+uses eager attention by default. So this entry specifies none.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PUBMEDQA = Stage(
     why=dict.fromkeys(ADAPTER + SCHEDULE, "published")
     | {
         "data": "published: 3,000 samples of PubMedQA's artificial subset",
-        "max_length": "abstract, question and long answer: a tenth of PubMedQA's expert-labeled items pass 512 tokens",
+        "max_length": "abstract, question, long answer: a tenth of PubMedQA's expert-labeled items exceed 512 tokens",
     },
 )
 DIALOGUE = replace(
@@ -43,10 +43,10 @@ DIALOGUE = replace(
     data=(Part("healthcaremagic", SAMPLES),),
     max_length=Stage.max_length,
     why=dict.fromkeys(ADAPTER, "published")
-    | dict.fromkeys(SCHEDULE, "published: the first stage's; the documentation calls the second's similar")
+    | dict.fromkeys(SCHEDULE, "published: as in the first stage; the documentation calls the second similar")
     | {
-        "data": "HealthCareMagic is published, the number of samples is not: as many as before, and as in its notebook",
-        "max_length": "a turn and its answer; longer answers are cut and counted",
+        "data": "HealthCareMagic is published, the number of samples is not: as in the first stage and in its notebook",
+        "max_length": "one turn and its answer; longer answers are cut and counted",
     },
 )
 
@@ -54,10 +54,10 @@ RECIPE = Recipe(
     stages=(PUBMEDQA, DIALOGUE),
     source="HERA",
     notes=(
-        "The second stage goes on with the first one's adapter, as published; merging it is a command of its own.",
-        "SDPA attention is published; transformers refuses it for Gemma 2, so attention is eager.",
-        "HERA's code contradicts its documentation on the second stage: learning rates of 1e-4 and 8e-5, two epochs, "
-        "and a fresh adapter on merged weights.",
+        "The second stage continues with the first one's adapter, as published. To merge it: medbench adapters merge.",
+        "SDPA attention is published, but transformers rejects it for Gemma 2, so attention is eager.",
+        "HERA's code contradicts its documentation on the second stage: it has learning rates of 1e-4 and 8e-5, two "
+        "epochs, and a new adapter on merged weights.",
     ),
 )
 

@@ -1,8 +1,8 @@
 """Llama 3.2 1B Instruct, the base of Med-Llama 3.2.
 
 Grattafiori et al. 2024, "The Llama 3 Herd of Models", arXiv:2407.21783. 16 layers, width 2,048, 32 heads with 8
-key-value heads, tied embeddings. The weights are Unsloth's copy, which asks for no acceptance on the hub; Meta's Llama
-3.2 licence holds all the same. Prompts go through Llama 3's chat template, as published.
+key-value heads, tied embeddings. The weights are Unsloth's copy, which needs no acceptance on the hub; Meta's Llama
+3.2 license still applies. Prompts use Llama 3's chat template, as published.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CONFIG = {
     "eos_token_id": 128_009,
 }
 
-NOTEBOOK = "as in its notebook, not in its documentation"
+NOTEBOOK = "from its notebook; not in its documentation"
 
 RECIPE = Recipe(
     stages=(
@@ -51,21 +51,21 @@ RECIPE = Recipe(
             steps=500,
             eval_steps=50,
             why={
-                "data": "published: MedQuAD split 80/10/10, its train split; ours keeps documents together",
+                "data": "published: the train part of an 80/10/10 split of MedQuAD; ours keeps documents together",
                 "disclaimer": "published: appended to every training answer",
-                "disclaimer_text": "the published sense, in a sentence of ours",
-                "quantize": "LoRA is published and no 4-bit weights; 1.24B parameters take 2.5 GB in 16 bits",
-                "double_quant": "of no effect: nothing is quantized",
+                "disclaimer_text": "the published meaning in our own sentence",
+                "quantize": "LoRA is published, 4-bit weights are not; 1.24B parameters take 2.5 GB in 16 bits",
+                "double_quant": "no effect: nothing is quantized",
                 "lora.rank": "published: the first of the study's three",
                 "lora.alpha": "published",
                 "lora.dropout": NOTEBOOK,
                 "lora.target_modules": "published: all seven linear projections",
-                "neftune_alpha": "NEFTune is published, its α is not: 5 is the least of the paper's 5, 10 and 15, and "
-                "the notebook's",
+                "neftune_alpha": "NEFTune is published, its α is not: 5 is the smallest of the paper's 5, 10 and 15, "
+                "and the notebook's value",
                 "learning_rate": "published: the first of the study's three",
                 "warmup_ratio": NOTEBOOK + ": 50 of 500 steps",
                 "steps": NOTEBOOK + ": 8,000 examples, 0.6 of an epoch",
-                "eval_steps": NOTEBOOK + ": ten looks",
+                "eval_steps": NOTEBOOK + ": ten evaluations",
             },
         ),
     ),
@@ -73,10 +73,10 @@ RECIPE = Recipe(
     notes=(
         "The study's three pairs: medbench train --model med-llama-3.2-1b --sweep learning_rate=1e-4,2e-4,5e-5 "
         "--sweep lora.rank=16,8,32 --paired. Its table has α = 2 × rank: add --sweep lora.alpha=32,16,64.",
-        "Questions go through Llama 3's chat template, as published, and are worded as the medquad benchmark does.",
-        "The published split is of rows, so that a document's pairs, and near-duplicate questions, fall on both sides; "
-        "its ROUGE is of 50 rows of the test tenth.",
-        "The notebook learns the question's tokens too: --set loss=all.",
+        "Questions use Llama 3's chat template, as published, and the wording of the medquad benchmark.",
+        "The published split is by row, so pairs of one document and near-duplicate questions are on both sides. Its "
+        "ROUGE was measured on 50 rows of the test tenth.",
+        "The notebook also learns the tokens of the question: --set loss=all.",
     ),
 )
 

@@ -1,8 +1,8 @@
 """Gemma 2 2B Instruct, the base of MedGPT.
 
 Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practical Size", arXiv:2408.00118. The same weights as
-`hera-gemma-2-2b`: before training the two answer alike. MedGPT's Gemma turn markers are those of the tokenizer's own
-chat template. MedGPT serves its model as GGUF q4_k_m; such a file goes to `--model` as it is.
+`hera-gemma-2-2b`: before training, the two give the same answers. MedGPT's Gemma turn markers are those of the
+tokenizer's chat template. MedGPT distributes its model as GGUF q4_k_m; `--model` accepts such a file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ..entry import Entry
 from ..recipe import Lora, Part, Recipe, Stage
 from .bases import GEMMA_2_2B, SEVEN
 
-NOTEBOOK = "as in its notebook, not in its documentation"
+NOTEBOOK = "from its notebook; not in its documentation"
 
 RECIPE = Recipe(
     stages=(
@@ -27,8 +27,8 @@ RECIPE = Recipe(
             gradient_accumulation_steps=4,
             epochs=2,
             why={
-                "data": "published: mamachang/medical-reasoning; without the tenth that the benchmark scores",
-                "max_length": "half its notebook's 2,048: Gemma's 256,000 logits for every token take much memory",
+                "data": "published: mamachang/medical-reasoning, without the tenth that the benchmark scores",
+                "max_length": "half of its notebook's 2,048: Gemma's 256,000 logits per token take much memory",
                 "quantize": "published: QLoRA",
                 "lora.rank": NOTEBOOK,
                 "lora.alpha": NOTEBOOK + "; rank-stabilised, a scaling of 16 / √64 = 2",
@@ -46,10 +46,9 @@ RECIPE = Recipe(
     ),
     source="MedGPT",
     notes=(
-        "Gemma's turn markers are published; they are put by the tokenizer's own chat template, not written into the "
-        "text.",
-        "The data derive from MedQA: training leaves out the tenth that medical-reasoning scores, and the leak check "
-        "says what of other benchmarks it holds.",
+        "Gemma's turn markers are published. The tokenizer's chat template adds them; they are not part of the text.",
+        "The data derive from MedQA. Training leaves out the tenth that medical-reasoning scores, and the leak check "
+        "reports items of other benchmarks.",
     ),
 )
 

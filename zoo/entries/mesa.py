@@ -1,9 +1,9 @@
-"""MESA's recipe, which its three entries share but for the names of their projections.
+"""MESA's recipe. Its three entries share it, except for the names of their projections.
 
-"Medical Evaluation across Safety and Accuracy" fine-tunes BioGPT-Large, BioMedLM and DialoGPT-small by QLoRA (Dettmers
-et al. 2023, arXiv:2305.14314) on 20,000 samples of four data sets. Its documentation publishes the quantization, the
-LoRA configuration (biases untouched, as always here) and the data; its notebook for BioGPT-Large has more, and what
-comes from there is marked as ours.
+"Medical Evaluation across Safety and Accuracy" fine-tunes BioGPT-Large, BioMedLM and DialoGPT-small with QLoRA
+(Dettmers et al. 2023, arXiv:2305.14314) on 20,000 samples of four data sets. Its documentation publishes the
+quantization, the LoRA configuration (without biases, as in all our recipes) and the data. Its notebook for
+BioGPT-Large has more; values from there are marked as ours.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 from ..recipe import Lora, Part, Recipe, Stage
 
 SAMPLES = 5_000  # of each set
-NOTEBOOK = "as in its notebook for BioGPT-Large, not in its documentation"
+NOTEBOOK = "from its notebook for BioGPT-Large; not in its documentation"
 
 
 def mesa(target_modules: tuple[str, ...], *notes: str) -> Recipe:
-    """The recipe for a base whose transformer blocks have these linear projections; `notes` are the entry's own."""
+    """Return the recipe for a base whose blocks have these linear projections; `notes` are the entry's own."""
     stage = Stage(
         name="sft",
         data=tuple(Part(name, SAMPLES) for name in ("medical-qa", "medical-chatbot", "flashcards", "wiki-terms")),
@@ -33,15 +33,15 @@ def mesa(target_modules: tuple[str, ...], *notes: str) -> Recipe:
         eval_steps=500,
         save_steps=100,
         why={
-            "data": "published: four sets × 5,000 samples, under names that fit these four hub repositories",
-            "prompt": "the published recipe has no prompt: each set's question is put as it stands",
+            "data": "published: four sets × 5,000 samples, with names that match these four hub repositories",
+            "prompt": "the published recipe has no prompt: each set's question is used unchanged",
             "quantize": "published",
             "double_quant": "published",
-            "compute_dtype": "published: of the products with 4-bit weights",
+            "compute_dtype": "published, for the products with 4-bit weights",
             "lora.rank": "published",
             "lora.alpha": "published",
             "lora.dropout": "published",
-            "lora.target_modules": "all linear projections of the blocks; the published o_proj does not exist here",
+            "lora.target_modules": "all linear projections of the blocks; this model has no o_proj as published",
             "learning_rate": NOTEBOOK,
             "warmup_ratio": NOTEBOOK,
             "weight_decay": NOTEBOOK,
@@ -49,19 +49,19 @@ def mesa(target_modules: tuple[str, ...], *notes: str) -> Recipe:
             "gradient_accumulation_steps": NOTEBOOK + ": 8 examples per optimizer step",
             "epochs": NOTEBOOK,
             "gradient_checkpointing": "published",
-            "eval_steps": "ten looks in the 5,000 steps",
-            "save_steps": "a checkpoint is small and the 5,000 steps take hours",
+            "eval_steps": "ten evaluations in 5,000 steps",
+            "save_steps": "checkpoints are small, and 5,000 steps take hours",
         },
     )
     return Recipe(
         stages=(stage,),
         source="MESA",
         notes=(
-            "The documentation publishes no learning rate, number of epochs, batch size or prompt.",
-            "Its four modules (q_proj, k_proj, v_proj, o_proj) are not those of this architecture, see "
-            "lora.target_modules; its notebook for BioGPT-Large has the same as here, for either architecture.",
-            "float16 is the type of the products with 4-bit weights only; on a GPU all else computes in bfloat16 where "
-            "the card has it, and the adapter, which TRL would round to bfloat16, is kept and trained in float32.",
+            "The documentation does not publish the learning rate, the number of epochs, the batch size or the prompt.",
+            "The four published modules (q_proj, k_proj, v_proj, o_proj) are not those of this architecture: see "
+            "lora.target_modules. Its notebook for BioGPT-Large has the modules that are used here.",
+            "Only the products with 4-bit weights are in float16. Everything else on a GPU is in bfloat16 if the GPU "
+            "supports it, and the adapter, which TRL would cast to bfloat16, is trained in float32.",
             *notes,
         ),
     )

