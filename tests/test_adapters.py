@@ -433,7 +433,7 @@ def test_each_helps_with_examples(what: str) -> None:
         (["show", "tiny-llama"], "'tiny-llama' is not an adapter. Did you mean"),
         (["show", "tiny-llama@nope"], "Its tags: first, whole"),
         (["merge", "tiny-llama@first"], "--out"),
-        (["merge", "tiny-llama@whole", "--out", "x"], "has whole weights already"),
+        (["merge", "tiny-llama@whole", "--out", "x"], "is already a complete model"),
     ],
 )
 def test_a_wrong_request_is_answered_in_words(root: Path, words: list[str], said: str) -> None:

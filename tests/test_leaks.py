@@ -151,7 +151,7 @@ def test_training_is_refused_on_items_unless_their_benchmark_is_allowed() -> Non
     harmless = Leaks(exact=("z",), ngram=("z",), near=("z",))
     leaks = {"medquad": many, "liveqa": harmless, "medqa": one}
     assert refusal(leaks, []) == (
-        "the training data hold scored items, question and answer: 7 of medquad (a, b, c, d, e, …); "
+        "the training data contain scored items, question and answer: 7 of medquad (a, b, c, d, e, …); "
         "1 of medqa (x).\n"
         "To train without them: --leave-out-leaks. To train on them: --allow-leak medquad --allow-leak medqa; "
         "the leaderboard then shows those scores without these items too."
@@ -210,16 +210,16 @@ def test_none_is_said_of_what_was_checked_and_of_nothing_else() -> None:
     """Eight benchmarks without data once read as "none"."""
     why = {"liveqa": "liveqa needs a file:\nmore", "medqa": "row 3: not JSON"}
     assert leaks.report({"medquad": 0, "pubmedqa": 0}, why) == [
-        "Scored items found in the training texts: none of medquad, pubmedqa (2 of 4 benchmarks checked).",
-        "Not checked, which a run on these will say: liveqa, medqa.",
+        "Scored items in the training texts: none of medquad, pubmedqa (2 of 4 benchmarks checked).",
+        "Not checked, and runs on these will say so: liveqa, medqa.",
         "  liveqa: liveqa needs a file:",
         "  medqa: row 3: not JSON",
     ]
     assert leaks.report({"medquad": 1200, "pubmedqa": 0}, {}) == [
-        "Scored items found in the training texts: 1,200 of medquad; none of pubmedqa (2 of 2 benchmarks checked).",
+        "Scored items in the training texts: 1,200 of medquad; none of pubmedqa (2 of 2 benchmarks checked).",
     ]
     assert leaks.report({}, {"medqa": ""}) == [
-        "Scored items in the training texts: not known, as no benchmark could be checked.",
-        "Not checked, which a run on these will say: medqa.",
+        "Scored items in the training texts: unknown, because no benchmark could be checked.",
+        "Not checked, and runs on these will say so: medqa.",
         "  medqa: no reason was recorded",
     ]

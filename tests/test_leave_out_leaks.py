@@ -73,7 +73,7 @@ def manifest(tag: str = "t") -> dict[str, Any]:
 def test_the_refusal_names_the_option_that_helps(entry: Path, pairs: Path) -> None:
     refused = train(entry, pairs)
     assert refused.exit_code == 2
-    assert "the training data hold scored items, question and answer: 5 of medquad-sample" in refused.stderr
+    assert "the training data contain scored items, question and answer: 5 of medquad-sample" in refused.stderr
     assert "To train without them: --leave-out-leaks." in refused.stderr
     assert not (FOLDER / "t").exists()
 
@@ -87,7 +87,7 @@ def test_the_examples_are_left_out_and_the_manifest_says_which_and_why(
     [data] = made["data"]
     assert data["left_out"] == {f"pairs/leak-{n}": [f"medquad-sample/{items[n].id}"] for n in range(HELD)}
     assert data["examples"] == 20
-    note = "5 of 25 examples are left out because they hold scored items: 5 of medquad-sample."
+    note = "5 of 25 examples are left out because they contain scored items: 5 of medquad-sample."
     assert note in data["notes"] and note in done.stderr
     trained_on = {json.loads(line)["id"] for line in (FOLDER / "t" / "examples.jsonl").read_text().splitlines()}
     assert trained_on == {f"pairs/pairs-{n}" for n in range(20)}
@@ -123,7 +123,7 @@ def test_the_dry_run_says_it_and_touches_nothing(entry: Path, pairs: Path, tmp_p
     said = train(entry, pairs, "--leave-out-leaks", "--dry-run")
     shown = " ".join(said.stdout.split())
     assert said.exit_code == 0, said.output
-    assert "5 of 25 examples are left out because they hold scored items: 5 of medquad-sample." in shown
+    assert "5 of 25 examples are left out because they contain scored items: 5 of medquad-sample." in shown
     assert "--leave-out-leaks would leave out 5 examples that hold scored items." in shown
     (unchecked,) = re.findall(r"Not checked, because their data are not here: ([^.]*)\.", shown)
     assert "liveqa" in unchecked.split(", ") and "medquad-sample" not in unchecked.split(", ")
@@ -147,7 +147,7 @@ def test_without_leaks_the_option_changes_nothing(entry: Path, tmp_path: Path) -
     harmless = entries.data(tmp_path, 20)
     assert train(entry, harmless, "--leave-out-leaks").exit_code == 0
     again = train(entry, harmless)
-    assert again.exit_code == 0 and "is trained already: nothing to do" in again.stderr
+    assert again.exit_code == 0 and "is already trained: nothing to do" in again.stderr
 
 
 def test_the_same_tag_with_and_without_the_option_is_two_trainings(entry: Path, pairs: Path) -> None:
@@ -164,7 +164,7 @@ def test_where_nothing_is_left_it_says_so(entry: Path, pairs: Path) -> None:
     refused = train(entry, pairs, "--leave-out-leaks")
     assert refused.exit_code == 1
     assert (
-        "all of its 5 examples hold scored items, and --leave-out-leaks leaves nothing to train on." in refused.stderr
+        "all of its 5 examples contain scored items, so --leave-out-leaks leaves nothing to train on." in refused.stderr
     )
 
 
@@ -195,7 +195,7 @@ def refuse(*_: object) -> None:
 def test_adapters_show_says_it(entry: Path, pairs: Path) -> None:
     train(entry, pairs, "--leave-out-leaks")
     shown = " ".join(medbench("adapters", "show", FOLDER / "t").stdout.split())
-    assert "5 of 25 examples are left out because they hold scored items: 5 of medquad-sample." in shown
+    assert "5 of 25 examples are left out because they contain scored items: 5 of medquad-sample." in shown
 
 
 # --- from Python ------------------------------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ def test_an_empty_folder_is_taken_and_a_full_one_is_not(adapter: Path) -> None:
     assert (merge(adapter, Path("empty")) / "config.json").is_file()
     Path("full").mkdir()
     Path("full/thesis.txt").write_text("dear to someone")
-    with pytest.raises(UsageError, match="there is something already"):
+    with pytest.raises(UsageError, match="this folder is not empty"):
         merge(adapter, Path("full"))
     assert [path.name for path in Path("full").iterdir()] == ["thesis.txt"]
 
@@ -220,4 +220,4 @@ def test_the_command_says_where_it_is_and_how_to_measure_it(adapter: Path, tmp_p
     assert f"written: {tmp_path / 'merged'}. To measure it: medbench run --model" in done.stderr
     again = CliRunner().invoke(cli, ["adapters", "merge", "tiny-llama@first", "--out", "merged"])
     assert again.exit_code == 2
-    assert "there is something already" in again.stderr
+    assert "this folder is not empty" in again.stderr

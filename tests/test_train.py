@@ -156,7 +156,7 @@ def test_stages_whose_lora_differs_cannot_follow_one_another(tmp_path: Path) -> 
     entry = entries.entry(tmp_path, "hera-gemma-2-2b")
     refused = medbench("train", "--model", entry, "--set", "dialogue.lora.rank=4")
     assert refused.exit_code == 2
-    assert "goes on with the adapter of stage 'pubmedqa', but their LoRA differs" in refused.output
+    assert "continues with the adapter of stage 'pubmedqa', but their LoRA differs" in refused.output
 
 
 def test_rslora_scales_by_alpha_over_the_root_of_the_rank(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_packing_is_for_architectures_that_keep_examples_apart(tmp_path: Path) -
         *("--set", "packing=on", "--set", "gradient_checkpointing=off"),
     )
     assert refused.exit_code == 2
-    assert "let packed examples read one another" in refused.output
+    assert "let packed examples see each other" in refused.output
 
 
 def test_disclaimers_are_learned_whole_and_end_the_answers(tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_the_same_command_again_does_nothing_and_another_recipe_needs_another_ta
     assert train(entry) == made
     again = medbench("train", "--model", entry, "--tag", "t", "--resume")
     assert again.exit_code == 0
-    assert "is trained already: nothing to do" in again.output
+    assert "is already trained: nothing to do" in again.output
     changed = medbench("train", "--model", entry, "--tag", "t", "--resume", "--max-steps", 9)
     assert changed.exit_code == 2
     assert "--max-steps would change it" in changed.output
@@ -315,7 +315,7 @@ def test_a_checkpoint_that_was_not_finished_is_never_used(tmp_path: Path) -> Non
     assert checkpoints.put_away(faults, used) == [
         "checkpoint-6 cannot be used: weights is not the file that was written; "
         f"set aside as {tmp_path / 'damaged-1-checkpoint-6'}; training continues from step 2",
-        "checkpoint-4 cannot be used: it was not written to its end; training continues from step 2",
+        "checkpoint-4 cannot be used: it is incomplete; training continues from step 2",
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-2", "damaged-1-checkpoint-6"]
     assert checkpoints.latest(tmp_path, "another training")[0] is None
@@ -361,7 +361,7 @@ def test_reports_go_where_transformers_sends_them(tmp_path: Path) -> None:
     assert list((folder(entry) / "tensorboard").glob("events*"))
     refused = medbench("train", "--model", entry, "--report-to", "paper")
     assert refused.exit_code == 2
-    assert "--report-to paper: transformers knows" in refused.output
+    assert "--report-to paper: transformers supports" in refused.output
 
 
 # What goes wrong
@@ -371,7 +371,7 @@ def test_mistakes_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
     entry = entries.entry(tmp_path, "smollm2-135m")
     for words, said in {
         ("--set", "learning_rat=1"): "learning_rate",
-        ("--set", "learning_rate=fast"): "a number is wanted",
+        ("--set", "learning_rate=fast"): "expected a number",
         ("--set", "other.epochs=1"): "sft",
         ("--set", "data=nothing"): "there is no training set 'nothing'",
         ("--set", "data=nothing.jsonl"): "nothing.jsonl",
@@ -463,7 +463,7 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_checkpo
     assert "smaller learning rate" in stopped.output
     kept = checkpoints.newest(folder(entry) / "work" / "1-sft")
     assert kept is not None
-    assert f"The checkpoint of step {checkpoints.step_of(kept)} is from before" in stopped.output
+    assert f"The checkpoint of step {checkpoints.step_of(kept)} is kept" in stopped.output
     assert all(torch.isfinite(value).all() for value in load_file(kept / "adapter_model.safetensors").values())
     made = manifest(entry)
     assert made["status"] == "stopped"

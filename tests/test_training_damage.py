@@ -146,7 +146,7 @@ def test_without_a_good_checkpoint_the_stage_starts_again(home: Home) -> None:
         damage.halved(home.folder / checkpoint / "trainer_state.json", home.other)
     how, printed = home.outcome()
     assert how == "same", printed
-    assert "this stage starts again" in " ".join(printed.split())
+    assert "this stage starts over" in " ".join(printed.split())
 
 
 def test_a_whole_checkpoint_of_another_training_is_not_resumed_from(home: Home) -> None:

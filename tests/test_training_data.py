@@ -206,7 +206,7 @@ def test_medical_reasoning_trains_on_what_is_not_scored(tmp_path: Path) -> None:
     benchmark = medical_reasoning.load(source)
     assert benchmark.items and len(found.train) + len(benchmark.items) == 100
     assert not any(medical_reasoning.scored(example.question) for example in found.train)
-    assert found.notes == (f"{len(benchmark.items)} questions that the benchmark scores are left out.",)
+    assert found.notes == (f"{len(benchmark.items)} questions that the benchmark scores are not used for training.",)
     assert found.train[0].prompt == medical_reasoning.MEDICAL_REASONING.question(benchmark.shots[0])
     for example, item in zip(found.train, benchmark.shots):
         assert read_choice(example.answer, item.options, item.labels).index == 2, "read as the option C"
@@ -405,7 +405,7 @@ def test_a_mixture_is_shuffled_and_its_hash_is_that_of_its_texts(given: Any) -> 
 
 def test_more_than_there_is_takes_all_and_says_so(given: Any) -> None:
     drawn = given({"a": made("a", 7)}, "a:5000", eval_examples=0)
-    assert len(drawn.train) == 7 and drawn.notes == ("Asked 5,000 of a, it has 7: all are taken.",)
+    assert len(drawn.train) == 7 and drawn.notes == ("5,000 examples of a were asked for; all 7 are used.",)
 
 
 def test_held_out_examples_come_from_what_the_release_keeps_for_it(given: Any) -> None:
@@ -416,7 +416,7 @@ def test_held_out_examples_come_from_what_the_release_keeps_for_it(given: Any) -
     assert found.notes == ("a: 1 row is skipped.",)
     more = given({"a": kept}, "a", eval_examples=9)
     assert len(more.held_out) == 5 and len(more.train) == 20
-    assert more.notes[1] == "a: 5 held out, not 9: its release has no more."
+    assert more.notes[1] == "a: 5 held out instead of 9: its release has no more."
 
 
 def test_held_out_examples_come_from_what_was_not_drawn(given: Any) -> None:
@@ -431,7 +431,7 @@ def test_of_thirteen_pairs_two_are_held_out(given: Any) -> None:
     found = given({"a": made("a", 13)}, "a", eval_examples=100)
     assert (len(found.train), len(found.held_out)) == (11, 2)
     assert ids(found.train) | ids(found.held_out) == ids(made("a", 13))
-    assert found.notes == ("a: 2 held out, not 100; 2 of them are not trained on though drawn (one in 5 at most).",)
+    assert found.notes == ("a: 2 held out instead of 100; 2 of them come from the drawn examples (at most one in 5).",)
 
 
 @pytest.mark.parametrize("part", ["a", "a:60"])
@@ -454,7 +454,7 @@ def test_a_pair_that_two_sets_share_is_taken_once(given: Any) -> None:
     shared = [replace(one, id=one.id.replace("a/", "b/")) for one in made("a", 10)[:4]]
     found = given({"a": made("a", 10), "b": [*shared, *made("b", 20)[10:]]}, "a", "b", eval_examples=0)
     assert len(found.train) == 10 + 10 and found.parts[1]["drawn"] == 10
-    assert found.notes == ("4 examples of b repeat one drawn before: left out.",)
+    assert found.notes == ("4 examples of b repeat an example drawn before and are left out.",)
 
 
 def test_a_set_named_twice_gives_other_examples_the_second_time(given: Any) -> None:
@@ -464,7 +464,7 @@ def test_a_set_named_twice_gives_other_examples_the_second_time(given: Any) -> N
 
 
 def test_two_texts_under_one_id_are_refused(given: Any) -> None:
-    with pytest.raises(UsageError, match="two training examples have the id 'a/0', with different texts"):
+    with pytest.raises(UsageError, match="two training examples with different texts have the id 'a/0'"):
         given({"a": made("a", 1), "b": [example("a", 0, text="another")]}, "a", "b")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.errors import UsageError
 from ..core.suggest import nearest
-from ..engines.hf.loading import sound
+from ..engines.hf.loading import model_class, sound
 from ..zoo.recipe import Stage
 from ..zoo.weights.remote_code import is_own
 
@@ -119,10 +119,8 @@ def configuration(source: Any) -> Any:
 def build(config: Any, dtype: str = "float32") -> Any:
     """Build a model from its configuration, on torch's current default device."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-    model = family.from_config(config, dtype=getattr(torch, dtype), trust_remote_code=is_own(config))
+    model = model_class(config).from_config(config, dtype=getattr(torch, dtype), trust_remote_code=is_own(config))
     if not getattr(config, "scale_decoder_outputs", True):
         # T5 1.1: transformers ties the output layer here, and unties it when it reads the checkpoint.
         model.lm_head.weight = torch.nn.Parameter(torch.empty_like(model.lm_head.weight))

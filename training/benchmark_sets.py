@@ -138,10 +138,7 @@ def _members(file: SourceFile) -> Iterator[tuple[str, object]]:
                 value, position = decoder.raw_decode(text, begun.end())
             except json.JSONDecodeError:  # usually because the rest is in the next piece
                 break
-            except (
-                ValueError,
-                RecursionError,
-            ) as error:  # thousands of digits, or of nested levels
+            except (ValueError, RecursionError) as error:  # thousands of digits or nested levels
                 raise DataMalformed(
                     f"{file.origin}: not JSON in the value of {begun[1]}: {error}.", FETCH_AGAIN
                 ) from error

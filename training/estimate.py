@@ -104,7 +104,10 @@ def memory(source: Any, stage: Stage, device: str = "cpu", longest: int = 0) -> 
     if stage.quantize == "nf4":
         weights += sizes.quantizable * ((4 + SCALE_BITS[stage.double_quant]) / 8 - width)
         worst_matrix = sizes.largest * _bytes(compute_dtype(stage, device))
-    length = min(longest or stage.max_length, getattr(config, "max_position_embeddings", None) or math.inf)
+    length = min(
+        longest or stage.max_length,
+        getattr(config.get_text_config(decoder=True), "max_position_embeddings", None) or math.inf,
+    )
     outside, layers = kept_activations(config, stage, device, int(length))
     inside = sum(size for size, _ in layers)
     largest = max((size for size, _ in layers), default=0)

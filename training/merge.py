@@ -151,11 +151,11 @@ def _require_room(
 ) -> None:
     """Raise MedbenchError if disk or memory is too small, before the weights are read."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    from ..engines.hf.loading import model_class
+
     with torch.device("meta"):
-        parameters = family.from_config(config, trust_remote_code=is_own(config)).num_parameters()
+        parameters = model_class(config).from_config(config, trust_remote_code=is_own(config)).num_parameters()
     size = parameters * BYTES[spec.dtype]
     needed = size + more(parameters)
     smaller = " or give --dtype bfloat16, half of it" if spec.dtype == "float32" else ""

@@ -47,7 +47,7 @@ def _rows(path: Path) -> Examples:
         document = row.text("document", blank=True) if row.values.get("document") is not None else ""
         named = row.values.get("id")
         if named is not None and (isinstance(named, bool) or not isinstance(named, int | str) or named == ""):
-            raise row.wrong("id", f"expected a text or a whole number, not {named!r}")
+            raise row.wrong("id", f"a text or a whole number is expected, not {named!r}")
         example = Example(
             id=f"{path.stem}/{content_id(prompt, answer) if named is None else named}",
             question=question,

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from ..core import durable
 from ..core.errors import UsageError
+from ..core.hashing import fingerprint
 from ..core.types import ModelSpec
 from ..zoo import adapter_manifest, adapters
 from ..zoo.adapter_manifest import AdapterManifest
-from ..zoo.recipe import Stage
+from ..zoo.recipe import Stage, with_old_names
 from ..zoo.weights.digests import sha256_of
 from . import estimate, leak_check, resume
 from .checkpoints import LOG
@@ -47,6 +48,17 @@ def identity(request: Request, base: ModelSpec, stages: Sequence[Prepared]) -> d
     }
     as_stored: dict[str, Any] = json.loads(json.dumps(decided))
     return as_stored
+
+
+def checkpoint_fingerprint(identity: Mapping[str, Any], stage: str, files: Mapping[str, str]) -> str:
+    """Return what a checkpoint must have been sealed with: the fingerprint of its training and stage.
+
+    `files`: hashes of the result of the stage before. Fields of a stage have their old names here, so that checkpoints
+    written before the fields were renamed are still used.
+    """
+    stages = {name: with_old_names(fields) for name, fields in identity.get("stages", {}).items()}
+    weights = {name: digest for name, digest in files.items() if name != LOG}  # the log has times in it
+    return fingerprint([{**identity, "stages": stages}, stage, weights])
 
 
 def begin(

@@ -9,23 +9,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from ..core import durable
 from ..core.errors import MedbenchError
-from ..core.hashing import fingerprint
 from ..core.types import ModelSpec
 from ..zoo import adapter_manifest, adapters
 from ..zoo.adapter_manifest import AdapterManifest
 from ..zoo.adapters import Adapter
-from ..zoo.recipe import with_old_names
 from . import estimate, ranks, resume
 from .checkpoints import LOG
 from .job import Job
 from .log import Log
 from .prepare import Prepared, prepare
 from .progress import TrainingProgress
-from .record import DONE, STOPPED, begin, finish, planned
+from .record import DONE, STOPPED, begin, checkpoint_fingerprint, finish, planned
 from .request import Request, Tell, base_of, check, check_quantization, on_the_same_data
 
 TENSORBOARD = "TENSORBOARD_LOGGING_DIR"
@@ -150,7 +147,7 @@ def _stages(
                 report_to=request.report_to,
                 main=manifest is not None,
                 trusted=base.trust_remote_code,
-                training=fingerprint([_first_names(stored.identity), stage.name, _weights_of(files)]),
+                training=checkpoint_fingerprint(stored.identity, stage.name, files),
                 log_before=log_before,
             )
             with _tensorboard_in(folder):
@@ -163,17 +160,6 @@ def _stages(
         kept = out / LOG
         log_before = kept.read_bytes() if kept.is_file() else None
     return manifest or adapters.read(folder)
-
-
-def _first_names(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an identity with the first names of a stage's fields, so that checkpoints of earlier versions match."""
-    stages = {name: with_old_names(stage) for name, stage in identity.get("stages", {}).items()}
-    return {**identity, "stages": stages}
-
-
-def _weights_of(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the hashes of a result's files that the next stage starts from; the log differs from run to run."""
-    return {name: digest for name, digest in files.items() if name != LOG}
 
 
 def _not_written(folder: Path, error: OSError) -> MedbenchError:

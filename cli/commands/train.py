@@ -200,7 +200,7 @@ def command(
     if resume:
         stored = adapters.read(adapters.folder(entry.name, tag, root))
         if stored.status == "done":  # its data need not be here any more
-            tell(f"{stored.name} is trained already: nothing to do")
+            tell(f"{stored.name} is already trained: nothing to do")
             _told(stored, adapters.folder(entry.name, tag, root), quiet, as_json)
             return
         given, seed, revision = tuple(stored.settings), stored.seed, str(stored.base.get("asked", ""))

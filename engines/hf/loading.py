@@ -160,7 +160,7 @@ def weights(
     """
     import torch
 
-    family = _family(config)
+    family = model_class(config)
     try:
         model, report = family.from_pretrained(
             location,
@@ -190,8 +190,8 @@ def weights(
     return model
 
 
-def _family(config: Any) -> Any:
-    """Return the transformers class that loads a model. Some models that also read images load only as image models."""
+def model_class(config: Any) -> Any:
+    """Return the transformers class that loads a model. Some that read images load only with their image part."""
     import transformers as hf
 
     if config.is_encoder_decoder:
