@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...evaluation.plan import Choice
     from ...evaluation.progress import Progress
     from ...evaluation.suite import ModelOptions
-    from ...zoo.adapters import AdapterManifest
+    from ...zoo.adapter_manifest import AdapterManifest
     from .check import Ask, Check, Side
     from .to_gguf import Made, Ready
 

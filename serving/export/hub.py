@@ -20,7 +20,7 @@ from .api import resolved
 if TYPE_CHECKING:
     from ...core.types import ModelSpec
     from ...evaluation.progress import Progress
-    from ...zoo.adapters import AdapterManifest
+    from ...zoo.adapter_manifest import AdapterManifest
     from ...zoo.entry import Entry
 
 REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w.-]+")
