@@ -1,7 +1,7 @@
-"""Chat templates: programs that come with a model. They are tried in a process of their own before they are used.
+"""Chat templates: programs that come with a model. They are tried in a separate process before they are used.
 
-jinja's sandbox keeps a template from reaching Python, and a loop from more than 100,000 rounds, but not loops in loops
-from running for years, nor a text from filling the memory. A template that raises says why in words of its own.
+Jinja's sandbox keeps a template away from Python and limits a loop to 100,000 iterations. It does not stop nested loops
+from running for years or a text from filling the memory. A template that raises an error gives its own reason.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ..core import paths
 from ..core.errors import MedbenchError
 from ..core.json_text import loads
 
-CPU_SECONDS = 10  # one question takes a true template milliseconds
+CPU_SECONDS = 10  # for one question, which takes an ordinary template milliseconds
 ITEM_SECONDS = 5.0  # of CPU time for one item of a run
-MEMORY = 1 << 30  # bytes more than Python and transformers take
-LONGEST = 1 << 20  # characters that a template may make of one short question
-REPEATS = 10  # times that a template may write an item's text, beside LONGEST
-WALL_SECONDS = 120.0  # for all of it, the import of transformers included
-SAID = 300  # characters of a template's own words
+MEMORY = 1 << 30  # bytes, beyond what Python and transformers take
+LONGEST = 1 << 20  # characters that a template may write for one short question
+REPEATS = 10  # times that a template may repeat an item's text, beyond LONGEST
+WALL_SECONDS = 120.0  # in all, including the import of transformers
+SAID = 300  # characters of a template's own message
 HINT = "Without the template: --chat never"
 TURNS = ({"role": "user", "content": "Question: Does rest help with a cold?\nAnswer:"},)
 
@@ -46,7 +46,7 @@ try:
         room = int(pages.read().split()[0]) * resource.getpagesize() + given["memory"]
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
 except (ImportError, OSError, ValueError):
-    pass  # then the time on the clock has to do
+    pass  # the wall-clock limit remains
 print("begun", flush=True)
 try:
     texts, _ = render_jinja_template(
@@ -62,14 +62,14 @@ print(json.dumps(found))
 
 
 class TemplateFailed(MedbenchError):
-    """A chat template does not take one item's text. Others may be fine."""
+    """A chat template rejects one item's text. It may accept others."""
 
 
 def of_folder(location: str, adapter: str = "") -> str:
-    """The chat template of the tokenizer in a folder, "" without one; read without loading the tokenizer.
+    """Return the chat template of the tokenizer in a folder, "" without one. This does not load the tokenizer.
 
-    An adapter (a folder) that was saved with a template brings it.
-    Of several, the one called "default" is used, as in transformers; without one, a template that says so.
+    If the `adapter` (a folder) was saved with a template, that one is returned. Of several templates, the one named
+    "default" is used, as in transformers; if there is none, the result is a template that raises an error.
     """
     if adapter and (own := of_folder(adapter)):
         return own
@@ -99,17 +99,17 @@ def of_folder(location: str, adapter: str = "") -> str:
 
 @functools.lru_cache(maxsize=64)
 def check(template: str, model: str) -> None:
-    """Raise MedbenchError for a template that raises, does not end, or fills the memory, on one short question.
+    """Raise MedbenchError if a template raises, does not end, or fills the memory on one short question.
 
-    What was found is kept in the cache folder: a template is tried once.
+    The result is kept in the cache folder, so a template is tried only once.
     """
     key = hashlib.sha256(json.dumps([template, CPU_SECONDS, MEMORY, LONGEST]).encode()).hexdigest()[:32]
     note = paths.cache() / "chat-templates" / key
     try:
-        problem = str(json.loads(note.read_bytes()))  # a file that a power cut emptied is not taken for "no problem"
+        problem = str(json.loads(note.read_bytes()))  # a file that a power cut emptied does not mean "no problem"
     except (OSError, ValueError):
         problem = _problem(template)
-        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not answers
+        with contextlib.suppress(OSError):  # without a cache the check runs again
             note.parent.mkdir(parents=True, exist_ok=True)
             draft = note.with_suffix(f".{os.getpid()}")
             draft.write_text(json.dumps(problem), encoding="utf-8")
@@ -119,7 +119,7 @@ def check(template: str, model: str) -> None:
 
 
 def render(tokenizer: Any, turns: Sequence[Mapping[str, str]], template: str, generation: bool) -> str:
-    """Return the turns as the template writes them. Raises TemplateFailed if it raises, does not end, or writes on."""
+    """Return the turns as the template writes them. Raise TemplateFailed if it raises, does not end, or is too long."""
     failed = "the model's chat template cannot be used"
     try:
         with _limited(ITEM_SECONDS):
@@ -130,7 +130,7 @@ def render(tokenizer: Any, turns: Sequence[Mapping[str, str]], template: str, ge
             )
     except _Endless:
         raise TemplateFailed(f"{failed}: it ran for more than {ITEM_SECONDS:g} seconds.", HINT) from None
-    except Exception as error:  # a template raises what it likes
+    except Exception as error:  # a template may raise anything
         raise TemplateFailed(f"{failed}: {_words(error)}", HINT) from error
     given = sum(len(turn["content"]) for turn in turns)
     if len(text) > LONGEST + REPEATS * given:
@@ -139,12 +139,12 @@ def render(tokenizer: Any, turns: Sequence[Mapping[str, str]], template: str, ge
 
 
 class _Endless(BaseException):
-    """The time of a template is up. It is no Exception, so that nothing on its way takes it for its own."""
+    """A template exceeded its time. This is not an Exception, so that no handler on the way catches it."""
 
 
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
-    """Raise _Endless in what takes more CPU time; only where signals reach it: in the main thread, not on Windows."""
+    """Raise _Endless after this much CPU time. It works only in the main thread and not on Windows (signals)."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
@@ -162,7 +162,7 @@ def _limited(seconds: float) -> Iterator[None]:
 
 
 def _problem(template: str) -> str:
-    """What is wrong with a template, as a sentence; "" if nothing is, or if it could not be tried."""
+    """Return what is wrong with a template, as a sentence; "" if nothing is, or if it could not be tried."""
     given = {"path": sys.path, "template": template, "turns": TURNS, "seconds": CPU_SECONDS, "memory": MEMORY}
     endless = f"it does not end: it ran for more than {CPU_SECONDS} seconds on one short question."
     try:
@@ -179,7 +179,7 @@ def _problem(template: str) -> str:
         return ""
     begun, _, last = done.stdout.decode("utf-8", "replace").strip().partition("\n")
     if begun != "begun":
-        return ""  # transformers does not load there; it will say why here
+        return ""  # transformers does not load there; loading it here reports why
     if not last:
         return endless if done.returncode < 0 else "it ends the process that it is used in."
     found = loads(last)
@@ -196,7 +196,7 @@ def _words(error: Exception) -> str:
 
 
 def _sentence(kind: str, said: str) -> str:
-    """An exception of a template in its own words, with the kind if they are few or Python's own."""
+    """Return a template's exception as a sentence, with its type unless that adds nothing."""
     said = " ".join(said.split())[:SAID] or "it raises without a word"
     if kind == "SecurityError":
         return f"it reaches for what jinja's sandbox forbids: {said.rstrip('.')}."

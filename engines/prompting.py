@@ -1,4 +1,4 @@
-"""From a `Prompt` to the tokens a model sees: chat wrapping, the context/answer boundary, truncation."""
+"""Turning a `Prompt` into the tokens that a model reads: chat template, prompt/answer boundary, truncation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from . import chat_templates
 Request = TypeVar("Request", ChoiceRequest, GenerateRequest)
 Written = TypeVar("Written")
 
-LEAST_SHARE = 0.25  # of the window: what a prompt must be left at least
+LEAST_SHARE = 0.25  # of the context window: the least that must be left for a prompt
 
-# Some templates insert today's date, which would make the same prompt another one tomorrow.
+# Some templates insert today's date, so the same prompt would be different tomorrow.
 PINNED_DATE = datetime(2024, 7, 26)
 _DATE_CALL = re.compile(r"""strftime_now\(\s*(['"])(.*?)\1\s*\)""")
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A prompt as sent. `truncated` counts the prompt tokens that were cut away."""
+    """A prompt as sent. `truncated` is the number of prompt tokens that were cut off."""
 
     text: str
     tokens: list[int]
@@ -33,7 +33,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Wrapping:
-    """How a prompt becomes the text a model reads: plainly, by the tokenizer's chat template, or by a format."""
+    """How a prompt becomes the text that a model reads: as it is, by the chat template, or by a format string."""
 
     kind: Literal["plain", "template", "format"]
     template: str = ""
@@ -44,10 +44,10 @@ class Wrapping:
 
 
 def wrapping(mode: str, method: str, template: str, prompt_format: str) -> Wrapping:
-    """The wrapping for `--chat` mode and method ("choose" or "generate").
+    """Return the wrapping for the `--chat` mode and the method ("choose" or "generate").
 
-    "auto" wraps where the model generates and has a template or format of its own, and leaves choosing by
-    log-probability plain, as lm-evaluation-harness does by default.
+    "auto" wraps generated answers if the model has a chat template or format, and leaves log-likelihood prompts as they
+    are, which is lm-evaluation-harness's default.
     """
     if mode == "never" or (mode == "auto" and method == "choose"):
         return Wrapping("plain")
@@ -64,12 +64,12 @@ def checked_kind(wrap: Wrapping, model: str) -> str:
 
 
 def pin_dates(template: str) -> str:
-    """A chat template with every `strftime_now("…")` replaced by a fixed date."""
+    """Return a chat template with every `strftime_now("…")` replaced by a fixed date."""
     return _DATE_CALL.sub(lambda call: repr(PINNED_DATE.strftime(call.group(2))), template)
 
 
 def messages(prompt: Prompt) -> list[dict[str, str]]:
-    """The turns of a chat: examples are turns of their own, and the instruction opens the first one."""
+    """Return the turns of a chat. Each example is a pair of turns, and the instruction begins the first one."""
     turns = [*prompt.shots, (prompt.question, None)]
     found = []
     for index, (question, answer) in enumerate(turns):
@@ -83,7 +83,7 @@ def messages(prompt: Prompt) -> list[dict[str, str]]:
 def each(
     requests: Sequence[Request], encode: Callable[[Request], Written]
 ) -> tuple[list[tuple[Request, Written]], list[Output]]:
-    """Encode every request. Those whose text the chat template does not take come back as outputs with the error."""
+    """Encode every request. Return those that the chat template rejects as outputs with the error."""
     asked, failed = [], []
     for request in requests:
         try:
@@ -94,7 +94,7 @@ def each(
 
 
 class Prompter:
-    """Encodes prompts for one model. All lengths are in tokens."""
+    """Encodes prompts for one model. Lengths are in tokens."""
 
     def __init__(self, tokenizer: Any, window: int, encoder_decoder: bool) -> None:
         self.tokenizer = tokenizer
@@ -102,13 +102,13 @@ class Prompter:
         self.encoder_decoder = encoder_decoder
 
     def for_generation(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> Encoded:
-        """The prompt's tokens, cut so that `max_new_tokens` more fit into the window."""
+        """Return the prompt's tokens, truncated so that `max_new_tokens` more fit into the window."""
         if self.encoder_decoder:
             return self._fit(prompt, wrap, self.window)
         room = self.window - max_new_tokens
         if room < self.window * LEAST_SHARE:
             raise MedbenchError(
-                f"{max_new_tokens} new tokens leave too little of the model's window of {self.window} to the prompt.",
+                f"{max_new_tokens} new tokens leave too little of the model's window of {self.window} for the prompt.",
                 f"Give --max-new-tokens {int(self.window * (1 - LEAST_SHARE))} or fewer.",
             )
         return self._fit(prompt, wrap, room)
@@ -116,30 +116,30 @@ class Prompter:
     def for_choice(self, prompt: Prompt, wrap: Wrapping, answers: Sequence[str]) -> tuple[Encoded, list[list[int]]]:
         """Return the prompt's tokens and each answer's, split where lm-evaluation-harness splits them.
 
-        A plain prompt and its answer are tokenized as one text and cut at the prompt's own length, so that the space
-        before an answer belongs to the answer. Where tokens span that border (a vocabulary with a token for ": A"), all
-        answers are cut at the last token that every one of them shares with the prompt, so that each is scored from
-        the same tokens on and none is left without tokens of its own. The last token of an answer is read off, never
-        fed, so prompt and answer may hold `window` + 1 tokens; a longer prompt is cut from the left.
+        A plain prompt and its answer are tokenized as one text and split at the prompt's own length, so that the space
+        before an answer belongs to the answer. If a token spans that boundary (a vocabulary with a token for ": A"),
+        all answers are split after the last token that each of them shares with the prompt. Each is then scored from
+        the same position, and none is left without tokens. The last token of an answer is predicted but not part of
+        the input, so prompt and answer may have `window` + 1 tokens. A longer prompt is truncated from the left.
         """
         delimiter = "" if wrap.kind == "template" else " "
         text = self._render(prompt, wrap)
         context = text.rstrip()
-        delimiter = text[len(context) :] + delimiter  # trailing space goes with the answer
+        delimiter = text[len(context) :] + delimiter  # trailing white space belongs to the answer
         if self.encoder_decoder:
             ends = [self._ids(delimiter + answer, special=False) for answer in answers]
             spanned = 0
         else:
-            special = wrap.kind != "template"  # a template writes its own
+            special = wrap.kind != "template"  # a template writes its own special tokens
             own, *wholes = self._all_ids([context, *(context + delimiter + answer for answer in answers)], special)
             border = min(_shared(own, whole) for whole in wholes)
             ends = [whole[border:] for whole in wholes]
-            spanned = len(own) - border  # last tokens of the prompt that its answers have otherwise
+            spanned = len(own) - border  # last tokens of the prompt that its answers do not share
         if not all(ends):
             empty = answers[[bool(end) for end in ends].index(False)]
             raise MedbenchError(
                 f"the tokenizer gives the option {empty!r} no token after the prompt, so it has no log-probability.",
-                "Have the model write its answers: --choice generate",
+                "Let the model write its answers: --choice generate",
             )
         longest = max(map(len, ends))
         room = self.window if self.encoder_decoder else self.window + 1 - longest
@@ -151,7 +151,7 @@ class Prompter:
         return fitted, ends
 
     def uncut(self, prompts: Sequence[Prompt], wrap: Wrapping) -> list[Encoded]:
-        """Every prompt as `for_generation` encodes it where it fits."""
+        """Return every prompt as `for_generation` encodes it, but never truncated."""
         texts = [self._render(prompt, wrap) for prompt in prompts]
         tokens = self._all_ids(texts, special=wrap.kind != "template")
         return [Encoded(text, ids or [self._start()], 0) for text, ids in zip(texts, tokens, strict=True)]
@@ -161,10 +161,10 @@ class Prompter:
         return Encoded(text, self._ids(text, special) or [self._start()], 0)
 
     def continuations(self, prompts: Sequence[Encoded], answers: Sequence[str], wrap: Wrapping) -> list[list[int]]:
-        """Each answer's tokens as they follow its uncut prompt's, which stay what they are.
+        """Return each answer's tokens after its prompt, whose tokens do not change.
 
-        Without a template a space parts the two, unless the prompt ends in white space, and they are tokenized as one
-        text; where that would merge tokens across the boundary, the answer is tokenized on its own.
+        Without a template, prompt and answer are tokenized as one text, with a space between them unless the prompt
+        ends in white space. If that merges tokens across the boundary, the answer is tokenized on its own.
         """
         if self.encoder_decoder or wrap.kind == "template":
             return self._all_ids(answers, special=False)
@@ -180,7 +180,7 @@ class Prompter:
         return found
 
     def _fit(self, prompt: Prompt, wrap: Wrapping, room: int, strip: bool = False) -> Encoded:
-        """Encode, and cut what exceeds `room`: under a template inside the content, never a template token."""
+        """Encode, and truncate to `room` tokens. Under a template only the content is cut, never a template token."""
 
         def encode(prompt: Prompt) -> tuple[str, list[int]]:
             text = self._render(prompt, wrap)
@@ -201,13 +201,13 @@ class Prompter:
         return Encoded(text, tokens, asked - len(tokens))
 
     def _shorter(self, prompt: Prompt, excess: int) -> Prompt:
-        """`prompt` without its oldest example or, with none left, without the first `excess` tokens of its content."""
+        """Return `prompt` without its oldest example or, if it has none, the first `excess` tokens of its content."""
         if prompt.shots:
             return replace(prompt, shots=prompt.shots[1:])
         content = replace(prompt, instruction="", question=prompt.plain).question
         tokens = self._ids(content, special=False)
         kept = self.tokenizer.decode(tokens[excess:]) if excess < len(tokens) else ""
-        # Decoding need not shorten the text where tokens are fragments of one character; a character always does.
+        # If tokens are fragments of a character, decoding fewer may not shorten the text; removing a character does.
         return Prompt(question=kept if len(kept) < len(content) else content[1:])
 
     def _render(self, prompt: Prompt, wrap: Wrapping) -> str:
@@ -226,14 +226,14 @@ class Prompter:
         rows: list[list[int]] = self.tokenizer(list(texts), add_special_tokens=special)["input_ids"]
         if not special or self.encoder_decoder:
             return rows
-        # Some tokenizers end every text; a prompt that goes on must not be ended, unless it is its beginning.
+        # Some tokenizers end every text with a token, which must not stand between a prompt and its continuation.
         end = self.tokenizer.eos_token_id
         return [ids[:-1] if len(ids) > 1 and ids[-1] == end else ids for ids in rows]
 
     def _opening(self, text: str, tokens: list[int]) -> int:
-        """How many tokens in front of a text the tokenizer itself writes; a beginning in the text counts too.
+        """Return how many special tokens begin a text: the tokenizer's own, or a beginning token in the text.
 
-        Usually its beginning token, in BioGPT the end token, in others several.
+        Usually this is the beginning token; in BioGPT it is the end token, in other models several.
         """
         own = self._ids(text, special=False)
         written = range(len(tokens) - len(own) + 1)
@@ -241,13 +241,13 @@ class Prompter:
         return count or int(tokens[0] == self.tokenizer.bos_token_id)
 
     def _start(self) -> int:
-        """What stands before an answer to an empty prompt."""
+        """Return the token that comes before an answer to an empty prompt."""
         for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
             if token is not None:
                 return int(token)
         raise MedbenchError(
-            "the tokenizer has neither a token that begins a text nor one that ends it, so an empty prompt cannot be "
-            "sent to the model."
+            "the tokenizer has neither a beginning-of-text nor an end-of-text token, so an empty prompt cannot be sent "
+            "to the model."
         )
 
 

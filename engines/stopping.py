@@ -1,4 +1,4 @@
-"""Where a generated text ends: stop strings, and the tokens that end a model's turn."""
+"""Where a generated text ends: stop strings and end-of-turn tokens."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from ..core.reasoning import is_mark, split
 from .prompting import Wrapping
 
-ANSWER = "fourteen"  # a word that no chat template writes itself
+ANSWER = "fourteen"  # a word that no chat template contains
 _MARK = re.compile(r"[^\w\s].*\w.*[^\w\s]")
-TAIL_TOKENS = 24  # how many last tokens are decoded to look for a stop string; longer stop strings raise it
+TAIL_TOKENS = 24  # last tokens that are decoded to look for a stop string; more for longer stop strings
 
 _LETTER = r"(?:\\\w+\s*)?[*_(\[\"'`{]*(?-i:[A-Z])(?![\w'’])"
-# "B", "(B)", "**B. Ibuprofen**"; not "A. Aspirin is wrong", which is the first of a list that weighs all options.
+# "B", "(B)", "**B. Ibuprofen**"; not "A. Aspirin is wrong", which begins a discussion of all options.
 _OPTION = re.compile(
     rf"{_LETTER}(?:[^\w\s]*|[^\w\s]+\s+(?!.*(?:\b(?:is|are|was|no|not|never|because|wrong|false|incorrect|unlikely)\b|"
     r"[:;✗✘❌])).{1,200})",
@@ -29,16 +29,16 @@ _STATED = re.compile(
 
 
 def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
-    """`text` before its first stop string, and whether there was one.
+    """Return `text` up to its first stop string, and whether there was one.
 
-    Reasoning is never cut, and blank lines before an answer do not end it. Paragraphs are part of an answer: a blank
-    line ends it only after it has named an option.
+    Reasoning is never cut, and blank lines before an answer do not end it. An answer may have several paragraphs: a
+    blank line ends it only after it has named an option.
     """
     stop = [s for s in stop if s and s in text]
     if not stop:
         return text, False
     start = split(text).start
-    blank = len(text) - len(text[start:].lstrip())  # where the first character of the answer is
+    blank = len(text) - len(text[start:].lstrip())  # the first character of the answer
     named = _option_named(text, blank) if any(map(_is_blank_line, stop)) else 0
     found = [
         at for s in stop if (at := text.find(s, named if _is_blank_line(s) else start if s.strip() else blank)) >= 0
@@ -51,7 +51,10 @@ def _is_blank_line(stop: str) -> bool:
 
 
 def _option_named(text: str, start: int) -> int:
-    """Where the answer from `start` on has named an option: it is one and no more, or says "the answer is" one."""
+    """Return the position after which the answer from `start` on has named an option.
+
+    Its first paragraph is only an option, or it says "the answer is" followed by one. Otherwise it is the end.
+    """
     first = text[start:].split("\n\n", 1)[0]
     if _OPTION.fullmatch(first.strip()):
         return start + len(first)
@@ -60,12 +63,12 @@ def _option_named(text: str, start: int) -> int:
 
 
 def sendable(stop: Sequence[str]) -> list[str]:
-    """The stop strings that another program may look for: one of white space alone would end leading blank lines."""
+    """Return the stop strings that a server may apply. One of white space alone would cut at leading blank lines."""
     return [s for s in stop if s.strip()]
 
 
 class StopStrings:
-    """Finds stop strings in generated tokens as they appear."""
+    """Finds stop strings in tokens as they are generated."""
 
     def __init__(self, tokenizer: Any, stop: Sequence[str], literal: bool = False) -> None:
         """`literal`: a stop string ends the answer wherever it is, even if it is white space, as servers define it."""
@@ -75,14 +78,14 @@ class StopStrings:
         self.tail = max([TAIL_TOKENS, *(2 * len(s.encode()) for s in self.stop)])
 
     def seen(self, tokens: list[int]) -> bool:
-        """Whether the last tokens completed a stop string; asked after every token, so a tail is enough to look at."""
+        """Whether the last tokens complete a stop string. Call it after every token: it looks only at the tail."""
         if not self.stop:
             return False
         tail = self.tokenizer.decode(tokens[-self.tail :], skip_special_tokens=True)
         return any(s in tail for s in self.stop) and self.cut(decoded(self.tokenizer, tokens))[1]
 
     def cut(self, text: str) -> tuple[str, bool]:
-        """`text` before its first stop string, and whether there was one."""
+        """Return `text` up to its first stop string, and whether there was one."""
         if not self.literal:
             return cut(text, self.stop)
         start = split(text).start if self.stop else 0  # reasoning is never cut
@@ -91,7 +94,7 @@ class StopStrings:
 
 
 def decoded(tokenizer: Any, tokens: Sequence[int]) -> str:
-    """The text of generated tokens, without special tokens except those that mark reasoning."""
+    """Return the text of generated tokens, without special tokens other than those that mark reasoning."""
     special = _special(tokenizer)
     kept = {token for token, name in special.items() if is_mark(name)}
     if kept.isdisjoint(tokens):
@@ -101,9 +104,9 @@ def decoded(tokenizer: Any, tokens: Sequence[int]) -> str:
 
 
 def turn_ends(tokenizer: Any, wrap: Wrapping) -> frozenset[int]:
-    """The token that a chat template writes after an answer, which a model's configuration may not name.
+    """Return the token that a chat template writes after an answer; a model's configuration may not list it.
 
-    It is a special token, or one added to the vocabulary that looks like a mark ("<|im_end|>").
+    It is a special token, or one added to the vocabulary that looks like a marker ("<|im_end|>").
     """
     if wrap.kind != "template":
         return frozenset()
@@ -112,7 +115,7 @@ def turn_ends(tokenizer: Any, wrap: Wrapping) -> frozenset[int]:
         shown = tokenizer.apply_chat_template(
             turns, chat_template=wrap.template, add_generation_prompt=False, tokenize=False
         )
-    except Exception:  # a template raises what it likes; asking with it says so
+    except Exception:  # a template may raise anything; rendering a prompt reports it
         return frozenset()
     _, found, end = str(shown).rpartition(ANSWER)
     tokens = tokenizer(end.lstrip(), add_special_tokens=False)["input_ids"] if found and end.strip() else []
@@ -123,7 +126,7 @@ def turn_ends(tokenizer: Any, wrap: Wrapping) -> frozenset[int]:
 
 @functools.lru_cache(maxsize=2)
 def _special(tokenizer: Any) -> dict[int, str]:
-    """The special tokens of a tokenizer of transformers, by id."""
+    """Return the special tokens of a transformers tokenizer, by id."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     named = {int(token): str(about) for token, about in added.items() if getattr(about, "special", False)}
     ids = getattr(tokenizer, "all_special_ids", ())

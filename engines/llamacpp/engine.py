@@ -1,7 +1,7 @@
-"""The engine for GGUF files as they are: quantized weights, computed by llama.cpp (the extra `gguf`).
+"""The engine for GGUF files as they are: quantized weights, run by llama.cpp (the extra `gguf`).
 
-A GGUF file named without this engine is unpacked to float32 and run by transformers; this one measures what a user of
-the file will have.
+Without this engine, a GGUF file is converted to float32 and run by transformers. This engine measures what a user of
+the file gets.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from ..prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrappin
 from ..stopping import StopStrings
 from . import model as llama_model
 from . import resolving
-from .model import Context, Model, Part, Words
+from .model import Context, LlamaTokenizer, Model, TokenBatch
 
-AT_ONCE = 8  # texts that are written side by side
-CELLS = 32_768  # of the key/value cache, for texts side by side; one alone may take more
-ENDS = 64  # ends of one prompt computed side by side
-GPUS = ("cuda", "mps")  # which one, llama.cpp was told when it was built
-NO_NUMBER = "the model gave no number (NaN): damaged weights"
+PARALLEL_TEXTS = 8  # generated at the same time
+CACHE_TOKENS = 32_768  # of the KV cache, for all texts together; a single text may take more
+PARALLEL_ANSWERS = 64  # answers to one prompt that are computed together
+GPUS = ("cuda", "mps")  # llama.cpp supports the one that it was built for
+NAN_LOGITS = "the model's logits are NaN: damaged weights"
 
 Logits = NDArray[np.float32]
 
 
 @dataclass
-class Draft:
-    """A text that is being written."""
+class ActiveText:
+    """A text that is being generated."""
 
     request: GenerateRequest
     prompt: Encoded
@@ -80,8 +80,10 @@ class GgufEngine(Engine):
             self.model = Model(self.spec.location, gpu=self.spec.device != "cpu")
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
-        """Log-probability of every answer. Prompts are taken in the order of their tokens, so that what one shares with
-        the one before it is already in the cache."""
+        """Yield the log-probability of every answer.
+
+        Prompts are sorted by their tokens, so that the prefix that one shares with the one before is in the cache.
+        """
         model, prompter = self._ready()
         wrap = self._wrapping("choose")
         written, failed = each(requests, lambda r: prompter.for_choice(r.prompt, wrap, r.answers))
@@ -91,12 +93,12 @@ class GgufEngine(Engine):
             return
         asked.sort(key=lambda one: one[1].tokens)
         cells = max(len(prompt.tokens) + sum(len(end) for end in ends) for _, prompt, ends in asked)
-        sequences = 1 + max(min(len(_heads(ends)), ENDS) for _, _, ends in asked)
+        sequences = 1 + max(min(len(_heads(ends)), PARALLEL_ANSWERS) for _, _, ends in asked)
         cached: list[int] = []
         with Context(model, cells, sequences) as context:
             for request, prompt, ends in asked:
                 started = time.perf_counter()
-                # Its last token is computed anew in any case: its logits are read.
+                # The last token is always computed again: its logits are needed.
                 cached = cached[: context.keep(0, min(_shared(cached, prompt.tokens), len(prompt.tokens) - 1))]
                 logprobs = _choose(context, prompt.tokens, len(cached), ends)
                 cached = prompt.tokens
@@ -109,11 +111,11 @@ class GgufEngine(Engine):
                     truncated_tokens=prompt.truncated,
                     finish="choice" if sound else "error",
                     seconds=time.perf_counter() - started,
-                    error=None if sound else NO_NUMBER,
+                    error=None if sound else NAN_LOGITS,
                 )
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
-        """Greedy texts, several side by side, in order of completion; one that ends makes room for the next."""
+        """Yield greedy texts in order of completion. Several run at once; one that ends makes room for the next."""
         model, prompter = self._ready()
         wrap = self._wrapping("generate")
         asked, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
@@ -122,25 +124,27 @@ class GgufEngine(Engine):
             return
         asked.sort(key=lambda one: -len(one[1].tokens))
         longest = max(len(prompt.tokens) + request.max_new_tokens for request, prompt in asked)
-        slots = max(1, min(AT_ONCE, len(asked), CELLS // longest))
+        slots = max(1, min(PARALLEL_TEXTS, len(asked), CACHE_TOKENS // longest))
         shared = _shared_by_all([prompt.tokens for _, prompt in asked])
-        waiting, writing = deque(asked), dict[int, Draft]()
+        waiting, writing = deque(asked), dict[int, ActiveText]()
         with Context(model, longest * slots + len(shared), slots + 1) as context:
             if shared:
-                context.run([Part(slots, 0, shared, reads=0)])
+                context.run([TokenBatch(slots, 0, shared, reads=0)])
             while waiting or writing:
-                parts: list[Part] = []
+                parts: list[TokenBatch] = []
                 for slot in range(slots):
                     if slot in writing:
-                        draft = writing[slot]
-                        parts.append(Part(slot, len(draft.prompt.tokens) + len(draft.tokens) - 1, draft.tokens[-1:]))
+                        active = writing[slot]
+                        parts.append(
+                            TokenBatch(slot, len(active.prompt.tokens) + len(active.tokens) - 1, active.tokens[-1:])
+                        )
                 if waiting and len(writing) < slots:
                     slot = next(slot for slot in range(slots) if slot not in writing)
                     request, prompt = waiting.popleft()
                     context.copy(slots, slot)
                     stop = StopStrings(prompter.tokenizer, request.stop)
-                    writing[slot] = Draft(request, prompt, stop, time.perf_counter())
-                    parts.append(Part(slot, len(shared), prompt.tokens[len(shared) :]))
+                    writing[slot] = ActiveText(request, prompt, stop, time.perf_counter())
+                    parts.append(TokenBatch(slot, len(shared), prompt.tokens[len(shared) :]))
                 for part, (logits,) in zip(parts, context.run(parts), strict=True):
                     output = self._written(writing[part.sequence], logits)
                     if output is not None:
@@ -165,33 +169,33 @@ class GgufEngine(Engine):
     def peak_gpu_memory_bytes(self) -> int | None:
         return None
 
-    def _written(self, draft: Draft, logits: Logits) -> Output | None:
-        """The draft with one token more; its output once it is ended."""
+    def _written(self, active: ActiveText, logits: Logits) -> Output | None:
+        """Append the next token to a text. Return its output if that ended it, else None."""
         assert self.model is not None
-        request, prompt = draft.request, draft.prompt
+        request, prompt = active.request, active.prompt
         token = int(logits.argmax())
-        if draft.first_token_s is None:
-            draft.first_token_s = time.perf_counter() - draft.started
+        if active.first_token_s is None:
+            active.first_token_s = time.perf_counter() - active.started
         sound = not np.isnan(logits).any()
-        draft.tokens.append(token)
+        active.tokens.append(token)
         ended = self.model.ends(token)
-        full = len(draft.tokens) >= request.max_new_tokens
-        if sound and not (ended or full or draft.stop.seen(draft.tokens)):
+        full = len(active.tokens) >= request.max_new_tokens
+        if sound and not (ended or full or active.stop.seen(active.tokens)):
             return None
-        kept = draft.tokens[:-1] if ended else draft.tokens
-        text, stopped = draft.stop.cut(draft.stop.tokenizer.decode(kept, skip_special_tokens=True))
+        kept = active.tokens[:-1] if ended else active.tokens
+        text, stopped = active.stop.cut(active.stop.tokenizer.decode(kept, skip_special_tokens=True))
         finish: Literal["stop", "length"] = "stop" if ended or stopped else "length"
         return Output(
             request.item_id,
             prompt=prompt.text,
             text=continued(prompt.text, text.strip()) if sound else None,
             prompt_tokens=len(prompt.tokens),
-            completion_tokens=len(draft.tokens),
+            completion_tokens=len(active.tokens),
             truncated_tokens=prompt.truncated,
             finish=finish if sound else "error",
-            seconds=time.perf_counter() - draft.started,
-            first_token_s=draft.first_token_s,
-            error=None if sound else NO_NUMBER,
+            seconds=time.perf_counter() - active.started,
+            first_token_s=active.first_token_s,
+            error=None if sound else NAN_LOGITS,
         )
 
     def _wrapping(self, method: str) -> Wrapping:
@@ -203,25 +207,25 @@ class GgufEngine(Engine):
         self.load()
         assert self.model is not None
         if self.model.window <= 0:
-            raise MedbenchError(f"{self.spec.location} does not say how many tokens its window has.")
-        return self.model, Prompter(Words(self.model), self.model.window, encoder_decoder=False)
+            raise MedbenchError(f"{self.spec.location} does not give the size of its context window.")
+        return self.model, Prompter(LlamaTokenizer(self.model), self.model.window, encoder_decoder=False)
 
 
 def _choose(context: Context, prompt: list[int], cached: int, ends: list[list[int]]) -> NDArray[np.float64]:
-    """Log-probability (nats) of each end after the prompt, of which `cached` tokens are in the context's sequence 0.
+    """Return the log-probability (nats) of each end after the prompt; the context has `cached` tokens in sequence 0.
 
-    An end's last token is read, never fed; ends that differ in it alone are computed once.
+    The last token of an end is predicted but not part of the input. Ends that differ only in it are computed once.
     """
-    ((last,),) = context.run([Part(0, cached, prompt[cached:])])
+    ((last,),) = context.run([TokenBatch(0, cached, prompt[cached:])])
     first = _log_softmax(last)
     heads = _heads(ends)
     after: dict[tuple[int, ...], list[NDArray[np.float64]]] = {(): []}
     fed = [head for head in heads if head]
-    for begin in range(0, len(fed), ENDS):
-        group = fed[begin : begin + ENDS]
+    for begin in range(0, len(fed), PARALLEL_ANSWERS):
+        group = fed[begin : begin + PARALLEL_ANSWERS]
         for sequence in range(1, len(group) + 1):
             context.copy(0, sequence)
-        parts = [Part(number, len(prompt), head, reads=len(head)) for number, head in enumerate(group, start=1)]
+        parts = [TokenBatch(number, len(prompt), head, reads=len(head)) for number, head in enumerate(group, start=1)]
         for head, logits in zip(group, context.run(parts), strict=True):
             after[head] = [_log_softmax(each) for each in logits]
         for sequence in range(1, len(group) + 1):
@@ -233,7 +237,7 @@ def _choose(context: Context, prompt: list[int], cached: int, ends: list[list[in
 
 
 def _heads(ends: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
-    """What is fed of each end, each once."""
+    """Return the distinct inputs of the ends: all but their last tokens."""
     return list(dict.fromkeys(tuple(end[:-1]) for end in ends))
 
 
@@ -244,13 +248,13 @@ def _log_softmax(logits: Logits) -> NDArray[np.float64]:
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many first tokens two rows share."""
+    """Return how many tokens two rows share at their start."""
     return next((at for at, (one, other) in enumerate(zip(a, b)) if one != other), min(len(a), len(b)))
 
 
 def _shared_by_all(rows: list[list[int]]) -> list[int]:
-    """The first tokens that all rows share, each row's last one left out; none for one row."""
+    """Return the tokens that all rows share at their start, without any row's last token; none for a single row."""
     if len(rows) < 2:
         return []
-    first, last = min(rows), max(rows)  # in the order of their tokens: what these share, all do
+    first, last = min(rows), max(rows)  # sorted by tokens: all rows share what these two share
     return first[: min(_shared(first, last), *(len(row) - 1 for row in rows))]

@@ -1,7 +1,7 @@
-"""A GGUF model in llama.cpp, through the C functions that llama-cpp-python gives names to.
+"""A GGUF model in llama.cpp, through the C functions that llama-cpp-python exposes.
 
-Its own class `Llama` keeps one sequence and computes logits for all of a prompt or none; evaluation wants a prefix kept
-in the key/value cache under many ends, and logits only where they are read. What is used of the library is here.
+The library's own class `Llama` keeps one sequence and computes logits for all of a prompt or none. Evaluation needs a
+prefix in the KV cache that many answers share, and logits only where they are read. All calls to the library are here.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from numpy.typing import NDArray
 from ...core.errors import MedbenchError
 from ...core.reasoning import is_mark
 
-BATCH = 2048  # tokens that one call takes
-# Of them, the most whose logits are read: each is a row as long as the vocabulary. No fewer than there are sequences,
-# or llama.cpp ends the process.
+BATCH = 2048  # tokens per call
+# The most tokens of a batch whose logits are read, each a row as long as the vocabulary. It must be at least the number
+# of sequences, or llama.cpp ends the process.
 READ = 256
-PIECE = 64  # bytes of text that a token is at first given room for
-ERROR = 4  # of ggml's levels of log lines
+TEXT_BYTES = 64  # of the first buffer for decoded text
+ERROR = 4  # ggml's log level for errors
 KEPT_LINES = 3
 
-_complaints: list[str] = []
-_hear: Any = None  # the callback: it must live as long as the library
+_log_errors: list[str] = []
+_log_callback: Any = None  # must live as long as the library
 
 
 def library() -> Any:
-    """The module llama_cpp, told to keep its log lines off the screen. Raises MedbenchError where it is missing."""
-    global _hear
+    """Return the module llama_cpp, with its log lines kept off the screen. Raise MedbenchError if it is missing."""
+    global _log_callback
     try:
         import llama_cpp
     except ImportError as error:
@@ -42,21 +42,21 @@ def library() -> Any:
             f"GGUF files run as they are by llama.cpp, through llama-cpp-python: {error}.",
             "Install it: pip install 'medbench[gguf]' (it is compiled, which takes minutes and a C++ compiler).",
         ) from error
-    if _hear is None:
+    if _log_callback is None:
 
-        def hear(level: int, line: bytes, _: Any) -> None:
+        def keep_errors(level: int, line: bytes, _: Any) -> None:
             if level == ERROR:
-                _complaints.append(line.decode("utf-8", "replace").strip())
-                del _complaints[:-KEPT_LINES]
+                _log_errors.append(line.decode("utf-8", "replace").strip())
+                del _log_errors[:-KEPT_LINES]
 
-        _hear = llama_cpp.llama_log_callback(hear)
-        llama_cpp.llama_log_set(_hear, ctypes.c_void_p())
+        _log_callback = llama_cpp.llama_log_callback(keep_errors)
+        llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p())
         llama_cpp.llama_backend_init()
     return llama_cpp
 
 
 def threads() -> int:
-    """As OMP_NUM_THREADS says, else one per core that this process may use."""
+    """Return OMP_NUM_THREADS, else the number of cores that this process may use."""
     told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if told.isdecimal() and int(told) > 0:
         return int(told)
@@ -67,16 +67,16 @@ class Model:
     """The weights and vocabulary of a GGUF file."""
 
     def __init__(self, path: str, gpu: bool) -> None:
-        """Raises MedbenchError where llama.cpp cannot load the file, or it holds an encoder."""
+        """Raise MedbenchError if llama.cpp cannot load the file or the model has an encoder."""
         self.llama = library()
         params = self.llama.llama_model_default_params()
         params.n_gpu_layers = -1 if gpu else 0
-        _complaints.clear()
+        _log_errors.clear()
         self.pointer = self.llama.llama_model_load_from_file(os.fsencode(path), params)
         if not self.pointer:
             raise MedbenchError(
                 f"llama.cpp {self.llama.__version__} cannot load {path}{_said()}",
-                "A newer llama-cpp-python may know its architecture: pip install --upgrade llama-cpp-python",
+                "A newer llama-cpp-python may support its architecture: pip install --upgrade llama-cpp-python",
             )
         if self.llama.llama_model_has_encoder(self.pointer):
             raise MedbenchError(
@@ -97,13 +97,13 @@ class Model:
         return bool(self.llama.llama_vocab_is_eog(self.vocabulary, token))
 
 
-class Words:
-    """A model's vocabulary as a tokenizer of transformers, as far as prompting.py uses one."""
+class LlamaTokenizer:
+    """A model's vocabulary with the part of the transformers tokenizer interface that prompting.py uses."""
 
     def __init__(self, model: Model) -> None:
         self._llama = model.llama
         self._vocabulary = model.vocabulary
-        self._model = model  # which the vocabulary belongs to
+        self._model = model  # owns the vocabulary
         self._marks: dict[int, bool] = {}
         self.bos_token_id = self._special(self._llama.llama_vocab_bos(self._vocabulary))
         self.eos_token_id = self._special(self._llama.llama_vocab_eos(self._vocabulary))
@@ -112,7 +112,7 @@ class Words:
         return {"input_ids": [self._encode(text, add_special_tokens) for text in texts]}
 
     def decode(self, tokens: Sequence[int], skip_special_tokens: bool = False) -> str:
-        """The text of tokens; special ones that mark reasoning are never skipped."""
+        """Return the text of tokens. Special tokens that mark reasoning are never skipped."""
         if not skip_special_tokens:
             return self._text(tokens, False)
         return "".join(self._text(list(part), not mark) for mark, part in itertools.groupby(tokens, self._is_mark))
@@ -124,7 +124,7 @@ class Words:
 
     def _text(self, tokens: Sequence[int], skip_special_tokens: bool) -> str:
         given = (self._llama.llama_token * len(tokens))(*tokens)
-        size = PIECE + 8 * len(tokens)
+        size = TEXT_BYTES + 8 * len(tokens)
         while True:
             room = ctypes.create_string_buffer(size)
             used = self._llama.llama_detokenize(
@@ -152,10 +152,10 @@ class Words:
         content = text.encode("utf-8", "replace")
         size = len(content) + 2  # no token is shorter than a byte; first and last may be added
         room = (self._llama.llama_token * size)()
-        # A special token's name in a text is that token, as it is for transformers.
+        # As in transformers, the name of a special token in a text becomes that token.
         count = self._llama.llama_tokenize(self._vocabulary, content, len(content), room, size, special, True)
         if count < 0:
-            raise MedbenchError(f"llama.cpp cannot tokenise the text that begins with {text[:40]!r}.")
+            raise MedbenchError(f"llama.cpp cannot tokenize the text that begins with {text[:40]!r}.")
         return list(room[:count])
 
     def _special(self, token: int) -> int | None:
@@ -166,8 +166,8 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Tokens to compute for one sequence of a context. `reads`: how many of the last ones are read."""
+class TokenBatch:
+    """Tokens to compute for one sequence of a context. `reads` is how many of the last ones need logits."""
 
     sequence: int
     start: int  # position of the first one
@@ -176,10 +176,10 @@ class Part:
 
 
 class Context:
-    """Room for sequences in the key/value cache; used in a `with` block. Cells are shared between sequences."""
+    """The KV cache for several sequences, which can share its cells. Use it in a `with` block."""
 
     def __init__(self, model: Model, cells: int, sequences: int) -> None:
-        """Raises MedbenchError where memory does not suffice."""
+        """Raise MedbenchError if there is not enough memory."""
         assert sequences <= READ
         llama = model.llama
         params = llama.llama_context_default_params()
@@ -191,7 +191,7 @@ class Context:
         params.n_threads = params.n_threads_batch = threads()
         self.model = model
         self._llama = llama
-        _complaints.clear()
+        _log_errors.clear()
         self._pointer = llama.llama_init_from_model(model.pointer, params)
         if not self._pointer:
             raise MedbenchError(
@@ -210,10 +210,10 @@ class Context:
         self._llama.llama_batch_free(self._batch)
         self._llama.llama_free(self._pointer)
 
-    def run(self, parts: Sequence[Part]) -> list[list[NDArray[np.float32]]]:
-        """Compute the parts together; for each, the logits (vocabulary) after each of its last `reads` tokens."""
+    def run(self, parts: Sequence[TokenBatch]) -> list[list[NDArray[np.float32]]]:
+        """Compute the parts together. Return, for each, the logits (vocabulary,) after its last `reads` tokens."""
         found: list[list[NDArray[np.float32]]] = [[] for _ in parts]
-        readers: list[int] = []  # of each slot of the batch, the part that reads it, or -1
+        readers: list[int] = []  # for each token of the batch, the part that reads its logits, or -1
         batch, reads = self._batch, 0
 
         def compute() -> None:
@@ -244,15 +244,17 @@ class Context:
         return found
 
     def keep(self, sequence: int, length: int) -> int:
-        """Forget a sequence from position `length` on. How much is kept: all of that, or nothing where the model's
-        memory cannot be cut (state-space models)."""
+        """Remove a sequence from position `length` on. Return how many tokens are kept.
+
+        That is `length`, or 0 if the model's state cannot be cut (state-space models).
+        """
         if self._llama.llama_memory_seq_rm(self._memory, sequence, length, -1):
             return length
         self._llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return 0
 
     def copy(self, source: int, target: int) -> None:
-        """`target` begins with all of `source`; they share its cells."""
+        """Make `target` begin with all of `source`. They share its cells."""
         self._llama.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def drop(self, sequence: int) -> None:
@@ -260,4 +262,4 @@ class Context:
 
 
 def _said() -> str:
-    return f": {_complaints[-1]}" if _complaints else "."
+    return f": {_log_errors[-1]}" if _log_errors else "."

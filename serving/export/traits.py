@@ -179,7 +179,7 @@ class _Vocabulary:
                 "A newer llama-cpp-python may know it: pip install --upgrade llama-cpp-python",
             )
         self._vocabulary = self._llama.llama_model_get_vocab(self._pointer)
-        self._words = llama_model.Words(SimpleNamespace(llama=self._llama, vocabulary=self._vocabulary))  # type: ignore[arg-type]
+        self._words = llama_model.LlamaTokenizer(SimpleNamespace(llama=self._llama, vocabulary=self._vocabulary))  # type: ignore[arg-type]
 
     def __del__(self) -> None:
         if getattr(self, "_pointer", None):
