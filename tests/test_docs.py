@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,18 +164,18 @@ def test_an_installed_benchmark_brings_its_data(toy: dict[str, str], tmp_path: P
     write_questions(page, folder, "parquet")
     project = page.block("toml").replace('py-modules = ["triage"]\n', page.block("ini"))
     (folder.parent / "pyproject.toml").write_text(project, encoding="utf-8")
-    environment = install(folder.parent, toy)
+    environment = install([folder.parent], tmp_path / "site", toy)
     command = [sys.executable, "-m", "medbench", "run", "-m", "toy-model", "-b", "triage"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (done.returncode, "triage · 4 items" in done.stdout) == (0, True), done.stderr
 
 
-def install(source: Path, toy: dict[str, str]) -> dict[str, str]:
-    """Install a project with pip into the folder site; the environment of a process that has it."""
+def install(sources: Sequence[Path], site: Path, toy: dict[str, str]) -> dict[str, str]:
+    """Install projects with pip into the folder `site`. Return the environment of a process that has them."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
-    pip += ["--no-deps", "--no-build-isolation", "--target", "site", str(source)]
+    pip += ["--no-deps", "--no-build-isolation", "--target", str(site), *map(str, sources)]
     subprocess.run(pip, check=True, capture_output=True)
-    return toy | {"PYTHONPATH": os.pathsep.join([str(Path("site").resolve()), toy["PYTHONPATH"]])}
+    return toy | {"PYTHONPATH": os.pathsep.join([str(site.resolve()), toy["PYTHONPATH"]])}
 
 
 ADVICE = """
@@ -271,6 +272,20 @@ def test_add_a_judge() -> None:
     assert values["rubric", "ward", "qwen3-8b"] == (5 + 3 + 4 + 4) / 4
 
 
+@pytest.fixture(scope="module")
+def with_all_pages(tmp_path_factory: pytest.TempPathFactory, toy: dict[str, str]) -> dict[str, str]:
+    """The environment in which the file of each page is installed, with the page's pyproject.toml beside it."""
+    root = tmp_path_factory.mktemp("pages")
+    sources = []
+    for kind in ("benchmark", "metric", "model", "judge"):
+        page = Page.read(f"add-a-{kind}.md")
+        sources.append(root / kind)
+        sources[-1].mkdir()
+        (sources[-1] / "pyproject.toml").write_text(page.block("toml"), encoding="utf-8")
+        (sources[-1] / page.file).write_text(page.block("python"), encoding="utf-8")
+    return install(sources, root / "site", toy)  # by one pip, which takes seconds to start
+
+
 @pytest.mark.parametrize(
     ("name", "group", "kind"),
     [
@@ -280,18 +295,15 @@ def test_add_a_judge() -> None:
         ("add-a-judge.md", "medbench.judges", "judges"),
     ],
 )
-def test_the_file_becomes_an_installed_package(name: str, group: str, kind: str, toy: dict[str, str]) -> None:
-    """With the page's pyproject.toml beside it, pip installs it, and it is listed under its own name."""
-    page = Page.read(name)
-    Path("source").mkdir()
-    Path("source/pyproject.toml").write_text(page.block("toml"), encoding="utf-8")
-    Path("source", page.file).write_text(page.block("python"), encoding="utf-8")
-    ((found, points),) = page.project["project"]["entry-points"].items()
+def test_the_file_becomes_an_installed_package(
+    name: str, group: str, kind: str, with_all_pages: dict[str, str]
+) -> None:
+    """Once pip has installed it, it is listed under its own name."""
+    ((found, points),) = Page.read(name).project["project"]["entry-points"].items()
     assert found == group
-    environment = install(Path("source").resolve(), toy)
     listed = subprocess.run(
         [sys.executable, "-m", "medbench", "list", kind, "--json"],
-        env=environment,
+        env=with_all_pages,
         capture_output=True,
         text=True,
         check=True,
