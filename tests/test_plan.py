@@ -14,7 +14,8 @@ from medbench.core.checked import checked
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.hashing import fingerprint
 from medbench.core.types import Benchmark, Item, ItemSet, ModelSpec
-from medbench.evaluation.plan import Plan, Settings
+from medbench.evaluation.plan import EngineFacts, Plan, Settings, plan
+from medbench.results.identity import ModelIdentity
 
 FIFTY = ItemSet(fakes.items(50), "here")
 WITH_POOL = ItemSet(fakes.items(50), "here", shots=fakes.items(20, "shot"))
@@ -171,3 +172,16 @@ def test_a_seed_that_draws_nothing_makes_no_other_run() -> None:
     assert run(seed=4, limit=5) == run(seed=0)
     assert run(seed=4, limit=3) != run(seed=0, limit=3)
     assert run(seed=4, shots=1) != run(seed=0, shots=1)
+
+
+def test_a_plan_needs_no_engine_and_options_that_change_answers_are_part_of_its_identity() -> None:
+    items = ItemSet(fakes.items(3), "here")
+    spec = ModelSpec(name="m", location="here", revision="1", engine="theirs", dtype="float32")
+
+    def model(**options: object) -> ModelIdentity:
+        facts = EngineFacts(spec, "generate", "plain", options)
+        return plan(fakes.benchmark(items), items, facts, Settings()).identity.model
+
+    assert model().options is None
+    assert model(salt="a") == dataclasses.replace(model(), options={"salt": "a"})
+    assert model(salt="a") != model(salt="b")

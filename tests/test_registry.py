@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from medbench.core import registry
 from medbench.core.errors import MedbenchError, UsageError
-from medbench.core.types import Benchmark, Metric
+from medbench.core.types import Benchmark, Metric, ModelSpec
 
 GROUPS: tuple[registry.Group, ...] = ("benchmarks", "zoo", "engines", "metrics", "metric_families", "judges")
 
@@ -325,3 +325,64 @@ def test_a_file_cannot_take_the_name_of_an_installed_plugin(tmp_path: Path) -> N
     error = refusal("benchmarks", file)
     assert error.message == f"{file} calls its benchmark 'medqa', but medbench has one of that name."
     assert "Rename yours, or use the installed one by name" in error.hint
+
+
+# --- what a plugin leaves out -----------------------------------------------------------------------------------------
+
+SCORES = "score=lambda records: [], aggregate=lambda records, scores: []"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"from types import SimpleNamespace\nMETRIC = SimpleNamespace(name='m', version='1', binary=True, mean=True, "
+        f"better='higher', unit='points', {SCORES})\n",
+        "class M:\n    name, version, binary, mean, better, unit = 'm', '1', True, True, 'higher', 'points'\n"
+        "    def score(self, records): return []\n    def aggregate(self, records, scores): return []\nMETRIC = M()\n",
+        "from medbench.core.types import Metric\nclass M(Metric):\n"
+        "    name, version, binary, mean, better, unit = 'm', '1', True, True, 'higher', 'points'\n"
+        "    def score(self, records): return []\n    def aggregate(self, records, scores): return []\nMETRIC = M()\n",
+    ],
+    ids=["an object without a class of its own", "a class that subclasses nothing", "a subclass of Metric"],
+)
+def test_a_metric_has_every_optional_member_and_keeps_its_own(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    metric = registry.get("metrics", str(file))
+    assert isinstance(metric, Metric)
+    assert (metric.unit, metric.dimension, metric.figure_names, metric.in_background) == ("points", "", (), True)
+    assert metric.ready() is None
+    assert metric.remark_on([]) == ""
+
+
+ENGINE = """
+class ENGINE:
+    __slots__ = ("spec", "notes")
+
+    def __init__(self, spec):
+        self.spec, self.notes = spec, ("of its own",)
+
+    def load(self): ...
+    def choose(self, requests): return iter(())
+    def generate(self, requests): return iter(())
+    def chat(self, method): return "plain"
+    def describe(self): return {}
+    def peak_gpu_memory_bytes(self): return None
+"""
+
+
+def test_an_engine_has_every_optional_member_and_keeps_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(ENGINE)
+    engine = registry.get("engines", str(file))(None)
+    assert engine.notes == ("of its own",)
+    assert (engine.measured, engine.runs_here, engine.imports, engine.limits) == (True, True, (), None)
+    assert engine.cannot_choose([("A", "B")]) == ""
+    assert engine.retry_hint == "The same command tries them again."
+
+
+def test_an_engine_may_say_in_one_word_that_it_has_no_log_probabilities(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(ENGINE.replace("    def load", "    gives_logprobs = False\n    def load", 1))
+    engine = registry.get("engines", str(file))(ModelSpec("m", "here", "", engine="mine.py"))
+    assert engine.cannot_choose([("A", "B")]) == "the engine mine.py gives no log-probabilities"
