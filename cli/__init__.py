@@ -16,23 +16,23 @@ from ..core.text import printable
 # name -> one line for `medbench --help`; the command is `command` in the module of that name
 COMMANDS = {
     "run": "Run models on benchmarks and show the leaderboard.",
-    "train": "Train a model of the zoo by its own recipe, into an adapter.",
-    "leaderboard": "Show what stored runs say: models by metrics, with intervals.",
+    "train": "Train a zoo model by its own recipe. The result is an adapter.",
+    "leaderboard": "Compare the models of stored runs in one table, with intervals.",
     "compare": "Test two models against each other on the items both answered.",
-    "agreement": "Measure how far metrics and judges agree with people's grades.",
+    "agreement": "Measure how well metrics and judges agree with human grades.",
     "show": "Show a run, or one of its items: prompt, answer, gold, scores.",
-    "explain": "Explain one answer: the words behind its safety labels, its entities.",
-    "score": "Score stored answers again, without the model.",
+    "explain": "Explain one answer: which words led to its safety labels and entities.",
+    "score": "Score stored answers with other metrics or judges, without the model.",
     "export": "Export a model to safetensors, GGUF, Ollama or the hub, and check it.",
-    "adapters": "List, show and merge what `medbench train` made.",
+    "adapters": "List, show and merge trained adapters.",
     "serve": "Serve a model over HTTP: cases, and OpenAI's API.",
     "list": "List models, benchmarks, metrics, judges, runs, engines or training sets.",
-    "fetch": "Download what is not shipped: data of benchmarks, entity models.",
+    "fetch": "Download benchmark data and entity models.",
     "doctor": "Check versions, device, quantization, hub, cache and data.",
 }
 
 REGISTRY = f"{__package__.removesuffix('.cli')}.core.registry"  # imported by the commands that need it
-INTERRUPTED = 130  # as shells say it: 128 + SIGINT
+INTERRUPTED = 130  # the shell convention: 128 + SIGINT
 
 EXAMPLES = """\b
 Examples:
@@ -46,7 +46,7 @@ Examples:
 
 
 class Failure(click.ClickException):
-    """A MedbenchError as click shows it: message, then what to do, no traceback."""
+    """Show a MedbenchError as click does: the message and the hint, without a traceback."""
 
     def __init__(self, error: MedbenchError) -> None:
         super().__init__(printable(str(error)))
@@ -54,7 +54,7 @@ class Failure(click.ClickException):
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name; imports one when it is called."""
+    """A group that knows its commands by name and imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*COMMANDS]  # `list` is a module of this package
@@ -111,7 +111,7 @@ class LazyGroup(click.Group):
             error.message = printable(error.message)  # type: ignore[misc]  # not meant to be subclassed, only read
             raise
         except KeyboardInterrupt:
-            click.echo("\nStopped. Whatever was finished is stored; the same command continues from there.", err=True)
+            click.echo("\nStopped. Finished work is stored; the same command continues from there.", err=True)
             raise SystemExit(INTERRUPTED) from None
 
 
@@ -122,7 +122,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="medbench")
 def cli() -> None:
-    """Measure language models on medical questions, so that the number can be defended."""
+    """Evaluate language models on medical questions, with figures you can defend."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`--judge` and what belongs to it, the same for every command that asks judges."""
+"""`--judge` and its related options, shared by all commands that use judges."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def judge_option() -> Callable[[Any], Any]:
         "judge_names",
         multiple=True,
         metavar="NAMES",
-        help="Judges, separated by commas: groq, groq:MODEL, openai:MODEL, local:MODEL. Several are a jury.",
+        help="Judges, separated by commas: groq, groq:MODEL, openai:MODEL, local:MODEL. Several form a jury.",
         shell_complete=completion.plugins("judges"),
     )
 
@@ -36,9 +36,11 @@ def judge_options(
     With one mode there is no --judge-mode. Without `with_judge` the command adds `judge_option` itself, below this.
     """
     options = [
-        click.option("--judge-base-url", default="", metavar="URL", help="Server of openai:MODEL, else of groq."),
         click.option(
-            "--max-judge-calls", type=click.IntRange(min=0), metavar="N", help="Limit of calls, retries included."
+            "--judge-base-url", default="", metavar="URL", help="Server of the openai:MODEL judge, or of groq."
+        ),
+        click.option(
+            "--max-judge-calls", type=click.IntRange(min=0), metavar="N", help="Make at most N calls, retries included."
         ),
         click.option(
             "--max-judge-cost",
@@ -47,10 +49,16 @@ def judge_options(
             help="Stop when the estimated cost reaches this.",
         ),
         click.option(
-            "--judge-price", default="", metavar="IN,OUT", help="USD per million prompt and new tokens of the judges."
+            "--judge-price",
+            default="",
+            metavar="IN,OUT",
+            help="Price in USD per million prompt tokens and per million new tokens.",
         ),
         click.option(
-            "--judge-concurrency", type=click.IntRange(min=1), metavar="N", help="Calls at once.  [default: 8]"
+            "--judge-concurrency",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Calls in flight at once.  [default: 8]",
         ),
         cloup.option(
             "--judge-requests-per-minute",
@@ -58,7 +66,7 @@ def judge_options(
             aliases=("--judge-rpm",),
             type=click.IntRange(min=1),
             metavar="N",
-            help="Limit of calls to each judge.",
+            help="Make at most N calls per minute to each judge.",
         ),
         cloup.option(
             "--judge-tokens-per-minute",
@@ -66,20 +74,20 @@ def judge_options(
             aliases=("--judge-tpm",),
             type=click.IntRange(min=1),
             metavar="N",
-            help="Limit of tokens to each judge.",
+            help="Use at most N tokens per minute with each judge.",
         ),
         click.option(
             "--judge-timeout",
             type=click.FloatRange(min=0, min_open=True),
             metavar="SECONDS",
-            help="Longest wait for one reply of a judge at a server.  [default: 120]",
+            help="Wait at most this long for one reply from a server.  [default: 120]",
         ),
     ]
     if len(modes) > 1:
         chosen = click.option(
             "--judge-mode",
             type=click.Choice(list(modes)),
-            help=f"What is asked: 1-5 by the reference, four criteria, or LiveQA's four grades.  [default: {default}]",
+            help=f"Grade by the reference answer (1-5), four criteria, or LiveQA's four grades.  [default: {default}]",
         )
         options.insert(0, chosen)
     if with_judge:

@@ -13,7 +13,7 @@ DEFAULT_MODEL = "openai/gpt-oss-120b"
 @dataclass(frozen=True)
 class Groq:
     name: str = "groq"
-    summary: str = f"A model at Groq, {DEFAULT_MODEL} unless said (groq:llama-3.3-70b-versatile). Needs GROQ_API_KEY."
+    summary: str = f"A model at Groq, {DEFAULT_MODEL} by default (or groq:llama-3.3-70b-versatile). Needs GROQ_API_KEY."
 
     def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
         """Raises UsageError without a key."""

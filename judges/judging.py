@@ -1,8 +1,9 @@
-"""Stored answers before a judge: what lacks a reply is asked, and each reply is on the disk as it comes.
+"""Ask a judge about stored answers, and store each reply as it arrives.
 
-A judge is a model like any other, run by the same engines. Its replies lie in the run that it judges, so the same call
-asks only what is missing: what was killed, capped or refused. A failure of the engine is not stored; a reply that
-cannot be read is, because it was paid for, and is shown and unscored; so is a refusal, which would come again.
+A judge is a model like any other, run by the same engines. Its replies are stored in the run that it judges, so the
+same call asks only for what is missing after a crash, a cap or a rejected request. A failure of the engine is not
+stored. A reply that cannot be parsed is stored, shown and left unscored, because it was paid for; so is a refusal,
+because the judge would refuse again.
 """
 
 from __future__ import annotations

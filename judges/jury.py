@@ -1,4 +1,4 @@
-"""Several judges of one mode: the mean of what they say, and how far they agree."""
+"""A jury: the mean of several judges' grades in one mode, and how well the judges agree."""
 
 from __future__ import annotations
 

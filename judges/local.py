@@ -17,7 +17,8 @@ SHORT = 8  # digits of a revision
 class Local:
     name: str = "local"
     summary: str = (
-        "A model on this machine, named as with --model: local:med-llama-3.2-1b. Small ones seldom keep to the form."
+        "A model on this machine, named as with --model: local:med-llama-3.2-1b. "
+        "Small models often fail to return the required JSON."
     )
 
     def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:

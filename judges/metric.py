@@ -1,6 +1,6 @@
-"""A judge's stored replies as a metric: pure functions of a run's answers and what lies in its `judgements` folder.
+"""A judge's stored replies as a metric: pure functions of a run's answers and the replies in its `judgements` folder.
 
-Nothing here asks a judge (judging.py does). An answer that no reply was stored for is unscored, never guessed.
+Nothing here asks a judge (judging.py does). An answer without a stored reply is unscored, never guessed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a judge is asked and how its reply is read: a prompt file per mode, a schema, and a full match or nothing.
+"""How a judge is asked and how its reply is parsed: a prompt file and a JSON schema per mode, strictly matched.
 
 A mode's `hash` covers its prompt file and its schema and ends the name of every score that comes of it, so grades from
 two wordings never share a column. What a stored reply is worth is read off it again each time, by the schema that it
@@ -113,9 +113,9 @@ DEFAULT = "reference"
 
 
 def mode_of(name: str) -> Mode:
-    """Raises UsageError for a mode that there is not."""
+    """Return the mode of this name. Raises UsageError for an unknown one."""
     if name not in MODES:
-        raise UsageError(f"a judge has no mode '{name}'.", f"The modes: {', '.join(MODES)}")
+        raise UsageError(f"no judge mode is called '{name}'.", f"The modes: {', '.join(MODES)}")
     return MODES[name]
 
 

@@ -1,4 +1,4 @@
-"""What judges' scores are called, and the metric of such a name.
+"""Names of judges' scores, and the metric for such a name.
 
     judge:MODE:JUDGE:MODEL:HASH      one judge. MODEL has a local model's revision, and a server's host if not the usual
     jury:MODE:JUDGE:MODEL~…:HASH     several

@@ -12,7 +12,7 @@ from .judge import Judge
 @dataclass(frozen=True)
 class OpenAI:
     name: str = "openai"
-    summary: str = "A model at OpenAI or any server that speaks its API: openai:NAME, with --judge-base-url URL."
+    summary: str = "A model at OpenAI or at any server with the same API: openai:NAME, with --judge-base-url URL."
 
     def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
         """Raises UsageError without a model, or without a key where the server needs one."""

@@ -1,4 +1,4 @@
-"""What providers charge, for the cap on cost: USD per million prompt tokens and per million new tokens.
+"""List prices of providers, for the cost cap: USD per million prompt tokens and per million new tokens.
 
 The providers' public list prices as they were known in the month below, without discounts for batches or cached
 prompts. They change: `--judge-price IN,OUT` overrides them.

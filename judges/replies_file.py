@@ -1,4 +1,4 @@
-"""The file of one judge's replies: a header, then one reply per line, sealed and on the disk as each one comes."""
+"""The file of one judge's replies: a header, then one reply per line, sealed and flushed to disk one by one."""
 
 from __future__ import annotations
 

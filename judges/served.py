@@ -1,4 +1,4 @@
-"""What the judges that ask a server share: a key before anything else, a name that tells the server, prices."""
+"""Make a judge at a server: check its API key first, put the server into its name, look up its prices."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .prices import PRICES
 
 
 def served(plugin: str, model: str, base_url: str, tell: Callable[[str], None], **generation: Any) -> Judge:
-    """A judge that is `model` at the server `base_url` ("": the usual one); the plugin is named as its engine is.
+    """Return a judge that asks `model` at the server `base_url` ("": the provider's own). `plugin` is also its engine.
 
-    Raises UsageError where a key is needed that is not there: before anything is answered or loaded.
+    Raises UsageError if a required API key is missing, before anything is answered or loaded.
     """
     label = f"{plugin}:{model}"
     spec = dataclasses.replace(resolve(label, base_url=base_url, tell=tell), generation=generation)

@@ -211,7 +211,7 @@ def test_missing_weights_are_named_with_what_runs_without_them() -> None:
 def test_missing_weights_alone_are_told_with_what_runs_without_them() -> None:
     done = medbench("run", "--model", "biogpt-large", "-b", "medqa-sample")
     assert done.exit_code == 1
-    assert "What runs without any of this: medbench run" in done.stderr
+    assert "This needs no data and no download: medbench run" in done.stderr
 
 
 def test_a_server_that_is_not_there_leaves_nothing_in_a_table() -> None:

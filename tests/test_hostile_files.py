@@ -235,7 +235,7 @@ class TestItemsFile:
         [
             (b"q1\nq\xe9\n", "--items ids.txt, line 2: not UTF-8: byte 1."),
             ("q1\n".encode("utf-16"), "--items ids.txt, line 1: UTF-16, not UTF-8."),
-            (b"\n\n", "--items ids.txt holds no ids."),
+            (b"\n\n", "--items ids.txt has no ids."),
         ],
     )
     def test_what_is_wrong_is_told_by_line(self, content: bytes, told: str) -> None:

@@ -184,7 +184,7 @@ def test_a_command_without_a_table_says_so_and_why(run: StoredRun) -> None:
     edited(2, '"text":"no"', '"text":"yes"')(run.path / "samples.jsonl")
     for command in (("score", run.path, "-M", "token_f1"), ("leaderboard", run.path)):
         done = medbench(*command)
-        assert (done.exit_code, done.stdout.strip()) == (1, "No table: none of these runs can be shown.")
+        assert (done.exit_code, done.stdout.strip()) == (1, "None of these runs can be shown.")
         assert f"Not shown: {run.path}" in done.stderr
 
 

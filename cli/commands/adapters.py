@@ -1,4 +1,4 @@
-"""`medbench adapters`: what training made: a list, one of them, and one made into a model folder."""
+"""`medbench adapters`: list and show trained adapters, and merge one into a model folder."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def list_(as_json: bool) -> None:
-    """List what was trained: name, status, data, steps, held-out loss, size. --json has base, losses and dates too."""
+    """List trained adapters: name, status, data, steps, held-out loss, size. --json adds base, losses and dates."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -102,7 +102,7 @@ Examples:
 @click.argument("name", metavar="NAME@TAG", shell_complete=completion.adapters)
 @click.option("--json", "as_json", is_flag=True, help="The manifest as JSON on stdout.")
 def show(name: str, as_json: bool) -> None:
-    """Show what NAME@TAG was trained from, on what, by which recipe, and which benchmark items its data held."""
+    """Show how NAME@TAG was trained: base, data, recipe, and which benchmark items its data contain."""
     from ...zoo.adapters import find
     from ...zoo.progress import trained
 
@@ -137,7 +137,7 @@ Examples:
     type=click.Choice(["float32", "bfloat16", "float16"]),
     default="float32",
     show_default=True,
-    help="Of the merged weights; 16 bits take half the disk and memory.",
+    help="Data type of the merged weights; 16 bits take half the disk and memory.",
 )
 @click.option(
     "--trust-remote-code",
@@ -225,7 +225,7 @@ def _show(adapter: Adapter) -> None:
     why = manifest.stopped or adapter.damage() if adapter.status in ("stopped", "damaged") else ""
     fact("status", f"{adapter.status}{f': {why}' if why else ''}")
     fact("base", f"{manifest.base.get('source', '')} (revision {str(manifest.base.get('revision'))[:HASH_DIGITS]})")
-    fact("", "runs code of its own" if manifest.base.get("trust_remote_code") else "")
+    fact("", "runs its own code" if manifest.base.get("trust_remote_code") else "")
     fact("weights' hash", manifest.hash)
     fact("recipe", str(manifest.recipe.get("source", "")))
     fact("settings", " ".join(manifest.settings))

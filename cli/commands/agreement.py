@@ -246,10 +246,10 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
             yield step
     else:
-        yield _Lines().step
+        yield _ScoringLines().step
 
 
-class _Lines:
+class _ScoringLines:
     """A line at most every LINE_SECONDS, with the time that is left for this metric."""
 
     def __init__(self) -> None:

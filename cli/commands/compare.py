@@ -38,7 +38,7 @@ Examples:
         "-M",
         multiple=True,
         metavar="NAMES",
-        help="Only these metrics.  [default: those that both have]",
+        help="Only these metrics.  [default: those that both runs have]",
         shell_complete=completion.plugins("metrics"),
     ),
     judge_option(),
@@ -61,14 +61,14 @@ def command(
     as_json: bool,
     allow_changed: bool,
 ) -> None:
-    """Test models against each other in pairs, on the items that both answered.
+    """Compare models in pairs, with a significance test, on the items that both answered.
 
-    A, B, … are models as the leaderboard names them, runs, or folders of runs. Right/wrong metrics are tested by exact
-    McNemar, others by paired permutation, judges' preferences by the exact sign test, Holm-corrected over what is
-    shown; intervals are for each line alone. Runs that cannot be compared (other items, prompts, examples or method)
-    are refused.
+    A, B, … are models as the leaderboard names them, runs, or folders of runs. Right/wrong metrics get the exact
+    McNemar test, other metrics a paired permutation test, and judges' preferences an exact sign test; p-values are
+    Holm-corrected over all lines shown. Intervals are not corrected. Runs with different items, prompts, examples or
+    method are rejected.
 
-    With --judge, only the preferences of the judges named are shown; without, those that earlier commands asked for.
+    With --judge, only the preferences of these judges are shown; without it, all stored preferences.
     """
     from ...results.compare import compare, matched
     from ...results.lookup import side
@@ -77,8 +77,8 @@ def command(
 
     if len(runs) < 2:
         raise UsageError(
-            f"{runs[0]} is one side; a comparison needs two.",
-            "medbench compare A B. The runs there are: medbench list runs",
+            f"{runs[0]} is only one run or model; a comparison needs two.",
+            "medbench compare A B. To see your runs: medbench list runs",
         )
     judges_read_stored(judging, allow_changed)
     sides = []
@@ -96,7 +96,7 @@ def command(
     if judges:
         pairs = matched(*sides)
         for name in output.names(metrics):
-            load_metric(name)  # a name that nobody knows is told before a judge is paid
+            load_metric(name)  # reject an unknown name before paying a judge
         judged = [judge_runs(judges, [run], progress, against={run.path: other}) for run, other in pairs]
         preferences = list(dict.fromkeys(name for one in judged for names in one.values() for name in names))
     found = compare(*sides, metrics=output.names(metrics), preferences=preferences)

@@ -1,4 +1,4 @@
-"""`medbench doctor`: each thing a run needs, ok or what to do."""
+"""`medbench doctor`: check everything a run needs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Finding:
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(data: Path | None, as_json: bool) -> None:
-    """Check versions, device, quantization, hub, cache and data. Exit code 1 where something needed is broken."""
+    """Check versions, device, quantization, hub, cache and data. Exit code 1 if something required is broken."""
     findings = [finding for check in CHECKS for finding in check()] + list(_data(data or paths.data()))
     if as_json:
         output.show_json([asdict(finding) for finding in findings])
@@ -99,15 +99,15 @@ def _device() -> Iterator[Finding]:
         yield Finding("GPU", f"{name}, {total / 1e9:.0f} GB, CUDA {torch.version.cuda}")
     if not facts["gpus"]:
         todo = (
-            "A GPU is there but torch was built without CUDA: install a CUDA build."
+            "This machine has a GPU, but torch was built without CUDA. Install a CUDA build."
             if shutil.which("nvidia-smi")
             else "Models over 1B parameters will be slow."
         )
-        yield Finding("GPU", "none that torch sees", todo, needed=False)
+        yield Finding("GPU", "torch sees none", todo, needed=False)
 
 
 def _quantization() -> Iterator[Finding]:
-    """Quantise a small matrix for real: an import alone says little about this library."""
+    """Quantize a small matrix for real: an import alone says little about this library."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -129,7 +129,7 @@ def _quantization() -> Iterator[Finding]:
         return
     yield Finding(
         "quantization",
-        f"NF4 works on {device}" if finite else f"NF4 gives no numbers on {device}",
+        f"NF4 works on {device}" if finite else f"NF4 computes NaN on {device}",
         "" if finite else "Run without --quantize.",
         needed=False,
     )
@@ -143,7 +143,7 @@ def _hub() -> Iterator[Finding]:
         yield Finding(
             "hub",
             hub.why_unreachable(),
-            "Only what lies on this disk can be used: the embedded model, --data, local models.",
+            "Only local files can be used: the embedded model, --data, local models.",
             needed=False,
         )
 
@@ -194,7 +194,7 @@ def _data(folder: Path | None) -> Iterator[Finding]:
     if folder is None and not paths.releases().is_dir():
         yield Finding(
             "data",
-            "no folder of official releases is named, and nothing was fetched",
+            "no data folder is set, and nothing was fetched",
             "The samples need none. A run downloads what it needs; all at once: medbench fetch data all",
             needed=False,
         )
@@ -226,8 +226,8 @@ def _data(folder: Path | None) -> Iterator[Finding]:
     if absent:
         yield Finding(
             "data",
-            f"not there: {', '.join(absent)}",
-            "A run downloads them, if the network allows; now: medbench fetch data all",
+            f"not available: {', '.join(absent)}",
+            "A run downloads them when needed. To do it now: medbench fetch data all",
             needed=False,
         )
 

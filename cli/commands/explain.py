@@ -48,7 +48,7 @@ WHAT = {
     "denied": "entities that the answer says are not there: they recall nothing",
     "reference_denied": "entities that the reference says are not there: they are not asked for",
 }
-BRACKETS = "⟦ ⟧ hold the words; the sign in them is that of the row that says what they are"
+BRACKETS = "⟦ ⟧ marks the words; the sign inside matches a row of the table"
 
 
 class Span(Protocol):
@@ -80,9 +80,9 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 @output.allow_changed
 def command(run: str, item: str, entity_model: str, out: Path | None, as_json: bool, allow_changed: bool) -> None:
-    """Explain ITEM of RUN: the sentences that led to each safety label, and the entities recalled, missed or invented.
+    """Explain ITEM of RUN: the sentences behind each safety label, and the entities recalled, missed or invented.
 
-    `medbench show RUN` lists the items; the metrics themselves are asked for with run or score --metrics.
+    `medbench show RUN` lists the items. To compute the metrics themselves, use run or score with --metrics.
     """
     from ...metrics.entities import scores as entities
     from ...metrics.safety import rates as safety
@@ -96,7 +96,7 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
         tell(f"{CHANGED}: {change}.")
     if record.output.text is None:
         raise UsageError(
-            f"'{item}' of {stored.path.name} is a choice by log-probability: there is no text to explain.",
+            f"'{item}' of {stored.path.name} was answered by log-probability, so there is no text to explain.",
             f"See what was chosen: medbench show {stored.path.name} {item}",
         )
     asked = safety.question_of(record.item)
@@ -152,7 +152,7 @@ def _show(record: Record, asked: str, reading: Reading, compared: EntityComparis
     if not colored:
         screen.print(BRACKETS)
     if compared is None:
-        screen.print("[dim]no reference answer: its entities are compared with nothing[/dim]")
+        screen.print("[dim]no reference answer to compare entities with[/dim]")
         return
     groups = _groups(compared)
     supported = [(m, "recalled") for m in compared.supported]
@@ -164,7 +164,7 @@ def _show(record: Record, asked: str, reading: Reading, compared: EntityComparis
     wanted = [(m, name) for name in ("recalled", "missed", "reference_denied") for m in groups[name]]
     panel("reference: entities", compared.reference, wanted)
     screen.print(_entities(groups, _matched(compared), colored))
-    screen.print(f"[dim]found by the pipeline {compared.pipeline}[/dim]")
+    screen.print(f"[dim]entities found by the pipeline {compared.pipeline}[/dim]")
 
 
 def _groups(compared: EntityComparison) -> dict[str, Sequence[Mention]]:

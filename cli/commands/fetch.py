@@ -1,4 +1,4 @@
-"""`medbench fetch`: what medbench does not ship. Its data sets are in `fetch_data`."""
+"""`medbench fetch`: download benchmark data (see `fetch_data`) and entity models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Examples:
 
 @click.group(epilog=EXAMPLES)
 def command() -> None:
-    """Download what medbench does not ship: data of benchmarks, entity models."""
+    """Download benchmark data and entity models, which medbench does not ship."""
 
 
 command.add_command(data)
@@ -38,11 +38,11 @@ command.add_command(data)
 @click.option(
     "--from", "source", metavar="FILE|URL", help="Archive (.tar.gz) to take it from.  [default: scispaCy's release]"
 )
-@click.option("--again", is_flag=True, help="Fetch it although it is here.")
+@click.option("--again", is_flag=True, help="Download again even if it is already installed.")
 def entity_model(name: str, source: str | None, again: bool) -> None:
     """Download the scispaCy pipeline NAME, check it, unpack it into the cache and load it once.
 
-    Then `--entity-model NAME` scores the entity metrics with it. The same command continues a download that broke off.
+    Then `--entity-model NAME` scores the entity metrics with it. The same command resumes an interrupted download.
     """
     from ...core.download import shown
     from ...core.official import mirrored
@@ -50,15 +50,15 @@ def entity_model(name: str, source: str | None, again: bool) -> None:
 
     if not _fit(name):
         raise UsageError(
-            f"'{name}' is no name for an entity model.", "Letters, digits, _ and - only, as en_core_sci_sm."
+            f"'{name}' is not a valid name for an entity model.", "Letters, digits, _ and - only, as en_core_sci_sm."
         )
     if name == pipelines.EMBEDDED:
-        tell(f"'{name}' is built in; nothing is to be fetched.")
+        tell(f"'{name}' is built in, so there is nothing to download.")
         return
     if source is None and name not in pipelines.RELEASES:
         raise UsageError(f"no release is known as '{name}'.{did_you_mean(name, pipelines.RELEASES)}", _known())
     if (pipelines.store() / name).is_dir() and not again:
-        say(f"{name} {pipelines.find(name).version} is here already; --again fetches it anew")
+        say(f"{name} {pipelines.find(name).version} is already installed; --again downloads it again")
         return
     address = source or mirrored(pipelines.url(name))
     watch = Shown()

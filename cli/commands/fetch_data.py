@@ -52,7 +52,8 @@ def data(names: tuple[str, ...], as_json: bool) -> None:
     """Fetch the data of benchmarks, so that they run offline and without --data.
 
     Data sets of the hub go to the hub's cache. Official files go to medbench's cache (MEDBENCH_CACHE) and are checked
-    by hash. What is there is not fetched again, and a download that broke off continues. Each benchmark is then read.
+    by hash. Existing files are not
+    downloaded again, and interrupted downloads resume. Each benchmark is then loaded as a check.
 
     With MEDBENCH_MIRROR, https://HOST/FILE is asked for as MIRROR/HOST/FILE. HF_ENDPOINT does that for the hub.
     """

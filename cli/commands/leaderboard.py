@@ -1,4 +1,4 @@
-"""`medbench leaderboard`: what stored runs say."""
+"""`medbench leaderboard`: tables of stored runs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Examples:
         "benchmarks",
         multiple=True,
         metavar="NAMES",
-        help="Only these, in detail.",
+        help="Only these benchmarks, in detail.",
         shell_complete=completion.plugins("benchmarks"),
     ),
     click.option(
@@ -60,7 +60,7 @@ Examples:
         "-M",
         multiple=True,
         metavar="NAMES",
-        help="Only these metrics; missing scores are computed.",
+        help="Only these metrics. Missing scores are computed.",
         shell_complete=completion.plugins("metrics", "all"),
     ),
     click.option("--details", is_flag=True, help="After the summary, a table per benchmark with every metric."),
@@ -88,21 +88,23 @@ Examples:
 @cloup.option_group(
     "Output",
     click.option(
-        "--csv", metavar="FILE", shell_complete=completion.files, help="Every figure, one line each; - for stdout."
+        "--csv", metavar="FILE", shell_complete=completion.files, help="All figures, one per row; - for stdout."
     ),
-    click.option("--parquet", metavar="FILE", shell_complete=completion.files, help="As --csv, as a Parquet file."),
+    click.option(
+        "--parquet", metavar="FILE", shell_complete=completion.files, help="The same rows as --csv, as a Parquet file."
+    ),
     click.option(
         "--markdown",
         metavar="FILE",
         shell_complete=completion.files,
-        help="Tables for a README or a paper; - for stdout.",
+        help="Markdown tables; - for stdout.",
     ),
-    click.option("--html", metavar="FILE", shell_complete=completion.files, help="Tables for a page; - for stdout."),
+    click.option("--html", metavar="FILE", shell_complete=completion.files, help="HTML tables; - for stdout."),
     click.option(
-        "--latex", metavar="FILE", shell_complete=completion.files, help="Tables for a paper (booktabs); - for stdout."
+        "--latex", metavar="FILE", shell_complete=completion.files, help="LaTeX tables (booktabs); - for stdout."
     ),
     click.option("--json", "as_json", is_flag=True, help="Everything, as JSON on stdout."),
-    click.option("--no-pager", is_flag=True, help="Do not page what is longer than the window, as with PAGER=cat."),
+    click.option("--no-pager", is_flag=True, help="Print long output directly, without a pager (as PAGER=cat does)."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(
@@ -126,10 +128,10 @@ def command(
 ) -> None:
     """Show the leaderboard of stored runs.
 
-    FOLDERS are run folders or folders of runs (default: runs/). It opens with one row per model and one column per
-    benchmark; --details and --benchmark show every metric. Runs that may be compared share a table. CSV, Parquet and
-    JSON hold every run, whatever --top says; marks and tests are those of all runs that --model and --benchmark leave.
-    --sort and --where change the summary only, here and in the JSON, not the other tables and files.
+    FOLDERS are run folders or folders of runs (default: runs/). The summary comes first: a row per model, a column per
+    benchmark. --details and --benchmark show every metric. Only comparable runs share a table. CSV, Parquet and JSON
+    contain all runs, regardless of --top. Marks and tests cover all runs that --model and --benchmark select. --sort
+    and --where apply to the summary only.
     """
     from ...results import leaderboard, summary
     from ...results.store import all_runs
@@ -163,7 +165,9 @@ def command(
     found = leaderboard.build(runs, wanted)
     shown = {column.metric for board in found.boards for column in board.columns}
     if found.boards and not found.problems and "all" not in output.names(metrics):
-        problems += [MedbenchError(f"{name} scores no answer of these runs.") for name in wanted if name not in shown]
+        problems += [
+            MedbenchError(f"{name} did not score any answer of these runs.") for name in wanted if name not in shown
+        ]
     found = dataclasses.replace(found, problems=(*problems, *found.problems))
     if by:
         found = leaderboard.by_subject(found)
@@ -200,7 +204,7 @@ def _chosen(runs: list[StoredRun], models: list[str], benchmarks: list[str]) -> 
         for name in asked:
             if name not in known.values():
                 raise UsageError(
-                    f"no run here is of the {kind} '{name}'.{did_you_mean(name, set(known.values()))}",
+                    f"no run here has the {kind} '{name}'.{did_you_mean(name, set(known.values()))}",
                     f"The {kind}s here: {', '.join(sorted(set(known.values())))}",
                 )
     return [

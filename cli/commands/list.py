@@ -1,4 +1,4 @@
-"""`medbench list`: what can be named."""
+"""`medbench list`: models, benchmarks, metrics, judges, engines, training sets and runs."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(what: str, name: str | None, out: Path | None, as_json: bool) -> None:
     """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), training sets,
-    or stored runs; or tell what is known of the one called NAME."""
+    or stored runs. With NAME, show the details of that one."""
     if name:
         _one(what, name, as_json)
         return
@@ -78,7 +78,7 @@ def command(what: str, name: str | None, out: Path | None, as_json: bool) -> Non
         return
     if out:
         raise UsageError(
-            f"--out says where runs are; {what} are not kept there.", "Leave it out, or: medbench list runs --out DIR"
+            f"--out is the folder of runs; it has no {what}.", "Leave it out, or: medbench list runs --out DIR"
         )
     if what == TRAINING_SETS:
         rows = _training_sets()
@@ -137,7 +137,7 @@ def _metrics(rows: Sequence[dict[str, Any]]) -> Table:
 def _one(what: str, name: str, as_json: bool) -> None:
     """All that is told of one plugin. Raises UsageError where it is none, with the nearest names."""
     if what not in GROUPS:
-        raise UsageError(f"'{name}': {what} are listed all together.", f"Leave it out: medbench list {what}")
+        raise UsageError(f"'{name}': {what} have no details page.", f"Leave it out: medbench list {what}")
     try:
         registry.get(GROUPS[what], name)
     except UsageError:

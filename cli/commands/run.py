@@ -74,7 +74,10 @@ Examples:
         shell_complete=completion.plugins("benchmarks", "quick", "all"),
     ),
     click.option(
-        "--limit", type=click.IntRange(min=1), metavar="N", help="N items of each benchmark, the same for every model."
+        "--limit",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Ask only N items of each benchmark, the same for every model.",
     ),
     click.option(
         "--shots",
@@ -82,14 +85,14 @@ Examples:
         default=0,
         show_default=True,
         metavar="K",
-        help="Examples before each question.",
+        help="Solved examples before each question (few-shot).",
     ),
     click.option(
         "--metrics",
         "-M",
         multiple=True,
         metavar="NAMES",
-        help="Metrics instead of the benchmark's own: names, all, .py files, evaluate:NAME.",
+        help="Use these metrics instead of the benchmark's own: names, all, .py files, evaluate:NAME.",
         shell_complete=completion.plugins("metrics", "all"),
     ),
     judge_option(),
@@ -129,7 +132,7 @@ Examples:
         "--engine",
         default="",
         metavar="NAME",
-        help="How the model runs.  [default: the model's]",
+        help="Engine that runs the model.  [default: depends on the model]",
         shell_complete=completion.plugins("engines"),
     ),
     click.option(
@@ -159,7 +162,12 @@ Examples:
         "--items", type=click.Path(path_type=Path), metavar="FILE", help="Only the item ids in FILE, one per line."
     ),
     click.option(
-        "--seed", type=int, default=0, show_default=True, metavar="N", help="Draws the --limit items and the examples."
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Random seed for the --limit items and the few-shot examples.",
     ),
     click.option(
         "--data-revision",
@@ -175,17 +183,20 @@ Examples:
         type=click.Choice(["auto", "logprob", "generate"]),
         default="auto",
         show_default=True,
-        help="How multiple choice is asked. auto: by log-probability if the engine has them.",
+        help="How multiple-choice items are asked. auto: by log-probability if the engine supports it.",
     ),
     click.option(
         "--chat",
         type=click.Choice(["auto", "always", "never"]),
         default="auto",
         show_default=True,
-        help="When the model's chat template is used. auto: to generate, not to choose.",
+        help="When to apply the model's chat template. auto: to generated answers, not to log-probability.",
     ),
     click.option(
-        "--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer.  [default: the benchmark's]"
+        "--max-new-tokens",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Token limit of an answer.  [default: the benchmark's]",
     ),
 )
 @cloup.option_group(
@@ -200,8 +211,8 @@ Examples:
         "--latency-items",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Single requests to time; 0: none.  [default: up to 5, within 10 % of the run's time; 0 for a remote "
-        "server]",
+        help="Requests to time one at a time; 0: none.  [default: up to 5, within 10 % of the run's time; "
+        "0 for a remote server]",
     ),
 )
 @judge_options(with_judge=False)
@@ -213,9 +224,15 @@ Examples:
         metavar="URL",
         help="Server of openai:NAME, groq:NAME.  [default: OPENAI_BASE_URL, or their own]",
     ),
-    click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests at once.  [default: 8]"),
-    click.option("--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="Limit of requests."),
-    click.option("--tokens-per-minute", type=click.IntRange(min=1), metavar="N", help="Limit of tokens."),
+    click.option(
+        "--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests in flight at once.  [default: 8]"
+    ),
+    click.option(
+        "--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="Send at most N requests per minute."
+    ),
+    click.option(
+        "--tokens-per-minute", type=click.IntRange(min=1), metavar="N", help="Use at most N tokens per minute."
+    ),
 )
 @cloup.option_group(
     "Output",
@@ -260,8 +277,8 @@ def command(
 ) -> None:
     """Run models on benchmarks and show the leaderboard.
 
-    Every answer is stored as it comes. Stop at any moment: the same command continues where it stopped, and does
-    nothing when the run is complete.
+    Every answer is stored as it arrives. You can stop at any time: the same command continues where it stopped, and
+    does nothing if the run is complete.
     """
     from ...benchmarks.sources import hub as hub_sets
     from ...benchmarks.sources.files import Source
@@ -270,7 +287,7 @@ def command(
     from ...evaluation.suite import Outcome, chosen_benchmarks, evaluate_all
     from ..ui.download_progress import automatic
 
-    # Everything that can be wrong with the request is found before anything is loaded.
+    # Check the whole request before loading anything.
     engine_options = _engine_options(engine_option, {"tensor_parallel": tensor_parallel, "map": columns})
     progress = watch(quiet)
     outcome = Outcome()
@@ -347,19 +364,19 @@ def _ids(file: Path | None) -> tuple[str, ...]:
             ids = tuple(dict.fromkeys(line.strip() for _, line in text_lines(lines) if line.strip()))
     except BadLine as error:
         told = f"--items {file}, line {error.number}: {error.problem}."
-        raise UsageError(told, "It holds item ids, one a line, as UTF-8 text.") from error
+        raise UsageError(told, "The file must hold one item id per line, as UTF-8 text.") from error
     except OSError as error:
         told = f"--items {file} cannot be read: {error.strerror or error}."
-        raise UsageError(told, "It holds item ids, one a line.") from error
+        raise UsageError(told, "The file must hold one item id per line.") from error
     if not ids:
-        raise UsageError(f"--items {file} holds no ids.", "It holds item ids, one a line.")
+        raise UsageError(f"--items {file} has no ids.", "The file must hold one item id per line.")
     return ids
 
 
 def _report(outcome: Outcome, root: Path, quiet: bool, as_json: bool, named: Sequence[str]) -> None:
-    """The leaderboard of this command's runs, then what could not be done. Exit code 1 where something was not.
+    """Show the leaderboard of this command's runs, then what failed. Exit code 1 if anything did.
 
-    `named`: metrics asked for by name, of which it is told where they had nothing to score.
+    `named`: metrics that the user named; those that scored nothing are reported.
     """
     from ...results import leaderboard
 
@@ -370,12 +387,12 @@ def _report(outcome: Outcome, root: Path, quiet: bool, as_json: bool, named: Seq
         shown = {column.metric for board in found.boards for column in board.columns}
         for name in named:
             if name not in shown:
-                tell(f"{name} found nothing to score in these runs. What it scores: medbench list metrics {name}")
+                tell(f"{name} had nothing to score in these runs. See what it scores: medbench list metrics {name}")
     if outcome.runs and not quiet:
         tell(f"Answers and scores: {root}. One item: medbench show RUN ITEM. A CSV: medbench leaderboard --csv FILE")
     for problem in outcome.problems:
         tell(f"\nNot done: {problem}")
     if outcome.problems or found.problems:
         if outcome.missing and not outcome.runs:
-            tell("\nWhat runs without any of this: medbench run")
+            tell("\nThis needs no data and no download: medbench run")
         raise SystemExit(1)

@@ -1,4 +1,4 @@
-"""`medbench score`: stored answers under other metrics, without the model."""
+"""`medbench score`: score stored answers with other metrics or judges, without the model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Examples:
         "-M",
         multiple=True,
         metavar="NAMES",
-        help="Metrics to score: names, all (no judge), .py files.",
+        help="Metrics: names, all (except judges), .py files.",
         shell_complete=completion.plugins("metrics", "all"),
     ),
     judge_option(),
@@ -66,10 +66,10 @@ def command(
     as_json: bool,
     allow_changed: bool,
 ) -> None:
-    """Score RUNS again under METRICS, or put their open answers before judges.
+    """Score the stored answers of RUNS with METRICS, or have judges grade their open answers.
 
-    What is scored or judged already is kept; the metrics join the run's leaderboard. Of a run that was changed after it
-    was made, nothing is kept, and no judge is asked.
+    Existing scores and judgments are reused, and the new metrics are added to the run's leaderboard. Scores of a run
+    that was changed after it was made are shown but not stored, and no judge is asked.
     """
     from ...core.types import Metric
     from ...results import export, leaderboard
@@ -81,14 +81,17 @@ def command(
     wanted = output.metric_names(metrics, entity_model)
     if taken := [name for name in wanted if not isinstance(load_metric(name), Metric)]:
         raise UsageError(
-            f"{', '.join(taken)}: measured while a run runs; stored answers cannot be scored with it again.",
-            "What was measured: medbench leaderboard",
+            f"{', '.join(taken)}: measured during a run, so it cannot be computed from stored answers.",
+            "Measured values: medbench leaderboard",
         )
     judges_read_stored(judging, allow_changed)
     progress = watch(quiet)
     judges = panel(judging, progress.note)
     if not wanted and not judges:
-        raise UsageError("--metrics names none.", "All of them: medbench list metrics. Or name judges: --judge groq")
+        raise UsageError(
+            "no metric or judge is given.",
+            "Name metrics with --metrics (medbench list metrics) or judges with --judge groq",
+        )
     found: list[StoredRun] = []
     problems: list[MedbenchError] = []
     for text in runs:

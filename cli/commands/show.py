@@ -1,4 +1,4 @@
-"""`medbench show`: a run, or one of its items, as a person wants to read it."""
+"""`medbench show`: a run, or one of its items, for people to read."""
 
 from __future__ import annotations
 
@@ -44,9 +44,11 @@ Examples:
     help="Only these metrics.  [default: those of the run]",
     shell_complete=completion.plugins("metrics"),
 )
-@click.option("--wrong", is_flag=True, help="Only items with the first metric below its best value.")
-@click.option("--unscored", is_flag=True, help="Items that some metric left unscored or that have no answer, and why.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="List N items.")
+@click.option("--wrong", is_flag=True, help="Only items that the first metric does not score 1.")
+@click.option("--unscored", is_flag=True, help="Only items without a score or an answer, with the reason.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="List at most N items."
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 @output.allow_changed
@@ -68,7 +70,7 @@ def command(
     from ...results.store import StoredRun
 
     if wrong and unscored:
-        raise UsageError("--wrong and --unscored name different items.", "Give one of them.")
+        raise UsageError("--wrong and --unscored cannot be combined.", "Choose one.")
     named = output.metric_names(metrics)
     stored = StoredRun(find(run, out or paths.runs()), allow_changed)
     records = {record.item.id: record for record in stored.records()}
@@ -260,7 +262,7 @@ def _run(
     screen.print(render.figures(shown))
     if len(shown) < len(known):
         screen.print(
-            f"[dim]{len(known) - len(shown)} more figures, each of fewer than {FEW} items: --json shows them[/dim]"
+            f"[dim]{len(known) - len(shown)} more figures have fewer than {FEW} items each; --json shows them[/dim]"
         )
     if few := few_documents(clusters_of(list(records.values()))):
         screen.print(f"[yellow]{few}[/yellow]")

@@ -1,4 +1,4 @@
-"""`medbench train`: a zoo entry trains itself by its own recipe, into an adapter that runs as NAME@TAG."""
+"""`medbench train`: train a zoo entry by its own recipe. The adapter runs as NAME@TAG."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ Examples:
         "data=NAME:SAMPLES,pairs.jsonl takes other data.",
         shell_complete=completion.fields,
     ),
-    click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Limit of optimizer steps per stage."),
+    click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="At most N optimizer steps per stage."),
     click.option(
         "--quantize",
         type=click.Choice(["nf4", "none"]),
@@ -70,7 +70,7 @@ Examples:
         help="Folder of official releases.  [default: MEDBENCH_DATA]",
     ),
     click.option("--dry-run", is_flag=True, help="Show recipe, tokens, steps, memory, disk and time; change nothing."),
-    click.option("--resume", is_flag=True, help="Continue NAME@TAG as it began, without repeating its options."),
+    click.option("--resume", is_flag=True, help="Continue NAME@TAG with its original options."),
     click.option(
         "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of adapters.  [default: adapters/]"
     ),
@@ -103,7 +103,7 @@ Examples:
         default=0,
         show_default=True,
         metavar="N",
-        help="Draws the examples, their order and the weights.",
+        help="Random seed for the examples, their order and the new weights.",
     ),
     click.option(
         "--data-revision",
@@ -121,7 +121,7 @@ Examples:
     click.option(
         "--leave-out-leaks",
         is_flag=True,
-        help="Train without the examples that hold scored items. The manifest lists them.",
+        help="Train without examples that contain benchmark items. The manifest lists them.",
     ),
 )
 @cloup.option_group(
@@ -171,8 +171,8 @@ def command(
 ) -> None:
     """Train a zoo entry by its own recipe.
 
-    The adapter goes to adapters/NAME/TAG and runs as --model NAME@TAG. Stop at any moment: the same command continues
-    from the last checkpoint, and does nothing when the training is complete.
+    The adapter goes to adapters/NAME/TAG and runs as --model NAME@TAG. You can stop at any time: the same command
+    continues from the last checkpoint, and does nothing if the training is complete.
     """
     from ...benchmarks.sources.files import Source
     from ...training import overrides
@@ -184,11 +184,11 @@ def command(
     from ..ui.download_progress import automatic
 
     if paired and not sweeps:
-        raise UsageError("--paired pairs the values of several --sweep, and there is none.")
+        raise UsageError("--paired needs --sweep options, and there are none.")
     if resume:
         _only_resume()
     if sweeps and (resume or dry_run):
-        raise UsageError(f"--sweep and {'--resume' if resume else '--dry-run'} do not go together.", RESUME_SWEEP)
+        raise UsageError(f"--sweep and {'--resume' if resume else '--dry-run'} cannot be combined.", RESUME_SWEEP)
     entry = trainable(model)
     if entry.recipe is None:
         raise UsageError(
@@ -199,7 +199,7 @@ def command(
     given = (*settings, *([f"quantize={quantize}"] if quantize else []))
     if resume:
         stored = adapters.read(adapters.folder(entry.name, tag, root))
-        if stored.status == "done":  # its data need not be here any more
+        if stored.status == "done":  # its data may be gone
             tell(f"{stored.name} is already trained: nothing to do")
             _told(stored, adapters.folder(entry.name, tag, root), quiet, as_json)
             return
@@ -243,7 +243,7 @@ def command(
             tag=f"{tag}-{overrides.tag(label)}",
             settings=(*given, *label.split(",")),
         )
-        check(varied)  # a mistake in the last variant is told before the first is trained
+        check(varied)  # find a mistake in the last variant before training the first
         variants.append((label, varied))
     _study(variants, quiet, as_json)
 
@@ -252,7 +252,7 @@ RESUME_SWEEP = "The same --sweep command continues where it stopped; --dry-run s
 
 
 def _only_resume() -> None:
-    """Raises UsageError where --resume stands beside an option that would change what it goes on with."""
+    """Raise UsageError if --resume is combined with an option that would change the training."""
     from click.core import ParameterSource
 
     context = click.get_current_context()
@@ -262,7 +262,7 @@ def _only_resume() -> None:
         if parameter.name in changing and given:
             raise UsageError(
                 f"--resume continues the training as it began; {parameter.opts[0]} would change it.",
-                f"Leave {parameter.opts[0]} out, or train anew under another --tag.",
+                f"Leave {parameter.opts[0]} out, or start a new training with another --tag.",
             )
 
 
@@ -292,7 +292,7 @@ def _one(request: Request, quiet: bool) -> tuple[AdapterManifest, Path]:
 
 
 def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> None:
-    """Every variant, then one table. What fails is named and the others go on."""
+    """Train every variant, then show one table. A variant that fails is named; the others continue."""
     from ..ui import render_training
 
     rows: list[tuple[str, AdapterManifest | None, str]] = []

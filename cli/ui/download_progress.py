@@ -1,4 +1,4 @@
-"""What a person sees of downloads: a bar on a terminal, plain lines elsewhere, nothing if quiet."""
+"""Progress of downloads: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Shown(DownloadProgress):
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Progress]:
         if not sys.stderr.isatty():
-            yield _Lines(name)
+            yield _DownloadLines(name)
             return
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
         from rich.progress import Progress as Bar
@@ -43,7 +43,7 @@ def automatic(quiet: bool) -> DownloadProgress | None:
     return DownloadProgress() if quiet else Shown()
 
 
-class _Lines:
+class _DownloadLines:
     def __init__(self, name: str) -> None:
         self.name, self.first = name, -1
         self.started = self.said = time.monotonic()

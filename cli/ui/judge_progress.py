@@ -1,4 +1,4 @@
-"""What a person sees while judges are asked: a bar on a terminal, plain lines elsewhere, with calls and cost so far."""
+"""Progress of judges: a bar on a terminal, plain lines elsewhere, with calls and cost so far."""
 
 from __future__ import annotations
 

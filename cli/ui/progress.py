@@ -1,4 +1,4 @@
-"""What a person sees while a run runs: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SHORT = 0.1  # seconds of loading that are not worth a line
 
 
-class _Telling(Progress):
+class _RunProgress(Progress):
     """What the bar and the plain lines share: the run's name and turn, and the time left."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class _Telling(Progress):
         return f"{clock(seconds)} left" if seconds else ""
 
 
-class PlainWatch(_Telling):
+class RunLines(_RunProgress):
     """A line when something begins and ends, and every few seconds between."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class PlainWatch(_Telling):
         tell(", ".join(filter(None, [f"{self.name}: {self.done}/{self.total}", self.rate, self.left])))
 
 
-class BarWatch(_Telling):
+class RunBar(_RunProgress):
     """One bar per benchmark: items, rates, time left."""
 
     def __init__(self) -> None:
@@ -184,4 +184,4 @@ def watch(quiet: bool) -> Progress:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         return Progress()
-    return BarWatch() if sys.stderr.isatty() else PlainWatch()
+    return RunBar() if sys.stderr.isatty() else RunLines()

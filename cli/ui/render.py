@@ -1,4 +1,4 @@
-"""What commands print on a terminal: leaderboards, comparisons, one item. Everything here takes data and draws it."""
+"""Tables on a terminal: leaderboards, comparisons, figures. Everything here takes data and draws it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
 
     parts: list[RenderableType] = []
     if not found.boards:
-        return [Text("No table: none of these runs can be shown.")]  # why is among the problems
+        return [Text("None of these runs can be shown.")]  # why is among the problems
     for board in found.boards:
         parts += [Text(board.title, style="bold"), *_board(board)]
         parts += [Text(f"{sign} {remark}", style="yellow") for remark, sign in board.footnotes.items()]
@@ -113,7 +113,9 @@ def comparison(found: Comparison) -> list[RenderableType]:
     parts.append(Text(note, style="dim"))
     parts += [Text(sentence, style="dim") for sentence in found.left_out[:LEFT_OUT]]
     if len(found.left_out) > LEFT_OUT:
-        parts.append(Text(f"{len(found.left_out) - LEFT_OUT} more runs have no counterpart: --json", style="dim"))
+        parts.append(
+            Text(f"{len(found.left_out) - LEFT_OUT} more runs have no counterpart; --json lists them", style="dim")
+        )
     return parts
 
 

@@ -1,4 +1,4 @@
-"""What `medbench train` prints: a recipe with its reasons, what came out, and the table of a study."""
+"""What `medbench train` prints: the recipe with its reasons, the result, and the table of a sweep."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNKNOWN = "unknown"
 
 
 def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
-    """The whole recipe, stage by stage, then what it takes."""
+    """Return the whole recipe, stage by stage, then the resources it needs."""
     from rich.markup import escape
     from rich.text import Text
 
@@ -35,7 +35,7 @@ def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
         parts += [f"· {escape(note)}" for note in stage["data_notes"]]
         parts += [f"[yellow]Not known:[/yellow] {escape(why)}" for why in stage["unknown"]]
         if stage.get("example"):
-            parts += ["", Text("one example as tokens are; what is learned is green", style="bold")]
+            parts += ["", Text("one example as tokens; the learned part is green", style="bold")]
             parts.append(Text.assemble(*((text, "green" if learned else "dim") for text, learned in stage["example"])))
     if "leaks_unchecked" in found:
         parts += ["", *map(Text, _left_out(found))]
@@ -52,7 +52,7 @@ def _left_out(found: Mapping[str, Any]) -> list[str]:
 
 
 def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
-    """What a finished training run measured, and where it lies."""
+    """Return what a finished training run measured, and its folder."""
     from rich.text import Text
 
     from ...training import leaks
@@ -111,7 +111,7 @@ def study(rows: Sequence[tuple[str, AdapterManifest | None, str]]) -> list[Rende
             clock(seconds),
             f"{tokens / seconds:,.0f}" if seconds else "",
         )
-    return [table, "★ least held-out loss. Losses are cross-entropy in nats per token; no test tells them apart here."]
+    return [table, "★ lowest held-out loss. Losses are cross-entropy in nats per token; differences are not tested."]
 
 
 def _fields(fields: Sequence[Mapping[str, str]]) -> Table:

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: a live line on a terminal, plain lines elsewhere, nothing when quiet."""
+"""Progress of training: a live line on a terminal, plain lines elsewhere, nothing with --quiet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AFTER_STEP = "stopping after this step, with a checkpoint (Ctrl-C again: at once
 
 
 class QuietTraining(TrainingProgress):
-    """Says only that Ctrl-C was heard."""
+    """Silent, except to confirm Ctrl-C."""
 
     def stopping(self) -> None:
         tell(AFTER_STEP)
