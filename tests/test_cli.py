@@ -170,7 +170,7 @@ def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path)
         (["run", "-M", "macro_f1"], 2, ["'macro_f1' is a figure of accuracy", "--metrics accuracy"]),
         (["run", "-M", "accuracy[anatomy]"], 2, ["is a figure of accuracy", "--metrics accuracy"]),
         (["run", "-M", "entity_f1", "--entity-model", "en_core_sci_smm"], 2, ["Did you mean en_core_sci_sm"]),
-        (["score", "any", "-M", "latency_p50_s"], 2, ["measured while a run runs", "medbench leaderboard"]),
+        (["score", "any", "-M", "latency_p50_s"], 2, ["measured during a run", "medbench leaderboard"]),
         (["run", "--engine", "vlm"], 2, ["no engine is called 'vlm'"]),
         (["run", "-m", "./nothing/here"], 2, ["no such folder or file"]),
         (["run", "--items", "none.txt"], 2, ["none.txt cannot be read"]),

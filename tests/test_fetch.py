@@ -103,7 +103,7 @@ def test_a_file_is_unpacked_and_used(archive: Path, cache: Path) -> None:
 
 def test_what_is_here_is_not_fetched_again_unless_asked(archive: Path, served: Served) -> None:
     medbench(NAME, "--from", str(archive))
-    assert "is here already" in medbench(NAME, "--from", served.address).stdout
+    assert "is already installed" in medbench(NAME, "--from", served.address).stdout
     assert served.asked == []
     assert "is ready" in medbench(NAME, "--from", served.address, "--again").stdout
     assert served.asked == [None]

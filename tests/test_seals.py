@@ -463,7 +463,7 @@ def test_a_metric_asked_for_by_name_that_scores_nothing_is_no_empty_table(tmp_pa
     for model in ("one", "two"):
         made.make_run(tmp_path, ANSWERS, model=model, metrics=METRICS)
     board = medbench("leaderboard", tmp_path, "--metrics", "accuracy,exact_match")
-    assert (board.exit_code, "accuracy scores no answer of these runs" in board.stderr) == (1, True)
+    assert (board.exit_code, "accuracy did not score any answer of these runs" in board.stderr) == (1, True)
     pair = sorted(tmp_path.glob("*__*"))
     compared = medbench("compare", *pair, "--metrics", "accuracy,exact_match")
     assert (compared.exit_code, "accuracy scores no item that both answered" in compared.stderr) == (1, True)

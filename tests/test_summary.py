@@ -202,8 +202,8 @@ def test_lines_are_ordered_and_filtered(root: Path) -> None:
         (["--sort", "nothing"], "no column here is called 'nothing'"),
         (["--sort", "safety"], "medbench score RUN --metrics safety_rate"),
         (["-m", ""], "an option that takes names was given an empty text"),
-        (["-m", "thre"], "no run here is of the model 'thre'. Did you mean three?"),
-        (["-b", "exams"], "no run here is of the benchmark 'exams'. Did you mean exam?"),
+        (["-m", "thre"], "no run here has the model 'thre'. Did you mean three?"),
+        (["-b", "exams"], "no run here has the benchmark 'exams'. Did you mean exam?"),
         (["--parquet", "-"], "Parquet is not written to stdout"),
     ],
 )
