@@ -1,0 +1,187 @@
+"""`medbench serve` as a process: evaluated over HTTP by medbench itself, and ended by signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import tiny
+from medbench import Runs, evaluate
+from medbench.core.types import Output
+
+ANSWERS = ("accuracy", "ece", "brier", "rouge1", "rougeL", "disclaimer_rate", "unsafe_rate")
+MINE = {name: value for name, value in os.environ.items() if name not in ("MEDBENCH_HOME", "MEDBENCH_DATA")}
+MINE |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass
+class Served:
+    process: subprocess.Popen[str]
+    url: str
+    lines: list[str]  # of its stderr
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=120, trust_env=False)
+
+
+def medbench(*words: str, env: Mapping[str, str] = MINE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "medbench", *words], capture_output=True, text=True, env=dict(env))
+
+
+@contextmanager
+def served(*words: str, env: Mapping[str, str] = MINE) -> Iterator[Served]:
+    """A running `medbench serve` on a free port, killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medbench", "serve", *words, "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(env),
+    )
+    lines: list[str] = []
+    begun = threading.Event()
+
+    def read() -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line.rstrip("\n"))
+            if "answers at" in line:
+                begun.set()
+        begun.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        assert begun.wait(120), lines
+        address = re.search(r"answers at (http://\S+?)\. ", "\n".join(lines))
+        assert address, lines
+        yield Served(process, address[1], lines)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save(tmp_path_factory.mktemp("process") / "tiny-served", "llama", window=2048)
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[Served]:
+    with served(str(folder)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("chat", ["auto", "never"])
+def test_what_is_served_is_what_was_measured(server: Served, folder: Path, tmp_path: Path, chat: str) -> None:
+    """The run over HTTP and the direct one choose the same options and write the same answers, item by item."""
+    asked: Any = {"benchmarks": "medqa-sample,medquad-sample", "limit": 6, "max_new_tokens": 24, "chat": chat}
+    direct = evaluate(str(folder), out=tmp_path / "direct", latency_items=0, **asked)
+    over_http = evaluate(f"openai:{folder.name}", out=tmp_path / "served", base_url=f"{server.url}/v1", **asked)
+    assert not direct.problems and not over_http.problems
+    one, other = outputs(direct), outputs(over_http)
+    assert len(one) == 12 and one.keys() == other.keys()
+    for key, output in one.items():
+        assert (other[key].text, other[key].finish) == (output.text, output.finish)
+        if output.logprobs:
+            assert other[key].logprobs == pytest.approx(output.logprobs, abs=1e-3)
+    assert figures(over_http) == pytest.approx(figures(direct), abs=1e-4)
+    assert len(figures(direct)) > 3
+
+
+def outputs(runs: Runs) -> dict[tuple[str, str], Output]:
+    """Every stored output by benchmark and item."""
+    return {(run.manifest.benchmark["name"], record.item.id): record.output for run in runs for record in run.records()}
+
+
+def figures(runs: Runs) -> dict[str, float]:
+    """The values of metrics that read answers, by benchmark and metric."""
+    rows = runs.frame().to_dict("records")
+    return {f"{row['benchmark']} {row['metric']}": row["value"] for row in rows if row["metric"] in ANSWERS}
+
+
+def streaming(client: httpx.Client, tokens: int) -> Any:
+    body = {"prompt": "fever", "max_tokens": tokens, "temperature": 1, "seed": 1, "min_tokens": tokens, "stream": True}
+    return client.stream("POST", "/v1/completions", json=body)
+
+
+def test_the_first_signal_finishes_what_runs(folder: Path) -> None:
+    with served(str(folder), "--max-tokens", "1500") as server, server.client() as client:
+        with streaming(client, 1500) as reply:
+            lines = reply.iter_lines()
+            next(lines)
+            server.process.send_signal(signal.SIGTERM)
+            host, _, port = server.url.removeprefix("http://").partition(":")
+            pieces = [line for line in lines if line]
+            assert pieces[-1] == "data: [DONE]"
+            assert json.loads(pieces[-2].removeprefix("data: "))["choices"][0]["finish_reason"] == "length"
+        assert server.process.wait(30) == 0
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)), timeout=5)
+        assert "Finishing 1 requests. Again: stop at once." in server.lines
+
+
+def test_the_second_signal_stops_at_once(folder: Path) -> None:
+    with served(str(folder), "--max-tokens", "1900", "--host", "0.0.0.0") as server, server.client() as client:
+        assert any("WITHOUT A KEY" in line for line in server.lines)
+        with streaming(client, 1900) as reply:
+            lines = reply.iter_lines()
+            next(lines)
+            server.process.send_signal(signal.SIGTERM)
+            while not any("Finishing" in line for line in server.lines):
+                next(lines)
+            server.process.send_signal(signal.SIGTERM)
+            with pytest.raises(httpx.HTTPError):
+                for _ in lines:
+                    pass
+        assert server.process.wait(30) == 1
+
+
+def test_an_idle_server_ends_at_once(folder: Path) -> None:
+    with served(str(folder)) as server, server.client() as client:
+        client.get("/health")
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(30) == 0
+
+
+def test_the_log_holds_no_text_unless_asked(folder: Path) -> None:
+    secret, key = "zebra-7731", "k-4711"
+    asked = ["--log-prompts", "--host", "0.0.0.0", "--api-key-env", "KEY"]
+    for options, there in ([], False), (asked, True):
+        with served(str(folder), *options, env=MINE | {"KEY": key}) as server, server.client() as client:
+            client.headers["Authorization"] = f"Bearer {key}"
+            assert client.post(f"/v1/completions?{secret}", json={"prompt": secret, "max_tokens": 2}).status_code == 200
+            assert client.post("/ask", json={"question": secret, "max_tokens": 2}).status_code == 200
+            assert client.post("/ask", json={"question": 5, secret: secret}).status_code == 400
+            assert client.get(f"/{secret}").status_code == 404
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(30)
+        log = "\n".join(server.lines)
+        assert "POST /v1/completions 200" in log
+        assert (secret in log, "with this key" in log) == (there, there)
+        assert key not in log
+
+
+def test_what_is_wrong_with_the_command_shows_before_the_model_loads(folder: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        busy = medbench("serve", str(folder), "--port", port)
+    assert busy.returncode == 2 and port in busy.stderr and "--port 0" in busy.stderr
+    unset = medbench("serve", str(folder), "--api-key-env", "NO_SUCH_KEY")
+    assert unset.returncode == 2 and "NO_SUCH_KEY" in unset.stderr
+    assert medbench("serve", "no-such-model").returncode in (1, 2)
+    (tmp_path / "fastapi.py").write_text("raise ImportError('no fastapi here')")
+    without = medbench("serve", str(folder), env=MINE | {"PYTHONPATH": str(tmp_path)})
+    assert without.returncode == 1 and "pip install 'medbench[serve]'" in without.stderr
+    assert "Traceback" not in busy.stderr + unset.stderr + without.stderr
