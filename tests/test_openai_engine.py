@@ -146,7 +146,7 @@ class TestAnswers:
         with Server(then=servers.says("B is right. five more words", finish="length")) as server:
             output = only(made(kind, server).generate(asks(stop=stop)))
         assert server.asked[0].body["stop"] == list(stop[:4])
-        assert (output.text, output.finish) == ("B is right. ", "stop")
+        assert (output.text, output.finish) == ("B is right.", "stop")
 
     @BOTH
     def test_an_answer_that_met_its_limit_says_so(self, kind: str) -> None:
@@ -166,7 +166,7 @@ class TestAnswers:
             output = only(engine.generate([GenerateRequest("i", prompt, 32)]))
         assert server.asked[0].path == "/completions"
         assert server.asked[0].body["prompt"] == output.prompt == "Answer.\n\nQ1\nAnswer: B\n\nQ2\nAnswer:"
-        assert (output.text, engine.chat("generate")) == (" B", "plain")
+        assert (output.text, engine.chat("generate")) == ("B", "plain")
 
     def test_a_format_of_the_models_own_goes_as_one_text_too(self) -> None:
         with Server(then=servers.says(" B")) as server:

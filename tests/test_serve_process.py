@@ -102,7 +102,7 @@ def test_what_is_served_is_what_was_measured(server: Served, folder: Path, tmp_p
 
 def outputs(runs: Runs) -> dict[tuple[str, str], Output]:
     """Every stored output by benchmark and item."""
-    return {(run.manifest.benchmark["name"], record.item.id): record.output for run in runs for record in run.records()}
+    return {(run.manifest.benchmark.name, record.item.id): record.output for run in runs for record in run.records()}
 
 
 def figures(runs: Runs) -> dict[str, float]:

@@ -16,7 +16,7 @@ from .generation.decoding import Decoder
 from .generation.picking import Noted, Picker
 from .generation.scheduling import Capacity
 from .loading import Loaded, without_embedding
-from .scoring.prompt_scores import prompt_scores
+from .scoring.prompt_scores import PromptScorer
 
 
 @dataclass
@@ -40,6 +40,7 @@ class TextSession:
         self.most = capacity().slots
         self._texts: dict[int, _Text] = {}
         self._decoder: Decoder | None = None
+        self._scorer: PromptScorer | None = None  # while requests come in: several may share a prompt
         self._ready: list[tuple[int, Piece | Ended]] = []
 
     @property
@@ -85,6 +86,7 @@ class TextSession:
 
     def advance(self) -> list[tuple[int, Piece | Ended]]:
         found, self._ready = self._ready, []
+        self._scorer = None
         if self._decoder is None:
             return found
         ended = self._decoder.advance()
@@ -148,7 +150,8 @@ class TextSession:
         if not request.prompt_scores:
             return ()
         first = TokenScore(token_text(self.loaded.tokenizer, tokens[0]), None)
-        return (first, *self._scores(prompt_scores(self.loaded, tokens, request.top or 0)))
+        self._scorer = self._scorer or PromptScorer(self.loaded)
+        return (first, *self._scores(self._scorer.scores(tokens, request.top or 0)))
 
     def _scores(self, notes: list[Noted]) -> tuple[TokenScore, ...]:
         def text(token: int) -> str:

@@ -339,6 +339,11 @@ def _span(seconds: float) -> str:
 
 def _estimate(body: Mapping[str, Any]) -> tuple[int, int]:
     """Prompt tokens and most new tokens, before the server has counted."""
-    characters = sum(len(turn["content"]) for turn in body.get("messages", ())) + len(body.get("prompt", ""))
+    prompt = body.get("prompt", "")
+    texts = [
+        *(turn["content"] for turn in body.get("messages", ())),
+        *([prompt] if isinstance(prompt, str) else prompt),
+    ]
+    characters = sum(map(len, texts))
     new = body.get("max_tokens") or body.get("max_completion_tokens") or 0
     return characters // replies.CHARACTERS_PER_TOKEN + 1, int(new)

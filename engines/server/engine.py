@@ -28,7 +28,7 @@ from ...core.types import (
 )
 from ..prompting import Wrapping, messages, wrapping
 from ..stopping import cut, sendable
-from . import replies
+from . import echo, replies
 from .address import server_url
 from .client import Client, Endpoint, Refused, is_local, passing
 from .rejected_fields import LIMITS
@@ -52,6 +52,7 @@ class LogprobsFormat:
 
     path: Endpoint
     top: int  # how many tokens it lists
+    exact: bool = False  # whole answers can be scored, by echo
 
 
 class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what changes while it works are properties of Client
@@ -120,7 +121,13 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
     def describe(self) -> dict[str, Any]:
         form = self._form
         how: dict[str, Any] = (
-            {"logprobs": f"of the first token, the {form.top} likeliest, by /{form.path}"} if form else {}
+            {
+                "logprobs": "of whole answers, by echo"
+                if form.exact
+                else f"of the first token, the {form.top} likeliest, by /{form.path}"
+            }
+            if form
+            else {}
         )
         left_out = {"rejected_fields": sorted(self.rejected_fields)} if self.rejected_fields else {}
         cut_here = {"limit": "the server takes no token limit: longer answers were cut by medbench"}
@@ -226,7 +233,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         return Output(
             item_id=request.item_id,
             prompt=_shown(body),
-            text=text,
+            text=text.strip(),
             prompt_tokens=prompt_tokens,
             completion_tokens=new_tokens,
             finish="stop" if stopped else written.finish,
@@ -238,6 +245,8 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         form = self._logprobs()
         assert form is not None
         path, body = self._for_logprobs(request.prompt, form)
+        if form.exact:
+            return self._choose_exactly(request, body, stop)
         reply = self._ask(path, body, stop)
         listed = replies.first_token(reply)
         found = replies.of_answers(listed, request.answers, exact=path == "completions")
@@ -251,6 +260,22 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             logprobs=found,
             prompt_tokens=prompt_tokens,
             completion_tokens=new_tokens,
+            finish="choice",
+            seconds=reply.seconds,
+        )
+
+    def _choose_exactly(self, request: ChoiceRequest, body: dict[str, Any], stop: threading.Event) -> Output:
+        asked = {name: value for name, value in body.items() if name != "min_tokens"} | {self.limit_field: 0}
+        prompt = request.prompt.plain
+        if (wrap := wrapping(self.spec.chat, "choose", "", self.spec.prompt_format)).kind == "format":
+            prompt = wrap.template.replace("{prompt}", prompt)
+        reply = self._ask("completions", asked | echo.fields(prompt, request.answers), stop)
+        prompt_tokens, _ = replies.usage(reply) or (0, 0)
+        return Output(
+            item_id=request.item_id,
+            prompt=_shown(body),
+            logprobs=echo.of_answers(reply, len(request.answers)),
+            prompt_tokens=prompt_tokens,
             finish="choice",
             seconds=reply.seconds,
         )
@@ -299,6 +324,8 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             for top in TOPS:
                 form = LogprobsFormat(path, top)
                 reply, listed = self._probe(form)
+                if path == "completions" and reply.fine and echo.is_exact(reply):
+                    return LogprobsFormat(path, top, exact=True)
                 if replies.of_answers(listed, ("A", "B"), exact=True):
                     return form
                 if reply.status not in (400, 422):

@@ -115,6 +115,7 @@ class Form:
     def __init__(self, service: Service, with_usage: bool, count: int, echo: bool = False) -> None:
         self.service, self.with_usage, self.echo = service, with_usage, echo
         self.head = {"id": f"{self.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": service.name}
+        self.head["system_fingerprint"] = f"medbench-{service.revision}"
         self.offsets = [0] * count  # characters of each text that were sent
 
     def body(self, choices: list[dict[str, Any]], ended: Sequence[Ended]) -> dict[str, Any]:

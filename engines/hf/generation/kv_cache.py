@@ -234,10 +234,20 @@ def prefill_in_chunks(
 
 
 def chunks(
-    loaded: Loaded, cache: KVCache, masks: AttentionMasks, prompt: list[int], slot: int, chunk: int, every: bool = False
+    loaded: Loaded,
+    cache: KVCache,
+    masks: AttentionMasks,
+    prompt: list[int],
+    slot: int,
+    chunk: int,
+    first: int = 0,
+    every: bool = False,
 ) -> Iterator[tuple[int, Any]]:
-    """Yield (first position, logits (1, positions, vocabulary)) of each chunk: of its last position, or of `every`."""
-    for start in range(0, len(prompt), chunk):
+    """Yield (first position, logits (1, positions, vocabulary)) of each chunk: of its last position, or of `every`.
+
+    `first`: what comes before this position is in the slot.
+    """
+    for start in range(first, len(prompt), chunk):
         tokens = torch.tensor([prompt[start : start + chunk]], device=loaded.device)
         positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)[None]
         cache.current = ChunkPass(slot, start)
