@@ -1,4 +1,4 @@
-"""Answers that were saved before, scored as any model's: how a system is measured that medbench cannot run."""
+"""The engine for saved answers: it scores systems that medbench cannot run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from ..core.types import (
 from .saved_answers import Saved, answer_files, columns, file_for, read
 
 SHOWN = 16  # hexadecimal digits of a hash
-NAMED = 3  # ids that a sentence names
+NAMED = 3  # ids in a message
 NO_ANSWER = "no answer saved for this item"
 
 
 class ReplayEngine(Engine):
-    """Gives back answers that were saved before: --model replay:FILE, or a folder with a file for each benchmark.
+    """Returns saved answers: --model replay:FILE, or a folder with a file for each benchmark.
 
-    `spec.location` is the path, `spec.options["map"]` what --map said. Nothing is computed, so nothing is timed.
+    `spec.location` is the path and `spec.options["map"]` is the value of --map. Nothing runs, so nothing is timed.
     """
 
     summary = "Returns answers that were saved before, by medbench or by another system."
@@ -47,7 +47,7 @@ class ReplayEngine(Engine):
         ),
     )
     measured = False
-    retry_hint = "Add what is missing to the saved answers; the same command then makes a run of its own of them."
+    retry_hint = "Add the missing answers to the file. The same command then makes a new run from it."
 
     @classmethod
     def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
@@ -69,13 +69,13 @@ class ReplayEngine(Engine):
         answer_files(self.path)  # raises if there are none
         self.file = self.path
         self._saved: dict[str, Saved] | None = None
-        self._changed = ""  # what was changed in the samples of a run
+        self._changed = ""  # how the samples of a run were changed
         self._choice = False  # whether the benchmark is multiple choice
         self._facts: dict[str, Any] = {}
-        self._meant: dict[tuple[Path, str], tuple[str, str]] = {}  # benchmark and question of the lines used so far
+        self._meant: dict[tuple[Path, str], tuple[str, str]] = {}  # benchmark and question of each line used so far
 
     def prepare(self, benchmark: Benchmark, item_set: ItemSet) -> None:
-        """Read what was saved for this benchmark; the revision is the hash of that. Raises UsageError."""
+        """Read the answers to this benchmark. Their hash becomes the revision. Raise UsageError if none fits."""
         self._read(benchmark.name)
         assert self._saved is not None
         self._choice = bool(item_set.items[0].options)
@@ -85,9 +85,9 @@ class ReplayEngine(Engine):
         if len(others) == len(self._saved):
             if any(item_id in items for item_id in others):
                 raise UsageError(
-                    f"{self.file} holds the answers of a run to other questions than those of {benchmark.name}, "
+                    f"{self.file} has the answers of a run to other questions than those of {benchmark.name}, "
                     f"under the same ids: {named}",
-                    "Answers count only for the question that was asked. Name the benchmark that they are of.",
+                    "Answers count only for the question that was asked. Name the benchmark that they belong to.",
                 )
             raise UsageError(
                 f"none of the {len(others)} answers in {self.file} belongs to an item of {benchmark.name}: {named}",
@@ -105,14 +105,14 @@ class ReplayEngine(Engine):
         self._saved = mine
 
     def _one_meaning(self, benchmark: str, questions: Mapping[str, str]) -> None:
-        """Raise UsageError where the same line would answer another question of an earlier benchmark as well."""
+        """Raise UsageError if one line would also answer a different question of an earlier benchmark."""
         for item_id, question in questions.items():
             before, asked = self._meant.setdefault((self.file, item_id), (benchmark, question))
             if asked != question:
                 raise UsageError(
-                    f"{self.file} answers '{item_id}', which is another question in {before} than in {benchmark}; "
+                    f"{self.file} answers '{item_id}', which is a different question in {before} than in {benchmark}; "
                     f"one line cannot answer both. {before} was scored from it.",
-                    f"Save the answers to each in a file of its own, {before}.jsonl and {benchmark}.jsonl, and name "
+                    f"Save the answers to each in its own file, {before}.jsonl and {benchmark}.jsonl, and name "
                     "their folder.",
                 )
 
@@ -140,7 +140,7 @@ class ReplayEngine(Engine):
             )
 
     def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
-        """Multiple choice is by log-probability where each answer has them, or none has a text."""
+        """Return why not every answer has log-probabilities; "" if all have, or if none has a text."""
         self.load()
         assert self._saved is not None
         lacking = [saved for saved in self._saved.values() if saved.logprobs is None]
@@ -150,7 +150,7 @@ class ReplayEngine(Engine):
         return f"{len(lacking)} of {len(self._saved)} saved answers have no log-probabilities"
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        return "as saved"  # how the system was asked is not known
+        return "as saved"  # how the system was prompted is not known
 
     def describe(self) -> dict[str, Any]:
         return {"files": [str(self.file)], "map": self.spec.options.get("map", "")} | self._facts
@@ -167,7 +167,7 @@ class ReplayEngine(Engine):
         return saved.prediction if self._choice and saved.prediction is not None else saved.text
 
     def _read(self, benchmark: str) -> None:
-        """Read the answers to a benchmark. Their content and the map make the revision."""
+        """Read the answers to a benchmark. Their content and the column map determine the revision."""
         self.file = file_for(self.path, benchmark) if benchmark else answer_files(self.path)[0]
         total = hashlib.sha256(json.dumps(sorted(self.columns.items())).encode())
         self._saved, content, self._changed = read(self.file, self.columns)
@@ -176,12 +176,12 @@ class ReplayEngine(Engine):
 
 
 def _answers(saved: Saved, item: Item | None) -> bool:
-    """Whether a row answers this item: its id does and, in the samples of a run, the question that was asked."""
+    """Whether a row answers this item: the id matches and, in the samples of a run, the question does too."""
     return item is not None and saved.question in (None, item.question)
 
 
 def _in_order(saved: Saved, item: Item) -> Saved:
-    """With log-probabilities in the order of the item's options. Raises UsageError where there is not one for each."""
+    """Sort log-probabilities by the item's options. Raise UsageError if there is not one for each."""
     values = saved.logprobs
     if isinstance(values, Mapping):
         for names in (item.answers, item.options):
@@ -190,13 +190,13 @@ def _in_order(saved: Saved, item: Item) -> Saved:
         raise UsageError(
             f"{saved.where}: log-probabilities of {', '.join(list(values)[:9])}; "
             f"the item {item.id} has {', '.join(item.answers)}.",
-            "Name each of them once, by label or by its words.",
+            "Give one for each, by label or by the option's text.",
         )
     if values is not None and len(values) != len(item.options):
         raise UsageError(
             f"{saved.where}: {len(values)} log-probabilities for the {len(item.options)} options of the item "
             f"{item.id}.",
-            "One for each option, in their order.",
+            "Give one for each option, in their order.",
         )
     return saved
 

@@ -22,15 +22,15 @@ from .hf.loading import first_line, opened, settle, window
 from .prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
 from .stopping import cut, sendable, turn_ends
 
-LISTED = 20  # likeliest tokens that vLLM lists for a position, at the most, unless it is told otherwise
-AT_ONCE = 512  # prompts handed over together: their answers are stored when all of them are there
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # of LoRA adapters, that vLLM makes room for
-NO_NUMBER = "the model gave no number (NaN): overflow in this dtype, or damaged weights"
+LISTED = 20  # the most likely tokens that vLLM lists for a position by default
+PROMPTS_PER_CALL = 512  # their answers are stored when all of them are done
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # the maximum LoRA ranks that vLLM can be set to
+NAN_LOGITS = "the model's logits are NaN: overflow in this dtype, or damaged weights"
 
 
 @dataclass(frozen=True)
-class Question:
-    """A choice request as tokens."""
+class EncodedChoice:
+    """A multiple-choice request as tokens."""
 
     request: ChoiceRequest
     prompt: Encoded
@@ -42,7 +42,7 @@ class Question:
 
 
 class VllmEngine(Engine):
-    """Runs a decoder-only model by vLLM: --model vllm:NAME, or --engine vllm. It wants a GPU.
+    """Runs a decoder-only model with vLLM: --model vllm:NAME, or --engine vllm. It needs a GPU.
 
     `spec.options["tensor_parallel"]` is how many GPUs share the model.
     """
@@ -71,19 +71,19 @@ class VllmEngine(Engine):
 
         here = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if not here:
-            raise MedbenchError("vLLM wants a GPU, and torch sees none.", "See what it sees: medbench doctor")
+            raise MedbenchError("vLLM needs a GPU, and torch finds none.", "To see what torch finds: medbench doctor")
         if here < self.parallel:
             raise UsageError(f"--tensor-parallel {self.parallel}: torch sees {here} GPU{'s' * (here > 1)}.")
         if spec.device not in ("auto", "cuda"):
             raise UsageError(
-                f"--device {spec.device}: vLLM takes the GPUs that it sees.", "Choose them with CUDA_VISIBLE_DEVICES."
+                f"--device {spec.device}: vLLM uses the GPUs that it finds.", "Choose them with CUDA_VISIBLE_DEVICES."
             )
         if spec.quantize == "int8":
-            raise UsageError("--quantize int8: vLLM has no such quantization.", "It has nf4; or leave out the engine.")
+            raise UsageError("--quantize int8: vLLM does not support it.", "Use nf4, or leave out the engine.")
         if spec.generation:
             settings = ", ".join(spec.generation)
             raise UsageError(
-                f"{spec.name} generates with settings of transformers ({settings}), which vLLM does not have.",
+                f"{spec.name} generates with transformers settings ({settings}) that vLLM does not have.",
                 "Leave out the engine.",
             )
         self.spec = settle(spec)
@@ -92,7 +92,7 @@ class VllmEngine(Engine):
         self._window = 0
 
     def load(self) -> None:
-        """Put the weights in the GPUs' memory, once. Raises MedbenchError where that fails."""
+        """Load the weights onto the GPUs, once. Raise MedbenchError if that fails."""
         if self._model is not None:
             return
         spec = self.spec
@@ -102,7 +102,7 @@ class VllmEngine(Engine):
         self._window = window(config, self._tokenizer)
         lora = {"enable_lora": True, "max_lora_rank": _rank(spec.adapter)} if spec.adapter else {}
         quantization = {"quantization": "bitsandbytes"} if spec.quantize else {}
-        # Its workers start as processes of their own: CUDA may be in use in this one already.
+        # Workers must be new processes, since CUDA may be in use in this one already.
         os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
         try:
             self._model = _library().LLM(
@@ -116,29 +116,29 @@ class VllmEngine(Engine):
                 **lora,
                 **quantization,
             )
-        except Exception as error:  # vLLM, torch, NCCL and the model's own code each raise theirs
+        except Exception as error:  # vLLM, torch, NCCL, and the model's own code each raise their own errors
             raise MedbenchError(
                 f"vLLM cannot load {spec.name}: {first_line(error)}",
-                "Where memory is short: --quantize nf4, or several GPUs with --tensor-parallel N.",
+                "If memory is short: --quantize nf4, or several GPUs with --tensor-parallel N.",
             ) from error
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
-        """Log-probability of every answer.
+        """Yield the log-probability of every answer.
 
-        Answers of one token are read off the list of likeliest tokens after the prompt, which the prefix cache serves.
-        Longer ones, and those below that list, are scored as the end of a prompt; vLLM computes such prompts whole.
+        Answers of one token are read from the list of likely tokens after the prompt, which the prefix cache speeds up.
+        Longer answers, and those not on the list, are scored as the end of a prompt, which vLLM computes whole.
         """
-        prompter = self._prompter(self._room() - 2)  # a prompt with its answer, and the token that vLLM insists on
+        prompter = self._prompter(self._room() - 2)  # one for an answer's end, one that vLLM generates
         wrap = self._wrapping("choose")
         written, failed = each(requests, lambda r: prompter.for_choice(r.prompt, wrap, r.answers))
         yield from failed
-        asked = [Question(request, *encoded) for request, encoded in written]
-        asked.sort(key=lambda one: one.prompt.tokens)  # so that what follows in time shares a prefix
-        for begin in range(0, len(asked), AT_ONCE):
-            yield from self._choose(asked[begin : begin + AT_ONCE])
+        asked = [EncodedChoice(request, *encoded) for request, encoded in written]
+        asked.sort(key=lambda one: one.prompt.tokens)  # neighbors share prefixes
+        for begin in range(0, len(asked), PROMPTS_PER_CALL):
+            yield from self._choose(asked[begin : begin + PROMPTS_PER_CALL])
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
-        """Greedy text for every request."""
+        """Yield the greedy text for every request."""
         prompter = self._prompter(self._room())
         wrap = self._wrapping("generate")
         asked, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
@@ -146,8 +146,8 @@ class VllmEngine(Engine):
         asked.sort(key=lambda one: one[1].tokens)
         ends = sorted(turn_ends(self._tokenizer, wrap))
         settings = {"stop_token_ids": ends} if ends else {}
-        for begin in range(0, len(asked), AT_ONCE):
-            part = asked[begin : begin + AT_ONCE]
+        for begin in range(0, len(asked), PROMPTS_PER_CALL):
+            part = asked[begin : begin + PROMPTS_PER_CALL]
             started = time.perf_counter()
             params = [
                 self._params(max_tokens=r.max_new_tokens, stop=sendable(r.stop) or None, **settings) for r, _ in part
@@ -181,9 +181,9 @@ class VllmEngine(Engine):
         }
 
     def peak_gpu_memory_bytes(self) -> int | None:
-        return None  # vLLM takes a share of the GPU's memory when it starts, whatever a run needs
+        return None  # vLLM allocates a fixed share of the GPU's memory when it starts
 
-    def _choose(self, asked: list[Question]) -> Iterator[Output]:
+    def _choose(self, asked: list[EncodedChoice]) -> Iterator[Output]:
         started = time.perf_counter()
         listed = [one for one in asked if one.one_token]
         left = [one for one in asked if not one.one_token]
@@ -199,7 +199,7 @@ class VllmEngine(Engine):
         params = self._params(max_tokens=1, prompt_logprobs=0, detokenize=False)
         results = self._run([one.prompt.tokens + end for one, end in ends], params)
         for (one, end), result in zip(ends, results, strict=True):
-            # One dictionary per token of the prompt, by token; the token that stands there is always in it.
+            # One dictionary per prompt token, keyed by token id; it always includes the prompt's own token.
             read = result.prompt_logprobs[-len(end) :]
             value = math.fsum(of[token].logprob for of, token in zip(read, end, strict=True))
             found.setdefault(one.request.item_id, []).append(value)
@@ -215,11 +215,11 @@ class VllmEngine(Engine):
                 truncated_tokens=one.prompt.truncated,
                 finish="choice" if sound else "error",
                 seconds=seconds,
-                error=None if sound else NO_NUMBER,
+                error=None if sound else NAN_LOGITS,
             )
 
     def _run(self, prompts: list[list[int]], params: Any) -> list[Any]:
-        """vLLM's results, in the order of the prompts."""
+        """Run the prompts. Return vLLM's results in their order."""
         if not prompts:
             return []
         vllm = _library()
@@ -232,10 +232,10 @@ class VllmEngine(Engine):
         try:
             return list(self._model.generate(given, params, use_tqdm=False, lora_request=adapter))
         except Exception as error:
-            raise MedbenchError(f"vLLM failed: {first_line(error)}", "Answers before that are stored.") from error
+            raise MedbenchError(f"vLLM failed: {first_line(error)}", "Earlier answers are stored.") from error
 
     def _params(self, **settings: Any) -> Any:
-        """Greedy, whatever the model's own generation_config.json says."""
+        """Return greedy sampling parameters, whatever the model's generation_config.json says."""
         return _library().SamplingParams(temperature=0.0, **settings)
 
     def _room(self) -> int:
@@ -251,27 +251,27 @@ class VllmEngine(Engine):
 
 
 def _library() -> Any:
-    """The module vllm. Raises MedbenchError where it is missing or broken."""
+    """Return the module vllm. Raise MedbenchError if it is missing or broken."""
     try:
         import vllm
-    except Exception as error:  # a build for another CUDA raises what its loader does
+    except Exception as error:  # a build for another CUDA version may raise anything
         raise MedbenchError(
-            f"the engine vllm wants the package vllm: {first_line(error)}.",
+            f"the engine vllm needs the package vllm: {first_line(error)}.",
             "Install it on a machine with a GPU: pip install 'medbench[vllm]'",
         ) from error
     return vllm
 
 
 def _rank(adapter: str) -> int:
-    """The room that an adapter's rank takes. Raises UsageError where vLLM has none."""
+    """Return the smallest rank setting of vLLM that fits an adapter. Raise UsageError if there is none."""
     config = Path(adapter) / "adapter_config.json"
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
         if settings.get("peft_type", "LORA") != "LORA" or settings.get("modules_to_save"):
-            raise UsageError(f"the adapter {adapter} is not a plain LoRA; vLLM runs no other.", "Leave out the engine.")
+            raise UsageError(f"the adapter {adapter} is not a plain LoRA.", "Leave out the engine.")
         rank = int(settings["r"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UsageError(f"{config} does not say the adapter's rank: {error}", "Copy the adapter again.") from error
+        raise UsageError(f"{config} does not give the adapter's rank: {error}", "Copy the adapter again.") from error
     fits = [room for room in RANKS if room >= rank]
     if not fits:
         raise UsageError(f"the adapter {adapter} has rank {rank}; vLLM takes at most {RANKS[-1]}.")

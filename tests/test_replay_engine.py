@@ -218,7 +218,7 @@ class TestIdentity:
         save("other/samples.jsonl", lines)
         done = run("other")
         assert (done.exit_code, done.stdout) == (2, "")
-        assert "holds the answers of a run to other questions than those of quiz" in flat(done.stderr)
+        assert "has the answers of a run to other questions than those of quiz" in flat(done.stderr)
         lines[0]["item"]["question"] = json.loads((folder / "samples.jsonl").read_text().splitlines()[0])["item"][
             "question"
         ]
@@ -269,7 +269,7 @@ class TestIdentity:
         Path("other.py").write_text(BENCHMARK.replace('name="quiz"', 'name="other"').replace("first?", "1st?"))
         done = run("mine.jsonl", "-b", "same.py,other.py")
         assert done.exit_code == 1
-        assert "answers 'i1', which is another question in quiz than in other" in flat(done.stderr)
+        assert "answers 'i1', which is a different question in quiz than in other" in flat(done.stderr)
         assert [found["benchmark"] for found in json.loads(done.stdout)["boards"]] == ["quiz", "same"]
 
     def test_a_copy_of_samples_may_be_a_selection_of_lines_but_not_hold_changed_ones(self) -> None:

@@ -200,7 +200,7 @@ class TestLoading:
             ({"device": "cuda:1"}, "CUDA_VISIBLE_DEVICES"),
             ({"device": "cpu"}, "--device cpu"),
             ({"quantize": "int8"}, "--quantize int8"),
-            ({"generation": {"num_beams": 4}}, "settings of transformers (num_beams)"),
+            ({"generation": {"num_beams": 4}}, "transformers settings (num_beams)"),
             ({"options": {"tensor_parallel": 8}}, "--tensor-parallel 8: torch sees 1 GPU."),
         ],
     )
@@ -234,7 +234,7 @@ class TestCommand:
         fake_vllm.install(monkeypatch, gpus=0)
         done = run("-m", f"vllm:{folder}", "-b", "medqa-sample")
         assert (done.exit_code, done.stdout) == (1, "")
-        assert "vLLM wants a GPU, and torch sees none." in done.stderr
+        assert "vLLM needs a GPU, and torch finds none." in done.stderr
 
     @pytest.mark.parametrize(
         ("words", "told"),

@@ -1,4 +1,4 @@
-"""HTTP for engines that ask a server. Imports httpx; imported when the first request is near."""
+"""HTTP requests to model servers. Imports httpx, so import it only before the first request."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .replies import HttpReply
 
 CONNECT_S = 10.0
 GRACE_S = 0.5
-PACKED = ("gzip", "x-gzip", "deflate")  # what some servers send though it was not asked for
-LARGEST_REPLY = 8 << 20  # bytes, unpacked; an answer of 100,000 tokens is about half a megabyte
+COMPRESSED = ("gzip", "x-gzip", "deflate")  # some servers send these without being asked
+LARGEST_REPLY = 8 << 20  # bytes, decompressed; an answer of 100,000 tokens is about half a megabyte
 PROXY_HINT = "Correct or unset that variable, or add the server's host to NO_PROXY."
-# What fails before a request is sent, of errors that do not say which request. Connecting includes DNS and TLS.
+# Errors from before a request is sent, for errors without a request. Connecting includes DNS and TLS.
 NEVER_SENT = (
     *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
     *(httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL),
@@ -30,9 +30,11 @@ NEVER_SENT = (
 
 
 class Unreachable(Exception):
-    """No whole reply came. `connected`: the request was sent, so the server may have done the work all the same.
-    `final`: the next request would fare no better. `hint`: what to do about it. `unusable`: a reply came that cannot be
-    read, and was paid for like any other: it is not asked for again. `late`: it did not come in time.
+    """There was no complete reply.
+
+    `connected`: the request was sent, so the server may have done the work. `final`: the next request would fail too.
+    `hint`: what to do. `unusable`: a reply arrived that cannot be read; it was paid for, so it is not requested again.
+    `late`: the reply did not arrive in time.
     """
 
     def __init__(
@@ -53,13 +55,13 @@ class Unreachable(Exception):
 
 
 class _TooLarge(httpx.ReadError):
-    """A reply of more than LARGEST_REPLY."""
+    """A reply is larger than LARGEST_REPLY."""
 
 
 class _Bounded(httpx.SyncByteStream):
-    """A body that must be whole by `deadline` and, unpacked, no larger than LARGEST_REPLY.
+    """A reply body that must be complete by `deadline` and at most LARGEST_REPLY bytes when decompressed.
 
-    httpx bounds only the wait for each next byte, and unpacks whatever comes.
+    httpx limits only the wait for the next bytes, and it decompresses everything.
     """
 
     def __init__(self, stream: httpx.SyncByteStream, encoding: str, deadline: float) -> None:
@@ -81,7 +83,7 @@ class _Bounded(httpx.SyncByteStream):
             size += len(chunk)
             if time.monotonic() > self._deadline:
                 raise httpx.ReadTimeout("the reply is too slow")
-            if size > LARGEST_REPLY:  # also of an archive that unpacks to nothing
+            if size > LARGEST_REPLY:  # compressed data may expand to nothing
                 raise _TooLarge(f"the reply is larger than {LARGEST_REPLY >> 20} MiB")
             yield chunk
 
@@ -89,7 +91,7 @@ class _Bounded(httpx.SyncByteStream):
         if self._encoding in ("", "identity"):
             yield from self._sent()
             return
-        if self._encoding not in PACKED:
+        if self._encoding not in COMPRESSED:
             raise httpx.DecodingError(f"its encoding is {self._encoding!r}, which was not asked for")
         packed, begun = zlib.decompressobj(zlib.MAX_WBITS | 32), False  # gzip or zlib, by its first bytes
         try:
@@ -113,7 +115,7 @@ class _Bounded(httpx.SyncByteStream):
 
 
 class _Sending:
-    """Whether a request was begun to be sent. Asking a proxy to connect comes before that."""
+    """Records whether sending a request began. Asking a proxy to connect comes before that."""
 
     started = False
 
@@ -127,7 +129,7 @@ def _traced(request: httpx.Request) -> None:
 
 
 def _sent(error: BaseException | None) -> bool:
-    """Whether the request that failed had been begun to be sent."""
+    """Whether sending the request began before the error."""
     try:
         trace = error.request.extensions["trace"]  # type: ignore[union-attr]
     except (AttributeError, RuntimeError, LookupError):  # an error without a request
@@ -136,15 +138,15 @@ def _sent(error: BaseException | None) -> bool:
 
 
 def client(timeout_s: float, local: bool) -> httpx.Client:
-    """A client for many threads, under which no body takes longer than `timeout_s` and none is larger than
-    LARGEST_REPLY. (`within` bounds a whole request, headers included.)
+    """Return an HTTP client for many threads that limits reply bodies to `timeout_s` and LARGEST_REPLY bytes.
 
-    Proxies from the environment are used but for a `local` server.
+    `within` limits a whole request, including headers. Proxies from the environment are used unless the server is
+    `local`.
     """
 
     def bound(response: httpx.Response) -> None:
         assert isinstance(response.stream, httpx.SyncByteStream)
-        encoding = response.headers.pop("content-encoding", "").strip().lower()  # or httpx would unpack it too
+        encoding = response.headers.pop("content-encoding", "").strip().lower()  # or httpx would decompress it too
         response.stream = _Bounded(response.stream, encoding, time.monotonic() + timeout_s)
 
     try:
@@ -161,10 +163,10 @@ def client(timeout_s: float, local: bool) -> httpx.Client:
 
 
 def within(timeout_s: float, post: Callable[[], HttpReply]) -> HttpReply:
-    """The reply to one request. Raises what `post` raises, and Unreachable where it takes longer than `timeout_s`.
+    """Return the reply to one request. Raise what `post` raises, and Unreachable after `timeout_s`.
 
-    httpx bounds each wait by itself: a server that sends a header line now and then is never too late for it. So the
-    request is made in a thread, which is left to itself when its time is up.
+    httpx limits each wait separately, so a server that keeps sending header lines is never too late. The request
+    therefore runs in a thread, which is abandoned when its time is up.
     """
     done: queue.SimpleQueue[HttpReply | BaseException] = queue.SimpleQueue()
 
@@ -185,10 +187,10 @@ def within(timeout_s: float, post: Callable[[], HttpReply]) -> HttpReply:
 
 
 def unreachable(error: BaseException | None, url: str, local: bool) -> Unreachable:
-    """What an exception of httpx means, in words. `url` was asked; proxies serve it unless it is `local`."""
+    """Turn an httpx exception for a request to `url` into Unreachable. Proxies are not used if it is `local`."""
     variable = "" if local else proxy_variable(url)
     if isinstance(error, httpx.ProxyError):
-        # A refusal (407, 403) is final. A bad gateway may pass, once the proxy is known to let requests through.
+        # A refusal (407, 403) is final. A bad gateway (502) may be temporary.
         final = re.match(r"\s*5\d\d\b", str(error)) is None
         return Unreachable(f"the proxy in {variable} refused the connection: {error}", False, final, PROXY_HINT)
     if error is not None and not _sent(error):
@@ -205,7 +207,7 @@ def unreachable(error: BaseException | None, url: str, local: bool) -> Unreachab
 
 
 def proxy_variable(url: str) -> str:
-    """The name of the environment variable whose proxy requests to `url` go through; "" if they go directly."""
+    """Return the environment variable with the proxy for requests to `url`; "" if they go directly."""
     parts = urlsplit(url)
     proxies = urllib.request.getproxies()
     if urllib.request.proxy_bypass(parts.hostname or ""):
@@ -223,7 +225,7 @@ def _told(error: BaseException) -> str:
 
 def _hint(words: str, variable: str) -> str:
     if "CERTIFICATE" in words:
-        return "Its certificate is not one that this machine trusts. SSL_CERT_FILE names a file with more of them."
+        return "This machine does not trust its certificate. SSL_CERT_FILE can name a file with more certificates."
     if "SSL" in words:
-        return "Does that server speak https? The address may have to begin with http://."
+        return "Does that server support https? The address may have to begin with http://."
     return PROXY_HINT if variable else ""

@@ -1,7 +1,7 @@
-"""Fields of a request that a server rejects and that a request can do without.
+"""Request fields that a server rejects and that a request can omit.
 
-Servers word such a rejection in many ways, so it is recognized by the field that the error names: in `param`, in a
-validator's `loc`, in quotes, or as a word.
+Servers phrase such an error in many ways. It is recognized by the field that it names: in `param`, in a validator's
+`loc`, in quotes, or as a word.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 from .replies import HttpReply, refusal
 
-LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # one name for the other
+LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # the other name of each
 DISPENSABLE = (*LIMITS, "stop", "min_tokens", "response_format", "temperature", "seed")
 STATUSES = (400, 422, 500, 501)  # llama-cpp-python rejects with 500
-# What servers call a field besides its name, in lower case without "_".
+# Other names of a field in server errors, in lower case without "_".
 ALIASES = {
     "stop": ("stopsequences", "stopstrings"),
     "max_tokens": ("maxnewtokens", "maxoutputtokens"),
@@ -34,7 +34,7 @@ NAMING = ("param", "parameter", "field", "loc", "path")
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTED = re.compile(r"['\"`‘“]\s*([A-Za-z_]\w*)(?:[.\[][\w.\[\]]*)?\s*['\"`’”]")
-# An error about the value of the limit is not about the field: under its other name the value would be as wrong.
+# An error about the value of the limit is not about the field: the other name would not fix it.
 _OF_THE_VALUE = re.compile(
     r"too (?:large|long|big|high|small|many)|at (?:most|least)|maximum|exceed|(?:greater|less|larger|more) than|between"
     r"|range|context|[<>]=",
@@ -46,10 +46,10 @@ _OF_THE_FIELD = re.compile(
 
 
 def rejected(reply: HttpReply, asked: Mapping[str, Any], fixed: frozenset[str] = frozenset()) -> frozenset[str]:
-    """The fields of `asked` that `reply` rejects and that the request can do without.
+    """Return the fields of `asked` that `reply` rejects and that the request can omit.
 
-    `fixed`: fields that are a setting of the model's own and are never left out. Servers reject a schema in words that
-    name no field, so any rejection of a request with one may mean it.
+    `fixed` fields are settings of the model and are never omitted. Servers may reject a schema without naming the
+    field, so any rejection of a request with a schema may be about it.
     """
     if reply.status not in STATUSES or refusal(reply):
         return frozenset()
@@ -69,7 +69,7 @@ def rejected(reply: HttpReply, asked: Mapping[str, Any], fixed: frozenset[str] =
 
 
 def without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
-    """`body` without these fields. The limit of tokens is sent under its other name, unless that is rejected too."""
+    """Return `body` without these fields. The token limit is sent under its other name unless that is rejected too."""
     found = {name: value for name, value in body.items() if name not in names}
     for name, other in LIMITS.items():
         if name in names and name in body and other not in names:
@@ -78,7 +78,7 @@ def without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
 
 
 def _named(sent: list[str], message: str, places: list[str]) -> frozenset[str]:
-    """Which of `sent` an error names, by the surest evidence that there is."""
+    """Return the fields of `sent` that an error names, by the strongest evidence in it."""
     levels = (places, _QUOTED.findall(message), _WORD.findall(message))
     for level, words in enumerate(levels):
         plain = {_plain(word) for word in words}
@@ -93,7 +93,7 @@ def _plain(name: str) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts of a body but those that repeat the request."""
+    """Yield all texts of a body except those that repeat the request."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
@@ -106,7 +106,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _naming(value: Any) -> Iterator[str]:
-    """Names in the places of a body that say which field is meant."""
+    """Yield the names in those parts of a body that identify a field."""
     if isinstance(value, list):
         for part in value:
             yield from _naming(part)
