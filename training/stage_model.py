@@ -7,27 +7,20 @@ from typing import Any
 from ..core.errors import MedbenchError
 from ..core.resources import is_cpu
 from ..engines.hf.loading import embedding_rows, opened, padding, weights
+from ..engines.hf.quantization import nf4
 from .job import Job
 from .precision import compute_dtype, resting_dtype
 
 
 def load(job: Job) -> tuple[Any, Any]:
     """Return the model with the adapter to train, and the tokenizer."""
-    import torch
     from peft import LoraConfig, PeftModel, get_peft_model
-    from transformers import BitsAndBytesConfig
 
     stage = job.stage
     config, tokenizer = opened(job.location, job.trusted)
-    dtype = compute_dtype(stage, job.device)
     quantization = None
     if stage.quantize == "nf4":
-        quantization = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=stage.double_quant,
-            bnb_4bit_compute_dtype=getattr(torch, dtype),
-        )
+        quantization = nf4(compute_dtype(stage, job.device), stage.double_quant)
     resting = resting_dtype(stage, job.device)
     model = weights(job.model, job.location, config, resting, job.device, quantization, trusted=job.trusted)
     model.config.use_cache = False
