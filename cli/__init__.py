@@ -25,6 +25,7 @@ COMMANDS = {
     "score": "Score stored answers with other metrics or judges, without the model.",
     "export": "Export a model to safetensors, GGUF, Ollama or the hub, and check it.",
     "adapters": "List, show and merge trained adapters.",
+    "chat": "Talk to a model in the terminal.",
     "serve": "Serve a model over HTTP: cases, and OpenAI's API.",
     "list": "List models, benchmarks, metrics, judges, runs, engines or training sets.",
     "fetch": "Download benchmark data and entity models.",

@@ -1,0 +1,140 @@
+"""`medbench chat`: talk to a model in the terminal, with the safety labels of each answer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import cloup
+
+from .. import completion
+from ..options import Command
+from ..ui.messages import tell
+
+if TYPE_CHECKING:
+    from ...serving.chat import Chat
+
+
+@cloup.command(
+    cls=Command,
+    epilog="""\b
+Examples:
+  medbench chat smollm2-135m
+  medbench chat smollm2-135m@default --system "Answer in two sentences."
+  medbench chat my/hub-model --temperature 0.7 --seed 1
+  medbench chat smollm2-135m --once "What is anemia?"          one answer, then exit
+  medbench chat gguf:models/mine.gguf --once "What is anemia?" --json
+""",
+)
+@click.argument("name", metavar="NAME[@TAG]", shell_complete=completion.models)
+@cloup.option_group(
+    "Conversation",
+    click.option("--once", metavar="QUESTION", help="Answer this question and exit. -: read it from standard input."),
+    click.option("--system", default="", metavar="TEXT|FILE", help="What the model is told before the first question."),
+    click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True, help="Of one answer."),
+    click.option(
+        "--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="0: the likeliest words."
+    ),
+    click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True),
+    click.option("--seed", type=int, metavar="N", help="The same answers at the same temperature."),
+)
+@cloup.option_group(
+    "Model",
+    click.option("--adapter", default="", metavar="DIR|ID", help="PEFT adapter for the model: folder or hub id."),
+    click.option(
+        "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
+    ),
+    click.option("--quantize", type=click.Choice(["nf4", "int8", "none"]), help="Quantize by bitsandbytes."),
+    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
+    click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
+    click.option("--base-url", default="", metavar="URL", help="Server of an openai: model."),
+    click.option("--trust-remote-code", is_flag=True, help="Run Python code that comes with a model. Read it first."),
+)
+@cloup.option_group(
+    "Output",
+    click.option(
+        "--labels/--no-labels", default=True, help="Show the safety labels of each answer.  [default: labels]"
+    ),
+    click.option("--json", "as_json", is_flag=True, help="With --once: the answer, labels and model as JSON."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+def command(
+    name: str,
+    once: str | None,
+    system: str,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    seed: int | None,
+    adapter: str,
+    dtype: str,
+    quantize: str | None,
+    device: str,
+    revision: str,
+    base_url: str,
+    trust_remote_code: bool,
+    labels: bool,
+    as_json: bool,
+) -> None:
+    """Talk to a model. Answers appear as they are written, each with its safety labels.
+
+    Inside: /system TEXT, /reset, /save FILE, /help, /quit. A line that ends in \\ goes on in the next one. Ctrl-C stops
+    an answer, Ctrl-D ends the chat.
+    """
+    if as_json and once is None:
+        raise click.UsageError("--json needs --once: a conversation is saved as JSON with /save FILE.json.")
+    from ...serving.chat import Chat, Sampling
+    from ...serving.models import engine_of
+
+    engine = engine_of(
+        name,
+        revision=revision,
+        adapter=adapter,
+        dtype=dtype,
+        quantize="" if quantize in (None, "none") else quantize,
+        device=device,
+        base_url=base_url,
+        trust_remote_code=trust_remote_code,
+        tell=tell,
+    )
+    chat = Chat(engine, text_of(system), Sampling(max_new_tokens, temperature, top_p, seed), labels)
+    if once is not None:
+        answer_once(chat, once, as_json)
+        return
+    from ..ui.chat_shell import talk
+
+    talk(chat)
+
+
+def text_of(value: str) -> str:
+    """Return the content of the file that a value names, or the value itself."""
+    try:
+        return Path(value).read_text(encoding="utf-8").strip() if value and Path(value).is_file() else value
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"--system {value} cannot be read: {error}") from error
+    except ValueError:  # a text that no file can be called
+        return value
+
+
+def answer_once(chat: Chat, question: str, as_json: bool) -> None:
+    """Print one answer: as it is written, or as JSON when it is finished."""
+    from ...core.text import printable, printable_json
+
+    question = sys.stdin.read() if question == "-" else question
+    if not question.strip():
+        raise click.UsageError("the question is empty.")
+    for piece in chat.ask(question):
+        if not as_json:
+            click.echo(printable(piece), nl=False)
+    exchange = chat.exchanges[-1]
+    if as_json:
+        found = chat.as_json()
+        click.echo(printable_json({**{k: v for k, v in found.items() if k != "exchanges"}, **found["exchanges"][0]}))
+        return
+    click.echo()
+    from ..ui.chat_shell import remarks
+
+    for line in remarks(exchange, chat.sampling.max_new_tokens):
+        tell(line)

@@ -1,0 +1,132 @@
+"""The shell of `medbench chat`: reads lines and commands, prints answers as they are written."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from ...core import durable
+from ...core.errors import MedbenchError
+from ...core.text import printable, printable_json
+from ...serving.chat import Chat, Exchange
+from .messages import tell
+
+PROMPT = "> "
+MORE = "… "  # before further lines of one question
+HELP = """\
+/system TEXT   tell the model something before the first question; without TEXT: show it; "/system -" removes it
+/reset         forget the conversation, keep the system text
+/save FILE     write the conversation: JSON, or a page if FILE ends in .md
+/help          show this
+/quit          end the chat (so does Ctrl-D)
+A line that ends in \\ goes on in the next one. Ctrl-C stops an answer."""
+
+
+def talk(chat: Chat) -> None:
+    """Read questions and commands until the person ends the chat."""
+    tell(f"Loading {chat.engine.spec.name} …")
+    chat.load()
+    tell(f"{chat.engine.spec.name} answers. /help lists the commands, Ctrl-D ends the chat. This is no medical advice.")
+    with contextlib.suppress(ImportError):  # Windows has none
+        import readline  # noqa: F401  # arrow keys; earlier lines stay in memory and reach no file
+    for text in questions():
+        if text.startswith("/"):
+            if not obey(chat, text):
+                return
+        else:
+            answer(chat, text)
+
+
+def questions() -> Iterator[str]:
+    """What the person types, lines that end in a backslash joined, until the end of the input."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = input((MORE if lines else PROMPT) if sys.stdin.isatty() else "")
+        except EOFError:
+            if lines:
+                yield "\n".join(lines).strip()
+            if sys.stdin.isatty():
+                click.echo()
+            return
+        except KeyboardInterrupt:  # at the prompt: what was typed is dropped
+            click.echo()
+            lines.clear()
+            continue
+        if line.endswith("\\"):
+            lines.append(line[:-1])
+            continue
+        text = "\n".join([*lines, line]).strip()
+        lines.clear()
+        if text:
+            yield text
+
+
+def obey(chat: Chat, text: str) -> bool:
+    """Carry out a command. False if it ends the chat."""
+    name, _, rest = text.partition(" ")
+    rest = rest.strip()
+    if name in ("/quit", "/exit", "/q"):
+        return False
+    if name == "/help":
+        tell(HELP)
+    elif name == "/reset":
+        chat.reset()
+        tell("The conversation is forgotten.")
+    elif name == "/system":
+        if rest:
+            chat.system = "" if rest == "-" else rest
+        tell(f"System text: {chat.system}" if chat.system else "There is no system text.")
+    elif name == "/save":
+        save(chat, rest)
+    else:
+        tell(f"There is no command {name}. /help lists them; a question that begins with / needs a space before it.")
+    return True
+
+
+def save(chat: Chat, target: str) -> None:
+    """Write the conversation to a file that does not exist yet."""
+    if not target:
+        tell("Where to? /save FILE.json or /save FILE.md")
+        return
+    path = Path(target).expanduser()
+    if path.exists():
+        tell(f"{path} exists. Choose another name.")
+        return
+    content = chat.as_markdown() if path.suffix.lower() == ".md" else printable_json(chat.as_json())
+    try:
+        durable.replace_file(path, (content + "\n").encode())
+    except OSError as error:
+        tell(f"{path} cannot be written: {error.strerror or error}")
+        return
+    tell(f"Saved to {path}.")
+
+
+def answer(chat: Chat, question: str) -> None:
+    """Print an answer as it is written. Ctrl-C stops it; what was written stays in the conversation."""
+    pieces = chat.ask(question)
+    try:
+        for piece in pieces:
+            click.echo(printable(piece), nl=False)
+    except KeyboardInterrupt:
+        pieces.close()  # type: ignore[attr-defined]  # a generator
+    except MedbenchError as error:
+        tell(f"Error: {error.message} {error.hint}".rstrip())
+        return
+    click.echo()
+    for line in remarks(chat.exchanges[-1], chat.sampling.max_new_tokens):
+        tell(line)
+
+
+def remarks(exchange: Exchange, limit: int) -> Iterator[str]:
+    """What is said beside an answer: that it was cut off, and its safety labels."""
+    if exchange.finish == "length":
+        yield f"[cut off after {limit} tokens: --max-new-tokens]"
+    if exchange.finish == "stopped":
+        yield "[stopped]"
+    if exchange.labels:
+        yield f"[{', '.join(exchange.labels)}]"
