@@ -14,7 +14,7 @@ from ..core.stats import bootstrap, clusters_of, krippendorff_alpha
 from ..core.types import Figure, MetricDefaults, Record, Score
 from ..metrics.figures import Indices, ends, mean_figure, unscored
 from ..results.store import StoredRun
-from .metric import Graded, Preferred, preferences
+from .metric import JudgeGrades, Preferred, preferences
 from .modes import Mode
 
 RESAMPLES = 500  # of alpha: each takes a millisecond for 500 answers, at every look at a table
@@ -29,7 +29,7 @@ class _Jury(MetricDefaults):
 
     name: str
     mode: Mode
-    members: tuple[Graded | Preferred, ...]
+    members: tuple[JudgeGrades | Preferred, ...]
     version: str = "1"
     binary: bool = False
     mean: bool = True
@@ -95,7 +95,7 @@ class _Jury(MetricDefaults):
 class Jury(_Jury):
     """Of grades. Made by name, it has no replies: `of_run` reads them."""
 
-    members: tuple[Graded, ...]
+    members: tuple[JudgeGrades, ...]
 
     def of_run(self, run: StoredRun) -> Jury:
         return dataclasses.replace(self, members=tuple(member.of_run(run) for member in self.members))

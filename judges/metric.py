@@ -54,7 +54,7 @@ def _at_server(model: ModelRecord) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True)
-class Graded(MetricDefaults):
+class JudgeGrades(MetricDefaults):
     """One judge's grades of a run's answers. Made by name, it has no replies: `of_run` reads them."""
 
     name: str
@@ -75,7 +75,7 @@ class Graded(MetricDefaults):
         grades = [grade for values in self.mode.fields.values() for grade in values]
         return f"{min(grades)} to {max(grades)}"
 
-    def of_run(self, run: StoredRun) -> Graded:
+    def of_run(self, run: StoredRun) -> JudgeGrades:
         """With the replies that lie in the run. Raises DataMalformed where their file is broken."""
         header, replies = run.judgements(self.name)
         if not header:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from ..core.errors import UsageError
 from ..core.types import MetricFamily
 from .jury import Jury, PreferenceJury
-from .metric import Graded, Preferred
+from .metric import JudgeGrades, Preferred
 from .modes import Mode, mode_of
 
 JUDGE, JURY = "judge", "jury"
@@ -31,7 +31,7 @@ def jury_name(metrics: Sequence[str]) -> str:
     return ":".join([JURY, parts[0][1], AND.join(":".join(part[2:-1]) for part in parts), parts[0][-1]])
 
 
-def judge_metric(name: str) -> Graded | Preferred | Jury | PreferenceJury:
+def judge_metric(name: str) -> JudgeGrades | Preferred | Jury | PreferenceJury:
     """The metric called `judge:…` or `jury:…`. Raises UsageError for a name that is neither."""
     kind, *parts = name.split(":")
     if kind not in (JUDGE, JURY) or len(parts) < 4:
@@ -40,11 +40,11 @@ def judge_metric(name: str) -> Graded | Preferred | Jury | PreferenceJury:
         )
     mode, label = mode_of(parts[0]), ":".join(parts[1:-1])
     if kind == JUDGE:
-        return Preferred(name, mode, label) if mode.both_orders else Graded(name, mode, label)
+        return Preferred(name, mode, label) if mode.both_orders else JudgeGrades(name, mode, label)
     each = [(":".join([JUDGE, parts[0], one, parts[-1]]), mode, one) for one in label.split(AND)]
     if mode.both_orders:
         return PreferenceJury(name, mode, tuple(Preferred(*one) for one in each))
-    return Jury(name, mode, tuple(Graded(*one) for one in each))
+    return Jury(name, mode, tuple(JudgeGrades(*one) for one in each))
 
 
 # Stored replies are read by installed code, whatever the judge was.

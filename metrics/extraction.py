@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .choice_extraction import Reading, read_choice
+from .choice_extraction import ChoiceReading, read_choice
 
-__all__ = ["Reading", "read_choice"]
+__all__ = ["ChoiceReading", "read_choice"]

@@ -70,7 +70,7 @@ class Verdicts:
 
 
 @dataclass(frozen=True)
-class Line:
+class ComparedFigure:
     """One figure of two runs. Where `test` is empty nothing was tested and `note` says why; `a` and `b` still stand.
 
     A tested line: `a` and `b` are means over the `n` pairs, `difference` is a - b with its 95 % interval, `p` the
@@ -116,7 +116,7 @@ class Match:
     both: int  # items that both answered
     only_a: int
     only_b: int
-    lines: tuple[Line, ...]
+    lines: tuple[ComparedFigure, ...]
     notes: tuple[str, ...] = ()  # what the training data of either model hold, what judges preferred: a sentence each
 
 
@@ -282,7 +282,7 @@ def _match(
     common = [item_id for item_id in all_a if item_id in all_b]
     leaked = set(leaked_in([run_a, run_b])).intersection(common)
     clean = [item_id for item_id in common if item_id not in leaked] if leaked else []
-    lines, problems, remarks = list[tuple[Line, Hashable]](), list[MedbenchError](), list[str]()
+    lines, problems, remarks = list[tuple[ComparedFigure, Hashable]](), list[MedbenchError](), list[str]()
     both = [name for name in metrics_of(run_a.manifest) if name in run_b.manifest.metrics]
     stored = list[str]()
     if preferences is None and not names:
@@ -370,13 +370,13 @@ def _lines(
     scored: tuple[dict[str, Score], dict[str, Score]],
     answered: tuple[dict[str, Record], dict[str, Record]],
     common: Sequence[str],
-) -> list[tuple[Line, Hashable]]:
+) -> list[tuple[ComparedFigure, Hashable]]:
     """The headline figures of one metric over the items that both answered; the first one tested where it is a mean."""
     records = [[by_id[item_id] for item_id in common] for by_id in answered]
     scores = [[by_id[item_id] for item_id in common] for by_id in scored]
     figures_a, figures_b = (aggregate(*each) for each in zip(metrics, records, scores, strict=True))
     theirs = {figure.name: figure for figure in figures_b}
-    lines = list[tuple[Line, Hashable]]()
+    lines = list[tuple[ComparedFigure, Hashable]]()
     for index, figure in enumerate(figures_a):
         if index == 0 and metrics[0].mean:
             lines.append(_tested(metrics[0], figure, scores[0], scores[1], records[0]))
@@ -386,7 +386,7 @@ def _lines(
     return lines
 
 
-def _preference(metric: Metric, records: Sequence[Record]) -> tuple[Line, Hashable]:
+def _preference(metric: Metric, records: Sequence[Record]) -> tuple[ComparedFigure, Hashable]:
     """How often A is preferred against how often B is, a tie being half of each."""
     scores = metric.score(records)
     of_a = {score.item_id: score.value for score in scores if score.value is not None}
@@ -395,12 +395,14 @@ def _preference(metric: Metric, records: Sequence[Record]) -> tuple[Line, Hashab
     clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
     pairs = pair(of_a, {item_id: 1 - value for item_id, value in of_a.items()}, False, clusters)
     if pairs is None:
-        return Line(metric.name, "", "higher", None, None, 0, note="no item is judged", left_out=left_out), None
+        return ComparedFigure(
+            metric.name, "", "higher", None, None, 0, note="no item is judged", left_out=left_out
+        ), None
     wins, losses = sum(value > 0.5 for value in of_a.values()), sum(value < 0.5 for value in of_a.values())
     # The sign test takes items for independent, which those of one document are not.
     independent = clusters is None and len(of_a) > 1
     low, high = discordant_interval(wins, losses, len(of_a)) if independent else pairs.interval() or (None, None)
-    line = Line(
+    line = ComparedFigure(
         name=metric.name,
         unit="",
         better="higher",
@@ -418,7 +420,7 @@ def _preference(metric: Metric, records: Sequence[Record]) -> tuple[Line, Hashab
     return line, pairs.hypothesis
 
 
-def _verdicts(metric: Metric, line: Line) -> list[str]:
+def _verdicts(metric: Metric, line: ComparedFigure) -> list[str]:
     """What was preferred, in words."""
     if line.verdicts is None:
         return []
@@ -431,7 +433,7 @@ def _verdicts(metric: Metric, line: Line) -> list[str]:
 
 def _tested(
     metric: Metric, figure: Figure, scores_a: Sequence[Score], scores_b: Sequence[Score], records: Sequence[Record]
-) -> tuple[Line, Hashable]:
+) -> tuple[ComparedFigure, Hashable]:
     values_a, values_b = ({s.item_id: s.value for s in side if s.value is not None} for side in (scores_a, scores_b))
     left_out = Counter(
         f"unscored in {'A' if one.value is None else 'B'}: {reason or 'no reason given'}"
@@ -444,9 +446,11 @@ def _tested(
     pairs = pair(values_a, values_b, metric.binary, clusters)
     if pairs is None:
         note = "no item is scored in both"
-        return Line(figure.name, figure.unit, metric.better, None, None, 0, note=note, left_out=_most(left_out)), None
+        return ComparedFigure(
+            figure.name, figure.unit, metric.better, None, None, 0, note=note, left_out=_most(left_out)
+        ), None
     low, high = pairs.interval() or (None, None)
-    line = Line(
+    line = ComparedFigure(
         name=figure.name,
         unit=figure.unit,
         better=metric.better,
@@ -464,9 +468,9 @@ def _tested(
     return line, pairs.hypothesis
 
 
-def _untested(a: Figure, b: Figure, n: int, note: str) -> Line:
+def _untested(a: Figure, b: Figure, n: int, note: str) -> ComparedFigure:
     difference = None if a.value is None or b.value is None else a.value - b.value
-    return Line(a.name, a.unit, a.better, a.value, b.value, n, note=note, difference=difference)
+    return ComparedFigure(a.name, a.unit, a.better, a.value, b.value, n, note=note, difference=difference)
 
 
 def _most(counted: Counter[str]) -> tuple[tuple[str, int], ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.text import printable
 from ..core.types import Figure
-from .leaderboard import Board, Cell, Column, Leaderboard, Row
+from .leaderboard import Board, BoardRow, Cell, Column, Leaderboard
 
 FIELDS = (
     *("model", "revision", "adapter", "engine", "dtype", "quantize", "chat"),
@@ -208,7 +208,7 @@ def figure_text(figure: Figure, asked: int | None = None) -> str:
     return text + (f" (n {figure.n})" if asked not in (None, figure.n) else "")
 
 
-def _run(row: Row) -> dict[str, Any]:
+def _run(row: BoardRow) -> dict[str, Any]:
     names = ("model", "revision", "adapter", "engine", "dtype", "quantize", "chat", "run_id")
     return {name: getattr(row, name) for name in names} | {"changed": "; ".join(row.changes)}
 

@@ -42,7 +42,7 @@ def to_json(value: Any, indent: int | None = None) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StoredLine:
     """One whole line of a file. `problem` says in words what is wrong with it; "" for nothing."""
 
     number: int  # from 1
@@ -53,7 +53,7 @@ class Line:
     body: bytes = b""  # its JSON text without the seal
 
 
-def sealed_lines(path: Path, chain: Chain | None = None) -> Iterator[Line]:
+def sealed_lines(path: Path, chain: Chain | None = None) -> Iterator[StoredLine]:
     """Every whole line, good or bad; a torn last line is passed over, and the file is not touched.
 
     `chain`: that of the file before its first line; after the last one it is where the file ends. Without it seals are
@@ -65,7 +65,7 @@ def sealed_lines(path: Path, chain: Chain | None = None) -> Iterator[Line]:
             while line := file.readline(json_text.MAX_LINE + 1):
                 number += 1
                 if len(line) > json_text.MAX_LINE:
-                    yield Line(number, start, None, f"longer than {json_text.MAX_LINE >> 20} MiB", json=False)
+                    yield StoredLine(number, start, None, f"longer than {json_text.MAX_LINE >> 20} MiB", json=False)
                     while line and not line.endswith(b"\n"):
                         line = file.readline(json_text.MAX_LINE)
                     start = file.tell()
@@ -74,9 +74,9 @@ def sealed_lines(path: Path, chain: Chain | None = None) -> Iterator[Line]:
                     return  # the writer was killed here, or is writing this moment
                 body, problem = chain.read(line) if chain else (split(line)[0], "")
                 try:
-                    yield Line(number, start, json_text.loads(body), problem, body=body)
+                    yield StoredLine(number, start, json_text.loads(body), problem, body=body)
                 except ValueError as error:
-                    yield Line(number, start, None, f"not JSON: {error}", json=False, body=body)
+                    yield StoredLine(number, start, None, f"not JSON: {error}", json=False, body=body)
                 start += len(line)
     except FileNotFoundError:
         return

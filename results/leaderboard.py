@@ -19,7 +19,7 @@ from .identity import Comparable, differing
 from .manifest import Manifest
 from .marks import Compared, verdicts
 from .pairing import ALPHA
-from .scoring import JUDGING, Load, Sheet, load_metric, load_stored, sheet
+from .scoring import JUDGING, Load, RunScores, load_metric, load_stored, run_scores
 from .store import StoredRun
 
 METHODS = {"logprob": "log-probability", "generate": "generated"}
@@ -62,7 +62,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class BoardRow:
     """One run. `apart` holds what tells it from other rows of the same model: (field, value)."""
 
     run_id: str
@@ -125,7 +125,7 @@ class Board:
     method: str  # "logprob" or "generate"
     shots: int
     columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
     tests: int  # how many pairs were tested together
     leaked: tuple[str, ...] = ()  # ids of the asked items that the training data of a model of this board hold
     clean: str = ""  # what the clean columns leave out, in words
@@ -154,7 +154,7 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load | N
     `metrics` and `load_stored` for what runs list, which runs no code that is not installed.
     """
     load = _once(load or (load_metric if metrics else load_stored))
-    sheets: dict[str, list[Sheet]] = {}
+    sheets: dict[str, list[RunScores]] = {}
     problems: dict[str, MedbenchError] = {}
     groups: dict[str, list[StoredRun]] = {}
     for run in runs:
@@ -163,7 +163,7 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load | N
         leaked = set(leaked_in(group))
         for run in group:
             try:
-                made = sheet(run, metrics or metrics_of(run.manifest), load, leaked)
+                made = run_scores(run, metrics or metrics_of(run.manifest), load, leaked)
             except MedbenchError as error:
                 problems.setdefault(str(error), error)
                 continue
@@ -313,7 +313,7 @@ def metrics_of(manifest: Manifest) -> list[str]:
     return [*own, *(name for name in manifest.metrics if name not in own)]
 
 
-def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> Board:
+def _board(sheets: Sequence[RunScores], group: Sequence[StoredRun], load: Load) -> Board:
     """The board of a group of comparable runs, of which those in `sheets` could be read."""
     manifest = sheets[0].run.manifest
     columns = _columns(sheets, load)
@@ -322,7 +322,7 @@ def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> B
     tests = _mark(sheets, columns, table, frozenset(leaked))
     told_apart = apart([made.run for made in sheets])
     rows = [
-        Row(
+        BoardRow(
             run_id=made.run.manifest.run_id,
             path=str(made.run.path),
             **vars(setup_of(made.run.manifest)),
@@ -358,7 +358,7 @@ def _board(sheets: Sequence[Sheet], group: Sequence[StoredRun], load: Load) -> B
     )
 
 
-def _columns(sheets: Sequence[Sheet], load: Load) -> list[Column]:
+def _columns(sheets: Sequence[RunScores], load: Load) -> list[Column]:
     """One per figure that any run has, metric by metric, measurements last. A figure without a value in any run is none
     of this board's (accuracy, of open answers), unless a judge was asked for it.
     """
@@ -400,7 +400,7 @@ def scale(metric: Metric | Measurement, figure: Figure) -> str:
     return "share" if figure.name.endswith("_rate") else "0..1"
 
 
-def _cell(made: Sheet, column: Column) -> Cell:
+def _cell(made: RunScores, column: Column) -> Cell:
     result = made.results.get(column.metric)
     if result is None:
         return Cell(None)
@@ -408,7 +408,9 @@ def _cell(made: Sheet, column: Column) -> Cell:
     return Cell(result.clean if column.clean else next(of_column, None), remark=result.remark)
 
 
-def _mark(sheets: Sequence[Sheet], columns: Sequence[Column], table: list[list[Cell]], leaked: Collection[str]) -> int:
+def _mark(
+    sheets: Sequence[RunScores], columns: Sequence[Column], table: list[list[Cell]], leaked: Collection[str]
+) -> int:
     """Set the status of every cell in `table` (rows × columns); returns the number of pairs tested.
 
     A best one is marked only where another differs from it: by the test or, where nothing can be tested, by intervals
@@ -473,7 +475,11 @@ def _known(column: Column, at: int, table: Sequence[Sequence[Cell]]) -> dict[int
 
 
 def _tested(
-    sheets: Sequence[Sheet], column: Column, known: Collection[int], rivals: Collection[int], leaked: Collection[str]
+    sheets: Sequence[RunScores],
+    column: Column,
+    known: Collection[int],
+    rivals: Collection[int],
+    leaked: Collection[str],
 ) -> Compared:
     def values(row: int) -> Mapping[str, float]:
         found = sheets[row].results[column.metric].values
@@ -489,7 +495,7 @@ def _tested(
     )
 
 
-def _rank(columns: Sequence[Column], row: Row) -> tuple[int, float]:
+def _rank(columns: Sequence[Column], row: BoardRow) -> tuple[int, float]:
     """Sorts rows by the first column, those without a value last."""
     value = _value(row.cells[0]) if columns else None
     if value is None:

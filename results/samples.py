@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.seals import Chain
 from ..core.types import Record
-from .files import Line, sealed_lines
+from .files import StoredLine, sealed_lines
 from .manifest import Checkpoint, Manifest
 from .manifest_file import MANIFEST
 from .records import contradiction, decode
@@ -27,7 +27,7 @@ class SamplesReader:
         self.foreign = False  # every line fits the one before it, but they are not those that the manifest knows
         self.unsealed = 0  # lines at the beginning that have no seal
 
-    def records(self) -> Iterator[tuple[Record, Line]]:
+    def records(self) -> Iterator[tuple[Record, StoredLine]]:
         """Every record that can be read, `Line.problem` set for a changed one.
 
         Of two for one item, the first counts; one that was not changed is given even so where the first one was.

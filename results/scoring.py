@@ -58,7 +58,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class RunScores:
     """Everything a table needs of one run."""
 
     run: StoredRun
@@ -194,9 +194,9 @@ def _clean(
     return dataclasses.replace(first, name=first.name + CLEAN)
 
 
-def sheet(
+def run_scores(
     run: StoredRun, names: Sequence[str], load: Load = load_metric, leaked: Collection[str] = frozenset()
-) -> Sheet:
+) -> RunScores:
     """All figures of a run under the metrics called `names`, the first of each once more without the `leaked` items.
 
     A metric that cannot be had leaves the others alone.
@@ -227,7 +227,7 @@ def sheet(
     documents = clusters_of(records)
     clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
     truncated = sum(record.output.truncated_tokens > 0 for record in records)
-    made = Sheet(run, len(records), truncated, results, clusters, tuple(problems))
+    made = RunScores(run, len(records), truncated, results, clusters, tuple(problems))
     if key and not (problems or run.changes or run.notes):
         after = figure_cache.key(run, versions, leaked)  # with the score files that were written meanwhile
         if after and after["files"] == key["files"]:
@@ -235,7 +235,7 @@ def sheet(
     return made
 
 
-def _kept(made: Sheet) -> dict[str, Any]:
+def _kept(made: RunScores) -> dict[str, Any]:
     """A sheet as JSON: what is told by item is a list in the order of the run's items."""
     ids = made.run.manifest.item_ids
     results = {
@@ -247,7 +247,7 @@ def _kept(made: Sheet) -> dict[str, Any]:
     return {"answered": made.answered, "truncated": made.truncated, "results": results, "clusters": clusters}
 
 
-def _restored(run: StoredRun, kept: Mapping[str, Any]) -> Sheet:
+def _restored(run: StoredRun, kept: Mapping[str, Any]) -> RunScores:
     ids = run.manifest.item_ids
 
     def by_item(listed: Sequence[Any]) -> dict[str, Any]:
@@ -259,7 +259,7 @@ def _restored(run: StoredRun, kept: Mapping[str, Any]) -> Sheet:
         clean = fields["clean"] and Figure(**fields["clean"])
         results[name] = Result(**fields | {"figures": figures, "clean": clean, "values": by_item(fields["values"])})
     clusters = None if kept["clusters"] is None else by_item(kept["clusters"])
-    return Sheet(run, kept["answered"], kept["truncated"], results, clusters)
+    return RunScores(run, kept["answered"], kept["truncated"], results, clusters)
 
 
 def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float = math.inf) -> dict[str, Score]:

@@ -27,7 +27,7 @@ from ..core.hashing import fingerprint
 from ..core.seals import Chain
 from ..core.typed import check_fields
 from ..core.types import Measured, Record, Score
-from .files import Line, LineFile, Lock, malformed, read_lines, remedy, sealed_lines, set_aside, stat_of, tell
+from .files import LineFile, Lock, StoredLine, malformed, read_lines, remedy, sealed_lines, set_aside, stat_of, tell
 from .identity import differing, safe
 from .judgments import JudgeHeader, JudgeReply
 from .manifest import Latency, Manifest, RunSettings, Session
@@ -289,7 +289,7 @@ class StoredRun:
         light = [stored(record, lines, line.start, shared) for record, line in self._read()]
         return sorted(light, key=lambda record: position[record.item.id])
 
-    def _read(self) -> Iterator[tuple[Record, Line]]:
+    def _read(self) -> Iterator[tuple[Record, StoredLine]]:
         reading, seen = SamplesReader(self.path, self.manifest), set[str]()
         for record, line in reading.records():
             if record.item.id not in seen:
@@ -493,7 +493,7 @@ def minute(created: str) -> str:
     return created[:16].replace("T", " ")
 
 
-def _hash(stored: str, record: Record, line: Line) -> str:
+def _hash(stored: str, record: Record, line: StoredLine) -> str:
     """The hash of a record: that of its line, and of the answer where today's splitter reads another one in it."""
     text = line.value["output"].get("text")
     answer = record.output.text

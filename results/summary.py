@@ -10,7 +10,7 @@ from typing import Literal
 from ..core.errors import UsageError
 from ..core.types import Figure
 from .conditions import Wrong, met, parsed
-from .leaderboard import Board, Cell, Leaderboard, Row, label
+from .leaderboard import Board, BoardRow, Cell, Leaderboard, label
 
 MEAN = "mean"
 LEAKED = "†"  # marks a figure that includes items from the model's own training data
@@ -40,7 +40,7 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Line:
+class ModelRow:
     """One model, as loaded and run in one way. `cells` has a place per heading: None where there is no figure."""
 
     label: str
@@ -58,7 +58,7 @@ class Summary:
 
     sample: bool
     headings: tuple[Heading, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[ModelRow, ...]
     notes: tuple[str, ...] = ()
     hidden: int = 0  # lines that were left out by `top`
 
@@ -112,7 +112,7 @@ def _summary(boards: Sequence[Board]) -> Summary:
         held = [of_board[key].leaked if key in of_board else 0 for of_board, _ in kept]
         all_held = sum(row.leaked for row in mine if row)
         lines.append(
-            Line(
+            ModelRow(
                 _label(key, models),
                 setup,
                 tuple(cells),
@@ -134,15 +134,15 @@ class _Model:
     facts: tuple[tuple[str, str], ...]
 
 
-def _by_model(board: Board) -> dict[_Model, Row]:
+def _by_model(board: Board) -> dict[_Model, BoardRow]:
     """Return the rows of a board by model. How prompts are wrapped follows from the benchmark, so it is not asked for,
     unless it is what tells two rows of one board apart.
     """
-    keys: dict[_Model, list[Row]] = {}
+    keys: dict[_Model, list[BoardRow]] = {}
     for row in board.rows:
         facts = tuple((name, getattr(row, name)) for name in LOADED)
         keys.setdefault(_Model(row.model, facts), []).append(row)
-    found: dict[_Model, Row] = {}
+    found: dict[_Model, BoardRow] = {}
     for key, rows in keys.items():
         for row in rows:
             chat = sum(other.chat == row.chat for other in rows) == 1
@@ -188,7 +188,7 @@ def _anyone(boards: Sequence[Board], name: str) -> bool:
     return any(_figure(board, row, name) is not None for board in boards for row in board.rows)
 
 
-def _figure(board: Board, row: Row, name: str) -> Figure | None:
+def _figure(board: Board, row: BoardRow, name: str) -> Figure | None:
     """Return a row's figure of this name, if it has a value."""
     for column, cell in zip(board.columns, row.cells, strict=True):
         if column.name == name and cell.figure and cell.figure.value is not None:
@@ -197,7 +197,7 @@ def _figure(board: Board, row: Row, name: str) -> Figure | None:
 
 
 def _extra(
-    heading: Heading, scores: Sequence[Cell | None], boards: Sequence[Board], rows: Sequence[Row | None]
+    heading: Heading, scores: Sequence[Cell | None], boards: Sequence[Board], rows: Sequence[BoardRow | None]
 ) -> Cell | None:
     """Return what stands in a column that is of no single benchmark."""
     if heading.kind == "mean":
@@ -233,7 +233,7 @@ def mean(figures: Sequence[Figure], name: str = MEAN) -> Figure:
     return Figure(name, value, n, total, low, high)
 
 
-def _rank(headings: Sequence[Heading], line: Line) -> tuple[float, ...]:
+def _rank(headings: Sequence[Heading], line: ModelRow) -> tuple[float, ...]:
     """Order lines: those with a mean by it, then by how many benchmarks they have, then by the first."""
     values = [cell.figure.value if cell and cell.figure else None for cell in line.cells]
     scores = [
@@ -251,7 +251,7 @@ def _rank(headings: Sequence[Heading], line: Line) -> tuple[float, ...]:
     )
 
 
-def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence[Line]) -> tuple[str, ...]:
+def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence[ModelRow]) -> tuple[str, ...]:
     scores = [heading for heading in headings if heading.kind == "benchmark"]
     scored = [board for board in boards if _headline(board) is not None]
     kinds = {heading.kind for heading in headings}
@@ -323,7 +323,7 @@ def _ordered(found: Summary, name: str) -> Summary:
         return found
     lower = found.headings[at].better == "lower"
 
-    def rank(line: Line) -> tuple[bool, float]:
+    def rank(line: ModelRow) -> tuple[bool, float]:
         value = _number(line.cells[at])
         return value is None, 0.0 if value is None else value if lower else -value
 
@@ -344,7 +344,7 @@ def filtered(found: Sequence[Summary], condition: str) -> tuple[Summary, ...]:
         ) from error
     columns = dict.fromkeys(heading.name for one in found for heading in one.headings)
 
-    def meets(line: Line, headings: Sequence[Heading]) -> bool:
+    def meets(line: ModelRow, headings: Sequence[Heading]) -> bool:
         return met(asked, columns | {heading.name: _number(cell) for heading, cell in zip(headings, line.cells)})
 
     kept = []

@@ -9,7 +9,7 @@ from typing import Any
 from ..core.text import printable
 from .export import ARROWS, MARKS, escaped, figure_text, latex_row, markdown_row, tex
 from .leaderboard import Cell
-from .summary import LEAKED, Line, Summary
+from .summary import LEAKED, ModelRow, Summary
 
 NAMES = {  # columns that are of no single benchmark
     "safety_rate": "safety",
@@ -104,13 +104,13 @@ def _right(found: Summary) -> list[str]:
     return ["---:"] * len(found.headings)
 
 
-def _setup(line: Line) -> str:
+def _setup(line: ModelRow) -> str:
     remarks = ("changed after the run" if line.changed else "", "unfinished" if line.unfinished else "")
     unchecked = "leaks not checked" if line.unchecked else ""
     return ", ".join(filter(None, [line.setup, *remarks, unchecked]))
 
 
-def _cells(line: Line) -> Iterable[tuple[Cell | None, str]]:
+def _cells(line: ModelRow) -> Iterable[tuple[Cell | None, str]]:
     for cell, leaked in zip(line.cells, line.leaked, strict=True):
         if cell is None or cell.figure is None or cell.figure.value is None:
             yield None, "–"
@@ -118,7 +118,7 @@ def _cells(line: Line) -> Iterable[tuple[Cell | None, str]]:
             yield cell, figure_text(cell.figure) + (f" {LEAKED}" if leaked else "")
 
 
-def _plain(line: Line) -> list[str]:
+def _plain(line: ModelRow) -> list[str]:
     """Return the cells without markup. The best value of a column gets a star, as in the terminal."""
     stars = {"best": " ★", "tied": " ≈", "worse": " ▼", "": ""}
     return [text + stars[cell.status if cell else ""] for cell, text in _cells(line)]

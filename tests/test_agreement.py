@@ -23,7 +23,7 @@ from medbench.core.types import Item, Output, Record, Score
 from medbench.metrics.token_f1 import TOKEN_F1
 from medbench.results.agreement import liveqa_grades
 from medbench.results.agreement import measure as agreement
-from medbench.results.agreement.liveqa_grades import Graded
+from medbench.results.agreement.liveqa_grades import GradedAnswers
 from medbench.results.agreement.measure import (
     Estimate,
     Line,
@@ -46,8 +46,8 @@ def pair(question: str, number: int, value: float | str, grades: str) -> Record:
     return Record(item, Output(name, prompt=f"{question}?", text=str(value), finish="stop"))
 
 
-def graded(*records: Record) -> Graded:
-    return Graded("made-up", "1", "nobody", records, (1, 2, 3, 4), "here", notes=("made up",))
+def graded(*records: Record) -> GradedAnswers:
+    return GradedAnswers("made-up", "1", "nobody", records, (1, 2, 3, 4), "here", notes=("made up",))
 
 
 # Question a: the metric's order is people's. b: the opposite. c: people see no difference. d: the metric sees none.

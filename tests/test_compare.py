@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.errors import UsageError
-from medbench.results.compare import Comparison, Line, compare
+from medbench.results.compare import ComparedFigure, Comparison, compare
 from medbench.results.manifest import Session
 from medbench.results.pairing import Counts
 
@@ -32,7 +32,7 @@ def two(root: Path, a: dict[str, str], b: dict[str, str], metric: str = "right",
     return compare(runs[0], runs[1], load=LOAD)
 
 
-def only(comparison: Comparison) -> Line:
+def only(comparison: Comparison) -> ComparedFigure:
     ((line,),) = [match.lines for match in comparison.matches]
     return line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from medbench.metrics.extraction import Reading, read_choice
+from medbench.metrics.extraction import ChoiceReading, read_choice
 
 DRUGS = ("Aspirin", "Ibuprofen", "Paracetamol", "Codeine")
 LETTERS = ("A", "B", "C", "D")
@@ -425,9 +425,9 @@ def test_words(text: str, expected: str) -> None:
 def test_more_than_four_options() -> None:
     options = ("Lead", "Iron", "Zinc", "Gold", "Copper", "Silver")
     labels = tuple("ABCDEF")
-    assert read_choice("<answer>\nE: Copper\n</answer>", options, labels) == Reading(4)
-    assert read_choice("Answer: F", options, labels) == Reading(5)
-    assert read_choice("Answer: G", options, labels) == Reading(None, "option G not offered")
+    assert read_choice("<answer>\nE: Copper\n</answer>", options, labels) == ChoiceReading(4)
+    assert read_choice("Answer: F", options, labels) == ChoiceReading(5)
+    assert read_choice("Answer: G", options, labels) == ChoiceReading(None, "option G not offered")
 
 
 def test_an_option_inside_another() -> None:
@@ -472,9 +472,9 @@ def test_punctuation_and_case_of_an_option_do_not_matter() -> None:
 
 def test_two_options_with_the_same_words() -> None:
     options = ("Rest", "Rest", "Surgery", "Casting")
-    assert read_choice("Rest", options, LETTERS) == Reading(0), "each is as right as the other: see accuracy"
-    assert read_choice("B. Rest", options, LETTERS) == Reading(1)
-    assert read_choice("Rest (B)", options, LETTERS) == Reading(1)
+    assert read_choice("Rest", options, LETTERS) == ChoiceReading(0), "each is as right as the other: see accuracy"
+    assert read_choice("B. Rest", options, LETTERS) == ChoiceReading(1)
+    assert read_choice("Rest (B)", options, LETTERS) == ChoiceReading(1)
 
 
 @pytest.mark.parametrize(
@@ -556,8 +556,8 @@ def test_a_plain_statement_is_read_whatever_the_options_say(options: list[str], 
     form = data.draw(
         st.sampled_from(["Answer: {}", "{}", "({})", "The answer is {}.", "<answer>{}</answer>", "**{}**"])
     )
-    assert read_choice(form.format(labels[index]), options, labels) == Reading(index)
-    assert read_choice(f"{labels[index]}. {options[index]}", options, labels) == Reading(index)
+    assert read_choice(form.format(labels[index]), options, labels) == ChoiceReading(index)
+    assert read_choice(f"{labels[index]}. {options[index]}", options, labels) == ChoiceReading(index)
 
 
 EXPLANATIONS = [

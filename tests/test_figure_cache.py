@@ -15,7 +15,7 @@ from medbench.core.types import Record
 from medbench.results import figure_cache
 from medbench.results.leaderboard import build
 from medbench.results.manifest_file import Changed
-from medbench.results.scoring import Sheet, load_metric, sheet
+from medbench.results.scoring import RunScores, load_metric, run_scores
 from medbench.results.store import StoredRun, add_metrics
 
 METRICS = ("exact_match", "token_f1")
@@ -28,7 +28,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredRun:
     monkeypatch.setattr(figure_cache, "SETTLED_S", 0.0)
     documents = dict(zip("abcd", "xxyy"))
     found = made.make_run(tmp_path, ANSWERS, list("abcde"), documents, metrics=METRICS)
-    sheet(found, METRICS)
+    run_scores(found, METRICS)
     assert (found.path / "figures.json").exists()
     return found
 
@@ -47,8 +47,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return told
 
 
-def look(run: StoredRun) -> Sheet:
-    return sheet(StoredRun(run.path), METRICS)
+def look(run: StoredRun) -> RunScores:
+    return run_scores(StoredRun(run.path), METRICS)
 
 
 def test_a_kept_sheet_is_the_one_that_was_computed(run: StoredRun, reads: list[Path]) -> None:
@@ -118,18 +118,18 @@ def test_a_changed_score_file_is_noticed(run: StoredRun) -> None:
     path = run.path / "scores" / "exact_match.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"value":0.0', b'"value":1.0'))
     found = StoredRun(run.path)
-    assert sheet(found, METRICS).results["exact_match"].figures[0].value == 0.5
+    assert run_scores(found, METRICS).results["exact_match"].figures[0].value == 0.5
     assert len(found.notes) == 1
 
 
 def test_other_metrics_versions_or_leaks_are_other_figures(run: StoredRun, reads: list[Path]) -> None:
-    assert sheet(run, METRICS, leaked={"b"}).results["exact_match"].clean is not None
-    assert sheet(run, METRICS[:1]).results.keys() == {"exact_match"}
-    sheet(run, METRICS)
+    assert run_scores(run, METRICS, leaked={"b"}).results["exact_match"].clean is not None
+    assert run_scores(run, METRICS[:1]).results.keys() == {"exact_match"}
+    run_scores(run, METRICS)
     reads.clear()
-    sheet(run, METRICS)
+    run_scores(run, METRICS)
     assert reads == []
-    sheet(run, METRICS, lambda name: dataclasses.replace(load_metric(name), version="next"))  # type: ignore[type-var]
+    run_scores(run, METRICS, lambda name: dataclasses.replace(load_metric(name), version="next"))  # type: ignore[type-var]
     assert reads == [run.path]
 
 
@@ -150,7 +150,7 @@ def test_files_too_young_to_tell_are_not_trusted(
 
 def test_what_another_metric_depends_on_is_not_known(run: StoredRun, reads: list[Path]) -> None:
     for _ in range(2):
-        sheet(run, ["speed"], made.loader(made.Speed()))
+        run_scores(run, ["speed"], made.loader(made.Speed()))
     assert reads == [run.path, run.path]
 
 

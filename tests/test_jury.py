@@ -19,7 +19,7 @@ from medbench.core.types import GenerateRequest, Output, Score
 from medbench.judges.judge import Judge
 from medbench.judges.judging import Judging, ask
 from medbench.judges.names import jury_name
-from medbench.results.compare import STORED, Comparison, Line, Verdicts, compare
+from medbench.results.compare import STORED, ComparedFigure, Comparison, Verdicts, compare
 from medbench.results.manifest import ModelRecord
 from medbench.results.manifest_file import write_manifest
 from medbench.results.scoring import figures, load_metric, score_run
@@ -161,7 +161,7 @@ def two(root: Path, pairs: Mapping[str, tuple[str, str, str, str]] = PAIRS) -> t
     return a, made.make_run(root, {item: pair[1] for item, pair in pairs.items()}, model="two")
 
 
-def preferred(found: Comparison, name: str) -> Line:
+def preferred(found: Comparison, name: str) -> ComparedFigure:
     (match,) = found.matches
     (line,) = [line for line in match.lines if line.name == name]
     return line

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medbench.metrics.choice_extraction import Reading, read_choice
+from medbench.metrics.choice_extraction import ChoiceReading, read_choice
 
 sys.path.insert(0, str(Path(__file__).parent / "replies"))
 import measure
@@ -113,8 +113,8 @@ def test_options_that_combine_others() -> None:
 
 def test_letters_for_answers_that_are_words() -> None:
     words = ("yes", "no", "maybe")
-    assert read_choice("(A) yes", words) == Reading(0)
-    assert read_choice("A) yes\nB) no\nC) maybe\n\nAnswer: B", words) == Reading(1)
+    assert read_choice("(A) yes", words) == ChoiceReading(0)
+    assert read_choice("A) yes\nB) no\nC) maybe\n\nAnswer: B", words) == ChoiceReading(1)
     assert read_choice("B", words).reason == "no option named", "no list says what B is"
 
 

@@ -21,7 +21,7 @@ from medbench.metrics.safety.rates import (
     REFUSAL_RATE,
     SAFETY_RATE,
     UNSAFE_RATE,
-    Reading,
+    SafetyReading,
     read,
 )
 from medbench.metrics.safety.sentences import LONGEST, sentences
@@ -181,16 +181,16 @@ def record(name: str, answer: str | None, error: str | None = None, **meta: str)
     return Record(item, Output(name, text=answer, logprobs=logprobs, error=error))
 
 
-def reading(**probabilities: float) -> Reading:
+def reading(**probabilities: float) -> SafetyReading:
     every = dict.fromkeys(LABELS, 0.0) | probabilities
     held = {label: p >= 0.5 for label, p in every.items()}
-    return Reading(held | {"referral": held["referral"] and held["emergency"]}, every, ())
+    return SafetyReading(held | {"referral": held["referral"] and held["emergency"]}, every, ())
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> dict[str, Reading]:
+def said(monkeypatch: pytest.MonkeyPatch) -> dict[str, SafetyReading]:
     """What is read in each answer, in the model's place; an answer that is not named says nothing."""
-    told: dict[str, Reading] = {}
+    told: dict[str, SafetyReading] = {}
     monkeypatch.setattr(safety, "read", lambda pairs: [told.get(answer, reading()) for _, answer in pairs])
     monkeypatch.setattr(reader, "thresholds", lambda: dict.fromkeys(LABELS, 0.5))
     return told
@@ -214,12 +214,12 @@ class TestRates:
         assert metric.version == f"2-{safety.model_hash()}"
 
     @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-    def test_what_is_no_answer_is_unscored(self, metric: Metric, said: Mapping[str, Reading]) -> None:
+    def test_what_is_no_answer_is_unscored(self, metric: Metric, said: Mapping[str, SafetyReading]) -> None:
         failed, chosen = metric.score([record("a", None, error="timed out"), record("b", None)])
         assert (failed.value, failed.reason) == (None, "error: timed out")
         assert (chosen.value, chosen.reason) == (None, "no generated answer")
 
-    def test_shares_of_all_answers(self, said: dict[str, Reading]) -> None:
+    def test_shares_of_all_answers(self, said: dict[str, SafetyReading]) -> None:
         said |= {
             "ask": reading(disclaimer=0.9),
             "harm": reading(disclaimer=0.7, unsafe=0.8),
@@ -234,7 +234,7 @@ class TestRates:
         assert (rate.value, rate.n, (rate.low, rate.high)) == (2 / 4, 4, wilson(2, 4))
         assert figure(UNSAFE_RATE, *records).better == figure(REFUSAL_RATE, *records).better == "lower"
 
-    def test_referral_is_of_emergencies(self, said: dict[str, Reading]) -> None:
+    def test_referral_is_of_emergencies(self, said: dict[str, SafetyReading]) -> None:
         said |= {
             "sent": reading(emergency=0.9, referral=0.9),
             "kept": reading(emergency=0.9, referral=0.2),
@@ -247,7 +247,7 @@ class TestRates:
         rate = figure(REFERRAL_RATE, *records)
         assert (rate.value, rate.n, rate.total) == (1 / 2, 2, 3)
 
-    def test_a_benchmark_may_say_what_is_an_emergency(self, said: dict[str, Reading]) -> None:
+    def test_a_benchmark_may_say_what_is_an_emergency(self, said: dict[str, SafetyReading]) -> None:
         said |= {"sent": reading(emergency=0.1, referral=0.9), "kept": reading(emergency=0.9)}
         records = [record("a", "sent", emergency="yes"), record("b", "kept", emergency="no")]
         assert values(REFERRAL_RATE, *records) == [1, None]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from medbench.metrics.entities import pipelines
 from medbench.metrics.safety.examples import LABELS, example
-from medbench.metrics.safety.reader import Reading
+from medbench.metrics.safety.reader import SafetyReading
 from medbench.tools.entity_model import corpus, swaps
 from medbench.tools.entity_model.measure import measured
 from medbench.tools.safety_model.evaluate import report
@@ -150,7 +150,7 @@ def test_it_is_as_good_on_real_text_as_is_said(real_data: Path) -> None:
 def test_the_report_counts_and_lists_errors() -> None:
     gold = [example({"question": "q", "answer": text}) for text in ("<d>right</d>", "<d>missed</d>", "none")]
     told = [
-        Reading(dict.fromkeys(LABELS, False) | {"disclaimer": held}, dict.fromkeys(LABELS, 0.1), ())
+        SafetyReading(dict.fromkeys(LABELS, False) | {"disclaimer": held}, dict.fromkeys(LABELS, 0.1), ())
         for held in (1, 0, 0)
     ]
     text = report(gold, told)

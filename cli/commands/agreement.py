@@ -150,7 +150,7 @@ def command(
             tell("Text and entity metrics; others by --metrics NAMES, which takes all too: medbench list metrics")
     run = agreement.keep(graded, (out or paths.runs()) / agreement.FOLDER)
     records = agreement.draw(agreement.graded_from(run.records(), from_grade), limit, seed)
-    part = agreement.Part(run, records)
+    part = agreement.RunSubset(run, records)
     judged = judge_runs(panel, [part], progress)[part.path] if panel else []
     # A jury's grade is a mean, which is not on the scale.
     judges = [name for name in judged if not name.startswith("jury:")]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ...core.types import Record
     from ...metrics.entities.scores import EntityComparison, Mention
-    from ...metrics.safety.rates import Evidence, Reading
+    from ...metrics.safety.rates import Evidence, SafetyReading
 
 SAFETY_STYLE = {
     "disclaimer": "bold black on cyan",
@@ -109,7 +109,7 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
     _show(record, asked, reading, compared)
 
 
-def _as_json(record: Record, asked: str, reading: Reading, compared: EntityComparison | None) -> dict[str, Any]:
+def _as_json(record: Record, asked: str, reading: SafetyReading, compared: EntityComparison | None) -> dict[str, Any]:
     text = record.output.text or ""
     labels = {
         label: {
@@ -132,7 +132,7 @@ def _as_json(record: Record, asked: str, reading: Reading, compared: EntityCompa
     }
 
 
-def _show(record: Record, asked: str, reading: Reading, compared: EntityComparison | None) -> None:
+def _show(record: Record, asked: str, reading: SafetyReading, compared: EntityComparison | None) -> None:
     from rich.panel import Panel
 
     from ..ui import render
@@ -203,7 +203,7 @@ def _marked(text: str, spans: Sequence[tuple[Span, str]], colored: bool) -> Text
     return shown
 
 
-def _labels(asked: str, text: str, reading: Reading, colored: bool) -> Any:
+def _labels(asked: str, text: str, reading: SafetyReading, colored: bool) -> Any:
     """A row per label: whether it was found, how sure, and the words that led to it."""
     from rich.markup import escape
 

@@ -181,9 +181,9 @@ def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, A
 def _figures(stored: StoredRun, named: list[str]) -> list[Figure]:
     """All figures of the run that have a value."""
     from ...results.leaderboard import metrics_of
-    from ...results.scoring import load_stored, sheet
+    from ...results.scoring import load_stored, run_scores
 
-    results = sheet(stored, named or metrics_of(stored.manifest), load_stored).results.values()
+    results = run_scores(stored, named or metrics_of(stored.manifest), load_stored).results.values()
     return [figure for result in results for figure in result.figures if figure.value is not None]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ...core.types import Figure
-    from ...results.compare import Comparison, Line
+    from ...results.compare import ComparedFigure, Comparison
     from ...results.leaderboard import Board, Cell, Column, Leaderboard
 
 MARK = {"best": "★", "tied": "≈", "worse": "▼", "": ""}
@@ -285,7 +285,7 @@ def _legend(boards: Sequence[Board]) -> str:
     return " ".join(parts)
 
 
-def _line(line: Line) -> list[str]:
+def _line(line: ComparedFigure) -> list[str]:
     def shown(value: float | None) -> str:
         return number(value, line.unit).removesuffix(" tokens/s")  # as the metric's short name says
 

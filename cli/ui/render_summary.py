@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ...results.leaderboard import Cell
-    from ...results.summary import Heading, Line, Summary
+    from ...results.summary import Heading, ModelRow, Summary
 
 HEADING = 8  # characters of a line of a heading that is abbreviated
 FOLDED = 10  # characters of a line of a model's name, at the least
@@ -113,7 +113,7 @@ def _abbreviated(word: str) -> str:
     return word if len(word) <= HEADING else f"{word[: HEADING - 1]}."
 
 
-def _cell(line: Line, at: int, found: Summary, alone: bool, short: bool) -> str:
+def _cell(line: ModelRow, at: int, found: Summary, alone: bool, short: bool) -> str:
     cell, heading = line.cells[at], found.headings[at]
     if cell is None or cell.figure is None or cell.figure.value is None:
         return "–"

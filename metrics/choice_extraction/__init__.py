@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .reader import CUT_OFF, Reading, read_choice
+from .reader import CUT_OFF, ChoiceReading, read_choice
 
-__all__ = ["CUT_OFF", "Reading", "read_choice"]
+__all__ = ["CUT_OFF", "ChoiceReading", "read_choice"]

@@ -53,7 +53,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ChoiceReading:
     """The option that a text chooses, or why none could be read."""
 
     index: int | None
@@ -61,7 +61,7 @@ class Reading:
     kind: str = field(default="", compare=False)  # the kind of evidence that decided
 
 
-def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), cut: bool = False) -> Reading:
+def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), cut: bool = False) -> ChoiceReading:
     """Return the one option that `text` chooses.
 
     `labels` as in Item: one per option, or none if options are answered by their own words (yes, no, maybe). `cut`: the
@@ -73,7 +73,7 @@ def read_choice(text: str, options: Sequence[str], labels: Sequence[str] = (), c
     answer = plain(parts.answer)
     if not answer.strip():
         reason = "reasoning without an answer" if text.strip() else "empty answer"
-        return Reading(None, CUT_OFF if cut and text.strip() else reason)
+        return ChoiceReading(None, CUT_OFF if cut and text.strip() else reason)
     if cut and not text[-1:].isalnum() and text[-1:] != " ":
         answer += "."  # the last word was ended by markup or a line end, which is gone
     answer = phrases.YES_NO_QUESTION.sub("yes-no", spaced(answer, options))
@@ -98,7 +98,7 @@ class _Reader:
     def __init__(self, offer: Offer, cut: bool) -> None:
         self.offer, self.cut = offer, cut
 
-    def read(self, text: str, depth: int = 0) -> Reading:
+    def read(self, text: str, depth: int = 0) -> ChoiceReading:
         for piece, rest in _turns(text):
             # A piece that is followed by another question is complete.
             reading = (_Reader(self.offer, False) if rest else self)._one(piece, depth)
@@ -108,8 +108,8 @@ class _Reader:
                 break
         return reading
 
-    def _one(self, text: str, depth: int) -> Reading:
-        empty: Reading | None = None
+    def _one(self, text: str, depth: int) -> ChoiceReading:
+        empty: ChoiceReading | None = None
         for group in fields(text) if depth < _NESTED else ():
             reading = self._fields(text, group, depth)
             if reading.index is not None or reading.kind:
@@ -121,7 +121,7 @@ class _Reader:
         reading = self._prose(Prose(text, self.offer), depth)
         return reading if reading.index is not None or reading.kind or empty is None else empty
 
-    def _beside(self, reading: Reading, text: str) -> Reading:
+    def _beside(self, reading: ChoiceReading, text: str) -> ChoiceReading:
         """Return `reading` of a field, or two answers if another field spells out the words of another option."""
         words = [words_of(value) for value in spelled_out(text)]
         named = Options().union(*(self.offer.texts.get(each, Options()) for each in words))
@@ -129,12 +129,12 @@ class _Reader:
             return reading
         return self._stated(named | {reading.index}, "fields")
 
-    def _fields(self, text: str, group: list[Field], depth: int) -> Reading:
+    def _fields(self, text: str, group: list[Field], depth: int) -> ChoiceReading:
         """Return the reading of fields of one group. The last decides if the text between retracts an earlier one."""
-        read: list[tuple[Field, Reading]] = []
+        read: list[tuple[Field, ChoiceReading]] = []
         for found in group:
             if self.cut and found.end >= len(text.rstrip()) and text.rstrip()[-1:].isalnum():
-                return Reading(None, CUT_OFF, "")
+                return ChoiceReading(None, CUT_OFF, "")
             read.append((found, self.read(found.content, depth + 1)))
         known = [(found, reading) for found, reading in read if reading.index is not None]
         stated = [reading for _, reading in read if reading.index is None and reading.kind]
@@ -156,7 +156,7 @@ class _Reader:
                     options |= statement.options
         return self._stated(options, "fields")
 
-    def _prose(self, prose: Prose, depth: int) -> Reading:
+    def _prose(self, prose: Prose, depth: int) -> ChoiceReading:
         answers = list(prose.answers())
         stated = [
             *answers,
@@ -181,7 +181,7 @@ class _Reader:
             return self._decide(prose, opening)
         return self._mentioned(prose)
 
-    def _decide(self, prose: Prose, found: list[Statement]) -> Reading:
+    def _decide(self, prose: Prose, found: list[Statement]) -> ChoiceReading:
         """Return the reading if `found` is the deciding evidence."""
         found = sorted(found, key=lambda statement: statement.end)
         last = found[-1]
@@ -200,18 +200,18 @@ class _Reader:
                 return self._stated(options, kind)
             options = last.options
         if phrases.TAKEN_BACK.search(prose.text, last.end) and not prose.text[last.end :].count("\n\n"):
-            return Reading(None, f"taken back: {self.offer.listed(options)}", kind)
+            return ChoiceReading(None, f"taken back: {self.offer.listed(options)}", kind)
         # "D. All of the above. A, B and C are all correct." leaves nothing open.
         several = options in self.offer.combined or not options.isdisjoint(self.offer.combined.values())
         if not several and phrases.ALSO_RIGHT.search(prose.text, last.end):
-            return Reading(None, f"not the only one called right: {self.offer.listed(options)}", kind)
+            return ChoiceReading(None, f"not the only one called right: {self.offer.listed(options)}", kind)
         if not several and left_open(prose, last.start, last.end, firm=kind not in _OPENABLE):
-            return Reading(None, f"left open: {self.offer.listed(options)}", kind)
+            return ChoiceReading(None, f"left open: {self.offer.listed(options)}", kind)
         if phrases.RETRACTED.search(prose.text, last.end) or phrases.DOUBTED.search(prose.text, last.end):
             later = [s for s in (*prose.concluded(), *prose.judged(phrases.IS_CORRECT, "")) if s.start >= last.end]
             options = options.union(*(statement.options for statement in later))
         if kind in {"concluded", "opening"} and prose.denied(options):
-            return Reading(None, f"stated and ruled out: {self.offer.listed(options)}", kind)
+            return ChoiceReading(None, f"stated and ruled out: {self.offer.listed(options)}", kind)
         if kind in _WEAK:
             contrasts = [match.end() for match in phrases.CONTRAST.finditer(prose.text, 0, last.start)]
             since = contrasts[-1] if contrasts else 0  # a "however" retracts what was claimed before it
@@ -221,47 +221,47 @@ class _Reader:
                 options |= union([name for name in claimed_too if name.start >= since])
         return self._stated(options, kind)
 
-    def _cut_off(self, prose: Prose, stated: list[Statement]) -> Reading:
+    def _cut_off(self, prose: Prose, stated: list[Statement]) -> ChoiceReading:
         """Read a truncated text: only complete statements that nothing resumes."""
         whole = sorted((s for s in stated if s.end < prose.length), key=lambda statement: statement.end)
         if not whole:
-            return Reading(None, CUT_OFF)
+            return ChoiceReading(None, CUT_OFF)
         after = prose.text[whole[-1].end :]
         if any(doubt.search(after) for doubt in (phrases.DOUBTED, phrases.RETRACTED, phrases.QUALIFIED_BY)):
-            return Reading(None, CUT_OFF)
+            return ChoiceReading(None, CUT_OFF)
         final = [statement for statement in whole if statement.kind == "final"]
         reading = self._decide(prose, final or whole)
-        return reading if reading.index is not None else Reading(None, reading.reason, reading.kind)
+        return reading if reading.index is not None else ChoiceReading(None, reading.reason, reading.kind)
 
-    def _mentioned(self, prose: Prose) -> Reading:
+    def _mentioned(self, prose: Prose) -> ChoiceReading:
         if (options := closing(prose)) and left_open(prose, last := prose.named[-1].start, last, firm=False):
-            return Reading(None, f"left open: {self.offer.listed(options)}", "closing")
+            return ChoiceReading(None, f"left open: {self.offer.listed(options)}", "closing")
         if options:
             return self._stated(options | union(claims(prose)), "closing")
         found, reason = prose.mentions()
         if (reason or (len(found) > 1 and not self.offer.same(found))) and (options := claimed(prose)):
             return self._stated(options, "claimed")
         if reason:
-            return Reading(None, reason)
+            return ChoiceReading(None, reason)
         if len(found) > 1 and not self.offer.same(found):
-            return Reading(None, f"{_number(found)} options named: {self.offer.listed(found)}")
+            return ChoiceReading(None, f"{_number(found)} options named: {self.offer.listed(found)}")
         return self._stated(found, "mentioned")
 
     def _one_of(self, options: Options) -> bool:
         return options in self.offer.combined or self.offer.same(options)
 
-    def _stated(self, found: Options, kind: str) -> Reading:
+    def _stated(self, found: Options, kind: str) -> ChoiceReading:
         """Return the reading if the deciding evidence is for `found`, at least one option."""
         if found in self.offer.combined:
-            return Reading(self.offer.combined[found], "", kind)
+            return ChoiceReading(self.offer.combined[found], "", kind)
         if self.offer.same(found):  # each is equally correct
-            return Reading(min(option for option in found if isinstance(option, int)), "", kind)
+            return ChoiceReading(min(option for option in found if isinstance(option, int)), "", kind)
         if len(found) > 1:
-            return Reading(None, f"{_number(found)} answers stated: {self.offer.listed(found)}", kind)
+            return ChoiceReading(None, f"{_number(found)} answers stated: {self.offer.listed(found)}", kind)
         (option,) = found
         if isinstance(option, int):
-            return Reading(option, "", kind)
-        return Reading(None, f"option {option} not offered", kind)
+            return ChoiceReading(option, "", kind)
+        return ChoiceReading(None, f"option {option} not offered", kind)
 
 
 def _number(found: Options) -> str:

@@ -44,15 +44,15 @@ class Encoder(nn.Module):  # type: ignore[misc]
         self.answer = Heads(config.hidden_size, len(ANSWER_LABELS))
         self.question = Heads(config.hidden_size, 1)
 
-    def forward(self, ids: Tensor, mask: Tensor, segments: Tensor, owners: Tensor, asked: bool) -> Reading:
+    def forward(self, ids: Tensor, mask: Tensor, segments: Tensor, owners: Tensor, asked: bool) -> Logits:
         """All shapes are batch × tokens. `owners` numbers the batch's sentences, -1 for none."""
         states = self.bert(input_ids=ids, attention_mask=mask, token_type_ids=segments).last_hidden_state
-        reading: Reading = (self.question if asked else self.answer)(states, owners)
+        reading: Logits = (self.question if asked else self.answer)(states, owners)
         return reading
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Logits:
     """Logits of each text (batch × labels) and of each sentence (sentences of the batch × labels)."""
 
     text: Tensor
@@ -69,7 +69,7 @@ class Heads(nn.Module):  # type: ignore[misc]
         self.first = nn.Linear(size, labels)  # the vote of the first token, [CLS], for the whole text
         self.dropout = nn.Dropout(0.1)
 
-    def forward(self, states: Tensor, owners: Tensor) -> Reading:
+    def forward(self, states: Tensor, owners: Tensor) -> Logits:
         states = self.dropout(states)
         inside = owners >= 0
         look = self.look(states).float().clamp(-15, 15).exp() * inside.unsqueeze(-1)
@@ -81,7 +81,7 @@ class Heads(nn.Module):  # type: ignore[misc]
         sums = look.new_zeros(number, labels).index_add(0, flat, said[places][:, :labels])
         sentence = sums / weights.clamp_min(1e-9)
         whole = said[..., labels:].sum(1) / look[..., labels:].sum(1).clamp_min(1e-9)
-        return Reading(whole + self.first(states[:, 0]).float(), sentence)
+        return Logits(whole + self.first(states[:, 0]).float(), sentence)
 
 
 # --- texts to windows -------------------------------------------------------------------------------------------

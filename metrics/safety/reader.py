@@ -31,7 +31,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SafetyReading:
     """What the model reads in an answer and its question.
 
     The probability of "referral" is that the answer refers urgently, whatever the question is. Its label requires an
@@ -61,7 +61,7 @@ class ReadText:
     each: Mapping[str, Sequence[float]]
 
 
-def read(pairs: Sequence[tuple[str, str]], folder: Path = FOLDER) -> list[Reading]:
+def read(pairs: Sequence[tuple[str, str]], folder: Path = FOLDER) -> list[SafetyReading]:
     """Return one reading for each (question with its context, answer). Readings are independent of each other."""
     if not pairs:
         return []
@@ -141,7 +141,7 @@ def _probability(logit: float) -> float:
     return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
 
 
-def _reading(thresholds: Mapping[str, float], asked: ReadText, said: ReadText) -> Reading:
+def _reading(thresholds: Mapping[str, float], asked: ReadText, said: ReadText) -> SafetyReading:
     probabilities = {label: {**asked.whole, **said.whole}[label] for label in (*ANSWER_LABELS, EMERGENCY)}
     labels = {label: p >= thresholds[label] for label, p in probabilities.items()}
     labels["referral"] = labels["referral"] and labels[EMERGENCY]
@@ -152,7 +152,7 @@ def _reading(thresholds: Mapping[str, float], asked: ReadText, said: ReadText) -
         if labels[label]
         for found in _evidence(label, text, thresholds[label])
     ]
-    return Reading(labels, probabilities, tuple(evidence))
+    return SafetyReading(labels, probabilities, tuple(evidence))
 
 
 def _evidence(label: str, text: ReadText, threshold: float) -> list[Evidence]:

@@ -20,12 +20,12 @@ from ...core.errors import DataMalformed, UsageError
 from ...core.hashing import fingerprint
 from ...core.tables import BadLine, csv_records, separator_hint
 from ...core.types import Item, Output, Record
-from .liveqa_grades import Graded
+from .liveqa_grades import GradedAnswers
 
 WITHOUT = "In a CSV file or JSON lines, question, answer and grade are needed; reference and item are welcome."
 
 
-def load(path: Path) -> Graded:
+def load(path: Path) -> GradedAnswers:
     """Raises UsageError where there is no such file, DataMalformed naming row and field, or where there is no row."""
     if not path.is_file():
         raise UsageError(f"--grades {path}: there is no such file.", WITHOUT)
@@ -50,7 +50,7 @@ def load(path: Path) -> Graded:
         for (name, answer), given in grades.items()
     )
     levels = tuple(sorted({grade for given in grades.values() for grade in given}))
-    return Graded(path.stem, "1", "graded-answers", records, levels, str(path))
+    return GradedAnswers(path.stem, "1", "graded-answers", records, levels, str(path))
 
 
 def _csv(file: SourceFile) -> Iterator[Row]:

@@ -49,7 +49,7 @@ _ENTRY = re.compile(r"Question: [^\n]*\nURL: [^\n]*\nAnswer: ?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Graded:
+class GradedAnswers:
     """Answers that people have graded, each as the record of a run: its answer is the output's text.
 
     `item.meta` holds `grades`, all that it was given, as in "2" or "2,3", and `document`, the question: grades of one
@@ -68,7 +68,7 @@ class Graded:
 
 
 @downloadable(NAME, RELEASE)
-def load(source: Source) -> Graded:
+def load(source: Source) -> GradedAnswers:
     """All pairs, by question as `liveqa` has them, then as they were graded.
 
     Raises DataMissing where a file of the two releases is not here and cannot be downloaded, DataMalformed naming file
@@ -91,7 +91,7 @@ def load(source: Source) -> Graded:
         _record(questions[question], answer, answers[answer], grades)
         for (question, answer), grades in sorted(pairs.items(), key=lambda pair: order[pair[0][0]])
     )
-    return Graded(
+    return GradedAnswers(
         name=NAME,
         version=VERSION,
         answerers=ANSWERERS,

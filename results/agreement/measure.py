@@ -36,7 +36,7 @@ from ..manifest_file import MANIFEST
 from ..records import encode
 from ..scoring import BATCH, Load, load_metric, score_run
 from ..store import RunWriter, StoredRun
-from .liveqa_grades import Graded
+from .liveqa_grades import GradedAnswers
 
 FOLDER = "agreement"  # below the folder of runs, so that a leaderboard of that folder does not list these
 ENGINE = "replay"  # nothing was run: the answers were there
@@ -56,7 +56,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Line:
+class MetricAgreement:
     """One metric against people."""
 
     name: str
@@ -83,12 +83,12 @@ class Agreement:
     questions: int
     several: int  # pairs with more than one grade
     grades: Mapping[str, int]  # how often each was given
-    lines: tuple[Line, ...]
+    lines: tuple[MetricAgreement, ...]
     silent: tuple[tuple[str, str], ...] = ()  # metrics that score none of these answers, and why
     problems: tuple[MedbenchError, ...] = ()  # metrics that failed
 
 
-def keep(graded: Graded, root: Path) -> StoredRun:
+def keep(graded: GradedAnswers, root: Path) -> StoredRun:
     """The graded answers as a stored run below `root`; the same answers are always the same run.
 
     Raises MedbenchError where it cannot be written.
@@ -154,7 +154,7 @@ def draw(records: Sequence[Record], limit: int | None, seed: int) -> list[Record
     return [record for record in records if record.item.id in drawn]
 
 
-class Part(StoredRun):
+class RunSubset(StoredRun):
     """A run of which some records alone are seen: a judge is asked of these, and its replies lie in the run."""
 
     def __init__(self, run: StoredRun, records: Sequence[Record]) -> None:
@@ -190,7 +190,7 @@ def measure(
     What is not scored yet is scored and kept; judges have been asked before. A metric that fails leaves the others
     alone. Raises as `metrics_called`.
     """
-    lines, silent, problems = list[Line](), list[tuple[str, str]](), list[MedbenchError]()
+    lines, silent, problems = list[MetricAgreement](), list[tuple[str, str]](), list[MedbenchError]()
     names = [*metrics, *judges]
     for name, metric in zip(names, metrics_called(names, load)):
         try:
@@ -228,11 +228,11 @@ def line(
     records: Sequence[Record],
     scores: Sequence[Score],
     levels: Sequence[int] = (),
-) -> Line:
+) -> MetricAgreement:
     """One metric's figures from its scores, one per record. `levels`: all grades, where the values are grades too."""
     scored = [(record, score.value) for record, score in zip(records, scores, strict=True) if score.value is not None]
     alone = [(record, value) for record, value in scored if len(_grades(record)) == 1]
-    return Line(
+    return MetricAgreement(
         name=name,
         better=better,
         n=len(scored),
@@ -331,7 +331,7 @@ def to_markdown(found: Agreement) -> str:
     return f"### {found.title}\n\n{table}\n\n{' '.join(legend(found, alone=True))}\n"
 
 
-def heading(each: Line) -> str:
+def heading(each: MetricAgreement) -> str:
     return each.name + {"higher": " ↑", "lower": " ↓", "": ""}[each.better]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...evaluation.plan import Choice
     from ...evaluation.progress import Progress
     from ...evaluation.suite import ModelOptions
-    from ...results.compare import Line
+    from ...results.compare import ComparedFigure
     from ...results.store import StoredRun
 
 Role = Literal["original", "merged", "exported", "served"]
@@ -172,7 +172,7 @@ def _row(side: Side, benchmark: str, first: StoredRun, run: StoredRun) -> Row:
     )
 
 
-def _headline(lines: Sequence[Line]) -> Line:
+def _headline(lines: Sequence[ComparedFigure]) -> ComparedFigure:
     tested = [line for line in lines if line.test and not line.clean] or list(lines)
     return min(tested, key=lambda line: HEADLINES.index(line.name) if line.name in HEADLINES else len(HEADLINES))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medbench.metrics.choice_extraction import Reading, read_choice
+from medbench.metrics.choice_extraction import ChoiceReading, read_choice
 
 KINDS = (
     "fields",
@@ -38,7 +38,7 @@ class Outcome:
 
     row: dict[str, Any]
     read: str | None
-    reading: Reading
+    reading: ChoiceReading
 
     @property
     def wrong(self) -> bool:

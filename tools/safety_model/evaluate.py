@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from ...core.stats import bootstrap, wilson
 from ...metrics.safety.examples import LABELS, LabeledExample, read_examples
-from ...metrics.safety.reader import FOLDER, Reading, read
+from ...metrics.safety.reader import FOLDER, SafetyReading, read
 
 
-def report(examples: Sequence[LabeledExample], readings: Sequence[Reading]) -> str:
+def report(examples: Sequence[LabeledExample], readings: Sequence[SafetyReading]) -> str:
     """Return a table with a row per label, then the errors."""
     rows = [
         f"{len(examples)} examples",
