@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import entries
+import psutil
 import pytest
 from medbench.training import checkpoints
 from medbench.training.log import Log
@@ -133,6 +134,49 @@ def test_two_processes_train_one_adapter_on_the_batches_of_both(entry: Path) -> 
     steps = [line["step"] for line in lines("two") if "loss" in line]
     assert steps == list(range(1, 8))  # one of them writes
     finish(words(entry, "two", "--num-processes", 2))  # done: nothing to do
+
+
+def test_two_processes_are_started_from_a_script_without_a_main_guard(entry: Path) -> None:
+    """The same training from Python, one of whose workers is killed: the same call continues, to the same adapter."""
+    settings = dict(word.split("=", 1) for word in words(entry, "") if "=" in word and not word.startswith("-"))
+    script = Path("two.py").resolve()
+    script.write_text(
+        "import medbench\n"
+        f"adapter = medbench.train({str(entry)!r}, tag='python', settings={settings!r}, max_steps={STEPS}, "
+        "device='cpu', processes=2)\n"
+        "print(adapter.manifest.status, adapter.manifest.identity['processes'])\n"
+    )
+    process = start([sys.executable, str(script)])
+    wait_for_step(process, "python", 4)
+    worker = next(child for child in psutil.Process(process.pid).children() if child.environ()["RANK"] == "1")
+    worker.kill()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "training process 1 of 2 was killed by SIGKILL" in said
+    assert "the same command continues from the last one" in said
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.stdout == "done 2\n", done.stderr
+    assert lines("python") == lines("two")
+
+
+def test_workers_end_with_the_process_that_started_them(entry: Path) -> None:
+    process = start(words(entry, "orphans", "--num-processes", 2))
+    wait_for_step(process, "orphans", 1)
+    workers = psutil.Process(process.pid).children()
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
+
+
+def test_ctrl_c_stops_two_processes_and_is_recorded(entry: Path) -> None:
+    process = start(words(entry, "stopped-two", "--num-processes", 2))
+    wait_for_step(process, "stopped-two", 1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130, said
+    manifest = json.loads((folder("stopped-two") / "manifest.json").read_text())
+    assert (manifest["status"], manifest["stopped"]) == ("stopped", "stopped by the user")
 
 
 def test_a_process_of_several_that_fails_ends_the_others_and_says_why(entry: Path) -> None:
