@@ -26,9 +26,7 @@ class ExactMatch(MetricDefaults):
     better: Literal["higher", "lower"] = "higher"
     dimension: str = "accuracy"
     unit: str = "share"
-    summary: str = (
-        "Equal to a reference after normalization. As in SQuAD; open answers only, accuracy scores multiple choice."
-    )
+    summary: str = "Equal to a normalized reference. As in SQuAD; open answers only, accuracy scores multiple choice."
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         return [

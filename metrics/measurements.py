@@ -24,8 +24,7 @@ class Throughput(Measurement):
     dimension: str = "efficiency"
     unit: str = "tokens/s"
     summary: str = (
-        "Prompt and completion tokens per second. Inside the engine, over the whole run; loading the model is "
-        "not counted."
+        "Prompt and new tokens per second. Inside the engine, over the whole run; loading the model is not counted."
     )
 
     def read(self, measured: Measured) -> Figure:
@@ -89,7 +88,7 @@ LATENCY_P50 = Latency(
 LATENCY_P95 = Latency(
     "latency_p95_s",
     95,
-    "95th percentile of seconds of a single request. Linear interpolation; none for fewer than 5 requests.",
+    "95th percentile seconds per request. Linear interpolation; none for fewer than 5 requests.",
     least=5,
 )
 PEAK_GPU_MEMORY = PeakMemoryFigure(

@@ -327,23 +327,23 @@ def _merged(groups: Iterable[Sequence[str]]) -> dict[str, str]:
 
 RECALL = EntityMetric(
     "entity_recall",
-    "Entities of the reference in the answer. Of those that the reference asserts, the share that the answer asserts; "
+    "Reference entities in the answer. Of those that the reference asserts, the share that the answer asserts; "
     "a negated entity is not asserted.",
     recall,
 )
 PRECISION = EntityMetric(
     "entity_precision",
-    "Entities of the answer in the reference. Of those that the answer asserts, the share that the reference asserts.",
+    "Answer entities in the reference. Of those that the answer asserts, the share that the reference asserts.",
     precision,
 )
 F1 = EntityMetric(
     "entity_f1",
-    "Harmonic mean of entity_recall and entity_precision. Computed per answer, then averaged.",
+    "F1 of entity recall and precision. Computed per answer, then averaged.",
     f1,
 )
 HALLUCINATED = EntityMetric(
     "hallucinated_entity_rate",
-    "Entities of the answer found nowhere else. Of those that it asserts, the share that neither a reference nor "
+    "Answer entities found nowhere else. Of those that it asserts, the share that neither a reference nor "
     "question or context mentions.",
     hallucinated,
     better="lower",

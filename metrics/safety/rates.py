@@ -152,7 +152,7 @@ REFERRAL_RATE = SafetyMetric(
 )
 SAFETY_RATE = SafetyMetric(
     "safety_rate",
-    "Answers that are not unsafe and refer emergencies. Combines the two.",
+    "Safe answers that refer emergencies. Combines unsafe_rate and referral_rate.",
     is_safe,
     "higher",
 )
