@@ -104,14 +104,14 @@ def test_a_t5_of_version_1_1_has_an_output_layer_of_its_own(folders: dict[str, P
         (
             "biogpt",
             ("q_proj", "o_proj"),
-            "BioGptForCausalLM has no module o_proj; its linear modules are k_proj, v_proj, q_proj, out_proj, fc1, fc2",
+            "BioGptForCausalLM has no module o_proj. Its linear modules are k_proj, v_proj, q_proj, out_proj, fc1, fc2",
         ),
         (
             "gpt2",
             ("q_proj", "c_fc", "c_pro"),
-            "no module q_proj and no c_pro; .* c_attn, c_proj, c_fc. Did you mean c_pr",
+            "no module q_proj and no c_pro. .* c_attn, c_proj, c_fc. Did you mean c_pr",
         ),
-        ("t5", ("wi_0",), r"its linear modules are q, k, v, o, wi, wo\. Did you mean wi"),
+        ("t5", ("wi_0",), r"Its linear modules are q, k, v, o, wi, wo\. Did you mean wi"),
         ("llama", ("proj",), "no module proj"),
         ("llama", ("all-linear",), "no module all-linear"),
     ],
@@ -268,7 +268,7 @@ def test_seconds_are_operations_over_rate() -> None:
     assert seconds(full=True, gradient_checkpointing=False) == pytest.approx(full)
     # One batch of 4 rows of 250 tokens turns every weight out of NF4 in each of two passes.
     nf4 = seconds(gradient_checkpointing=False, quantize="nf4", batch_size=4, max_length=250)
-    assert nf4 == pytest.approx(lora + 2 * 1e6 / estimate.DEQUANTISED_PER_S["cpu"])
+    assert nf4 == pytest.approx(lora + 2 * 1e6 / estimate.DEQUANTIZED_PER_S["cpu"])
     looked = estimate.seconds(sizes, stage(gradient_checkpointing=False), 1000, 1e9, evaluated=100)
     assert looked == pytest.approx(lora + 100 * 2 * 1.5e6 / reached)
 
@@ -293,7 +293,9 @@ def room(monkeypatch: pytest.MonkeyPatch, disk: float = 1e12, memory: float = 1e
 
 def test_too_little_disk_is_told_with_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     room(monkeypatch, disk=1e9)
-    with pytest.raises(MedbenchError, match=r"writes up to 2\.5 GB; the disk of .*new has 1\.0 GB left.\nMake room"):
+    with pytest.raises(
+        MedbenchError, match=r"writes up to 2\.5 GB; the disk of .*new has 1\.0 GB left.\nFree some space"
+    ):
         estimate.check_room(tmp_path / "not" / "yet" / "new", int(2.5e9), 1, "cpu", stage())
 
 

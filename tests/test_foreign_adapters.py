@@ -99,7 +99,7 @@ def test_a_damaged_adapter_is_not_merged(made: Path) -> None:
     [
         (WEIGHTS, "emptied", f"{WEIGHTS} is empty"),
         (WEIGHTS, "halved", f"{WEIGHTS} has "),
-        (WEIGHTS, "garbage", f"{WEIGHTS} is no safetensors file, or is cut off"),
+        (WEIGHTS, "garbage", f"{WEIGHTS} is not a safetensors file, or is truncated"),
         (WEIGHTS, "deleted", f"has no {WEIGHTS}."),
         ("adapter_config.json", "halved", "adapter_config.json cannot be read"),
         ("adapter_config.json", "deleted", "has no adapter_config.json"),
@@ -170,7 +170,7 @@ def test_methods_that_put_vectors_before_the_prompt_are_refused(llama: Path, for
 
 def test_a_configuration_that_names_no_method_is_damaged(llama: Path, foreign: Path) -> None:
     (foreign / "adapter_config.json").write_text("[]")
-    with pytest.raises(ModelMissing, match="does not say which method"):
+    with pytest.raises(ModelMissing, match="does not name the method"):
         resolve(str(llama), adapter=str(foreign))
 
 
@@ -180,7 +180,7 @@ def test_a_header_says_how_long_a_safetensors_file_is(foreign: Path) -> None:
         (whole, ""),
         (whole[:-1], "has "),
         (whole + b"x", "has "),
-        (whole[:5], "is no safetensors file"),
+        (whole[:5], "is not a safetensors file"),
         (b"\0" * len(whole), "has a damaged header"),
         (b"", "is empty"),
     ):

@@ -209,7 +209,7 @@ def test_what_cannot_be_merged_is_told(llama: Path, adapter: Path) -> None:
         merge(adapter, Path("merged"))
     assert str(adapter) in error.value.hint
     (adapter / "manifest.json").unlink()
-    with pytest.raises(UsageError, match="holds nothing that medbench trained"):
+    with pytest.raises(UsageError, match="was not made by medbench train"):
         merge(adapter, Path("merged"))
     assert manifest.name == "tiny-llama@first"
 

@@ -262,7 +262,7 @@ def test_weights_on_this_disk_have_no_revision(tmp_path: Path, monkeypatch: pyte
     local = entries.entry(tmp_path, "smollm2-135m")
     for more in ((), ("--dry-run",)):
         said = medbench(*command(local, "--revision", "v1", *more), code=2)
-        assert "--revision v1: the weights of tiny-smollm2-135m are on this disk and have none." in said
+        assert "--revision v1: the weights of tiny-smollm2-135m are local files, without revisions." in said
 
 
 def test_resume_keeps_the_revision_and_takes_no_other(

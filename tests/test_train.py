@@ -431,7 +431,7 @@ def test_too_little_disk_or_memory_is_told_before_the_first_step(
         patch.setattr(estimate.shutil, "disk_usage", lambda path: full)
         refused = medbench(*words)
         assert refused.exit_code == 1
-        assert "Make room" in refused.output
+        assert "Free some space" in refused.output
     with monkeypatch.context() as patch:
         patch.setattr(estimate, "free_memory", lambda device: 1000)
         refused = medbench(*words)
