@@ -27,9 +27,10 @@ QUICK = "quick"  # the sample benchmarks that the package holds
 KEYWORDS = {
     **{name: name for name in ("limit", "items", "shots", "seed", "choice", "metrics", "data", "out")},
     **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "engine")},
-    **{"model": "models", "benchmark": "benchmarks", "suite": "benchmarks", "judge": "judges", "map": "columns"},
+    **{"model": "models", "benchmark": "benchmarks", "suite": "benchmarks", "judge": "judges"},
     **{name: name.replace("-", "_") for name in ("max-new-tokens", "entity-model", "latency-items", "base-url")},
-    **{name: name.replace("-", "_") for name in ("tensor-parallel", "trust-remote-code")},
+    **{"trust-remote-code": "trust_remote_code"},
+    **dict.fromkeys(("engine-option", "map", "tensor-parallel"), "engine_options"),
     **{name: f'limits["{name.replace("-", "_")}"]' for name in ("concurrency", "requests-per-minute")},
     **{"tokens-per-minute": 'limits["tokens_per_minute"]', "data-revision": "data_revisions"},
     **{f"judge-{name}": f"Asked.{name.replace('-', '_')}" for name in ("mode", "base-url", "price", "concurrency")},

@@ -25,8 +25,8 @@ def test_options_in_a_sentence_get_their_keyword(text: str, shown: str) -> None:
 
 
 def test_evaluate_names_its_keywords(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^columns \(--map\) a=b: "):
-        medbench.evaluate(columns="a=b", out=tmp_path)
+    with pytest.raises(UsageError, match=r"^dtype \(--dtype\) float12: "):
+        medbench.evaluate(dtype="float12", out=tmp_path)
     with pytest.raises(UsageError, match=r'^limits\["concurrency"\] \(--concurrency\): '):
         medbench.evaluate(limits={"concurrency": 3}, out=tmp_path)
     with pytest.raises(UsageError, match=r"^Asked\.max_calls \(--max-judge-calls\) needs judges \(--judge\)\."):
