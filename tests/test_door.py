@@ -173,7 +173,7 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
         ("run -b rougeL", "no benchmark is called 'rougeL'; it is a metric."),
         ("run -m medqa", "no model is called 'medqa'; it is a benchmark."),
         ("run -M vllm", "no metric is called 'vllm'; it is an engine."),
-        ("train -m smollm2-135m --set lr --dry-run", "Write it as learning_rate=VALUE."),
+        ("train -m smollm2-135m --set lr --dry-run", "Write learning_rate=VALUE."),
         ("train -m smollm2-135m --set lr=1e-4 --dry-run", "Did you mean learning_rate?"),
     ],
 )

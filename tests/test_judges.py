@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from medbench.judges.metric import asked, by_itself, not_to_judge, pair_id
 from medbench.judges.modes import MODES, fields_of, mode_of, read, reason
 from medbench.judges.names import judge_metric, jury_name, metric_name
 from medbench.judges.prices import PRICES
+from medbench.results.manifest import ModelRecord
 from medbench.results.scoring import load_metric
 
 SCORE = MODES["reference"].fields
@@ -320,7 +322,7 @@ def test_a_key_is_nowhere_in_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> No
     judge = registry.get("judges", "groq").make("", "", print)
     assert judge.label == "groq:openai/gpt-oss-120b"
     assert judge.prices == PRICES["groq:openai/gpt-oss-120b"]
-    assert "secret" not in json.dumps(judge.facts())
+    assert "secret" not in json.dumps(dataclasses.asdict(judge.model_record()))
     assert "secret" not in repr(judge)
 
 
@@ -354,9 +356,9 @@ def test_a_local_judge_is_named_with_its_weights(tmp_path: Path) -> None:
 # --- its own answers --------------------------------------------------------------------------------------------------
 
 
-def spec(**facts: Any) -> dict[str, Any]:
+def spec(**facts: Any) -> ModelRecord:
     usual = {"name": "m", "location": "/w", "revision": "abc", "engine": "transformers", "adapter_hash": ""}
-    return usual | {"base_url": ""} | facts
+    return ModelRecord.from_json(usual | {"base_url": ""} | facts)
 
 
 def test_a_judge_and_its_own_answers_are_told_by_weights_or_by_server() -> None:
@@ -364,8 +366,9 @@ def test_a_judge_and_its_own_answers_are_told_by_weights_or_by_server() -> None:
     assert by_itself(spec(), spec(revision="of the package"))  # the same zoo entry
     assert not by_itself(spec(), spec(adapter_hash="trained"))
     assert not by_itself(spec(), spec(name="n", location="/v", revision="def"))
-    served = spec(name="openai:x", location="x", revision="", engine="openai", base_url="http://a/v1")
+    facts = {"name": "openai:x", "location": "x", "revision": "", "engine": "openai", "base_url": "http://a/v1"}
+    served = spec(**facts)
     assert by_itself(served, served)
-    assert not by_itself(served, served | {"base_url": "http://b/v1"})
-    assert not by_itself(served, served | {"location": "y", "name": "openai:y"})
-    assert not by_itself({}, {})
+    assert not by_itself(served, spec(**facts | {"base_url": "http://b/v1"}))
+    assert not by_itself(served, spec(**facts | {"location": "y", "name": "openai:y"}))
+    assert not by_itself(ModelRecord.from_json({}), ModelRecord.from_json({}))

@@ -24,7 +24,7 @@ Examples:
   medbench chat smollm2-135m
   medbench chat smollm2-135m@default --system "Answer in two sentences."
   medbench chat my/hub-model --temperature 0.7 --seed 1
-  medbench chat smollm2-135m --once "What is anemia?"          one answer, then exit
+  medbench chat smollm2-135m --once "What is anemia?"    one answer
   medbench chat gguf:models/mine.gguf --once "What is anemia?" --json
 """,
 )
@@ -50,7 +50,11 @@ Examples:
     click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
     click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
     click.option("--base-url", default="", metavar="URL", help="Server of an openai: model."),
-    click.option("--trust-remote-code", is_flag=True, help="Run Python code that comes with a model. Read it first."),
+    click.option(
+        "--trust-remote-code",
+        is_flag=True,
+        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
+    ),
 )
 @cloup.option_group(
     "Output",

@@ -28,10 +28,10 @@ TYPES = "q4_k_m, q8_0, f16, bf16, f32, q6_k, q5_k_m, q5_k_s, q4_k_s, q3_k_m, iq4
     epilog="""\b
 Examples:
   medbench export smollm2-135m@first --to gguf
-  medbench export smollm2-135m@first --to gguf --type q8_0 --check medquad,medqa --limit 100
+  medbench export smollm2-135m@first --to gguf --check medquad,medqa --limit 100
   medbench export smollm2-135m@first --to ollama --system "Answer briefly."
-  medbench export hera-gemma-2-2b@paper --to safetensors --dtype bfloat16 --out models/hera
-  medbench export smollm2-135m@first --to hub --repo me/smollm2-medical --private
+  medbench export hera-gemma-2-2b@paper --to safetensors --out models/hera
+  medbench export smollm2-135m@first --to hub --repo me/medical --private
   medbench run -m gguf:exports/smollm2-135m-first-q4_k_m -b medqa
 """,
 )
