@@ -406,7 +406,7 @@ def test_virtual_tokens_are_refused_before_the_base_is_loaded(
     assert done.exit_code == 2
     said = " ".join(done.output.split())
     assert f"was trained by {name.lower().replace('_', ' ')}, which medbench does not run" in said
-    assert "It runs adapters that change weights: LoRA" in said
+    assert "It runs methods that change weights, such as LoRA" in said
 
 
 def test_an_activated_lora_is_refused(llama: Path, tmp_path: Path) -> None:

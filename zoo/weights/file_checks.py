@@ -1,4 +1,4 @@
-"""Whether a model's file is whole, as far as the file itself tells: cut short, full of zeros, or no JSON."""
+"""Check the files of a model for damage: truncated, full of zeros, or not JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ...core import json_text
 
-BIG = 1 << 20  # bytes; of larger JSON files only the ends are looked at, which is where damage shows
-# The JSON files that loading a model reads; others, such as a trainer's notes, may hold anything.
+BIG = 1 << 20  # bytes; only both ends of larger JSON files are checked, where damage shows
+# The JSON files that are read when a model is loaded. Others are not checked.
 READ = (
     *("config.json", "generation_config.json", "*.index.json", "adapter_config.json", "tokenizer*.json", "vocab.json"),
     *("special_tokens_map.json", "added_tokens.json", "chat_template.json"),
@@ -18,7 +18,7 @@ MAX_HEADER = 100_000_000  # bytes, of the safetensors format
 
 
 def damage(path: Path) -> str:
-    """Say what is wrong with a file of a model folder; "" if nothing is seen."""
+    """Return what is wrong with a file of a model folder; "" if no damage is found."""
     if path.suffix == ".json" and not any(path.match(pattern) for pattern in READ):
         return ""
     checks: dict[str, Callable[[Path, int], str]] = {".safetensors": _safetensors, ".json": _json, ".bin": _torch}
@@ -36,7 +36,7 @@ def damage(path: Path) -> str:
 
 
 def _safetensors(path: Path, size: int) -> str:
-    """The header says where the last tensor ends, and the file ends there."""
+    """Check a safetensors file, whose header says where the last tensor, and so the file, ends."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > min(size, MAX_HEADER):
@@ -66,7 +66,7 @@ def _json(path: Path, size: int) -> str:
 
 
 def _torch(path: Path, size: int) -> str:
-    """PyTorch's format since 1.6 is a zip file, whose directory is at its end."""
+    """Check a PyTorch file, since version 1.6 a zip file, whose directory is at its end."""
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             return ""

@@ -1,7 +1,7 @@
-"""The head of a GGUF file: what it holds, read without the weights.
+"""Read the header of a GGUF file, without the weights.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, versions 2 and 3, little-endian. The gguf package's
-own reader builds an object for every token of the vocabulary and takes seconds; this takes a tenth of one.
+reader builds an object for every token of the vocabulary and takes seconds; this one takes a tenth of a second.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _DEFAULT_ALIGNMENT = 32  # bytes
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF file says of itself. `format` is its quantization, e.g. "Q4_1"; "" where it does not say."""
+    """The header of a GGUF file. `format` is its quantization, such as "Q4_1"; "" if unknown."""
 
     architecture: str  # e.g. "llama"
-    pre_tokenizer: str  # how text is split before merges, e.g. "smollm"; "" where it does not say
+    pre_tokenizer: str  # how text is split before merges, such as "smollm"; "" if unknown
     format: str
     parameters: int
     chat_template: str = ""
     eos_token_id: int | None = None  # the token that ends a text
-    eot_token_id: int | None = None  # the token that ends a turn, where the file names one besides
+    eot_token_id: int | None = None  # the token that ends a turn, if it is another one
     window: int | None = None  # tokens
     tensor_types: Mapping[str, int] = field(default_factory=dict)  # how many tensors are stored in each type
 
 
 def read_header(path: Path) -> Header:
-    """Raises MedbenchError for a file that is not GGUF, is damaged, or ends before its last tensor does."""
+    """Read a header. Raises MedbenchError for a file that is not GGUF, is damaged, or is truncated."""
     size = path.stat().st_size
     try:
         with path.open("rb") as stream:
             if stream.read(4) != b"GGUF":
-                raise MedbenchError(f"{path} is not a GGUF file: it does not begin with the letters GGUF.")
+                raise MedbenchError(f"{path} is not a GGUF file: it does not start with the letters GGUF.")
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 header, needed = _parse(data)
     except (struct.error, IndexError, KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -57,7 +57,7 @@ def read_header(path: Path) -> Header:
 
 
 def _parse(data: mmap.mmap) -> tuple[Header, int]:
-    """The header, and the size in bytes that the file must have at least."""
+    """Return the header and the minimum size of the file in bytes."""
     import gguf
 
     at = _Cursor(data, 4)
@@ -90,7 +90,7 @@ def _parse(data: mmap.mmap) -> tuple[Header, int]:
         window=said.get(f"{said['general.architecture']}.context_length"),
         tensor_types=dict(types),
     )
-    if not tensors:  # a vocabulary alone, which ends where its head does
+    if not tensors:  # only a vocabulary: the file ends with the header
         return header, at.position
     return header, (at.position + alignment - 1) // alignment * alignment + end
 
@@ -105,7 +105,7 @@ def _format(file_type: int | None) -> str:
 
 
 class _Cursor:
-    """A place in the file that moves on with what is read."""
+    """A position in the file that advances with every read."""
 
     def __init__(self, data: mmap.mmap, position: int) -> None:
         self.data = data
@@ -125,7 +125,7 @@ class _Cursor:
         return text.decode("utf-8", errors="replace")
 
     def value(self, kind: int) -> Any:
-        """One value of a field; arrays, which hold vocabularies, are passed over and come back as None."""
+        """Read one value of a field. Arrays, which are vocabularies, are skipped; their value is None."""
         if kind == _STRING:
             return self.string()
         if kind != _ARRAY:

@@ -1,11 +1,11 @@
-"""The hub's cache on this disk, read as its layout is documented, whoever filled it.
+"""The hub's cache on this disk, read by its documented layout, whichever program filled it.
 
     models--OWNER--NAME/refs/BRANCH         the commit that a branch or tag was at the last download
     models--OWNER--NAME/snapshots/COMMIT/   the files of a commit that were downloaded
     models--OWNER--NAME/trees/COMMIT.json   the files that the commit has, if its list was downloaded
 
-A snapshot counts if it loads. The hub's client asks for every file that the repository lists, and so refuses what
-transformers or `hf download FILES` left there.
+A snapshot can be used if it loads. The hub's client requires every file of the repository, so it rejects what
+transformers or `hf download FILES` put there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def place(repository: str) -> Path:
 
 
 def find(repository: str, revision: str, problem: Callable[[Path], str]) -> Path | None:
-    """Return the snapshot of a revision that is whole; None if there is none.
+    """Return the complete snapshot of a revision; None if there is none.
 
     `problem` says why a folder cannot be used, "" if it can. A revision is a branch, a tag, or a commit in full or by
     its first digits. Without a revision it is the main branch, and if the commit of that is not whole because an
@@ -57,7 +57,7 @@ def expected(repository: str, revision: str) -> str:
 
 
 def missing(repository: str, snapshot: Path, names: Iterable[str]) -> list[str]:
-    """Return those of `names` that the repository has and its snapshot lacks, as far as the cache knows."""
+    """Return those of `names` that are in the repository but not in its snapshot, as far as the cache knows."""
     try:
         listed = loads((place(repository) / "trees" / f"{snapshot.name}.json").read_bytes())["files"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -66,7 +66,7 @@ def missing(repository: str, snapshot: Path, names: Iterable[str]) -> list[str]:
 
 
 def note(repository: str, revision: str, commit: str) -> None:
-    """Write down which commit a branch or tag is, for when the hub cannot be asked."""
+    """Record which commit a branch or tag is, for when the hub is unreachable."""
     if COMMIT.fullmatch(revision):
         return
     ref = place(repository) / "refs" / (revision or MAIN)
@@ -77,7 +77,7 @@ def note(repository: str, revision: str, commit: str) -> None:
 
 
 def _commit(folder: Path, revision: str) -> str:
-    """The commit of a revision, as far as the cache knows; "" if it does not."""
+    """Return the commit of a revision; "" if the cache does not know it."""
     if COMMIT.fullmatch(revision):
         return revision
     if commit := _read(folder / "refs" / revision):
@@ -100,7 +100,7 @@ def _snapshots(folder: Path) -> list[Path]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """The files below a folder: a branch may be called "refs/pr/1"."""
+    """Return the files below a folder: a branch may be called "refs/pr/1"."""
     return [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
 
 
@@ -112,7 +112,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> str:
-    """The commit in a ref's file; "" if there is none."""
+    """Return the commit in a ref's file; "" if there is none."""
     try:
         commit = path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):

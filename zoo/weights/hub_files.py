@@ -1,8 +1,8 @@
-"""Files in the hub's cache, checked against the hashes that they are named after.
+"""Check files in the hub's cache against the hashes in their names.
 
 The hub's client gives a downloaded file its final name before the content is on the disk, so a power cut leaves files
-under the right names that are empty, short or full of zeros. In its cache a file is a link to one that is named after
-the hash that the hub gave for the content, which shows the damage.
+with the right names that are empty, truncated or full of zeros. In the cache a file is a link to one whose name is the
+hash that the hub gave for the content, which reveals the damage.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Damaged(ModelMissing):
 
 
 def intact(repository: str, folder: Path, names: Iterable[str], tell: Tell) -> Path:
-    """Return `folder`, a snapshot in the hub's cache, once the files `names` in it are as the hub has them.
+    """Return `folder`, a snapshot in the hub's cache, after making sure that its files `names` are those of the hub.
 
     Damaged ones are downloaded again, once: a server whose names are not hashes gives the same file again, which is
     then used. Raises Damaged if that is not possible.
@@ -49,7 +49,7 @@ def intact(repository: str, folder: Path, names: Iterable[str], tell: Tell) -> P
 
 
 def damage(path: Path, tell: Tell = lambda line: None) -> str:
-    """Say what is wrong with a file of a snapshot; "" if nothing is, or if its name does not tell."""
+    """Return what is wrong with a file of a snapshot; "" if nothing is, or if its name is not a hash."""
     try:
         size = path.stat().st_size
         name = path.readlink().name if path.is_symlink() else ""

