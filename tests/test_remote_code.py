@@ -202,7 +202,7 @@ def test_the_tokenizer_of_an_adapter_runs_no_code_trusted_or_not(own: Path, tmp_
     (adapter / "t.py").write_text(CONFIGURATION + "class Fast: pass")
     edit(own / "config.json", model_type="llama", auto_map={})
     for trusted in (False, True):
-        with pytest.raises(MedbenchError, match=r"the adapter .* has a tokenizer with Python code of its own"):
+        with pytest.raises(MedbenchError, match=r"the adapter .* has a tokenizer with its own Python code"):
             opened(str(own), trusted, str(adapter))
     assert not ran()
 
