@@ -36,7 +36,8 @@ CONVERTIBLE = (
     "hera-gemma-2-2b",
     "medgpt-gemma-2-2b",
 )
-NATS = {"f32": 1e-3, "f16": 0.05, "q8_0": 0.5}  # of weights in that many bits; the models are random and wide open
+# llama.cpp keeps keys and values in 16 bits, and the models are random with logits in the tens: 0.02 measured in f32.
+NATS = {"f32": 0.1, "f16": 0.2, "q8_0": 2.0}
 PROMPTS = [
     "What are the symptoms of fever and cough in a child of 12 months?",
     "The trial enrolled 120 patients. Mortality was 12% versus 18%. Is that real?\n\nA long question of many tokens.",

@@ -163,9 +163,13 @@ def resolved(
 
     Raises UsageError for a model at a server, saved answers, and a GGUF file, which is one already.
     """
+    from ...core import registry
     from ...zoo import adapters
     from ...zoo.resolve import ENGINE, resolve
 
+    engine = model.partition(":")[0]
+    if ":" in model and engine in registry.names("engines"):
+        raise _not_here(model, engine)
     spec = resolve(
         model,
         dtype=dtype,
@@ -176,12 +180,16 @@ def resolved(
         tell=watch.note,
     )
     if spec.engine != ENGINE:
-        raise UsageError(
-            f"{model} has no weights that medbench can export: it is run by the engine {spec.engine}.",
-            "Name a zoo entry (medbench list models), NAME@TAG as trained, a model folder, or a hub id.",
-        )
+        raise _not_here(model, spec.engine)
     trained = adapters.peek(Path(spec.adapter)) if spec.adapter else None
     return spec, trained.manifest if trained else None
+
+
+def _not_here(model: str, engine: str) -> UsageError:
+    return UsageError(
+        f"{model} has no weights that medbench can export: it is run by the engine {engine}.",
+        "Name a zoo entry (medbench list models), NAME@TAG as trained, a model folder, or a hub id.",
+    )
 
 
 def stem_of(name: str) -> str:
