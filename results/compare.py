@@ -14,6 +14,7 @@ from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.paired import discordant_interval
 from ..core.stats import clusters_of, few_documents, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
+from .changed import changed
 from .identity import differing
 from .leaderboard import (
     apart,
@@ -117,6 +118,7 @@ class Match:
     only_a: int
     only_b: int
     lines: tuple[ComparedFigure, ...]
+    changed: int | None = None  # answers that differ: another option, or another text
     notes: tuple[str, ...] = ()  # what the training data of either model hold, what judges preferred: a sentence each
 
 
@@ -336,6 +338,7 @@ def _match(
         both=len(common),
         only_a=len(all_a) - len(common),
         only_b=len(all_b) - len(common),
+        changed=changed([all_a[item_id] for item_id in common], [all_b[item_id] for item_id in common]),
         lines=tuple(line for line, _ in lines),
         notes=tuple(
             filter(

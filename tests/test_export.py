@@ -18,7 +18,8 @@ from medbench import export
 from medbench.cli import cli
 from medbench.core import hub as core_hub
 from medbench.core.errors import MedbenchError, ModelMissing, UsageError
-from medbench.serving.export import api, check, converter, hub, obstacles, ollama, quantizer, to_gguf, traits
+from medbench.results.changed import changed
+from medbench.serving.export import api, converter, hub, obstacles, ollama, quantizer, to_gguf, traits
 from medbench.zoo import adapters
 from medbench.zoo.resolve import resolve
 from test_resolve import write_gguf
@@ -91,7 +92,7 @@ def test_the_same_command_again_finds_it_and_another_one_is_refused(adapter: Pat
         export(llama, "safetensors", out="models/mine")
     Path("taken").mkdir()
     Path("taken/notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="there is something already"):
+    with pytest.raises(UsageError, match="taken: this folder is not empty"):
         export(llama, "safetensors", out="taken")
 
 
@@ -311,7 +312,7 @@ def test_changed_counts_other_options_and_other_texts() -> None:
 
     one = [made.record("1", "a"), made.record("2", "b"), made.record("3", "c")]
     other = [made.record("1", "a"), made.record("2", "B"), made.record("4", "x")]
-    assert check.changed(one, other) == 1
+    assert changed(one, other) == 1
 
 
 # The hub

@@ -78,7 +78,8 @@ def comparison(found: Comparison) -> list[RenderableType]:
 
     parts: list[RenderableType] = []
     for match in found.matches:
-        parts.append(Text(f"{match.title} · {match.both} items answered by both", style="bold"))
+        differ = "" if match.changed is None else f", {match.changed} of them differently"
+        parts.append(Text(f"{match.title} · {match.both} items answered by both{differ}", style="bold"))
         parts += [Text(f"A  {match.label_a}"), Text(f"B  {match.label_b}")]
         table = plain_table()
         wide = console().width >= WIDE

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...core.errors import MedbenchError, UsageError
 
 if TYPE_CHECKING:
-    from ...core.types import Record
     from ...evaluation.plan import Choice
     from ...evaluation.progress import Progress
     from ...evaluation.suite import ModelOptions
@@ -168,7 +167,7 @@ def _row(side: Side, benchmark: str, first: StoredRun, run: StoredRun) -> Row:
         high=line.high,
         test=line.test,
         p=line.p,
-        changed=changed(first.records(), run.records()),
+        changed=match.changed,
     )
 
 
@@ -186,21 +185,6 @@ def _headline_of(run: StoredRun) -> tuple[str, float | None, int]:
             if row["metric"] == name:
                 return name, float(row["value"]), int(row["n"])
     return str(rows[0]["metric"]), rows[0]["value"], int(rows[0]["n"])
-
-
-def changed(one: Sequence[Record], other: Sequence[Record]) -> int:
-    """Return on how many items that both answered the answers differ: another option, or another text."""
-    answers = {record.item.id: _answer(record) for record in one}
-    return sum(
-        answers[record.item.id] != _answer(record) for record in other if answers.get(record.item.id) is not None
-    )
-
-
-def _answer(record: Record) -> object:
-    output = record.output
-    if output.logprobs is not None:
-        return max(range(len(output.logprobs)), key=output.logprobs.__getitem__)
-    return output.text
 
 
 def require(ask: Ask) -> None:
