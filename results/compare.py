@@ -393,7 +393,8 @@ def _preference(metric: Metric, records: Sequence[Record]) -> tuple[ComparedFigu
     """How often A is preferred against how often B is, a tie being half of each."""
     scores = metric.score(records)
     of_a = {score.item_id: score.value for score in scores if score.value is not None}
-    left_out = _most(Counter(score.reason or "no reason given" for score in scores if score.value is None))
+    reasons = Counter(score.reason or "no reason given" for score in scores if score.value is None)
+    left_out = tuple(reasons.most_common())
     documents = clusters_of(records)
     clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
     pairs = pair(of_a, {item_id: 1 - value for item_id, value in of_a.items()}, False, clusters)
@@ -450,7 +451,7 @@ def _tested(
     if pairs is None:
         note = "no item is scored in both"
         return ComparedFigure(
-            figure.name, figure.unit, metric.better, None, None, 0, note=note, left_out=_most(left_out)
+            figure.name, figure.unit, metric.better, None, None, 0, note=note, left_out=tuple(left_out.most_common())
         ), None
     low, high = pairs.interval() or (None, None)
     line = ComparedFigure(
@@ -466,7 +467,7 @@ def _tested(
         high=high,
         p=pairs.p_value(),
         counts=pairs.counts,
-        left_out=_most(left_out),
+        left_out=tuple(left_out.most_common()),
     )
     return line, pairs.hypothesis
 
@@ -474,7 +475,3 @@ def _tested(
 def _untested(a: Figure, b: Figure, n: int, note: str) -> ComparedFigure:
     difference = None if a.value is None or b.value is None else a.value - b.value
     return ComparedFigure(a.name, a.unit, a.better, a.value, b.value, n, note=note, difference=difference)
-
-
-def _most(counted: Counter[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(counted.most_common())

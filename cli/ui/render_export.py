@@ -35,9 +35,9 @@ def checked(found: Check) -> list[RenderableType]:
 
 
 def _cells(row: Row) -> list[str]:
-    difference = "–"
-    if row.difference is not None and row.low is not None and row.high is not None:
-        difference = f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+    difference = "–" if row.difference is None else f"{row.difference:+.3f}"
+    if row.low is not None and row.high is not None:
+        difference += f" [{row.low:+.3f}, {row.high:+.3f}]"
     p = "–" if row.p_holm is None else f"{row.p_holm:.3f}"
     return [
         row.role,

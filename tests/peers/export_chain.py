@@ -78,7 +78,9 @@ def _table(kind: str, rows: tuple[Row, ...]) -> str:
     lines = ["| benchmark | type | step | metric | value | original - this [95 % CI] | p | changed | tokens/s | MB |"]
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
-        gap = "–" if row.difference is None else f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+        gap = "–" if row.difference is None else f"{row.difference:+.3f}"
+        if row.low is not None and row.high is not None:
+            gap += f" [{row.low:+.3f}, {row.high:+.3f}]"
         p = "–" if row.p is None else f"{row.p:.2f}"
         changed = "–" if row.changed is None else f"{row.changed} of {row.n}"
         speed = "–" if row.tokens_per_s is None else f"{row.tokens_per_s:.0f}"
