@@ -26,7 +26,7 @@ from medbench.results.agreement import measure as agreement
 from medbench.results.agreement.liveqa_grades import GradedAnswers
 from medbench.results.agreement.measure import (
     Estimate,
-    Line,
+    MetricAgreement,
     draw,
     graded_from,
     keep,
@@ -59,7 +59,7 @@ RECORDS = (
 )
 
 
-def line_of(*records: Record, levels: tuple[int, ...] = ()) -> Line:
+def line_of(*records: Record, levels: tuple[int, ...] = ()) -> MetricAgreement:
     metric = Read(binary=False)
     return line(metric.name, metric.better, records, metric.score(records), levels)
 
