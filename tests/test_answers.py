@@ -132,10 +132,10 @@ class TestServers:
             output = asked(server)
         assert (output.text, output.reasoning, output.finish, output.error) == ("", "A? No.", "length", None)
 
-    def test_paragraphs_and_leading_blank_lines_stay(self) -> None:
+    def test_paragraphs_stay_and_white_space_at_the_ends_goes(self) -> None:
         with servers.Server(then=servers.says("\n\nThe correct answer is:\n\n**B**")) as server:
             output = asked(server)
-        assert output.text == "\n\nThe correct answer is:\n\n**B**"
+        assert output.text == "The correct answer is:\n\n**B**"
 
 
 class TestReplay:

@@ -137,7 +137,7 @@ def test_without_an_end_token_texts_run_to_the_limit(settings: dict[str, Any], t
 def test_an_empty_prompt_has_nothing_to_begin_with(tmp_path: Path) -> None:
     folder = without(tiny.save(tmp_path / "model", "llama"), "pad", "eos", "bos")
     engine = TransformersEngine(ModelSpec("m", str(folder), "1", device="cpu", chat="never"))
-    with pytest.raises(MedbenchError, match="neither a token that begins a text nor one that ends it"):
+    with pytest.raises(MedbenchError, match="neither a beginning-of-text nor an end-of-text token"):
         list(engine.generate([GenerateRequest("1", Prompt(""), max_new_tokens=4)]))
 
 

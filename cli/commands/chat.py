@@ -11,7 +11,7 @@ import cloup
 
 from .. import completion
 from ..options import Command
-from ..ui.messages import tell
+from ..ui.messages import say, say_piece, tell
 
 if TYPE_CHECKING:
     from ...serving.chat import Chat
@@ -124,20 +124,20 @@ def text_of(value: str) -> str:
 
 def answer_once(chat: Chat, question: str, as_json: bool) -> None:
     """Print one answer: as it is written, or as JSON when it is finished."""
-    from ...core.text import printable, printable_json
+    from ..ui.output import show_json
 
     question = sys.stdin.read() if question == "-" else question
     if not question.strip():
         raise click.UsageError("the question is empty.")
     for piece in chat.ask(question):
         if not as_json:
-            click.echo(printable(piece), nl=False)
+            say_piece(piece)
     exchange = chat.exchanges[-1]
     if as_json:
         found = chat.as_json()
-        click.echo(printable_json({**{k: v for k, v in found.items() if k != "exchanges"}, **found["exchanges"][0]}))
+        show_json({**{k: v for k, v in found.items() if k != "exchanges"}, **found["exchanges"][0]})
         return
-    click.echo()
+    say("")
     from ..ui.chat_shell import remarks
 
     for line in remarks(exchange, chat.sampling.max_new_tokens):

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
-
 from ...core import durable
 from ...core.errors import MedbenchError
-from ...core.text import printable, printable_json
+from ...core.text import printable_json
 from ...serving.chat import Chat, Exchange
-from .messages import tell
+from .messages import say, say_piece, tell
 
 PROMPT = "> "
 MORE = "… "  # before further lines of one question
@@ -51,10 +49,10 @@ def questions() -> Iterator[str]:
             if lines:
                 yield "\n".join(lines).strip()
             if sys.stdin.isatty():
-                click.echo()
+                say("")
             return
         except KeyboardInterrupt:  # at the prompt: what was typed is dropped
-            click.echo()
+            say("")
             lines.clear()
             continue
         if line.endswith("\\"):
@@ -111,13 +109,13 @@ def answer(chat: Chat, question: str) -> None:
     pieces = chat.ask(question)
     try:
         for piece in pieces:
-            click.echo(printable(piece), nl=False)
+            say_piece(piece)
     except KeyboardInterrupt:
         pieces.close()  # type: ignore[attr-defined]  # a generator
     except MedbenchError as error:
         tell(f"Error: {error.message} {error.hint}".rstrip())
         return
-    click.echo()
+    say("")
     for line in remarks(chat.exchanges[-1], chat.sampling.max_new_tokens):
         tell(line)
 

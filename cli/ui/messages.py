@@ -17,3 +17,8 @@ def tell(text: str) -> None:
 def say(text: str) -> None:
     """Print a result on stdout."""
     click.echo(printable(text))
+
+
+def say_piece(text: str) -> None:
+    """Print a part of a line on stdout."""
+    click.echo(printable(text), nl=False)
