@@ -286,7 +286,12 @@ def test_a_modelfile_has_system_text_context_and_stops(tmp_path: Path) -> None:
     lines = ollama.modelfile("x.gguf", found, render, 131_072, "", "Answer briefly.").splitlines()
     assert lines[1] == "FROM ./x.gguf"
     assert 'SYSTEM """Answer briefly."""' in lines
-    assert lines[-3:] == ["PARAMETER temperature 0", "PARAMETER num_ctx 8192", 'PARAMETER stop "<|eot_id|>"']
+    assert lines[-4:] == [
+        "PARAMETER temperature 0",
+        "PARAMETER repeat_penalty 1",
+        "PARAMETER num_ctx 8192",
+        'PARAMETER stop "<|eot_id|>"',
+    ]
 
 
 def test_a_template_that_go_cannot_say_is_left_to_ollama(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -105,11 +104,11 @@ def test_the_file_has_the_template_and_the_tokens_that_end_an_answer(entry: str,
     assert family_has_turns == (entry not in ("biomedlm", "dialogpt-small"))
 
 
-def test_biogpt_is_refused_by_name_before_its_weights_are_read(tmp_path: Path) -> None:
+def test_biogpt_is_refused_by_name_before_its_weights_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     base = tiny_entries.save(tmp_path / "tiny-biogpt", "biogpt-large")
-    (base / "model.safetensors").write_bytes(b"nobody reads this")
+    monkeypatch.setattr(to_gguf, "write_whole", lambda *_: pytest.fail("its weights were read"))
     with pytest.raises(UsageError, match=r"tiny-biogpt cannot become GGUF: llama\.cpp has no BioGptForCausalLM"):
-        to_gguf.prepare(spec_of(base), "q4_k_m", lambda line: None)
+        export(base, "gguf")
 
 
 def test_t5_becomes_gguf_and_neither_ollama_nor_the_check_takes_it(tmp_path: Path) -> None:
@@ -142,7 +141,3 @@ def test_the_check_puts_all_three_in_one_table(tmp_path: Path) -> None:
     assert list(tmp_path.glob("exports/.*")) == [], "nothing is left over"
     again = export(folder, "gguf", type="q8_0")
     assert (again.new, again.file) == (False, made.file)
-
-
-def spec_of(folder: Path) -> Any:
-    return resolve(str(folder), dtype="float32", device="cpu")

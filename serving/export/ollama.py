@@ -108,7 +108,8 @@ def modelfile(
         lines += [f'TEMPLATE """{_quoted(before)}{{{{ .Prompt }}}}{_quoted(after)}"""']
     if system:
         lines += [f"SYSTEM {_block(system)}"]
-    lines += ["", "# As medbench measures: the likeliest token, always.", "PARAMETER temperature 0"]
+    lines += ["", "# As medbench measures: the likeliest token, always. Ollama's own repeat_penalty is 1.1."]
+    lines += ["PARAMETER temperature 0", "PARAMETER repeat_penalty 1"]
     if window:
         lines += [f"PARAMETER num_ctx {min(window, MOST_CONTEXT)}"]
     lines += [f"PARAMETER stop {json.dumps(text, ensure_ascii=False)}" for text in found.end_texts]

@@ -84,6 +84,8 @@ def prepare(spec: ModelSpec, kind: str, tell: Tell) -> Ready:
             f"{spec.name} cannot become GGUF: llama.cpp does not know how its tokenizer splits text; {wrong[-1]}.",
             INSTEAD,
         )
+    for difference in wrong:
+        tell(f"warning: {difference}")
     return Ready(spec, found, tokenizer, bool(config.is_encoder_decoder))
 
 
@@ -162,7 +164,7 @@ def _describe(spec: ModelSpec, found: Traits, config: Any, tokenizer: Any, folde
 
 
 def _adapt(folder: Path) -> None:
-    """Add to a model folder what the converter reads under an older name, and take out code that a tokenizer names."""
+    """Add to a model folder what the converter reads in an older form, and take out code that a tokenizer names."""
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     for old, new in OLD_KEYS.get(config.get("model_type"), {}).items():
@@ -171,8 +173,21 @@ def _adapt(folder: Path) -> None:
     settings = folder / "tokenizer_config.json"
     if settings.exists():
         said = json.loads(settings.read_text(encoding="utf-8"))
-        if said.pop("auto_map", None) is not None:
-            settings.write_text(json.dumps(said, indent=2), encoding="utf-8")
+        said.pop("auto_map", None)
+        said.setdefault("added_tokens_decoder", _added_tokens(folder / "tokenizer.json"))
+        settings.write_text(json.dumps(said, indent=2), encoding="utf-8")
+
+
+def _added_tokens(file: Path) -> dict[str, Any]:
+    """Return the added tokens of a tokenizer.json as tokenizer_config.json listed them before transformers 5.
+
+    The converter takes marks such as <start_of_turn> from that list. Without it, it stores them as ordinary words of a
+    sentencepiece vocabulary, and llama.cpp spells them out.
+    """
+    if not file.exists():
+        return {}
+    added = json.loads(file.read_text(encoding="utf-8")).get("added_tokens") or []
+    return {str(token["id"]): {name: value for name, value in token.items() if name != "id"} for token in added}
 
 
 def _other_types(kind: str, types: dict[str, int]) -> list[str]:

@@ -128,7 +128,14 @@ def differences(file: Path, found: Traits, tokenizer: Any) -> list[str]:
         wrong.append(f"the file ends a text with token {header.eos_token_id}, the model with {found.eos}")
     if importlib.util.find_spec("llama_cpp") is None:
         return wrong
-    words = _Vocabulary(file)
+    with _Vocabulary(file) as words:
+        wrong += _read_differently(words, found, tokenizer)
+    return wrong
+
+
+def _read_differently(words: _Vocabulary, found: Traits, tokenizer: Any) -> list[str]:
+    """Return where llama.cpp's tokens are not the tokenizer's: at the end of an answer, and in the first such text."""
+    wrong = []
     missed = [text for token, text in zip(found.ends, found.end_texts, strict=True) if not words.ends(token)]
     if missed:
         wrong.append(f"llama.cpp does not end an answer at {', '.join(missed)}")
@@ -164,7 +171,7 @@ def own_start(tokenizer: Any) -> str:
 
 
 class _Vocabulary:
-    """The vocabulary of a GGUF file as llama.cpp reads it, without weights."""
+    """The vocabulary of a GGUF file as llama.cpp reads it, without weights; used in a `with` block."""
 
     def __init__(self, file: Path) -> None:
         from ...engines.llamacpp import model as llama_model
@@ -181,10 +188,11 @@ class _Vocabulary:
         self._vocabulary = self._llama.llama_model_get_vocab(self._pointer)
         self._words = llama_model.LlamaTokenizer(SimpleNamespace(llama=self._llama, vocabulary=self._vocabulary))  # type: ignore[arg-type]
 
-    def __del__(self) -> None:
-        if getattr(self, "_pointer", None):
-            self._llama.llama_model_free(self._pointer)
-            self._pointer = None
+    def __enter__(self) -> _Vocabulary:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._llama.llama_model_free(self._pointer)
 
     def ends(self, token: int) -> bool:
         return bool(self._llama.llama_vocab_is_eog(self._vocabulary, token))

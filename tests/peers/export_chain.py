@@ -1,6 +1,6 @@
 """From training to a server, on SmolLM2 135M: what every step changes in the answers. Run by hand.
 
-    python tests/peers/export_chain.py --data releases/ --out chain/ --limit 24
+    python tests/peers/export_chain.py --data releases/ --out chain/ --limit 36
 
 It trains an adapter (short), exports it as f16, q8_0 and q4_k_m, runs each file by llama.cpp in process, serves it, and
 asks the server: `medbench train`, `export --check`, `run -m gguf:`, a server, `run -m openai:`. Every step is compared
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of official releases")
     parser.add_argument("--out", type=Path, required=True, help="folder for adapters, exports, runs and the table")
     parser.add_argument("--steps", type=int, default=20, help="optimizer steps of the training")
-    parser.add_argument("--limit", type=int, default=24)
+    parser.add_argument("--limit", type=int, default=36)
     parser.add_argument("--max-new-tokens", type=int, default=32)
     parser.add_argument("--types", default="f16,q8_0,q4_k_m")
     parser.add_argument("--benchmarks", default="medqa,medquad")
