@@ -112,7 +112,8 @@ def check(sides: Sequence[Side], ask: Ask, progress: Progress) -> Check:
             for run in found:
                 name = run.manifest.benchmark.name
                 runs[side.role, name] = run
-                if side.role == "served" and run.manifest.method == "generate":
+                wrote = side.role == "served" and run.manifest.method == "generate"
+                if wrote and any(record.item.options for record in run.records()):
                     choices[benchmark] = "generate"
     return Check(tuple(_table(sides, runs, problems)), tuple(dict.fromkeys(problems)))
 
