@@ -126,6 +126,21 @@ def test_ask_answers_an_open_question_as_the_benchmark_does(client: httpx.Client
     }
 
 
+def test_cases_that_come_together_keep_their_own_answers(client: httpx.Client, url: str) -> None:
+    cases = [CASE | {"question": f"Which one? {'fever ' * n}", "analyze": False} for n in range(12)]
+    alone = [fine(client.post("/ask", json=case))["logprobs"] for case in cases]
+    assert len({tuple(found.values()) for found in alone}) == 12
+
+    def ask(case: dict[str, Any]) -> Any:
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as mine:
+            return fine(mine.post("/ask", json=case))["logprobs"]
+
+    for _ in range(3):
+        with ThreadPoolExecutor(12) as pool:
+            for found, right in zip(pool.map(ask, cases), alone, strict=True):
+                assert found == pytest.approx(right)
+
+
 @pytest.mark.parametrize("count", [2, 5, 26])
 def test_ask_takes_2_to_26_options(client: httpx.Client, count: int) -> None:
     found = fine(client.post("/ask", json={"question": "?", "options": ["x"] * count, "analyze": False}))

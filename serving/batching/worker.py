@@ -8,7 +8,8 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ...core.errors import MedbenchError
 from ...core.types import ChoiceRequest, Engine, Output
@@ -116,8 +117,9 @@ class Worker:
                     self._finish(job, MedbenchError("the server is shutting down."))
                 return
             for job in dropped:
-                self.texts.drop(job.key)
-                self._open.pop(job.key, None)
+                with self._wake:
+                    self._open.pop(job.key, None)
+                self._guarded(partial(self.texts.drop, job.key))
             for job in new:
                 if job.dropped:
                     continue
@@ -128,7 +130,7 @@ class Worker:
             if choices:
                 self._choose([choices.popleft() for _ in range(min(CHOICES, len(choices)))])
             if self.texts.open:
-                self._advance()
+                self._guarded(self._advance)
 
     def _add(self, job: Job, request: TextRequest) -> None:
         try:
@@ -138,16 +140,18 @@ class Worker:
         except Exception as error:
             self._finish(job, _bug(error))
 
-    def _advance(self) -> None:
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Do something with all texts. If it fails, all fail, and the next ones start anew."""
         try:
-            found = self.texts.advance()
+            work()
         except Exception as error:
             why = _bug(error)
             self.texts = texts_of(self.engine)
             for job in [job for job in self._open.values() if isinstance(job.request, TextRequest)]:
                 self._finish(job, why)
-            return
-        for key, event in found:
+
+    def _advance(self) -> None:
+        for key, event in self.texts.advance():
             asker = self._open.get(key)
             if asker and isinstance(event, Ended):
                 self._finish(asker, event)
@@ -156,11 +160,16 @@ class Worker:
 
     def _choose(self, jobs: list[Job]) -> None:
         jobs = [job for job in jobs if not job.dropped]
-        by_id = {job.request.item_id: job for job in jobs if isinstance(job.request, ChoiceRequest)}
-        requests = [job.request for job in jobs if isinstance(job.request, ChoiceRequest)]
+        # Named by their keys: two clients may ask different cases under one id.
+        by_id = {str(job.key): job for job in jobs}
+        requests = [
+            replace(job.request, item_id=str(job.key)) for job in jobs if isinstance(job.request, ChoiceRequest)
+        ]
         try:
             for output in self.engine.choose(requests):
                 self._finish(by_id.pop(output.item_id), output)
+            for job in by_id.values():
+                self._finish(job, MedbenchError("the engine gave no answer."))
         except MedbenchError as error:
             if len(by_id) > 1:  # one request's fault is not the others'
                 for job in by_id.values():
