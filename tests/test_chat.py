@@ -225,11 +225,18 @@ def test_a_system_text_may_be_in_a_file(tiny: Texts, tmp_path: Path) -> None:
     assert turns(tiny.asked[0])[0] == ("system", "Be brief.")
 
 
+@pytest.mark.parametrize("text", ["Be brief. " * 30, "a" * 5000, "see notes.txt", "one\x00two"])
+def test_a_text_that_no_file_is_called_is_a_text(tiny: Texts, text: str) -> None:
+    done = invoke("tiny", "--once", "q", "--system", text)
+    assert (done.exit_code, turns(tiny.asked[0])[0]) == (0, ("system", text))
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["tiny", "--json"], "--json needs --once"),
         (["tiny", "--once", " "], "the question is empty"),
+        (["tiny", "--once", "q", "--system", "no/such/file.txt"], "--system no/such/file.txt: no such file."),
         (["no-such-model-here", "--once", "q"], "no-such-model-here"),
     ],
 )
@@ -237,4 +244,12 @@ def test_wrong_usage(words: list[str], says: str, request: pytest.FixtureRequest
     if words[0] == "tiny":
         request.getfixturevalue("tiny")
     done = invoke(*words)
+    assert done.exit_code == 2 and says in done.output
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"\n", "the file is empty"), (b"\xff\xfe", "is not UTF-8 text")])
+def test_a_system_file_without_a_text(tiny: Texts, tmp_path: Path, content: bytes, says: str) -> None:
+    file = tmp_path / "system"
+    file.write_bytes(content)
+    done = invoke("tiny", "--once", "q", "--system", str(file))
     assert done.exit_code == 2 and says in done.output

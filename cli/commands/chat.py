@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +10,7 @@ import cloup
 
 from .. import completion
 from ..options import Command
+from ..text_or_file import text_or_file
 from ..ui.messages import say, say_piece, tell
 
 if TYPE_CHECKING:
@@ -103,23 +103,13 @@ def command(
         trust_remote_code=trust_remote_code,
         tell=tell,
     )
-    chat = Chat(engine, text_of(system), Sampling(max_new_tokens, temperature, top_p, seed), labels)
+    chat = Chat(engine, text_or_file("--system", system), Sampling(max_new_tokens, temperature, top_p, seed), labels)
     if once is not None:
         answer_once(chat, once, as_json)
         return
     from ..ui.chat_shell import talk
 
     talk(chat)
-
-
-def text_of(value: str) -> str:
-    """Return the content of the file that a value names, or the value itself."""
-    try:
-        return Path(value).read_text(encoding="utf-8").strip() if value and Path(value).is_file() else value
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"--system {value} cannot be read: {error}") from error
-    except ValueError:  # a text that no file can be called
-        return value
 
 
 def answer_once(chat: Chat, question: str, as_json: bool) -> None:
