@@ -16,7 +16,7 @@ def text_or_file(option: str, value: str) -> str:
     `option` is named in errors. Raises UsageError for a file that cannot be read or is empty, and for a value that is
     clearly a file name when there is no such file.
     """
-    if not os.path.isfile(value):  # also False for a text that no file can have as its name
+    if not os.path.isfile(value):  # noqa: PTH113  # Path.is_file raises for a text too long to be a name
         if value.endswith(SUFFIXES) and len(value.split()) == 1:
             raise UsageError(f"{option} {value}: no such file.", "To give a text, write it as a sentence.")
         return value

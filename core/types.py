@@ -335,6 +335,15 @@ class Engine(Protocol):
     notes: tuple[str, ...] = ()  # what the user should know about this run, one sentence each
     retry_hint: str = "The same command tries them again."  # said after items that failed
 
+    # For `medbench serve` and `chat`
+
+    def session(self) -> Any:
+        """Return a new `engines.text_requests.Texts`, whose requests join and leave a running batch. Needs the weights.
+
+        None: this engine or this model has no such batch, and requests are answered one at a time.
+        """
+        return None
+
     # How its work is measured
 
     imports: tuple[str, ...] = ()  # modules imported before `load`, so that both are timed separately

@@ -379,6 +379,7 @@ def test_an_engine_has_every_optional_member_and_keeps_its_own(tmp_path: Path) -
     assert (engine.measured, engine.runs_here, engine.imports, engine.limits) == (True, True, (), None)
     assert engine.cannot_choose([("A", "B")]) == ""
     assert engine.retry_hint == "The same command tries them again."
+    assert engine.session() is None
 
 
 def test_an_engine_may_say_in_one_word_that_it_has_no_log_probabilities(tmp_path: Path) -> None:

@@ -190,9 +190,8 @@ class Worker:
 
 
 def texts_of(engine: Engine) -> Texts:
-    """How this engine writes texts for many askers: in a running batch if it can, otherwise one at a time."""
-    make = getattr(engine, "session", None)
-    session: Texts | None = make() if make else None
+    """Return the engine's running batch, or a queue that answers one request at a time if it has none."""
+    session: Texts | None = engine.session()
     return session or OneByOne(engine)
 
 
