@@ -8,44 +8,21 @@ A run is a stream of one `Record` per question; everything after inference reads
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from .budget import Limits, Usage
 from .errors import UsageError
+from .item import Criterion as Criterion
+from .item import Item as Item
+from .item import Target as Target
+from .item import Turn as Turn
 from .model_spec import EngineOption as EngineOption
 from .model_spec import ModelRequest as ModelRequest
 from .model_spec import ModelSpec as ModelSpec
 from .reasoning import split
 from .text import whole
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One question of a benchmark. Multiple choice has `options` and `gold`; an open question has `references`."""
-
-    id: str
-    question: str
-    context: str = ""
-    options: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()  # what the model answers with, one per option; empty: the option texts
-    gold: int | None = None  # index into options
-    references: tuple[str, ...] = ()
-    meta: Mapping[str, str] = field(default_factory=dict)  # subject, question_type, source, document, …
-
-    def __post_init__(self) -> None:
-        for name in ("id", "question", "context"):
-            object.__setattr__(self, name, whole(getattr(self, name)))
-        for name in ("options", "labels", "references"):
-            texts = getattr(self, name)
-            if isinstance(texts, tuple):
-                object.__setattr__(self, name, tuple(map(whole, texts)))
-
-    @property
-    def answers(self) -> tuple[str, ...]:
-        """What the model chooses between: the labels (`A`, `B`, …) or, without labels, the options."""
-        return self.labels or self.options
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +64,16 @@ class Prompt:
     question: str
     instruction: str = ""
     shots: tuple[tuple[str, str], ...] = ()
+    system: str = ""  # the system turn
+    turns: tuple[Turn, ...] = ()  # of a conversation, before the question
 
     @property
     def plain(self) -> str:
-        """The prompt as one text: instruction, examples and question, separated by blank lines."""
-        turns = [f"{question} {answer}" for question, answer in self.shots]
-        return "\n\n".join([*filter(None, [self.instruction]), *turns, self.question])
+        """The prompt as one text: system text, instruction, examples and question, separated by blank lines."""
+        shots = [f"{question} {answer}" for question, answer in self.shots]
+        turns = [f"{turn.role.capitalize()}: {turn.content}" for turn in self.turns]
+        question = f"User: {self.question}\n\nAssistant:" if turns else self.question
+        return "\n\n".join([*filter(None, [self.system, self.instruction]), *shots, *turns, question])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +90,10 @@ class GenerateRequest:
     max_new_tokens: int
     stop: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None  # JSON schema of the answer, for servers that can enforce one
+    sample: int = 0  # of several answers to one item: which; goes into `Output.sample`
+    temperature: float = 0.0  # 0: the likeliest token each time
+    top_p: float = 1.0
+    seed: int | None = None  # of this sample's random choices
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +118,7 @@ class Output:
     error: str | None = None
     final: bool = False  # the error is stored, because it would be the same again (a content filter's refusal)
     reasoning: str = ""  # what the model wrote before its answer
+    sample: int = 0  # of several answers to one item: which
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # the class is frozen
@@ -154,6 +140,11 @@ class Record:
     item: Item
     output: Output
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What no other record of a run has: the item's id and the number of the sample."""
+        return self.item.id, self.output.sample
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -163,6 +154,7 @@ class Score:
     value: float | None
     reason: str | None = None  # why it is unscored, or why it is wrong ("unparsed: …")
     answer: str | None = None  # what was read from the output, e.g. the option label
+    sample: int = 0  # as `Output.sample`
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from ..core.errors import MedbenchError, UsageError
 from ..core.hashing import fingerprint_each
 from ..core.types import Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Prompt
 from ..results.identity import Comparable, Identity, ModelIdentity
+from ..results.records import ITEM_PARTS, plain
 
 Method = Literal["logprob", "generate"]
 Choice = Literal["auto", "logprob", "generate"]
@@ -231,7 +232,9 @@ def _prompts(
 
 def _content(item: Item) -> list[Any]:
     """What makes two items the same question: everything but `meta`."""
-    return [[name, getattr(item, name)] for name in _ASKED]
+    newer = [[name, plain(getattr(item, name))] for name in ITEM_PARTS if getattr(item, name)]
+    return [*([name, getattr(item, name)] for name in _ASKED), *newer]
 
 
-_ASKED = sorted(f.name for f in dataclasses.fields(Item) if f.name != "meta")
+# Fields newer than the first runs are left out if they are empty, so that older items keep their hash.
+_ASKED = sorted(f.name for f in dataclasses.fields(Item) if f.name not in ("meta", *ITEM_PARTS))

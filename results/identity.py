@@ -13,6 +13,8 @@ from ..core.hashing import fingerprint
 from .json_object import JsonObject
 
 _GENERATED_ONLY = frozenset({"max_new_tokens", "stop"})  # left out of runs that choose by log-probability
+# Left out where they are the default, so that a run has the same id as before there were others.
+_NEWER = frozenset({"protocol", "samples", "retrieval"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,10 @@ class Comparable(JsonObject):
     method: str = ""  # "logprob" or "generate"
     max_new_tokens: int | None = None
     stop: tuple[str, ...] | None = None
-    missing: frozenset[str] = field(default=_GENERATED_ONLY, repr=False, compare=False)
+    protocol: str = "direct"  # how the benchmark's questions are put to the model
+    samples: int = 1  # answers per item
+    retrieval: str = ""  # what passages stand in the prompts, "" for none
+    missing: frozenset[str] = field(default=_GENERATED_ONLY | _NEWER, repr=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -63,7 +68,7 @@ class Identity(Comparable):
     seed: int | None = None  # 0 if nothing is drawn
     chat: str | None = None  # how prompts are wrapped: "plain", "template" or "format"
     generation: Mapping[str, Any] | None = None  # of generated answers
-    missing: frozenset[str] = field(default=_GENERATED_ONLY | {"generation"}, repr=False, compare=False)
+    missing: frozenset[str] = field(default=_GENERATED_ONLY | _NEWER | {"generation"}, repr=False, compare=False)
 
     @classmethod
     def of(

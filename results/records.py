@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataMalformed
 from ..core.json_text import loads
 from ..core.typed import check_fields
-from ..core.types import Item, Output, Record, Score
+from ..core.types import Criterion, Item, Output, Record, Score, Target, Turn
 
+ITEM_PARTS: Mapping[str, type] = {"turns": Turn, "target": Target, "criteria": Criterion}  # fields that hold objects
 RECORD = "record"  # in a line of scores: the hash of the record that was scored
 KEPT = 80  # characters of a text that is kept in memory: dropping it would save less
 
@@ -42,6 +44,9 @@ def decode(value: Any) -> Record:
         for name in ("options", "labels", "references"):
             if name in item:
                 item[name] = tuple(item[name])
+        for name, kind in ITEM_PARTS.items():
+            if name in item:
+                item[name] = _parts(item[name], kind, f"item.{name}")
         record = Record(Item(**item), decode_output(output))
     except KeyError as error:
         raise ValueError(f"the field {error} is missing") from error
@@ -50,6 +55,24 @@ def decode(value: Any) -> Record:
     if record.item.id != record.output.item_id:
         raise ValueError(f"item.id is {record.item.id!r} but output.item_id is {record.output.item_id!r}")
     return record
+
+
+def plain(value: Any) -> Any:
+    """Return turns, criteria or a target as JSON takes them, without fields that hold their default."""
+    if isinstance(value, tuple):
+        return [plain(each) for each in value]
+    fields = dataclasses.fields(value)
+    return {f.name: getattr(value, f.name) for f in fields if getattr(value, f.name) != f.default}
+
+
+def _parts(value: Any, kind: Any, where: str) -> Any:
+    """The reverse of `plain`. Raises ValueError or TypeError for anything else."""
+    if isinstance(value, list):
+        return tuple(_parts(each, kind, f"{where}[{at}]") for at, each in enumerate(value))
+    if value is None:
+        return None
+    check_fields(kind, value, f"{where}.")
+    return kind(**{name: tuple(held) if isinstance(held, list) else held for name, held in value.items()})
 
 
 def contradiction(record: Record) -> str:
@@ -96,6 +119,9 @@ def compact(value: Item | Output | Score) -> dict[str, Any]:
     fields = {name: getattr(value, name) for name, default in _DEFAULTS[kind] if getattr(value, name) != default}
     if "meta" in fields:
         fields["meta"] = dict(fields["meta"])
+    for name in ITEM_PARTS:
+        if name in fields:
+            fields[name] = plain(fields[name])
     return fields
 
 
@@ -193,6 +219,8 @@ def _light(kind: Any, whole: Item | Output, names: tuple[str, ...], lines: Lines
             if sum(map(len, value)) > KEPT and name == "references":
                 continue
             value = shared.setdefault(value, value)
+        elif name in ("turns", "criteria") and value:
+            continue
         elif name == "meta":
             value = shared.setdefault(("meta", *value.items()), value)
         put(made, name, value)

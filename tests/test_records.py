@@ -11,8 +11,8 @@ from pathlib import Path
 import made
 import pytest
 from medbench.core.errors import DataMalformed
-from medbench.core.types import Item, Output, Record
-from medbench.results.records import KEPT, encode
+from medbench.core.types import Criterion, Item, Output, Record, Target, Turn
+from medbench.results.records import KEPT, decode, encode
 from medbench.results.store import SAMPLES, RunWriter, StoredRun
 
 LONG = "a long abstract of many words. " * 20
@@ -108,3 +108,23 @@ def test_answered_is_read_again_when_more_is_stored(tmp_path: Path) -> None:
             writer.append([record])
             assert len(run.answered()) == number + 1
     assert run.complete
+
+
+def test_turns_target_and_criteria_come_back_as_they_were_stored():
+    item = Item(
+        "a",
+        "What next?",
+        turns=(Turn("user", "I have a cough."), Turn("assistant", "Since when?")),
+        target=Target("34 weeks 3 days", "duration", low="34 weeks 3 days"),
+        criteria=(Criterion("Asks for the temperature.", -2.5, ("axis:accuracy",)),),
+    )
+    record = Record(item, Output("a", text="See a doctor.", sample=2))
+    stored = json.loads(json.dumps(encode(record)))
+    assert stored["item"]["turns"][0] == {"role": "user", "content": "I have a cough."}
+    assert decode(stored) == record and decode(stored).key == ("a", 2)
+
+
+def test_a_criterion_of_another_type_is_named():
+    line = {"item": {"id": "a", "question": "q", "criteria": [{"text": 3, "points": 1}]}, "output": {"item_id": "a"}}
+    with pytest.raises(ValueError, match=r"item\.criteria\[0\]\.text.*text, not 3"):
+        decode(line)

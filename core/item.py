@@ -1,0 +1,74 @@
+"""What a benchmark asks: one question with all that its answer is scored by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .text import whole
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The right value of a question that is answered by a number, a date or a length of time.
+
+    All values are as they are written: "12.5", "04/27/2021", "34 weeks 3 days". Right is what lies within `low` and
+    `high`, both inclusive; without them, what equals `value`.
+    """
+
+    value: str
+    kind: Literal["number", "date", "duration"] = "number"
+    low: str = ""
+    high: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One criterion of a rubric: what a judge looks for in the answer, and its points, negative for a fault."""
+
+    text: str
+    points: float
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question of a benchmark.
+
+    Multiple choice has `options` (up to 26) and `gold`; an open question has `references`, a calculation has a
+    `target`, and an item that is graded by a rubric has `criteria`.
+    """
+
+    id: str
+    question: str
+    context: str = ""
+    options: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()  # what the model answers with, one per option; empty: the option texts
+    gold: int | None = None  # index into options
+    references: tuple[str, ...] = ()
+    meta: Mapping[str, str] = field(default_factory=dict)  # subject, question_type, source, document, …
+    turns: tuple[Turn, ...] = ()  # of the conversation before `question`, which is its last message
+    target: Target | None = None
+    criteria: tuple[Criterion, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("id", "question", "context"):
+            object.__setattr__(self, name, whole(getattr(self, name)))
+        for name in ("options", "labels", "references"):
+            texts = getattr(self, name)
+            if isinstance(texts, tuple):
+                object.__setattr__(self, name, tuple(map(whole, texts)))
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What the model chooses between: the labels (`A`, `B`, …) or, without labels, the options."""
+        return self.labels or self.options
