@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 from ..core import registry
+from ..core.errors import UsageError
 from ..zoo.resolve import resolve
 
 if TYPE_CHECKING:
     from ..core.types import Engine
+    from ..evaluation.suite import ModelOptions
 
 
-def engine_of(
-    name: str,
-    *,
-    revision: str = "",
-    adapter: str = "",
-    dtype: str = "auto",
-    quantize: str = "",
-    device: str = "auto",
-    chat: str = "auto",
-    engine: str = "",
-    base_url: str = "",
-    trust_remote_code: bool = False,
-    tell: Callable[[str], None] = lambda line: None,
-) -> Engine:
-    """The engine of a model, not loaded yet. Options mean what those of `medbench run` mean."""
-    spec = resolve(
-        name,
-        revision=revision,
-        adapter=adapter,
-        dtype=dtype,
-        quantize=quantize,
-        device=device,
-        chat=chat,
-        engine=engine,
-        base_url=base_url,
-        trust_remote_code=trust_remote_code,
-        tell=tell,
-    )
-    return cast("Engine", registry.get("engines", spec.engine)(spec))
+def engine_of(name: str, tell: Callable[[str], None] = lambda line: None, **options: Unpack[ModelOptions]) -> Engine:
+    """Return the engine of a model, not loaded yet. `tell` gets one line for each slow step and each warning.
+
+    Raises UsageError for an invalid name or option, ModelMissing for weights that are not available.
+    """
+    spec = resolve(name, **options, tell=tell)
+    engine = cast("Engine", registry.get("engines", spec.engine)(spec))
+    if (address := options.get("base_url")) and engine.runs_here:
+        raise UsageError(f"--base-url {address}: {name} runs on this machine, not at a server.", "Leave it out.")
+    return engine

@@ -202,7 +202,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Texts:
     """`engine_of` gives an engine whose answers are prepared."""
     texts = Texts(["It is ", "low iron."])
     engine = SimpleNamespace(spec=ModelSpec("tiny", "tiny", "abc"), load=lambda: None)
-    monkeypatch.setattr("medbench.serving.models.engine_of", lambda name, **options: engine)
+    monkeypatch.setattr("medbench.serving.models.engine_of", lambda name, tell, **options: engine)
     monkeypatch.setattr(module, "texts_of", lambda engine: texts)
     return texts
 
@@ -238,6 +238,7 @@ def test_a_text_that_no_file_is_called_is_a_text(tiny: Texts, text: str) -> None
         (["tiny", "--once", " "], "the question is empty"),
         (["tiny", "--once", "q", "--system", "no/such/file.txt"], "--system no/such/file.txt: no such file."),
         (["no-such-model-here", "--once", "q"], "no-such-model-here"),
+        (["smollm2-135m", "--once", "q", "--base-url", "http://localhost:1/v1"], "smollm2-135m runs on this machine"),
     ],
 )
 def test_wrong_usage(words: list[str], says: str, request: pytest.FixtureRequest) -> None:

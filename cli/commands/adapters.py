@@ -11,6 +11,7 @@ import click
 from ...core import paths
 from ...core.text import size
 from .. import completion
+from ..model_options import TRUST_REMOTE_CODE
 from ..ui import output
 from ..ui.messages import tell
 
@@ -139,11 +140,7 @@ Examples:
     show_default=True,
     help="Data type of the merged weights; 16 bits take half the disk and memory.",
 )
-@click.option(
-    "--trust-remote-code",
-    is_flag=True,
-    help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
-)
+@TRUST_REMOTE_CODE
 def merge(name: str, out: Path, dtype: str, trust_remote_code: bool) -> None:
     """Merge NAME@TAG into its base, unquantized: a model folder that any tool loads.
 

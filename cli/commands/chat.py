@@ -9,11 +9,13 @@ import click
 import cloup
 
 from .. import completion
+from ..model_options import model_options
 from ..options import Command
 from ..text_or_file import text_or_file
 from ..ui.messages import say, say_piece, tell
 
 if TYPE_CHECKING:
+    from ...evaluation.suite import ModelOptions
     from ...serving.chat import Chat
 
 
@@ -40,22 +42,7 @@ Examples:
     click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True),
     click.option("--seed", type=int, metavar="N", help="The same answers at the same temperature."),
 )
-@cloup.option_group(
-    "Model",
-    click.option("--adapter", default="", metavar="DIR|ID", help="PEFT adapter for the model: folder or hub id."),
-    click.option(
-        "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
-    ),
-    click.option("--quantize", type=click.Choice(["nf4", "int8", "none"]), help="Quantize by bitsandbytes."),
-    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
-    click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
-    click.option("--base-url", default="", metavar="URL", help="Server of an openai: model."),
-    click.option(
-        "--trust-remote-code",
-        is_flag=True,
-        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
-    ),
-)
+@model_options
 @cloup.option_group(
     "Output",
     click.option(
@@ -72,13 +59,7 @@ def command(
     temperature: float,
     top_p: float,
     seed: int | None,
-    adapter: str,
-    dtype: str,
-    quantize: str | None,
-    device: str,
-    revision: str,
-    base_url: str,
-    trust_remote_code: bool,
+    options: ModelOptions,
     labels: bool,
     as_json: bool,
 ) -> None:
@@ -92,17 +73,7 @@ def command(
     from ...serving.chat import Chat, Sampling
     from ...serving.models import engine_of
 
-    engine = engine_of(
-        name,
-        revision=revision,
-        adapter=adapter,
-        dtype=dtype,
-        quantize="" if quantize in (None, "none") else quantize,
-        device=device,
-        base_url=base_url,
-        trust_remote_code=trust_remote_code,
-        tell=tell,
-    )
+    engine = engine_of(name, tell, **options)
     chat = Chat(engine, text_or_file("--system", system), Sampling(max_new_tokens, temperature, top_p, seed), labels)
     if once is not None:
         answer_once(chat, once, as_json)

@@ -10,6 +10,7 @@ import click
 import cloup
 
 from .. import completion
+from ..model_options import REVISION, TRUST_REMOTE_CODE
 from ..options import Command
 from ..ui import output
 from ..ui.messages import say, tell
@@ -82,12 +83,8 @@ Examples:
         show_default=True,
         help="Of the merged weights; 16 bits take half the disk and memory.",
     ),
-    click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
-    click.option(
-        "--trust-remote-code",
-        is_flag=True,
-        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
-    ),
+    REVISION,
+    TRUST_REMOTE_CODE,
     click.option("--system", default="", metavar="TEXT", help="System text of the Ollama model."),
 )
 @cloup.option_group(

@@ -15,6 +15,7 @@ from ...core.errors import UsageError
 from ...evaluation.judging import Asked
 from .. import completion
 from ..judge_options import judge_option, judge_options
+from ..model_options import ADAPTER, BASE_URL, DEVICE, DTYPE, QUANTIZE, REVISION, TRUST_REMOTE_CODE
 from ..options import Command
 from ..ui import output
 from ..ui.messages import tell
@@ -96,11 +97,7 @@ Examples:
         shell_complete=completion.plugins("metrics", "all"),
     ),
     judge_option(),
-    click.option(
-        "--quantize",
-        type=click.Choice(["nf4", "int8", "none"]),
-        help="Load the weights quantized by bitsandbytes.  [default: none]",
-    ),
+    QUANTIZE,
     click.option(
         "--data",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -111,23 +108,11 @@ Examples:
 )
 @cloup.option_group(
     "Model",
-    click.option(
-        "--adapter",
-        default="",
-        metavar="DIR|ID",
-        shell_complete=completion.files,
-        help="PEFT adapter for the model: folder or hub id.",
-    ),
-    click.option(
-        "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
-    ),
-    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
-    click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
-    click.option(
-        "--trust-remote-code",
-        is_flag=True,
-        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
-    ),
+    ADAPTER,
+    DTYPE,
+    DEVICE,
+    REVISION,
+    TRUST_REMOTE_CODE,
     click.option(
         "--engine",
         default="",
@@ -218,12 +203,7 @@ Examples:
 @judge_options(with_judge=False)
 @cloup.option_group(
     "Server",
-    click.option(
-        "--base-url",
-        default="",
-        metavar="URL",
-        help="Server of openai:NAME, groq:NAME.  [default: OPENAI_BASE_URL, or their own]",
-    ),
+    BASE_URL,
     click.option(
         "--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests in flight at once.  [default: 8]"
     ),
@@ -255,7 +235,7 @@ def command(
     entity_model: str,
     latency_items: int | None,
     adapter: str,
-    quantize: str | None,
+    quantize: str,
     dtype: str,
     device: str,
     revision: str,
@@ -317,7 +297,7 @@ def command(
             "revision": revision,
             "adapter": adapter,
             "dtype": dtype,
-            "quantize": "" if quantize in (None, "none") else quantize,
+            "quantize": quantize,
             "device": device,
             "chat": chat,
             "engine": engine,

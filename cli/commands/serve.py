@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 import cloup
 
 from .. import completion
+from ..model_options import model_options
 from ..options import Command
 from ..ui.messages import tell
+
+if TYPE_CHECKING:
+    from ...evaluation.suite import ModelOptions
 
 
 @cloup.command(
@@ -52,32 +58,7 @@ Then open http://localhost:8000/docs, or give the model a benchmark:
         "--max-bytes", type=click.IntRange(1024), default=1 << 20, show_default=True, help="Of a request's body."
     ),
 )
-@cloup.option_group(
-    "Model",
-    click.option("--adapter", default="", metavar="DIR|ID", help="PEFT adapter for the model: folder or hub id."),
-    click.option(
-        "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
-    ),
-    click.option(
-        "--quantize",
-        type=click.Choice(["nf4", "int8", "none"]),
-        help="Load the weights quantized by bitsandbytes.  [default: none]",
-    ),
-    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
-    click.option("--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model."),
-    click.option(
-        "--chat",
-        type=click.Choice(["auto", "always", "never"]),
-        default="auto",
-        show_default=True,
-        help="When the model's chat template is used.",
-    ),
-    click.option(
-        "--trust-remote-code",
-        is_flag=True,
-        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
-    ),
-)
+@model_options
 @cloup.option_group(
     "Output",
     click.option("--log-prompts", is_flag=True, help="Write every prompt and answer to the log. It may hold secrets."),
@@ -92,13 +73,7 @@ def command(
     max_tokens: int,
     timeout: float,
     max_bytes: int,
-    adapter: str,
-    dtype: str,
-    quantize: str | None,
-    device: str,
-    revision: str,
-    chat: str,
-    trust_remote_code: bool,
+    options: ModelOptions,
     log_prompts: bool,
 ) -> None:
     """Serve a model over HTTP: /ask for cases, /v1 as OpenAI's API, /docs to try both.
@@ -115,17 +90,7 @@ def command(
         risk = "with this key" if key else "WITHOUT A KEY (--api-key-env)"
         tell(f"--host {host}: everyone who reaches this machine can ask the model, {risk}, and over plain HTTP.")
     server.check_installed()
-    engine = engine_of(
-        name,
-        revision=revision,
-        adapter=adapter,
-        dtype=dtype,
-        quantize="" if quantize in (None, "none") else quantize,
-        device=device,
-        chat=chat,
-        trust_remote_code=trust_remote_code,
-        tell=tell,
-    )
+    engine = engine_of(name, tell, **options)
     server.log_to_stderr()
     code = server.serve(
         engine,

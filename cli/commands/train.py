@@ -15,6 +15,7 @@ from ...core import paths
 from ...core.errors import MedbenchError, UsageError
 from ...core.secrets import masked
 from .. import completion
+from ..model_options import DEVICE, TRUST_REMOTE_CODE
 from ..options import Command
 from ..ui import output
 from ..ui.messages import tell
@@ -80,12 +81,8 @@ Examples:
     click.option(
         "--revision", default="", metavar="REV", help="Commit, branch or tag of a hub model.  [default: main]"
     ),
-    click.option(
-        "--trust-remote-code",
-        is_flag=True,
-        help="Run Python code that comes with a model, if transformers has no class for it. Read that code first.",
-    ),
-    click.option("--device", default="auto", show_default=True, metavar="NAME", help="cpu, cuda, cuda:1, …"),
+    TRUST_REMOTE_CODE,
+    DEVICE,
     click.option(
         "--num-processes",
         type=click.IntRange(min=1),
