@@ -30,7 +30,7 @@ class ModelSpec:
     trust_remote_code: bool = False  # loading it runs Python code from its own files, as the user allowed
     # What --engine-option gave, by name. Part of the identity if the option says that it changes answers.
     options: Mapping[str, Any] = field(default_factory=dict)
-    # By benchmark, for each that was checked, ids of the items that its training data hold (training/leaks.py). None
+    # By benchmark, for each that was checked, ids of the items that its training data hold (benchmarks/leaks.py). None
     # for a model that medbench did not train. Not of the identity: the weights that were trained are, by their hash.
     leaked: Mapping[str, tuple[str, ...]] | None = None
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from medbench.benchmarks import liveqa, medquad
+from medbench.benchmarks.leaks import COMMON, Leaks, find
 from medbench.benchmarks.sources.files import Source
 from medbench.core.types import Item
-from medbench.training import leaks
 from medbench.training.example import Example
-from medbench.training.leaks import COMMON, Leaks, find, refusal
+from medbench.training.leak_refusal import refusal, report
 
 # Sixteen words, so that there are four runs of thirteen.
 VIGNETTE = "A man of 61 years has had a dry cough, night sweats and fever since early spring."
@@ -209,16 +209,16 @@ def test_medquads_own_train_split_against_what_is_scored(real_data: Path) -> Non
 def test_none_is_said_of_what_was_checked_and_of_nothing_else() -> None:
     """Eight benchmarks without data once read as "none"."""
     why = {"liveqa": "liveqa needs a file:\nmore", "medqa": "row 3: not JSON"}
-    assert leaks.report({"medquad": 0, "pubmedqa": 0}, why) == [
+    assert report({"medquad": 0, "pubmedqa": 0}, why) == [
         "Scored items in the training texts: none of medquad, pubmedqa (2 of 4 benchmarks checked).",
         "Not checked, and runs on these will say so: liveqa, medqa.",
         "  liveqa: liveqa needs a file:",
         "  medqa: row 3: not JSON",
     ]
-    assert leaks.report({"medquad": 1200, "pubmedqa": 0}, {}) == [
+    assert report({"medquad": 1200, "pubmedqa": 0}, {}) == [
         "Scored items in the training texts: 1,200 of medquad; none of pubmedqa (2 of 2 benchmarks checked).",
     ]
-    assert leaks.report({}, {"medqa": ""}) == [
+    assert report({}, {"medqa": ""}) == [
         "Scored items in the training texts: unknown, because no benchmark could be checked.",
         "Not checked, and runs on these will say so: medqa.",
         "  medqa: no reason was recorded",

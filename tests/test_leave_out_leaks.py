@@ -12,11 +12,12 @@ import entries
 import medbench as package
 import pytest
 from click.testing import CliRunner, Result
+from medbench.benchmarks import leaks
 from medbench.benchmarks.sources.files import Source
 from medbench.cli import cli
 from medbench.core import registry
 from medbench.core.types import Item
-from medbench.training import leak_check, leaks
+from medbench.training import leak_check
 from medbench.training.data import StageData
 from medbench.training.example import Example
 from medbench.zoo import adapters

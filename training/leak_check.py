@@ -10,14 +10,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..benchmarks import leaks
 from ..core import registry
 from ..core.checked import checked
 from ..core.errors import MedbenchError, UsageError
 from ..core.text import clock
 from ..core.types import Item
-from . import leaks
 from .data import StageData
 from .example import Example
+from .leak_refusal import refusal
 
 if TYPE_CHECKING:
     from ..benchmarks.sources.files import Source
@@ -44,9 +45,8 @@ def check(stages: Sequence[StageData], source: Source, allowed: Collection[str],
     tell("leak check: searching the training texts for the items of every benchmark")
     items, unchecked = scored_items(source, tell)
     found = leaks.find(_examples(stages), items, _Steps(tell, "training texts searched"))
-    refusal = leaks.refusal(found, allowed)
-    if refusal:
-        raise UsageError(refusal)
+    if why := refusal(found, allowed):
+        raise UsageError(why)
     for name, leak in found.items():
         if leak.all:
             kinds = (

@@ -55,7 +55,7 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
     """Return what a finished training run measured, and its folder."""
     from rich.text import Text
 
-    from ...training import leaks
+    from ...training.leak_refusal import report
 
     table = _table("stage", "steps", "loss first → last", "held out before → after", "time", "tokens/s", "peak")
     for stage in manifest.stages:
@@ -75,7 +75,7 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
         "Losses are cross-entropy in nats per token, means of the first and last tenth of the steps; the curve: "
         + str(folder / "loss.png"),
         *map(Text, _trained_without(manifest)),
-        *map(Text, leaks.report(leaked, manifest.unchecked)),
+        *map(Text, report(leaked, manifest.unchecked)),
     ]
 
 

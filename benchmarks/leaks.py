@@ -1,4 +1,4 @@
-"""Leaks: benchmark items that are contained in the training texts.
+"""Leaks: benchmark items that are contained in other texts: training texts, or passages for prompts.
 
 Texts are compared as words, without case and punctuation (`splits.normalise`). An item can leak in three ways:
 
@@ -20,19 +20,32 @@ exact or near only if the text of its correct option appears in the same trainin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from ..benchmarks.sources.splits import content_words, normalise
 from ..core.types import Item
-from .example import Example
+from .sources.splits import content_words, normalise
 
 GRAM = 13  # words; GPT-3's longest n-gram, and the only one of lm-evaluation-harness
 HEAD = 8  # words; GPT-3's shortest
 COMMON = 10  # words in more documents than this are boilerplate
-NAMED = 5  # ids listed in a message
 Step = Callable[[int, int], None]  # how many of how many are done
+
+
+class Text(Protocol):
+    """What is searched: a training example, or a passage with its heading as the question."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def question(self) -> str: ...
+    @property
+    def answer(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+    @property
+    def document(self) -> str: ...  # words that occur in many documents are boilerplate; "": a document of its own
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,7 @@ class _Passage(NamedTuple):
 
 
 @dataclass
-class _Held:
+class Held:
     """Which examples contain an item, by the item's position and the kind of leak."""
 
     exact: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -72,22 +85,22 @@ class _Held:
 
 
 def find(
-    examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
+    examples: Sequence[Text], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
 ) -> dict[str, Leaks]:
     """Return the items of each benchmark (by name) that the examples' prompts and answers hold.
 
     `step` is called with the number of examples searched and the number of all.
     """
-    held = _search(examples, [item for some in item_sets.values() for item in some], step)
+    held = search(examples, [item for some in item_sets.values() for item in some], step)
     return _by_benchmark(item_sets, {*held.exact}, {*held.ngram}, {*held.near}, {*held.whole})
 
 
 def holders(
-    examples: Sequence[Example], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
+    examples: Sequence[Text], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
 ) -> dict[str, tuple[str, ...]]:
     """Return the ids of the examples that contain items, in order, each with its items as "BENCHMARK/ITEM"."""
     names = [f"{name}/{item.id}" for name, some in item_sets.items() for item in some]
-    held = _search(examples, [item for some in item_sets.values() for item in some], step)
+    held = search(examples, [item for some in item_sets.values() for item in some], step)
     items: dict[str, set[int]] = defaultdict(set)
     for kind in (held.exact, held.ngram, held.near):
         for number, by in kind.items():
@@ -97,9 +110,10 @@ def holders(
     return {name: tuple(names[number] for number in sorted(items[name])) for name in order if name in items}
 
 
-def _search(examples: Sequence[Example], items: Sequence[Item], step: Step | None) -> _Held:
+def search(examples: Sequence[Text], items: Sequence[Item], step: Step | None = None) -> Held:
+    """Return which texts contain which items, by kind."""
     sought = _Sought(items)
-    held = _Held()
+    held = Held()
     holding: dict[str, dict[str, set[str]]] = defaultdict(dict)  # 13 words -> training documents -> their examples
     for number, example in enumerate(examples):
         if step:
@@ -134,45 +148,6 @@ def _search(examples: Sequence[Example], items: Sequence[Item], step: Step | Non
             for item in sought.grams[gram]:
                 held.ngram[item].update(*by_document.values())
     return held
-
-
-def refusal(leaks: Mapping[str, Leaks], allowed: Collection[str]) -> str:
-    """Why this may not be trained on: it holds items, question and answer, of benchmarks (by name) that are not
-    `allowed`. "" where it may.
-    """
-    held = {name: found.items for name, found in leaks.items() if found.items and name not in allowed}
-    if not held:
-        return ""
-    parts = [f"{len(ids):,} of {name} ({_first(ids)})" for name, ids in held.items()]
-    allow = " ".join(f"--allow-leak {name}" for name in held)
-    return (
-        f"the training data contain scored items, question and answer: {'; '.join(parts)}.\n"
-        f"To train without them: --leave-out-leaks. To train on them: {allow}; the leaderboard then shows those "
-        "scores without these items too."
-    )
-
-
-def report(found: Mapping[str, int], unchecked: Mapping[str, str]) -> list[str]:
-    """Return the result of a leak check as lines: items found, benchmarks checked, and which were not and why.
-
-    `found` has the number of leaked items of every benchmark that was checked. If none was, the result is unknown.
-    """
-    held = [f"{count:,} of {name}" for name, count in found.items() if count]
-    total = len(found) + len(unchecked)
-    of_all = f"{len(found)} of {total} benchmarks checked"
-    if not found:
-        lines = ["Scored items in the training texts: unknown, because no benchmark could be checked."]
-    else:
-        clean = [name for name, count in found.items() if not count]
-        rest = f"; none of {', '.join(clean)}" if held and clean else ""
-        items = ", ".join(held) + rest if held else f"none of {', '.join(clean)}"
-        lines = [f"Scored items in the training texts: {items} ({of_all})."]
-    if unchecked:
-        lines.append(f"Not checked, and runs on these will say so: {', '.join(unchecked)}.")
-        lines += [
-            f"  {name}: {why.splitlines()[0] if why else 'no reason was recorded'}" for name, why in unchecked.items()
-        ]
-    return lines
 
 
 class _Sought:
@@ -232,7 +207,3 @@ def _by_benchmark(
         found[name] = Leaks(*ids)
         start += len(some)
     return found
-
-
-def _first(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:NAMED]) + (", …" if len(ids) > NAMED else "")
