@@ -153,7 +153,7 @@ def judge_runs(
     from ..engines.server.engine import Refused
     from ..judges.judging import ask
     from ..judges.names import jury_name
-    from ..results.store import add_metrics
+    from ..results.writer import add_metrics
 
     watch = progress.judging()
     found: dict[Path, list[str]] = {run.path: [] for run in runs}

@@ -9,8 +9,10 @@ from typing import Any
 
 from ..core.errors import MedbenchError
 from ..core.types import Record
+from ..results.folders import alike
 from ..results.identity import Identity
-from ..results.store import RunWriter, StoredRun, alike
+from ..results.store import StoredRun
+from ..results.writer import RunWriter
 from .plan import Plan, questions
 
 # What may differ between two runs in which an item is the same question: which other items they ask. Hashes of the

@@ -17,7 +17,8 @@ from ..core.secrets import masked
 from ..core.types import Engine, Item, ModelSpec, Output, Record
 from ..results.identity import run_id
 from ..results.manifest import BenchmarkRecord, Latency, Manifest, ModelRecord, RunSettings, Session
-from ..results.store import RunWriter, StoredRun
+from ..results.store import StoredRun
+from ..results.writer import RunWriter
 from . import environment, startup
 from .plan import Plan
 from .progress import Progress

@@ -89,7 +89,7 @@ def evaluate_all(
     request that is wrong as a whole, before anything is loaded. `latency_items` None: a few where they cost nothing.
     """
     from ..core import registry
-    from ..results.store import begun
+    from ..results.folders import begun
     from . import startup
     from .background import BackgroundScorer
 

@@ -25,8 +25,9 @@ from ..core.durable import create
 from ..core.hashing import fingerprint
 from ..core.seals import Chain
 from .files import sealed_lines, stat_of, to_json
+from .folders import JUDGEMENTS
 from .samples import SAMPLES
-from .store import JUDGEMENTS, StoredRun
+from .store import StoredRun
 
 FIGURES = "figures.json"
 SETTLED_S = 2.0  # files changed later than this are not trusted: a second change may fall into the same clock tick

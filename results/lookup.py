@@ -9,10 +9,10 @@ from pathlib import Path
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from ..core.suggest import did_you_mean, question
+from .folders import has_answers, has_manifest, run_folders
 from .identity import safe
 from .leaderboard import apart, setup_of, title
-from .manifest_file import MANIFEST
-from .store import StoredRun, all_runs, has_answers, minute, run_folders, there
+from .store import StoredRun, all_runs
 
 NAMED = 5  # runs that an error lists
 NEAREST = 3  # run ids that an error suggests
@@ -25,7 +25,7 @@ def find(text: str, root: Path) -> Path:
     Among runs that match in the same way, those with answers come first. Raises UsageError if no run matches (naming
     the nearest ids) or several do (with how they differ). A text in the middle of an id matches nothing.
     """
-    if Path(text).is_dir() and there(Path(text) / MANIFEST):
+    if Path(text).is_dir() and has_manifest(Path(text)):
         return Path(text)
     ids = [path.name for path in run_folders(root)] if root.is_dir() else []
     if text in ids:
@@ -54,9 +54,9 @@ def side(text: str, root: Path, allow_changed: bool = False) -> tuple[list[Store
     and a benchmark (`MODEL__BENCHMARK`, likewise), or whatever `find` takes. Raises UsageError where it means no run.
     """
     folder = Path(text)
-    if folder.is_dir() and not there(folder / MANIFEST):
+    if folder.is_dir() and not has_manifest(folder):
         return all_runs(folder, allow_changed=allow_changed)
-    if root.is_dir() and not there(root / text / MANIFEST):
+    if root.is_dir() and not has_manifest(root / text):
         runs, problems = all_runs(root, allow_changed=allow_changed)
         meant = [run for run in runs if setup_of(run.manifest).model == text or _whole_parts(run.path.name, text)]
         if meant:
@@ -87,6 +87,11 @@ def candidates(folders: Sequence[Path]) -> str:
         lines.append(f"\n  {folder.name}" + (f"\n    {', '.join(filter(None, facts))}" if facts else ""))
     more = f"\n  and {len(folders) - NAMED} more" if len(folders) > NAMED else ""
     return "".join(lines) + more
+
+
+def minute(created: str) -> str:
+    """When a run was made, to the minute, in UTC: "2026-11-24 15:03"."""
+    return created[:16].replace("T", " ")
 
 
 IN_TITLE = ("benchmark", "variant", "method", "shots", "items_hash", "prompt_hash", "name")

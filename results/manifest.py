@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.types import Output
+from ..core.types import Measured, Output
 from .identity import Comparable, Identity
 from .json_object import JsonObject
 
@@ -165,3 +165,18 @@ class Manifest:
         """Return the manifest with these metrics too, after its own."""
         added = [name for name in names if name not in self.metrics]
         return dataclasses.replace(self, metrics=(*self.metrics, *added))
+
+    def measured(self) -> Measured:
+        """Return what the run measured, added up over its sessions."""
+        rss = [session.peak_rss_bytes for session in self.sessions if session.peak_rss_bytes is not None]
+        gpu = [session.peak_gpu_memory_bytes for session in self.sessions if session.peak_gpu_memory_bytes is not None]
+        return Measured(
+            items=sum(session.items or 0 for session in self.sessions),
+            seconds=float(sum(session.seconds or 0 for session in self.sessions)),
+            prompt_tokens=sum(session.prompt_tokens or 0 for session in self.sessions),
+            completion_tokens=sum(session.completion_tokens or 0 for session in self.sessions),
+            peak_rss_bytes=max(rss, default=None),
+            peak_gpu_memory_bytes=max(gpu, default=None),
+            latencies_s=self.latency.seconds,
+            first_token_s=self.latency.first_token_s,
+        )

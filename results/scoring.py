@@ -179,7 +179,7 @@ def evaluate(
         remark = str(metric.remark_on(scores) or metric.remark)
         return Result(tuple(found), values, metric.binary, metric.mean, clean=clean, remark=remark)
     with _blaming(metric):
-        return Result((_finite(metric.read(run.measured())),), measured=True)
+        return Result((_finite(metric.read(run.manifest.measured())),), measured=True)
 
 
 def _clean(

@@ -14,7 +14,8 @@ from medbench.core.seals import split
 from medbench.core.types import Figure, Item, Measured, Measurement, MetricDefaults, Output, Record, Score
 from medbench.results.identity import Comparable, Identity, run_id
 from medbench.results.manifest import BenchmarkRecord, Manifest, ModelRecord, RunSettings, Session
-from medbench.results.store import RunWriter, StoredRun
+from medbench.results.store import StoredRun
+from medbench.results.writer import RunWriter
 
 
 def record(item_id: str, text: str, document: str = "") -> Record:

@@ -103,7 +103,6 @@ LONG = {
     "core/stats.py": 413,
     "results/compare.py": 477,
     "results/leaderboard.py": 549,
-    "results/store.py": 530,
 }
 
 

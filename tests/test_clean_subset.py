@@ -22,7 +22,8 @@ from medbench.results.compare import Match, compare
 from medbench.results.export import to_csv, to_json, to_markdown
 from medbench.results.leaderboard import Board, Cell, Leaderboard, build
 from medbench.results.manifest import ModelRecord, Session
-from medbench.results.store import RunWriter, StoredRun
+from medbench.results.store import StoredRun
+from medbench.results.writer import RunWriter
 from rich.console import Console
 
 LOAD = made.loader(made.Read(), made.Read("ece", mean=False, better="lower"), made.Speed())

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.cli.commands import explain as explained
 from medbench.core.types import Item, Output, Record
-from medbench.results.store import RunWriter
+from medbench.results.writer import RunWriter
 
 QUESTION = "My father has crushing chest pain and his left arm is numb. What should we do?"
 ANSWER = "Call an ambulance right now. Meanwhile aspirin may help. He does not have asthma. Hypertension may be seen."

@@ -16,7 +16,8 @@ from medbench.results import figure_cache
 from medbench.results.leaderboard import build
 from medbench.results.manifest_file import Changed
 from medbench.results.scoring import RunScores, load_metric, run_scores
-from medbench.results.store import StoredRun, add_metrics
+from medbench.results.store import StoredRun
+from medbench.results.writer import add_metrics
 
 METRICS = ("exact_match", "token_f1")
 ANSWERS = {"a": "yes", "b": "no", "c": "yes", "d": "maybe"}

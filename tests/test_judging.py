@@ -35,7 +35,8 @@ from medbench.results.export import to_csv, to_json, to_markdown
 from medbench.results.manifest import ModelRecord
 from medbench.results.manifest_file import write_manifest
 from medbench.results.scoring import figures, load_metric, score_run
-from medbench.results.store import RunWriter, StoredRun
+from medbench.results.store import StoredRun
+from medbench.results.writer import RunWriter
 
 ANSWERS = {f"q{n}": f"answer {n}" for n in range(6)}
 

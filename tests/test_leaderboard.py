@@ -18,8 +18,9 @@ from medbench.results.export import FIELDS, figure_text, number, rows, to_csv, t
 from medbench.results.leaderboard import Board, Cell, _apart, build, scale
 from medbench.results.manifest import Session
 from medbench.results.scoring import load_metric
-from medbench.results.store import RunWriter, StoredRun
+from medbench.results.store import StoredRun
 from medbench.results.summary import summarize
+from medbench.results.writer import RunWriter
 
 LOAD = made.loader(made.Read(), made.Speed())
 

@@ -532,7 +532,7 @@ def test_memory_of_this_process_is_none_of_a_model_that_a_server_runs(tmp_path: 
     measured = []
     for name, engine in (("here", fakes.FakeEngine()), ("there", Asks())):
         planned = fakes.plan(fakes.benchmark(items), items, engine, Settings(latency_items=0))
-        measured.append(execute(planned, engine, tmp_path / name, Quiet(), []).measured())
+        measured.append(execute(planned, engine, tmp_path / name, Quiet(), []).manifest.measured())
     assert PEAK_RSS.read(measured[0]).value
     assert PEAK_RSS.read(measured[1]) == Figure("peak_rss_bytes", None, 0, 0, unit="bytes", better="lower")
 

@@ -16,7 +16,8 @@ import pytest
 import tiny
 from click.testing import CliRunner
 from medbench.cli import cli
-from medbench.results.store import RunWriter, StoredRun
+from medbench.results.store import StoredRun
+from medbench.results.writer import RunWriter
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,7 +13,9 @@ import pytest
 from medbench.core.errors import DataMalformed
 from medbench.core.types import Criterion, Item, Output, Record, Target, Turn
 from medbench.results.records import KEPT, decode, encode
-from medbench.results.store import SAMPLES, RunWriter, StoredRun
+from medbench.results.samples import SAMPLES
+from medbench.results.store import StoredRun
+from medbench.results.writer import RunWriter
 
 LONG = "a long abstract of many words. " * 20
 RECORDS = [

@@ -58,8 +58,8 @@ def test_a_larger_limit_and_then_the_whole_set_ask_the_rest(tmp_path: Path) -> N
 def test_only_what_the_run_answered_itself_is_measured(tmp_path: Path) -> None:
     go(tmp_path, limit=12)
     run, asked, _ = go(tmp_path)
-    assert run.measured().items == len(asked) == 8
-    assert run.measured().prompt_tokens == 8 * 10
+    assert run.manifest.measured().items == len(asked) == 8
+    assert run.manifest.measured().prompt_tokens == 8 * 10
 
 
 def test_a_smaller_limit_needs_no_model(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_stopped_anywhere_it_goes_on_from_there(
     assert engine.asked == [f"i{n}" for n in range(at, 20)]
     assert answered(run) == [item.id for item in TWENTY.items]
     assert run.records() == go(root / "whole", FakeEngine()).records()
-    assert run.measured().items == 20
+    assert run.manifest.measured().items == 20
 
 
 class Failing(FakeEngine):
@@ -131,7 +131,7 @@ def test_measurements_add_up_over_sessions(tmp_path: Path, monkeypatch: pytest.M
 
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path, FakeEngine(before=stop_at_12))
-    measured = go(tmp_path, FakeEngine()).measured()
+    measured = go(tmp_path, FakeEngine()).manifest.measured()
     assert (measured.items, measured.seconds, measured.prompt_tokens) == (20, 20 * 0.5, 20 * 10)
     assert measured.peak_rss_bytes
     assert measured.peak_gpu_memory_bytes is None
@@ -142,9 +142,9 @@ def test_latency_is_timed_one_request_at_a_time_after_a_warm_up(tmp_path: Path) 
     watch = Seen()
     run = go(tmp_path, engine, watch=watch, latency_items=3)
     assert engine.asked[20:] == ["i0", "i0", "i1", "i2"]
-    assert len(run.measured().latencies_s) == 3
+    assert len(run.manifest.measured().latencies_s) == 3
     assert watch.events[-5:] == ["timing 0 of 3", "timing 1 of 3", "timing 2 of 3", "timing 3 of 3", "end"]
-    assert run.measured().items == 20, "timed requests are no answers"
+    assert run.manifest.measured().items == 20, "timed requests are no answers"
 
 
 class Slow(FakeEngine):
@@ -164,19 +164,19 @@ def test_timing_stops_at_its_share_of_the_time_that_the_answers_took(
     monkeypatch.setattr(run_module.time, "perf_counter", lambda: Slow.clock)
     run = go(tmp_path / "share", Slow(), latency_items=5, latency_share=0.15)
     # 20 answers took 20 s, so timing may take 3 s: a warm-up of 1 s and two requests.
-    assert run.measured().latencies_s == (1.0, 1.0)
+    assert run.manifest.measured().latencies_s == (1.0, 1.0)
     engine = Slow()
     go(tmp_path / "share", engine, latency_items=5, latency_share=0.15)
     assert engine.asked == [], "a timing that was cut short is done"
     run = go(tmp_path / "tiny", Slow(), latency_items=5, latency_share=0.001)
-    assert run.measured().latencies_s == (1.0,), "one is timed however short the run"
+    assert run.manifest.measured().latencies_s == (1.0,), "one is timed however short the run"
     run = go(tmp_path / "all", Slow(), latency_items=5)
-    assert len(run.measured().latencies_s) == 5
+    assert len(run.manifest.measured().latencies_s) == 5
 
 
 def test_first_token_times_are_kept_for_generated_answers(tmp_path: Path) -> None:
     run = go(tmp_path, FakeEngine(), choice="generate", latency_items=2)
-    assert run.measured().first_token_s == (0.01, 0.01)
+    assert run.manifest.measured().first_token_s == (0.01, 0.01)
 
 
 def test_the_watch_hears_what_happens_in_order(tmp_path: Path) -> None:

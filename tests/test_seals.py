@@ -24,7 +24,8 @@ from medbench.results import files
 from medbench.results.manifest import Session
 from medbench.results.manifest_file import Changed
 from medbench.results.scoring import load_metric, score_run
-from medbench.results.store import RunWriter, StoredRun, add_metrics, all_runs
+from medbench.results.store import StoredRun, all_runs
+from medbench.results.writer import RunWriter, add_metrics
 
 BEFORE = Path(__file__).parent / "stored_before_seals" / "tiny__quiz__3f1bdcc692"  # written by medbench before seals
 ANSWERS = {"a": "yes", "b": "no", "c": "yes", "d": "maybe"}

@@ -19,7 +19,8 @@ from medbench.core.durable import create, replace_file
 from medbench.core.errors import MedbenchError
 from medbench.results import export, files
 from medbench.results.scoring import load_metric, score_run
-from medbench.results.store import RunWriter, StoredRun
+from medbench.results.store import StoredRun
+from medbench.results.writer import RunWriter
 
 VICTIM = "a line of mine\nand half a line"
 

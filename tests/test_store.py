@@ -32,7 +32,8 @@ from medbench.results.manifest import Checkpoint, RunSettings, Session
 from medbench.results.manifest_file import write_manifest
 from medbench.results.records import decode, encode
 from medbench.results.scoring import figures, score_run
-from medbench.results.store import RunWriter, StoredRun, add_metrics, all_runs
+from medbench.results.store import StoredRun, all_runs
+from medbench.results.writer import RunWriter, add_metrics
 
 IDS = ["a", "b", "c"]
 
@@ -151,7 +152,7 @@ def test_measurements_add_up_over_sessions(tmp_path: Path) -> None:
         Session(items=1, seconds=0.5, prompt_tokens=6, completion_tokens=1, peak_rss_bytes=9),
     ]
     run = made.make_run(tmp_path, made.bits("101"), sessions=sessions)
-    measured = run.measured()
+    measured = run.manifest.measured()
     assert (measured.items, measured.seconds) == (3, 2.0)
     assert (measured.prompt_tokens, measured.completion_tokens) == (16, 5)
     assert (measured.peak_rss_bytes, measured.peak_gpu_memory_bytes) == (9, None)
@@ -285,7 +286,7 @@ from pathlib import Path
 import made
 from medbench.core.hashing import fingerprint
 from medbench.core.errors import MedbenchError
-from medbench.results.store import RunWriter
+from medbench.results.writer import RunWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # the kernel writes up to here, then refuses
 ids = [f"{n:03}" for n in range(400)]
 with RunWriter(Path(sys.argv[1]), made.manifest(ids)) as writer:
@@ -355,7 +356,8 @@ import os, random, signal, sys, time
 from pathlib import Path
 import made
 from medbench.results.manifest import Session
-from medbench.results.store import RunWriter, all_runs
+from medbench.results.store import all_runs
+from medbench.results.writer import RunWriter
 
 root, ids, chance = Path(sys.argv[1]), [f"{n:04}" for n in range(1000)], random.Random(0)
 
@@ -408,7 +410,7 @@ HOLD = """
 import sys
 from pathlib import Path
 import made
-from medbench.results.store import RunWriter
+from medbench.results.writer import RunWriter
 with RunWriter(Path(sys.argv[1]), made.manifest(["a", "b", "c"])) as writer:
     print("held", flush=True)
     sys.stdin.read()

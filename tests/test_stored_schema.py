@@ -25,7 +25,8 @@ from medbench.core.types import ChoiceRequest, ItemSet, Output
 from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
 from medbench.results.manifest import SCHEMA_VERSION
-from medbench.results.store import StoredRun, add_metrics
+from medbench.results.store import StoredRun
+from medbench.results.writer import add_metrics
 
 BEFORE = Path(__file__).parent / "stored_schema_1"
 ITEMS = ItemSet(fakes.items(8), "here", notes=("a note",))

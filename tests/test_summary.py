@@ -18,7 +18,8 @@ from medbench.core.types import Figure
 from medbench.results import leaderboard, summary
 from medbench.results.manifest import Latency, ModelRecord, Session
 from medbench.results.manifest_file import write_manifest
-from medbench.results.store import RunWriter, all_runs
+from medbench.results.store import all_runs
+from medbench.results.writer import RunWriter
 
 
 def run(root: Path, model: str, benchmark: str, pattern: str, seconds: Sequence[float] = (), **about: Any) -> None:

@@ -166,9 +166,10 @@ def _runs(root: Path, as_json: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from ...results import store
+    from ...results.lookup import minute
+    from ...results.store import all_runs
 
-    runs, problems = store.all_runs(root, empty=True) if root.is_dir() else ([], [])
+    runs, problems = all_runs(root, empty=True) if root.is_dir() else ([], [])
     rows = []
     for run in sorted(runs, key=lambda run: (run.manifest.created, run.path.name)):
         try:
@@ -184,7 +185,7 @@ def _runs(root: Path, as_json: bool) -> None:
         for row in rows:
             model = " · ".join(filter(None, (row[key] for key in ("model", "engine", "adapter", "dtype", "quantize"))))
             told = f"{escape(row['run'])}\n[dim]{escape(row['benchmark'])}\n{escape(model)}[/dim]"
-            table.add_row(told, f"{row['answered']} of {row['asked']}", store.minute(row["created"]))
+            table.add_row(told, f"{row['answered']} of {row['asked']}", minute(row["created"]))
         output.show([table])
     elif not problems:
         tell(f"There are no runs in {root}: medbench run")

@@ -75,7 +75,8 @@ def command(
     from ...results import export, leaderboard
     from ...results.lookup import find
     from ...results.scoring import load_metric
-    from ...results.store import StoredRun, add_metrics, all_runs
+    from ...results.store import StoredRun, all_runs
+    from ...results.writer import add_metrics
     from ..ui import render
 
     wanted = output.metric_names(metrics, entity_model)

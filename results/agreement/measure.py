@@ -35,7 +35,8 @@ from ..manifest import BenchmarkRecord, Manifest, ModelRecord
 from ..manifest_file import MANIFEST
 from ..records import encode
 from ..scoring import BATCH, Load, load_metric, score_run
-from ..store import RunWriter, StoredRun
+from ..store import StoredRun
+from ..writer import RunWriter
 from .liveqa_grades import GradedAnswers
 
 FOLDER = "agreement"  # below the folder of runs, so that a leaderboard of that folder does not list these

@@ -143,7 +143,7 @@ def _row(side: Side, benchmark: str, first: StoredRun, run: StoredRun) -> Row:
     from ...results.compare import compare
     from ...results.leaderboard import setup_of
 
-    measured = run.measured()
+    measured = run.manifest.measured()
     row = Row(
         benchmark=benchmark,
         role=side.role,

@@ -40,7 +40,10 @@ PARTS = (
     Part("importing libraries", ("<frozen importlib._bootstrap>",), starting=True),
     Part("loading weights and tokenizer", ("medbench/engines/hf/loading.py",), starting=True),
     Part(MODEL, ("torch/nn/modules/module.py",)),
-    Part("store: records, fsync, manifest", ("medbench/results/store.py", "medbench/results/files.py")),
+    Part(
+        "store: records, fsync, manifest",
+        ("medbench/results/store.py", "medbench/results/writer.py", "medbench/results/files.py"),
+    ),
     Part("scoring and tables", ("medbench/results/", "medbench/metrics/", "medbench/cli/ui/render.py")),
     Part("reading data, planning", ("medbench/benchmarks/", "medbench/evaluation/plan.py"), starting=True),
     Part("what ran where, for the manifest", ("medbench/evaluation/environment.py",), starting=True),

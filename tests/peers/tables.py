@@ -16,7 +16,7 @@ from medbench.core.hashing import fingerprint
 from medbench.core.types import Item, Output, Record
 from medbench.results.identity import Comparable, Identity, run_id
 from medbench.results.manifest import BenchmarkRecord, Manifest, ModelRecord, Session
-from medbench.results.store import RunWriter
+from medbench.results.writer import RunWriter
 from scale import measured
 
 
