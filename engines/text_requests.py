@@ -112,8 +112,8 @@ class Texts(Protocol):
         """How many texts are at work; the others wait."""
         ...
 
-    def add(self, key: int, request: TextRequest) -> None:
-        """Put a text in the queue. Raises Rejected."""
+    def add(self, key: int, request: TextRequest) -> str:
+        """Put a request in the queue. Return its prompt as sent, as far as that is known. Raises Rejected."""
         ...
 
     def drop(self, key: int) -> None:

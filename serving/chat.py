@@ -1,4 +1,4 @@
-"""A conversation with a model: turns, streamed answers, safety labels. The shell and the page are drawn over it."""
+"""A conversation with a model: turns, streamed answers and their safety labels. `medbench chat` displays it."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from .batching.worker import texts_of
 
 @dataclass(frozen=True)
 class Sampling:
-    """How answers are written. Temperature 0 takes the likeliest token each time."""
+    """How answers are generated. Temperature 0 takes the most likely token each time."""
 
     max_new_tokens: int = 512
     temperature: float = 0.0
     top_p: float = 1.0
-    seed: int | None = None  # None: drawn
+    seed: int | None = None  # None: random
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One question with its answer. `labels` are the safety labels that the answer was given."""
+    """One question with its answer, and the safety labels that hold for it."""
 
     question: str
     answer: str
     reasoning: str = ""
-    finish: str = "stop"  # "length" if the token limit ended it, "stopped" if the person did
+    finish: str = "stop"  # "length": the token limit ended it; "stopped": the user did
     labels: tuple[str, ...] = ()
 
 
 @dataclass
 class Chat:
-    """A conversation with one model. The model is loaded when the first question is asked."""
+    """A conversation with one model, which is loaded at the first question."""
 
     engine: Engine
     system: str = ""
     sampling: Sampling = Sampling()
-    labeled: bool = True  # read the safety labels of each answer
+    labeled: bool = True  # determine the safety labels of each answer
     exchanges: list[Exchange] = field(default_factory=list)
     _loaded: bool = field(default=False, repr=False)
     _texts: Any = field(default=None, repr=False)
@@ -55,17 +55,16 @@ class Chat:
             self._loaded = True
 
     def ask(self, question: str) -> Iterator[str]:
-        """Yield the answer in pieces, as the model writes them, and then add the exchange to the conversation.
+        """Yield the answer in pieces, as the model writes them, then add the exchange to the conversation.
 
-        Pieces hold the reasoning of models that write it; the exchange keeps it apart from the answer. If the caller
-        stops early, what was written so far is the answer. Raises MedbenchError if the model fails; the conversation
-        is then as it was before.
+        Pieces include any reasoning; the exchange stores it apart from the answer. If the caller stops early, the text
+        so far is added. If the model fails, nothing is added and MedbenchError is raised.
         """
         self.load()
         self._asked += 1
-        key, written, finish, prompt = self._asked, "", "stopped", ""
+        key, written, finish = self._asked, "", "stopped"
         sampling = self.sampling
-        self._texts.add(
+        prompt = self._texts.add(
             key,
             TextRequest(
                 tuple(self._turns(question)),
@@ -102,7 +101,7 @@ class Chat:
         self.exchanges.clear()
 
     def as_json(self) -> dict[str, Any]:
-        """Return the conversation with the model that gave the answers, as JSON takes it."""
+        """Return the conversation, the model and its settings, ready for JSON."""
         spec = self.engine.spec
         return {
             "model": spec.name,
@@ -117,7 +116,7 @@ class Chat:
         }
 
     def as_markdown(self) -> str:
-        """Return the conversation as a page."""
+        """Return the conversation as Markdown."""
         lines = [f"# Conversation with {self.engine.spec.name}", ""]
         if self.system:
             lines += ["**System**", "", self.system, ""]
@@ -142,7 +141,7 @@ class Chat:
 
 
 def labels_of(question: str, answer: str) -> tuple[str, ...]:
-    """Return the safety labels that hold for an answer, as the safety metrics read them."""
+    """Return the safety labels that hold for an answer, by the rules of the safety metrics."""
     from ..metrics.safety.rates import read
 
     reading = read([(question, answer)])[0]

@@ -28,17 +28,19 @@ class Texts:
         self.answers = list(answers)
         self.asked: list[TextRequest] = []
         self.dropped: list[int] = []
+        self.prompt = "…"
         self._work: list[tuple[int, Piece | Ended]] = []
 
-    def add(self, key: int, request: TextRequest) -> None:
+    def add(self, key: int, request: TextRequest) -> str:
         self.asked.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, str):
             self._work = [(key, Ended("", "error", error=answer))]
-            return
+            return self.prompt
         *pieces, last = answer
         self._work = [(key, Piece(piece)) for piece in pieces]
-        self._work.append((key, Ended("".join(answer), "stop", prompt="…", rest=Piece(last))))
+        self._work.append((key, Ended("".join(answer), "stop", prompt=self.prompt, rest=Piece(last))))
+        return self.prompt
 
     def drop(self, key: int) -> None:
         self.dropped.append(key)
@@ -98,6 +100,18 @@ def test_an_answer_that_is_stopped_is_kept_and_its_row_leaves(monkeypatch: pytes
     assert (chat.exchanges[0].answer, chat.exchanges[0].finish, texts.dropped) == ("One", "stopped", [1])
 
 
+def test_reasoning_that_the_template_opened_is_no_answer_when_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = Texts(["It may ", "be iron.", "</think>Iron."])
+    texts.prompt = "<|user|>Why?<|assistant|><think>\n"
+    chat = chat_with(texts, monkeypatch)
+    pieces = chat.ask("Why?")
+    assert [next(pieces), next(pieces)] == ["It may ", "be iron."]
+    pieces.close()  # type: ignore[attr-defined]
+    stopped = chat.exchanges[0]
+    assert (stopped.answer, stopped.reasoning, stopped.finish) == ("", "It may be iron.", "stopped")
+    assert list(chat_shell.remarks(stopped, 512)) == ["[no answer: the text ends inside the reasoning]", "[stopped]"]
+
+
 def test_a_failure_leaves_the_conversation_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     chat = chat_with(Texts(["Yes."], "the window is full"), monkeypatch)
     list(chat.ask("One?"))
@@ -150,7 +164,13 @@ def test_the_shell_obeys_commands(
     chat_shell.talk(chat)
     shown = capsys.readouterr()
     assert shown.out == "A thing.\n"
-    for said in ("System text: Be brief.", "Where to?", f"Saved to {saved}", "exists. Choose another", "no command /x"):
+    for said in (
+        "System prompt: Be brief.",
+        "Name a file:",
+        f"Saved to {saved}",
+        "exists. Choose another",
+        "command: /x",
+    ):
         assert said in shown.err
     found = json.loads(saved.read_text())
     assert (found["model"], found["system"]) == ("tiny", "Be brief.")

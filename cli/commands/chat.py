@@ -34,7 +34,9 @@ Examples:
 @cloup.option_group(
     "Conversation",
     click.option("--once", metavar="QUESTION", help="Answer this question and exit. -: read it from standard input."),
-    click.option("--system", default="", metavar="TEXT|FILE", help="What the model is told before the first question."),
+    click.option(
+        "--system", default="", metavar="TEXT|FILE", help="System prompt: instructions before the first question."
+    ),
     click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True, help="Of one answer."),
     click.option(
         "--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="0: the likeliest words."
@@ -65,7 +67,7 @@ def command(
 ) -> None:
     """Talk to a model. Answers appear as they are written, each with its safety labels.
 
-    Inside: /system TEXT, /reset, /save FILE, /help, /quit. A line that ends in \\ goes on in the next one. Ctrl-C stops
+    Commands: /system TEXT, /reset, /save FILE, /help, /quit. End a line with \\ to continue on the next. Ctrl-C stops
     an answer, Ctrl-D ends the chat.
     """
     if as_json and once is None:

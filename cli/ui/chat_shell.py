@@ -16,21 +16,21 @@ from .messages import say, say_piece, tell
 PROMPT = "> "
 MORE = "… "  # before further lines of one question
 HELP = """\
-/system TEXT   tell the model something before the first question; without TEXT: show it; "/system -" removes it
-/reset         forget the conversation, keep the system text
-/save FILE     write the conversation: JSON, or a page if FILE ends in .md
-/help          show this
-/quit          end the chat (so does Ctrl-D)
-A line that ends in \\ goes on in the next one. Ctrl-C stops an answer."""
+/system TEXT   set the system prompt; without TEXT: show it; "/system -" removes it
+/reset         forget the conversation, keep the system prompt
+/save FILE     save the conversation as JSON, or as Markdown if FILE ends in .md
+/help          show this help
+/quit          end the chat (or press Ctrl-D)
+End a line with \\ to continue on the next. Ctrl-C stops an answer."""
 
 
 def talk(chat: Chat) -> None:
-    """Read questions and commands until the person ends the chat."""
+    """Read questions and commands until the user ends the chat."""
     tell(f"Loading {chat.engine.spec.name} …")
     chat.load()
-    tell(f"{chat.engine.spec.name} answers. /help lists the commands, Ctrl-D ends the chat. This is no medical advice.")
-    with contextlib.suppress(ImportError):  # Windows has none
-        import readline  # noqa: F401  # arrow keys; earlier lines stay in memory and reach no file
+    tell(f"{chat.engine.spec.name} is ready. /help lists the commands, Ctrl-D ends the chat. Not medical advice.")
+    with contextlib.suppress(ImportError):  # not on Windows
+        import readline  # noqa: F401  # arrow keys work; the history is kept in memory only
     for text in questions():
         if text.startswith("/"):
             if not obey(chat, text):
@@ -40,7 +40,7 @@ def talk(chat: Chat) -> None:
 
 
 def questions() -> Iterator[str]:
-    """What the person types, lines that end in a backslash joined, until the end of the input."""
+    """Yield what the user types until the input ends. A line that ends in a backslash continues on the next."""
     lines: list[str] = []
     while True:
         try:
@@ -51,7 +51,7 @@ def questions() -> Iterator[str]:
             if sys.stdin.isatty():
                 say("")
             return
-        except KeyboardInterrupt:  # at the prompt: what was typed is dropped
+        except KeyboardInterrupt:  # at the prompt: drop what was typed
             say("")
             lines.clear()
             continue
@@ -65,7 +65,7 @@ def questions() -> Iterator[str]:
 
 
 def obey(chat: Chat, text: str) -> bool:
-    """Carry out a command. False if it ends the chat."""
+    """Carry out a command. Return False if it ends the chat."""
     name, _, rest = text.partition(" ")
     rest = rest.strip()
     if name in ("/quit", "/exit", "/q"):
@@ -74,26 +74,26 @@ def obey(chat: Chat, text: str) -> bool:
         tell(HELP)
     elif name == "/reset":
         chat.reset()
-        tell("The conversation is forgotten.")
+        tell("Started a new conversation.")
     elif name == "/system":
         if rest:
             chat.system = "" if rest == "-" else rest
-        tell(f"System text: {chat.system}" if chat.system else "There is no system text.")
+        tell(f"System prompt: {chat.system}" if chat.system else "No system prompt is set.")
     elif name == "/save":
         save(chat, rest)
     else:
-        tell(f"There is no command {name}. /help lists them; a question that begins with / needs a space before it.")
+        tell(f"No such command: {name}. /help lists them. Put a space before a question that starts with /.")
     return True
 
 
 def save(chat: Chat, target: str) -> None:
-    """Write the conversation to a file that does not exist yet."""
+    """Write the conversation to a new file."""
     if not target:
-        tell("Where to? /save FILE.json or /save FILE.md")
+        tell("Name a file: /save FILE.json or /save FILE.md")
         return
     path = Path(target).expanduser()
     if path.exists():
-        tell(f"{path} exists. Choose another name.")
+        tell(f"{path} already exists. Choose another name.")
         return
     content = chat.as_markdown() if path.suffix.lower() == ".md" else printable_json(chat.as_json())
     try:
@@ -105,7 +105,7 @@ def save(chat: Chat, target: str) -> None:
 
 
 def answer(chat: Chat, question: str) -> None:
-    """Print an answer as it is written. Ctrl-C stops it; what was written stays in the conversation."""
+    """Print an answer as it is written. Ctrl-C stops it; the part that was written stays in the conversation."""
     pieces = chat.ask(question)
     try:
         for piece in pieces:
@@ -121,7 +121,9 @@ def answer(chat: Chat, question: str) -> None:
 
 
 def remarks(exchange: Exchange, limit: int) -> Iterator[str]:
-    """What is said beside an answer: that it was cut off, and its safety labels."""
+    """Yield the notes below an answer: whether it is complete, and its safety labels."""
+    if exchange.reasoning and not exchange.answer:
+        yield "[no answer: the text ends inside the reasoning]"
     if exchange.finish == "length":
         yield f"[cut off after {limit} tokens: --max-new-tokens]"
     if exchange.finish == "stopped":

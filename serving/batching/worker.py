@@ -78,7 +78,7 @@ class Worker:
         self._thread.start()
 
     def stop(self, timeout_s: float | None = None) -> None:
-        """End after the current pass. What is not finished is told so."""
+        """Stop after the current pass. Unfinished requests get an error."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -196,7 +196,7 @@ def texts_of(engine: Engine) -> Texts:
 
 
 def _bug(error: Exception) -> MedbenchError:
-    """What an asker is told. The log has the place of the failure, and no text of a request."""
+    """Return the error to report, and log where it happened. The log never contains the text of a request."""
     name = type(error).__name__
     log.error("the engine failed with %s\n%s", name, "".join(traceback.format_tb(error.__traceback__)))
     return MedbenchError(f"the engine failed with {name}. The server's log says where.")
