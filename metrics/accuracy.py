@@ -14,7 +14,18 @@ from ..core.types import Figure, MetricDefaults, Record, Score
 from .choice_extraction import CUT_OFF, read_choice
 from .choice_extraction.text import plain
 from .choice_extraction.words import words_of
-from .figures import argmax, ends, failed, flaw_in_choice, flaw_in_logprobs, mean_figure, scored, unscored
+from .figures import (
+    argmax,
+    by_subject,
+    ends,
+    failed,
+    flaw_in_choice,
+    flaw_in_logprobs,
+    mean_figure,
+    scored,
+    unread_rate,
+    unscored,
+)
 
 UNPARSED = "unparsed: "
 MANY_CUT = 0.05  # share of truncated answers above which tables show a remark
@@ -59,7 +70,7 @@ class Accuracy(MetricDefaults):
         return [
             mean_figure(self.name, records, scores, binary=True),
             *_f1(records, scores),
-            *_by_subject(records, scores),
+            *by_subject(self.name, records, scores),
             *_unread_rates(records, scores),
         ]
 
@@ -141,43 +152,13 @@ def _f1_of(counts: NDArray[np.int_], k: int) -> NDArray[np.float64]:
         return np.asarray(2 * right / (tables.sum(axis=2) + tables[:, :, :k].sum(axis=1)), dtype=np.float64)
 
 
-def _by_subject(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-    by: dict[str, list[int]] = {}
-    for index, record in enumerate(records):
-        if record.item.meta.get("subject"):
-            by.setdefault(record.item.meta["subject"], []).append(index)
-    if len(by) < 2:
-        return []
-    return [
-        mean_figure(
-            f"accuracy[{subject}]",
-            [records[i] for i in by[subject]],
-            [scores[i] for i in by[subject]],
-            binary=True,
-            headline=False,
-        )
-        for subject in sorted(by)
-    ]
-
-
 def _unread_rates(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
     """Return the shares of generated answers without a readable option, and of those cut off before stating one."""
     if all(record.output.text is None for record in records):
         return []
-    unparsed, cut = (
-        [
-            Score(score.item_id, None)
-            if score.value is None or record.output.text is None
-            else Score(score.item_id, float((score.reason or "").startswith(reason)))
-            for record, score in zip(records, scores, strict=True)
-        ]
-        for reason in (UNPARSED, UNPARSED + CUT_OFF)
-    )
-    truncated = mean_figure("truncated_rate", records, cut, binary=True, better="lower")
-    return [
-        mean_figure("unparsed_rate", records, unparsed, binary=True, better="lower"),
-        replace(truncated, headline=bool(truncated.value)),
-    ]
+    truncated = unread_rate("truncated_rate", records, scores, UNPARSED + CUT_OFF)
+    unparsed = unread_rate("unparsed_rate", records, scores, UNPARSED)
+    return [unparsed, replace(truncated, headline=bool(truncated.value))]
 
 
 ACCURACY = Accuracy()

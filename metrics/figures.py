@@ -97,6 +97,37 @@ def mean_figure(
     return Figure(name, mean, n, total, low, high, better=better, headline=headline)
 
 
+def by_subject(name: str, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+    """Return the mean of binary values per subject, `NAME[SUBJECT]`, if the items have several subjects."""
+    by: dict[str, list[int]] = {}
+    for index, record in enumerate(records):
+        if record.item.meta.get("subject"):
+            by.setdefault(record.item.meta["subject"], []).append(index)
+    if len(by) < 2:
+        return []
+    return [
+        mean_figure(
+            f"{name}[{subject}]",
+            [records[i] for i in by[subject]],
+            [scores[i] for i in by[subject]],
+            binary=True,
+            headline=False,
+        )
+        for subject in sorted(by)
+    ]
+
+
+def unread_rate(name: str, records: Sequence[Record], scores: Sequence[Score], reason: str) -> Figure:
+    """Return the share of generated, scored answers whose score has a reason that begins with `reason`."""
+    unread = [
+        Score(score.item_id, None)
+        if score.value is None or record.output.text is None
+        else Score(score.item_id, float((score.reason or "").startswith(reason)))
+        for record, score in zip(records, scores, strict=True)
+    ]
+    return mean_figure(name, records, unread, binary=True, better="lower")
+
+
 def statistic_figure(
     name: str,
     statistic: Callable[[Indices], float],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.errors import DataMalformed
+from ...core.errors import DataMalformed, DataMissing
 from ...core.json_text import loads
 from ...core.tables import BadLine, csv_records, separator_hint
 from ...core.types import Item
@@ -40,6 +40,13 @@ class Row:
         if not isinstance(value, str) or not (blank or value.strip()):
             raise self.wrong(field, f"a text is expected, not {reprlib.repr(value)}")
         return value
+
+    def words(self, field: str) -> str:
+        """Return a text or a number as text: tables keep numbers as either."""
+        value = self.value(field)
+        if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
+            raise self.wrong(field, f"a text or a number is expected, not {reprlib.repr(value)}")
+        return str(value).strip()
 
     def texts(self, field: str) -> tuple[str, ...]:
         """Return a list of strings, at least one."""
@@ -125,6 +132,48 @@ def csv_rows(file: SourceFile, fields: Sequence[str]) -> Iterator[Row]:
             yield Row(dict(zip(fields, cells)), f"{file.origin}, row {number}")
     except BadLine as error:
         raise DataMalformed(f"{file.origin}, row {number + 1}: {error.problem}.", FETCH_AGAIN) from error
+
+
+def headed_rows(file: SourceFile) -> Iterator[Row]:
+    """Yield the records of a CSV file whose first record names the columns. A short record lacks its last fields."""
+    number = 0
+    names: list[str] | None = None
+    try:
+        for line, cells in csv_records(file.lines()):
+            if names is None:
+                names = [cell.strip() for cell in cells]
+                if len(names) == 1 and (hint := separator_hint(names)):
+                    raise DataMalformed(f"{file.origin} has one column.", hint)
+                continue
+            number += 1
+            if len(cells) > len(names):
+                columns = f"{len(cells)} cells under {len(names)} column names"
+                raise DataMalformed(f"{file.origin}, row {number} (line {line}): {columns}.", FETCH_AGAIN)
+            yield Row(dict(zip(names, cells)), f"{file.origin}, row {number}")
+    except BadLine as error:
+        raise DataMalformed(f"{file.origin}, row {number + 1}: {error.problem}.", FETCH_AGAIN) from error
+
+
+def sheet_rows(file: SourceFile) -> Iterator[Row]:
+    """Yield the rows of an Excel workbook's first sheet, whose first row names the columns. Empty cells are missing."""
+    import io
+
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise DataMissing(f"{file.origin}: reading Excel files needs openpyxl.", "pip install openpyxl") from error
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(file.bytes()), read_only=True, data_only=True)
+        rows = list(book.worksheets[0].iter_rows(values_only=True))
+    except DataMalformed:
+        raise
+    except Exception as error:  # a damaged workbook raises what its zip, XML or styles raise
+        raise DataMalformed(f"{file.origin} cannot be read as an Excel file: {error}", FETCH_AGAIN) from error
+    names = [str(cell).strip() if cell is not None else "" for cell in (rows[0] if rows else ())]
+    for number, cells in enumerate(rows[1:], start=2):
+        found = {name: cell for name, cell in zip(names, cells) if name and cell is not None}
+        if found:
+            yield Row(found, f"{file.origin}, row {number}")
 
 
 def hub_rows(found: HubRows) -> Iterator[Row]:
