@@ -32,8 +32,8 @@ class NumericAccuracy(MetricDefaults):
     dimension: str = "accuracy"
     unit: str = "share"
     summary: str = (
-        "Values within the item's limits. The number, date or length of time is read from the answer; an answer without exactly one "
-        "such value is wrong and counts in unparsed_rate."
+        "Values within the item's limits. The number, date or length of time is read from the answer; one without "
+        "exactly one such value is wrong and counts in unparsed_rate."
     )
     figure_names: tuple[str, ...] = ("unparsed_rate",)
 
