@@ -15,18 +15,17 @@ from ..core.paired import discordant_interval
 from ..core.stats import clusters_of, few_documents, holm, mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
 from .changed import changed
-from .identity import differing
-from .leaderboard import (
-    apart,
+from .descriptions import (
     clean_note,
+    distinguishing_fields,
     items_of,
     label,
     leaked_in,
-    metrics_of,
     notes_on,
     setup_of,
     title,
 )
+from .identity import differing
 from .lookup import candidates
 from .manifest import Manifest
 from .pairing import ALPHA, Counts, pair
@@ -285,7 +284,7 @@ def _match(
     leaked = set(leaked_in([run_a, run_b])).intersection(common)
     clean = [item_id for item_id in common if item_id not in leaked] if leaked else []
     lines, problems, remarks = list[tuple[ComparedFigure, Hashable]](), list[MedbenchError](), list[str]()
-    both = [name for name in metrics_of(run_a.manifest) if name in run_b.manifest.metrics]
+    both = [name for name in run_a.manifest.shown_metrics if name in run_b.manifest.metrics]
     stored = list[str]()
     if preferences is None and not names:
         stored = [*run_a.judged_against(run_b.manifest.run_id), *run_b.judged_against(run_a.manifest.run_id)]
@@ -321,7 +320,8 @@ def _match(
     if any(line.verdicts for line, _ in lines if line.name in stored):
         remarks.append(STORED)
     label_a, label_b = (
-        label(setup_of(run.manifest).model, told) for run, told in zip((run_a, run_b), apart([run_a, run_b]))
+        label(setup_of(run.manifest).model, told)
+        for run, told in zip((run_a, run_b), distinguishing_fields([run_a, run_b]))
     )
     unsure = [
         f"the training data of {name} were not checked against this benchmark"

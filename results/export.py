@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.text import printable
 from ..core.types import Figure
-from .leaderboard import Board, BoardRow, Cell, Column, Leaderboard
+from .board import Board, BoardRow, Cell, Column, Leaderboard
 
 FIELDS = (
     *("model", "revision", "adapter", "engine", "dtype", "quantize", "chat"),
@@ -131,7 +131,7 @@ def _latex_table(board: Board) -> str:
     body = []
     for row in board.rows:
         name = row.label + (f" ({row.remarks})" if row.remarks else "")
-        body.append(latex_row([name, row.setup, *(_plain(row.cells[index], board) for index, _ in shown)]))
+        body.append(latex_row([name, row.setup.text, *(_plain(row.cells[index], board) for index, _ in shown)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
     return "\n".join(
         [
@@ -170,7 +170,7 @@ def _html_table(board: Board) -> str:
     lines = [line("th", ["model", "setup", *(column.name + ARROWS[column.better] for _, column in shown)])]
     for row in board.rows:
         name = row.label + (f" ({row.remarks})" if row.remarks else "")
-        lines.append(line("td", [name, row.setup, *(_plain(row.cells[index], board) for index, _ in shown)]))
+        lines.append(line("td", [name, row.setup.text, *(_plain(row.cells[index], board) for index, _ in shown)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
     table = f"<table><caption>{html.escape(printable(board.title))}</caption>\n" + "\n".join(lines) + "\n</table>"
     return f"{table}\n<p>{html.escape(printable(note.replace('**Bold**', '★')))}</p>"
@@ -209,8 +209,7 @@ def figure_text(figure: Figure, asked: int | None = None) -> str:
 
 
 def _run(row: BoardRow) -> dict[str, Any]:
-    names = ("model", "revision", "adapter", "engine", "dtype", "quantize", "chat", "run_id")
-    return {name: getattr(row, name) for name in names} | {"changed": "; ".join(row.changes)}
+    return vars(row.setup) | {"run_id": row.run_id, "changed": "; ".join(row.changes)}
 
 
 def _board(board: Board) -> dict[str, Any]:
@@ -256,7 +255,7 @@ def _table(board: Board) -> str:
     for row in board.rows:
         name = row.label + (f" ({row.remarks})" if row.remarks else "")
         cells = [row.cells[index] for index, _ in shown]
-        lines.append(markdown_row([escaped(name), escaped(row.setup), *(_cell(cell, board) for cell in cells)]))
+        lines.append(markdown_row([escaped(name), escaped(row.setup.text), *(_cell(cell, board) for cell in cells)]))
     if board.hidden:
         lines.append(markdown_row([f"{board.hidden} more below these", "", *("" for _ in shown)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})

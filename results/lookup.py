@@ -9,9 +9,9 @@ from pathlib import Path
 from ..core import paths
 from ..core.errors import MedbenchError, UsageError
 from ..core.suggest import did_you_mean, question
+from .descriptions import distinguishing_fields, setup_of, title
 from .folders import has_answers, has_manifest, run_folders
 from .identity import safe
-from .leaderboard import apart, setup_of, title
 from .store import StoredRun, all_runs
 
 NAMED = 5  # runs that an error lists
@@ -75,7 +75,7 @@ def candidates(folders: Sequence[Path]) -> str:
             runs[folder] = StoredRun(folder)
         except MedbenchError:
             continue  # listed by its name alone
-    told = dict(zip(runs, apart(list(runs.values())), strict=True))
+    told = dict(zip(runs, distinguishing_fields(list(runs.values())), strict=True))
     lines = []
     for folder in shown:
         facts: list[str] = []

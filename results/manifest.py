@@ -145,7 +145,7 @@ class Manifest:
     environment: Mapping[str, Any] = field(default_factory=dict)  # package versions, python, platform, cpu, gpu, git
     command: tuple[str, ...] = ()
     created: str = ""  # ISO 8601, UTC
-    metrics: tuple[str, ...] = ()  # names, in the order they are shown
+    metrics: tuple[str, ...] = ()  # names, in the order in which they were added
     sessions: tuple[Session, ...] = ()  # one per process that answered items
     latency: Latency = field(default_factory=Latency)
     checkpoint: Checkpoint | None = None  # None in a run from before medbench sealed lines
@@ -160,6 +160,12 @@ class Manifest:
     def had_answers(self) -> bool:
         """Whether answers were stored, whatever the run's folder holds now."""
         return bool(self.checkpoint and self.checkpoint.lines) or any(session.items for session in self.sessions)
+
+    @property
+    def shown_metrics(self) -> tuple[str, ...]:
+        """The names of the run's metrics in the order of display: the benchmark's own in its order, then the others."""
+        own = [name for name in self.benchmark.metrics if name in self.metrics]
+        return (*own, *(name for name in self.metrics if name not in own))
 
     def with_metrics(self, names: Iterable[str]) -> Manifest:
         """Return the manifest with these metrics too, after its own."""

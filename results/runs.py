@@ -14,8 +14,8 @@ from .store import StoredRun, all_runs
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .board import Leaderboard
     from .compare import Comparison
-    from .leaderboard import Leaderboard
 
 
 # The columns of `Runs.items` besides those of metrics.
@@ -80,7 +80,7 @@ class Runs(Sequence[StoredRun]):
         fewer than two models, an unknown one, and runs that cannot be compared.
         """
         from .compare import compare
-        from .leaderboard import setup_of
+        from .descriptions import setup_of
 
         by_model: dict[str, list[StoredRun]] = {}
         for run in self._runs:
@@ -163,7 +163,7 @@ def compare(
 
 def _items(run: StoredRun, metrics: Sequence[str]) -> list[dict[str, Any]]:
     from ..core.types import Metric
-    from .leaderboard import metrics_of, setup_of
+    from .descriptions import setup_of
     from .scoring import bound, load_metric, load_stored
 
     records = run.records()
@@ -184,7 +184,7 @@ def _items(run: StoredRun, metrics: Sequence[str]) -> list[dict[str, Any]]:
         }
         for record in records
     ]
-    for name in metrics or metrics_of(run.manifest):
+    for name in metrics or run.manifest.shown_metrics:
         metric = (load_metric if metrics else load_stored)(name)
         if not isinstance(metric, Metric):
             continue  # measured over the run, not per item

@@ -9,8 +9,9 @@ from typing import Literal
 
 from ..core.errors import UsageError
 from ..core.types import Figure
+from .board import Board, BoardRow, Cell, Leaderboard
 from .conditions import Wrong, met, parsed
-from .leaderboard import Board, BoardRow, Cell, Leaderboard, label
+from .descriptions import label
 
 MEAN = "mean"
 LEAKED = "†"  # marks a figure that includes items from the model's own training data
@@ -103,7 +104,7 @@ def _summary(boards: Sequence[Board]) -> Summary:
         first = next(row for row in mine if row is not None)
         for heading in extra:
             cells.append(_extra(heading, cells[: len(kept)], boards, mine))
-        setup = replace(first, chat="").setup
+        setup = replace(first.setup, chat="").text
         unfinished = tuple(
             f"{board.benchmark}: {row.answered} of {row.asked} done"
             for board, row in zip(boards, mine)
@@ -140,13 +141,13 @@ def _by_model(board: Board) -> dict[_Model, BoardRow]:
     """
     keys: dict[_Model, list[BoardRow]] = {}
     for row in board.rows:
-        facts = tuple((name, getattr(row, name)) for name in LOADED)
-        keys.setdefault(_Model(row.model, facts), []).append(row)
+        facts = tuple((name, getattr(row.setup, name)) for name in LOADED)
+        keys.setdefault(_Model(row.setup.model, facts), []).append(row)
     found: dict[_Model, BoardRow] = {}
     for key, rows in keys.items():
         for row in rows:
-            chat = sum(other.chat == row.chat for other in rows) == 1
-            told = () if len(rows) == 1 else (("chat", row.chat),) if chat else row.apart
+            chat = sum(other.setup.chat == row.setup.chat for other in rows) == 1
+            told = () if len(rows) == 1 else (("chat", row.setup.chat),) if chat else row.apart
             found[replace(key, facts=(*key.facts, *told))] = row
     return found
 
@@ -285,7 +286,8 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
     if boards[0].sample:
         notes.append(SAMPLES)
     notes += [
-        f"{LEAKED} {board.title}: {row.leaked} of {row.asked} items were found in the training data of {row.model}. "
+        f"{LEAKED} {board.title}: {row.leaked} of {row.asked} items were found in the training data of "
+        f"{row.setup.model}. "
         "Figures and order here include them; --details shows the figures without them."
         for board in boards
         for row in board.rows

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..core.text import printable
+from .board import Cell
 from .export import ARROWS, MARKS, escaped, figure_text, latex_row, markdown_row, tex
-from .leaderboard import Cell
 from .summary import LEAKED, ModelRow, Summary
 
 NAMES = {  # columns that are of no single benchmark

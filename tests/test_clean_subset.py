@@ -18,9 +18,10 @@ from medbench.cli.ui import render
 from medbench.core.types import Figure, ItemSet
 from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import manifest
+from medbench.results.board import Board, Cell, Leaderboard
 from medbench.results.compare import Match, compare
 from medbench.results.export import to_csv, to_json, to_markdown
-from medbench.results.leaderboard import Board, Cell, Leaderboard, build
+from medbench.results.leaderboard import build
 from medbench.results.manifest import ModelRecord, Session
 from medbench.results.store import StoredRun
 from medbench.results.writer import RunWriter
@@ -50,7 +51,7 @@ def only(*runs: StoredRun) -> Board:
 
 def cells(board: Board, name: str) -> dict[str, Cell]:
     at = [column.name for column in board.columns].index(name)
-    return {row.model: row.cells[at] for row in board.rows}
+    return {row.setup.model: row.cells[at] for row in board.rows}
 
 
 def values(board: Board, name: str) -> dict[str, tuple[float | None, int, int]]:
@@ -188,7 +189,7 @@ def test_a_model_whose_training_data_were_not_checked_says_so_in_its_row(tmp_pat
         run(tmp_path, "checked", made.bits("10"), leaked=[]),
         run(tmp_path, "base", made.bits("00")),
     )
-    assert {row.model: row.remarks for row in board.rows} == {
+    assert {row.setup.model: row.remarks for row in board.rows} == {
         "unchecked": "training data not checked against this benchmark",
         "checked": "",
         "base": "",

@@ -31,6 +31,7 @@ from medbench.judges.judge import Judge
 from medbench.judges.judging import Caps, Judging, ask, dollars, judge
 from medbench.judges.modes import MODES
 from medbench.results import files, leaderboard
+from medbench.results.board import Leaderboard
 from medbench.results.export import to_csv, to_json, to_markdown
 from medbench.results.manifest import ModelRecord
 from medbench.results.manifest_file import write_manifest
@@ -694,7 +695,7 @@ def own(run: StoredRun) -> Judge:
     return Judge("local:tiny@01234567", engine)
 
 
-def drawn(found: leaderboard.Leaderboard) -> str:
+def drawn(found: Leaderboard) -> str:
     """A leaderboard as the terminal shows it."""
     import io
 
@@ -718,7 +719,7 @@ def test_a_table_says_that_a_model_was_judged_by_itself(tmp_path: Path) -> None:
     names = [ask(each, judge_of, "reference").metric for each in runs]
     found = leaderboard.build(runs, names[:1])
     (board,) = found.boards
-    assert {row.model: (row.remarks, row.cells[0].remark) for row in board.rows} == {
+    assert {row.setup.model: (row.remarks, row.cells[0].remark) for row in board.rows} == {
         "tiny": ("", "judged by itself (local:tiny@01234567)"),
         "other": ("", ""),
     }

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from medbench.core.errors import MedbenchError
 from medbench.core.types import Figure, Record, Score
+from medbench.results.board import Board, Cell
 from medbench.results.export import FIELDS, figure_text, number, rows, to_csv, to_json, to_markdown
-from medbench.results.leaderboard import Board, Cell, _apart, build, scale
+from medbench.results.leaderboard import build, scale
 from medbench.results.manifest import Session
 from medbench.results.scoring import load_metric
+from medbench.results.statuses import intervals_apart
 from medbench.results.store import StoredRun
 from medbench.results.summary import summarize
 from medbench.results.writer import RunWriter
@@ -54,15 +56,15 @@ def test_runs_that_differ_in_one_comparable_field_never_share_a_board(tmp_path: 
     one = made.make_run(tmp_path, made.bits("10"), model="one")
     two = made.make_run(tmp_path, made.bits("10"), model="two", **{field: other})
     boards = build([one, two], load=LOAD).boards
-    assert [[row.model for row in board.rows] for board in boards] in ([["one"], ["two"]], [["two"], ["one"]])
+    assert [[row.setup.model for row in board.rows] for board in boards] in ([["one"], ["two"]], [["two"], ["one"]])
     assert boards[0].title != boards[1].title
 
 
 def test_what_one_compares_does_not_part_runs_and_is_shown_per_row(tmp_path: Path) -> None:
     board = only([made.make_run(tmp_path, made.bits("10"), model="one", dtype=d) for d in ("float32", "bfloat16")])
     assert [row.label for row in board.rows] == ["one (dtype bfloat16)", "one (dtype float32)"]
-    assert [row.setup for row in board.rows] == ["bfloat16 · plain", "float32 · plain"]
-    assert {row.revision for row in board.rows} == {"01234567"}
+    assert [row.setup.text for row in board.rows] == ["bfloat16 · plain", "float32 · plain"]
+    assert {row.setup.revision for row in board.rows} == {"01234567"}
 
 
 def test_the_same_run_in_two_folders_is_two_rows_told_apart_by_folder(tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_a_difference_is_real_only_if_the_paired_test_says_so(tmp_path: Path) ->
     assert right["far"].status == "worse"
     assert right["far"].p == pytest.approx(3 / 2048)
     assert right["far"].pairs == 20
-    assert right["far"].against == next(row.run_id for row in board.rows if row.model == "best")
+    assert right["far"].against == next(row.run_id for row in board.rows if row.setup.model == "best")
     assert board.tests == 3
 
 
@@ -254,7 +256,7 @@ def test_a_figure_that_cannot_be_tested_is_best_where_intervals_do_not_overlap(
 ) -> None:
     load = made.loader(WithEnds(mean=False))
     runs = [made.make_run(tmp_path / str(at), made.bits(bits), model=bits) for at, bits in enumerate(values.split())]
-    assert [row.model for row in only(runs, load=load).rows if row.cells[0].status == "best"] == best
+    assert [row.setup.model for row in only(runs, load=load).rows if row.cells[0].status == "best"] == best
 
 
 def test_a_best_one_of_many_equal_models_is_rarely_marked_where_nothing_can_be_tested() -> None:
@@ -269,10 +271,12 @@ def test_a_best_one_of_many_equal_models_is_rarely_marked_where_nothing_can_be_t
         for row in values:
             figures = [Figure("f1", value, 100, 100, low=value - half, high=value + half) for value in row]
             best = max(figures, key=lambda figure: figure.value or 0.0)
-            found += any(_apart(best, figure, models) for figure in figures)
+            found += any(intervals_apart(best, figure, models) for figure in figures)
         return found / len(values)
 
-    assert not _apart(Figure("f1", 1.0, 100, 100), Figure("f1", 0.2, 100, 100, low=0.1, high=0.3), 2), "no interval"
+    assert not intervals_apart(Figure("f1", 1.0, 100, 100), Figure("f1", 0.2, 100, 100, low=0.1, high=0.3), 2), (
+        "no interval"
+    )
     assert marked(2) > 0.1, "as for two models, the best of twelve would be marked too often"
     assert 0.0 < marked(12) <= 0.05
 
@@ -297,7 +301,7 @@ def test_an_unfinished_run_is_marked_and_not_best_where_a_finished_one_stands(tm
     ]
     board = only(runs)
     right = cells(board, "right")
-    assert [(row.model, row.remarks) for row in board.rows] == [("part", "3 of 10 done"), ("whole", "")]
+    assert [(row.setup.model, row.remarks) for row in board.rows] == [("part", "3 of 10 done"), ("whole", "")]
     # 3 pairs decide nothing, so there is no best one.
     assert (right["whole"].status, right["part"].status) == ("tied", "tied")
     assert right["part"].figure is not None
@@ -312,7 +316,7 @@ def test_a_run_without_answers_has_a_row_and_no_value(tmp_path: Path) -> None:
         made.make_run(tmp_path, made.bits("10"), model="done"),
     ]
     board = only(runs)
-    assert [row.model for row in board.rows] == ["done", "new"]
+    assert [row.setup.model for row in board.rows] == ["done", "new"]
     assert board.rows[1].cells[0] == Cell(Figure("right", None, 0, 2))
 
 
@@ -335,7 +339,7 @@ def test_a_broken_run_or_metric_is_named_once_and_the_rest_is_shown(tmp_path: Pa
     (broken.path / "samples.jsonl").write_text("not JSON\n")
     table = build([*good, broken], load=made.loader(made.Read(), Failing("failing")))
     (board,) = table.boards
-    assert [row.model for row in board.rows] == ["one", "two"]
+    assert [row.setup.model for row in board.rows] == ["one", "two"]
     assert [column.name for column in board.columns if column.headline] == ["right"]
     messages = [problem.message for problem in table.problems]
     assert messages[0] == "no metric is called 'gone'."
@@ -528,5 +532,5 @@ def test_prompts_that_were_cut_are_counted_beside_the_model(tmp_path: Path) -> N
             output = dataclasses.replace(record.output, truncated_tokens=7)
             writer.append([Record(record.item, output)])
     board = build([whole, StoredRun(tmp_path / cut.run_id)], load=LOAD).boards[0]
-    assert {row.model: row.remarks for row in board.rows} == {"long-window": "", "short-window": "3 prompts cut"}
+    assert {row.setup.model: row.remarks for row in board.rows} == {"long-window": "", "short-window": "3 prompts cut"}
     assert "lost their beginning" in to_markdown(build([StoredRun(tmp_path / cut.run_id)], load=LOAD))

@@ -301,7 +301,13 @@ def alike(root: Path, field: str, exam: Sequence[str], quiz: Sequence[str]) -> l
     found = leaderboard.build(all_runs(root)[0])
     boards = [
         dataclasses.replace(
-            board, rows=tuple(dataclasses.replace(board.rows[0], **{field: value, "apart": ()}) for value in values)
+            board,
+            rows=tuple(
+                dataclasses.replace(
+                    row := board.rows[0], setup=dataclasses.replace(row.setup, **{field: value}), apart=()
+                )
+                for value in values
+            ),
         )
         for board, values in zip(found.boards, (exam, quiz))
     ]

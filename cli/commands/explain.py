@@ -86,7 +86,7 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
     """
     from ...metrics.entities import scores as entities
     from ...metrics.safety import rates as safety
-    from ...results.leaderboard import CHANGED
+    from ...results.descriptions import CHANGED
     from ...results.lookup import find
     from ...results.store import StoredRun
 

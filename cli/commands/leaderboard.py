@@ -134,6 +134,7 @@ def command(
     and --where apply to the summary only.
     """
     from ...results import leaderboard, summary
+    from ...results.board import by_subject
     from ...results.store import all_runs
 
     on_stdout = [
@@ -170,7 +171,7 @@ def command(
         ]
     found = dataclasses.replace(found, problems=(*problems, *found.problems))
     if by:
-        found = leaderboard.by_subject(found)
+        found = by_subject(found)
     summaries = summary.summarize(found)
     if where.strip() and summaries:
         summaries = summary.filtered(summaries, where)
@@ -196,7 +197,7 @@ def command(
 
 def _chosen(runs: list[StoredRun], models: list[str], benchmarks: list[str]) -> list[StoredRun]:
     """Return the runs of these models and benchmarks; none named means all. Raises UsageError for one without a run."""
-    from ...results.leaderboard import setup_of
+    from ...results.descriptions import setup_of
 
     of_model = {run.path: setup_of(run.manifest).model for run in runs}
     of_benchmark = {run.path: run.manifest.comparable.benchmark for run in runs}

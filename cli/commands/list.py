@@ -197,13 +197,13 @@ def _runs(root: Path, as_json: bool) -> None:
 
 def _run(run: StoredRun) -> dict[str, Any]:
     """A row: what tells a run from others. Raises DataMalformed where its answers are broken."""
-    from ...results import leaderboard
+    from ...results import descriptions
 
     manifest = run.manifest
     return {
         "run": run.path.name,
-        **vars(leaderboard.setup_of(manifest)),
-        "benchmark": leaderboard.title(manifest),
+        **vars(descriptions.setup_of(manifest)),
+        "benchmark": descriptions.title(manifest),
         "answered": len(run.answered()),
         "asked": len(manifest.item_ids),
         "created": manifest.created,

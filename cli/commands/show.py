@@ -65,7 +65,7 @@ def command(
 ) -> None:
     """Show RUN, or one ITEM of it. RUN is a folder, a run id, the beginning of one, or a model that has one run."""
     from ...results import manifest_file
-    from ...results.leaderboard import notes_on
+    from ...results.descriptions import notes_on
     from ...results.lookup import find
     from ...results.store import StoredRun
 
@@ -105,11 +105,10 @@ def _scores(
     where another does; what a judge could not grade is shown.
     """
     from ...core.types import Metric
-    from ...results.leaderboard import metrics_of
     from ...results.scoring import JUDGING, load_stored, score_run
 
     found = {}
-    for name in dict.fromkeys([*(named or metrics_of(stored.manifest)), *judged]):
+    for name in dict.fromkeys([*(named or stored.manifest.shown_metrics), *judged]):
         try:
             metric = load_stored(name)
             if isinstance(metric, Metric):
@@ -180,10 +179,9 @@ def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, A
 
 def _figures(stored: StoredRun, named: list[str]) -> list[Figure]:
     """All figures of the run that have a value."""
-    from ...results.leaderboard import metrics_of
     from ...results.scoring import load_stored, run_scores
 
-    results = run_scores(stored, named or metrics_of(stored.manifest), load_stored).results.values()
+    results = run_scores(stored, named or stored.manifest.shown_metrics, load_stored).results.values()
     return [figure for result in results for figure in result.figures if figure.value is not None]
 
 
@@ -221,7 +219,7 @@ def _run(
     from rich.table import Table
 
     from ...core.stats import clusters_of, few_documents
-    from ...results.leaderboard import CHANGED, title
+    from ...results.descriptions import CHANGED, title
     from ..ui import render
 
     screen = render.console()
@@ -293,7 +291,7 @@ def _item(
     from rich.panel import Panel
     from rich.text import Text
 
-    from ...results.leaderboard import CHANGED
+    from ...results.descriptions import CHANGED
     from ..ui import render
 
     record = output.record(stored, item, records)

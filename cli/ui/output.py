@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ...core.types import Record
-    from ...results.leaderboard import Leaderboard
+    from ...results.board import Leaderboard
     from ...results.store import StoredRun
     from ...results.summary import Summary
 
@@ -154,10 +154,11 @@ def present(
     `top`: rows of each table, for people only (CSV and JSON have all); 0: all; None: TOP on a terminal, else all.
     `summaries` are in the JSON, and are drawn with `summary_first`; `details` draws a table per benchmark.
     """
-    from ...results import export, leaderboard, summary, summary_export
+    from ...results import export, summary, summary_export
+    from ...results.board import top as top_rows
     from . import render, render_summary
 
-    short = leaderboard.top(found, top) if top else found
+    short = top_rows(found, top) if top else found
     if csv:
         write(csv, export.to_csv(found))
     if parquet:
@@ -181,7 +182,7 @@ def present(
         if summary_first and found.boards:  # else the one line that says so
             parts += render_summary.summary([summary.top(one, rows) if rows else one for one in summaries])
         if details or not found.boards:
-            parts += render.leaderboard(leaderboard.top(found, rows) if rows else found)
+            parts += render.leaderboard(top_rows(found, rows) if rows else found)
         show(parts, pager)
     for note in found.notes:
         tell(note)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...core import registry
 from ...core.errors import MedbenchError
+from ...results.descriptions import label
 from ...results.export import figure_text, number
-from ...results.leaderboard import label
 from ...results.scoring import CLEAN
 from ...results.summary import SAMPLES
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ...core.types import Figure
+    from ...results.board import Board, Cell, Column, Leaderboard
     from ...results.compare import ComparedFigure, Comparison
-    from ...results.leaderboard import Board, Cell, Column, Leaderboard
 
 MARK = {"best": "★", "tied": "≈", "worse": "▼", "": ""}
 STYLE = {"best": "bold green", "tied": "", "worse": "", "": ""}
@@ -30,7 +30,7 @@ SHORT = {
     "peak_rss_bytes": "peak RSS",
     "peak_gpu_memory_bytes": "peak GPU",
 }
-SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Row.setup says
+SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Setup.text says
 RIGHT = ("accuracy", "exact_match")  # of which 1 says that an answer is right; of others, that something holds
 LONGEST = 18  # characters of a benchmark's name that are kept on one line
 FOLDED = 16  # characters of a line of a model's name, at the least
@@ -210,7 +210,7 @@ def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> 
     for row in board.rows:
         # Of what tells two runs of a model apart, the line below the name says the most.
         rest = [(field, value) for field, value in row.apart if field not in SETUP]
-        lines = [escape(label(row.model, rest)), f"[dim]{escape(row.setup)}[/dim]"]
+        lines = [escape(label(row.setup.model, rest)), f"[dim]{escape(row.setup.text)}[/dim]"]
         if row.remarks and not clean:
             lines.append(f"[yellow]{row.remarks}[/yellow]")
         table.add_row("\n".join(lines), *(_cell(row.cells[at], asked, alone, board.footnotes) for at, _ in shown))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from ...results.leaderboard import Cell
+    from ...results.board import Cell
     from ...results.summary import Heading, ModelRow, Summary
 
 HEADING = 8  # characters of a line of a heading that is abbreviated

@@ -141,7 +141,7 @@ def _table(sides: Sequence[Side], runs: dict[tuple[str, str], StoredRun], proble
 def _row(side: Side, benchmark: str, first: StoredRun, run: StoredRun) -> Row:
     from ...core import registry
     from ...results.compare import compare
-    from ...results.leaderboard import setup_of
+    from ...results.descriptions import setup_of
 
     measured = run.manifest.measured()
     row = Row(
