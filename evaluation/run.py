@@ -6,20 +6,20 @@ import dataclasses
 import importlib
 import shutil
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..core.errors import MedbenchError
 from ..core.resources import PeakMemorySampler
 from ..core.secrets import masked
 from ..core.types import Engine, Item, ModelSpec, Output, Record
 from ..results.identity import run_id
-from ..results.manifest import BenchmarkRecord, Latency, Manifest, ModelRecord, RunSettings, Session
+from ..results.manifest import BenchmarkRecord, Manifest, ModelRecord, RunSettings, Session
 from ..results.store import StoredRun
 from ..results.writer import RunWriter
-from . import environment, startup
+from . import environment, startup, timing
 from .plan import Plan
 from .progress import Progress
 from .reuse import reuse
@@ -27,7 +27,6 @@ from .reuse import reuse
 SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take it at most this often
 SCORE_SECONDS = 30.0  # what is generated is scored beside the run at most this often
 SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
-WARM_UP_TOKENS = 8  # new tokens of the untimed request before the timed ones
 
 
 class Scorer(Protocol):
@@ -112,7 +111,7 @@ def execute(
         wanted = min(plan.settings.latency_items, len(plan.items))
         # A run whose answers are all another's measures nothing, and needs no model.
         own = bool(open_items or writer.manifest.sessions)
-        untimed = own and _untimed(writer.manifest, wanted, plan.settings.latency_share)
+        untimed = own and timing.due(writer.manifest, wanted, plan.settings.latency_share)
         if open_items or untimed:
             if scorer:
                 scorer.working()
@@ -146,8 +145,9 @@ def execute(
                     session = _answer(plan, engine, writer, watch, session, scorer)
                     works = bool(session.items)  # a model that answers nothing is not timed
                 if untimed and works:
-                    within_s = _seconds_for_timing(plan, writer)
-                    writer.update(latency=_latency(plan, engine, wanted, watch, writer.done, within_s))
+                    lengths = _answer_lengths(writer.path) if plan.method == "generate" else {}
+                    latency = timing.measure(plan, engine, writer.manifest, wanted, writer.done, lengths, watch)
+                    writer.update(latency=latency)
             finally:
                 watch.end()
         return StoredRun(writer.path)
@@ -226,59 +226,9 @@ def _flaw(output: Output, item: Item | None, method: str) -> str:
     return "no text" if method == "generate" and output.text is None else ""
 
 
-def _untimed(manifest: Manifest, wanted: int, share: float | None) -> bool:
-    """Whether single requests are still to be timed. A run whose timing was cut short by `share` is timed."""
-    timed = len(manifest.latency.seconds)
-    return timed < (wanted if share is None else min(wanted, 1))
-
-
-def _seconds_for_timing(plan: Plan, writer: RunWriter) -> float | None:
-    """Seconds that timing single requests may take: a share of what the answers took. None: as long as it takes."""
-    share = plan.settings.latency_share
-    answering = sum(session.seconds or 0.0 for session in writer.manifest.sessions)
-    return None if share is None else share * answering
-
-
-def _latency(
-    plan: Plan, engine: Engine, wanted: int, watch: Progress, answered: Collection[str], within_s: float | None = None
-) -> Latency:
-    """Seconds per request, one at a time, on the run's first `wanted` items that were answered, after one short warm-up
-    request. The first request that fails ends it.
-
-    No request is made that would end more than `within_s` seconds after the first began, judging by the one before,
-    except that one is timed in any case.
-    """
-    seconds: list[float] = []
-    first: list[float] = []
-    timed = [item_id for item_id in plan.prompts if item_id in answered][:wanted]
-    chosen = plan.prompts.keys() - set(timed)
-    requests: list[Any]
-    if plan.method == "logprob":
-        requests = list(plan.choice_requests(chosen))
-        ask: Any = engine.choose
-    else:
-        requests = list(plan.generate_requests(chosen))
-        ask = engine.generate
-    warm_up = requests[0]
-    if plan.method == "generate":
-        warm_up = dataclasses.replace(warm_up, max_new_tokens=min(WARM_UP_TOKENS, warm_up.max_new_tokens))
-    began = time.perf_counter()
-    elapsed = 0.0
-    for number, request in enumerate([warm_up, *requests]):
-        spent = time.perf_counter() - began
-        if seconds and within_s is not None and spent + elapsed > within_s:
-            break
-        watch.timing(number, wanted)
-        started = time.perf_counter()
-        outputs = list(ask([request]))
-        elapsed = time.perf_counter() - started
-        if any(output.error and not output.final for output in outputs):
-            break
-        if number == 0 or any(output.error for output in outputs):
-            continue
-        seconds.append(elapsed)
-        first += [output.first_token_s for output in outputs if output.first_token_s is not None]
-    return Latency(seconds=tuple(seconds), first_token_s=tuple(first))
+def _answer_lengths(run: Path) -> dict[str, int]:
+    """Return the new tokens of each stored answer, reasoning included."""
+    return {record.item.id: record.output.completion_tokens for record in StoredRun(run).records()}
 
 
 def _timed(outputs: Iterator[Output]) -> Iterator[tuple[Output, float]]:

@@ -117,7 +117,10 @@ class Latency(JsonObject):
 
     seconds: tuple[float, ...] = ()
     first_token_s: tuple[float, ...] = ()
-    missing: frozenset[str] = field(default=frozenset({"seconds", "first_token_s"}), repr=False, compare=False)
+    expected_s: float | None = None  # of one request, if none was timed because it would have taken too long
+    missing: frozenset[str] = field(
+        default=frozenset({"seconds", "first_token_s", "expected_s"}), repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ import pytest
 from fakes import FakeEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medbench.core.types import ChoiceRequest, Item, ItemSet, Output
+from medbench.core.types import ChoiceRequest, GenerateRequest, Item, ItemSet, Output
 from medbench.evaluation import run as run_module
+from medbench.evaluation import timing
 from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
 from medbench.results.store import StoredRun
@@ -42,6 +43,9 @@ class Seen:
 
     def answered(self, output: Output) -> None:
         self.events.append(output.item_id)
+
+    def note(self, text: str) -> None:
+        self.events.append(text)
 
     def timing(self, item: int, items: int) -> None:
         self.events.append(f"timing {item} of {items}")
@@ -148,7 +152,10 @@ def test_latency_is_timed_one_request_at_a_time_after_a_warm_up(tmp_path: Path) 
 
 
 class Slow(FakeEngine):
-    """Every request takes so many seconds of a clock that nothing else moves."""
+    """Moves a clock that nothing else moves: 1 s per choice; a text has 1 s of prefill and 0.5 s per new token.
+
+    Texts are answered at once if several are asked together, and have 40 tokens if the limit allows.
+    """
 
     clock = 0.0
 
@@ -157,21 +164,68 @@ class Slow(FakeEngine):
             Slow.clock += 1.0
             yield output
 
+    def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
+        asked = list(requests)
+        for number, output in enumerate(super().generate(asked)):
+            tokens = min(40, asked[number].max_new_tokens)
+            if number == 0:
+                Slow.clock += 1.0 + 0.5 * (tokens - 1)
+            yield dataclasses.replace(output, completion_tokens=tokens, first_token_s=1.0)
 
-def test_timing_stops_at_its_share_of_the_time_that_the_answers_took(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_module.time, "perf_counter", lambda: Slow.clock)
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (run_module, timing):
+        monkeypatch.setattr(module.time, "perf_counter", lambda: Slow.clock)
+
+
+@pytest.mark.usefixtures("clock")
+def test_timing_stops_at_its_share_of_the_time_that_the_answers_took(tmp_path: Path) -> None:
     run = go(tmp_path / "share", Slow(), latency_items=5, latency_share=0.15)
     # 20 answers took 20 s, so timing may take 3 s: a warm-up of 1 s and two requests.
     assert run.manifest.measured().latencies_s == (1.0, 1.0)
     engine = Slow()
     go(tmp_path / "share", engine, latency_items=5, latency_share=0.15)
     assert engine.asked == [], "a timing that was cut short is done"
-    run = go(tmp_path / "tiny", Slow(), latency_items=5, latency_share=0.001)
-    assert run.manifest.measured().latencies_s == (1.0,), "one is timed however short the run"
     run = go(tmp_path / "all", Slow(), latency_items=5)
     assert len(run.manifest.measured().latencies_s) == 5
+
+
+@pytest.mark.usefixtures("clock")
+def test_no_choice_is_timed_if_warm_up_and_request_exceed_the_share(tmp_path: Path) -> None:
+    engine, watch = Slow(), Seen()
+    run = go(tmp_path, engine, watch=watch, latency_items=5, latency_share=0.05)
+    assert run.manifest.measured().latencies_s == ()
+    assert len(engine.asked) == 20, "no request was sent to be timed"
+    assert watch.events[-2:] == [
+        "fake-bench: latency not measured. One request takes about 1.0 s, more than 5 % of the 20 s that all answers "
+        "took. To measure it anyway: --latency-items 1",
+        "end",
+    ]
+
+
+@pytest.mark.usefixtures("clock")
+def test_no_text_is_timed_if_the_warm_up_shows_that_it_would_exceed_the_share(tmp_path: Path) -> None:
+    asked = {"choice": "generate", "max_new_tokens": 40, "latency_items": 5}
+    engine, watch = Slow(), Seen()
+    run = go(tmp_path, engine, watch=watch, latency_share=0.9, **asked)
+    # All answers took 1 + 39 · 0.5 = 20.5 s and so does one alone. The warm-up of 8 tokens takes 4.5 s.
+    assert engine.asked[20:] == ["i0"]
+    assert run.manifest.measured().latencies_s == ()
+    assert run.manifest.latency.expected_s == 20.5
+    assert "One request takes about 20 s, more than 90 % of the 20 s" in watch.events[-2]
+    engine = Slow()
+    go(tmp_path, engine, latency_share=0.9, **asked)
+    assert (engine.loads, engine.asked) == (0, []), "the same command does nothing"
+    run = go(tmp_path, engine, **{**asked, "latency_items": 1})
+    assert run.manifest.measured().latencies_s == (20.5,), "on request one is timed, however long it takes"
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_short_run_is_timed_for_up_to_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "LEAST_S", 4.0)
+    run = go(tmp_path, Slow(), latency_items=5, latency_share=0.001)
+    assert run.manifest.measured().latencies_s == (1.0, 1.0, 1.0)
 
 
 def test_first_token_times_are_kept_for_generated_answers(tmp_path: Path) -> None:

@@ -1,0 +1,123 @@
+"""Latency: single requests, timed one at a time once a run's answers are stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.types import Engine, Output
+from ..results.manifest import Latency, Manifest
+from .plan import Plan
+from .progress import Progress
+
+WARM_UP_TOKENS = 8  # new tokens of the untimed request before the timed ones
+LEAST_S = 1.0  # seconds that timing may take in a run of any length
+
+
+def due(manifest: Manifest, wanted: int, share: float | None) -> bool:
+    """Return whether a run still needs timing: with `share`, no more if one request was timed or if none fits."""
+    latency, within_s = manifest.latency, _allowed_s(manifest, share)
+    if within_s is None:
+        return len(latency.seconds) < wanted
+    if latency.expected_s is not None and latency.expected_s > within_s:
+        return False
+    return len(latency.seconds) < min(wanted, 1)
+
+
+def measure(
+    plan: Plan,
+    engine: Engine,
+    manifest: Manifest,
+    wanted: int,
+    answered: Collection[str],
+    new_tokens: Mapping[str, int],
+    watch: Progress,
+) -> Latency:
+    """Time the run's first `wanted` answered items, one request at a time, after one short warm-up request.
+
+    With a share (`Settings.latency_share`), timing takes no more than that part of the time that the answers took, or
+    `LEAST_S` seconds if that is more: requests that are not expected to fit are not sent. If none fits, `watch` is
+    notified. `new_tokens` has the length of each stored answer, from which the duration of a request is estimated.
+
+    The first request that fails ends the timing.
+    """
+    within_s = _allowed_s(manifest, plan.settings.latency_share)
+    seconds: list[float] = []
+    first_token_s: list[float] = []
+    timed = [item_id for item_id in plan.prompts if item_id in answered][:wanted]
+    others = plan.prompts.keys() - set(timed)
+    generates = plan.method == "generate"
+    requests: list[Any] = list(plan.generate_requests(others) if generates else plan.choice_requests(others))
+    warm_up = requests[0]
+    if generates:
+        warm_up = dataclasses.replace(warm_up, max_new_tokens=min(WARM_UP_TOKENS, warm_up.max_new_tokens))
+    # One request is never faster than its share of a batch. A warm-up of choices is as long as what follows.
+    expected = _answering_s(manifest) / max(1, sum(session.items or 0 for session in manifest.sessions))
+    spent = 0.0 if generates else expected
+    began = time.perf_counter()
+    for number, request in enumerate([warm_up, *requests]):
+        if within_s is not None and spent + expected > within_s:
+            if not seconds:
+                _report_none(plan, expected, manifest, watch)
+                return Latency(expected_s=expected)
+            break
+        watch.timing(number, wanted)
+        started = time.perf_counter()
+        outputs: list[Output] = list((engine.generate if generates else engine.choose)([request]))
+        elapsed = time.perf_counter() - started
+        if any(output.error and not output.final for output in outputs):
+            break
+        pace = _Pace.of(elapsed, outputs) if generates else _Pace(elapsed, 0.0)
+        following = requests[number].item_id if number < len(requests) else ""
+        expected = pace.expected_s(new_tokens.get(following, 0))
+        spent = time.perf_counter() - began
+        if number == 0 or any(output.error for output in outputs):
+            continue
+        seconds.append(elapsed)
+        first_token_s += [output.first_token_s for output in outputs if output.first_token_s is not None]
+    return Latency(seconds=tuple(seconds), first_token_s=tuple(first_token_s))
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How long single requests take: some seconds, and so many more per new token."""
+
+    base_s: float
+    token_s: float
+
+    @classmethod
+    def of(cls, elapsed: float, outputs: list[Output]) -> _Pace:
+        new = sum(output.completion_tokens for output in outputs)
+        first = outputs[0].first_token_s if outputs else None
+        if first and new > 1:
+            token_s = (elapsed - first) / (new - 1)
+            return cls(first - token_s, token_s)
+        return cls(0.0, elapsed / new) if new else cls(elapsed, 0.0)
+
+    def expected_s(self, new_tokens: int) -> float:
+        return self.base_s + self.token_s * new_tokens
+
+
+def _answering_s(manifest: Manifest) -> float:
+    return sum(session.seconds or 0.0 for session in manifest.sessions)
+
+
+def _allowed_s(manifest: Manifest, share: float | None) -> float | None:
+    """Return how many seconds timing may take. None: any number."""
+    return None if share is None else max(LEAST_S, share * _answering_s(manifest))
+
+
+def _report_none(plan: Plan, expected_s: float, manifest: Manifest, watch: Progress) -> None:
+    share, answering_s = plan.settings.latency_share or 0.0, _answering_s(manifest)
+    watch.note(
+        f"{plan.benchmark.name}: latency not measured. One request takes about {_about(expected_s)}, more than "
+        f"{share * 100:.3g} % of the {_about(answering_s)} that all answers took. To measure it anyway: "
+        "--latency-items 1"
+    )
+
+
+def _about(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
