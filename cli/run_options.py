@@ -1,0 +1,198 @@
+"""The options of `medbench run`, in the groups that its help shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import cloup
+
+from . import completion
+from .judge_options import judge_option, judge_options
+from .model_options import ADAPTER, BASE_URL, DEVICE, DTYPE, QUANTIZE, REVISION, TRUST_REMOTE_CODE
+
+MOST_USED = cloup.option_group(
+    "Most used",
+    click.option(
+        "--model",
+        "-m",
+        "models",
+        multiple=True,
+        metavar="NAMES",
+        help="Models, separated by commas: zoo entries, hub ids, folders, GGUF files, NAME@TAG as trained. At a "
+        "server: openai:NAME, groq:NAME. By other engines: gguf:FILE (llama.cpp), vllm:NAME. Saved answers: "
+        "replay:FILE.  [default: smollm2-135m]",
+        shell_complete=completion.models,
+    ),
+    click.option(
+        "--benchmark",
+        "-b",
+        "benchmarks",
+        multiple=True,
+        metavar="NAMES",
+        help="Benchmarks or .py files, separated by commas.",
+        shell_complete=completion.plugins("benchmarks"),
+    ),
+    click.option(
+        "--suite",
+        "-s",
+        "suites",
+        multiple=True,
+        metavar="NAMES",
+        help="quick (the samples), all, or benchmark names, in addition to --benchmark.  [default: quick]",
+        shell_complete=completion.plugins("benchmarks", "quick", "all"),
+    ),
+    click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Ask only N items of each benchmark, the same for every model.",
+    ),
+    click.option(
+        "--shots",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="K",
+        help="Solved examples before each question (few-shot).",
+    ),
+    click.option(
+        "--metrics",
+        "-M",
+        multiple=True,
+        metavar="NAMES",
+        help="Use these metrics instead of the benchmark's own: names, all, .py files, evaluate:NAME.",
+        shell_complete=completion.plugins("metrics", "all"),
+    ),
+    judge_option(),
+    QUANTIZE,
+    click.option(
+        "--data",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+    ),
+    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+)
+MODEL = cloup.option_group(
+    "Model",
+    ADAPTER,
+    DTYPE,
+    DEVICE,
+    REVISION,
+    TRUST_REMOTE_CODE,
+    click.option(
+        "--engine",
+        default="",
+        metavar="NAME",
+        help="Engine that runs the model.  [default: depends on the model]",
+        shell_complete=completion.plugins("engines"),
+    ),
+    click.option(
+        "--engine-option",
+        "engine_option",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A setting of the engine alone; medbench list engines shows them. Repeatable.",
+    ),
+    click.option(
+        "--tensor-parallel",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="GPUs that share a model of vllm:NAME: --engine-option tensor_parallel=N.  [default: 1]",
+    ),
+    click.option(
+        "--map",
+        "columns",
+        default="",
+        metavar="FIELD=COLUMN,…",
+        help="Columns of replay:FILE (id, text, prediction, logprobs, finish, reasoning): --engine-option map=….",
+    ),
+)
+ITEMS = cloup.option_group(
+    "Items",
+    click.option(
+        "--items", type=click.Path(path_type=Path), metavar="FILE", help="Only the item ids in FILE, one per line."
+    ),
+    click.option(
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Random seed for the --limit items and the few-shot examples.",
+    ),
+    click.option(
+        "--data-revision",
+        multiple=True,
+        metavar="OWNER/NAME@REV",
+        help="Read this hub data set at a commit, tag or branch, and not from --data.",
+    ),
+)
+ASKING = cloup.option_group(
+    "Asking",
+    click.option(
+        "--choice",
+        type=click.Choice(["auto", "logprob", "generate"]),
+        default="auto",
+        show_default=True,
+        help="How multiple-choice items are asked. auto: by log-probability if the engine supports it.",
+    ),
+    click.option(
+        "--chat",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="When to apply the model's chat template. auto: to generated answers, not to log-probability.",
+    ),
+    click.option(
+        "--max-new-tokens",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Token limit of an answer.  [default: the benchmark's]",
+    ),
+)
+SCORING = cloup.option_group(
+    "Scoring",
+    click.option(
+        "--entity-model",
+        default="",
+        metavar="NAME",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+    ),
+    click.option(
+        "--latency-items",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Requests to time one at a time; 0: none.  [default: up to 5, within 10 % of the run's time; "
+        "0 for a remote server]",
+    ),
+)
+SERVER = cloup.option_group(
+    "Server",
+    BASE_URL,
+    click.option(
+        "--concurrency", type=click.IntRange(min=1), metavar="N", help="Requests in flight at once.  [default: 8]"
+    ),
+    click.option(
+        "--requests-per-minute", type=click.IntRange(min=1), metavar="N", help="Send at most N requests per minute."
+    ),
+    click.option(
+        "--tokens-per-minute", type=click.IntRange(min=1), metavar="N", help="Use at most N tokens per minute."
+    ),
+)
+OUTPUT = cloup.option_group(
+    "Output",
+    click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
+    click.option("--json", "as_json", is_flag=True, help="The leaderboard as JSON on stdout."),
+    cloup.help_option("--help", "-h", help="Show this message and exit."),
+)
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add all options of `medbench run` to a command, in the order of its help."""
+    for group in reversed((MOST_USED, MODEL, ITEMS, ASKING, SCORING, judge_options(with_judge=False), SERVER, OUTPUT)):
+        command = group(command)
+    return command
