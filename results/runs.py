@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .board import Leaderboard
-    from .compare import Comparison
+    from .comparison import Comparison
 
 
 # The columns of `Runs.items` besides those of metrics.

@@ -19,7 +19,8 @@ from medbench.core.types import Figure, ItemSet
 from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import manifest
 from medbench.results.board import Board, Cell, Leaderboard
-from medbench.results.compare import Match, compare
+from medbench.results.compare import compare
+from medbench.results.comparison import Match
 from medbench.results.export import to_csv, to_json, to_markdown
 from medbench.results.leaderboard import build
 from medbench.results.manifest import ModelRecord, Session

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.errors import UsageError
-from medbench.results.compare import ComparedFigure, Comparison, compare
+from medbench.results.compare import compare
+from medbench.results.comparison import ComparedFigure, Comparison
 from medbench.results.manifest import Session
 from medbench.results.pairing import Counts
 

@@ -19,7 +19,8 @@ from medbench.core.types import GenerateRequest, Output, Score
 from medbench.judges.judge import Judge
 from medbench.judges.judging import Judging, ask
 from medbench.judges.names import jury_name
-from medbench.results.compare import STORED, ComparedFigure, Comparison, Verdicts, compare
+from medbench.results.compare import STORED, compare
+from medbench.results.comparison import ComparedFigure, Comparison, Verdicts
 from medbench.results.manifest import ModelRecord
 from medbench.results.manifest_file import write_manifest
 from medbench.results.scoring import figures, load_metric, score_run

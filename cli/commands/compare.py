@@ -70,9 +70,10 @@ def command(
 
     With --judge, only the preferences of these judges are shown; without it, all stored preferences.
     """
-    from ...results.compare import compare, matched
+    from ...results.compare import compare
     from ...results.lookup import side
     from ...results.scoring import load_metric
+    from ...results.sides import matched
     from ..ui import render
 
     if len(runs) < 2:

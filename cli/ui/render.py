@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ...core.types import Figure
     from ...results.board import Board, Cell, Column, Leaderboard
-    from ...results.compare import ComparedFigure, Comparison
+    from ...results.comparison import ComparedFigure, Comparison
 
 MARK = {"best": "★", "tied": "≈", "worse": "▼", "": ""}
 STYLE = {"best": "bold green", "tied": "", "worse": "", "": ""}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ...evaluation.plan import Choice
     from ...evaluation.progress import Progress
     from ...evaluation.suite import ModelOptions
-    from ...results.compare import ComparedFigure
+    from ...results.comparison import ComparedFigure
     from ...results.store import StoredRun
 
 Role = Literal["original", "merged", "exported", "served"]

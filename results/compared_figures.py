@@ -1,0 +1,125 @@
+"""The figures of two runs on the items that both answered, tested where they are means over items."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+from ..core.paired import discordant_interval
+from ..core.stats import clusters_of, mcnemar_exact
+from ..core.types import Figure, Metric, Record, Score
+from .comparison import ComparedFigure, Verdicts
+from .pairing import pair
+from .scoring import aggregate
+
+
+def figures_of(
+    metrics: tuple[Metric, Metric],
+    scored: tuple[dict[str, Score], dict[str, Score]],
+    answered: tuple[dict[str, Record], dict[str, Record]],
+    common: Sequence[str],
+) -> list[tuple[ComparedFigure, Hashable]]:
+    """Return the headline figures of one metric over the items that both answered, each with the hypothesis it tests.
+
+    Only the first one is tested, and only if it is a mean.
+    """
+    records = [[by_id[item_id] for item_id in common] for by_id in answered]
+    scores = [[by_id[item_id] for item_id in common] for by_id in scored]
+    figures_a, figures_b = (aggregate(*each) for each in zip(metrics, records, scores, strict=True))
+    theirs = {figure.name: figure for figure in figures_b}
+    lines = list[tuple[ComparedFigure, Hashable]]()
+    for index, figure in enumerate(figures_a):
+        if index == 0 and metrics[0].mean:
+            lines.append(_tested(metrics[0], figure, scores[0], scores[1], records[0]))
+        elif figure.headline and figure.name in theirs:
+            note = "not a mean over items: not tested"
+            lines.append((untested(figure, theirs[figure.name], len(common), note), None))
+    return lines
+
+
+def preference(metric: Metric, records: Sequence[Record]) -> tuple[ComparedFigure, Hashable]:
+    """Return how often A and how often B is preferred, with the hypothesis tested. A tie counts half for each."""
+    scores = metric.score(records)
+    of_a = {score.item_id: score.value for score in scores if score.value is not None}
+    reasons = Counter(score.reason or "no reason given" for score in scores if score.value is None)
+    left_out = tuple(reasons.most_common())
+    documents = clusters_of(records)
+    clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
+    pairs = pair(of_a, {item_id: 1 - value for item_id, value in of_a.items()}, False, clusters)
+    if pairs is None:
+        return ComparedFigure(
+            metric.name, "", "higher", None, None, 0, note="no item is judged", left_out=left_out
+        ), None
+    wins, losses = sum(value > 0.5 for value in of_a.values()), sum(value < 0.5 for value in of_a.values())
+    # The sign test assumes independent items; items of one document are not.
+    independent = clusters is None and len(of_a) > 1
+    low, high = discordant_interval(wins, losses, len(of_a)) if independent else pairs.interval() or (None, None)
+    line = ComparedFigure(
+        name=metric.name,
+        unit="",
+        better="higher",
+        a=sum(pairs.a) / len(pairs.a),
+        b=sum(pairs.b) / len(pairs.b),
+        n=len(pairs.a),
+        test="exact sign" if clusters is None else "permutation by document",
+        difference=pairs.difference,
+        low=low,
+        high=high,
+        p=mcnemar_exact(wins, losses) if clusters is None else pairs.p_value(),
+        left_out=left_out,
+        verdicts=Verdicts(wins, losses, len(of_a) - wins - losses, len(of_a), len(records)),
+    )
+    return line, pairs.hypothesis
+
+
+def verdict_notes(metric: Metric, line: ComparedFigure) -> list[str]:
+    """Return what was preferred, in words."""
+    if line.verdicts is None:
+        return []
+    v = line.verdicts
+    many = f"{v.judged} of {v.both} items" if v.judged < v.both else f"{v.both} item{'s' * (v.both != 1)}"
+    verdicts = f"A preferred on {v.a}, B on {v.b}, neither on {v.neither}"
+    told = f"{metric.name}: {many} judged in both orders: {verdicts}"
+    return [told, *([metric.remark] if metric.remark else [])]
+
+
+def _tested(
+    metric: Metric, figure: Figure, scores_a: Sequence[Score], scores_b: Sequence[Score], records: Sequence[Record]
+) -> tuple[ComparedFigure, Hashable]:
+    values_a, values_b = ({s.item_id: s.value for s in side if s.value is not None} for side in (scores_a, scores_b))
+    left_out = Counter(
+        f"unscored in {'A' if one.value is None else 'B'}: {reason or 'no reason given'}"
+        for one, other in zip(scores_a, scores_b, strict=True)
+        if one.value is None or other.value is None
+        for reason in [one.reason if one.value is None else other.reason]
+    )
+    documents = clusters_of(records)
+    clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
+    pairs = pair(values_a, values_b, metric.binary, clusters)
+    if pairs is None:
+        note = "no item is scored in both"
+        return ComparedFigure(
+            figure.name, figure.unit, metric.better, None, None, 0, note=note, left_out=tuple(left_out.most_common())
+        ), None
+    low, high = pairs.interval() or (None, None)
+    line = ComparedFigure(
+        name=figure.name,
+        unit=figure.unit,
+        better=metric.better,
+        a=sum(pairs.a) / len(pairs.a),
+        b=sum(pairs.b) / len(pairs.b),
+        n=len(pairs.a),
+        test=pairs.test,
+        difference=pairs.difference,
+        low=low,
+        high=high,
+        p=pairs.p_value(),
+        counts=pairs.counts,
+        left_out=tuple(left_out.most_common()),
+    )
+    return line, pairs.hypothesis
+
+
+def untested(a: Figure, b: Figure, n: int, note: str) -> ComparedFigure:
+    difference = None if a.value is None or b.value is None else a.value - b.value
+    return ComparedFigure(a.name, a.unit, a.better, a.value, b.value, n, note=note, difference=difference)

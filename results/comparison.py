@@ -1,0 +1,82 @@
+"""What a comparison is made of: matches of two runs, each with its compared figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..core.errors import MedbenchError
+from .pairing import ALPHA, Counts
+
+Side = Literal["a", "b", ""]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """On how many items an answer is preferred. `judged` of the `both` items that both runs answered have a verdict."""
+
+    a: int
+    b: int
+    neither: int
+    judged: int
+    both: int
+
+
+@dataclass(frozen=True)
+class ComparedFigure:
+    """One figure of two runs. Where `test` is empty nothing was tested and `note` says why; `a` and `b` still stand.
+
+    A tested line: `a` and `b` are means over the `n` pairs, `difference` is a - b with its 95 % interval, `p` the
+    test's and `p_holm` adjusted over all tests of the comparison. The interval is not adjusted: it excludes 0 exactly
+    when `p` is below 5 %. `left_out` are the answered items without a pair of scores, as (reason, how many).
+    """
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower", ""]
+    a: float | None
+    b: float | None
+    n: int
+    test: str = ""  # "exact McNemar", "paired permutation"; of preferences "exact sign", "permutation by document"
+    note: str = ""
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    counts: Counts | None = None  # right/wrong metrics only
+    verdicts: Verdicts | None = None  # preferences only
+    left_out: tuple[tuple[str, int], ...] = ()
+    clean: bool = False  # the line above once more, without the items that either model's training data hold
+
+    @property
+    def favours(self) -> Side:
+        """The side that is better, where the difference is real (adjusted p below 5 %)."""
+        if self.p_holm is None or self.p_holm >= ALPHA or not self.difference or not self.better:
+            return ""
+        return "a" if (self.difference > 0) == (self.better == "higher") else "b"
+
+
+@dataclass(frozen=True)
+class Match:
+    """Two comparable runs, side by side."""
+
+    title: str
+    run_a: str
+    run_b: str
+    label_a: str
+    label_b: str
+    both: int  # items that both answered
+    only_a: int
+    only_b: int
+    lines: tuple[ComparedFigure, ...]
+    changed: int | None = None  # answers that differ: another option, or another text
+    notes: tuple[str, ...] = ()  # what the training data of either model hold, what judges preferred: a sentence each
+
+
+@dataclass(frozen=True)
+class Comparison:
+    matches: tuple[Match, ...]
+    tests: int  # how many p-values were adjusted together; equal metrics are one, and no difference at all is none
+    left_out: tuple[str, ...] = ()  # runs of one side that have no counterpart, a sentence each
+    problems: tuple[MedbenchError, ...] = ()  # metrics that could not be had
