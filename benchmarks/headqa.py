@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
+from .protocols import CHOICE
 from .sources.files import Source, SourceFile
 from .sources.rows import Row, hub_rows, json_object, partial, usable
 
@@ -96,5 +97,6 @@ HEADQA_EN = Benchmark(
     load=load,
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,
+    protocols=CHOICE,
     hub=HUB,
 )

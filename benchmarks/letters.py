@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..core.item import LETTERS as LETTERS
 from ..core.types import Item
 
-LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 METRICS = ("accuracy", "ece", "brier")
 EXAMPLES = 1_000  # few-shot examples are drawn from this many rows at the start of a training split
 

@@ -12,6 +12,7 @@ from functools import partial as bound
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
+from .protocols import CHOICE
 from .sources.files import Source, SourceFile
 from .sources.rows import Row, distinct, hub_rows, json_object, partial
 
@@ -87,6 +88,7 @@ def _benchmark(options: int, summary: str) -> Benchmark:
         load=bound(load, options),
         question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
         metrics=METRICS,
+        protocols=CHOICE,
         hub=HUB,
     )
 

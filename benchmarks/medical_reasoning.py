@@ -17,6 +17,7 @@ from typing import Any
 from ..core.errors import DataMalformed
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
+from .protocols import CHOICE
 from .sources.files import FETCH_AGAIN, Source
 from .sources.rows import Row, hub_rows, json_lines, json_rows, parquet_rows, words
 
@@ -161,6 +162,7 @@ MEDICAL_REASONING = Benchmark(
     load=load,
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,
+    protocols=CHOICE,
     max_new_tokens=512,  # models trained on it write their analysis before the answer
     stop=("\nQuestion:",),
     hub=HUB,

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import EXAMPLES, LETTERS, METRICS, listed
+from .protocols import CHOICE
 from .sources.files import Source, SourceFile, only
 from .sources.rows import Row, distinct, hub_rows, json_lines, partial, usable
 
@@ -84,5 +85,6 @@ MEDMCQA = Benchmark(
     load=load,
     question=lambda item: f"Question: {item.question}\nChoices:\n{listed(item)}\nAnswer:",
     metrics=METRICS,
+    protocols=CHOICE,
     hub=HUB,
 )

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import EXAMPLES, LETTERS, METRICS, listed
+from .protocols import CHOICE
 from .sources.files import Source
 from .sources.rows import Row, hub_rows, json_lines, partial, usable, words
 
@@ -91,5 +92,6 @@ MEDQA = Benchmark(
     load=load,
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,
+    protocols=CHOICE,
     hub=HUB,
 )

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from ..core.errors import DataMalformed
 from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
+from .protocols import OPEN
 from .sources.files import FETCH_AGAIN, Source, SourceFile
 from .sources.official import downloadable
 from .sources.rows import Row, hub_rows, partial
@@ -252,6 +253,7 @@ MEDQUAD = Benchmark(
     load=load,
     question=lambda item: f"Question: {item.question}\nAnswer:",
     metrics=("rouge1", "rouge2", "rougeL", "token_f1", "exact_match"),
+    protocols=OPEN,
     max_new_tokens=256,
     stop=("\nQuestion:",),
     hub=HUB,

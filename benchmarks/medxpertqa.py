@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
+from .protocols import CHOICE
 from .sources.files import Source
 from .sources.rows import Row, distinct, hub_rows, json_lines, partial, usable
 
@@ -86,5 +87,6 @@ MEDXPERTQA = Benchmark(
     load=load,
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,
+    protocols=CHOICE,
     hub=HUB,
 )

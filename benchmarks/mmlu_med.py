@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
+from .protocols import CHOICE
 from .sources.files import Source, SourceFile
 from .sources.rows import Row, csv_rows, hub_rows, partial, usable
 
@@ -114,5 +115,6 @@ MMLU_MED = Benchmark(
     instruction=_instruction,
     stop=("\n\n",),  # nothing else shows where a base model continues with the next question
     metrics=METRICS,
+    protocols=CHOICE,
     hub=HUB,
 )

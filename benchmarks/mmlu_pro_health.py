@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
+from .protocols import CHOICE
 from .sources.files import Source, SourceFile
 from .sources.rows import Row, distinct, hub_rows, parquet_rows, partial, usable
 
@@ -80,5 +81,6 @@ MMLU_PRO_HEALTH = Benchmark(
     instruction=lambda item: f"The following are multiple choice questions (with answers) about {CATEGORY}.",
     stop=("\n\n", "\nQuestion:"),
     metrics=METRICS,
+    protocols=CHOICE,
     hub=HUB,
 )

@@ -17,6 +17,7 @@ from ..core.errors import DataMalformed
 from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import METRICS
+from .protocols import CHOICE
 from .sources.files import FETCH_AGAIN, Source, SourceFile
 from .sources.official import downloadable
 from .sources.rows import Row, hub_rows, json_object, partial
@@ -168,6 +169,7 @@ PUBMEDQA = Benchmark(
     load=load,
     question=_question,
     metrics=METRICS,
+    protocols=CHOICE,
     stop=("\nAbstract:", "\nQuestion:"),  # a base model continues with the next item
     hub=HUB,
 )
@@ -181,6 +183,7 @@ PUBMEDQA_PQAL = Benchmark(
     load=load_pqal,
     question=_question,
     metrics=METRICS,
+    protocols=CHOICE,
     stop=("\nAbstract:", "\nQuestion:"),  # a base model continues with the next item
     hub=HUB,
 )

@@ -29,6 +29,13 @@ def models(context: click.Context, parameter: click.Parameter, begun: str) -> li
     return _listed(begun, [*_installed("zoo"), *_trained()])
 
 
+def protocols(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the protocols that several benchmarks share, several separated by commas."""
+    from ..benchmarks.protocols import NAMES
+
+    return _listed(begun, NAMES)
+
+
 def adapters(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete NAME@TAG."""
     return _matching(begun, _trained())

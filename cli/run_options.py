@@ -12,6 +12,7 @@ import cloup
 from . import completion
 from .judge_options import judge_option, judge_options
 from .model_options import ADAPTER, BASE_URL, DEVICE, DTYPE, QUANTIZE, REVISION, TRUST_REMOTE_CODE
+from .text_or_file import text_or_file
 
 MOST_USED = cloup.option_group(
     "Most used",
@@ -131,8 +132,31 @@ ITEMS = cloup.option_group(
         help="Read this hub data set at a commit, tag or branch, and not from --data.",
     ),
 )
+
+
+def _system_text(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    return text_or_file("--system", value) if value else ""
+
+
 ASKING = cloup.option_group(
     "Asking",
+    click.option(
+        "--protocol",
+        "protocols",
+        multiple=True,
+        metavar="NAMES",
+        help="How questions are asked: direct, cot (reasoning first), mirage-cot, patient. Several are several "
+        "runs. medbench list protocols shows the prompts.  [default: direct]",
+        shell_complete=completion.protocols,
+    ),
+    click.option(
+        "--system",
+        default="",
+        metavar="TEXT|FILE",
+        callback=_system_text,
+        shell_complete=completion.files,
+        help="System text, or a file with it: a system turn, or the head of a plain prompt.",
+    ),
     click.option(
         "--choice",
         type=click.Choice(["auto", "logprob", "generate"]),
@@ -151,7 +175,7 @@ ASKING = cloup.option_group(
         "--max-new-tokens",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Token limit of an answer.  [default: the benchmark's]",
+        help="Token limit of an answer.  [default: the protocol's or the benchmark's]",
     ),
 )
 SCORING = cloup.option_group(

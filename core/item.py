@@ -8,6 +8,8 @@ from typing import Literal
 
 from .text import whole
 
+LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")  # labels of options
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -59,6 +61,7 @@ class Item:
     turns: tuple[Turn, ...] = ()  # of the conversation before `question`, which is its last message
     target: Target | None = None
     criteria: tuple[Criterion, ...] = ()
+    answer_field: str = ""  # key of the answer in a reply that is a JSON object; "": the reply is read as prose
 
     def __post_init__(self) -> None:
         for name in ("id", "question", "context"):

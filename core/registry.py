@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .errors import MedbenchError, UsageError
+from .protocol import DIRECT, Protocol
 from .suggest import did_you_mean
 from .types import Benchmark, Engine, Measurement, Metric, MetricFamily
 
@@ -291,7 +292,22 @@ def _flaw(group: Group, plugin: Any) -> str:
         return f"is a {type(plugin).__name__}, not a medbench MetricFamily"
     if group == "benchmarks" and not isinstance(plugin, Benchmark):
         return f"is a {type(plugin).__name__}, not a medbench Benchmark"
+    if group == "benchmarks" and (wrong := _flaw_in_protocols(plugin.protocols)):
+        return wrong
     for field in ("metrics", "stop"):
         if isinstance(getattr(plugin, field, ()), str):
             return f'has a string for `{field}`; a tuple is expected, also for a single value: ("…",)'
     return ""
+
+
+def _flaw_in_protocols(protocols: Any) -> str:
+    """As `_flaw`, of a benchmark's protocols."""
+    if not isinstance(protocols, tuple) or not all(isinstance(each, Protocol) for each in protocols):
+        return "has something else than a tuple of medbench.core.protocol.Protocol as `protocols`"
+    named = [DIRECT.name, *(each.name for each in protocols)]
+    again = next((name for at, name in enumerate(named) if name in named[:at]), "")
+    return (
+        f"has two protocols called '{again}'" + " (every benchmark has that one)" * (again == DIRECT.name)
+        if again
+        else ""
+    )

@@ -21,6 +21,8 @@ from .item import Turn as Turn
 from .model_spec import EngineOption as EngineOption
 from .model_spec import ModelRequest as ModelRequest
 from .model_spec import ModelSpec as ModelSpec
+from .protocol import DIRECT
+from .protocol import Protocol as AskingProtocol
 from .reasoning import split
 from .text import whole
 
@@ -55,6 +57,8 @@ class Benchmark:
     stop: tuple[str, ...] = ("\nQuestion:",)
     sample: bool = False  # a small set written for this project; never replaces the real benchmark
     hub: str = ""  # hub repository, for messages
+    protocols: tuple[AskingProtocol, ...] = ()  # ways to ask other than `direct`, which is this object's own
+    protocol: AskingProtocol = DIRECT  # the one that this object asks by: set by core.asking.under
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ QUICK = "quick"  # the sample benchmarks that the package holds
 
 # The keywords of `evaluate` by the option of `medbench run` that means the same.
 KEYWORDS = {
-    **{name: name for name in ("limit", "items", "shots", "seed", "choice", "metrics", "data", "out")},
+    **{name: name for name in ("limit", "items", "shots", "seed", "choice", "protocol", "system")},
+    **{name: name for name in ("metrics", "data", "out")},
     **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "engine")},
     **{"model": "models", "benchmark": "benchmarks", "suite": "benchmarks", "judge": "judges"},
     **{name: name.replace("-", "_") for name in ("max-new-tokens", "entity-model", "latency-items", "base-url")},
@@ -49,6 +50,8 @@ def evaluate(
     shots: int = 0,
     seed: int = 0,
     choice: Choice = "auto",
+    protocol: str | Sequence[str] = (),
+    system: str = "",
     max_new_tokens: int | None = None,
     metrics: str | Sequence[str] = (),
     entity_model: str = "",
@@ -69,6 +72,8 @@ def evaluate(
     models: zoo entries, hub ids, folders, files, or NAME@TAG as trained.
     benchmarks: names, .py files, or the suites "quick" and "all".
     limit: this many items of each benchmark, drawn by `seed`, the same ones for every model; `items`: only these ids.
+    protocol: how the questions are asked, by name (`medbench list protocols`); several names are several runs.
+    system: a text for the system turn of every prompt.
     metrics: instead of the benchmarks' own; "all" for every one that scores answers.
     judges: names such as "groq" or "local:MODEL", or `medbench.Asked` with caps and mode.
     data, out: folder of official releases (by default MEDBENCH_DATA), folder of runs (by default `runs/`).
@@ -109,7 +114,9 @@ def evaluate(
     progress = progress or Progress()
     outcome = Outcome()
     suites = [name for name in named if name in (QUICK, "all")]
-    chosen = chosen_benchmarks([name for name in named if name not in suites], suites, outcome)
+    chosen = chosen_benchmarks(
+        [name for name in named if name not in suites], suites, outcome, names(protocol, "protocol")
+    )
     wanted = metric_names(names(metrics, "metrics"), entity_model, progress.note)
     if not wanted:
         metric_names((name for benchmark in chosen for name in benchmark.metrics), "", progress.note)
@@ -125,6 +132,7 @@ def evaluate(
             shots=shots,
             seed=seed,
             choice=choice,
+            system=system,
             max_new_tokens=max_new_tokens,
             metrics=tuple(wanted),
         ),

@@ -10,6 +10,7 @@ from .plan import EngineFacts, Method, Settings, selected
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..core.protocol import Protocol
     from ..core.types import Benchmark, Engine, Item, ItemSet
 
 
@@ -19,7 +20,7 @@ def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settin
     The engine hears of the items first: saved answers, for example, belong to one benchmark.
     """
     engine.prepare(benchmark, item_set)
-    method = _method(selected(benchmark, item_set, settings), engine, settings)
+    method = _method(selected(benchmark, item_set, settings), engine, settings, benchmark.protocol)
     chat = engine.chat("choose" if method == "logprob" else "generate")
     spec = engine.spec
     options = {
@@ -30,9 +31,14 @@ def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settin
     return EngineFacts(spec, method, chat, options)
 
 
-def _method(items: Sequence[Item], engine: Engine, settings: Settings) -> Method:
+def _method(items: Sequence[Item], engine: Engine, settings: Settings, protocol: Protocol) -> Method:
     """How these items are asked. An engine that cannot choose says why."""
-    if not items[0].options or settings.choice == "generate":
+    if items[0].options and protocol.method == "generate" and settings.choice == "logprob":
+        raise UsageError(
+            f"--choice logprob: under the protocol {protocol.name} the model writes its answer.",
+            "Leave one of the two out.",
+        )
+    if not items[0].options or "generate" in (settings.choice, protocol.method):
         return "generate"
     why = engine.cannot_choose(item.answers for item in items)
     if why and settings.choice == "logprob":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.errors import MedbenchError, UsageError
-from ..core.hashing import fingerprint_each
+from ..core.hashing import fingerprint, fingerprint_each
 from ..core.types import Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Prompt
 from ..results.identity import Comparable, Identity, ModelIdentity
 from ..results.records import ITEM_PARTS, plain
@@ -30,6 +30,7 @@ class Settings:
     seed: int = 0
     choice: Choice = "auto"  # how multiple choice is asked; "auto": by log-probability where the engine can
     max_new_tokens: int | None = None  # None: the benchmark's own
+    system: str = ""  # the user's system text, which opens every prompt
     metrics: tuple[str, ...] = ()  # empty: the benchmark's own
     latency_items: int = 5  # single requests to time, after the answers
     latency_share: float | None = None  # of the time the answers took: when to stop timing; None: time them all
@@ -96,6 +97,8 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings:
         method=method,
         max_new_tokens=max_new_tokens if generates else None,
         stop=tuple(benchmark.stop) if generates else None,
+        protocol=benchmark.protocol.name,
+        system_hash=fingerprint(settings.system) if settings.system else "",
     )
     if spec.chat == "always" and chat == "plain":
         raise UsageError(f"--chat always: {spec.name} has no chat template.", "Leave it out, or give --chat never.")
@@ -127,7 +130,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings:
         stop,
         identity,
         comparable,
-        tuple(_without_effect(settings, items, len(item_set.items) - held_out, method)),
+        tuple(_without_effect(benchmark, settings, items, len(item_set.items) - held_out, method)),
     )
 
 
@@ -136,10 +139,14 @@ def _draws(settings: Settings, available: int) -> bool:
     return settings.shots > 0 or (settings.limit is not None and settings.limit < available)
 
 
-def _without_effect(settings: Settings, items: Sequence[Item], available: int, method: Method) -> Iterator[str]:
+def _without_effect(
+    benchmark: Benchmark, settings: Settings, items: Sequence[Item], available: int, method: Method
+) -> Iterator[str]:
     """Options that change nothing about this run, and why."""
     if settings.max_new_tokens is not None and method == "logprob":
         yield f"--max-new-tokens {settings.max_new_tokens} has no effect: options are chosen by log-probability."
+    if settings.choice == "generate" and benchmark.protocol.method == "generate" and items[0].options:
+        yield f"--choice generate has no effect: under the protocol {benchmark.protocol.name} the model always writes."
     if settings.choice != "auto" and not items[0].options:
         yield f"--choice {settings.choice} has no effect: the questions are open."
     if settings.limit is not None and settings.limit > available and not settings.items:
@@ -213,6 +220,7 @@ def _prompts(
     benchmark: Benchmark, items: Sequence[Item], pool: Sequence[Item], settings: Settings
 ) -> dict[str, Prompt]:
     """A prompt per item. Examples are the same for every item; where items have subjects, for every item of one."""
+    system = "\n\n".join(filter(None, (settings.system, benchmark.protocol.system)))
     examples: dict[str, tuple[tuple[str, str], ...]] = {}
     prompts = {}
     for item in items:
@@ -222,7 +230,7 @@ def _prompts(
             source = near if len(near) >= settings.shots else pool
             drawn = random.Random(f"shots {settings.seed} {subject}").sample(list(source), settings.shots)
             examples[subject] = tuple((benchmark.question(s), benchmark.answer(s)) for s in drawn)
-        prompt = Prompt(benchmark.question(item), benchmark.instruction(item), examples[subject])
+        prompt = Prompt(benchmark.question(item), benchmark.instruction(item), examples[subject], system, item.turns)
         for part in (prompt.question, prompt.instruction, *itertools.chain(*prompt.shots)):
             if not isinstance(part, str):  # a benchmark's own code writes them, and forgets a return
                 raise MedbenchError(f"a part of the prompt of item '{item.id}' is a {type(part).__name__}, not a text.")
@@ -233,8 +241,10 @@ def _prompts(
 def _content(item: Item) -> list[Any]:
     """What makes two items the same question: everything but `meta`."""
     newer = [[name, plain(getattr(item, name))] for name in ITEM_PARTS if getattr(item, name)]
+    newer += [[name, getattr(item, name)] for name in _NEWER if getattr(item, name)]
     return [*([name, getattr(item, name)] for name in _ASKED), *newer]
 
 
 # Fields newer than the first runs are left out if they are empty, so that older items keep their hash.
-_ASKED = sorted(f.name for f in dataclasses.fields(Item) if f.name not in ("meta", *ITEM_PARTS))
+_NEWER = ("answer_field",)
+_ASKED = sorted(f.name for f in dataclasses.fields(Item) if f.name not in ("meta", *ITEM_PARTS, *_NEWER))

@@ -232,6 +232,7 @@ def _run_model(
     at: tuple[int, int],  # runs of the evaluation before this model's, and in all
 ) -> None:
     """One model through all benchmarks; what fails is named and the others go on."""
+    from ..core.asking import put
     from ..engines.server.engine import Refused
     from ..results.identity import safe
     from . import startup
@@ -249,6 +250,7 @@ def _run_model(
             item_set = loaded[benchmark.name]
             if item_set is None:
                 continue
+            item_set = put(benchmark, item_set)
             names = (*(settings.metrics or benchmark.metrics), *(MEASUREMENTS if model.measured else ()))
             asked = dataclasses.replace(settings, metrics=tuple(dict.fromkeys(names)))
             with startup.counted("data"):
@@ -319,7 +321,36 @@ def _of_a_plugin(what: str, error: Exception) -> str:
     return f"{what}: a plugin failed: {registry.told(error)}"
 
 
-def chosen_benchmarks(benchmarks: Sequence[str], suites: Sequence[str], outcome: Outcome) -> list[Benchmark]:
+def chosen_benchmarks(
+    benchmarks: Sequence[str], suites: Sequence[str], outcome: Outcome, protocols: Sequence[str] = ()
+) -> list[Benchmark]:
+    """Return the benchmarks that are named, each under each of the `protocols`, by default `direct`.
+
+    A benchmark without one of the protocols is a problem. Raises UsageError for a protocol that none of them has.
+    """
+    from ..core import asking
+    from ..core.protocol import DIRECT
+
+    found = _named_benchmarks(benchmarks, suites, outcome)
+    known = asking.names_of(found)
+    chosen = []
+    for protocol in dict.fromkeys(protocols or [DIRECT.name]):
+        if protocol not in known and len(found) > 1:
+            raise UsageError(
+                f"none of these benchmarks has a protocol '{protocol}'.{did_you_mean(protocol, known, most=3)}",
+                f"They have: {', '.join(known)}. Each with its prompt: medbench list protocols",
+            )
+        for benchmark in found:
+            try:
+                chosen.append(asking.under(benchmark, protocol))
+            except UsageError as error:
+                if len(found) == 1:
+                    raise
+                outcome.problems.append(str(error))
+    return chosen
+
+
+def _named_benchmarks(benchmarks: Sequence[str], suites: Sequence[str], outcome: Outcome) -> list[Benchmark]:
     """The benchmarks in the order given, each once; suites unfolded. A broken one that "all" brings is a problem."""
     from ..core import registry
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .identity import differing
+from .identity import Comparable, differing
 from .manifest import Manifest
 from .store import StoredRun
 
@@ -80,10 +80,21 @@ def distinguishing_fields(runs: Sequence[StoredRun]) -> list[tuple[tuple[str, st
 def title(manifest: Manifest) -> str:
     """Return the title of a board of such runs: "pubmedqa · 50 of 500 items (seed 0) · log-probability · 0-shot"."""
     comparable = manifest.comparable
-    name = comparable.benchmark + (f" ({comparable.variant})" if comparable.variant else "")
+    name = _column(comparable)
     method = METHODS.get(manifest.method, manifest.method)
     sample = "sample" if manifest.benchmark.sample else ""
     return " · ".join(filter(None, [name, sample, items_of(manifest), method, f"{comparable.shots}-shot"]))
+
+
+def _column(comparable: Comparable) -> str:
+    """Return the benchmark with what is particular about how it was asked: "medqa (cot, 40 of 1,273 items)"."""
+    parts = (
+        comparable.protocol if comparable.protocol != "direct" else "",
+        "system text" if comparable.system_hash else "",
+        comparable.variant,
+    )
+    about = ", ".join(filter(None, parts))
+    return comparable.benchmark + (f" ({about})" if about else "")
 
 
 def items_of(manifest: Manifest) -> str:

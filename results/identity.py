@@ -14,7 +14,7 @@ from .json_object import JsonObject
 
 _GENERATED_ONLY = frozenset({"max_new_tokens", "stop"})  # left out of runs that choose by log-probability
 # Left out where they are the default, so that a run has the same id as before there were others.
-_NEWER = frozenset({"protocol", "samples", "retrieval"})
+_NEWER = frozenset({"protocol", "system_hash", "samples", "retrieval"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ class Comparable(JsonObject):
     max_new_tokens: int | None = None
     stop: tuple[str, ...] | None = None
     protocol: str = "direct"  # how the benchmark's questions are put to the model
+    system_hash: str = ""  # of the user's system text, "" for none
     samples: int = 1  # answers per item
     retrieval: str = ""  # what passages stand in the prompts, "" for none
     missing: frozenset[str] = field(default=_GENERATED_ONLY | _NEWER, repr=False, compare=False)

@@ -75,8 +75,9 @@ class RunSettings(JsonObject):
     latency_share: float | None = None
     chat: str | None = None
     stop: tuple[str, ...] | None = None
+    system: str = ""  # the user's system text
     reused: Mapping[str, int] = field(default_factory=dict)  # run id -> how many of its answers this run copied
-    missing: frozenset[str] = field(default=frozenset({"reused"}), repr=False, compare=False)
+    missing: frozenset[str] = field(default=frozenset({"reused", "system"}), repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

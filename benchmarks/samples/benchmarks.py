@@ -96,6 +96,7 @@ PUBMEDQA_SAMPLE = Benchmark(
     load=load_pubmedqa,
     question=PUBMEDQA.question,
     metrics=PUBMEDQA.metrics,
+    protocols=PUBMEDQA.protocols,
     stop=PUBMEDQA.stop,
     sample=True,
 )
@@ -109,6 +110,7 @@ MEDQA_SAMPLE = Benchmark(
     load=load_medqa,
     question=MEDQA.question,
     metrics=MEDQA.metrics,
+    protocols=MEDQA.protocols,
     sample=True,
 )
 
@@ -121,6 +123,7 @@ MEDQUAD_SAMPLE = Benchmark(
     load=load_medquad,
     question=MEDQUAD.question,
     metrics=MEDQUAD.metrics,
+    protocols=MEDQUAD.protocols,
     max_new_tokens=128,  # the answers have 50 to 110 words, and `quick` runs on any CPU
     stop=("\nQuestion:",),
     sample=True,

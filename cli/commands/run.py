@@ -49,6 +49,8 @@ def command(
     items: Path | None,
     shots: int,
     seed: int,
+    protocols: tuple[str, ...],
+    system: str,
     choice: str,
     chat: str,
     max_new_tokens: int | None,
@@ -92,7 +94,7 @@ def command(
     engine_options = _engine_options(engine_option, {"tensor_parallel": tensor_parallel, "map": columns})
     progress = watch(quiet)
     outcome = Outcome()
-    chosen = chosen_benchmarks(output.names(benchmarks), output.names(suites), outcome)
+    chosen = chosen_benchmarks(output.names(benchmarks), output.names(suites), outcome, output.names(protocols))
     wanted = output.metric_names(metrics, entity_model)
     if not wanted:
         output.metric_names(tuple(name for benchmark in chosen for name in benchmark.metrics))
@@ -104,6 +106,7 @@ def command(
         shots=shots,
         seed=seed,
         choice=cast("Choice", choice),
+        system=system,
         max_new_tokens=max_new_tokens,
         metrics=tuple(wanted),
     )
