@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from ..core.stats import bootstrap, clusters_of, krippendorff_alpha
+from ..core.agreement import krippendorff_alpha
+from ..core.stats import bootstrap, clusters_of
 from ..core.types import Figure, MetricDefaults, Record, Score
 from ..metrics.figures import Indices, ends, mean_figure, unscored
 from ..results.store import StoredRun

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from ..core.errors import DataMalformed, MedbenchError
-from ..core.stats import clusters_of, few_documents, holm
+from ..core.paired_tests import holm
+from ..core.stats import clusters_of, few_documents
 from ..core.types import Metric, Record, Score
 from .changed import changed
 from .compared_figures import figures_of, preference, untested, verdict_notes

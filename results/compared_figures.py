@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
-from ..core.paired import discordant_interval
-from ..core.stats import clusters_of, mcnemar_exact
+from ..core.paired_intervals import discordant_interval
+from ..core.paired_tests import mcnemar_exact
+from ..core.stats import clusters_of
 from ..core.types import Figure, Metric, Record, Score
 from .comparison import ComparedFigure, Verdicts
 from .pairing import pair

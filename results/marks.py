@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.stats import mcnemar_exact
+from ..core.paired_tests import mcnemar_exact
 from .pairing import permutation_p
 
 

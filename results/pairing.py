@@ -9,8 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..core.paired import discordant_interval, permutation_interval, sign_flip_bound
-from ..core.stats import mcnemar_exact, paired_permutations, unit_totals
+from ..core.paired_intervals import discordant_interval, permutation_interval, sign_flip_bound
+from ..core.paired_tests import mcnemar_exact, paired_permutations
+from ..core.stats import unit_totals
 
 ALPHA = 0.05  # of Holm-adjusted p-values
 LEAST = 1e-4  # what 10,000 random patterns can show

@@ -14,7 +14,7 @@ import pytest
 import servers
 from click.testing import CliRunner, Result
 from medbench.cli import cli
-from medbench.core.stats import krippendorff_alpha
+from medbench.core.agreement import krippendorff_alpha
 from medbench.core.types import GenerateRequest, Output, Score
 from medbench.judges.judge import Judge
 from medbench.judges.judging import Judging, ask

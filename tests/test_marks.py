@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from medbench.core.paired import sign_flip_bound
-from medbench.core.stats import holm, mcnemar_exact, paired_permutation, paired_permutations
+from medbench.core.paired_intervals import sign_flip_bound
+from medbench.core.paired_tests import holm, mcnemar_exact, paired_permutation, paired_permutations
 from medbench.results.marks import Compared, Verdict, verdicts
 from medbench.results.pairing import ALPHA
 

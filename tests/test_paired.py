@@ -10,8 +10,9 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medbench.core.paired import discordant_interval, permutation_interval
-from medbench.core.stats import UNKNOWN, mcnemar_exact, paired_permutation
+from medbench.core.paired_intervals import discordant_interval, permutation_interval
+from medbench.core.paired_tests import mcnemar_exact, paired_permutation
+from medbench.core.stats import UNKNOWN
 from medbench.results.pairing import pair
 
 

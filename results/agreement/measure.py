@@ -25,9 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ...core.agreement import bootstrap_kappa, bootstrap_spearman, spearman, weighted_kappa
 from ...core.errors import MedbenchError, UsageError
 from ...core.hashing import fingerprint
-from ...core.stats import FEW, UNKNOWN, bootstrap_kappa, bootstrap_mean, bootstrap_spearman, spearman, weighted_kappa
+from ...core.stats import FEW, UNKNOWN, bootstrap_mean
 from ...core.types import Metric, Record, Score
 from ..export import cell
 from ..identity import Comparable, Identity, run_id

@@ -119,7 +119,7 @@ def check(sides: Sequence[Side], ask: Ask, progress: Progress) -> Check:
 
 
 def _table(sides: Sequence[Side], runs: dict[tuple[str, str], StoredRun], problems: list[str]) -> list[Row]:
-    from ...core.stats import holm
+    from ...core.paired_tests import holm
 
     rows: list[Row] = []
     for benchmark in dict.fromkeys(name for _, name in runs):

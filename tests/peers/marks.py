@@ -12,7 +12,7 @@ import sys
 from statistics import NormalDist
 
 import numpy as np
-from medbench.core.stats import holm, mcnemar_exact, paired_permutations
+from medbench.core.paired_tests import holm, mcnemar_exact, paired_permutations
 from medbench.results.marks import Compared, verdicts
 from medbench.results.pairing import ALPHA
 

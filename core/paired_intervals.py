@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .stats import UNKNOWN, all_patterns, kept_sums, mcnemar_exact, paired_permutations, unit_totals
+from .paired_tests import all_patterns, kept_sums, mcnemar_exact, paired_permutations
+from .stats import UNKNOWN, unit_totals
 
 ALPHA = 0.05
 SLICES = 500  # quantiles that approximate a Beta distribution
