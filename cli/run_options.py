@@ -33,7 +33,7 @@ MOST_USED = cloup.option_group(
         "benchmarks",
         multiple=True,
         metavar="NAMES",
-        help="Benchmarks or .py files, separated by commas.",
+        help="Benchmarks, .py files, or tables of questions (.csv, .jsonl, .parquet, .xlsx), separated by commas.",
         shell_complete=completion.plugins("benchmarks"),
     ),
     click.option(
@@ -124,6 +124,14 @@ ITEMS = cloup.option_group(
         show_default=True,
         metavar="N",
         help="Random seed for the --limit items and the few-shot examples.",
+    ),
+    click.option(
+        "--columns",
+        "table_columns",
+        default="",
+        metavar="FIELD=COLUMN,…",
+        help="Columns of a table of questions: question, options (A|B|C|D), answer, references, id, subject, context, "
+        "document.  [default: by their names]",
     ),
     click.option(
         "--data-revision",

@@ -27,7 +27,7 @@ QUICK = "quick"  # the sample benchmarks that the package holds
 KEYWORDS = {
     **{name: name for name in ("limit", "items", "shots", "seed", "choice", "protocol", "system")},
     **{name: name for name in ("metrics", "data", "out")},
-    **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "engine")},
+    **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "engine", "columns")},
     **{"model": "models", "benchmark": "benchmarks", "suite": "benchmarks", "judge": "judges"},
     **{name: name.replace("-", "_") for name in ("max-new-tokens", "entity-model", "latency-items", "base-url")},
     **{"trust-remote-code": "trust_remote_code"},
@@ -47,6 +47,7 @@ def evaluate(
     *,
     limit: int | None = None,
     items: str | Iterable[str] = (),
+    columns: Mapping[str, str] | None = None,
     shots: int = 0,
     seed: int = 0,
     choice: Choice = "auto",
@@ -70,7 +71,9 @@ def evaluate(
     option of `medbench run` means that has its name.
 
     models: zoo entries, hub ids, folders, files, or NAME@TAG as trained.
-    benchmarks: names, .py files, or the suites "quick" and "all".
+    benchmarks: names, .py files, tables of questions (.csv, .jsonl, .json, .parquet, .xlsx), or the suites "quick" and
+        "all".
+    columns: what is in which column of these tables, by field, for example {"question": "Text", "answer": "Key"}.
     limit: this many items of each benchmark, drawn by `seed`, the same ones for every model; `items`: only these ids.
     protocol: how the questions are asked, by name (`medbench list protocols`); several names are several runs.
     system: a text for the system turn of every prompt.
@@ -115,7 +118,7 @@ def evaluate(
     outcome = Outcome()
     suites = [name for name in named if name in (QUICK, "all")]
     chosen = chosen_benchmarks(
-        [name for name in named if name not in suites], suites, outcome, names(protocol, "protocol")
+        [name for name in named if name not in suites], suites, outcome, names(protocol, "protocol"), columns
     )
     wanted = metric_names(names(metrics, "metrics"), entity_model, progress.note)
     if not wanted:

@@ -322,16 +322,22 @@ def _of_a_plugin(what: str, error: Exception) -> str:
 
 
 def chosen_benchmarks(
-    benchmarks: Sequence[str], suites: Sequence[str], outcome: Outcome, protocols: Sequence[str] = ()
+    benchmarks: Sequence[str],
+    suites: Sequence[str],
+    outcome: Outcome,
+    protocols: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
 ) -> list[Benchmark]:
     """Return the benchmarks that are named, each under each of the `protocols`, by default `direct`.
+
+    columns: of tables of questions among them, by field (benchmarks/table.py).
 
     A benchmark without one of the protocols is a problem. Raises UsageError for a protocol that none of them has.
     """
     from ..core import asking
     from ..core.protocol import DIRECT
 
-    found = _named_benchmarks(benchmarks, suites, outcome)
+    found = _named_benchmarks(benchmarks, suites, outcome, columns or {})
     known = asking.names_of(found)
     chosen = []
     for protocol in dict.fromkeys(protocols or [DIRECT.name]):
@@ -350,8 +356,11 @@ def chosen_benchmarks(
     return chosen
 
 
-def _named_benchmarks(benchmarks: Sequence[str], suites: Sequence[str], outcome: Outcome) -> list[Benchmark]:
+def _named_benchmarks(
+    benchmarks: Sequence[str], suites: Sequence[str], outcome: Outcome, columns: Mapping[str, str]
+) -> list[Benchmark]:
     """The benchmarks in the order given, each once; suites unfolded. A broken one that "all" brings is a problem."""
+    from ..benchmarks.table import is_table, table_benchmark
     from ..core import registry
 
     named: dict[str, bool] = {}  # by name, whether the user said it
@@ -369,10 +378,14 @@ def _named_benchmarks(benchmarks: Sequence[str], suites: Sequence[str], outcome:
         if name in SUITES and name not in registry.names("benchmarks"):
             raise UsageError(f"'{name}' is a suite, not a benchmark.", f"Run it with: --suite {name}")
         named[name] = True
+    if columns and not any(map(is_table, named)):
+        given = ",".join(f"{name}={column}" for name, column in columns.items())
+        raise UsageError(f"--columns {given}: no benchmark is a table.", "Name one: --benchmark questions.csv")
     found: dict[str, Benchmark] = {}
     for name, said in named.items():
         try:
-            benchmark: Benchmark = registry.get("benchmarks", name)
+            benchmark: Benchmark
+            benchmark = table_benchmark(name, columns) if is_table(name) else registry.get("benchmarks", name)
         except MedbenchError as error:
             if said:
                 raise

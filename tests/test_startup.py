@@ -11,7 +11,7 @@ import fakes
 import made
 import pytest
 from medbench.core.hashing import fingerprint, fingerprint_each
-from medbench.core.types import Item, ItemSet
+from medbench.core.types import Item, ItemSet, Target, Turn
 from medbench.evaluation import startup
 from medbench.evaluation.plan import Settings, _content
 from medbench.evaluation.run import execute
@@ -76,7 +76,11 @@ def test_hashes_of_many_items_are_those_of_their_list() -> None:
     plain = []
     for item in items:
         fields = dataclasses.asdict(item)
-        del fields["meta"]
+        for name in ("meta", "turns", "target", "criteria"):  # the last three are hashed only if an item has them
+            del fields[name]
         plain.append([[name, fields[name]] for name in sorted(fields)])
-    assert fingerprint_each(map(_content, items)) == fingerprint(plain)
+    assert fingerprint_each(map(_content, items)) == fingerprint(plain) == "b8471352152e7a79"
+    asked = Item("b", "", target=Target("3", low="2"), turns=(Turn("user", "hi"),))
+    newer = [["turns", [{"role": "user", "content": "hi"}]], ["target", {"value": "3", "low": "2"}]]
+    assert _content(asked) == [*_content(items[1]), *newer]
     assert fingerprint_each([]) == fingerprint([])

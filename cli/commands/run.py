@@ -34,6 +34,7 @@ Examples:
   medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
   medbench run -m my/hub-model -b medqa --shots 5 --chat always
   medbench run -m models/mine.gguf -b my_benchmark.py --json
+  medbench run -m gemma -b ward.xlsx --columns question=Case,answer=Key
   medbench run -m openai:llama3.2 --base-url http://localhost:11434/v1
   medbench run -m gguf:models/mine.Q4_K_M.gguf -b medqa
   medbench run -m replay:answers.jsonl -b medquad --map id=qid,text=response
@@ -47,6 +48,7 @@ def command(
     suites: tuple[str, ...],
     limit: int | None,
     items: Path | None,
+    table_columns: str,
     shots: int,
     seed: int,
     protocols: tuple[str, ...],
@@ -94,7 +96,13 @@ def command(
     engine_options = _engine_options(engine_option, {"tensor_parallel": tensor_parallel, "map": columns})
     progress = watch(quiet)
     outcome = Outcome()
-    chosen = chosen_benchmarks(output.names(benchmarks), output.names(suites), outcome, output.names(protocols))
+    chosen = chosen_benchmarks(
+        output.names(benchmarks),
+        output.names(suites),
+        outcome,
+        output.names(protocols),
+        _pairs("--columns", table_columns),
+    )
     wanted = output.metric_names(metrics, entity_model)
     if not wanted:
         output.metric_names(tuple(name for benchmark in chosen for name in benchmark.metrics))
@@ -154,6 +162,17 @@ def _engine_options(texts: tuple[str, ...], aliases: dict[str, object]) -> dict[
             raise UsageError(f"--engine-option {text}: it must be KEY=VALUE.", "The keys: medbench list engines")
         if str(found.get(name, value)) != value:
             raise UsageError(f"--engine-option {text}: {name} is given as {found[name]} as well.", "Keep one of them.")
+        found[name] = value
+    return found
+
+
+def _pairs(option: str, text: str) -> dict[str, str]:
+    """Return FIELD=COLUMN,… by field."""
+    found = {}
+    for pair in filter(None, text.split(",")):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not (name and equals and value):
+            raise UsageError(f"{option} {text}: '{pair.strip()}' is not FIELD=COLUMN.")
         found[name] = value
     return found
 

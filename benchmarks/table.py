@@ -1,0 +1,349 @@
+"""A benchmark without code: a table of questions (CSV, JSON lines, Parquet, Excel) whose columns have names.
+
+What is in which column is said by `columns`, by a TOML file of the same name beside the table, or by the column's own
+name ("question", "Options", "correct answer"). Questions with options are multiple choice; the others are open.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core import registry
+from ..core.errors import MedbenchError, UsageError
+from ..core.suggest import did_you_mean
+from ..core.types import Benchmark, Item, ItemSet
+from .letters import LETTERS, METRICS, listed
+from .sources.files import SourceFile
+from .sources.rows import Row, headed_rows, json_lines, json_rows, parquet_rows, sheet_rows
+
+READERS: Mapping[str, Callable[[SourceFile], Iterator[Row]]] = {
+    ".csv": headed_rows,
+    ".json": json_rows,
+    ".jsonl": json_lines,
+    ".parquet": parquet_rows,
+    ".xlsx": sheet_rows,
+}
+OPEN_METRICS = ("rouge1", "rouge2", "rougeL", "token_f1", "exact_match")
+# Names that a column may have without being mapped, in lower case and without punctuation.
+KNOWN_AS: Mapping[str, tuple[str, ...]] = {
+    "question": ("question", "query", "prompt", "stem", "vignette", "case"),
+    "options": ("options", "choices", "answerchoices"),
+    "answer": (
+        "answer",
+        "answeridx",
+        "answerkey",
+        "key",
+        "correct",
+        "correctanswer",
+        "correctoption",
+        "gold",
+        "label",
+        "target",
+        "cop",
+    ),
+    "id": ("id", "itemid", "questionid", "qid"),
+    "subject": ("subject", "topic", "category", "specialty"),
+    "context": ("context", "passage", "abstract"),
+    "references": ("references", "reference", "referenceanswer", "idealanswer"),
+    "document": ("document", "documentid"),
+}
+_OPTION = re.compile(r"(?:option|choice|op|answer)?([a-z])", re.I)
+_NUMBERED_OPTION = re.compile(r"(?:option|choice|op|ending)(\d+)", re.I)
+_SETTINGS = {
+    "name": str,
+    "instruction": str,
+    "metrics": list,
+    "max_new_tokens": int,
+    "answers_from": int,
+    "columns": dict,
+}
+
+
+def is_table(name: str) -> bool:
+    """Return whether a benchmark's name is the path of a table."""
+    return Path(name).suffix.lower() in READERS
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column holds what, and what else the TOML file says."""
+
+    columns: Mapping[str, str | tuple[str, ...]]  # by field; `options` may have one column per option
+    name: str
+    instruction: str = ""
+    metrics: tuple[str, ...] = ()
+    max_new_tokens: int = 256
+    answers_from: int | None = None  # the number of the first option, if answers are numbers
+    guessed: Mapping[str, str] = field(default_factory=dict)  # fields that were recognized by a column's name
+
+
+def table_benchmark(path: str | Path, columns: Mapping[str, str] | None = None) -> Benchmark:
+    """Return the benchmark that a table holds.
+
+    columns: by field (question, options, answer, references, id, subject, context, document), the name of the column;
+    for `options` also one column per option, separated by "|". It takes precedence over the TOML file.
+
+    Raises UsageError if a column cannot be found. Its `load` raises DataMalformed naming the row and column of a value
+    that cannot be used.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"no such file: {path}", f"A table of questions is one of: {', '.join(READERS)}.")
+    first = next(_rows(path), None)
+    if first is None:
+        raise UsageError(f"{path} has no rows.", "A table has a row per question, under column names.")
+    layout = _layout(path, first, columns or {})
+    if layout.name in registry.points("benchmarks"):
+        owners = " and ".join(registry.owner(point) for point in registry.points("benchmarks")[layout.name])
+        raise MedbenchError(
+            f"{path}: {owners} has a benchmark called '{layout.name}'.",
+            f'Rename the table, or name it in {path.with_suffix(".toml").name}: name = "my-{layout.name}"',
+        )
+    choice = "options" in layout.columns
+
+    def load(source: Any) -> ItemSet:
+        items = _items(path, layout)
+        said = ", ".join(f"{name} from '{column}'" for name, column in layout.guessed.items())
+        notes = (f"Recognized by the columns' names: {said}.",) if said else ()
+        return ItemSet(items, str(path.resolve()), notes=notes)
+
+    def question(item: Item) -> str:
+        context = f"{item.context}\n\n" if item.context else ""
+        options = f"\n{listed(item)}" if item.options else ""
+        return f"{context}Question: {item.question}{options}\nAnswer:"
+
+    return Benchmark(
+        name=layout.name,
+        version="1",
+        summary=f"Questions of {path.name}",
+        citation="",
+        licence="",
+        load=load,
+        question=question,
+        instruction=lambda item: layout.instruction,
+        metrics=layout.metrics or (METRICS if choice else OPEN_METRICS),
+        max_new_tokens=layout.max_new_tokens,
+    )
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    return READERS[path.suffix.lower()](SourceFile(path.name, path))
+
+
+def _layout(path: Path, first: Row, given: Mapping[str, str]) -> Layout:
+    settings = _settings(path.with_suffix(".toml"))
+    mapped: dict[str, str | tuple[str, ...]] = {}
+    for name, column in {**settings.pop("columns", {}), **given}.items():
+        if name not in KNOWN_AS:
+            meant = did_you_mean(name, KNOWN_AS)
+            raise UsageError(
+                f"columns: '{name}' is not a field of a question.{meant}", f"Fields: {', '.join(KNOWN_AS)}."
+            )
+        parts = column.split("|") if isinstance(column, str) and name == "options" else column
+        several = isinstance(parts, list) and (name == "options") and len(parts) > 1
+        mapped[name] = tuple(parts) if several else parts[0] if isinstance(parts, list) else parts
+    guessed = {name: column for name, column in _guesses(first).items() if name not in mapped}
+    if "options" in mapped or "options" in guessed:
+        guessed.pop("references", None)
+    elif "answer" in guessed and "references" not in mapped and "references" not in guessed:
+        guessed["references"] = guessed.pop("answer")  # the answer to an open question
+    if "options" not in mapped and "options" not in guessed:
+        guessed.pop("answer", None)
+    columns = {**guessed, **mapped}
+    _check(path, first, columns)
+    shown = {name: column if isinstance(column, str) else ", ".join(column) for name, column in guessed.items()}
+    return Layout(columns, settings.pop("name", path.stem), **settings, guessed=shown)
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is not TOML: {error}.", "docs/your-questions.md shows one.") from error
+    for name, value in found.items():
+        if name not in _SETTINGS:
+            raise UsageError(
+                f"{file}: there is no setting '{name}'.{did_you_mean(name, _SETTINGS)}",
+                f"Settings: {', '.join(_SETTINGS)}.",
+            )
+        if not isinstance(value, _SETTINGS[name]):
+            raise UsageError(f"{file}: '{name}' is {value!r}; {_SETTINGS[name].__name__} is expected.")
+    if "metrics" in found:
+        found["metrics"] = tuple(found["metrics"])
+    return found
+
+
+def _guesses(first: Row) -> dict[str, str | tuple[str, ...]]:
+    """Return the fields that the names of the columns tell."""
+    plain = {re.sub(r"[^a-z0-9]", "", str(name).lower()): str(name) for name in reversed(list(first.values))}
+    found: dict[str, str | tuple[str, ...]] = {}
+    for name, known in KNOWN_AS.items():
+        column = next((plain[each] for each in known if each in plain), None)
+        if column is not None:
+            found[name] = column
+    if "options" not in found:
+        lettered = {match[1].upper(): column for each, column in plain.items() if (match := _OPTION.fullmatch(each))}
+        numbered = {
+            int(match[1]): column for each, column in plain.items() if (match := _NUMBERED_OPTION.fullmatch(each))
+        }
+        run = [lettered[letter] for letter in LETTERS[: _run(lettered, LETTERS)]]
+        start = min(numbered, default=0)
+        counted = [numbered[at] for at in range(start, start + len(numbered)) if at in numbered]
+        if len(columns := run if len(run) > 1 else counted) > 1:
+            found["options"] = tuple(columns)
+    return found
+
+
+def _run(found: Mapping[str, str], letters: Sequence[str]) -> int:
+    return next((at for at, letter in enumerate(letters) if letter not in found), len(letters))
+
+
+def _check(path: Path, first: Row, columns: Mapping[str, str | tuple[str, ...]]) -> None:
+    have = ", ".join(map(str, first.values))
+    for name, column in columns.items():
+        for each in (column,) if isinstance(column, str) else column:
+            if each not in first.values and path.suffix.lower() not in (".json", ".jsonl", ".xlsx"):
+                raise UsageError(
+                    f"{path} has no column '{each}' for {name}.{did_you_mean(each, list(first.values))}",
+                    f"Columns: {have}",
+                )
+    lacks = [name for name in ("question",) if name not in columns]
+    if "options" in columns and "answer" not in columns:
+        lacks.append("answer")
+    if "options" not in columns and "references" not in columns:
+        lacks.append("answer (with options) or references (of open questions)")
+    if lacks:
+        raise UsageError(
+            f"{path}: no column is recognized as {' or '.join(lacks)}.",
+            f"Name it: --columns {lacks[0].split()[0]}=COLUMN. Columns: {have}",
+        )
+
+
+def _items(path: Path, layout: Layout) -> tuple[Item, ...]:
+    rows = list(_rows(path))
+    first = _first_option(rows, layout) if "options" in layout.columns else 0
+    items: dict[str, Item] = {}
+    for number, row in enumerate(rows, start=1):
+        item = _item(row, str(number), layout, first)
+        if item.id in items:
+            raise row.wrong(str(layout.columns["id"]), f"the id '{item.id}' is in an earlier row too")
+        items[item.id] = item
+    return tuple(items.values())
+
+
+def _item(row: Row, number: str, layout: Layout, first: int) -> Item:
+    columns = layout.columns
+
+    def text(name: str, default: str = "") -> str:
+        column = columns.get(name)
+        if column is None or not str(row.values.get(str(column)) or "").strip():
+            return default
+        return row.words(str(column))
+
+    options = _options(row, columns["options"]) if "options" in columns else ()
+    about = {name: text(name) for name in ("subject", "document")}
+    return Item(
+        id=text("id", number),
+        question=row.words(str(columns["question"])),
+        context=text("context"),
+        options=options,
+        labels=LETTERS[: len(options)],
+        gold=_gold(row, str(columns["answer"]), options, first) if options else None,
+        references=() if options else _several(row, str(columns["references"])),
+        meta={name: value for name, value in about.items() if value},
+    )
+
+
+def _options(row: Row, column: str | tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(column, tuple):
+        where = column[0]
+        cells = [str(row.values.get(each) if row.values.get(each) is not None else "").strip() for each in column]
+        while cells and not cells[-1]:  # questions may have fewer options than there are columns
+            cells.pop()
+        if not all(cells):
+            raise row.wrong(column[cells.index("")], "it is empty, and a later option is not")
+    else:
+        where = column
+        cells = list(_several(row, column))
+        if len(cells) == 1:  # "rest | fluids | surgery"
+            cells = [option.strip() for option in cells[0].split("|")]
+    if not 2 <= len(cells) <= len(LETTERS):
+        raise row.wrong(where, f"2 to {len(LETTERS)} options are expected, not {len(cells)}")
+    return tuple(cells)
+
+
+def _several(row: Row, column: str) -> tuple[str, ...]:
+    """Return the texts of one cell: of a list or an object, also in JSON's or Python's notation, or one text."""
+    value = row.value(column)
+    if isinstance(value, str):
+        value = _parsed(value)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, list | tuple):
+        value = [value]
+    texts = tuple(str(each).strip() for each in value if each is not None and str(each).strip())
+    if not texts:
+        raise row.wrong(column, "it is empty")
+    return texts
+
+
+def _parsed(text: str) -> Any:
+    text = text.strip()
+    if text[:1] not in ("[", "{"):
+        return text
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(value, list | dict):
+            return value
+    return text
+
+
+def _gold(row: Row, column: str, options: Sequence[str], first: int) -> int:
+    """Return the index of the right option, given by its letter, its text or its number."""
+    written = row.words(column)
+    letter = written.strip("().: ").upper()
+    if letter in LETTERS[: len(options)]:
+        return LETTERS.index(letter)
+    same = [at for at, option in enumerate(options) if option.casefold() == written.casefold()]
+    if same:
+        return same[0]
+    number = re.fullmatch(r"(\d+)(?:\.0)?", written)
+    if number and 0 <= int(number[1]) - first < len(options):
+        return int(number[1]) - first
+    raise row.wrong(column, f"'{written}' is not the letter, the text or the number of one of {len(options)} options")
+
+
+def _first_option(rows: Iterable[Row], layout: Layout) -> int:
+    """Return the number of the first option: as the TOML file says, or as the numbers in the table show.
+
+    Raises UsageError if they show neither: numbers from 1 to 3 of four options may count from 0 or from 1.
+    """
+    if layout.answers_from is not None:
+        return layout.answers_from
+    column = str(layout.columns["answer"])
+    numbers: list[tuple[int, int]] = []
+    for row in rows:
+        written = str(row.values.get(column, "")).strip().removesuffix(".0")
+        options = _options(row, layout.columns["options"])
+        if written.isdigit() and written not in options:
+            numbers.append((int(written), len(options)))
+    if not numbers or any(number == count for number, count in numbers):
+        return 1
+    if any(number == 0 for number, _ in numbers):
+        return 0
+    raise UsageError(
+        f"the answers in '{column}' are numbers that may count from 0 or from 1.",
+        "Say so in a TOML file with the table's name: answers_from = 1",
+    )
