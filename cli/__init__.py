@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -127,4 +128,8 @@ def cli() -> None:
 
 
 def main() -> None:
+    if "_MEDBENCH_COMPLETE" in os.environ:  # a shell completes a command
+        from .shells import use
+
+        use()
     cli(prog_name="medbench")

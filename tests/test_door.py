@@ -11,11 +11,13 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import CompletionItem
 from click.testing import CliRunner, Result
 from medbench.cli import COMMANDS, cli
 from medbench.cli.options import visible
 from medbench.cli.other_names import COMMANDS as ELSEWHERE_COMMANDS
 from medbench.cli.other_names import ELSEWHERE, INSTEAD
+from medbench.cli.shells import Bash
 from test_cli import HEAVY
 
 LIBRARIES = [name for name in HEAVY if not name.startswith("medbench")]
@@ -246,6 +248,13 @@ def test_names_are_completed(shell: str) -> None:
     assert complete(shell, "run", "--mod") == ["--model"]
     assert complete(shell, "run", "--model", "smol") == ["smollm2-135m", "smollm2-135m@first"]
     assert complete(shell, "run", "-b", "medqa,pubmedqa-p") == ["medqa,pubmedqa-pqal"]
+    before = "" if shell == "bash" else "--benchmark="  # bash replaces only what follows the equals sign
+    assert complete(shell, "run", "--benchmark=medqa,pubmedqa-p") == [f"{before}medqa,pubmedqa-pqal"]
+    Path("models").mkdir()
+    Path("models", "mine.gguf").touch()
+    before = "" if shell == "bash" else "gguf:"
+    assert complete(shell, "run", "--model", "gguf:mod") == [f"{before}models/"]
+    assert complete(shell, "chat", "gguf:models/m") == [f"{before}models/mine.gguf"]
     assert complete(shell, "run", "-M", "entity_r") == ["entity_recall"]
     assert complete(shell, "show", "m__") == ["m__medqa__1", "m__medquad__2"]
     assert complete(shell, "compare", "m") == ["m", "m__medqa__1", "m__medquad__2"]
@@ -268,25 +277,68 @@ def test_more_that_is_completed() -> None:
     assert offered("score", "none") == [], "no runs are here"
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
-@pytest.mark.usefixtures("made")
-def test_bash_fills_its_reply(tmp_path: Path) -> None:
-    """The script of docs/usage.md in a real bash, with a `medbench` on its path."""
-    (tmp_path / "bin").mkdir()
+def in_shell(tmp_path: Path, *command: str) -> list[str]:
+    """What a real shell prints, in which the script of docs/usage.md finds a `medbench` on its path."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]} here")
+    (tmp_path / "bin").mkdir(exist_ok=True)
     program = tmp_path / "bin" / "medbench"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m medbench "$@"\n')
     program.chmod(0o755)
-    script = """
+    environment = os.environ | {"PATH": os.pathsep.join([str(program.parent), os.environ["PATH"]])}
+    done = subprocess.run([*command], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["run", "--model", "smol"], ["smollm2-135m", "smollm2-135m@first"]),
+        (["run", "--model", "=", "smol"], ["smollm2-135m", "smollm2-135m@first"]),
+        (["run", "-b", "medqa,pubmedqa-p"], ["medqa,pubmedqa-pqal"]),
+    ],
+)
+@pytest.mark.usefixtures("made")
+def test_bash_fills_its_reply(tmp_path: Path, words: list[str], offered: list[str]) -> None:
+    script = f"""
         eval "$(_MEDBENCH_COMPLETE=bash_source medbench)"
-        COMP_WORDS=(medbench run --model smol) COMP_CWORD=3
+        COMP_WORDS=(medbench {" ".join(words)}) COMP_CWORD={len(words)}
         _medbench_completion medbench
-        echo "${COMPREPLY[@]}"
+        printf '%s\\n' "${{COMPREPLY[@]}}"
     """
-    path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
-    done = subprocess.run(
-        ["bash", "--norc", "-c", script], env=os.environ | {"PATH": path}, capture_output=True, text=True
-    )
-    assert done.stdout.split() == ["smollm2-135m", "smollm2-135m@first"], done.stderr
+    assert in_shell(tmp_path, "bash", "--norc", "-c", script) == offered
+
+
+def test_bash_replaces_only_what_follows_a_colon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMP_WORDS", "medbench chat gguf : mod")
+    monkeypatch.setenv("COMP_CWORD", "4")
+    bash = Bash(cli, {}, "medbench", "_MEDBENCH_COMPLETE")
+    assert bash.get_completion_args() == (["chat"], "gguf:mod")
+    assert bash.format_completion(CompletionItem("gguf:model.gguf")) == "plain,model.gguf"
+
+
+@pytest.mark.usefixtures("made")
+def test_fish_offers_values_and_descriptions_with_commas(tmp_path: Path) -> None:
+    def offered(line: str) -> list[str]:
+        source = "_MEDBENCH_COMPLETE=fish_source medbench | source"
+        return in_shell(tmp_path, "fish", "--no-config", "-c", f"{source}; complete -C '{line}'")
+
+    assert offered("medbench run -b medqa,pubmedqa-p") == ["medqa,pubmedqa-pqal"]
+    assert offered("medbench run --quie") == ["--quiet\tNo progress, no table: errors only."]
+
+
+@pytest.mark.usefixtures("made")
+def test_zsh_without_a_startup_file_completes(tmp_path: Path) -> None:
+    """`compadd` takes what is offered; without an editor it only prints here."""
+    script = """
+        eval "$(_MEDBENCH_COMPLETE=zsh_source medbench)"
+        compadd() { print -l -- $completions }
+        words=(medbench run -b medqa,pubmedqa-p) CURRENT=4
+        print -r -- $_comps[medbench]
+        _medbench_completion
+    """
+    assert in_shell(tmp_path, "zsh", "-f", "-c", script) == ["_medbench_completion", "medqa,pubmedqa-pqal"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
