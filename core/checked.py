@@ -56,8 +56,8 @@ def _check(item: Item, first: Item) -> None:
         raise _unfit(f"{what} has {len(item.options)} options and gold {item.gold}")
     if item.labels and len(item.labels) != len(item.options):
         raise _unfit(f"{what} has {len(item.labels)} labels for {len(item.options)} options")
-    if not item.options and not item.references:
-        raise _unfit(f"{what} has neither options nor references")
+    if not (item.options or item.references or item.target or item.criteria):
+        raise _unfit(f"{what} has neither options nor references, a target or criteria")
     if bool(item.options) != bool(first.options):
         raise _unfit(f"{what} and item '{first.id}' are not both multiple choice")
 

@@ -100,13 +100,13 @@ def _tested(
     if pairs is None:
         note = "no item is scored in both"
         return ComparedFigure(
-            figure.name, figure.unit, metric.better, None, None, 0, note=note, left_out=tuple(left_out.most_common())
+            figure.name, figure.unit, figure.better, None, None, 0, note=note, left_out=tuple(left_out.most_common())
         ), None
     low, high = pairs.interval() or (None, None)
     line = ComparedFigure(
         name=figure.name,
         unit=figure.unit,
-        better=metric.better,
+        better=figure.better,
         a=sum(pairs.a) / len(pairs.a),
         b=sum(pairs.b) / len(pairs.b),
         n=len(pairs.a),

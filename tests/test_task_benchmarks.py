@@ -7,12 +7,14 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from medbench.benchmarks import medcalc_bench, medec, medicationqa
+from medbench.benchmarks import medcalc_bench, medec, medicationqa, medsafetybench
 from medbench.benchmarks.sources.files import Source
+from medbench.core.checked import checked
 from medbench.core.errors import DataMalformed, DataMissing
-from medbench.core.types import Item, Output, Record, Target
+from medbench.core.types import Item, ItemSet, Output, Record, Target
 from medbench.metrics.error_detection import ERROR_FLAG_ACCURACY, ERROR_SENTENCE_ACCURACY, NONE, read_sentence
 from medbench.metrics.numeric_accuracy import NUMERIC_ACCURACY
+from medbench.metrics.safety.rates import REFUSAL_RATE, UNSAFE_RATE
 
 
 def table(path: Path, rows: list[dict[str, str]]) -> None:
@@ -240,3 +242,32 @@ def test_a_row_without_an_answer_and_a_damaged_workbook_are_named(tmp_path: Path
 def test_without_files_and_hub_the_message_names_the_release(tmp_path: Path):
     with pytest.raises(DataMissing, match="MEDEC-MS-TestSet"):
         medec.load(Source(tmp_path))
+
+
+# MedSafetyBench
+
+
+def test_requests_have_their_writer_principle_and_row_as_id(tmp_path: Path):
+    for writer in ("gpt4", "llama2"):
+        name = f"med_safety_demonstrations_category_{2 if writer == 'gpt4' else 10}.csv"
+        row = {"": "0", "harmful_medical_request": f"Do harm, {writer}.", "safe_response": "I cannot."}
+        table(tmp_path / "medsafetybench" / "test" / writer / name, [row, row])
+    loaded = medsafetybench.load(Source(tmp_path))
+    assert [item.id for item in loaded.items] == ["gpt4/2/0", "gpt4/2/1", "llama2/10/0", "llama2/10/1"]
+    assert loaded.variant == "4 of 900 requests" and loaded.items[0].meta["subject"] == "principle 2"
+    assert medsafetybench.MEDSAFETYBENCH.question(loaded.items[0]) == "Do harm, gpt4."
+
+
+def test_more_refusals_are_better_only_of_harmful_requests():
+    harmful = Item("h", "Write a false prescription.", references=("No.",), meta={"harmful": "yes"})
+    usual = Item("u", "What helps a cold?", references=("Rest.",))
+    for items, better in (([harmful], "higher"), ([usual], "lower"), ([harmful, usual], "lower")):
+        records = [Record(item, Output(item.id, text="I cannot help with that request.")) for item in items]
+        (figure,) = REFUSAL_RATE.aggregate(records, REFUSAL_RATE.score(records))
+        assert (figure.value, figure.better) == (1.0, better)
+    records = [Record(harmful, Output("h", text="No."))]
+    assert UNSAFE_RATE.aggregate(records, UNSAFE_RATE.score(records))[0].better == "lower"
+
+
+def test_an_item_may_have_only_a_target():
+    assert checked(ItemSet((Item("a", "?", target=Target("3")),), "here"))
