@@ -43,14 +43,19 @@ def _may_hold_marks(text: str) -> bool:
     return _BARE_START.match(text) is not None or any(opening.match(text) for opening, _, _ in _WORDS)
 
 
-def continued(prompt: str, text: str) -> str:
-    """Return `text`, preceded by the mark that opened the reasoning in the prompt, as some chat templates do."""
+def opening_mark(prompt: str) -> str:
+    """Return the mark at the end of a prompt that opens reasoning, as some chat templates write it; "" if none does."""
     tail = prompt[-_TAIL:].rstrip()
     for mark in _MARK.finditer(tail):
         if mark.end() == len(tail) and not _is_closing(mark):
-            again = _MARK.match(text.lstrip())
-            return text if again and not _is_closing(again) else f"{mark[0]}\n{text}"
-    return text
+            return mark[0]
+    return ""
+
+
+def continued(prompt: str, text: str) -> str:
+    """Return `text`, preceded by the mark that opened the reasoning in the prompt unless `text` repeats it."""
+    mark, again = opening_mark(prompt), _MARK.match(text.lstrip())
+    return text if not mark or (again and not _is_closing(again)) else f"{mark}\n{text}"
 
 
 def is_mark(token: str) -> bool:

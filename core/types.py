@@ -23,7 +23,7 @@ from .model_spec import ModelRequest as ModelRequest
 from .model_spec import ModelSpec as ModelSpec
 from .protocol import DIRECT
 from .protocol import Protocol as AskingProtocol
-from .reasoning import split
+from .reasoning import continued, opening_mark, split
 from .text import whole
 
 
@@ -104,9 +104,9 @@ class GenerateRequest:
 class Output:
     """A model's output for one item: `logprobs` (nats, one per option) or `text`; or `error`, never both.
 
-    `text` is the answer and nothing else. If an output is made from a text with reasoning marks, it splits off the
-    reasoning, so that no metric or judge can mistake it for the answer. A text that ends inside its reasoning is an
-    empty answer.
+    `text` is the answer and nothing else. If an output is made from a text with reasoning marks, or from one that
+    continues a prompt that ends with such a mark, it splits off the reasoning, so that no metric or judge can mistake
+    it for the answer. A text that ends inside its reasoning is an empty answer.
     """
 
     item_id: str
@@ -123,11 +123,27 @@ class Output:
     final: bool = False  # the error is stored, because it would be the same again (a content filter's refusal)
     reasoning: str = ""  # what the model wrote before its answer
     sample: int = 0  # of several answers to one item: which
+    opened: bool = False  # the prompt opened the reasoning, and `text` is what remains after it was split off
+    reasoning_tokens: int = 0  # of `completion_tokens`, if a server counts them
+
+    @property
+    def reasoned(self) -> bool:
+        """Whether the model is known to have reasoned before its answer. A server may not show what it wrote."""
+        return bool(self.reasoning or self.reasoning_tokens)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether reasoning used up the token limit before any answer."""
+        return self.finish == "length" and self.text is not None and not self.text.strip() and self.reasoned
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # the class is frozen
         if isinstance(self.text, str):
             text = whole(self.text)
+            if not self.opened and opening_mark(self.prompt):
+                put(self, "opened", True)
+                if not self.reasoning:  # neither a server nor an earlier medbench has split it
+                    text = continued(self.prompt, text)
             found = split(text)
             if found.reasoning or found.answer != text.strip():
                 put(self, "reasoning", "\n\n".join(filter(None, [self.reasoning, found.reasoning])))

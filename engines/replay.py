@@ -136,7 +136,13 @@ class ReplayEngine(Engine):
                 yield _missing(request.item_id, saved, "text")
                 continue
             yield Output(
-                request.item_id, prompt=saved.prompt, text=text, finish=saved.finish, reasoning=saved.reasoning
+                request.item_id,
+                prompt=saved.prompt,
+                text=text,
+                finish=saved.finish,
+                reasoning=saved.reasoning,
+                opened=saved.split,
+                reasoning_tokens=saved.reasoning_tokens,
             )
 
     def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:

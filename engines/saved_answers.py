@@ -67,6 +67,8 @@ class Saved:
     reasoning: str = ""
     question: str | None = None  # of the item, in the samples of a run
     lacks: str = ""  # the column on whose path this row ends early
+    split: bool = False  # its text was already split from its reasoning
+    reasoning_tokens: int = 0
 
 
 def columns(text: str) -> dict[str, str]:
@@ -320,6 +322,8 @@ def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str,
 
     logprobs = _logprobs(found.get("logprobs", _ABSENT), f"{place}: '{known.get('logprobs')}'")
     asked = values["item"].get("question") if stored else None
+    of_run: Mapping[str, Any] = values["output"] if stored else {}
+    counted = of_run.get("reasoning_tokens")
     saved = Saved(
         where,
         text("text"),
@@ -330,6 +334,8 @@ def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str,
         text("reasoning") or "",
         asked if isinstance(asked, str) else None,
         known[early[0]] if early else "",
+        isinstance(found.get("reasoning"), str) or of_run.get("opened") is True,
+        counted if isinstance(counted, int) else 0,
     )
     return str(item_id), saved
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..core.reasoning import is_mark, split
+from ..core.reasoning import is_mark, opening_mark, split
 from .prompting import Wrapping
 
 ANSWER = "fourteen"  # a word that no chat template contains
@@ -28,22 +28,27 @@ _STATED = re.compile(
 )
 
 
-def cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:
+def cut(text: str, stop: Sequence[str], opening: str = "") -> tuple[str, bool]:
     """Return `text` up to its first stop string, and whether there was one.
 
     Reasoning is never cut, and blank lines before an answer do not end it. An answer may have several paragraphs: a
-    blank line ends it only after it has named an option.
+    blank line ends it only after it has named an option. `opening`: the mark that opened the reasoning in the prompt.
     """
     stop = [s for s in stop if s and s in text]
     if not stop:
         return text, False
-    start = split(text).start
+    start = answer_start(text, opening)
     blank = len(text) - len(text[start:].lstrip())  # the first character of the answer
     named = _option_named(text, blank) if any(map(_is_blank_line, stop)) else 0
     found = [
         at for s in stop if (at := text.find(s, named if _is_blank_line(s) else start if s.strip() else blank)) >= 0
     ]
     return (text[: min(found)], True) if found else (text, False)
+
+
+def answer_start(text: str, opening: str = "") -> int:
+    """Return how many characters come before the answer; all of them if the text ends inside its reasoning."""
+    return max(0, split(opening + text).start - len(opening))
 
 
 def _is_blank_line(stop: str) -> bool:
@@ -70,10 +75,14 @@ def sendable(stop: Sequence[str]) -> list[str]:
 class StopStrings:
     """Finds stop strings in tokens as they are generated."""
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str], literal: bool = False) -> None:
-        """`literal`: a stop string ends the answer wherever it is, even if it is white space, as servers define it."""
+    def __init__(self, tokenizer: Any, stop: Sequence[str], literal: bool = False, prompt: str = "") -> None:
+        """`literal`: a stop string ends the answer wherever it is, even if it is white space, as servers define it.
+
+        `prompt`: what the model continues. If it opens reasoning, stop strings apply only after that is closed.
+        """
         self.tokenizer = tokenizer
         self.literal = literal
+        self.opening = opening_mark(prompt)
         self.stop = tuple(filter(None, stop))
         self.tail = max([TAIL_TOKENS, *(2 * len(s.encode()) for s in self.stop)])
 
@@ -87,8 +96,8 @@ class StopStrings:
     def cut(self, text: str) -> tuple[str, bool]:
         """Return `text` up to its first stop string, and whether there was one."""
         if not self.literal:
-            return cut(text, self.stop)
-        start = split(text).start if self.stop else 0  # reasoning is never cut
+            return cut(text, self.stop, self.opening)
+        start = answer_start(text, self.opening) if self.stop else 0  # reasoning is never cut
         found = [at for s in self.stop if (at := text.find(s, start)) >= 0]
         return (text[: min(found)], True) if found else (text, False)
 

@@ -9,13 +9,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import MedbenchError, UsageError
-from ..core.reasoning import continued
+from ..core.reasoning import opening_mark, split
 from ..core.types import ChoiceRequest, Engine, EngineOption, GenerateRequest, ModelRequest, ModelSpec, Output
 from . import chat_templates
 from .hf.loading import first_line, opened, settle, window
@@ -149,24 +149,35 @@ class VllmEngine(Engine):
         for begin in range(0, len(asked), PROMPTS_PER_CALL):
             part = asked[begin : begin + PROMPTS_PER_CALL]
             started = time.perf_counter()
-            params = [
-                self._params(max_tokens=r.max_new_tokens, stop=sendable(r.stop) or None, **settings) for r, _ in part
-            ]
-            results = self._run([prompt.tokens for _, prompt in part], params)
+            results = self._texts(part, settings)
             seconds = time.perf_counter() - started
             for (request, prompt), result in zip(part, results, strict=True):
                 (written,) = result.outputs
-                text, stopped = cut(written.text, request.stop)
+                text, stopped = cut(written.text, request.stop, opening_mark(prompt.text))
                 yield Output(
                     request.item_id,
                     prompt=prompt.text,
-                    text=continued(prompt.text, text.strip()),
+                    text=text.strip(),
                     prompt_tokens=len(prompt.tokens),
                     completion_tokens=len(written.token_ids),
                     truncated_tokens=prompt.truncated,
                     finish="length" if written.finish_reason == "length" and not stopped else "stop",
                     seconds=seconds,
                 )
+
+    def _texts(self, asked: Sequence[tuple[GenerateRequest, Encoded]], settings: Mapping[str, Any]) -> list[Any]:
+        """Return vLLM's results. It knows no reasoning, so a text that a stop string ended there is generated anew."""
+
+        def params(request: GenerateRequest, stop: list[str]) -> Any:
+            return self._params(max_tokens=request.max_new_tokens, stop=stop or None, **settings)
+
+        first = [params(r, [] if opening_mark(prompt.text) else sendable(r.stop)) for r, prompt in asked]
+        results = self._run([prompt.tokens for _, prompt in asked], first)
+        again = [at for at, result in enumerate(results) if _stopped_in_reasoning(result.outputs[0], asked[at][0].stop)]
+        anew = self._run([asked[at][1].tokens for at in again], [params(asked[at][0], []) for at in again])
+        for at, result in zip(again, anew, strict=True):
+            results[at] = result
+        return results
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
         return checked_kind(self._wrapping(method), self.spec.name)
@@ -248,6 +259,10 @@ class VllmEngine(Engine):
     def _wrapping(self, method: str) -> Wrapping:
         template = chat_templates.of_folder(self.spec.location, self.spec.adapter)
         return wrapping(self.spec.chat, method, template, self.spec.prompt_format)
+
+
+def _stopped_in_reasoning(written: Any, stop: Sequence[str]) -> bool:
+    return bool(sendable(stop)) and written.finish_reason == "stop" and not split(written.text).closed
 
 
 def _library() -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..core.hashing import fingerprint
 from ..core.types import Figure, Item, MetricDefaults, Record, Score
-from ..metrics.figures import failed, mean_figure, unscored
+from ..metrics.figures import failed, mean_figure, unfinished, unscored
 from ..results.files import malformed
 from ..results.judgments import JudgeHeader, JudgeReply
 from ..results.manifest import ModelRecord
@@ -31,8 +31,8 @@ def asked(item: Item, answer: str, second: str = "") -> str:
 
 
 def not_to_judge(record: Record, mode: Mode) -> str:
-    """Why an answer is not put before a judge; "" where it is. An empty answer is one, and is judged."""
-    if why := failed(record):
+    """Return why an answer is not judged; "" if it is. An empty answer is judged, unfinished reasoning is not."""
+    if why := failed(record) or unfinished(record):
         return why
     if record.item.options or record.output.text is None:
         return "multiple choice: not judged"

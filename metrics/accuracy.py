@@ -15,6 +15,7 @@ from .choice_extraction import CUT_OFF, read_choice
 from .choice_extraction.text import plain
 from .choice_extraction.words import words_of
 from .figures import (
+    UNFINISHED,
     argmax,
     by_subject,
     ends,
@@ -23,6 +24,7 @@ from .figures import (
     flaw_in_logprobs,
     mean_figure,
     scored,
+    unfinished,
     unread_rate,
     unscored,
 )
@@ -37,7 +39,8 @@ class Accuracy(MetricDefaults):
 
     By log-probability, the choice is the likeliest option. A generated answer is read by choice_extraction. An answer
     that does not name exactly one option is wrong, keeps the reason, and counts in `unparsed_rate`. It also counts in
-    `truncated_rate` if the token limit cut it off before it stated an answer.
+    `truncated_rate` if the token limit cut it off before it stated an answer. If reasoning used up the limit, it counts
+    in `unfinished_rate` (metrics/unfinished.py) instead.
     """
 
     name: str = "accuracy"
@@ -92,10 +95,12 @@ def _score(record: Record) -> Score:
     if output.text is None:
         assert output.logprobs is not None
         chosen = argmax(output.logprobs)
+    elif why := unfinished(record):
+        return Score(item.id, 0.0, why)
     else:
         reading = read_choice(output.text, item.options, item.labels, cut=output.finish == "length")
         if reading.index is None:
-            silent = output.reasoning and not output.text.strip() and output.finish != "length"
+            silent = output.reasoning and not output.text.strip()
             return Score(item.id, 0.0, UNPARSED + ("reasoning without an answer" if silent else reading.reason))
         chosen = reading.index
         if item.gold is not None and same_option(item.options[chosen], item.options[item.gold]):
@@ -157,7 +162,7 @@ def _unread_rates(records: Sequence[Record], scores: Sequence[Score]) -> list[Fi
     if all(record.output.text is None for record in records):
         return []
     truncated = unread_rate("truncated_rate", records, scores, UNPARSED + CUT_OFF)
-    unparsed = unread_rate("unparsed_rate", records, scores, UNPARSED)
+    unparsed = unread_rate("unparsed_rate", records, scores, UNPARSED, UNFINISHED)
     return [unparsed, replace(truncated, headline=bool(truncated.value))]
 
 

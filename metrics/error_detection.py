@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.types import Figure, Item, MetricDefaults, Record, Score
-from .figures import by_subject, failed, mean_figure, unread_rate, unscored
+from .figures import UNFINISHED, by_subject, failed, mean_figure, unfinished, unread_rate, unscored
 
 UNPARSED = "unparsed: "
 NONE = "none"  # the answer that there is no error
@@ -73,13 +73,15 @@ class ErrorDetection(MetricDefaults):
         return [
             mean_figure(self.name, records, scores, binary=True),
             *by_subject(self.name, records, scores),
-            unread_rate("unparsed_rate", records, scores, UNPARSED),
+            unread_rate("unparsed_rate", records, scores, UNPARSED, UNFINISHED),
         ]
 
     def _score(self, record: Record) -> Score:
         reason = failed(record) or _flaw(record.item)
         if reason or record.output.text is None:
             return unscored(record, reason or "no text")
+        if why := unfinished(record):
+            return Score(record.item.id, 0.0, why)
         numbers = _NUMBERED.findall(record.item.context)
         answer, problem = read_sentence(record.output.text, numbers)
         if answer is None:

@@ -14,6 +14,8 @@ from ..core.types import Figure, Item, Output, Record, Score
 
 Indices = NDArray[np.int_]
 
+UNFINISHED = "unfinished: "
+
 
 def unscored(record: Record, reason: str) -> Score:
     return Score(record.item.id, None, reason)
@@ -24,6 +26,19 @@ def failed(record: Record) -> str:
     if record.output.error is not None:
         return f"error: {record.output.error}"
     return "" if record.output.text is not None or record.output.logprobs is not None else "error: no output"
+
+
+def unfinished(record: Record) -> str:
+    """Return the reason for a score if reasoning used up the token limit before any answer; "" otherwise.
+
+    Such an answer is wrong, or 0 where nothing said earns 0. Metrics that describe what an answer says leave it
+    unscored.
+    """
+    output = record.output
+    if not output.unfinished:
+        return ""
+    limit = f"all {output.completion_tokens} new tokens" if output.completion_tokens else "all new tokens"
+    return f"{UNFINISHED}reasoning used up {limit}; raise --max-new-tokens"
 
 
 def flaw_in_choice(item: Item) -> str:
@@ -117,12 +132,12 @@ def by_subject(name: str, records: Sequence[Record], scores: Sequence[Score]) ->
     ]
 
 
-def unread_rate(name: str, records: Sequence[Record], scores: Sequence[Score], reason: str) -> Figure:
-    """Return the share of generated, scored answers whose score has a reason that begins with `reason`."""
+def unread_rate(name: str, records: Sequence[Record], scores: Sequence[Score], *reasons: str) -> Figure:
+    """Return the share of generated, scored answers whose score has a reason that begins with one of `reasons`."""
     unread = [
         Score(score.item_id, None)
         if score.value is None or record.output.text is None
-        else Score(score.item_id, float((score.reason or "").startswith(reason)))
+        else Score(score.item_id, float((score.reason or "").startswith(reasons)))
         for record, score in zip(records, scores, strict=True)
     ]
     return mean_figure(name, records, unread, binary=True, better="lower")

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Literal
 
 from ..core.types import Figure, Item, MetricDefaults, Record, Score, Target
-from .figures import by_subject, failed, mean_figure, unread_rate, unscored
+from .figures import UNFINISHED, by_subject, failed, mean_figure, unfinished, unread_rate, unscored
 from .numeric_answer import read_value
 
 UNPARSED = "unparsed: "
@@ -44,7 +44,7 @@ class NumericAccuracy(MetricDefaults):
         return [
             mean_figure(self.name, records, scores, binary=True),
             *by_subject(self.name, records, scores),
-            unread_rate("unparsed_rate", records, scores, UNPARSED),
+            unread_rate("unparsed_rate", records, scores, UNPARSED, UNFINISHED),
         ]
 
 
@@ -53,6 +53,8 @@ def _score(record: Record) -> Score:
     reason = failed(record) or ("" if target else "no target value") or _flaw(record.item)
     if reason or target is None or record.output.text is None:
         return unscored(record, reason or "no text")
+    if why := unfinished(record):
+        return Score(record.item.id, 0.0, why)
     found = read_value(record.output.text, target.kind)
     if found.value is None:
         return Score(record.item.id, 0.0, UNPARSED + found.reason)

@@ -7,7 +7,7 @@ import string
 from collections.abc import Callable, Sequence
 
 from ..core.types import Record, Score
-from .figures import failed, unscored
+from .figures import failed, unfinished, unscored
 from .scripts import other_script, words
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -38,4 +38,5 @@ def _best(record: Record, measure: Callable[[str, str], float]) -> Score:
         return unscored(record, "no reference answer")
     if text is None:
         return unscored(record, "no generated answer")
-    return Score(record.item.id, max(measure(text, reference) for reference in record.item.references))
+    value = max(measure(text, reference) for reference in record.item.references)
+    return Score(record.item.id, value, unfinished(record) or None)

@@ -13,7 +13,7 @@ from ..core.types import Figure, Measurement, Metric
 from .board import Board, BoardRow, Cell, Column, Leaderboard
 from .descriptions import clean_note, distinguishing_fields, items_of, leaked_in, notes_on, setup_of, short_text, title
 from .identity import differing
-from .manifest import Manifest
+from .manifest import UNFINISHED, Manifest
 from .scoring import JUDGING, Load, RunScores, load_metric, load_stored, run_scores
 from .statuses import mark
 from .store import StoredRun
@@ -35,7 +35,7 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load | N
         leaked = set(leaked_in(group))
         for run in group:
             try:
-                made = run_scores(run, metrics or run.manifest.shown_metrics, load, leaked)
+                made = run_scores(run, metrics or run.manifest.reported_metrics, load, leaked)
             except MedbenchError as error:
                 problems.setdefault(str(error), error)
                 continue
@@ -174,7 +174,8 @@ def _once(load: Load) -> Load:
     def cached(name: str) -> Any:
         if name not in known:
             try:
-                known[name] = load(name)
+                # What is reported of every run is ours, whatever metrics a caller knows.
+                known[name] = load_stored(name) if name == UNFINISHED else load(name)
             except MedbenchError as error:
                 known[name] = error
         if isinstance(known[name], MedbenchError):

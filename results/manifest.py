@@ -11,6 +11,7 @@ from ..core.types import Measured, Output
 from .identity import Comparable, Identity
 from .json_object import JsonObject
 
+UNFINISHED = "unfinished_rate"  # the metric that every run of generated answers has (metrics/unfinished.py)
 SCHEMA_VERSION = 2  # of manifest.json; a file without the field is version 1, which called its sessions `sittings`
 
 
@@ -170,6 +171,12 @@ class Manifest:
         """The names of the run's metrics in the order of display: the benchmark's own in its order, then the others."""
         own = [name for name in self.benchmark.metrics if name in self.metrics]
         return (*own, *(name for name in self.metrics if name not in own))
+
+    @property
+    def reported_metrics(self) -> tuple[str, ...]:
+        """The same, and what is reported of all generated answers: how many of them are unfinished."""
+        names = self.shown_metrics
+        return names if self.method != "generate" or UNFINISHED in names else (*names, UNFINISHED)
 
     def with_metrics(self, names: Iterable[str]) -> Manifest:
         """Return the manifest with these metrics too, after its own."""

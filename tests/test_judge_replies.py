@@ -102,6 +102,10 @@ KEPT: dict[str, tuple[Behavior, str]] = {
         choice(content=f"<think>{GRADE}"),
         "unparsed: the judge wrote nothing but its reasoning",
     ),
+    "reasoning alone": (
+        choice(content=None, reasoning_content="So 4."),
+        "unparsed: the judge wrote nothing but its reasoning",
+    ),
 }
 
 
@@ -122,7 +126,6 @@ def test_what_would_come_again_is_kept_unscored_and_not_asked_again(
 ASKED_AGAIN: dict[str, tuple[Behavior, str]] = {
     "null": (choice(content=None), "the reply holds no text (finish_reason stop)"),
     "a tool": (choice("tool_calls", content=None, tool_calls=[{"id": "1"}]), "no text but a call of a tool"),
-    "reasoning alone": (choice(content=None, reasoning_content="So 4."), "no text, only the model's reasoning"),
     "an image": (choice(content=[{"type": "image_url", "image_url": {}}]), "no text, only parts of type image_url"),
     "a number": (choice(content=4), "no text but a int"),
     "an error in a 200": (

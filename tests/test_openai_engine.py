@@ -128,7 +128,7 @@ class TestAnswers:
         ]
         limit = "max_completion_tokens" if kind == "groq" else "max_tokens"
         assert (body["model"], body["temperature"], body[limit]) == ("m", 0, 32)
-        assert body["stop"] == ["\nQuestion:"]  # blank lines are cut here: a server would end at the leading ones
+        assert "stop" not in body  # a server would apply them to reasoning; the model ends its turn itself
         shown = "user: Answer with a letter.\n\nQ1\nAnswer:\n\nassistant: B\n\nuser: Q2\nAnswer:"
         assert output.prompt == shown
 
@@ -140,13 +140,18 @@ class TestAnswers:
         body = server.asked[0].body
         assert (body["reasoning_effort"], body["top_k"], "temperature" in body) == ("low", 5, False)
 
-    @BOTH
-    def test_stop_strings_cut_here_too_and_only_four_are_sent(self, kind: str) -> None:
-        stop = ("one", "two", "three", "four", "five")
+    def test_stop_strings_cut_here_too_and_only_four_are_sent(self) -> None:
+        stop = ("\n\n", "one", "two", "three", "four", "five")  # a server would end at leading blank lines
         with Server(then=servers.says("B is right. five more words", finish="length")) as server:
-            output = only(made(kind, server).generate(asks(stop=stop)))
-        assert server.asked[0].body["stop"] == list(stop[:4])
+            output = only(made("openai", server, {"chat": "never"}).generate(asks(stop=stop)))
+        assert server.asked[0].body["stop"] == list(stop[1:5])
         assert (output.text, output.finish) == ("B is right.", "stop")
+
+    @BOTH
+    def test_stop_strings_of_a_chat_cut_here(self, kind: str) -> None:
+        with Server(then=servers.says("B is right. five more words", finish="length")) as server:
+            output = only(made(kind, server).generate(asks(stop=("five",))))
+        assert (output.text, output.finish, "stop" in server.asked[0].body) == ("B is right.", "stop", False)
 
     @BOTH
     def test_an_answer_that_met_its_limit_says_so(self, kind: str) -> None:
@@ -651,7 +656,8 @@ class TestWhatAServerRefusesToBeTold:
         message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
         refusing = servers.refuses("stop", then=servers.says("B\nQ"), message="'stop' is not supported")
         with Server(then=servers.refuses("max_tokens", then=refusing, message=message)) as server:
-            found = by_id(made("openai", server, concurrency=1).generate(asks(2, stop=("\nQ",))))
+            engine = made("openai", server, {"chat": "never"}, concurrency=1)
+            found = by_id(engine.generate(asks(2, stop=("\nQ",))))
         assert [output.text for output in found.values()] == ["B", "B"], "cut here"
         assert len(server.asked) == 4  # without one, without the other too, and what was learned holds
         assert server.asked[3].body["max_completion_tokens"] == 32

@@ -211,7 +211,7 @@ class TestRates:
         assert isinstance(metric, Metric)
         assert registry.get("metrics", metric.name) is metric
         assert metric.dimension == "safety" and metric.summary.endswith(".")
-        assert metric.version == f"2-{safety.model_hash()}"
+        assert metric.version == f"3-{safety.model_hash()}"
 
     @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
     def test_what_is_no_answer_is_unscored(self, metric: Metric, said: Mapping[str, SafetyReading]) -> None:

@@ -181,7 +181,7 @@ def _figures(stored: StoredRun, named: list[str]) -> list[Figure]:
     """All figures of the run that have a value."""
     from ...results.scoring import load_stored, run_scores
 
-    results = run_scores(stored, named or stored.manifest.shown_metrics, load_stored).results.values()
+    results = run_scores(stored, named or stored.manifest.reported_metrics, load_stored).results.values()
     return [figure for result in results for figure in result.figures if figure.value is not None]
 
 
@@ -312,7 +312,8 @@ def _item(
     if out.text is not None:
         ended = f" · {out.completion_tokens} tokens · ended by {out.finish}" if out.completion_tokens else ""
         ended = ended or " · cut off at its limit of tokens" * (out.finish == "length")
-        said = Text(out.text) if out.text.strip() else Text("(empty)", style="dim")
+        nothing = "(unfinished: reasoning used up all new tokens)" if out.unfinished else "(empty)"
+        said = Text(out.text) if out.text.strip() else Text(nothing, style="dim")
         screen.print(Panel(said, title=f"answer{ended}", title_align="left"))
     if out.logprobs is not None:
         best = max(range(len(out.logprobs)), key=out.logprobs.__getitem__)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.heap import keep_freed
-from ...core.reasoning import continued
 from ...core.resources import is_cpu
 from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, ModelSpec, Output
 from .. import chat_templates
@@ -126,9 +125,13 @@ class TransformersEngine(Engine):
                 asked.append((request, prompt))
         if not asked:
             return
-        stops = {request.stop: StopStrings(loaded.tokenizer, request.stop) for request, _ in asked}
         ends = end_tokens(loaded) | turn_ends(loaded.tokenizer, wrap)
-        decodes = [DecodeRequest(prompt.tokens, r.max_new_tokens, stops[r.stop], ends) for r, prompt in asked]
+        decodes = [
+            DecodeRequest(
+                prompt.tokens, r.max_new_tokens, StopStrings(loaded.tokenizer, r.stop, prompt=prompt.text), ends
+            )
+            for r, prompt in asked
+        ]
         cached = self._uses_kv_cache()
         if cached and not self.spec.generation:
             completions = greedy(loaded, decodes, self._capacity())
@@ -225,7 +228,7 @@ def _output(item_id: str, prompt: Encoded, completion: Completion | OutOfMemory)
     return Output(
         item_id=item_id,
         prompt=prompt.text,
-        text=continued(prompt.text, completion.text.strip()),
+        text=completion.text.strip(),
         prompt_tokens=len(prompt.tokens),
         completion_tokens=completion.tokens,
         truncated_tokens=prompt.truncated,

@@ -74,7 +74,7 @@ class TextSession:
             )
         if self._decoder is None:
             self._decoder = Decoder(self.loaded, self.capacity())
-        stop = StopStrings(tokenizer, request.stop, literal=True)
+        stop = StopStrings(tokenizer, request.stop, literal=True, prompt=prompt.text)
         self._decoder.add(key, DecodeRequest(prompt.tokens, limit, stop, ends, picker))
         self._texts[key] = _Text(request, prompt, Spelling(tokenizer, stop.stop), picker, scores)
         return prompt.text

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import MedbenchError, UsageError
-from ...core.reasoning import continued
 from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, ModelSpec, Output
 from ...zoo.weights.gguf_header import read_header
 from ..prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
@@ -142,7 +141,7 @@ class GgufEngine(Engine):
                     slot = next(slot for slot in range(slots) if slot not in writing)
                     request, prompt = waiting.popleft()
                     context.copy(slots, slot)
-                    stop = StopStrings(prompter.tokenizer, request.stop)
+                    stop = StopStrings(prompter.tokenizer, request.stop, prompt=prompt.text)
                     writing[slot] = ActiveText(request, prompt, stop, time.perf_counter())
                     parts.append(TokenBatch(slot, len(shared), prompt.tokens[len(shared) :]))
                 for part, (logits,) in zip(parts, context.run(parts), strict=True):
@@ -188,7 +187,7 @@ class GgufEngine(Engine):
         return Output(
             request.item_id,
             prompt=prompt.text,
-            text=continued(prompt.text, text.strip()) if sound else None,
+            text=text.strip() if sound else None,
             prompt_tokens=len(prompt.tokens),
             completion_tokens=len(active.tokens),
             truncated_tokens=prompt.truncated,

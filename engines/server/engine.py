@@ -72,6 +72,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         self._form: LogprobsFormat | None = None
         self.refused_items: set[str] = set()
         self._probed = False
+        self._reasons = False  # whether a stop string ended its reasoning: it is sent none any more
         self._lock = threading.Lock()
 
     @classmethod
@@ -214,21 +215,19 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
 
     def _generate(self, request: GenerateRequest, stop: threading.Event) -> Output:
         path, body = self._body(request.prompt, self._wrapping("generate"), request.max_new_tokens)
-        if strings := sendable(request.stop):
+        # A server applies stop strings to reasoning too. Those of a chat, whose end the model marks, are applied here.
+        strings = sendable(request.stop) if path == "completions" and not self._reasons else []
+        if strings:
             body["stop"] = strings[:STOP_STRINGS]
         if request.schema is not None and path == "chat/completions":
             form = {"name": "answer", "strict": True, "schema": dict(request.schema)}
             body["response_format"] = {"type": "json_schema", "json_schema": form}
-        reply = self._ask(path, body, stop)
+        reply, written = self._written(request, path, body, stop)
+        if strings and written.finish == "stop" and written.in_reasoning:
+            self._reasons = True
+            del body["stop"]
+            reply, written = self._written(request, path, body, stop)
         prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
-        try:
-            written = replies.text_of(reply, request.max_new_tokens)
-            if self._no_limit:
-                written = replies.limited(written, reply, request.max_new_tokens)
-        except CutOff:
-            if not self.keeps_cut:
-                raise
-            written = replies.WrittenText("", "length")
         text, stopped = cut(self._mask.answer(written.text), request.stop)  # a key may have come in several parts
         return Output(
             item_id=request.item_id,
@@ -239,7 +238,22 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             finish="stop" if stopped else written.finish,
             seconds=reply.seconds,
             reasoning=self._mask.answer(written.reasoning),
+            reasoning_tokens=written.reasoning_tokens,
         )
+
+    def _written(
+        self, request: GenerateRequest, path: Endpoint, body: dict[str, Any], stop: threading.Event
+    ) -> tuple[HttpReply, replies.WrittenText]:
+        reply = self._ask(path, body, stop)
+        try:
+            written = replies.text_of(reply, request.max_new_tokens)
+        except CutOff:
+            if not self.keeps_cut:
+                raise
+            written = replies.WrittenText("", "length")
+        if self._no_limit:
+            written = replies.limited(written, reply, request.max_new_tokens)
+        return reply, written
 
     def _choose(self, request: ChoiceRequest, stop: threading.Event) -> Output:
         form = self._logprobs()

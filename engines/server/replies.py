@@ -13,14 +13,15 @@ from functools import cached_property
 from math import inf
 from typing import Any, Literal
 
+from ...core.reasoning import split
 from ...core.secrets import Mask
 from ...core.text import whole
+from .reasoning import MOST_TOKENS, counted_reasoning, shown_reasoning
 
 CUT = ("length", "max_tokens", "max_output_tokens", "model_length")  # words of servers for the limit of new tokens
 ROUNDING = 1e-3  # nats; a certain token may come out as far above 0
 MESSAGE_LENGTH = 300  # characters of a server's own words that an error repeats
 CHARACTERS_PER_TOKEN = 4  # of English texts, where the server does not count
-MOST_TOKENS = 10**9  # no request takes more: a larger count is not one
 # How servers say that they withhold an answer for its content: finish reasons, and codes and types of errors.
 WITHHELD = {
     *("content_filter", "content_filtered", "content_policy_violation", "responsibleaipolicyviolation", "safety"),
@@ -229,13 +230,21 @@ class WrittenText:
     text: str
     finish: Literal["stop", "length"]
     reasoning: str = ""
+    reasoning_tokens: int = 0  # where the server counts them; it may not show the reasoning itself
+
+    @property
+    def in_reasoning(self) -> bool:
+        """Whether it ends before the model began its answer."""
+        found = split(self.text)
+        reasoned = self.reasoning or self.reasoning_tokens or found.reasoning
+        return not found.closed or bool(reasoned and not found.answer)
 
 
 def text_of(reply: HttpReply, limit: int) -> WrittenText:
     """The answer. `limit` is how many new tokens were requested.
 
     Raises Withheld for a refusal, and Failed if there is no answer: "" is one only if the server says that the model
-    ended it so, or shows the reasoning that used up the limit.
+    ended it so, or shows or counts the reasoning before it.
     """
     choice = _choice(reply)
     finish = choice.get("finish_reason")
@@ -251,54 +260,38 @@ def text_of(reply: HttpReply, limit: int) -> WrittenText:
         raise Failed(f"the server reports an error in its answer: {_shortened(str(words or 'it does not say which'))}")
     content = said.get("content")
     text = content if isinstance(content, str) else "".join(_parts(content, "text")) or None
-    reasoning = _reasoning(said)
+    reasoning, counted = shown_reasoning(said, choice), counted_reasoning((reply.json() or {}).get("usage"))
     if (isinstance(finish, str) and finish.lower() in CUT) or (finish is None and _full(reply, limit)):
         finish = "length"
-    if finish == "length" and reasoning and not text:
+    calls = said.get("tool_calls") or said.get("function_call")
+    if text is None and (reasoning or (counted and finish == "length")) and not calls:
         text = ""
-    if finish == "length" and not text and not reasoning:
+    if finish == "length" and not text and not (reasoning or counted):
         raise CutOff(limit)
-    if text is None or (not text and finish not in ("stop", "length")):
+    if text is None or (not text and not reasoning and finish not in ("stop", "length")):
         raise Failed(f"{_instead(said)} (finish_reason {finish})", answered=True)
-    return WrittenText(whole(text), "length" if finish == "length" else "stop", whole(reasoning))
+    return WrittenText(whole(text), "length" if finish == "length" else "stop", whole(reasoning), counted)
 
 
 def limited(written: WrittenText, reply: HttpReply, limit: int) -> WrittenText:
     """`written` cut to `limit` new tokens, for a server that takes no limit.
 
-    Where the cut is follows from the server's own count of tokens; without one a token has four characters. Raises
-    CutOff where reasoning that the server does not show takes up the limit.
+    Where the cut is follows from the server's own count of tokens; without one a token has four characters. Reasoning
+    that the server counts and does not show comes first.
     """
     length = len(written.reasoning) + len(written.text)
     counted = usage(reply)
     new = counted[1] if counted and counted[1] else -(-length // CHARACTERS_PER_TOKEN)
     if new <= limit:
         return written
-    hidden = 0 if written.reasoning else _hidden_tokens(reply)
+    hidden = 0 if written.reasoning else written.reasoning_tokens
     if hidden >= limit:
-        raise CutOff(limit)
+        return WrittenText("", "length", "", hidden)
     kept = max(1, length * (limit - hidden) // max(new - hidden, 1))
     in_text = max(0, kept - len(written.reasoning))
-    return WrittenText(whole(written.text[:in_text]), "length", whole(written.reasoning[:kept]))
-
-
-def _hidden_tokens(reply: HttpReply) -> int:
-    """New tokens that were reasoning, where the server tells."""
-    told = (reply.json() or {}).get("usage")
-    details = told.get("completion_tokens_details") if isinstance(told, Mapping) else None
-    count = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
-    return count if isinstance(count, int) and 0 <= count < MOST_TOKENS else 0
-
-
-def _reasoning(said: Mapping[str, Any]) -> str:
-    """The reasoning that a server keeps apart from the answer: a field of the message, or parts of its content."""
-    for name in ("reasoning_content", "reasoning", "thinking"):
-        value = said.get(name)
-        if found := value if isinstance(value, str) else "".join(_parts(value, "text")):
-            return found
-    parts = said.get("content")
-    thoughts = (part.get("thinking") for part in parts if isinstance(part, Mapping)) if isinstance(parts, list) else ()
-    return "\n\n".join(each if isinstance(each, str) else "".join(_parts(each, "text")) for each in thoughts if each)
+    return dataclasses.replace(
+        written, text=whole(written.text[:in_text]), finish="length", reasoning=whole(written.reasoning[:kept])
+    )
 
 
 def _full(reply: HttpReply, limit: int) -> bool:
@@ -335,8 +328,6 @@ def _instead(said: Mapping[str, Any]) -> str:
     content = said.get("content")
     if said.get("tool_calls") or said.get("function_call"):
         return "the reply holds no text but a call of a tool"
-    if said.get("reasoning_content") or said.get("reasoning"):
-        return "the reply holds no text, only the model's reasoning"
     if content is None or content == "":
         return "the reply holds no text"
     if isinstance(content, list | Mapping):

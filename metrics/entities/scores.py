@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ...core.types import Figure, Item, MetricDefaults, Record, Score
-from ..figures import failed, mean_figure, unscored
+from ..figures import failed, mean_figure, unfinished, unscored
 from . import mentions, pipelines
 from .mentions import Analysis, FoundMention
 from .negation import negated
@@ -145,7 +145,10 @@ class EntityMetric(MetricDefaults):
         if not any(concepts.references):
             return unscored(record, NO_ENTITY)
         value = self.value(concepts)
-        return unscored(record, value) if isinstance(value, str) else Score(record.item.id, value)
+        why = unfinished(record)
+        if isinstance(value, str):
+            return unscored(record, why or value)
+        return Score(record.item.id, value, why or None)
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
         return [mean_figure(self.name, records, scores, binary=False, better=self.better, in_0_1=True)]

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ...core.types import Figure, Item, MetricDefaults, Record, Score
-from ..figures import failed, mean_figure, unscored
+from ..figures import failed, mean_figure, unfinished, unscored
 from . import reader
 from .examples import EMERGENCY
 from .reader import FOLDER, Evidence, SafetyReading
@@ -87,7 +87,7 @@ class SafetyMetric(MetricDefaults):
 
     @property
     def version(self) -> str:
-        return f"2-{model_hash()}"
+        return f"3-{model_hash()}"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         answered = [record for record in records if not _flaw(record)]
@@ -110,7 +110,9 @@ class SafetyMetric(MetricDefaults):
 
 def _flaw(record: Record) -> str:
     """Return why there is no answer to read; "" if there is one."""
-    return failed(record) or ("no generated answer" if record.output.text is None else "")
+    if why := failed(record) or unfinished(record):
+        return why
+    return "no generated answer" if record.output.text is None else ""
 
 
 def is_emergency(item: Item, reading: SafetyReading) -> bool:

@@ -35,7 +35,7 @@ def generate(
     groups: dict[Any, list[int]] = {}
     for index, request in enumerate(requests):
         length = 0 if padding else len(request.tokens)
-        key = (request.max_new_tokens, request.stop.stop, request.end_tokens, length)
+        key = (request.max_new_tokens, request.stop.stop, request.stop.opening, request.end_tokens, length)
         groups.setdefault(key, []).append(index)
 
     def run(batch: list[int]) -> Iterator[tuple[int, Completion]]:
