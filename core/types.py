@@ -72,6 +72,11 @@ class Prompt:
     turns: tuple[Turn, ...] = ()  # of a conversation, before the question
 
     @property
+    def has_system(self) -> bool:
+        """Whether it has a system text, of its own or in its conversation."""
+        return bool(self.system) or any(turn.role == "system" for turn in self.turns)
+
+    @property
     def plain(self) -> str:
         """The prompt as one text: system text, instruction, examples and question, separated by blank lines."""
         shots = [f"{question} {answer}" for question, answer in self.shots]
@@ -343,6 +348,10 @@ class Engine(Protocol):
     def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
         """Why options like these cannot be scored by log-probability; "" if they can. The model then writes instead."""
         return "" if self.gives_logprobs else f"the engine {self.spec.engine} gives no log-probabilities"
+
+    def has_system_turn(self) -> bool:
+        """Return whether the chat template has a system turn. If not, a system text opens the first user turn."""
+        return True
 
     notes: tuple[str, ...] = ()  # what the user should know about this run, one sentence each
     retry_hint: str = "The same command tries them again."  # said after items that failed

@@ -32,6 +32,7 @@ WALL_SECONDS = 120.0  # in all, including the import of transformers
 SAID = 300  # characters of a template's own message
 HINT = "Without the template: --chat never"
 TURNS = ({"role": "user", "content": "Question: Does rest help with a cold?\nAnswer:"},)
+SYSTEM_TEXT = "You are a careful physician."
 
 _TRY = """
 import json, sys
@@ -52,7 +53,7 @@ try:
     texts, _ = render_jinja_template(
         [given["turns"]], chat_template=given["template"], add_generation_prompt=True, bos_token="<s>", eos_token="</s>"
     )
-    found = {"length": len(texts[0])}
+    found = {"length": len(texts[0]), "has": given["text"] in texts[0]}
 except MemoryError:
     found = {"memory": True}
 except BaseException as error:
@@ -109,13 +110,28 @@ def check(template: str, model: str) -> None:
         problem = str(json.loads(note.read_bytes()))  # a file that a power cut emptied does not mean "no problem"
     except (OSError, ValueError):
         problem = _problem(template)
-        with contextlib.suppress(OSError):  # without a cache the check runs again
-            note.parent.mkdir(parents=True, exist_ok=True)
-            draft = note.with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(problem), encoding="utf-8")
-            draft.replace(note)
+        _keep(note, problem)
     if problem:
         raise MedbenchError(f"the chat template of {model} cannot be used: {problem}", HINT)
+
+
+@functools.lru_cache(maxsize=64)
+def has_system_turn(template: str) -> bool:
+    """Return whether a template writes a system turn, rather than raise an error or leave it out.
+
+    The result is kept in the cache folder, as that of `check`.
+    """
+    turns = ({"role": "system", "content": SYSTEM_TEXT}, *TURNS)
+    key = hashlib.sha256(json.dumps([template, turns]).encode()).hexdigest()[:32]
+    note = paths.cache() / "chat-templates" / f"system-{key}"
+    try:
+        return json.loads(note.read_bytes()) is True
+    except (OSError, ValueError):
+        found = _tried(template, turns)
+        held = found.get("has", not found) is True  # if it could not be tried, rendering reports what is wrong
+        if found:
+            _keep(note, held)
+        return held
 
 
 def render(tokenizer: Any, turns: Sequence[Mapping[str, str]], template: str, generation: bool) -> str:
@@ -161,10 +177,32 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
+def _keep(note: Path, value: str | bool) -> None:
+    with contextlib.suppress(OSError):  # without a cache the template is tried again
+        note.parent.mkdir(parents=True, exist_ok=True)
+        draft = note.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(value), encoding="utf-8")
+        draft.replace(note)
+
+
 def _problem(template: str) -> str:
     """Return what is wrong with a template, as a sentence; "" if nothing is, or if it could not be tried."""
-    given = {"path": sys.path, "template": template, "turns": TURNS, "seconds": CPU_SECONDS, "memory": MEMORY}
-    endless = f"it does not end: it ran for more than {CPU_SECONDS} seconds on one short question."
+    found = _tried(template, TURNS)
+    if "endless" in found:
+        return f"it does not end: it ran for more than {CPU_SECONDS} seconds on one short question."
+    if "ended" in found:
+        return "it ends the process that it is used in."
+    if "memory" in found:
+        return f"it takes more than {MEMORY >> 30} GiB of memory for one short question."
+    if found.get("length", 0) > LONGEST:
+        return f"it makes {found['length']:,} characters of one short question."
+    return _sentence(found["kind"], found["said"]) if "kind" in found else ""
+
+
+def _tried(template: str, turns: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Render turns in a process of its own. Return what came of it, by name; nothing if it could not be tried."""
+    limits = {"seconds": CPU_SECONDS, "memory": MEMORY}
+    given = {"path": sys.path, "template": template, "turns": turns, "text": SYSTEM_TEXT, **limits}
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", _TRY],
@@ -174,21 +212,16 @@ def _problem(template: str) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        return endless if (error.stdout or b"").startswith(b"begun") else ""
+        return {"endless": True} if (error.stdout or b"").startswith(b"begun") else {}
     except OSError:
-        return ""
+        return {}
     begun, _, last = done.stdout.decode("utf-8", "replace").strip().partition("\n")
     if begun != "begun":
-        return ""  # transformers does not load there; loading it here reports why
+        return {}  # transformers does not load there; loading it here reports why
     if not last:
-        return endless if done.returncode < 0 else "it ends the process that it is used in."
-    found = loads(last)
-    if "memory" in found:
-        return f"it takes more than {MEMORY >> 30} GiB of memory for one short question."
-    if "length" in found:
-        long = found["length"] > LONGEST
-        return f"it makes {found['length']:,} characters of one short question." if long else ""
-    return _sentence(found["kind"], found["said"])
+        return {"endless": True} if done.returncode < 0 else {"ended": True}
+    found: dict[str, Any] = loads(last)
+    return found
 
 
 def _words(error: Exception) -> str:

@@ -42,6 +42,11 @@ class Wrapping:
     def wraps(self) -> bool:
         return self.kind != "plain"
 
+    @property
+    def has_system_turn(self) -> bool:
+        """Whether a system text is a turn of its own. Otherwise it opens the prompt, or the first user turn."""
+        return self.kind == "template" and chat_templates.has_system_turn(self.template)
+
 
 def wrapping(mode: str, method: str, template: str, prompt_format: str) -> Wrapping:
     """Return the wrapping for the `--chat` mode and the method ("choose" or "generate").
@@ -68,15 +73,28 @@ def pin_dates(template: str) -> str:
     return _DATE_CALL.sub(lambda call: repr(PINNED_DATE.strftime(call.group(2))), template)
 
 
-def messages(prompt: Prompt) -> list[dict[str, str]]:
-    """Return the turns of a chat. Each example is a pair of turns, and the instruction begins the first one."""
-    turns = [*prompt.shots, (prompt.question, None)]
-    found = []
-    for index, (question, answer) in enumerate(turns):
-        opening = f"{prompt.instruction}\n\n" if index == 0 and prompt.instruction else ""
-        found.append({"role": "user", "content": opening + question})
-        if answer is not None:
-            found.append({"role": "assistant", "content": answer})
+def messages(prompt: Prompt, system_turn: bool = True) -> list[dict[str, str]]:
+    """Return the turns of a chat: the system text, a pair for each example, the conversation, and the question.
+
+    The instruction opens the first user turn. Without `system_turn`, so does the system text, and a system turn of the
+    conversation opens the user turn after it.
+    """
+    turns = [("system", prompt.system)] if prompt.system else []
+    for question, answer in prompt.shots:
+        turns += [("user", question), ("assistant", answer)]
+    turns += [(turn.role, turn.content) for turn in prompt.turns]
+    turns.append(("user", prompt.question))
+    found: list[dict[str, str]] = []
+    opening: list[str] = []  # of the next user turn
+    instruction = prompt.instruction
+    for role, content in turns:
+        if role == "system" and not system_turn:
+            opening.append(content)
+            continue
+        if role == "user":
+            content = "\n\n".join([*opening, *filter(None, [instruction]), content])
+            opening, instruction = [], ""
+        found.append({"role": role, "content": content})
     return found
 
 
@@ -190,32 +208,53 @@ class Prompter:
         text, tokens = encode(prompt)
         if len(tokens) <= room:
             return Encoded(text, tokens, 0)
-        if wrap.kind == "plain":
+        if wrap.kind == "plain" and not prompt.system and not prompt.turns:
             first = tokens[: self._opening(text, tokens)]
             kept = first + tokens[len(tokens) - room + len(first) :]
             return Encoded(self.tokenizer.decode(kept, skip_special_tokens=True), kept, len(tokens) - room)
         asked = len(tokens)
-        while len(tokens) > room and (prompt.shots or prompt.instruction or prompt.question):
+        while len(tokens) > room and prompt != Prompt(""):
             prompt = self._shorter(prompt, len(tokens) - room)
             text, tokens = encode(prompt)
         return Encoded(text, tokens, asked - len(tokens))
 
     def _shorter(self, prompt: Prompt, excess: int) -> Prompt:
-        """Return `prompt` without its oldest example or, if it has none, the first `excess` tokens of its content."""
+        """Return `prompt` with less of what it can best do without.
+
+        That is its oldest example, then the oldest question of its conversation with the answer, then the first
+        `excess` tokens of the instruction and the question. The system text is cut last.
+        """
         if prompt.shots:
             return replace(prompt, shots=prompt.shots[1:])
-        content = replace(prompt, instruction="", question=prompt.plain).question
-        tokens = self._ids(content, special=False)
+        if said := [turn for turn in prompt.turns if turn.role != "system"]:
+            later = next((at for at, turn in enumerate(said) if at and turn.role == "user"), len(said))
+            gone = {id(turn) for turn in said[:later]}
+            return replace(prompt, turns=tuple(turn for turn in prompt.turns if id(turn) not in gone))
+        content = replace(prompt, system="", turns=()).plain
+        if content:
+            return replace(prompt, instruction="", question=self._without_first(content, excess))
+        if prompt.turns:
+            return replace(prompt, turns=())
+        return replace(prompt, system=self._without_first(prompt.system, excess))
+
+    def _without_first(self, text: str, excess: int) -> str:
+        """Return `text` without its first `excess` tokens. It is always shorter."""
+        tokens = self._ids(text, special=False)
         kept = self.tokenizer.decode(tokens[excess:]) if excess < len(tokens) else ""
         # If tokens are fragments of a character, decoding fewer may not shorten the text; removing a character does.
-        return Prompt(question=kept if len(kept) < len(content) else content[1:])
+        return kept if len(kept) < len(text) else text[1:]
 
     def _render(self, prompt: Prompt, wrap: Wrapping) -> str:
         if wrap.kind == "plain":
             return prompt.plain
         if wrap.kind == "format":
             return wrap.template.replace("{prompt}", prompt.plain)
-        return chat_templates.render(self.tokenizer, messages(prompt), wrap.template, generation=True)
+        return chat_templates.render(
+            self.tokenizer,
+            messages(prompt, not prompt.has_system or wrap.has_system_turn),
+            wrap.template,
+            generation=True,
+        )
 
     def _ids(self, text: str, special: bool) -> list[int]:
         return self._all_ids([text], special)[0]

@@ -182,6 +182,10 @@ class VllmEngine(Engine):
     def chat(self, method: Literal["choose", "generate"]) -> str:
         return checked_kind(self._wrapping(method), self.spec.name)
 
+    def has_system_turn(self) -> bool:
+        wrap = self._wrapping("generate")
+        return wrap.kind != "template" or wrap.has_system_turn
+
     def describe(self) -> dict[str, Any]:
         return {
             "device": self.spec.device,

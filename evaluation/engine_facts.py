@@ -20,7 +20,8 @@ def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settin
     The engine hears of the items first: saved answers, for example, belong to one benchmark.
     """
     engine.prepare(benchmark, item_set)
-    method = _method(selected(benchmark, item_set, settings), engine, settings, benchmark.protocol)
+    items = selected(benchmark, item_set, settings)
+    method = _method(items, engine, settings, benchmark.protocol)
     chat = engine.chat("choose" if method == "logprob" else "generate")
     spec = engine.spec
     options = {
@@ -28,7 +29,9 @@ def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settin
         for option in engine.engine_options
         if option.changes_answers and spec.options.get(option.name, option.default) != option.default
     }
-    return EngineFacts(spec, method, chat, options)
+    told = settings.system or benchmark.protocol.system or any(t.role == "system" for i in items for t in i.turns)
+    system_turn = engine.has_system_turn() if told and chat == "template" else True
+    return EngineFacts(spec, method, chat, options, system_turn)
 
 
 def _method(items: Sequence[Item], engine: Engine, settings: Settings, protocol: Protocol) -> Method:

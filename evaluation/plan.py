@@ -69,6 +69,7 @@ class EngineFacts:
     method: Method
     chat: str  # how it wraps prompts: "plain", "template" or "format"
     options: Mapping[str, Any] = field(default_factory=dict)  # those that change answers and are not the default
+    system_turn: bool = True  # False: the chat template has none, so a system text opens the first user turn
 
 
 def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings: Settings) -> Plan:
@@ -118,6 +119,9 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings:
     seed = settings.seed if _draws(settings, len(item_set.items) - held_out) else 0
     generation = {**spec.generation, "max_new_tokens": max_new_tokens, "stop": list(stop)} if generates else None
     identity = Identity.of(comparable, model, seed, chat, generation)
+    notes = [*_without_effect(benchmark, settings, items, len(item_set.items) - held_out, method)]
+    if not engine.system_turn:
+        notes.append("Its chat template has no system turn, so the system text opens the first user turn.")
     return Plan(
         benchmark,
         item_set,
@@ -130,7 +134,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings:
         stop,
         identity,
         comparable,
-        tuple(_without_effect(benchmark, settings, items, len(item_set.items) - held_out, method)),
+        tuple(notes),
     )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.stats import bootstrap_counts, clusters_of, percentiles
-from ..core.types import Figure, MetricDefaults, Record, Score
-from .choice_extraction import CUT_OFF, read_choice
+from ..core.types import Figure, Item, MetricDefaults, Record, Score
+from .choice_extraction import CUT_OFF, ChoiceReading, read_answer_field, read_choice
 from .choice_extraction.text import plain
 from .choice_extraction.words import words_of
 from .figures import (
@@ -98,7 +98,7 @@ def _score(record: Record) -> Score:
     elif why := unfinished(record):
         return Score(item.id, 0.0, why)
     else:
-        reading = read_choice(output.text, item.options, item.labels, cut=output.finish == "length")
+        reading = _read(item, output.text, cut=output.finish == "length")
         if reading.index is None:
             silent = output.reasoning and not output.text.strip()
             return Score(item.id, 0.0, UNPARSED + ("reasoning without an answer" if silent else reading.reason))
@@ -106,6 +106,12 @@ def _score(record: Record) -> Score:
         if item.gold is not None and same_option(item.options[chosen], item.options[item.gold]):
             chosen = item.gold  # if a text is offered twice, either label is correct
     return Score(item.id, float(chosen == item.gold), answer=item.answers[chosen])
+
+
+def _read(item: Item, text: str, cut: bool) -> ChoiceReading:
+    if item.answer_field:
+        return read_answer_field(text, item.answer_field, item.options, item.labels, cut)
+    return read_choice(text, item.options, item.labels, cut)
 
 
 def same_option(one: str, other: str) -> bool:

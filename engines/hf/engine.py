@@ -160,6 +160,10 @@ class TransformersEngine(Engine):
     def chat(self, method: Literal["choose", "generate"]) -> str:
         return checked_kind(self.wrapping(method), self.spec.name)
 
+    def has_system_turn(self) -> bool:
+        wrap = self.wrapping("generate")
+        return wrap.kind != "template" or wrap.has_system_turn
+
     def describe(self) -> dict[str, Any]:
         """Return facts for the manifest. `choosing` and `writing` are there once a request of that kind has run."""
         loaded, _ = self._ready()

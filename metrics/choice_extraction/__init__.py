@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .answer_field import read_answer_field
 from .reader import CUT_OFF, ChoiceReading, read_choice
 
-__all__ = ["CUT_OFF", "ChoiceReading", "read_choice"]
+__all__ = ["CUT_OFF", "ChoiceReading", "read_answer_field", "read_choice"]
