@@ -22,7 +22,8 @@ from ..core.types import (
     ModelSpec,
     Output,
 )
-from .saved_answers import Saved, answer_files, columns, file_for, read
+from .saved_answers import BENCHMARK, Saved, answer_files, columns, file_for, read
+from .saved_seals import SAMPLES
 
 SHOWN = 16  # hexadecimal digits of a hash
 NAMED = 3  # ids in a message
@@ -30,13 +31,13 @@ NO_ANSWER = "no answer saved for this item"
 
 
 class ReplayEngine(Engine):
-    """Returns saved answers: --model replay:FILE, or a folder with a file for each benchmark.
+    """Returns saved answers: --model replay:FILE, a folder with a file per benchmark, or a path with {benchmark} in it.
 
     `spec.location` is the path and `spec.options["map"]` is the value of --map. Nothing runs, so nothing is timed.
     """
 
     summary = "Returns answers that were saved before, by medbench or by another system."
-    prefix_takes = "a file of saved answers, or a folder with a file for each benchmark"
+    prefix_takes = "a file of saved answers, a folder with a file per benchmark, or a path with {benchmark} in it"
     engine_options = (
         EngineOption(
             "map",
@@ -51,14 +52,13 @@ class ReplayEngine(Engine):
 
     @classmethod
     def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
-        """Return the spec of saved answers; their content is read later. Those of a run are named after the run."""
+        """Return the spec of saved answers. Their content is read later."""
         decided = ("revision", "adapter", "quantize", "trust-remote-code", "dtype", "device", "chat")
-        request.reject(f"the answers in {name} are there already.", *decided)
+        request.reject(f"the answers in {name} exist already.", *decided)
         full = Path(name).expanduser().resolve()
-        shown = full.parent.name if full.name == "samples.jsonl" else full.stem if full.suffix else full.name
         source = f"answers saved in {full}"
         return ModelSpec(
-            f"{request.engine}:{shown}", str(full), "", request.engine, source=source, options=request.options
+            f"{request.engine}:{_system(full)}", str(full), "", request.engine, source=source, options=request.options
         )
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -93,13 +93,14 @@ class ReplayEngine(Engine):
                 f"none of the {len(others)} answers in {self.file} belongs to an item of {benchmark.name}: {named}",
                 f"Its ids look like {item_set.items[0].id}. Another column: --map id=COLUMN,text=COLUMN",
             )
-        self._one_meaning(benchmark.name, {i: items[i].question for i in self._saved if i not in set(others)})
-        told = f"{len(others)} of {len(self._saved)} saved answers belong to no item of {benchmark.name}: {named}"
+        unknown = set(others)
+        questions = {item_id: items[item_id].question for item_id in self._saved if item_id not in unknown}
+        self._one_meaning(benchmark.name, questions)
+        unused = f"{len(others)} of {len(self._saved)} saved answers belong to no item of {benchmark.name}: {named}"
         changed = f"changed after the run: {self._changed}"
-        self.notes = ((told,) if others else ()) + ((changed,) if self._changed else ())
+        self.notes = ((unused,) if others else ()) + ((changed,) if self._changed else ())
         self._facts = {"saved_answers": len(self._saved), "of_no_item": len(others)}
-        strangers = set(others)
-        mine = {item_id: saved for item_id, saved in self._saved.items() if item_id not in strangers}
+        mine = {item_id: self._saved[item_id] for item_id in questions}
         if self._choice:
             mine = {item_id: _in_order(saved, items[item_id]) for item_id, saved in mine.items()}
         self._saved = mine
@@ -156,7 +157,7 @@ class ReplayEngine(Engine):
         return f"{len(lacking)} of {len(self._saved)} saved answers have no log-probabilities"
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
-        return "as saved"  # how the system was prompted is not known
+        return "as saved"  # nobody knows how the system was prompted
 
     def describe(self) -> dict[str, Any]:
         return {"files": [str(self.file)], "map": self.spec.options.get("map", "")} | self._facts
@@ -179,6 +180,16 @@ class ReplayEngine(Engine):
         self._saved, content, self._changed = read(self.file, self.columns)
         total.update(f"\0{content}\n".encode())
         self.spec = dataclasses.replace(self.spec, revision=total.hexdigest()[:SHOWN])
+
+
+def _system(path: Path) -> str:
+    """Return the name of the system whose answers are saved at `path`: "alpha" for alpha.jsonl, the folder alpha,
+    alpha-{benchmark}.jsonl and alpha/{benchmark}.jsonl. Samples of a run are named after the run's folder.
+    """
+    if BENCHMARK in str(path):
+        parts = (part.replace(BENCHMARK, "").strip("-_. ") for part in (path.stem, *reversed(path.parts[1:-1])))
+        return next(filter(None, parts), path.suffix[1:])
+    return path.parent.name if path.name == SAMPLES else path.stem if path.suffix else path.name
 
 
 def _answers(saved: Saved, item: Item | None) -> bool:

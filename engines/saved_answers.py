@@ -1,41 +1,41 @@
-"""Answers that were saved before, as they are in files: from a path and --map to rows.
+"""Reads saved answers: from a path and --map to the answer to each item.
 
-One JSON object a line, or a CSV file with a header: an item's id and one or more of
+A file has one JSON object per line, or is a CSV with a header. Each row has an item's id and one or more of
 
     text        what the system wrote
     prediction  for multiple choice: a label, an option's words, or a sentence that names one
-    logprobs    log-probabilities (nats) of the options, a list in their order or an object by label or option; null is
-                minus infinity
+    logprobs    log-probabilities (nats) of the options, as a list in their order or an object by label or option; null
+                is minus infinity
 
 and, if known, how the text ended (`finish`: "stop", or "length" at the limit of new tokens) and what the model wrote
 before it (`reasoning`).
 
-An empty text is an answer, in a CSV too; without an answer, leave the row out or write null. `--map
-id=COLUMN,text=COLUMN` names other columns; "a.b.0" goes into nested objects and lists, and a null on the way is no
-answer. The `samples.jsonl` of a medbench run is read as it is, and its seals are checked.
+An empty text is an answer, also in a CSV. For an item without an answer, leave the row out or write null. `--map
+id=COLUMN,text=COLUMN` names other columns; "a.b.0" is a path into nested objects and lists, and a null on the path
+means no answer. The `samples.jsonl` of a medbench run needs no --map, and its seals are checked.
 """
 
 from __future__ import annotations
 
-import contextlib
+import glob
 import hashlib
 import math
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from ..core.errors import UsageError
-from ..core.json_text import MAX_LINE, loads
-from ..core.seals import Chain, flaw
+from ..core.json_text import loads
 from ..core.tables import BadLine, csv_records, separator_hint, text_lines
+from .saved_seals import SAMPLES, SampleSeals
 from .server.replies import CUT
 
-ABOUT = ("finish", "reasoning")  # of the text
+ABOUT = ("finish", "reasoning")  # what is known about the text
 FIELDS = ("id", "text", "prediction", "logprobs", "prompt", *ABOUT)
 ANSWERS = ("text", "prediction", "logprobs")
-# Where the samples.jsonl of a run has them.
+# Their paths in the samples.jsonl of a run.
 STORED = {
     "id": "output.item_id",
     "text": "output.text",
@@ -45,13 +45,14 @@ STORED = {
     "reasoning": "output.reasoning",
 }
 SUFFIXES = (".jsonl", ".csv")
-SAMPLES = "samples.jsonl"
-MANIFEST = "manifest.json"
-ROUNDING = 1e-6  # nats above 0 that arithmetic in float32 leaves
+BENCHMARK = "{benchmark}"  # in a path: stands for the name of the benchmark
+ROUNDING = 1e-6  # nats; rounding in float32 can put a log-probability this far above 0
 COLUMNS_NAMED = 12
 FILES_NAMED = 6
 AS_THEY_ARE = "To score these lines as they are, marked as changed: --map id=output.item_id,text=output.text"
-_FORM = 'One JSON object a line: {"id": "…", "text": "…"}, or with "prediction" or "logprobs"; or a CSV with a header.'
+_FORM = (
+    'One JSON object per line: {"id": "…", "text": "…"}, or with "prediction" or "logprobs"; or a CSV with a header.'
+)
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,19 @@ class Saved:
     finish: Literal["stop", "length"] = "stop"
     reasoning: str = ""
     question: str | None = None  # of the item, in the samples of a run
-    lacks: str = ""  # the column on whose path this row ends early
+    lacks: str = ""  # the column whose path ends early in this row
     split: bool = False  # its text was already split from its reasoning
     reasoning_tokens: int = 0
 
 
 def columns(text: str) -> dict[str, str]:
-    """What --map says, by field: "id=qid,text=answer". Raises UsageError."""
+    """Return the column of each field in --map: "id=qid,text=answer". Raises UsageError if it is invalid."""
     found: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         field, equals, column = (word.strip() for word in part.partition("="))
         if not equals or not column or field not in FIELDS:
             raise UsageError(
-                f"--map {part}: {FIELDS[0]}=COLUMN is wanted, or another of {', '.join(FIELDS[1:])}.",
+                f"--map {part}: give FIELD=COLUMN, where FIELD is one of {', '.join(FIELDS)}.",
                 "For example: --map id=question_id,text=response",
             )
         if field in found:
@@ -92,10 +93,15 @@ def columns(text: str) -> dict[str, str]:
 
 
 def answer_files(path: Path) -> list[Path]:
-    """The file itself, or the files of a folder; of a run, its samples. Raises UsageError if there are none."""
+    """Return the files that a path means: a file, those in a folder, a run's samples, or those that fit a pattern.
+
+    Raises UsageError if there are none.
+    """
+    if BENCHMARK in str(path):
+        return _fitting(path)
     if path.is_file():
         if path.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"{path}: saved answers are in a file that ends in {' or '.join(SUFFIXES)}.", _FORM)
+            raise UsageError(f"{path}: saved answers must be in a file that ends in {' or '.join(SUFFIXES)}.", _FORM)
         return [path]
     if not path.is_dir():
         raise UsageError(f"there is no file or folder {path} of saved answers.", _FORM)
@@ -108,12 +114,19 @@ def answer_files(path: Path) -> list[Path]:
 
 
 def file_for(path: Path, benchmark: str) -> Path:
-    """The file with the answers to a benchmark: the path itself or, in a folder, the one named as the benchmark.
+    """Return the file with the answers to a benchmark: the path itself or, in a folder, the file named after it.
 
-    No other file of a folder is taken for it: its ids may fit, and its answers would be to other questions. Raises
-    UsageError naming the file that is wanted and those that are there.
+    Other files of a folder are never used, because their ids may match although their answers are to other questions.
+    Raises UsageError naming the missing file and those that are there.
     """
     files = answer_files(path)
+    if BENCHMARK in str(path):
+        file = Path(str(path).replace(BENCHMARK, benchmark))
+        if file in files:
+            return file
+        raise UsageError(
+            f"there are no answers to {benchmark}: {file} does not exist.", f"Files that fit {path}: {_listed(files)}."
+        )
     if path.is_file() or files[0].name == SAMPLES:
         return files[0]
     named = [file for file in files if file.stem == benchmark]
@@ -124,56 +137,28 @@ def file_for(path: Path, benchmark: str) -> Path:
             f"the folder {path} has two files of answers to {benchmark}: {' and '.join(file.name for file in named)}.",
             "Keep one of them, or name the file: --model replay:FILE",
         )
-    there = ", ".join(file.name for file in files[:FILES_NAMED]) + (", …" if len(files) > FILES_NAMED else "")
+    alike = [file for file in files if benchmark in file.stem]
+    named_after = path / alike[0].name.replace(benchmark, BENCHMARK) if alike else None
     raise UsageError(
-        f"the folder {path} has no answers to {benchmark}: {benchmark}{SUFFIXES[0]} is wanted; there are {there}.",
-        f"Save them as {benchmark}{SUFFIXES[0]}. If they are in one of the files that are there, name that file: "
-        f"--model replay:{files[0]}",
+        f"the folder {path} has no answers to {benchmark}: it has no {benchmark}{SUFFIXES[0]}, but {_listed(files)}.",
+        f"Save them as {benchmark}{SUFFIXES[0]}. If one of the files has them, name it: --model "
+        + (f"'replay:{named_after}'" if named_after else f"replay:{files[0]}"),
     )
 
 
-class Seals:
-    """The seals of a run's samples, checked line by line. `changes` holds a sentence for each change.
+def _fitting(path: Path) -> list[Path]:
+    """Return the files that fit a path with {benchmark} in it, sorted. Raises UsageError if there are none."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path}: a path with {BENCHMARK} must end in {' or '.join(SUFFIXES)}.", _FORM)
+    root = Path(path.anchor)
+    found = sorted(root.glob("*".join(map(glob.escape, str(path.relative_to(root)).split(BENCHMARK)))))
+    if not found:
+        raise UsageError(f"no file fits {path}.", f"{BENCHMARK} stands for the name of a benchmark: medqa, pubmedqa, …")
+    return found
 
-    In the run's own folder the lines must be all that the run stored, in order. A copy elsewhere may be a selection of
-    them, so each line is checked by itself.
-    """
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self.changes: list[str] = []
-        self.lines = 0
-        self._chain: Chain | None = None
-        self._stored: dict[str, Any] = {}  # what the manifest knows of the samples
-        if file.name == SAMPLES:
-            # Without a manifest that can be read, each line is checked by itself.
-            with (
-                contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError),
-                (file.parent / MANIFEST).open("rb") as opened,
-            ):
-                manifest = loads(opened.read(MAX_LINE))
-                self._stored = dict(manifest.get("checkpoint", {}))
-                self._chain = Chain.of(str(manifest["run_id"]), SAMPLES, self._stored.get("unsealed") == 0)
-
-    def check(self, number: int, text: str, item_id: str) -> None:
-        line = text.encode()
-        self.lines += 1
-        problem = self._chain.read(line)[1] if self._chain else flaw(line)
-        if not problem and self._chain and self.lines == self._stored.get("lines"):
-            differs = self._chain.seal.decode() != self._stored.get("seal")
-            problem = f"its seal is not the one in {MANIFEST}" if differs and not self.changes else ""
-        if problem:
-            self.changes.append(f"{self.file}, line {number} (item '{item_id}'): {problem}")
-
-    def end(self) -> None:
-        stored = self._stored.get("lines")
-        if isinstance(stored, int) and self.lines < stored:
-            self.changes.append(f"{self.file} ends after line {self.lines}, but {stored} lines were stored")
-
-    def told(self) -> str:
-        """The first change, and how many more there are."""
-        more = len(self.changes) - 1
-        return self.changes[0] + (f" (and {more} more like it)" if more > 0 else "")
+def _listed(files: Sequence[Path]) -> str:
+    return ", ".join(file.name for file in files[:FILES_NAMED]) + (", …" if len(files) > FILES_NAMED else "")
 
 
 class Digest:
@@ -195,10 +180,9 @@ class Digest:
 def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, Saved], str, str]:
     """Return the answers of a file by item id, the SHA-256 of its content, and what was changed in it.
 
-    Samples of a run that were changed are read only where --map names their columns. Raises UsageError naming file and
-    line.
+    Changed samples of a run are read only if --map names their columns. Raises UsageError naming file and line.
     """
-    seals = Seals(file)
+    seals = SampleSeals(file)
     found: dict[str, Saved] = {}
     early: list[Saved] = []
     try:
@@ -221,8 +205,8 @@ def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, Saved], str, 
     if seals.changes and not chosen:
         raise UsageError(f"{seals.told()}.", f"Restore that file. {AS_THEY_ARE}")
     if not found:
-        raise UsageError(f"{file} holds no answers.", _FORM)
-    if len(early) == len(found):  # then it is no failed request, but a wrong path
+        raise UsageError(f"{file} has no answers.", _FORM)
+    if len(early) == len(found):  # not failed requests, but a wrong path
         raise UsageError(
             f"{file.parent / early[0].where}: it has no '{early[0].lacks}', and neither has any other row.",
             "Say which columns to read: --map id=COLUMN,text=COLUMN",
@@ -230,7 +214,7 @@ def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, Saved], str, 
     return found, digest.hexdigest(), seals.told() if seals.changes else ""
 
 
-def _rows(file: Path, content: Digest, chosen: Mapping[str, str], seals: Seals) -> Iterator[tuple[str, Saved]]:
+def _rows(file: Path, content: Digest, chosen: Mapping[str, str], seals: SampleSeals) -> Iterator[tuple[str, Saved]]:
     lines = text_lines(content)
     if file.suffix.lower() == ".csv":
         for number, values in _csv(file, csv_records(lines)):
@@ -241,7 +225,7 @@ def _rows(file: Path, content: Digest, chosen: Mapping[str, str], seals: Seals) 
             continue
         at = f"{file}, line {number}"
         listed = number == 1 and line.lstrip()[:1] == "["
-        hint = f"{_FORM}\nA list in one JSON text becomes lines with: jq -c '.[]' {file}" if listed else _FORM
+        hint = f"{_FORM}\nTo write a JSON list as lines: jq -c '.[]' {file}" if listed else _FORM
         try:
             values = loads(line, constants=True)
         except ValueError as error:
@@ -250,7 +234,7 @@ def _rows(file: Path, content: Digest, chosen: Mapping[str, str], seals: Seals) 
             raise UsageError(f"{at}: not JSON: {error}.", hint) from error
         if not isinstance(values, dict):
             what = "a JSON list of all rows" if isinstance(values, list) else reprlib.repr(values)
-            raise UsageError(f"{at}: an object is wanted on each line, not {what}.", hint)
+            raise UsageError(f"{at}: each line must be an object, not {what}.", hint)
         item_id, saved = _row(values, at, f"{file.name}, line {number}", chosen)
         if isinstance(values.get("item"), dict) and isinstance(values.get("output"), dict):
             seals.check(number, line, item_id)
@@ -263,31 +247,31 @@ def _csv(file: Path, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple
         if not heading:
             heading = cells
             if hint := separator_hint(heading):
-                raise UsageError(f"{file}, line {number}: one column under one heading: {heading[0]}.", hint)
+                raise UsageError(f"{file}, line {number}: only one column: {heading[0]}.", hint)
             if twice := [name for name in dict.fromkeys(heading) if heading.count(name) > 1]:
                 raise UsageError(f"{file}, line {number}: two columns are called '{twice[0]}'.", "Rename one of them.")
             continue
         if len(cells) != len(heading):
             raise UsageError(
                 f"{file}, line {number}: {len(cells)} cells under {len(heading)} headings ({', '.join(heading)}).",
-                "A cell that holds a comma or a line's end needs double quotes.",
+                "A cell that contains a comma or a line break needs double quotes.",
             )
         yield number, dict(zip(heading, cells, strict=True))
 
 
 def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str, str]) -> tuple[str, Saved]:
-    """One row's item id and answer; `place` names it in errors."""
+    """Return a row's item id and answer. `place` names the row in errors, `where` in its answer."""
     stored = not chosen and isinstance(values.get("item"), dict) and isinstance(values.get("output"), dict)
     if stored:
         known: Mapping[str, str] = STORED
-    elif chosen:  # what is not named is not read: a column called logprobs may hold anything
+    elif chosen:  # other columns are not read: one called logprobs may contain anything
         known = {"id": "id"} | dict(chosen)
     else:
         known = {field: field for field in FIELDS}
     found = {field: _at(values, column) for field, column in known.items()}
     needed = chosen.keys() | {"id"}
     absent = [field for field in known if field in needed and found[field] is _ABSENT]
-    # A reply that failed has no text where the others have it: `choices` is empty, or an error is in its place.
+    # A failed reply has no text at the end of the path: `choices` is empty, or an error is in its place.
     early = [field for field in absent if field in ANSWERS and known[field].partition(".")[0] in values]
     if absent == early and early:
         found |= dict.fromkeys(early)
@@ -300,7 +284,7 @@ def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str,
         raise UsageError(
             f"{place}: it has {lacks}. It has: {there}.", "Say which columns to read: --map id=COLUMN,text=COLUMN"
         )
-    # An empty text is an answer that says nothing, unless another column has the answer.
+    # An empty text is an answer, unless another column has the answer.
     filled = any(found.get(field, _ABSENT) not in (_ABSENT, None, "") for field in ANSWERS)
     for field in ANSWERS:
         if found.get(field) == "" and (filled or field == "logprobs"):
@@ -341,14 +325,14 @@ def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str,
 
 
 class _Absent:
-    """A column that a row does not have; null is another thing."""
+    """A column that a row does not have, unlike one that is null."""
 
 
 _ABSENT = _Absent()
 
 
 def _at(values: Any, column: str) -> Any:
-    """The value under a column's name or, if none has that name, at the end of its dotted path. A null ends a path."""
+    """Return the value of a column or, if none has this name, at the end of this dotted path. A null ends a path."""
     if isinstance(values, Mapping) and column in values:
         return values[column]
     name, dot, rest = column.partition(".")
@@ -379,10 +363,10 @@ def _logprob(value: Any, place: str) -> float:
         return -math.inf
     number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
     if math.isnan(number):
-        raise UsageError(f"{place} holds {reprlib.repr(value)}, which is no log-probability.")
+        raise UsageError(f"{place} is {reprlib.repr(value)}, which is not a log-probability.")
     if number > ROUNDING:
         raise UsageError(
-            f"{place} holds {reprlib.repr(value)}: a log-probability is at most 0.",
-            "Of a probability it is the natural logarithm; of logits, the log-softmax.",
+            f"{place} is {reprlib.repr(value)}; a log-probability is at most 0.",
+            "Take the natural logarithm of probabilities, or the log-softmax of logits.",
         )
     return number

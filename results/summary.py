@@ -17,6 +17,7 @@ MEAN = "mean"
 LEAKED = "†"  # marks a figure that includes items from the model's own training data
 SAFETY = "safety_rate"
 LATENCY = "latency_p50_s"
+SAVED = "replay"  # the engine of saved answers; its revision is a hash of the answers to one benchmark
 LOADED = ("revision", "adapter", "engine", "dtype", "quantize")  # what makes two lines of one model
 MEMORY = ("peak_gpu_memory_bytes", "peak_rss_bytes")  # the first that any model has
 SAMPLES = "Samples are small sets written for medbench: they show that all works, not how good a model is."
@@ -136,12 +137,15 @@ class _Model:
 
 
 def _by_model(board: Board) -> dict[_Model, BoardRow]:
-    """Return the rows of a board by model. How prompts are wrapped follows from the benchmark, so it is not asked for,
-    unless it is what tells two rows of one board apart.
+    """Return the rows of a board by model.
+
+    Chat wrapping depends on the benchmark, and the revision of saved answers on their file. They count only if they
+    are what tells two rows of one board apart.
     """
     keys: dict[_Model, list[BoardRow]] = {}
     for row in board.rows:
-        facts = tuple((name, getattr(row.setup, name)) for name in LOADED)
+        saved = row.setup.engine == SAVED
+        facts = tuple((name, getattr(row.setup, name)) for name in LOADED if not (saved and name == "revision"))
         keys.setdefault(_Model(row.setup.model, facts), []).append(row)
     found: dict[_Model, BoardRow] = {}
     for key, rows in keys.items():

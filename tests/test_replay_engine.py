@@ -191,14 +191,50 @@ class TestIdentity:
         save("system/medqa.jsonl", [{"id": "m", "text": "A"}])
         assert board(run("system"))["rows"][0]["revision"] == revision, "of what this benchmark reads alone"
 
+    @pytest.mark.parametrize(
+        ("path", "name"),
+        [
+            ("system-{benchmark}.jsonl", "system"),
+            ("{benchmark}_system.csv", "system"),
+            ("system/{benchmark}.jsonl", "system"),
+            ("{benchmark}/system.jsonl", "system"),
+            ("system/{benchmark}/{benchmark}.jsonl", "system"),
+        ],
+    )
+    def test_files_named_after_benchmarks_are_one_system(self, path: str, name: str) -> None:
+        file = Path(path.replace("{benchmark}", "quiz"))
+        if file.suffix == ".csv":
+            file.write_text("id,text\n" + "".join(f"{row['id']},{row['text']}\n" for row in RIGHT), encoding="utf-8")
+        else:
+            save(str(file), RIGHT)
+        done = run(path)
+        assert done.exit_code == 0, done.output
+        assert board(done)["rows"][0]["model"] == f"replay:{name}"
+        assert figures(done)["accuracy"] == (1.0, 3, 3)
+
+    def test_a_pattern_without_a_file_for_the_benchmark_is_refused_naming_it(self) -> None:
+        save("system-medquad.jsonl", RIGHT)
+        done = run("system-{benchmark}.jsonl")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "there are no answers to quiz: " in flat(done.stderr)
+        assert "system-{benchmark}.jsonl: system-medquad.jsonl." in flat(done.stderr)
+        assert "no file fits" in run("other-{benchmark}.jsonl").stderr
+        assert "must end in .jsonl or .csv" in run("system-{benchmark}.txt").stderr
+
+    def test_a_folder_of_files_with_a_systems_name_is_told_of_the_pattern(self) -> None:
+        save("answers/system-quiz.jsonl", RIGHT)
+        assert "/answers/system-{benchmark}.jsonl'" in "".join(run("answers").stderr.split())
+
     @pytest.mark.parametrize("other", ["medquad", "someones-benchmark", "part-1", "quiz-old"])
     def test_a_folder_without_such_a_file_is_refused_naming_it_and_what_is_there(self, other: str) -> None:
         """Their ids fit, but they may be answers to anything."""
         save(f"system/{other}.jsonl", RIGHT)
         done = run("system")
         assert (done.exit_code, done.stdout) == (2, "")
-        assert f"has no answers to quiz: quiz.jsonl is wanted; there are {other}.jsonl." in flat(done.stderr)
-        assert f"--model replay:{Path('system').resolve() / other}.jsonl" in flat(done.stderr)
+        assert f"has no answers to quiz: it has no quiz.jsonl, but {other}.jsonl." in flat(done.stderr)
+        file = str(Path("system").resolve() / f"{other}.jsonl")
+        named = f"'replay:{file.replace('quiz', '{benchmark}')}'" if "quiz" in other else f"replay:{file}"
+        assert f"--model {named}" in flat(done.stderr)
         assert not Path("runs").exists()
         assert figures(run(f"system/{other}.jsonl"))["accuracy"] == (1.0, 3, 3), "named, it is what is meant"
 
@@ -344,7 +380,7 @@ class TestWrong:
         ("content", "told"),
         [
             ('{"id": "i1", "text": "B"}\n{"id": "i2", "te', "mine.jsonl, line 2: not JSON"),
-            ('[{"id": "i1", "text": "B"}]', "line 1: an object is wanted on each line, not a JSON list of all rows"),
+            ('[{"id": "i1", "text": "B"}]', "line 1: each line must be an object, not a JSON list of all rows"),
             ('[{"id": "i1", "text": "B"}]', "jq -c '.[]'"),
             ('[\n {"id": "i1"}]', "jq -c '.[]'"),
             ('{\n "id": "i1"\n}', "To put each object on one line: jq -c ."),
@@ -358,8 +394,8 @@ class TestWrong:
             ('{"id": "i1", "text": ["B"]}', "--map id=id,text=text.0"),
             ('{"id": "i1", "text": 2}', "line 1: 'text' should be a text, not 2"),
             ('{"id": "i1", "logprobs": [0.2, 0.7, 0.1]}', "a log-probability is at most 0"),
-            ('{"id": "i1", "logprobs": [-1, NaN, -2]}', "which is no log-probability"),
-            ('{"id": "i1", "logprobs": [-1, "x", -2]}', "which is no log-probability"),
+            ('{"id": "i1", "logprobs": [-1, NaN, -2]}', "which is not a log-probability"),
+            ('{"id": "i1", "logprobs": [-1, "x", -2]}', "which is not a log-probability"),
             ('{"id": "i1", "logprobs": []}', "one number for each option"),
             ('{"id": "i1", "logprobs": [-1, -2]}', "line 1: 2 log-probabilities for the 3 options of the item i1"),
             ('{"id": "i1", "logprobs": {"A": -1, "B": -2}}', "the item i1 has A, B, C"),
@@ -367,8 +403,8 @@ class TestWrong:
                 '{"id": "i1", "text": "A"}\n\n{"id": "i1", "text": "A"}',
                 "'i1': mine.jsonl, line 1 and mine.jsonl, line 3",
             ),
-            ("\n\n", "holds no answers"),
-            ("", "holds no answers"),
+            ("\n\n", "has no answers"),
+            ("", "has no answers"),
         ],
     )
     def test_what_is_wrong_with_a_file_is_told_with_its_line(self, content: str, told: str) -> None:
@@ -425,12 +461,12 @@ class TestWrong:
             ("none.jsonl", (), "there is no file or folder"),
             ("", (), "names no file"),
             ("empty", (), "has no file that ends in .jsonl or .csv"),
-            ("quiz.py", (), "quiz.py: saved answers are in a file that ends in .jsonl or .csv"),
-            ("mine.jsonl", ("--map", "text"), "--map text: id=COLUMN is wanted"),
+            ("quiz.py", (), "quiz.py: saved answers must be in a file that ends in .jsonl or .csv"),
+            ("mine.jsonl", ("--map", "text"), "--map text: give FIELD=COLUMN"),
             ("mine.jsonl", ("--map", "id=key"), "does not say where the answers are"),
             ("mine.jsonl", ("--map", "id=a,id=b,text=c"), "names the column of id twice"),
             ("mine.jsonl", ("--map", "text=reply"), "it has no 'reply'. It has: id, text."),
-            ("mine.jsonl", ("--quantize", "nf4"), "--quantize nf4: the answers in mine.jsonl are there already"),
+            ("mine.jsonl", ("--quantize", "nf4"), "--quantize nf4: the answers in mine.jsonl exist already"),
             ("mine.jsonl", ("--chat", "never"), "--chat never: the answers"),
             ("mine.jsonl", ("--base-url", "http://localhost:1"), "--base-url"),
         ],

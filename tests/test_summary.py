@@ -296,7 +296,7 @@ def test_a_filter_that_leaves_nobody_says_so(root: Path) -> None:
     assert "No model meets: exam > 2" in done.stdout
 
 
-def alike(root: Path, field: str, exam: Sequence[str], quiz: Sequence[str]) -> list[str]:
+def alike(root: Path, field: str, exam: Sequence[str], quiz: Sequence[str], engine: str = "transformers") -> list[str]:
     """The labels of the lines of runs of one model that differ only in `field`, with these values of it."""
     found = leaderboard.build(all_runs(root)[0])
     boards = [
@@ -304,7 +304,9 @@ def alike(root: Path, field: str, exam: Sequence[str], quiz: Sequence[str]) -> l
             board,
             rows=tuple(
                 dataclasses.replace(
-                    row := board.rows[0], setup=dataclasses.replace(row.setup, **{field: value}), apart=()
+                    row := board.rows[0],
+                    setup=dataclasses.replace(row.setup, engine=engine, **{field: value}),
+                    apart=((field, value),) if len(values) > 1 else (),
                 )
                 for value in values
             ),
@@ -320,8 +322,18 @@ def test_lines_of_one_model_are_told_apart_by_what_their_setup_does_not_say(tmp_
         run(tmp_path, "one", benchmark, "1100")
     assert alike(tmp_path, "revision", ["a1", "b2"], ["b2", "a1"]) == ["one (revision a1)", "one (revision b2)"]
     assert alike(tmp_path, "revision", ["a1"], ["a1"]) == ["one"]
+    assert alike(tmp_path, "revision", ["a1"], ["b2"]) == ["one (revision a1)", "one (revision b2)"]
     assert alike(tmp_path, "chat", ["plain", "chat"], ["chat", "plain"]) == ["one (chat chat)", "one (chat plain)"]
     assert alike(tmp_path, "chat", ["plain"], ["chat"]) == ["one"], "wrapped as each benchmark asks: one line"
+
+
+def test_saved_answers_to_several_benchmarks_are_one_line(tmp_path: Path) -> None:
+    """Their revision is that of the answers to one benchmark."""
+    for benchmark in ("exam", "quiz"):
+        run(tmp_path, "replay:alpha", benchmark, "1100")
+    assert alike(tmp_path, "revision", ["a1"], ["b2"], engine="replay") == ["replay:alpha"]
+    twice = alike(tmp_path, "revision", ["a1", "c3"], ["b2"], engine="replay")
+    assert twice == ["replay:alpha", "replay:alpha (revision a1)", "replay:alpha (revision c3)"]
 
 
 def test_an_unfinished_run_is_marked_and_so_is_its_mean(tmp_path: Path) -> None:
