@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .results.runs import compare as compare
     from .results.runs import load_runs as load_runs
     from .serving.export.api import export as export
+    from .training.api import sweep as sweep
     from .training.api import train as train
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ _PUBLIC = {
     "list_metrics": "core.catalog",
     "list_models": "core.catalog",
     "load_runs": "results.runs",
+    "sweep": "training.api",
     "train": "training.api",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -9,12 +9,17 @@ from platformdirs import user_cache_path
 
 
 def home() -> Path:
-    """Return the folder that holds `runs/` and `adapters/`: MEDBENCH_HOME, or the working folder."""
+    """Return the folder that holds `runs/`, `adapters/` and the like: MEDBENCH_HOME, or the working folder."""
     return Path(os.environ.get("MEDBENCH_HOME") or ".")
 
 
 def runs() -> Path:
     return home() / "runs"
+
+
+def rankings() -> Path:
+    """Return the folder of runs on development splits, which rank the variants of a sweep. No leaderboard reads it."""
+    return home() / "rankings"
 
 
 def adapters() -> Path:

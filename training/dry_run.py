@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import MedbenchError, UsageError
+from ..core.resources import is_cpu
+from ..evaluation.workload import CHARACTERS_PER_TOKEN, NEW_TOKEN_COST
 from ..zoo.recipe import Stage
-from . import architecture, estimate, leak_check
+from . import architecture, development, estimate, leak_check
 from .data import StageData, prepare
+from .development import Development
 from .encode import Encodings, shown
 from .prepare import as_tokens, left_out_of
 from .record import planned
 from .request import Request, Tell, check, on_the_same_data, revision_of
+from .sweep import Variant
 
 LORA_FIELDS = ("rank", "alpha", "dropout", "target_modules", "rslora")
 SAMPLE_TOKENS = 512  # of the example that is shown
@@ -58,6 +63,36 @@ def describe(request: Request, tell: Tell = lambda line: None) -> dict[str, Any]
         "seed": request.seed,
         "stages": stages,
         **({"leaks_unchecked": unchecked} if request.leave_out_leaks else {}),
+    }
+
+
+def describe_sweep(planned: Sequence[Variant], ranked_on: Development | None, tell: Tell) -> dict[str, Any]:
+    """Return `describe` of every variant with its label, and what ranking them costs; None without a ranking."""
+    found = [{"variant": each.label, **describe(each.request, tell)} for each in planned]
+    cost = None if ranked_on is None else _cost(ranked_on, planned[0].request.entry.parameters, found[0]["device"])
+    return {"variants": found, "ranking": cost}
+
+
+def _cost(found: Development, parameters: int, device: str) -> dict[str, Any]:
+    """Return what a ranking takes. Tokens of prompts are estimated from their length; answers have at most so many."""
+    benchmark, items = found.benchmark, found.items
+    characters = sum(len(benchmark.instruction(item)) + len(benchmark.question(item)) for item in items)
+    prompt_tokens = found.models * characters // CHARACTERS_PER_TOKEN
+    written = 0 if items[0].options else found.models * len(items) * benchmark.max_new_tokens
+    work = 2 * parameters * (prompt_tokens + NEW_TOKEN_COST * written)
+    return {
+        "benchmark": benchmark.name,
+        "metric": found.metric,
+        "models": found.models,
+        "items": len(items),
+        "pool": found.pool,
+        "leaked": list(found.leaked.all),
+        "tests": found.tests,
+        "detectable_sd": development.detectable(found.units, found.tests),
+        "prompt_tokens": prompt_tokens,
+        "new_tokens": written,
+        "seconds": work / (estimate.rate(device) * estimate.EFFICIENCY["cpu" if is_cpu(device) else "cuda"]),
+        "sentences": development.sentences(found),
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core import paths
 from ..core.errors import UsageError
 from ..core.types import ModelSpec
 from ..zoo import adapters
@@ -52,6 +53,12 @@ class Request:
     @property
     def folder(self) -> Path:
         return adapters.folder(self.entry.name, self.tag, self.root)
+
+    @property
+    def runs_as(self) -> str:
+        """What --model takes for the result: NAME@TAG, or its folder if that is not in the usual place."""
+        at_home = self.root.resolve() == paths.adapters().resolve()
+        return f"{self.model}@{self.tag}" if at_home else str(self.folder)
 
 
 def to_json(request: Request) -> dict[str, Any]:

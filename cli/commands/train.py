@@ -12,9 +12,10 @@ import click
 import cloup
 
 from ...core import paths
-from ...core.errors import MedbenchError, UsageError
+from ...core.errors import UsageError
 from ...core.secrets import masked
-from .. import completion
+from ...training.api import RANK_ITEMS
+from .. import completion, sweep_command
 from ..model_options import DEVICE, TRUST_REMOTE_CODE
 from ..options import Command
 from ..ui import output
@@ -35,6 +36,8 @@ Examples:
   medbench train --model hera-gemma-2-2b --set pubmedqa.epochs=2
   medbench train --model med-llama-3.2-1b --tag study --paired \\
       --sweep learning_rate=1e-4,2e-4,5e-5 --sweep lora.rank=16,8,32
+  medbench train -m smollm2-135m --sweep learning_rate=1e-4,1e-3 \\
+      --rank-by medquad:rouge1
   medbench run -m smollm2-135m,smollm2-135m@default -b medquad --limit 100
 """,
 )
@@ -132,6 +135,25 @@ Examples:
         shell_complete=completion.fields,
     ),
     click.option("--paired", is_flag=True, help="Combine the first values of every --sweep, then the second ones, …"),
+    click.option(
+        "--rank-by",
+        default="",
+        metavar="BENCHMARK:METRIC",
+        help="Rank the variants and the untrained model on the benchmark's development split, which is never scored, "
+        "and test every pair: medquad:rouge1.",
+    ),
+    click.option(
+        "--rank-items",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help=f"Rank on at most N items, the same ones every time.  [default: {RANK_ITEMS}]",
+    ),
+    click.option(
+        "--rank-out",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder for the answers of the ranking.  [default: rankings/]",
+    ),
 )
 @cloup.option_group(
     "Output",
@@ -159,6 +181,9 @@ def command(
     resume: bool,
     sweeps: tuple[str, ...],
     paired: bool,
+    rank_by: str,
+    rank_items: int | None,
+    rank_out: Path | None,
     allow_leak: tuple[str, ...],
     leave_out_leaks: bool,
     report_to: tuple[str, ...],
@@ -172,7 +197,7 @@ def command(
     continues from the last checkpoint, and does nothing if the training is complete.
     """
     from ...benchmarks.sources.files import Source
-    from ...training import overrides
+    from ...training import overrides, sweep
     from ...training import resume as begun
     from ...training.api import trainable
     from ...training.data import data_revisions
@@ -184,8 +209,13 @@ def command(
         raise UsageError("--paired needs --sweep options, and there are none.")
     if resume:
         _only_resume()
-    if sweeps and (resume or dry_run):
-        raise UsageError(f"--sweep and {'--resume' if resume else '--dry-run'} cannot be combined.", RESUME_SWEEP)
+    if sweeps and resume:
+        raise UsageError("--sweep and --resume cannot be combined.", RESUME_SWEEP)
+    for option, value in {"--rank-by": rank_by, "--rank-items": rank_items, "--rank-out": rank_out}.items():
+        if value and not sweeps:
+            raise UsageError(f"{option} needs --sweep options: it ranks the variants of a sweep.", RANK_EXAMPLE)
+        if value and not rank_by:
+            raise UsageError(f"{option} needs --rank-by.", RANK_EXAMPLE)
     entry = trainable(model)
     if entry.recipe is None:
         raise UsageError(
@@ -225,27 +255,23 @@ def command(
         trust_remote_code=trust_remote_code,
         revision=revision,
     )
-    if dry_run:
+    if not sweeps and dry_run:
         _dry_run(request, as_json)
-        return
-    if not sweeps:
+    elif not sweeps:
         check(request)
         _train(request, quiet, as_json)
-        return
-    variants = []
-    for label, recipe in overrides.sweep(request.recipe, sweeps, paired):
-        varied = dataclasses.replace(
-            request,
-            recipe=recipe,
-            tag=f"{tag}-{overrides.tag(label)}",
-            settings=(*given, *label.split(",")),
+    else:
+        sweep_command.run(
+            sweep.variants(request, sweeps, paired),
+            sweep_command.Ask(rank_by, rank_items or RANK_ITEMS, rank_out or paths.rankings()),
+            dry_run=dry_run,
+            quiet=quiet,
+            as_json=as_json,
         )
-        check(varied)  # find a mistake in the last variant before training the first
-        variants.append((label, varied))
-    _study(variants, quiet, as_json)
 
 
-RESUME_SWEEP = "The same --sweep command continues where it stopped; --dry-run shows one recipe at a time."
+RESUME_SWEEP = "The same --sweep command continues where it stopped."
+RANK_EXAMPLE = "For example: --sweep learning_rate=1e-4,1e-3 --rank-by medquad:rouge1"
 
 
 def _only_resume() -> None:
@@ -267,8 +293,8 @@ def _train(request: Request, quiet: bool, as_json: bool) -> None:
     manifest, folder = _one(request, quiet)
     _told(manifest, folder, quiet, as_json)
     if not quiet and not as_json:
-        models = f"{request.model},{_called(request)}"
-        tell(f"Is it better? medbench run --model {models} {_benchmark(request, manifest)}")
+        models = f"{request.model},{request.runs_as}"
+        tell(f"Is it better? medbench run --model {models} {sweep_command.next_benchmark(request, manifest)}")
 
 
 def _told(manifest: AdapterManifest, folder: Path, quiet: bool, as_json: bool) -> None:
@@ -286,55 +312,6 @@ def _one(request: Request, quiet: bool) -> tuple[AdapterManifest, Path]:
     from ..ui.train_progress import training_progress
 
     return launch.run(request, training_progress(quiet), (lambda text: None) if quiet else tell)
-
-
-def _study(variants: list[tuple[str, Request]], quiet: bool, as_json: bool) -> None:
-    """Train every variant, then show one table. A variant that fails is named; the others continue."""
-    from ..ui import render_training
-
-    rows: list[tuple[str, AdapterManifest | None, str]] = []
-    for number, (label, request) in enumerate(variants, start=1):
-        if not quiet:
-            tell(f"variant {number} of {len(variants)}: {label}")
-        try:
-            manifest, _ = _one(request, quiet)
-            rows.append((label, manifest, ""))
-        except UsageError:
-            raise
-        except MedbenchError as error:
-            rows.append((label, None, str(error)))
-    if as_json:
-        output.show_json(
-            [
-                {"variant": label, **({"error": problem} if manifest is None else dataclasses.asdict(manifest))}
-                for label, manifest, problem in rows
-            ]
-        )
-    elif not quiet:
-        output.show(render_training.study(rows))
-        trained = {label for label, manifest, _ in rows if manifest}
-        names = ",".join(_called(request) for label, request in variants if label in trained)
-        if names:
-            first, made = variants[0][1], next(manifest for _, manifest, _ in rows if manifest)
-            tell(f"Which is best? medbench run --model {first.model},{names} {_benchmark(first, made)}")
-    problems = [(label, problem) for label, manifest, problem in rows if manifest is None]
-    for label, problem in problems:
-        tell(f"\nNot done: {label}: {problem}")
-    if problems:
-        raise SystemExit(1)
-
-
-def _called(request: Request) -> str:
-    """What --model takes for the result: NAME@TAG, or its folder where --out put it elsewhere."""
-    at_home = request.root.resolve() == paths.adapters().resolve()
-    return f"{request.model}@{request.tag}" if at_home else str(request.folder)
-
-
-def _benchmark(request: Request, manifest: AdapterManifest) -> str:
-    """Options of the command to try next: open questions whose items were here when leaks were looked for."""
-    if "medquad" not in manifest.leaks:
-        return "--benchmark medquad-sample"
-    return "--benchmark medquad --limit 100" + (f" --data {request.source.data}" if request.source.data else "")
 
 
 def _dry_run(request: Request, as_json: bool) -> None:

@@ -42,6 +42,48 @@ def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
     return [*parts, "", Text("Nothing was fetched, written or trained.", style="dim")]
 
 
+def dry_run_sweep(found: Mapping[str, Any]) -> list[RenderableType]:
+    """Return what each variant and the ranking need, one line per variant."""
+    from rich.markup import escape
+    from rich.text import Text
+
+    table = _table("variant", "adapter", "steps", "memory", "disk", "time")
+    unknown: dict[str, None] = {}
+    total: float | None = 0.0
+    for each in found["variants"]:
+        stages = each["stages"]
+        seconds = _sum(stages, "seconds")
+        total = None if total is None or seconds is None else total + seconds
+        memory = max((stage["memory_bytes"] for stage in stages if stage["memory_bytes"]), default=None)
+        table.add_row(
+            escape(each["variant"]),
+            each["adapter"],
+            _count(_sum(stages, "steps")),
+            _size(memory),
+            _size(_sum(stages, "disk_bytes")),
+            UNKNOWN if seconds is None else clock(seconds),
+        )
+        unknown |= dict.fromkeys(f"stage {stage['name']}: {why}" for stage in stages for why in stage["unknown"])
+    parts: list[RenderableType] = [table, *(f"[yellow]Not known:[/yellow] {escape(why)}" for why in unknown)]
+    took = "an unknown time" if total is None else f"about {clock(total)} on this machine"
+    parts.append(f"training {len(found['variants'])} variants takes {took}")
+    if ranking := found["ranking"]:
+        asked = ranking["models"] * ranking["items"]
+        written = f" and at most {ranking['new_tokens']:,} new ones" if ranking["new_tokens"] else ""
+        parts += map(Text, ranking["sentences"])
+        parts.append(
+            f"ranking takes {asked:,} answers, about {ranking['prompt_tokens']:,} prompt tokens{written}: up to about "
+            f"{clock(ranking['seconds'])} on this machine"
+        )
+    return [*parts, "", Text("Nothing was fetched, written or trained.", style="dim")]
+
+
+def _sum(stages: Sequence[Mapping[str, Any]], field: str) -> Any:
+    """The sum of a field; None if it is unknown in any stage."""
+    values = [stage[field] for stage in stages]
+    return None if None in values else sum(values)
+
+
 def _left_out(found: Mapping[str, Any]) -> list[str]:
     """What --leave-out-leaks would do, as far as this machine's data tell."""
     count = sum(len(stage.get("left_out") or ()) for stage in found["stages"])
