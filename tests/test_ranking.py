@@ -17,6 +17,7 @@ import made
 import medbench
 import pytest
 from click.testing import CliRunner, Result
+from medbench.benchmarks.leaks import Leaks
 from medbench.benchmarks.sources.files import Source
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError, UsageError
@@ -26,7 +27,6 @@ from medbench.results.runs import load_runs
 from medbench.training import development
 from medbench.training.development import Development, detectable, fewest
 from medbench.training.example import Example
-from medbench.training.leaks import Leaks
 from medbench.training.ranking import UNTRAINED, Contender, Ranking, rank
 
 TWELVE = 12  # items of the made-up benchmark's development split

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from ..benchmarks import leaks
 from ..core import registry
 from ..core.checked import checked
 from ..core.errors import MedbenchError, UsageError
@@ -20,7 +21,6 @@ from ..core.stats import clusters_of
 from ..core.types import Benchmark, Item, ItemSet, Metric, Output, Record
 from ..results.metric_names import giver, metric_names
 from ..results.pairing import ALPHA
-from . import leaks
 from .example import Example
 from .request import Tell
 

@@ -27,7 +27,7 @@ from .sweep import Variant
 
 if TYPE_CHECKING:
     from ..evaluation.progress import Progress
-    from ..results.compare import ComparedFigure
+    from ..results.comparison import ComparedFigure
     from ..results.store import StoredRun
 
 UNTRAINED = "the untrained model"
@@ -167,7 +167,7 @@ def rank(
     Raises MedbenchError if fewer than two runs can be ranked, or if no item has a score in all of them.
     """
     from ..results.compare import compare
-    from ..results.leaderboard import title
+    from ..results.descriptions import title
 
     metric = cast(Metric, load(found.metric))  # checked before anything was trained
     unranked = [
