@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from ..core.types import Benchmark, Item, ItemSet
+from .protocols import COT
 from .sources.files import Source
 from .sources.rows import Row, distinct, headed_rows, partial
 
@@ -77,6 +78,7 @@ MEDEC = Benchmark(
     load=load,
     question=_question,
     metrics=("error_flag_accuracy", "error_sentence_accuracy"),
+    protocols=(COT,),
     max_new_tokens=128,
     stop=("\n\n",),
 )

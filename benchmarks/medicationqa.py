@@ -7,6 +7,7 @@ an item's id is its row, from 1 for the first question.
 from __future__ import annotations
 
 from ..core.types import Benchmark, Item, ItemSet
+from .protocols import OPEN
 from .sources.files import Source
 from .sources.rows import Row, hub_rows, partial, sheet_rows
 from .sources.splits import one_spaced
@@ -55,5 +56,6 @@ MEDICATIONQA = Benchmark(
     load=load,
     question=lambda item: f"Question: {item.question}\nAnswer:",
     metrics=("rouge1", "rouge2", "rougeL", "token_f1", "exact_match"),
+    protocols=OPEN,
     hub=HUB,
 )

@@ -13,11 +13,16 @@ _CUE = "Answer:"  # the last words of a prompt that asks for the answer at once
 
 
 def _cot_instruction(own: str, item: Item) -> str:
-    *others, last = item.answers
-    what = "the letter of one option" if item.labels else f"{', '.join(others)} or {last}"
+    if item.labels:
+        what = ", where X is the letter of one option"
+    elif item.options:
+        *others, last = item.options
+        what = f", where X is {', '.join(others)} or {last}"
+    else:
+        what = ""  # the question says in what form
     task = (
         "Reason step by step before you answer. Then finish with one line that gives the answer and nothing else, in "
-        f'the form "Answer: X", where X is {what}.'
+        f'the form "Answer: X"{what}.'
     )
     return f"{own}\n{task}" if own else task
 
@@ -27,7 +32,8 @@ def _cot_question(own: str, item: Item) -> str:
 
 
 def _cot_answer(own: str, item: Item) -> str:
-    return f"{item.references[0]}\n{_CUE} {own}" if item.references else f"{_CUE} {own}"
+    reasoned = item.options and item.references
+    return f"{item.references[0]}\n{_CUE} {own}" if reasoned else f"{_CUE} {own}"
 
 
 COT = Protocol(

@@ -20,6 +20,7 @@ from ..core.errors import MedbenchError, UsageError
 from ..core.suggest import did_you_mean
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
+from .protocols import CHOICE, OPEN
 from .sources.files import SourceFile
 from .sources.rows import Row, headed_rows, json_lines, json_rows, parquet_rows, sheet_rows
 
@@ -129,6 +130,7 @@ def table_benchmark(path: str | Path, columns: Mapping[str, str] | None = None) 
         question=question,
         instruction=lambda item: layout.instruction,
         metrics=layout.metrics or (METRICS if choice else OPEN_METRICS),
+        protocols=CHOICE if choice else OPEN,
         max_new_tokens=layout.max_new_tokens,
     )
 

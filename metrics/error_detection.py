@@ -26,11 +26,11 @@ _OPENS_CORRECT = re.compile(
 _NAMED = re.compile(r"\b(?:sentence|line)\s*(?:id|number|no\.?|#)?\s*[:#]?\s*(\d+)\b", re.I)
 
 
-def read_sentence(text: str, numbers: Sequence[str]) -> tuple[str | None, str]:
+def read_sentence(text: str, numbers: Sequence[str], cut: bool = False) -> tuple[str | None, str]:
     """Return the number of the sentence that an answer says has the error, or NONE; or None and why.
 
     The last statement after "Answer:" counts, otherwise the first line: it opens with a number, or with CORRECT or
-    words for it. Failing that, the only sentence that the whole text names.
+    words for it. Failing that, the only sentence that the whole text names, unless the token limit cut it off (`cut`).
     """
     *_, last = _FINAL.split(_MARKUP.sub("", text))
     opening = next((line.strip() for line in last.splitlines() if line.strip()), "")
@@ -41,6 +41,8 @@ def read_sentence(text: str, numbers: Sequence[str]) -> tuple[str | None, str]:
     rivals = {number for number in _NAMED.findall(opening) if number in numbers}
     if len(rivals) < 2 and (found := _OPENS_WITH_NUMBER.match(opening)):
         return (found[1], "") if found[1] in numbers else (None, f"there is no sentence {found[1]}")
+    if cut:
+        return None, "cut off at the token limit"
     named = {number for number in _NAMED.findall(text) if number in numbers}
     if len(named) == 1:
         return named.pop(), ""
@@ -83,7 +85,7 @@ class ErrorDetection(MetricDefaults):
         if why := unfinished(record):
             return Score(record.item.id, 0.0, why)
         numbers = _NUMBERED.findall(record.item.context)
-        answer, problem = read_sentence(record.output.text, numbers)
+        answer, problem = read_sentence(record.output.text, numbers, cut=record.output.finish == "length")
         if answer is None:
             return Score(record.item.id, 0.0, UNPARSED + problem)
         gold = _gold(record.item)

@@ -55,7 +55,7 @@ def _score(record: Record) -> Score:
         return unscored(record, reason or "no text")
     if why := unfinished(record):
         return Score(record.item.id, 0.0, why)
-    found = read_value(record.output.text, target.kind)
+    found = read_value(record.output.text, target.kind, cut=record.output.finish == "length")
     if found.value is None:
         return Score(record.item.id, 0.0, UNPARSED + found.reason)
     low, high = _limits(target)

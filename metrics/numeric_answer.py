@@ -21,6 +21,7 @@ from typing import Literal
 
 Kind = Literal["number", "date", "duration"]
 
+BRIEF = 8  # words: a longer text that was cut off is not a value and its unit
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "−": "-", "–": "-", "‑": "-"})
 _NUMBER = re.compile(
     r"(?<![\w.,])(?P<sign>[-+]\s?)?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
@@ -69,8 +70,12 @@ class Reading:
     reason: str = ""
 
 
-def read_value(text: str, kind: Kind) -> Reading:
-    """Return the one value of that kind that `text` gives. A length of time is in days."""
+def read_value(text: str, kind: Kind, cut: bool = False) -> Reading:
+    """Return the one value of that kind that `text` gives. A length of time is in days.
+
+    Of a text that the token limit cut off (`cut`), only a value that is stated by rule 1 or stands alone is read: any
+    other may be a step on the way.
+    """
     text = text.translate(_SPACES)
     if not text.strip():
         return Reading(None, "empty answer")
@@ -81,6 +86,8 @@ def read_value(text: str, kind: Kind) -> Reading:
     alone = [found for line in text.splitlines() if (found := find(line)) and _nothing_else(line, found)]
     if alone:
         return _single(alone[-1])
+    if cut and len(text.split()) > BRIEF:
+        return Reading(None, "cut off at the token limit")
     sentences = [match.end() for match in _STATED.finditer(text)]
     for start in reversed(sentences):
         found = find(text[start:].split("\n", 1)[0])

@@ -179,6 +179,16 @@ def test_the_sentence_that_an_answer_names(answer: str, read: str | None):
     assert read_sentence(answer, ["0", "1", "2"])[0] == read
 
 
+def test_reasoning_that_was_cut_off_states_nothing():
+    text = "The weight is 80 kg and sentence 1 gives the height, which is 2 m. The BMI is 80 divided by"
+    assert read_sentence(text, ["0", "1"]) == ("1", "") and read_sentence(text, ["0", "1"], cut=True)[0] is None
+    item = Item("q", "?", target=Target("2", low="2", high="2"))
+    cut = NUMERIC_ACCURACY.score([Record(item, Output("q", text=text, finish="length"))])[0]
+    assert (cut.value, cut.reason) == (0.0, "unparsed: cut off at the token limit")
+    stated = NUMERIC_ACCURACY.score([Record(item, Output("q", text=f"{text}\nAnswer: 2\nThat is", finish="length"))])[0]
+    assert stated.value == 1.0
+
+
 def test_flag_and_sentence_accuracy():
     context = text(0, "1")["Sentences"]
     wrong, right = (
