@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ..core.errors import DataMalformed
 from ..core.official import Download
-from ..core.types import Benchmark, Item, ItemSet
+from ..core.types import Benchmark, Document, Item, ItemSet
 from .protocols import OPEN
 from .sources.files import FETCH_AGAIN, Source, SourceFile
 from .sources.official import downloadable
@@ -87,6 +87,17 @@ def load_split(source: Source, split: Split) -> tuple[Item, ...]:
     return _split(_read(source).pairs)[split]
 
 
+@downloadable("medquad", RELEASE)
+def documents(source: Source) -> tuple[Document, ...]:
+    """Return every answer of the release, of all splits, with its question as the heading. Raises as `load` does."""
+    release = _read(source)
+    found = []
+    for item, pair in zip(_items(release.pairs), release.pairs, strict=True):
+        address = release.addresses.get(pair.document, "")
+        found.append(Document(item.id, pair.answer, pair.question, address or pair.source, pair.document))
+    return tuple(found)
+
+
 class _Pair(NamedTuple):
     """One question with its answer; `answer` is empty if the release withholds it."""
 
@@ -104,6 +115,7 @@ class _Release:
     pairs: list[_Pair]  # with an answer, each once, sorted
     origin: str
     notes: tuple[str, ...]
+    addresses: Mapping[str, str]  # of the page on the web, by document
 
 
 class _Names(NamedTuple):
@@ -115,32 +127,48 @@ class _Names(NamedTuple):
     question: str
     answer: str
     focus: str
+    address: str
 
 
-_IN_XML = _Names("source", "qid", "qtype", "Question", "Answer", "Focus")
-_ON_HUB = _Names("document_source", "question_id", "question_type", "question", "answer", "question_focus")
+_IN_XML = _Names("source", "qid", "qtype", "Question", "Answer", "Focus", "url")
+_ON_HUB = _Names(
+    "document_source", "question_id", "question_type", "question", "answer", "question_focus", "document_url"
+)
 
 
 def _read(source: Source) -> _Release:
     files = source.files("medquad", "[0-9]*_QA*/*.xml")
     if files:
         origin = ", ".join(sorted({str(file.disk if file.member else file.disk.parent.parent) for file in files}))
-        pairs, notes = _of_files(files)
+        rows, notes = _of_files(files)
+        pairs, addresses = _pairs(rows, _IN_XML)
     else:
         copy = source.hub(HUB, split="train", needed="MedQuAD's XML tree or MedQuAD.zip")
         origin, notes = copy.origin, ()
-        pairs = [_pair(row, _ON_HUB) for row in hub_rows(copy)]
+        pairs, addresses = _pairs(hub_rows(copy), _ON_HUB)
     answered = [pair for pair in pairs if pair.answer]
     if not answered:
         raise DataMalformed(f"{origin}: none of {len(pairs):,} question-answer pairs has an answer.", FETCH_AGAIN)
     once = sorted(set(answered))
     unanswered = f"{len(pairs) - len(answered):,} of {len(pairs):,} pairs have no answer in the release: skipped."
     twice = f"{len(answered) - len(once):,} pairs were found twice, word for word: each is taken once."
-    return _Release(once, origin, (unanswered, *((twice,) if len(once) < len(answered) else ()), *notes))
+    notes = (unanswered, *((twice,) if len(once) < len(answered) else ()), *notes)
+    return _Release(once, origin, notes, addresses)
 
 
-def _of_files(files: list[SourceFile]) -> tuple[list[_Pair], tuple[str, ...]]:
-    pairs: list[_Pair] = []
+def _pairs(rows: Iterable[Row], names: _Names) -> tuple[list[_Pair], dict[str, str]]:
+    """Return the pairs of rows, and the web address of each document. Two pages with one id have none."""
+    pairs, addresses = [], dict[str, str]()
+    for row in rows:
+        pair, address = _pair(row, names), one_spaced(str(row.values.get(names.address) or ""))
+        pairs.append(pair)
+        if addresses.setdefault(pair.document, address) != address:
+            addresses[pair.document] = ""
+    return pairs, addresses
+
+
+def _of_files(files: list[SourceFile]) -> tuple[list[Row], tuple[str, ...]]:
+    rows: list[Row] = []
     older: list[int] = []  # pairs in each document of the older schema
     for file in files:
         try:
@@ -149,7 +177,7 @@ def _of_files(files: list[SourceFile]) -> tuple[list[_Pair], tuple[str, ...]]:
             raise DataMalformed(f"{file.origin} is not well-formed XML: {error}.", FETCH_AGAIN) from error
         listed = root.find("QAPairs")
         if listed is not None:
-            pairs += [_pair(row, _IN_XML) for row in _xml_rows(file.origin, root, listed)]
+            rows += _xml_rows(file.origin, root, listed)
         elif root.find("qaPairs/pair") is not None:
             older.append(len(root.findall("qaPairs/pair")))
         else:
@@ -158,7 +186,7 @@ def _of_files(files: list[SourceFile]) -> tuple[list[_Pair], tuple[str, ...]]:
         f"{sum(older):,} pairs in {len(older):,} documents of an older schema (<qaPairs>) are skipped, as they are in "
         "the hub copy (47,441 of the 47,457 pairs)."
     )
-    return pairs, (note,) if older else ()
+    return rows, (note,) if older else ()
 
 
 def _xml_rows(origin: str, document: ET.Element, listed: ET.Element) -> Iterator[Row]:
@@ -173,6 +201,7 @@ def _xml_rows(origin: str, document: ET.Element, listed: ET.Element) -> Iterator
             "Question": _inner_text(question),
             "Answer": _inner_text(element.find("Answer")),
             "Focus": focus,
+            "url": document.get("url"),
         }
         values = {name: value for name, value in found.items() if value is not None}
         yield Row(values, f"{origin}, QAPair {number}")
@@ -257,4 +286,5 @@ MEDQUAD = Benchmark(
     max_new_tokens=256,
     stop=("\nQuestion:",),
     hub=HUB,
+    documents=documents,
 )

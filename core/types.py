@@ -39,6 +39,17 @@ class ItemSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """A text that `run --retrieve` searches and puts into prompts, in passages. `id` is unique in its corpus."""
+
+    id: str
+    text: str  # paragraphs are separated by blank lines
+    heading: str = ""  # what the text is about, or the question that it answers
+    source: str = ""  # shown in prompts: an address, or a file
+    document: str = ""  # the page or file that it is part of; for a benchmark's own, as `Item.meta["document"]`
+
+
+@dataclass(frozen=True, slots=True)
 class Benchmark:
     """Where the items come from, how a model is asked, and which metrics score the answers."""
 
@@ -59,6 +70,7 @@ class Benchmark:
     hub: str = ""  # hub repository, for messages
     protocols: tuple[AskingProtocol, ...] = ()  # ways to ask other than `direct`, which is this object's own
     protocol: AskingProtocol = DIRECT  # the one that this object asks by: set by core.asking.under
+    documents: Callable[[Any], Sequence[Document]] | None = None  # what `run --retrieve NAME` searches; as `load`
 
 
 @dataclass(frozen=True, slots=True)

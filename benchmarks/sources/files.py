@@ -293,7 +293,7 @@ class Source:
         """
         assert self.data is not None
         name = self.data.resolve().name
-        paths = [(path.relative_to(self.data).as_posix(), path) for path in _files_below(root, set())]
+        paths = [(path.relative_to(self.data).as_posix(), path) for path in files_below(root)]
         return [(f"/{name}/{shown}", SourceFile(shown, path)) for shown, path in paths]
 
     def _files_packed(self, root: Path, folder: str) -> list[tuple[str, SourceFile]]:
@@ -334,8 +334,12 @@ def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _files_below(root: Path, seen: set[tuple[int, int]], depth: int = 0) -> Iterator[Path]:
-    """Yield the files below `root`, without hidden ones. Links are followed, each folder once."""
+def files_below(root: Path, seen: set[tuple[int, int]] | None = None, depth: int = 0) -> Iterator[Path]:
+    """Yield the files below `root` in the order of their names, without hidden ones, up to MAX_DEPTH folders deep.
+
+    Links are followed, each folder once: `seen` are those that were read before.
+    """
+    seen = set() if seen is None else seen
     try:
         status = root.stat()
         entries = sorted(os.scandir(root), key=lambda entry: entry.name)
@@ -350,7 +354,7 @@ def _files_below(root: Path, seen: set[tuple[int, int]], depth: int = 0) -> Iter
         if entry.is_file():
             yield root / entry.name
         elif entry.is_dir() and depth < MAX_DEPTH:
-            yield from _files_below(root / entry.name, seen, depth + 1)
+            yield from files_below(root / entry.name, seen, depth + 1)
 
 
 def _first_line(error: Exception) -> str:
