@@ -185,6 +185,17 @@ ASKING = cloup.option_group(
         metavar="N",
         help="Token limit of an answer.  [default: the protocol's or the benchmark's]",
     ),
+    click.option(
+        "--retrieve",
+        default="",
+        metavar="FOLDER|NAME",
+        shell_complete=completion.files,
+        help="Put passages from a folder of texts, or from medquad, into the prompts, without those that would give "
+        "the answer away.",
+    ),
+    click.option(
+        "--passages", type=click.IntRange(min=1), metavar="K", help="Passages per prompt with --retrieve.  [default: 3]"
+    ),
 )
 SCORING = cloup.option_group(
     "Scoring",

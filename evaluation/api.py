@@ -30,7 +30,7 @@ KEYWORDS = {
     **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "engine", "columns")},
     **{"model": "models", "benchmark": "benchmarks", "suite": "benchmarks", "judge": "judges"},
     **{name: name.replace("-", "_") for name in ("max-new-tokens", "entity-model", "latency-items", "base-url")},
-    **{"trust-remote-code": "trust_remote_code"},
+    **{"trust-remote-code": "trust_remote_code", "retrieve": "retrieve", "passages": "passages"},
     **dict.fromkeys(("engine-option", "map", "tensor-parallel"), "engine_options"),
     **{name: f'limits["{name.replace("-", "_")}"]' for name in ("concurrency", "requests-per-minute")},
     **{"tokens-per-minute": 'limits["tokens_per_minute"]', "data-revision": "data_revisions"},
@@ -58,6 +58,8 @@ def evaluate(
     entity_model: str = "",
     judges: Asked | str | Sequence[str] = (),
     latency_items: int | None = None,
+    retrieve: str | Path = "",
+    passages: int | None = None,
     limits: RequestLimits | None = None,
     data: str | Path | None = None,
     data_revisions: Mapping[str, str] | None = None,
@@ -79,6 +81,7 @@ def evaluate(
     system: a text for the system turn of every prompt.
     metrics: instead of the benchmarks' own; "all" for every one that scores answers.
     judges: names such as "groq" or "local:MODEL", or `medbench.Asked` with caps and mode.
+    retrieve: a folder of texts, or "medquad"; the best `passages` of it (by default 3) stand in every prompt.
     data, out: folder of official releases (by default MEDBENCH_DATA), folder of runs (by default `runs/`).
     data_revisions: commits, tags or branches of hub data sets, by repository; these are then not read from `data`.
     progress: hears what happens; by default nobody does.
@@ -103,7 +106,7 @@ def evaluate(
     _known(model_options, options, "evaluate()")
     _known(limits or {}, RequestLimits.__annotations__, "limits")
     _checked({"limit": (limit, 1), "shots": (shots, 0), "seed": (seed, None)})
-    _checked({"max_new_tokens": (max_new_tokens, 1), "latency_items": (latency_items, 0)})
+    _checked({"max_new_tokens": (max_new_tokens, 1), "latency_items": (latency_items, 0), "passages": (passages, 1)})
     _checked({name: (value, 1) for name, value in (limits or {}).items()})
     if choice not in get_args(Choice):
         raise UsageError(f"choice={choice!r}: not one of {', '.join(get_args(Choice))}.")
@@ -147,6 +150,8 @@ def evaluate(
         root=Path(out or paths.runs()).absolute(),  # the runs are found after a change of directory, too
         command=[command],
         latency_items=latency_items,
+        retrieve=str(retrieve),
+        passages=passages,
         progress=progress,
     )
     return Runs(outcome.runs, [keywords_beside_options(problem, KEYWORDS) for problem in outcome.problems])
@@ -177,7 +182,7 @@ def _call(arguments: dict[str, Any]) -> str:
     defaults = {name: parameter.default for name, parameter in inspect.signature(evaluate).parameters.items()}
     given = {name: value for name, value in arguments.items() if name in defaults and value != defaults[name]}
     given |= given.pop("model_options", {})
-    for name in ("models", "benchmarks"):
+    for name in ("models", "benchmarks", "retrieve"):
         if name in given and not isinstance(given[name], str):
             given[name] = names(given[name]) if not isinstance(given[name], Path) else str(given[name])
     return f"medbench.evaluate({', '.join(f'{name}={value!r}' for name, value in given.items())})"

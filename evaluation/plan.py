@@ -7,13 +7,16 @@ import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.errors import MedbenchError, UsageError
 from ..core.hashing import fingerprint, fingerprint_each
 from ..core.types import Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Prompt
 from ..results.identity import Comparable, Identity, ModelIdentity
 from ..results.records import ITEM_PARTS, plain
+
+if TYPE_CHECKING:
+    from .retrieval.retriever import Retrieval
 
 Method = Literal["logprob", "generate"]
 Choice = Literal["auto", "logprob", "generate"]
@@ -51,7 +54,7 @@ class Plan:
     stop: tuple[str, ...]  # as sent: none where prompts are wrapped, and the model's turn ends the answer
     identity: Identity
     comparable: Comparable
-    notes: tuple[str, ...] = ()  # options that have no effect on this run, one sentence each
+    notes: tuple[str, ...] = ()  # options that have no effect, what was not retrieved: one sentence each
 
     def choice_requests(self, done: set[str]) -> list[ChoiceRequest]:
         return [ChoiceRequest(i.id, self.prompts[i.id], i.answers) for i in self.items if i.id not in done]
@@ -72,8 +75,18 @@ class EngineFacts:
     system_turn: bool = True  # False: the chat template has none, so a system text opens the first user turn
 
 
-def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings: Settings) -> Plan:
-    """Draw items and examples, write the prompts, and settle the identity. Raises UsageError for an invalid request."""
+def plan(
+    benchmark: Benchmark,
+    item_set: ItemSet,
+    engine: EngineFacts,
+    settings: Settings,
+    retrieval: Retrieval | None = None,
+) -> Plan:
+    """Draw items and examples, write the prompts, and settle the identity. Raises UsageError for an invalid request.
+
+    With `retrieval`, every question has its passages before it. The prompt hash is of the prompts without them, so that
+    runs with and without passages can be compared; `Comparable.retrieval` tells them apart.
+    """
     pool, items, held_out = _split_off_shots(benchmark, item_set, settings)
     items = _select(benchmark, items, settings)
     prompts = _prompts(benchmark, items, pool, settings)
@@ -87,6 +100,9 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings:
     ]
     variant = ", ".join(filter(None, parts))
     items_hash, prompt_hash = _hashes(items, prompts)
+    if retrieval:
+        asked = {item.id: retrieval.before(item, prompts[item.id].question) for item in items}
+        prompts = {name: dataclasses.replace(prompts[name], question=question) for name, question in asked.items()}
     generates = method == "generate"
     comparable = Comparable(
         benchmark=benchmark.name,
@@ -100,6 +116,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings:
         stop=tuple(benchmark.stop) if generates else None,
         protocol=benchmark.protocol.name,
         system_hash=fingerprint(settings.system) if settings.system else "",
+        retrieval=retrieval.identity if retrieval else "",
     )
     if spec.chat == "always" and chat == "plain":
         raise UsageError(f"--chat always: {spec.name} has no chat template.", "Leave it out, or give --chat never.")
@@ -134,7 +151,7 @@ def plan(benchmark: Benchmark, item_set: ItemSet, engine: EngineFacts, settings:
         stop,
         identity,
         comparable,
-        tuple(notes),
+        (*notes, *(retrieval.notes(items) if retrieval else ())),
     )
 
 

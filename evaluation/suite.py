@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .background import BackgroundScorer
     from .judging import Panel
     from .plan import Settings
+    from .retrieval.retriever import Retriever
 
 TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
 TIMED_SHARE = 0.1  # of the time that the answers took: timing by default stops there
@@ -81,18 +82,22 @@ def evaluate_all(
     root: Path,
     command: Sequence[str],
     latency_items: int | None = None,
+    retrieve: str = "",
+    passages: int | None = None,
     progress: Progress,
 ) -> None:
     """Run every model on every benchmark, score and judge the answers, and add to `outcome` what came of it.
 
     A model, benchmark or judge that fails is a problem of `outcome`, and the others go on. Raises UsageError for a
     request that is wrong as a whole, before anything is loaded. `latency_items` None: a few where they cost nothing.
+    `retrieve`: a corpus whose best `passages` stand in every prompt; "": none.
     """
     from ..core import registry
     from ..results.folders import begun
     from . import startup
     from .background import BackgroundScorer
 
+    retriever = _retriever(retrieve, passages, data, progress)
     specs = _resolved(models, options, outcome, progress)
     _at_servers(specs, options.get("base_url", ""), limits)
     _check_options(specs, options.get("engine_options", {}))
@@ -116,14 +121,31 @@ def evaluate_all(
             untimed = elsewhere or not model.measured
             if latency_items and not model.measured:
                 raise UsageError(f"--latency-items {latency_items}: {name} has no model to time.", "Leave it out.")
+            if retriever and not model.measured:
+                raise UsageError(f"--retrieve {retrieve}: the answers of {name} were saved earlier.", "Leave it out.")
             timed = latency_items if latency_items is not None else 0 if untimed else TIMED_ITEMS
             share = TIMED_SHARE if latency_items is None else None
             asked = dataclasses.replace(settings, latency_items=timed, latency_share=share)
             at = (turn * len(chosen), len(specs) * len(chosen))
-            _run_model(model, chosen, asked, data, loaded, root, command, outcome, scorer, progress, at)
+            _run_model(model, chosen, asked, data, loaded, retriever, root, command, outcome, scorer, progress, at)
             del model  # its weights make room for the next one's
         if judges:
             _judge(judges, outcome, progress)
+
+
+def _retriever(retrieve: str, passages: int | None, data: Source, progress: Progress) -> Retriever | None:
+    """Return the corpus to retrieve from, indexed; None for none. Raises MedbenchError if it cannot be read."""
+    if not retrieve:
+        if passages:
+            raise UsageError(
+                f"--passages {passages} has no effect without --retrieve.", "Name a corpus: --retrieve medquad"
+            )
+        return None
+    from . import startup
+    from .retrieval.retriever import PASSAGES, Retriever
+
+    with startup.counted("data"):
+        return Retriever(retrieve, passages or PASSAGES, data, progress.note)
 
 
 def _resolved(
@@ -224,6 +246,7 @@ def _run_model(
     settings: Settings,
     data: Source,
     loaded: dict[str, ItemSet | None],
+    retriever: Retriever | None,
     root: Path,
     command: Sequence[str],
     outcome: Outcome,
@@ -254,7 +277,8 @@ def _run_model(
             names = (*(settings.metrics or benchmark.metrics), *(MEASUREMENTS if model.measured else ()))
             asked = dataclasses.replace(settings, metrics=tuple(dict.fromkeys(names)))
             with startup.counted("data"):
-                planned = plan(benchmark, item_set, engine_facts(model, benchmark, item_set, asked), asked)
+                retrieval = retriever.on(benchmark, item_set) if retriever else None
+                planned = plan(benchmark, item_set, engine_facts(model, benchmark, item_set, asked), asked, retrieval)
             for note in (*model.notes, *planned.notes):
                 progress.note(f"{model.spec.name}: {note}")
             run = execute(planned, model, root, progress, list(command), scorer)

@@ -60,6 +60,16 @@ class Comparable(JsonObject):
         """A hash that comparable runs share."""
         return fingerprint(self.as_json())
 
+    @property
+    def paired_key(self) -> str:
+        """A hash that runs share which may be compared in pairs: they ask the same, with or without passages."""
+        return dataclasses.replace(self, retrieval="", missing=self.missing | {"retrieval"}).key
+
+    @property
+    def passages(self) -> str:
+        """What is retrieved, in words: "medquad passages (k=3)"; "" for nothing."""
+        return self.retrieval.rpartition(" [")[0] or self.retrieval
+
 
 @dataclass(frozen=True, kw_only=True)
 class Identity(Comparable):

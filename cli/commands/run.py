@@ -38,6 +38,7 @@ Examples:
   medbench run -m openai:llama3.2 --base-url http://localhost:11434/v1
   medbench run -m gguf:models/mine.Q4_K_M.gguf -b medqa
   medbench run -m replay:answers.jsonl -b medquad --map id=qid,text=response
+  medbench run -b medqa --retrieve medquad
   medbench run -b medquad --limit 50 --judge groq --max-judge-cost 0.50
 """,
 )
@@ -56,6 +57,8 @@ def command(
     choice: str,
     chat: str,
     max_new_tokens: int | None,
+    retrieve: str,
+    passages: int | None,
     metrics: tuple[str, ...],
     entity_model: str,
     latency_items: int | None,
@@ -147,6 +150,8 @@ def command(
         root=root,
         command=["medbench", *sys.argv[1:]],
         latency_items=latency_items,
+        retrieve=retrieve,
+        passages=passages,
         progress=progress,
     )
     _report(outcome, root, quiet, as_json, () if "all" in ",".join(metrics).split(",") else wanted)

@@ -13,7 +13,7 @@ import importlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,15 @@ class Index:
             yield int(position), float(scores[position])
 
 
-def index(documents: Sequence[Document]) -> Index:
-    """Return the index of a corpus, from the cache if it is there undamaged."""
+def index(documents: Sequence[Document], tell: Callable[[str], None] = lambda line: None) -> Index:
+    """Return the index of a corpus, from the cache if it is there undamaged. `tell` hears that one is made."""
     digest = fingerprint_each([d.id, d.text, d.heading, d.source, d.document] for d in documents)
     folder = paths.cache() / "retrieval" / f"{digest}-{fingerprint([VERSION, retriever(), WORDS, K1, B])}"
-    return _kept(folder, digest) or _made(documents, folder, digest)
+    kept = _kept(folder, digest)
+    if kept:
+        return kept
+    tell(f"indexing {len(documents):,} documents to retrieve from, once")
+    return _made(documents, folder, digest)
 
 
 def _kept(folder: Path, digest: str) -> Index | None:
@@ -87,11 +91,13 @@ def _made(documents: Sequence[Document], folder: Path, digest: str) -> Index:
     passages = tuple(passage for document in documents for passage in cut(document))
     bm25 = _bm25s().BM25(k1=K1, b=B, method="lucene")
     words = [list(content_words(f"{passage.heading} {passage.text}")) for passage in passages]
+    if not any(words):
+        raise UsageError("--retrieve: no document has a word that can be searched for.", "Name a folder of texts.")
     bm25.index(words, show_progress=False)
-    durable.make_folder(folder.parent)
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
+        durable.make_folder(folder.parent)
         bm25.save(unfinished, show_progress=False)
         lines = (json.dumps(dataclasses.astuple(passage)) + "\n" for passage in passages)
         (unfinished / "passages.jsonl").write_text("".join(lines), "utf-8")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...benchmarks.sources.splits import normalise
 from ...core import registry
 from ...core.errors import UsageError
-from ...core.types import Benchmark, Document, Item, ItemSet
+from ...core.types import Benchmark, Item, ItemSet
 from . import exclusion as leaving_out
 from . import folder, passages
 from .exclusion import KINDS, Exclusion
@@ -27,24 +26,25 @@ PASSAGES = 3  # in a prompt, by default
 
 
 class Retriever:
-    """A corpus to retrieve from. It is read and indexed when the first passage is wanted."""
+    """A corpus to retrieve from, read and indexed."""
 
     def __init__(self, name: str, count: int, source: Source, tell: Tell) -> None:
-        """`name`: a folder, or a benchmark with documents. Nothing is read yet. Raises UsageError if there is neither."""
+        """`name`: a folder, or a benchmark with documents; `count`: passages in a prompt, at most.
+
+        Raises UsageError for a corpus that cannot be read, and what the benchmark's loader raises.
+        """
         retriever()
         self.count = count
         self.benchmark = _with_documents(name)
-        self.name = self.benchmark.name if self.benchmark else Path(name).resolve().name
-        self._path = Path(name)
-        self._source = source
-        self._tell = tell
-
-    @cached_property
-    def index(self) -> Index:
-        documents, notes = self._documents()
-        for note in notes:
-            self._tell(f"{self.name}: {note}")
-        return index(documents)
+        if self.benchmark and self.benchmark.documents:
+            self.name = self.benchmark.name
+            documents = self.benchmark.documents(source.of(self.benchmark.hub))
+        else:
+            self.name = Path(name).resolve().name
+            documents, notes = folder.read(Path(name))
+            for note in notes:
+                tell(f"{self.name}: {note}")
+        self.index = index(documents, tell)
 
     @property
     def identity(self) -> str:
@@ -59,24 +59,15 @@ class Retriever:
         left_out = leaving_out.exclusion(self.index, item_set.items, released=released)
         return Retrieval(self.name, self.count, self.identity, self.index, left_out)
 
-    def _documents(self) -> tuple[tuple[Document, ...], tuple[str, ...]]:
-        if self.benchmark is None or self.benchmark.documents is None:
-            return folder.read(self._path)
-        return tuple(self.benchmark.documents(self._source.of(self.benchmark.hub))), ()
-
 
 def _with_documents(name: str) -> Benchmark | None:
-    """Return the benchmark of this name if it has documents; None if the name is a folder's."""
-    if name in registry.names("benchmarks"):
-        benchmark: Benchmark = registry.get("benchmarks", name)
-        if benchmark.documents:
-            return benchmark
-        if not Path(name).is_dir():
-            raise UsageError(f"--retrieve {name}: this benchmark has no documents.", "Name a folder, or medquad.")
-    if not Path(name).is_dir():
-        what = "it is a file, not a folder" if Path(name).exists() else "there is no such folder"
-        raise UsageError(f"--retrieve {name}: {what}.", "Name a folder of texts, or medquad.")
-    return None
+    """Return the benchmark of this name if it has documents; None if the name is that of a folder, or of nothing."""
+    if name not in registry.names("benchmarks"):
+        return None
+    benchmark: Benchmark = registry.get("benchmarks", name)
+    if not benchmark.documents and not Path(name).is_dir():
+        raise UsageError(f"--retrieve {name}: this benchmark has no documents.", "Name a folder of texts, or medquad.")
+    return benchmark if benchmark.documents else None
 
 
 @dataclass(frozen=True)
