@@ -13,7 +13,7 @@ from ..core.types import Metric, Record, Score
 from .changed import changed
 from .compared_figures import figures_of, preference, untested, verdict_notes
 from .comparison import ComparedFigure, Comparison, Match
-from .descriptions import clean_note, distinguishing_fields, label, leaked_in, notes_on, setup_of, title
+from .descriptions import clean_note, distinguishing_fields, label, leaked_in, notes_on, setup_of, title_of_pair
 from .scoring import CLEAN, JUDGING, Load, bound, evaluate, load_metric, load_stored
 from .sides import left_out, match_sides, sides_of
 from .store import StoredRun
@@ -130,7 +130,7 @@ def _match(
     ]
     few = few_documents(clusters_of([all_a[item_id] for item_id in common]))
     match = Match(
-        title=title(run_a.manifest),
+        title=title_of_pair(run_a.manifest, run_b.manifest),
         run_a=run_a.manifest.run_id,
         run_b=run_b.manifest.run_id,
         label_a=label_a,

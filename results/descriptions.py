@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .identity import Comparable, differing
+from .identity import Comparable, differing, passages_of
 from .manifest import Manifest
 from .store import StoredRun
 
@@ -72,18 +72,42 @@ def distinguishing_fields(runs: Sequence[StoredRun]) -> list[tuple[tuple[str, st
         for other, its_name, its_identity in zip(runs, names, identities, strict=True):
             if other is not run and its_name == name:
                 differences = differing(identity, its_identity) or [("folder", str(run.path), "")]
-                mine |= {PART_OF.sub("", field): short_text(own) for field, own, _ in differences}
+                mine |= {PART_OF.sub("", field): _value(field, own, its) for field, own, its in differences}
         found.append(tuple(mine.items()))
     return found
 
 
+def _value(field: str, own: Any, its: Any) -> str:
+    """Return a field's value as tables show it beside another one. Of passages, versions and hashes only if needed."""
+    if field == "retrieval" and passages_of(_text(own)) != passages_of(_text(its)):
+        return passages_of(_text(own)) or "none"
+    return short_text(own)
+
+
 def title(manifest: Manifest) -> str:
     """Return the title of a board of such runs: "pubmedqa · 50 of 500 items (seed 0) · log-probability · 0-shot"."""
+    parts = _title(manifest)
+    return " · ".join([*parts, with_passages(manifest.comparable)] if manifest.comparable.retrieval else parts)
+
+
+def title_of_pair(a: Manifest, b: Manifest) -> str:
+    """Return the title of a comparison: that of both runs, or what they retrieve if they differ in that."""
+    if a.comparable.retrieval == b.comparable.retrieval:
+        return title(a)
+    return " · ".join([*_title(a), f"{with_passages(a.comparable)} against {with_passages(b.comparable)}"])
+
+
+def with_passages(comparable: Comparable) -> str:
+    """Return whether there are passages in the prompts, in words: "with medquad passages (k=3)"."""
+    return f"with {comparable.passages}" if comparable.passages else "without passages"
+
+
+def _title(manifest: Manifest) -> list[str]:
     comparable = manifest.comparable
-    name = _column(comparable)
-    method = METHODS.get(manifest.method, manifest.method)
     sample = "sample" if manifest.benchmark.sample else ""
-    return " · ".join(filter(None, [name, sample, items_of(manifest), method, f"{comparable.shots}-shot"]))
+    method = METHODS.get(manifest.method, manifest.method)
+    parts = [_column(comparable), sample, items_of(manifest), method, f"{comparable.shots}-shot"]
+    return list(filter(None, parts))
 
 
 def _column(comparable: Comparable) -> str:

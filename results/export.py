@@ -18,7 +18,7 @@ FIELDS = (
     *("benchmark", "version", "variant", "sample", "items", "shots", "method"),
     *("metric", "value", "low", "high", "n", "total", "coverage", "unit", "status", "p_holm", "against", "remark"),
     *("run_id", "changed", "better", "subgroup"),
-    *("items_hash", "prompt_hash", "max_new_tokens", "stop", "few_documents"),
+    *("items_hash", "prompt_hash", "max_new_tokens", "stop", "few_documents", "retrieval"),
 )
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
@@ -219,6 +219,7 @@ def _board(board: Board) -> dict[str, Any]:
         "items_hash": column.items_hash,
         "prompt_hash": column.prompt_hash,
         "max_new_tokens": column.max_new_tokens,
+        "retrieval": column.retrieval,
     }
     stop = json.dumps(column.stop, ensure_ascii=False) if column.stop else ""
     own = {"items": board.asked, "stop": stop, "few_documents": board.few}

@@ -68,7 +68,7 @@ class Comparable(JsonObject):
     @property
     def passages(self) -> str:
         """What is retrieved, in words: "medquad passages (k=3)"; "" for nothing."""
-        return self.retrieval.rpartition(" [")[0] or self.retrieval
+        return passages_of(self.retrieval)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,11 @@ class Identity(Comparable):
     def digest(self) -> str:
         """Ten digits of the hash: the end of the run's id."""
         return fingerprint(self.as_json())[:10]
+
+
+def passages_of(retrieval: str) -> str:
+    """Return `Comparable.retrieval` without what it has in brackets at its end: versions and the corpus's hash."""
+    return retrieval.rpartition(" [")[0] or retrieval
 
 
 def run_id(model: str, benchmark: str, identity: Identity) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.errors import UsageError
@@ -25,20 +25,24 @@ MEANING = {
     "method": "how the answer is obtained (method)",
     "max_new_tokens": "the most tokens an answer may have (max_new_tokens)",
     "stop": "the strings that end an answer (stop)",
+    "retrieval": "the passages in the prompts (retrieval)",
 }
 
 
+Key = Callable[[StoredRun], str]
+
+
 class ComparedSide:
-    """The runs of one side, by the hash of what comparable runs have in common.
+    """The runs of one side, by the hash (`key`) of what comparable runs have in common.
 
     Of two runs with the same hash, neither is chosen: `ambiguous` has an error that names both.
     """
 
-    def __init__(self, name: str, runs: Sequence[StoredRun]) -> None:
+    def __init__(self, name: str, runs: Sequence[StoredRun], key: Key) -> None:
         self.name = name
         columns: dict[str, list[StoredRun]] = {}
         for run in runs:
-            columns.setdefault(run.manifest.comparable.key, []).append(run)
+            columns.setdefault(key(run), []).append(run)
         if not columns:
             raise UsageError(f"{name} has no runs.")
         self.runs = {column: found[0] for column, found in columns.items() if len(found) == 1}
@@ -53,12 +57,27 @@ class ComparedSide:
 
 
 def sides_of(given: Sequence[StoredRun | Sequence[StoredRun]]) -> list[ComparedSide]:
-    """Return the sides, named by their models or, if several share a model, A, B, C, …"""
+    """Return the sides, named by their models or, if several share a model, A, B, C, …
+
+    Runs match if they are comparable. If no two are, runs match that differ in nothing but the passages in their
+    prompts: what these change is what one compares.
+    """
     groups = [[runs] if isinstance(runs, StoredRun) else list(runs) for runs in given]
     models = [{setup_of(run.manifest).model for run in runs} for runs in groups]
     alone = all(len(names) == 1 for names in models) and len(set().union(*models)) == len(groups)
     names = [min(names) for names in models] if alone else string.ascii_uppercase
-    return [ComparedSide(name, runs) for name, runs in zip(names, groups)]
+    columns = [{_column(run) for run in runs} for runs in groups]
+    comparable = any(one & other for one, other in itertools.combinations(columns, 2))
+    key = _column if comparable else _column_without_passages
+    return [ComparedSide(name, runs, key) for name, runs in zip(names, groups)]
+
+
+def _column(run: StoredRun) -> str:
+    return run.manifest.comparable.key
+
+
+def _column_without_passages(run: StoredRun) -> str:
+    return run.manifest.comparable.paired_key
 
 
 def matched(*sides: StoredRun | Sequence[StoredRun]) -> list[tuple[StoredRun, StoredRun]]:

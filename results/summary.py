@@ -11,7 +11,7 @@ from ..core.errors import UsageError
 from ..core.types import Figure
 from .board import Board, BoardRow, Cell, Leaderboard
 from .conditions import Wrong, met, parsed
-from .descriptions import label
+from .descriptions import label, with_passages
 
 MEAN = "mean"
 LEAKED = "†"  # marks a figure that includes items from the model's own training data
@@ -178,13 +178,19 @@ def _is_measured(at: int, board: Board) -> bool:
 
 
 def _names(boards: Sequence[Board]) -> list[str]:
-    """Return the benchmark of each board; where two have the same, with the fields of the title that differ."""
+    """Return the benchmark of each board; where two have the same, with the fields of the title that differ.
+
+    That there are passages in the prompts is said in any case.
+    """
     names = [board.benchmark for board in boards]
     told = []
     for board, name in zip(boards, names):
         alike = [other.title.split(" · ") for other, its in zip(boards, names) if its == name and other is not board]
         own = board.title.split(" · ")
         differs = [part for part in own if not all(part in other for other in alike)] if alike else []
+        passages = with_passages(board.comparable)
+        if board.comparable.retrieval and passages not in differs:
+            differs.append(passages)
         told.append(" · ".join(differs if differs and differs[0].startswith(name) else [name, *differs]))
     return told
 

@@ -34,7 +34,10 @@ from medbench.evaluation.retrieval import exclusion, folder, index, passages
 from medbench.evaluation.retrieval.passages import Passage, block, cut
 from medbench.evaluation.retrieval.retriever import Retrieval, Retriever
 from medbench.evaluation.run import execute
+from medbench.results import export, leaderboard
+from medbench.results.compare import compare
 from medbench.results.store import StoredRun
+from medbench.results.summary import summarize
 
 ENGINE = str(Path(__file__).with_name("fakes.py"))
 
@@ -474,6 +477,76 @@ def test_a_killed_process_is_continued_by_the_same_command_and_not_after_a_chang
     changed = subprocess.run(command, capture_output=True, text=True)
     assert changed.returncode == 0, changed.stderr
     assert len(list(Path("runs").iterdir())) == 2, "another corpus is another run"
+
+
+# --- Tables and comparisons -------------------------------------------------------------------------------------------
+
+WITH = "medquad passages (k=3) [bm25s 1, rules 1.1, 150 words, corpus 0123456789abcdef]"
+OTHER = WITH.replace("0123456789abcdef", "fedcba9876543210")
+
+
+def load(name: str) -> made.Read:
+    return made.Read(name, True)
+
+
+def pair_of(root: Path, **second: Any) -> list[StoredRun]:
+    return [
+        made.make_run(root, made.bits("0000000011"), metrics=["right"]),
+        made.make_run(root, made.bits("1111111111"), metrics=["right"], **{"retrieval": WITH} | second),
+    ]
+
+
+def test_with_and_without_are_compared_in_pairs_under_a_title_that_says_so() -> None:
+    without, retrieved = pair_of(Path("runs"))
+    (match,) = compare(without, retrieved, load=load).matches
+    assert match.title.endswith("0-shot · without passages against with medquad passages (k=3)")
+    assert (match.label_a, match.label_b) == (
+        "tiny (retrieval none)",
+        "tiny (retrieval medquad passages (k=3))",
+    )
+    (line,) = match.lines
+    assert (line.a, line.b, line.n) == (0.2, 1.0, 10)
+    assert line.p == pytest.approx(2 / 2**8), "8 pairs differ, all in one direction"
+
+
+def test_two_corpora_of_one_name_are_told_apart_by_their_hashes() -> None:
+    _, one = pair_of(Path("runs"))
+    _, other = pair_of(Path("runs"), retrieval=OTHER)
+    (match,) = compare(one, other, load=load).matches
+    assert "corpus 01234567]" in match.label_a and "corpus fedcba98]" in match.label_b
+
+
+def test_a_run_with_passages_is_matched_with_its_like_first() -> None:
+    without, retrieved = pair_of(Path("runs"))
+    peer = made.make_run(Path("runs"), made.bits("1010101010"), metrics=["right"], model="peer", retrieval=WITH)
+    found = compare([without, retrieved], [peer], load=load)
+    assert [(match.run_a, match.run_b) for match in found.matches] == [
+        (retrieved.manifest.run_id, peer.manifest.run_id)
+    ]
+    assert found.matches[0].title.endswith(" · with medquad passages (k=3)")
+    assert len(found.left_out) == 1
+
+
+def test_passages_do_not_make_other_differences_comparable() -> None:
+    without, retrieved = pair_of(Path("runs"), items_hash="others")
+    with pytest.raises(UsageError) as raised:
+        compare(without, retrieved, load=load)
+    assert "the items: 10 items [hash of 10] against 10 items [others]" in raised.value.message
+    assert f"the passages in the prompts (retrieval): not recorded against '{WITH}'" in raised.value.message
+
+
+def test_they_never_share_a_table_and_every_table_says_what_it_is() -> None:
+    runs = pair_of(Path("runs"))
+    found = leaderboard.build(runs, load=load)
+    assert [board.title for board in found.boards] == [
+        "quiz · 10 items · generated · 0-shot",
+        "quiz · 10 items · generated · 0-shot · with medquad passages (k=3)",
+    ]
+    headings = [heading.name for heading in summarize(found)[0].headings if heading.kind == "benchmark"]
+    assert headings == ["quiz", "quiz · with medquad passages (k=3)"]
+    alone = summarize(leaderboard.build(runs[1:], load=load))
+    assert alone[0].headings[0].name == "quiz · with medquad passages (k=3)"
+    assert list(dict.fromkeys(row["retrieval"] for row in export.rows(found))) == ["", WITH]
 
 
 # --- MedQuAD as a corpus ----------------------------------------------------------------------------------------------
