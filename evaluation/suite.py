@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,11 +95,14 @@ def evaluate_all(
     from ..results.folders import begun
     from . import startup
     from .background import BackgroundScorer
+    from .option_checks import check_options, check_servers
+    from .retrieval.retriever import opened
 
-    retriever = _retriever(retrieve, passages, data, progress)
+    with startup.counted("data"):
+        retriever = opened(retrieve, passages, data, progress.note)
     specs = _resolved(models, options, outcome, progress)
-    _at_servers(specs, options.get("base_url", ""), limits)
-    _check_options(specs, options.get("engine_options", {}))
+    check_servers(specs, options.get("base_url", ""), limits)
+    check_options(specs, options.get("engine_options", {}))
     loaded: dict[str, ItemSet | None] = {}
     with BackgroundScorer() as scorer:
         for turn, (name, spec) in enumerate(specs):
@@ -133,21 +135,6 @@ def evaluate_all(
             _judge(judges, outcome, progress)
 
 
-def _retriever(retrieve: str, passages: int | None, data: Source, progress: Progress) -> Retriever | None:
-    """Return the corpus to retrieve from, indexed; None for none. Raises MedbenchError if it cannot be read."""
-    if not retrieve:
-        if passages:
-            raise UsageError(
-                f"--passages {passages} has no effect without --retrieve.", "Name a corpus: --retrieve medquad"
-            )
-        return None
-    from . import startup
-    from .retrieval.retriever import PASSAGES, Retriever
-
-    with startup.counted("data"):
-        return Retriever(retrieve, passages or PASSAGES, data, progress.note)
-
-
 def _resolved(
     models: Sequence[str], options: ModelOptions, outcome: Outcome, progress: Progress
 ) -> list[tuple[str, ModelSpec]]:
@@ -177,52 +164,6 @@ def _judge(judges: Panel, outcome: Outcome, progress: Progress) -> None:
     judge_runs(judges, outcome.runs, progress)
     outcome.runs = [StoredRun(run.path) for run in outcome.runs]
     outcome.problems += judges.problems
-
-
-def _at_servers(specs: list[tuple[str, ModelSpec]], base_url: str, limits: RequestLimits) -> None:
-    """Raises UsageError for options about servers that are given where no model is at one."""
-    from ..core import registry
-
-    given = [name for name, value in {"base_url": base_url, **limits}.items() if value]
-    if given and specs and all(registry.get("engines", spec.engine).runs_here for _, spec in specs):
-        option = given[0].replace("_", "-")
-        raise UsageError(f"--{option}: {specs[0][1].name} runs on this machine, not at a server.", "Leave it out.")
-    served = {spec.engine for _, spec in specs if not registry.get("engines", spec.engine).runs_here}
-    if base_url and len(served) > 1:
-        raise UsageError(
-            f"--base-url {base_url}: {' and '.join(sorted(served))} models cannot be at one address; each is sent its "
-            "key.",
-            "Run them in two commands.",
-        )
-
-
-def _check_options(specs: list[tuple[str, ModelSpec]], given: Mapping[str, Any]) -> None:
-    """Raise UsageError for an engine option that the engine of no model takes."""
-    from ..core import registry
-
-    engines: dict[str, type[Engine]] = {spec.engine: registry.get("engines", spec.engine) for _, spec in specs}
-    taken = {option.name for engine in engines.values() for option in engine.engine_options}
-    for name, value in given.items() if specs else ():
-        if name.replace("-", "_") in taken:
-            continue
-        owners, spelling = [], f"--engine-option {name}="
-        for other in registry.names("engines"):
-            with contextlib.suppress(MedbenchError):  # a broken plugin takes no options
-                for option in registry.get("engines", other).engine_options:
-                    if option.name == name.replace("-", "_"):
-                        owners.append(other)
-                        spelling = option.spelling
-        elsewhere = "".join(f"\nIt is an option of: --model {owner}:NAME" for owner in owners)
-        model, spec = specs[0]
-        meant = did_you_mean(name, taken)
-        raise UsageError(
-            f"{spelling}{value}: {model} runs on the engine {spec.engine}, which has no such option.{meant}",
-            "\n".join(f"Options of {name}: {_listed(engine)}" for name, engine in engines.items()) + elsewhere,
-        )
-
-
-def _listed(engine: type[Engine]) -> str:
-    return ", ".join(f"{option.name} ({option.help})" for option in engine.engine_options) or "none"
 
 
 def bounded(model: Engine, limits: RequestLimits, progress: Progress) -> bool:

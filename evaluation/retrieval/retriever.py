@@ -25,6 +25,18 @@ Tell = Callable[[str], None]
 PASSAGES = 3  # in a prompt, by default
 
 
+def opened(name: str, count: int | None, source: Source, tell: Tell) -> Retriever | None:
+    """Return the corpus `name`, to put `count` passages into each prompt (None: PASSAGES); None if `name` is empty.
+
+    Raises as `Retriever` does, and UsageError for a count without a corpus.
+    """
+    if name:
+        return Retriever(name, count or PASSAGES, source, tell)
+    if count:
+        raise UsageError(f"--passages {count} has no effect without --retrieve.", "Name a corpus: --retrieve medquad")
+    return None
+
+
 class Retriever:
     """A corpus to retrieve from, read and indexed."""
 
