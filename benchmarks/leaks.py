@@ -33,7 +33,7 @@ COMMON = 10  # words in more documents than this are boilerplate
 Step = Callable[[int, int], None]  # how many of how many are done
 
 
-class Text(Protocol):
+class SearchedText(Protocol):
     """What is searched: a training example, or a passage with its heading as the question."""
 
     @property
@@ -75,7 +75,7 @@ class _Passage(NamedTuple):
 
 
 @dataclass
-class Held:
+class Occurrences:
     """Which examples contain an item, by the item's position and the kind of leak."""
 
     exact: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -85,7 +85,7 @@ class Held:
 
 
 def find(
-    examples: Sequence[Text], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
+    examples: Sequence[SearchedText], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
 ) -> dict[str, Leaks]:
     """Return the items of each benchmark (by name) that the examples' prompts and answers hold.
 
@@ -96,7 +96,7 @@ def find(
 
 
 def holders(
-    examples: Sequence[Text], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
+    examples: Sequence[SearchedText], item_sets: Mapping[str, Sequence[Item]], step: Step | None = None
 ) -> dict[str, tuple[str, ...]]:
     """Return the ids of the examples that contain items, in order, each with its items as "BENCHMARK/ITEM"."""
     names = [f"{name}/{item.id}" for name, some in item_sets.items() for item in some]
@@ -110,10 +110,10 @@ def holders(
     return {name: tuple(names[number] for number in sorted(items[name])) for name in order if name in items}
 
 
-def search(examples: Sequence[Text], items: Sequence[Item], step: Step | None = None) -> Held:
+def search(examples: Sequence[SearchedText], items: Sequence[Item], step: Step | None = None) -> Occurrences:
     """Return which texts contain which items, by kind."""
     sought = _Sought(items)
-    held = Held()
+    held = Occurrences()
     holding: dict[str, dict[str, set[str]]] = defaultdict(dict)  # 13 words -> training documents -> their examples
     for number, example in enumerate(examples):
         if step:

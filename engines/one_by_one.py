@@ -6,8 +6,8 @@ from collections import deque
 from typing import Literal
 
 from ..core.errors import MedbenchError
-from ..core.types import Engine, GenerateRequest, Prompt
-from .text_requests import Ended, Piece, Rejected, TextRequest, Turn, as_prompt
+from ..core.types import Engine, GenerateRequest, Prompt, Turn
+from .text_requests import Ended, Piece, Rejected, TextRequest, as_prompt
 
 
 class OneByOne:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ..core.errors import MedbenchError
-from ..core.types import Prompt
+from ..core.types import Prompt, Turn
 
 
 class Rejected(MedbenchError):
@@ -19,14 +19,6 @@ class Rejected(MedbenchError):
         super().__init__(message)
         self.param = param
         self.code = code
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One message of a chat. `role` is "system", "user" or "assistant"."""
-
-    role: str
-    content: str
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.types import Engine, Output
-from ..results.manifest import Latency, Manifest
+from ..results.manifest import Manifest, RequestTimes
 from .plan import Plan
 from .progress import Progress
 
@@ -35,7 +35,7 @@ def measure(
     answered: Collection[str],
     new_tokens: Mapping[str, int],
     watch: Progress,
-) -> Latency:
+) -> RequestTimes:
     """Time the run's first `wanted` answered items, one request at a time, after one short warm-up request.
 
     With a share (`Settings.latency_share`), timing takes no more than that part of the time that the answers took, or
@@ -62,7 +62,7 @@ def measure(
         if within_s is not None and spent + expected > within_s:
             if not seconds:
                 _report_none(plan, expected, manifest, watch)
-                return Latency(expected_s=expected)
+                return RequestTimes(expected_s=expected)
             break
         watch.timing(number, wanted)
         started = time.perf_counter()
@@ -78,7 +78,7 @@ def measure(
             continue
         seconds.append(elapsed)
         first_token_s += [output.first_token_s for output in outputs if output.first_token_s is not None]
-    return Latency(seconds=tuple(seconds), first_token_s=tuple(first_token_s))
+    return RequestTimes(seconds=tuple(seconds), first_token_s=tuple(first_token_s))
 
 
 @dataclass(frozen=True)

@@ -63,14 +63,14 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class NumericAnswer:
     """The value of an answer, or why none could be read."""
 
     value: Value | None
     reason: str = ""
 
 
-def read_value(text: str, kind: Kind, cut: bool = False) -> Reading:
+def read_value(text: str, kind: Kind, cut: bool = False) -> NumericAnswer:
     """Return the one value of that kind that `text` gives. A length of time is in days.
 
     Of a text that the token limit cut off (`cut`), only a value that is stated by rule 1 or stands alone is read: any
@@ -78,7 +78,7 @@ def read_value(text: str, kind: Kind, cut: bool = False) -> Reading:
     """
     text = text.translate(_SPACES)
     if not text.strip():
-        return Reading(None, "empty answer")
+        return NumericAnswer(None, "empty answer")
     find = _FINDERS[kind]
     for statement in (_last(_BOXED, text), _last(_FIELD, text), _last(_NAMED, text)):
         if statement is not None and (found := find(_result(statement))):
@@ -87,7 +87,7 @@ def read_value(text: str, kind: Kind, cut: bool = False) -> Reading:
     if alone:
         return _single(alone[-1])
     if cut and len(text.split()) > BRIEF:
-        return Reading(None, "cut off at the token limit")
+        return NumericAnswer(None, "cut off at the token limit")
     sentences = [match.end() for match in _STATED.finditer(text)]
     for start in reversed(sentences):
         found = find(text[start:].split("\n", 1)[0])
@@ -95,7 +95,7 @@ def read_value(text: str, kind: Kind, cut: bool = False) -> Reading:
             first = [found[0], *_continued(text[start:], found)]
             return _single(first)
     found = find(text)
-    return _single(found) if found else Reading(None, f"no {kind}")
+    return _single(found) if found else NumericAnswer(None, f"no {kind}")
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:
@@ -125,10 +125,10 @@ def _continued(text: str, found: list[Value]) -> list[Value]:
     return [found[1]] if re.fullmatch(r"\s*(?:[\w/%°]+\s+)?(?:to|-|or|and)\s*", between, re.I) else []
 
 
-def _single(found: list[Value]) -> Reading:
+def _single(found: list[Value]) -> NumericAnswer:
     if len({value.value for value in found}) > 1:
-        return Reading(None, f"several values: {', '.join(value.text.strip() for value in found[:3])}")
-    return Reading(found[0])
+        return NumericAnswer(None, f"several values: {', '.join(value.text.strip() for value in found[:3])}")
+    return NumericAnswer(found[0])
 
 
 def _numbers(text: str) -> list[Value]:

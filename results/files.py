@@ -212,7 +212,7 @@ def _plain_line(body: bytes) -> bytes:
     return body + b"\n"
 
 
-class Held(MedbenchError):
+class LockHeld(MedbenchError):
     """Another process holds the lock."""
 
 
@@ -233,7 +233,7 @@ class Lock:
         self._holder = path.with_name(path.name + ".holder")
 
     def acquire(self, wait: bool = False) -> None:
-        """Raises Held at once where another process has it or, with `wait`, waits for that to end and says so once.
+        """Raises LockHeld at once where another process has it or, with `wait`, waits for that to end and says so once.
 
         Raises OSError where the file system refuses, as one without locks does.
         """
@@ -244,7 +244,7 @@ class Lock:
             raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)) from error
         except Timeout:
             if not wait:
-                raise Held(
+                raise LockHeld(
                     f"{self._what} is being written by {self._who()}.",
                     "Wait for it to end, or end it; then give the same command again.",
                 ) from None

@@ -114,7 +114,7 @@ class Session(JsonObject):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Latency(JsonObject):
+class RequestTimes(JsonObject):
     """Seconds of requests that were timed one at a time."""
 
     seconds: tuple[float, ...] = ()
@@ -152,7 +152,7 @@ class Manifest:
     created: str = ""  # ISO 8601, UTC
     metrics: tuple[str, ...] = ()  # names, in the order in which they were added
     sessions: tuple[Session, ...] = ()  # one per process that answered items
-    latency: Latency = field(default_factory=Latency)
+    latency: RequestTimes = field(default_factory=RequestTimes)
     checkpoint: Checkpoint | None = None  # None in a run from before medbench sealed lines
     schema_version: int = SCHEMA_VERSION
 

@@ -13,7 +13,16 @@ from ..core.hashing import fingerprint
 from ..core.json_text import MAX_LINE, loads
 from .files import to_json
 from .identity import Comparable, Identity
-from .manifest import SCHEMA_VERSION, BenchmarkRecord, Checkpoint, Latency, Manifest, ModelRecord, RunSettings, Session
+from .manifest import (
+    SCHEMA_VERSION,
+    BenchmarkRecord,
+    Checkpoint,
+    Manifest,
+    ModelRecord,
+    RequestTimes,
+    RunSettings,
+    Session,
+)
 
 MANIFEST = "manifest.json"
 SEALS = "seals"  # in the file: a hash of each of its fields
@@ -161,7 +170,7 @@ def _manifest(value: Mapping[str, Any], sessions: str) -> Manifest:
         sessions=tuple(
             Session.from_json(each, f"{sessions}[{number}].") for number, each in enumerate(fields.get("sessions", ()))
         ),
-        latency=Latency.from_json(fields.get("latency", {}), "latency."),
+        latency=RequestTimes.from_json(fields.get("latency", {}), "latency."),
         checkpoint=Checkpoint.from_json(checkpoint, "checkpoint.") if checkpoint else None,
     )
 

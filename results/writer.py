@@ -15,7 +15,7 @@ from ..core.types import Record
 from .files import LineFile, Lock, remedy, set_aside, tell
 from .folders import SCORES
 from .identity import differing
-from .manifest import Latency, Manifest, RunSettings, Session
+from .manifest import Manifest, RequestTimes, RunSettings, Session
 from .manifest_file import MANIFEST, read_changed, read_manifest, write_manifest
 from .records import encode
 from .samples import NOTHING, SAMPLES, SamplesReader, checkpoint
@@ -98,7 +98,7 @@ class RunWriter:
         self,
         *,
         sessions: Sequence[Session] | None = None,
-        latency: Latency | None = None,
+        latency: RequestTimes | None = None,
         settings: RunSettings | None = None,
         engine: Mapping[str, Any] | None = None,
         environment: Mapping[str, Any] | None = None,

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.errors import MedbenchError
 from ..core.reasoning import continued, split
-from ..core.types import Engine
-from ..engines.text_requests import Ended, Piece, TextRequest, Turn
+from ..core.types import Engine, Turn
+from ..engines.text_requests import Ended, Piece, TextRequest
 from .batching.worker import texts_of
 
 

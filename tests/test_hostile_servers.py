@@ -23,7 +23,7 @@ from medbench.core.types import GenerateRequest, Item, ItemSet, Output
 from medbench.engines.server import http as wire
 from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
-from medbench.results.manifest import Latency
+from medbench.results.manifest import RequestTimes
 from test_openai_engine import BOTH, asks, only
 from test_openai_engine import made as engine_at
 
@@ -222,7 +222,7 @@ def test_where_nothing_was_answered_nothing_is_timed(tmp_path: Path) -> None:
         fakes.plan(benchmark, item_set, engine, Settings(latency_items=5)), engine, tmp_path, made.Silent(), []
     )
     assert engine.asked == ["a", "b", "c"]  # each once
-    assert run.manifest.latency == Latency()
+    assert run.manifest.latency == RequestTimes()
 
 
 def test_a_command_with_a_silent_server_ends_and_names_every_item(

@@ -17,7 +17,7 @@ from medbench.core import registry
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import GenerateRequest, ModelSpec, Prompt
 from medbench.engines.hf.engine import TransformersEngine
-from medbench.results.files import Held, Lock
+from medbench.results.files import Lock, LockHeld
 from medbench.training import merge as merging
 from medbench.training.merge import merge
 from medbench.zoo import Entry, adapter_manifest, adapters
@@ -177,7 +177,7 @@ def test_two_merges_into_one_folder_do_not_mix(adapter: Path, tmp_path: Path) ->
     lock = Lock(work / "lock", "merged")
     lock.acquire()
     try:
-        with pytest.raises(Held, match="is being written by process"):
+        with pytest.raises(LockHeld, match="is being written by process"):
             merge(adapter, Path("merged"))
         assert work.exists()
     finally:

@@ -22,7 +22,7 @@ from medbench.benchmarks.medquad import MEDQUAD
 from medbench.core.types import ChoiceRequest, GenerateRequest, Item, ModelSpec, Prompt
 from medbench.engines.hf.engine import TransformersEngine
 from medbench.serving.api.server import serving
-from medbench.serving.api.settings import Settings
+from medbench.serving.api.settings import ServerSettings
 
 WINDOW = 256
 QUESTION = "What are the symptoms of fever and cough in a child?"
@@ -50,7 +50,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> TransformersEngine:
 
 @pytest.fixture(scope="module")
 def url(engine: TransformersEngine) -> Iterator[str]:
-    with serving(engine, Settings(max_tokens=100)) as address:
+    with serving(engine, ServerSettings(max_tokens=100)) as address:
         yield address
 
 
@@ -66,7 +66,7 @@ def bounded(engine: TransformersEngine) -> Iterator[Any]:
     with ExitStack() as stack:
 
         def start(**settings: Any) -> httpx.Client:
-            address = stack.enter_context(serving(engine, Settings(**settings)))
+            address = stack.enter_context(serving(engine, ServerSettings(**settings)))
             return stack.enter_context(httpx.Client(base_url=address, timeout=60, trust_env=False))
 
         yield start
@@ -220,7 +220,7 @@ def test_many_clients_at_once_hear_what_each_hears_alone(client: httpx.Client, u
         assert list(pool.map(ask, bodies)) == alone
 
 
-# Settings of a text
+# ServerSettings of a text
 
 
 def test_a_stop_string_ends_the_text_before_it(client: httpx.Client) -> None:
@@ -462,7 +462,7 @@ def test_a_model_without_a_template_chats_plainly(tmp_path: Path) -> None:
     (direct,) = engine.generate([GenerateRequest("1", Prompt("fever?", "Be brief.", (("cough?", "rest"),)), 8)])
     turns = [("system", "Be brief."), ("user", "cough?"), ("assistant", "rest"), ("user", "fever?")]
     body = {"messages": [{"role": role, "content": text} for role, text in turns], "max_tokens": 8}
-    with serving(engine, Settings()) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+    with serving(engine, ServerSettings()) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         found = fine(client.post("/v1/chat/completions", json=body))
         assert found["choices"][0]["message"]["content"] == direct.text
         wrong = client.post("/v1/chat/completions", json={"messages": body["messages"][:3]})
@@ -474,7 +474,7 @@ def test_a_model_that_cannot_join_texts_answers_one_at_a_time(tmp_path: Path) ->
         ModelSpec("tiny", str(tiny.save(tmp_path, "t5", chat=False)), "r1", device="cpu", dtype="float64")
     )
     (direct,) = engine.generate([GenerateRequest("1", Prompt(QUESTION), 8)])
-    with serving(engine, Settings()) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+    with serving(engine, ServerSettings()) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         found = fine(client.post("/v1/chat/completions", json=chat(QUESTION, max_tokens=8)))
         assert found["choices"][0]["message"]["content"] == direct.text
         streamed = events(client, "/v1/chat/completions", chat(QUESTION, max_tokens=8))

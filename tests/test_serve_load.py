@@ -20,7 +20,7 @@ import tiny
 from medbench.core.types import ModelSpec
 from medbench.engines.hf.engine import TransformersEngine
 from medbench.serving.api.server import serving
-from medbench.serving.api.settings import Settings
+from medbench.serving.api.settings import ServerSettings
 from served import MINE, Served, served
 
 CLIENTS = 32
@@ -131,7 +131,7 @@ def test_requests_leave_no_objects_behind(folder: Path) -> None:
     """In this process, where they can be counted: 480 more requests of all kinds, no more objects."""
     engine = TransformersEngine(ModelSpec("tiny", str(folder), "r1", device="cpu"))
     counts = []
-    with serving(engine, Settings(queue=64)) as url:
+    with serving(engine, ServerSettings(queue=64)) as url:
         for part in range(6):
             asyncio.run(load(url, random.Random(part).sample(REQUESTS, len(REQUESTS))))
             with httpx.Client(base_url=url, trust_env=False) as client:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.types import Figure
 from medbench.results import leaderboard, summary
-from medbench.results.manifest import Latency, ModelRecord, Session
+from medbench.results.manifest import ModelRecord, RequestTimes, Session
 from medbench.results.manifest_file import write_manifest
 from medbench.results.store import all_runs
 from medbench.results.writer import RunWriter
@@ -28,7 +28,7 @@ def run(root: Path, model: str, benchmark: str, pattern: str, seconds: Sequence[
     about.setdefault("metrics", ["exact_match"])
     stored = made.make_run(root, answers, model=model, benchmark=benchmark, **about)
     with RunWriter(root, stored.manifest) as writer:
-        writer.update(latency=Latency(seconds=tuple(seconds)))
+        writer.update(latency=RequestTimes(seconds=tuple(seconds)))
 
 
 def shown(root: Path, *words: str, columns: int = 200) -> Result:

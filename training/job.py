@@ -11,7 +11,7 @@ from .encode import Encodings
 
 
 @dataclass(frozen=True)
-class Job:
+class StageJob:
     """One stage, ready to run."""
 
     stage: Stage

@@ -60,7 +60,8 @@ def merge(
 def new_folder(out: Path) -> Iterator[Path]:
     """Yield the path of a folder to make; it is named `out` when the block ends, whole, or not at all.
 
-    Raises UsageError if `out` is taken, Held while another process writes it, MedbenchError if it cannot be written.
+    Raises UsageError if `out` is taken, LockHeld while another process writes it, and
+    MedbenchError if it cannot be written.
     """
     require_free(out)
     work = out.with_name(f".{out.name}.merging")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import checkpoints
-from .job import Diverged, Job
+from .job import Diverged, StageJob
 from .log import Log
 from .progress import TrainingProgress
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import TrainingArguments
 
 
-def recorder(job: Job, log: Log, progress: TrainingProgress, stop: Stop) -> Any:
+def recorder(job: StageJob, log: Log, progress: TrainingProgress, stop: Stop) -> Any:
     """Return a transformers callback that logs, reports progress, seals checkpoints, and stops on NaN."""
     from transformers import TrainerCallback
 
@@ -107,7 +107,7 @@ class Stop:
         self.progress.stopping()
 
 
-def _diverged(job: Job, step: int, loss: float, norm: float) -> Diverged:
+def _diverged(job: StageJob, step: int, loss: float, norm: float) -> Diverged:
     what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient norm is {norm}"
     good = checkpoints.newest(job.work)
     kept = (

@@ -17,7 +17,7 @@ from ..core.errors import MedbenchError
 from ..core.resources import is_cpu
 from ..engines.hf.loading import first_line
 from . import checkpoints, portable
-from .job import Job
+from .job import StageJob
 from .log import Log
 from .precision import compute_dtype, resting_dtype
 
@@ -25,7 +25,7 @@ SMALL = ("adapter_config.json", "adapter_model.safetensors")  # the files of an 
 
 
 @contextmanager
-def disk_errors_told(job: Job) -> Iterator[None]:
+def disk_errors_told(job: StageJob) -> Iterator[None]:
     """Raise MedbenchError instead of the errors that libraries raise when the disk is full."""
     try:
         yield
@@ -43,7 +43,7 @@ def _disk_full(error: BaseException) -> bool:
     return bool(re.search(r"No space left|os error (28|122|27)\b|PytorchStreamWriter failed writing", str(error)))
 
 
-def _not_written(job: Job, error: BaseException) -> MedbenchError:
+def _not_written(job: StageJob, error: BaseException) -> MedbenchError:
     good = checkpoints.newest(job.work)
     kept = f"The checkpoint of step {checkpoints.step_of(good)} is complete." if good else "There is no checkpoint yet."
     return MedbenchError(
@@ -52,7 +52,7 @@ def _not_written(job: Job, error: BaseException) -> MedbenchError:
     )
 
 
-def save(job: Job, model: Any, log: Log) -> None:
+def save(job: StageJob, model: Any, log: Log) -> None:
     """Write the result of a stage and the log so far to `job.out`, which exists complete or not at all."""
     part = job.out.with_name(job.out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -77,7 +77,7 @@ def save(job: Job, model: Any, log: Log) -> None:
     durable.rename(part, job.out)
 
 
-def measured(job: Job, lines: list[dict[str, Any]], trainer: Any, peak_rss: int) -> dict[str, Any]:
+def measured(job: StageJob, lines: list[dict[str, Any]], trainer: Any, peak_rss: int) -> dict[str, Any]:
     """Return the manifest's record of a finished stage.
 
     Losses are in nats per token. `first` and `last` are means of the first and last tenth of the steps, at most ten.

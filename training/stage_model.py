@@ -8,11 +8,11 @@ from ..core.errors import MedbenchError
 from ..core.resources import is_cpu
 from ..engines.hf.loading import embedding_rows, opened, padding, weights
 from ..engines.hf.quantization import nf4
-from .job import Job
+from .job import StageJob
 from .precision import compute_dtype, resting_dtype
 
 
-def load(job: Job) -> tuple[Any, Any]:
+def load(job: StageJob) -> tuple[Any, Any]:
     """Return the model with the adapter to train, and the tokenizer."""
     from peft import LoraConfig, PeftModel, get_peft_model
 
@@ -47,7 +47,7 @@ def load(job: Job) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def _fit_tokens(job: Job, model: Any, tokenizer: Any) -> None:
+def _fit_tokens(job: StageJob, model: Any, tokenizer: Any) -> None:
     """Give the tokenizer a padding token that the model has.
 
     Raises MedbenchError if a row contains a token that the model has no embedding for.

@@ -18,7 +18,7 @@ from ..zoo.adapter_manifest import AdapterManifest
 from ..zoo.adapters import Adapter
 from . import estimate, ranks, resume
 from .checkpoints import LOG
-from .job import Job
+from .job import StageJob
 from .log import Log
 from .prepare import Prepared, prepare
 from .progress import TrainingProgress
@@ -130,7 +130,7 @@ def _stages(
         else:
             durable.make_folder(work)
             steps = planned(request, stage, len(prepared.train.rows))
-            job = Job(
+            job = StageJob(
                 stage=stage,
                 model=request.entry.name,
                 base=request.entry.weights,

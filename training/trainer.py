@@ -12,7 +12,7 @@ from ..core.resources import PeakMemorySampler, is_cpu
 from ..engines.hf.loading import first_line
 from . import checkpoints, result, stage_model
 from .encode import Encodings
-from .job import Job
+from .job import StageJob
 from .log import Log
 from .packing import packing_fault
 from .precision import compute_dtype, resting_dtype
@@ -23,7 +23,7 @@ KEPT = 2  # checkpoints: the previous one stays until the next one is complete
 
 
 def run(
-    job: Job, log: Log, progress: TrainingProgress, tell: Callable[[str], None] = lambda line: None
+    job: StageJob, log: Log, progress: TrainingProgress, tell: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
     """Train one stage, from its last good checkpoint if there is one, and leave the result in `job.out`.
 
@@ -74,7 +74,7 @@ def run(
     return measured | {"files": checkpoints.hashes(job.out)}
 
 
-def _restore_log(job: Job, log: Log, checkpoint: Path | None, tell: Callable[[str], None]) -> None:
+def _restore_log(job: StageJob, log: Log, checkpoint: Path | None, tell: Callable[[str], None]) -> None:
     """Reset the log to its content at `checkpoint`, or before the first step of the stage."""
     before = job.log_before
     if checkpoint:
@@ -98,7 +98,7 @@ def _at_its_end(trainer: Any, checkpoint: Path) -> bool:
     return True
 
 
-def _trainer(job: Job, model: Any, tokenizer: Any, recorder: Any, fresh: bool) -> Any:
+def _trainer(job: StageJob, model: Any, tokenizer: Any, recorder: Any, fresh: bool) -> Any:
     import datasets
     from transformers import DataCollatorForSeq2Seq, PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments
     from trl import SFTConfig, SFTTrainer
@@ -149,7 +149,7 @@ def _trainer(job: Job, model: Any, tokenizer: Any, recorder: Any, fresh: bool) -
     return trainer
 
 
-def _arguments(job: Job, evaluate: bool, fresh: bool) -> dict[str, Any]:
+def _arguments(job: StageJob, evaluate: bool, fresh: bool) -> dict[str, Any]:
     """Return the settings of both trainers, as TrainingArguments takes them. `fresh`: there is no checkpoint."""
     stage = job.stage
     dtype = compute_dtype(stage, job.device)

@@ -51,7 +51,7 @@ WHAT = {
 BRACKETS = "⟦ ⟧ marks the words; the sign inside matches a row of the table"
 
 
-class Span(Protocol):
+class TextSpan(Protocol):
     """A stretch of a text: characters `start` to `end`."""
 
     @property
@@ -141,7 +141,7 @@ def _show(record: Record, asked: str, reading: SafetyReading, compared: EntityCo
     colored = screen.color_system is not None
     text = record.output.text or ""
 
-    def panel(title: str, shown: str, spans: Sequence[tuple[Span, str]]) -> None:
+    def panel(title: str, shown: str, spans: Sequence[tuple[TextSpan, str]]) -> None:
         screen.print(Panel(_marked(shown, spans, colored), title=title, title_align="left"))
 
     found = [(e, e.label) for e in reading.evidence]
@@ -185,7 +185,7 @@ def _named(name: str, colored: bool) -> str:
     return f"[{STYLE[name]}]{shown}[/]" if colored else f"{SIGN[name]} {shown}"
 
 
-def _marked(text: str, spans: Sequence[tuple[Span, str]], colored: bool) -> Text:
+def _marked(text: str, spans: Sequence[tuple[TextSpan, str]], colored: bool) -> Text:
     """The text with each span in the style of its row, where two overlap the later one; where there is no color, in
     brackets with the row's sign.
     """

@@ -82,7 +82,7 @@ def command(
     running requests; a second one stops at once.
     """
     from ...serving.api import server
-    from ...serving.api.settings import Settings
+    from ...serving.api.settings import ServerSettings
     from ...serving.models import engine_of
 
     key = server.key_of(api_key_env) if api_key_env else ""
@@ -94,7 +94,7 @@ def command(
     server.log_to_stderr()
     code = server.serve(
         engine,
-        Settings(queue, max_tokens, timeout, max_bytes, key, log_prompts),
+        ServerSettings(queue, max_tokens, timeout, max_bytes, key, log_prompts),
         host=host,
         port=port,
         ready=lambda url: tell(f"{engine.spec.name} answers at {url}. Try it: {url}/docs"),

@@ -12,7 +12,7 @@ from rich.table import Table
 from ...core.text import size
 
 if TYPE_CHECKING:
-    from ...serving.export.check import Check, Row
+    from ...serving.export.check import Check, CheckRow
 
 ALPHA = 0.05
 COLUMNS = ("answers", "model", "size", "metric", "value", "original - this [95 % CI]", "p", "changed", "tok/s", "p50")
@@ -34,7 +34,7 @@ def checked(found: Check) -> list[RenderableType]:
     return tables
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: CheckRow) -> list[str]:
     difference = "–" if row.difference is None else f"{row.difference:+.3f}"
     if row.low is not None and row.high is not None:
         difference += f" [{row.low:+.3f}, {row.high:+.3f}]"

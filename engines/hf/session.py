@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...core.types import Turn
 from .. import chat_templates
 from ..prompting import Encoded, Prompter, Wrapping
 from ..spelling import Spelling, token_text
 from ..stopping import StopStrings, turn_ends
-from ..text_requests import Ended, Piece, Rejected, TextRequest, TokenScore, Turn, as_prompt
+from ..text_requests import Ended, Piece, Rejected, TextRequest, TokenScore, as_prompt
 from .batching import DOES_NOT_FIT, NAN_LOGITS, OutOfMemory
 from .generation.completion import Completion, DecodeRequest, end_tokens
 from .generation.decoding import Decoder

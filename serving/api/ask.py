@@ -8,12 +8,12 @@ from starlette.requests import Request
 from ...benchmarks.medqa import MEDQA
 from ...benchmarks.medquad import MEDQUAD
 from ...core.reasoning import continued, split
-from ...core.types import ChoiceRequest, Item, Output, Prompt, Record
-from ...engines.text_requests import Ended, TextRequest, Turn
+from ...core.types import ChoiceRequest, Item, Output, Prompt, Record, Turn
+from ...engines.text_requests import Ended, TextRequest
 from ...metrics.calibration import probabilities
 from ...metrics.choice_extraction import read_choice
 from .errors import Refusal
-from .schemas import LETTERS, AskRequest, AskResponse, Safety, Usage
+from .schemas import LETTERS, AskRequest, AskResponse, Safety, TokenUsage
 from .service import Service
 
 DISCLAIMER = (
@@ -98,7 +98,9 @@ async def answer(
         disclaimer=DISCLAIMER,
         model=service.name,
         revision=service.revision,
-        usage=Usage(prompt_tokens=prompt_tokens, completion_tokens=new_tokens, total_tokens=prompt_tokens + new_tokens),
+        usage=TokenUsage(
+            prompt_tokens=prompt_tokens, completion_tokens=new_tokens, total_tokens=prompt_tokens + new_tokens
+        ),
     )
 
 

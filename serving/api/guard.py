@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import Refusal
 from .metrics import Metrics
-from .settings import Settings
+from .settings import ServerSettings
 
 BODY_S = 60.0  # for a body to arrive
 OPEN = frozenset({"/health", "/docs", "/openapi.json"})  # need no key: they show nothing of anyone's
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Guard:
     """ASGI middleware. Reads a whole body within its limits, so that no route has to."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
         self.app, self.settings, self.metrics = app, settings, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -52,7 +52,9 @@ def router(service: Service) -> APIRouter:
             top=(body.top_logprobs or 0) if body.logprobs else None,
             **body.settings(),
         )
-        return await _answered(service, request, Chat(service, body.with_usage, 1), _several(asked, body.seed, body.n))
+        return await _answered(
+            service, request, ChatReply(service, body.with_usage, 1), _several(asked, body.seed, body.n)
+        )
 
     @routes.post("/completions", summary="Continue a text", response_class=JSONResponse)
     async def completions(request: Request, body: CompletionRequest) -> Response:
@@ -70,7 +72,7 @@ def router(service: Service) -> APIRouter:
             scored = echo and body.logprobs is not None
             one = TextRequest(prompt, limit, top=body.logprobs, prompt_scores=scored, **settings)
             asked += _several(one, body.seed, body.n)
-        return await _answered(service, request, Text(service, body.with_usage, len(asked), echo), asked)
+        return await _answered(service, request, CompletionReply(service, body.with_usage, len(asked), echo), asked)
 
     return routes
 
@@ -95,7 +97,7 @@ def _several(asked: TextRequest, seed: int | None, count: int | None) -> list[Te
     return [replace(asked, seed=None if seed is None else seed + at) for at in range(count or 1)]
 
 
-async def _answered(service: Service, request: Request, form: Form, asked: list[TextRequest]) -> Response:
+async def _answered(service: Service, request: Request, form: ReplyFormat, asked: list[TextRequest]) -> Response:
     if not asked[0].stream:
         found = await service.texts(request, asked)
         return JSONResponse(form.body([form.choice(at, ended) for at, ended in enumerate(found)], found))
@@ -105,7 +107,7 @@ async def _answered(service: Service, request: Request, form: Form, asked: list[
     return EventStream(first, events)
 
 
-class Form:
+class ReplyFormat:
     """How texts are written into a reply. One object per request."""
 
     kind = ""  # the reply's `object`
@@ -168,7 +170,7 @@ class Form:
         return f"data: {json.dumps(body)}\n\n"
 
 
-class Chat(Form):
+class ChatReply(ReplyFormat):
     kind, chunk, prefix = "chat.completion", "chat.completion.chunk", "chatcmpl"
 
     def __init__(self, service: Service, with_usage: bool, count: int) -> None:
@@ -199,7 +201,7 @@ class Chat(Form):
         return {"index": at, "delta": delta, "logprobs": scores, "finish_reason": finish}
 
 
-class Text(Form):
+class CompletionReply(ReplyFormat):
     kind, chunk, prefix = "text_completion", "text_completion", "cmpl"
 
     def choice(self, at: int, ended: Ended) -> dict[str, Any]:

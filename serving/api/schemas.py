@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ...core.text import whole
-from ...engines.text_requests import Turn
+from ...core.types import Turn
 from .errors import Refusal
 
 STOPS = 16  # stop strings of one request
@@ -84,7 +84,7 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
-class Part(BaseModel):
+class ContentPart(BaseModel):
     """A part of a message. Only text is read."""
 
     model_config = ConfigDict(extra="forbid")
@@ -97,7 +97,7 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part]
+    content: str | list[ContentPart]
 
     def turn(self) -> Turn:
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
@@ -207,7 +207,7 @@ class Safety(BaseModel):
     probabilities: dict[str, float]
 
 
-class Usage(BaseModel):
+class TokenUsage(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
@@ -225,4 +225,4 @@ class AskResponse(BaseModel):
     disclaimer: str
     model: str
     revision: str
-    usage: Usage
+    usage: TokenUsage

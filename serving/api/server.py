@@ -15,7 +15,7 @@ from typing import Any
 
 from ...core.errors import MedbenchError, UsageError
 from ...core.types import Engine
-from .settings import Settings
+from .settings import ServerSettings
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CUT_OFF = 1  # exit code where a second signal cut requests off
@@ -23,7 +23,7 @@ CUT_OFF = 1  # exit code where a second signal cut requests off
 
 def serve(
     engine: Engine,
-    settings: Settings,
+    settings: ServerSettings,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
@@ -46,7 +46,7 @@ def serve(
 
 
 @contextlib.contextmanager
-def serving(engine: Engine, settings: Settings) -> Iterator[str]:
+def serving(engine: Engine, settings: ServerSettings) -> Iterator[str]:
     """Serve a model on a free port of this machine while a `with` block runs; yields the address."""
     ready: queue.SimpleQueue[str] = queue.SimpleQueue()
     server = _server(engine, settings, "127.0.0.1", 0, ready.put, lambda line: None)
@@ -61,7 +61,7 @@ def serving(engine: Engine, settings: Settings) -> Iterator[str]:
 
 def _server(
     engine: Engine,
-    settings: Settings,
+    settings: ServerSettings,
     host: str,
     port: int,
     ready: Callable[[str], None],

@@ -20,7 +20,7 @@ from ...engines.text_requests import Ended, Piece, Rejected, TextRequest
 from ..batching.worker import Event, Full, Job, Worker
 from .errors import Refusal
 from .metrics import Metrics
-from .settings import Settings
+from .settings import ServerSettings
 
 GONE = 499  # the client left; nobody reads this status
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class Service:
     """One model, asked by many clients."""
 
-    def __init__(self, worker: Worker, settings: Settings) -> None:
+    def __init__(self, worker: Worker, settings: ServerSettings) -> None:
         self.worker, self.settings = worker, settings
         self.name, self.revision = worker.engine.spec.name, worker.engine.spec.revision
         self.metrics = Metrics(worker)

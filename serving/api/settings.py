@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServerSettings:
     """Bounds of a server. A request beyond them is rejected, with the bound in the message."""
 
     queue: int = 128  # requests that may wait while the batch is full

@@ -48,7 +48,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Row:
+class CheckRow:
     """One model on one benchmark, beside the original.
 
     `value` is the figure called `metric`; `difference` is original - this, with its 95 % interval, over the `n` items
@@ -79,7 +79,7 @@ class Row:
 class Check:
     """The table, row by row, and a sentence for everything that could not be done."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[CheckRow, ...]
     problems: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
@@ -118,10 +118,10 @@ def check(sides: Sequence[Side], ask: Ask, progress: Progress) -> Check:
     return Check(tuple(_table(sides, runs, problems)), tuple(dict.fromkeys(problems)))
 
 
-def _table(sides: Sequence[Side], runs: dict[tuple[str, str], StoredRun], problems: list[str]) -> list[Row]:
+def _table(sides: Sequence[Side], runs: dict[tuple[str, str], StoredRun], problems: list[str]) -> list[CheckRow]:
     from ...core.paired_tests import holm
 
-    rows: list[Row] = []
+    rows: list[CheckRow] = []
     for benchmark in dict.fromkeys(name for _, name in runs):
         first = runs.get((sides[0].role, benchmark))
         if first is None:
@@ -138,13 +138,13 @@ def _table(sides: Sequence[Side], runs: dict[tuple[str, str], StoredRun], proble
     return [replace(row, p_holm=next(adjusted)) if row.p is not None else row for row in rows]
 
 
-def _row(side: Side, benchmark: str, first: StoredRun, run: StoredRun) -> Row:
+def _row(side: Side, benchmark: str, first: StoredRun, run: StoredRun) -> CheckRow:
     from ...core import registry
     from ...results.compare import compare
     from ...results.descriptions import setup_of
 
     measured = run.manifest.measured()
-    row = Row(
+    row = CheckRow(
         benchmark=benchmark,
         role=side.role,
         model=setup_of(run.manifest).model,

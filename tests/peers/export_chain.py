@@ -21,7 +21,7 @@ import urllib.request
 from pathlib import Path
 
 import medbench
-from medbench.serving.export.check import Row
+from medbench.serving.export.check import CheckRow
 
 SERVER = f"{sys.executable} -m llama_cpp.server --model {{file}} --port {{port}} --n_ctx 4096 --logits_all true"
 SHORT = {"quantize": "none", "batch_size": 2, "max_length": 128}  # minutes on a CPU
@@ -44,7 +44,7 @@ def main() -> None:
         "smollm2-135m", tag="short", settings=SHORT, max_steps=asked.steps, data=asked.data, leave_out_leaks=True
     )
     print(f"trained: {trained.manifest.name}", flush=True)
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[CheckRow]] = {}
     for kind in asked.types.split(","):
         made = medbench.export("smollm2-135m@short", "gguf", type=kind)
         print(f"exported: {made.file} ({made.bytes:,} bytes)", *made.notes, sep="\n  ", flush=True)
@@ -74,7 +74,7 @@ def main() -> None:
         (asked.out / f"chain-{kind}.json").write_text(json.dumps(checked.as_dict(), indent=1))
 
 
-def _table(kind: str, rows: tuple[Row, ...]) -> str:
+def _table(kind: str, rows: tuple[CheckRow, ...]) -> str:
     lines = ["| benchmark | type | step | metric | value | original - this [95 % CI] | p | changed | tokens/s | MB |"]
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
