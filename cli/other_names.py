@@ -96,12 +96,22 @@ def explained(error: click.UsageError, words: Sequence[str]) -> click.UsageError
     """Return the error of a command that was given `words`, with what the user probably meant."""
     if error.ctx is None:
         return error
+    if isinstance(error, click.BadParameter) and (listed := _listed(error.ctx, words)):
+        return click.UsageError(f"medbench list has no '{words[0]}'. Did you mean {listed}?", error.ctx)
     if isinstance(error, click.NoSuchOption):
         meant = _option(error.ctx, error.option_name)
         return click.UsageError(" ".join(filter(None, [f"No such option '{error.option_name}'.", meant])), error.ctx)
     if meant := " ".join(filter(None, (option_for(error.ctx, word) for word in _unnamed(error.ctx, words)))):
         return click.UsageError(f"{error.format_message().rstrip('.')}. Did you mean {meant}?", error.ctx)
     return error
+
+
+def _listed(context: click.Context, words: Sequence[str]) -> str:
+    """Return the command for what other tools call the first word of `medbench list`; "" if it is not known."""
+    if context.info_name != "list" or not words:
+        return ""
+    found = (command for command, names in COMMANDS.items() if words[0].lower() in names.split())
+    return next((f"medbench {command}" for command in found if command.startswith("list ")), "")
 
 
 def _option(context: click.Context, given: str) -> str:

@@ -33,7 +33,7 @@ def figures_of(
         if index == 0 and metrics[0].mean:
             lines.append(_tested(metrics[0], figure, scores[0], scores[1], records[0]))
         elif figure.headline and figure.name in theirs:
-            note = "not a mean over items: not tested"
+            note = "no item mean: untested"
             lines.append((untested(figure, theirs[figure.name], len(common), note), None))
     return lines
 

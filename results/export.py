@@ -195,6 +195,10 @@ def number(value: float | None, unit: str) -> str:
     return f"{value:.3g} {unit}" if abs(value) < 1000 else f"{value:.0f} {unit}"
 
 
+def _pairs(count: int) -> str:
+    return "the one pair" if count == 1 else f"all {count} pairs"
+
+
 def figure_text(figure: Figure, asked: int | None = None) -> str:
     """ "0.612 [0.570, 0.653] (n 37 of 50)": the value, its interval if it has one, its coverage where below 100 %.
 
@@ -270,7 +274,7 @@ def _note(board: Board, statuses: set[str]) -> str:
     if statuses & {"tied", "worse"}:
         parts.append(
             "▼: another model is significantly better, ≈: none is shown to be (paired tests on the items both "
-            f"answered, 5 %, Holm-corrected over all {board.tests} pairs of this table)."
+            f"answered, 5 %, Holm-corrected over {_pairs(board.tests)} of this table)."
         )
     parts += [f"{sign} {escaped(remark)}." for remark, sign in board.footnotes.items()]
     if board.few:

@@ -207,7 +207,7 @@ def test_a_figure_that_is_no_mean_is_shown_over_the_common_items_and_not_tested(
     line = only(two(tmp_path, made.bits("1110"), made.bits("10"), "ece"))
     assert (line.a, line.b, line.n) == (1.0, 0.5, 2)
     assert (line.difference, line.test, line.p) == (0.5, "", None)
-    assert line.note == "not a mean over items: not tested"
+    assert line.note == "no item mean: untested"
 
 
 def test_a_measurement_is_shown_and_not_tested(tmp_path: Path) -> None:

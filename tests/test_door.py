@@ -143,6 +143,7 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
         ("run --sweep lora.rank=8,16", "--sweep is an option of medbench train."),
         ("run --bencmark medqa", "Did you mean --benchmark?"),
         ("run --judge-rm 3", "Did you mean --judge"),
+        ("list tasks", "Did you mean medbench list benchmarks?"),
         ("run --qwertyuiop", "All options: medbench run --help"),
         ("train -m smollm2-135m --lr 1e-4", "Did you mean --set learning_rate=VALUE?"),
         ("train -m smollm2-135m --batch_size 2", "Did you mean --set batch_size=VALUE?"),
