@@ -294,7 +294,7 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
                 lines = [{"metric": metric.name, "version": metric.version}, *map(line, first)]
                 replace_file(path, b"".join(map(run.score_chain(metric.name).add, map(to_json, lines))))
                 scores.update((score.item_id, score) for score in first)
-            if len(scores) < len(records):
+            if any(record.item.id not in scores for record in missing):
                 file = LineFile(path, chain_at_end(path, run.score_chain(metric.name)))
                 try:
                     for batch in batches:

@@ -74,6 +74,14 @@ def test_the_other_process_fills_the_same_files_with_the_same_scores(tmp_path: P
         assert until(lambda: contents(there) == contents(here))
 
 
+def test_parts_of_a_run_are_scored_one_after_another(tmp_path: Path) -> None:
+    run, metric = run_of(tmp_path, 6), load_metric(METRICS[0])
+    records = run.records()
+    parts = [score_run(run, metric, records[at : at + 2]) for at in (0, 2, 4)]  # each as long as what is stored
+    assert [score.item_id for part in parts for score in part] == [f"q{number}" for number in range(6)]
+    assert len(run.scores(METRICS[0])[1]) == 6
+
+
 def test_one_short_run_starts_no_process_and_the_next_one_does(tmp_path: Path) -> None:
     engine = fakes.FakeEngine()
 

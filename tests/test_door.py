@@ -171,7 +171,7 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
         ("run -b quick", "Run it with: --suite quick"),
         ("run -s quik", "no suite is called 'quik'. Did you mean quick?"),
         ("run -s pubmedq", "Did you mean pubmedqa or"),
-        ("run --set lr=1e-4", "--set is an option of medbench train."),
+        ("run --set lr=1e-4", "--set is an option of medbench train, medbench agreement."),
         ("run --lr=1e-4", "medbench train --set learning_rate=VALUE"),
         ("run -b rougeL", "no benchmark is called 'rougeL'; it is a metric."),
         ("run -m medqa", "no model is called 'medqa'; it is a benchmark."),

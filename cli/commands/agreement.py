@@ -24,6 +24,7 @@ from ..ui import output
 from ..ui.messages import LINE_SECONDS, tell
 from ..ui.progress import watch
 
+SETS = ("liveqa-grades", "mediqa-qa")  # names of the modules of results/agreement, which load slowly
 LEVELS = (1, 2, 3, 4)  # a judge's grades: those of judges/modes.py, which is not imported before it is needed
 
 # What the answers' rightness can be read off; the metrics of safety, which are slower, ask something else.
@@ -45,6 +46,7 @@ Examples:
   medbench agreement --data releases/
   medbench agreement --metrics rougeL,entity_recall,my_metric.py
   medbench agreement --from-grade 2        among answers that are not incorrect
+  medbench agreement --set mediqa-qa
   medbench agreement --limit 200 --markdown table.md
   medbench agreement --judge groq --limit 200 --max-judge-calls 250
   medbench agreement --judge local:med-llama-3.2-1b --limit 200
@@ -62,6 +64,14 @@ Examples:
         shell_complete=completion.plugins("metrics", "all"),
     ),
     judge_option(),
+    click.option(
+        "--set",
+        "graded_set",
+        type=click.Choice(SETS),
+        default=SETS[0],
+        show_default=True,
+        help="Whose grades: LiveQA's, or those of MEDIQA 2019, task 3.",
+    ),
     click.option(
         "--grades",
         type=click.Path(path_type=Path),
@@ -106,6 +116,7 @@ def command(
     metrics: tuple[str, ...],
     entity_model: str,
     judging: Asked,
+    graded_set: str,
     grades: Path | None,
     from_grade: int | None,
     limit: int | None,
@@ -119,16 +130,17 @@ def command(
 ) -> None:
     """How far metrics and judges agree with people.
 
-    2,311 answers to 103 questions of LiveQA, graded by people from 1 (incorrect) to 4 (excellent), are scored as any
-    run is; what is scored once is kept, in runs/agreement. Each metric is then ranked against the grades: over all
-    answers at once, and over the answers to one question. A judge grades on the same scale, and Cohen's kappa with
-    quadratic weights is added; it is asked of every answer, so give a --limit.
+    2,311 answers to 103 questions of LiveQA, or 1,096 answers to 129 questions of MEDIQA 2019, graded by people from
+    1 (incorrect) to 4 (excellent), are scored as any run is; what is scored once is kept, in runs/agreement. Each
+    metric is then ranked against the grades: over all answers at once, and over the answers to one question. A judge
+    grades on the same scale, and Cohen's kappa with quadratic weights is added; it is asked of every answer, so give a
+    --limit.
 
-    How far people agree with each other these grades cannot tell: 168 answers have two grades, all of which conflict,
-    and two alike would look like one.
+    These grades cannot tell how far people agree with each other: in LiveQA, 168 answers have two grades, all of which
+    conflict, and two alike would look like one; in MEDIQA, every answer has one.
     """
     from ...benchmarks.sources.files import Source
-    from ...results.agreement import graded_file, liveqa_grades
+    from ...results.agreement import graded_file, liveqa_grades, mediqa_grades
     from ...results.agreement import measure as agreement
     from ..ui.download_progress import automatic
 
@@ -137,7 +149,11 @@ def command(
     agreement.metrics_called(names)  # what is wrong with the request is told before a judge is paid
     progress = watch(quiet)
     panel = make_panel(judging, progress.note)
-    graded = graded_file.load(grades) if grades else liveqa_grades.load(Source(data or paths.data(), automatic(quiet)))
+    if grades:
+        graded = graded_file.load(grades)
+    else:
+        loaders = {liveqa_grades.NAME: liveqa_grades.load, mediqa_grades.NAME: mediqa_grades.load}
+        graded = loaders[graded_set](Source(data or paths.data(), automatic(quiet)))
     if panel and not set(graded.levels) <= set(LEVELS):
         raise UsageError(
             f"--judge: its grades are 1 to 4, those of {graded.origin} {', '.join(map(str, graded.levels))}.",
