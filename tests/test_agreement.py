@@ -22,19 +22,11 @@ from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.types import Item, Output, Record, Score
 from medbench.metrics.token_f1 import TOKEN_F1
 from medbench.results.agreement import liveqa_grades
-from medbench.results.agreement import measure as agreement
 from medbench.results.agreement.liveqa_grades import GradedAnswers
-from medbench.results.agreement.measure import (
-    Estimate,
-    MetricAgreement,
-    draw,
-    graded_from,
-    keep,
-    line,
-    measure,
-    to_csv,
-    to_markdown,
-)
+from medbench.results.agreement.measure import WORDS, Agreement, Estimate, MetricAgreement, line, measure
+from medbench.results.agreement.stored_grades import draw, graded_at_least, store_grades
+from medbench.results.agreement.tables import legend as legend_of
+from medbench.results.agreement.tables import to_csv, to_json, to_markdown
 from medbench.results.store import StoredRun
 from servers import Asked, Server, says
 
@@ -142,21 +134,21 @@ def test_on_the_real_grades_it_is_what_scipy_finds(real_data: Path) -> None:
 
 class TestKeep:
     def test_the_same_answers_are_the_same_run_and_are_written_once(self, tmp_path: Path) -> None:
-        run = keep(graded(*RECORDS), tmp_path)
+        run = store_grades(graded(*RECORDS), tmp_path)
         assert run.records() == list(RECORDS)
         before = (run.path / "samples.jsonl").stat().st_mtime_ns
-        again = keep(graded(*RECORDS), tmp_path)
+        again = store_grades(graded(*RECORDS), tmp_path)
         assert (again.path, (run.path / "samples.jsonl").stat().st_mtime_ns) == (run.path, before)
 
     def test_other_grades_are_another_run(self, tmp_path: Path) -> None:
         other = (*RECORDS[:-1], pair("d", 1, 0.8, "3"))
-        assert keep(graded(*other), tmp_path).path != keep(graded(*RECORDS), tmp_path).path
+        assert store_grades(graded(*other), tmp_path).path != store_grades(graded(*RECORDS), tmp_path).path
 
     def test_what_a_kill_left_is_completed(self, tmp_path: Path) -> None:
-        run = keep(graded(*RECORDS), tmp_path)
+        run = store_grades(graded(*RECORDS), tmp_path)
         samples = run.path / "samples.jsonl"
         samples.write_bytes(samples.read_bytes()[:-40])  # a torn last line
-        assert keep(graded(*RECORDS), tmp_path).records() == list(RECORDS)
+        assert store_grades(graded(*RECORDS), tmp_path).records() == list(RECORDS)
 
 
 def test_a_draw_is_the_same_every_time_and_in_order() -> None:
@@ -169,18 +161,18 @@ def test_a_draw_is_the_same_every_time_and_in_order() -> None:
 
 def test_answers_that_nobody_graded_lower() -> None:
     records = (pair("a", 0, 1, "1,3"), pair("a", 1, 2, "2"), pair("a", 2, 3, "3,4"))
-    assert graded_from(records, 2) == [records[1], records[2]]
-    assert graded_from(records, None) == list(records)
+    assert graded_at_least(records, 2) == [records[1], records[2]]
+    assert graded_at_least(records, None) == list(records)
     with pytest.raises(UsageError, match="every answer has a grade below it"):
-        graded_from(records, 4)
+        graded_at_least(records, 4)
 
 
 class TestMeasure:
     @pytest.fixture
     def run(self, tmp_path: Path) -> StoredRun:
-        return keep(graded(*RECORDS), tmp_path)
+        return store_grades(graded(*RECORDS), tmp_path)
 
-    def measure(self, run: StoredRun, *metrics: Any, **about: Any) -> agreement.Agreement:
+    def measure(self, run: StoredRun, *metrics: Any, **about: Any) -> Agreement:
         names = [metric.name for metric in metrics if metric.name not in about.get("judges", ())]
         return measure(run, run.records(), (1, 2, 3, 4), names, load=loader(*metrics), **about)
 
@@ -191,7 +183,7 @@ class TestMeasure:
 
     def test_the_length_of_an_answer_is_shown_beside_the_metrics(self, run: StoredRun) -> None:
         found = self.measure(run, Read(binary=False))
-        assert [each.name for each in found.lines] == ["right", agreement.WORDS]
+        assert [each.name for each in found.lines] == ["right", WORDS]
         assert found.lines[1].across.value is None  # all these answers have one word
         assert (found.pairs, found.questions, found.several) == (9, 4, 0)
         assert found.grades == {"1": 3, "2": 3, "3": 1, "4": 2}
@@ -206,12 +198,12 @@ class TestMeasure:
                 return [Score(record.item.id, None, "not multiple choice") for record in records]
 
         found = self.measure(run, Broken("broken"), Silent("silent"), Read(binary=False))
-        assert [each.name for each in found.lines] == ["right", agreement.WORDS]
+        assert [each.name for each in found.lines] == ["right", WORDS]
         assert [str(problem) for problem in found.problems] == ["no pipeline"]
         assert found.silent == (("silent", "not multiple choice"),)
 
     def test_a_measurement_says_nothing_of_an_answer(self, run: StoredRun) -> None:
-        with pytest.raises(UsageError, match="speed is read off a run as a whole"):
+        with pytest.raises(UsageError, match="speed is measured over a whole run"):
             self.measure(run, Speed())
 
     def test_steps_are_told(self, run: StoredRun) -> None:
@@ -219,23 +211,28 @@ class TestMeasure:
         self.measure(run, Read(binary=False), step=lambda *seen: told.append(seen))
         assert told == [("right", 0, 9), ("right", 9, 9)]
 
+    def test_answers_are_scored_in_batches(self, run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> None:
+        whole = self.measure(run, Read("whole", binary=False)).lines[0]
+        monkeypatch.setattr("medbench.results.agreement.measure.BATCH", 2)
+        assert dataclasses.replace(self.measure(run, Read("parts", binary=False)).lines[0], name="whole") == whole
+
 
 class TestTables:
     @pytest.fixture
-    def found(self, tmp_path: Path) -> agreement.Agreement:
+    def found(self, tmp_path: Path) -> Agreement:
         records = (*RECORDS, pair("e", 0, 0.9, "1,2"), pair("e", 1, "?", "2"))
-        run = keep(graded(*records), tmp_path)
+        run = store_grades(graded(*records), tmp_path)
         worse = Read("worse", binary=False, better="lower")
         return measure(run, run.records(), (1, 2, 3, 4), ["worse"], load=loader(worse))
 
-    def test_csv_has_every_figure_and_leaves_undefined_ones_empty(self, found: agreement.Agreement) -> None:
+    def test_csv_has_every_figure_and_leaves_undefined_ones_empty(self, found: Agreement) -> None:
         rows = list(csv.DictReader(io.StringIO(to_csv(found))))
-        assert [row["metric"] for row in rows] == ["worse", agreement.WORDS]
+        assert [row["metric"] for row in rows] == ["worse", WORDS]
         assert (rows[0]["n"], rows[0]["total"], rows[0]["within_n"]) == ("10", "11", "2")
         assert float(rows[0]["across"]) == found.lines[0].across.value
         assert (rows[0]["kappa"], rows[1]["across"]) == ("", "")
 
-    def test_markdown_says_how_it_was_made(self, found: agreement.Agreement) -> None:
+    def test_markdown_says_how_it_was_made(self, found: Agreement) -> None:
         text = to_markdown(found)
         assert "| worse ↓ | 10 |" in text
         assert "| (words in the answer) | 11 | – |" in text
@@ -243,23 +240,23 @@ class TestTables:
         for said in (
             "11 answers to 5 questions",
             "bootstrap over questions",
-            "less is better",
+            "lower is better",
             "more than one grade (1)",
         ):
             assert said in text
 
-    def test_what_a_reader_would_trip_over_is_told(self, found: agreement.Agreement) -> None:
-        few, more = " ".join(agreement.legend(found)), dataclasses.replace(found, questions=20)
-        assert "5 questions are too few for an interval that can be trusted." in few
+    def test_what_a_reader_would_trip_over_is_told(self, found: Agreement) -> None:
+        few, more = " ".join(legend_of(found)), dataclasses.replace(found, questions=20)
+        assert "5 questions are too few for a reliable interval." in few
         assert "–: undefined" in few  # all these answers have one word
-        legend = " ".join(agreement.legend(more))
-        assert "Defined within too few questions for an interval that can be trusted: worse (2)." in legend
+        legend = " ".join(legend_of(more))
+        assert "Defined within too few questions for a reliable interval: worse (2)." in legend
         plain = line_of(*(pair(f"q{n}", i, i, str(1 + i)) for n in range(20) for i in range(2)))
         enough = dataclasses.replace(more, several=0, lines=(plain,))
-        assert not [told for told in agreement.legend(enough) if "too few" in told or "–:" in told]
+        assert not [told for told in legend_of(enough) if "too few" in told or "–:" in told]
 
-    def test_json_can_be_written(self, found: agreement.Agreement) -> None:
-        value = json.loads(json.dumps(agreement.to_json(found)))
+    def test_json_can_be_written(self, found: Agreement) -> None:
+        value = json.loads(json.dumps(to_json(found)))
         assert value["lines"][0]["within"]["n"] == 2
         assert value["lines"][0]["unscored"] == [["no number", 1]]
 
@@ -317,7 +314,7 @@ class TestCommand:
         assert "scoring 12 answers: token_f1\n" in first.stderr
         assert "scoring" not in again.stderr + self.medbench(*words, "--quiet").stderr
         assert "Text and entity metrics" not in first.stderr, "these were asked for"
-        assert "3 questions are too few for an interval that can be trusted." in " ".join(first.stdout.split())
+        assert "3 questions are too few for a reliable interval." in " ".join(first.stdout.split())
 
     def test_without_metrics_it_is_told_which_these_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("medbench.cli.commands.agreement.DEFAULT", ("token_f1",))
@@ -340,7 +337,7 @@ class TestCommand:
         assert (named.exit_code, everything.exit_code) == (1, 0)
         for done in (named, everything):
             assert "accuracy scores none of these answers: not multiple choice" in done.stderr
-            assert [line["name"] for line in json.loads(done.stdout)["lines"]] == ["token_f1", agreement.WORDS]
+            assert [line["name"] for line in json.loads(done.stdout)["lines"]] == ["token_f1", WORDS]
 
     def test_csv_and_markdown_go_where_they_are_told(self) -> None:
         words = ("agreement", "--grades", self.own(), "--metrics", "token_f1")
@@ -405,7 +402,7 @@ class TestCommand:
             judges = ("--judge", "openai:one,openai:two", "--judge-base-url", server.url)
             lines = json.loads(self.medbench(*words, *judges).stdout)["lines"]
         kinds = {line["name"].split(":")[0]: line["kappa"] is not None for line in lines}
-        assert kinds == {"token_f1": False, "judge": True, "jury": False, agreement.WORDS: False}
+        assert kinds == {"token_f1": False, "judge": True, "jury": False, WORDS: False}
 
     def test_a_judge_cannot_be_measured_on_another_scale(self) -> None:
         file = Path("five.csv")
@@ -425,7 +422,7 @@ class TestCommand:
             (["--data", "mine.csv"], 2, ["--data", "'mine.csv' is a file"]),
             (["--grades", "none.csv"], 2, ["none.csv", "there is no such file"]),
             (["--metrics", "rouge9"], 2, ["rouge9", "rouge1"]),
-            (["--grades", "mine.csv", "--metrics", "latency_p50_s"], 2, ["read off a run as a whole"]),
+            (["--grades", "mine.csv", "--metrics", "latency_p50_s"], 2, ["measured over a whole run"]),
         ],
     )
     def test_mistakes_are_told(self, words: list[str], code: int, said: list[str]) -> None:

@@ -141,12 +141,13 @@ def command(
     """
     from ...benchmarks.sources.files import Source
     from ...results.agreement import graded_file, liveqa_grades, mediqa_grades
-    from ...results.agreement import measure as agreement
+    from ...results.agreement.measure import measure, metrics_called
+    from ...results.agreement.stored_grades import FOLDER, RunSubset, draw, graded_at_least, store_grades
     from ..ui.download_progress import automatic
 
     asked = output.names(metrics)
     names = output.metric_names(tuple(asked) or DEFAULT, entity_model)
-    agreement.metrics_called(names)  # what is wrong with the request is told before a judge is paid
+    metrics_called(names)  # a mistake in the request is reported before a judge is paid
     progress = watch(quiet)
     panel = make_panel(judging, progress.note)
     if grades:
@@ -164,9 +165,9 @@ def command(
             tell(f"{graded.name}: {note}")
         if not asked:
             tell("Text and entity metrics; others by --metrics NAMES, which takes all too: medbench list metrics")
-    run = agreement.keep(graded, (out or paths.runs()) / agreement.FOLDER)
-    records = agreement.draw(agreement.graded_from(run.records(), from_grade), limit, seed)
-    part = agreement.RunSubset(run, records)
+    run = store_grades(graded, (out or paths.runs()) / FOLDER)
+    records = draw(graded_at_least(run.records(), from_grade), limit, seed)
+    part = RunSubset(run, records)
     judged = judge_runs(panel, [part], progress)[part.path] if panel else []
     # A jury's grade is a mean, which is not on the scale.
     judges = [name for name in judged if not name.startswith("jury:")]
@@ -175,7 +176,7 @@ def command(
         tell(f"scoring {len(records):,} answers: {', '.join(first)}")
     with _progress(quiet) as step:
         others = [*names, *(name for name in judged if name not in judges)]
-        found = agreement.measure(part, records, LEVELS if panel else graded.levels, others, judges, step=step)
+        found = measure(part, records, LEVELS if panel else graded.levels, others, judges, step=step)
     _present(found, csv, markdown, as_json, quiet)
     problems = [*(panel.problems if panel else ()), *map(str, found.problems)]
     for name, reason in found.silent:
@@ -187,14 +188,14 @@ def command(
 
 
 def _present(found: Agreement, csv: str, markdown: str, as_json: bool, quiet: bool) -> None:
-    from ...results.agreement import measure as agreement
+    from ...results.agreement import tables
 
     if csv:
-        output.write(csv, agreement.to_csv(found))
+        output.write(csv, tables.to_csv(found))
     if markdown:
-        output.write(markdown, agreement.to_markdown(found))
+        output.write(markdown, tables.to_markdown(found))
     if as_json:
-        output.show_json(agreement.to_json(found))
+        output.show_json(tables.to_json(found))
     elif not quiet and "-" not in (csv, markdown):
         output.show(_table(found))
 
@@ -205,7 +206,7 @@ def _table(found: Agreement) -> list[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 
-    from ...results.agreement import measure as agreement
+    from ...results.agreement import tables
     from ..ui import render
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -216,7 +217,7 @@ def _table(found: Agreement) -> list[RenderableType]:
         table.add_column(heading, justify="right", no_wrap=True)
     for line in found.lines:
         few = f"\n[yellow]n {line.n:,} of {line.total:,}[/yellow]" if line.n < line.total else ""
-        name, arrow = render.heading(line.name), agreement.heading(line).removeprefix(line.name)
+        name, arrow = render.heading(line.name), tables.heading(line).removeprefix(line.name)
         cells = [_cell(each, judged) for each in (line.across, line.within, *([line.kappa] if judged else []))]
         if 0 < line.within.n < most:
             cells[1] += f"\n[yellow]in {line.within.n:,} of {most:,} questions[/yellow]"
@@ -227,7 +228,7 @@ def _table(found: Agreement) -> list[RenderableType]:
         for line in found.lines
         if line.unscored
     ]
-    told = [*unscored, " ".join(agreement.legend(found))]
+    told = [*unscored, " ".join(tables.legend(found))]
     return [Text(found.title, style="bold"), table, *(Text(text, style="dim") for text in told)]
 
 
@@ -235,7 +236,7 @@ def _cell(estimate: Estimate | None, below: bool) -> str:
     """An estimate with its interval beside it, or below, where there are too many columns for that."""
     from rich.markup import escape
 
-    from ...results.agreement.measure import estimate_text
+    from ...results.agreement.tables import estimate_text
 
     value, _, interval = estimate_text(estimate).partition(" ")
     gap = "\n" if below else " "
