@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "Export a model to safetensors, GGUF, Ollama or the hub, and check it.",
     "adapters": "List, show and merge trained adapters.",
     "chat": "Talk to a model in the terminal.",
+    "ui": "Ask models in the browser, one or two side by side.",
     "serve": "Serve a model over HTTP: cases, and OpenAI's API.",
     "list": "List models, benchmarks, metrics, judges, runs, engines or training sets.",
     "fetch": "Download benchmark data and entity models.",

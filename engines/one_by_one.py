@@ -27,7 +27,7 @@ class OneByOne:
     def working(self) -> int:
         return 0
 
-    def add(self, key: int, request: TextRequest) -> str:
+    def add(self, key: int, request: TextRequest) -> None:
         name = self.engine.spec.engine
         if request.temperature > 0:
             raise Rejected(f"the engine {name} takes the likeliest tokens only: temperature must be 0.", "temperature")
@@ -46,7 +46,6 @@ class OneByOne:
         else:
             raise Rejected(f"the engine {name} takes text, not tokens.", "prompt")
         self._waiting.append((key, request, prompt))
-        return prompt.plain
 
     def drop(self, key: int) -> None:
         self._waiting = deque(one for one in self._waiting if one[0] != key)

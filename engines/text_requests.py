@@ -57,6 +57,7 @@ class Piece:
 
     text: str
     scores: tuple[TokenScore, ...] = ()
+    prompt: str = ""  # as sent; a chat template may have opened the reasoning there
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,8 @@ class Texts(Protocol):
         """How many texts are at work; the others wait."""
         ...
 
-    def add(self, key: int, request: TextRequest) -> str:
-        """Put a request in the queue. Return its prompt as sent, as far as that is known. Raises Rejected."""
+    def add(self, key: int, request: TextRequest) -> None:
+        """Put a request in the queue. Raises Rejected."""
         ...
 
     def drop(self, key: int) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import MedbenchError
-from ..core.reasoning import continued, split
+from ..core.reasoning import Split, continued, split
 from ..core.types import Engine, Turn
-from ..engines.text_requests import Ended, Piece, TextRequest
+from ..engines.text_requests import Piece, TextRequest, Texts
 from .batching.worker import texts_of
 
 
@@ -36,35 +36,37 @@ class Exchange:
 
 @dataclass
 class Chat:
-    """A conversation with one model, which is loaded at the first question."""
+    """A conversation with one model, which is loaded at the first question unless `texts` is given."""
 
     engine: Engine
     system: str = ""
     sampling: Sampling = Sampling()
     labeled: bool = True  # determine the safety labels of each answer
+    texts: Texts | None = field(default=None, repr=False)
     exchanges: list[Exchange] = field(default_factory=list)
-    _loaded: bool = field(default=False, repr=False)
-    _texts: Any = field(default=None, repr=False)
     _asked: int = field(default=0, repr=False)
+    _prompt: str = field(default="", repr=False)  # of the answer being written
+    _written: str = field(default="", repr=False)
 
-    def load(self) -> None:
+    def load(self) -> Texts:
         """Load the model, unless it is loaded."""
-        if not self._loaded:
+        if self.texts is None:
             self.engine.load()
-            self._texts = texts_of(self.engine)
-            self._loaded = True
+            self.texts = texts_of(self.engine)
+        return self.texts
 
     def ask(self, question: str) -> Iterator[str]:
         """Yield the answer in pieces, as the model writes them, then add the exchange to the conversation.
 
-        Pieces include any reasoning; the exchange stores it apart from the answer. If the caller stops early, the text
-        so far is added. If the model fails, nothing is added and MedbenchError is raised.
+        Pieces include any reasoning; the exchange stores it apart from the answer. A piece may be empty: the caller can
+        stop there. If the caller stops early, the text so far is added. If the model fails, nothing is added and
+        MedbenchError is raised.
         """
-        self.load()
+        texts = self.load()
         self._asked += 1
-        key, written, finish = self._asked, "", "stopped"
+        key, finish = self._asked, "stopped"
         sampling = self.sampling
-        prompt = self._texts.add(
+        texts.add(
             key,
             TextRequest(
                 tuple(self._turns(question)),
@@ -77,24 +79,35 @@ class Chat:
         )
         try:
             while finish == "stopped":
-                for _, event in self._texts.advance():
+                events = texts.advance()
+                if not events:
+                    yield ""
+                for _, event in events:
                     if isinstance(event, Piece):
-                        written += event.text
+                        self._written += event.text
+                        self._prompt = event.prompt
                         yield event.text
                         continue
-                    assert isinstance(event, Ended)
                     if event.error:
-                        finish = "error"
                         raise MedbenchError(event.error)
-                    written += event.rest.text
-                    finish, prompt = event.finish, event.prompt
+                    self._written += event.rest.text
+                    finish, self._prompt = event.finish, event.prompt
                     if event.rest.text:
                         yield event.rest.text
+        except Exception:
+            finish = "error"
+            texts.drop(key)
+            raise
         finally:
             if finish == "stopped":
-                self._texts.drop(key)
+                texts.drop(key)
             if finish != "error":
-                self.exchanges.append(self._exchange(question, continued(prompt, written), finish))
+                self.exchanges.append(self._exchange(question, finish))
+            self._prompt = self._written = ""
+
+    def so_far(self) -> Split:
+        """Return the reasoning and the answer written so far, both empty unless an answer is being written."""
+        return split(continued(self._prompt, self._written))
 
     def reset(self) -> None:
         """Forget the conversation. The system text stays."""
@@ -134,8 +147,8 @@ class Chat:
             yield Turn("assistant", exchange.answer)
         yield Turn("user", question)
 
-    def _exchange(self, question: str, text: str, finish: str) -> Exchange:
-        parts = split(text)
+    def _exchange(self, question: str, finish: str) -> Exchange:
+        parts = self.so_far()
         labels = labels_of(question, parts.answer) if self.labeled else ()
         return Exchange(question, parts.answer, parts.reasoning, finish, labels)
 

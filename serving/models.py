@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Unpack, cast
 
 from ..core import registry
@@ -19,8 +19,18 @@ def engine_of(name: str, tell: Callable[[str], None] = lambda line: None, **opti
 
     Raises UsageError for an invalid name or option, ModelMissing for weights that are not available.
     """
-    spec = resolve(name, **options, tell=tell)
-    engine = cast("Engine", registry.get("engines", spec.engine)(spec))
-    if (address := options.get("base_url")) and engine.runs_here:
-        raise UsageError(f"--base-url {address}: {name} runs on this machine, not at a server.", "Leave it out.")
-    return engine
+    return engines_of([name], tell, **options)[0]
+
+
+def engines_of(
+    names: Sequence[str], tell: Callable[[str], None] = lambda line: None, **options: Unpack[ModelOptions]
+) -> list[Engine]:
+    """Return the engines of several models, as `engine_of`. `base_url` is for those that run at a server."""
+    specs = [resolve(name, **options, tell=tell) for name in names]
+    engines = [cast("Engine", registry.get("engines", spec.engine)(spec)) for spec in specs]
+    if (address := options.get("base_url")) and all(engine.runs_here for engine in engines):
+        run = "runs" if len(names) == 1 else "run"
+        raise UsageError(
+            f"--base-url {address}: {' and '.join(names)} {run} on this machine, not at a server.", "Leave it out."
+        )
+    return engines

@@ -1,4 +1,4 @@
-"""`medbench serve` as a process, for tests: started on a free port, its log kept."""
+"""`medbench serve` and `medbench ui` as processes, for tests: started on a free port, their log kept."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import httpx
 
 MINE = {name: value for name, value in os.environ.items() if name not in ("MEDBENCH_HOME", "MEDBENCH_DATA")}
 MINE |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+READY = re.compile(r"(?:answers at|: open) (http://\S+?)(?:\. |  )")
 
 
 @dataclass
@@ -32,10 +33,10 @@ def medbench(*words: str, env: Mapping[str, str] = MINE) -> subprocess.Completed
 
 
 @contextmanager
-def served(*words: str, env: Mapping[str, str] = MINE) -> Iterator[Served]:
-    """A running `medbench serve` on a free port, killed at the end if it still runs."""
+def served(*words: str, env: Mapping[str, str] = MINE, command: str = "serve") -> Iterator[Served]:
+    """A running server on a free port, killed at the end if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "medbench", "serve", *words, "--port", "0"],
+        [sys.executable, "-m", "medbench", command, *words, "--port", "0"],
         stderr=subprocess.PIPE,
         text=True,
         env=dict(env),
@@ -47,14 +48,14 @@ def served(*words: str, env: Mapping[str, str] = MINE) -> Iterator[Served]:
         assert process.stderr is not None
         for line in process.stderr:
             lines.append(line.rstrip("\n"))
-            if "answers at" in line:
+            if READY.search(line):
                 begun.set()
         begun.set()
 
     threading.Thread(target=read, daemon=True).start()
     try:
         assert begun.wait(120), lines
-        address = re.search(r"answers at (http://\S+?)\. ", "\n".join(lines))
+        address = READY.search("\n".join(lines))
         assert address, lines
         yield Served(process, address[1], lines)
     finally:

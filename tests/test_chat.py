@@ -31,16 +31,15 @@ class Texts:
         self.prompt = "…"
         self._work: list[tuple[int, Piece | Ended]] = []
 
-    def add(self, key: int, request: TextRequest) -> str:
+    def add(self, key: int, request: TextRequest) -> None:
         self.asked.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, str):
             self._work = [(key, Ended("", "error", error=answer))]
-            return self.prompt
+            return
         *pieces, last = answer
-        self._work = [(key, Piece(piece)) for piece in pieces]
+        self._work = [(key, Piece(piece, prompt=self.prompt)) for piece in pieces]
         self._work.append((key, Ended("".join(answer), "stop", prompt=self.prompt, rest=Piece(last))))
-        return self.prompt
 
     def drop(self, key: int) -> None:
         self.dropped.append(key)

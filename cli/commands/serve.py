@@ -83,10 +83,11 @@ def command(
     """
     from ...serving.api import server
     from ...serving.api.settings import ServerSettings
+    from ...serving.listening import LOOPBACK
     from ...serving.models import engine_of
 
     key = server.key_of(api_key_env) if api_key_env else ""
-    if host not in server.LOOPBACK:
+    if host not in LOOPBACK:
         risk = "with this key" if key else "WITHOUT A KEY (--api-key-env)"
         tell(f"--host {host}: everyone who reaches this machine can ask the model, {risk}, and over plain HTTP.")
     server.check_installed()

@@ -53,14 +53,14 @@ class TextSession:
         decoder = self._decoder  # other threads ask too
         return len(decoder.schedule.active) + len(decoder.schedule.entering) if decoder else 0
 
-    def add(self, key: int, request: TextRequest) -> str:
+    def add(self, key: int, request: TextRequest) -> None:
         prompt, wrap = self._encoded(request)
         limit = self._limit(request, len(prompt.tokens))
         scores = self._prompt_scores(request, prompt.tokens)
         if limit == 0:
             count = len(prompt.tokens)
             self._ready.append((key, Ended("", "length", prompt.text, count, prompt_scores=scores)))
-            return prompt.text
+            return
         tokenizer = self.loaded.tokenizer
         ends = end_tokens(self.loaded) | turn_ends(tokenizer, wrap)
         picker = None
@@ -78,7 +78,6 @@ class TextSession:
         stop = StopStrings(tokenizer, request.stop, literal=True, prompt=prompt.text)
         self._decoder.add(key, DecodeRequest(prompt.tokens, limit, stop, ends, picker))
         self._texts[key] = _Text(request, prompt, Spelling(tokenizer, stop.stop), picker, scores)
-        return prompt.text
 
     def drop(self, key: int) -> None:
         self._ready = [(other, event) for other, event in self._ready if other != key]
@@ -166,7 +165,7 @@ class TextSession:
             return None
         notes = text.picker.noted[text.delivered : len(tokens)] if text.picker else []
         text.delivered += len(notes)
-        return Piece(new, self._scores(notes))
+        return Piece(new, self._scores(notes), text.prompt.text)
 
     def _ended(self, text: _Text, done: Completion | OutOfMemory) -> Ended:
         count = len(text.prompt.tokens)

@@ -15,9 +15,9 @@ from typing import Any
 
 from ...core.errors import MedbenchError, UsageError
 from ...core.types import Engine
+from ..listening import address, bound
 from .settings import ServerSettings
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CUT_OFF = 1  # exit code where a second signal cut requests off
 
 
@@ -76,7 +76,7 @@ def _server(
     from . import app
     from .service import Service
 
-    sock = _bound(host, port)
+    sock = bound(host, port)
     worker = Worker(engine, settings.queue)
     if not worker.continuous:
         tell(f"{engine.spec.name}: its engine answers one request at a time; the others wait.")
@@ -136,11 +136,6 @@ def check_installed() -> None:
         ) from error
 
 
-def address(host: str, port: int) -> str:
-    shown = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else host
-    return f"http://{f'[{shown}]' if ':' in shown and '[' not in shown else shown}:{port}"
-
-
 def key_of(variable: str) -> str:
     """The API key in an environment variable. Raises UsageError where it holds none that a header can carry."""
     key = os.environ.get(variable, "").strip()
@@ -159,17 +154,3 @@ def log_to_stderr() -> None:
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A listening address, found to be free before the model is loaded."""
-    try:
-        found: tuple[Any, ...] = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(found[0], socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(found[4])
-    except OSError as error:
-        raise UsageError(
-            f"--host {host} --port {port}: {error.strerror or error}.", "Give another, or 0 for any free port: --port 0"
-        ) from error
-    return sock
