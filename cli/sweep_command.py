@@ -109,11 +109,13 @@ def _ranking(
 
 def _next(trained: Sequence[Variant], ranking: Ranking | None) -> None:
     """Show the ranking, and the command to try next."""
+    from ..training.sweep import lowest_loss
     from .ui import render_ranking
 
     made = [(each, each.manifest) for each in trained if each.manifest]
     if ranking:
-        output.show(render_ranking.ranking(ranking))
+        by_loss = lowest_loss(trained)
+        output.show(render_ranking.ranking(ranking, by_loss.label if by_loss else ""))
     if made:
         request, manifest = made[0][0].request, made[0][1]
         names = ranking.best if ranking else ",".join(each.model for each, _ in made)

@@ -173,6 +173,13 @@ def test_no_variant_wins_if_the_untrained_model_cannot_be_beaten(tmp_path: Path)
     assert f"about {round(math.ceil(needed), -2):,} items" in found.verdict[1]
 
 
+def test_an_untrained_model_with_the_best_mean_is_said_to_have_it(tmp_path: Path) -> None:
+    found = ranked(tmp_path, {UNTRAINED: "111110110110", "a": "110110110110"})
+    assert found.verdict[0] == (
+        "No winner: the untrained model has the best mean, and m@a (a), the best variant, cannot be told apart from it."
+    )
+
+
 def test_a_variant_behind_the_untrained_model_is_not_recommended(tmp_path: Path) -> None:
     found = ranked(tmp_path, {UNTRAINED: "1" * 12, "a": "0" * 12})
     assert found.places[0].label == UNTRAINED
@@ -186,7 +193,7 @@ def test_an_interval_that_excludes_0_is_no_difference_if_the_correction_says_so(
     pair = next(pair for pair in found.pairs if {pair.a, pair.b} == {"a", UNTRAINED})
     assert (pair.p, pair.p_holm, pair.better) == (pytest.approx(1 / 32), pytest.approx(3 / 32), "")
     assert "cannot be told apart" in pair.sentence
-    assert "p = 0.094 after correction for 3 tests (= 0.031 alone)" in pair.sentence
+    assert "p = 0.094 after correction for 3 tests (0.031 alone)" in pair.sentence
 
 
 def test_means_are_of_the_items_that_every_model_has_a_score_for(tmp_path: Path) -> None:
@@ -244,6 +251,15 @@ def test_a_split_on_which_nothing_could_ever_be_significant_is_refused(tmp_path:
         prepared(quiz(tmp_path, documents=5, name="documents"), [], models=2)
     with pytest.raises(UsageError, match=r"4 items are too few \(8 of 12 are in the training texts\)"):
         prepared(quiz(tmp_path), [[example(number) for number in range(8)]], models=2)
+
+
+def test_no_hub_is_asked_which_benchmarks_have_a_development_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medbench.core.hub.reachable", lambda: pytest.fail("the hub was asked"))
+    with pytest.raises(UsageError, match="bare has no development split") as refused:
+        prepared(quiz(tmp_path, 0, name="bare"), [])
+    assert "No benchmark whose data is here has 6 development items" in refused.value.hint
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -331,6 +347,15 @@ def test_a_sweep_is_trained_and_ranked_and_the_same_from_python_asks_nothing_aga
     assert {path: path.stat().st_mtime_ns for path in answers} == answers, "nothing was asked again"
     (board,) = leaderboard.build(load_runs("rankings")).boards
     assert "development split" in board.title
+
+
+def test_the_variant_that_held_out_loss_would_choose_is_named_if_it_is_another_one(tmp_path: Path) -> None:
+    from medbench.cli.ui import render_ranking
+
+    found = ranked(tmp_path, {UNTRAINED: "0" * 12, "a": "1" * 12, "b": "0" * 11 + "1"})
+    words = "Held-out loss would have chosen b, which has place 2 here."
+    assert words in [str(part) for part in render_ranking.ranking(found, "b")]
+    assert not [part for part in render_ranking.ranking(found, "a") if "Held-out" in str(part)]
 
 
 def _tupled(value: Any) -> Any:

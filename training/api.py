@@ -150,7 +150,7 @@ def sweep(
     tag: first part of the adapters' tags; the rest says what was set.
     rank_by: "BENCHMARK:METRIC", such as "medquad:rouge1": the variants and the untrained model answer items of the
         benchmark's development split and are compared in pairs; "" for no ranking.
-    rank_items: at most this many of these items, the same ones in every sweep.
+    rank_items: at most this many of these items, drawn by a fixed seed.
     rank_out: folder of these runs; by default `rankings/`.
     progress: receives the events of the ranking; by default they are not reported.
     train_options: as for `train`.

@@ -234,7 +234,7 @@ def _check_size(found: Development, by: str, clean: int, source: Source) -> None
     if found.units >= least:
         return
     of = "" if found.units == len(found.items) else f", from {found.units} documents,"
-    more = clean > len(found.items)
+    more = clean > len(found.items) and clean >= least
     leaked = len(found.leaked.all)
     gone = f" ({leaked:,} of {found.pool:,} are in the training texts)" if leaked and not more else ""
     raise UsageError(
@@ -248,7 +248,7 @@ def _others(source: Source, least: int) -> str:
     """A hint that names the benchmarks whose data is here and whose development split is large enough."""
     from ..benchmarks.sources.files import Source
 
-    here, found = Source(source.data, None, source.revisions), []
+    here, found = Source(source.data, None, source.revisions, cached=True), []
     for name in registry.names("benchmarks"):
         try:
             benchmark: Benchmark = registry.get("benchmarks", name)

@@ -255,7 +255,9 @@ def _pair(a: str, b: str, line: ComparedFigure, tests: int) -> Pair:
     facts = [f"difference {line.difference:.3f}"]
     if line.low is not None and line.high is not None:
         facts.append(f"95 % interval {line.low:.3f} to {line.high:.3f}")
-    alone = f" after correction for {tests} tests ({_p(line.p)} alone)" if line.p < ALPHA and not line.favours else ""
+    alone = ""
+    if line.p < ALPHA and not line.favours:
+        alone = f" after correction for {tests} tests ({_p(line.p).removeprefix('= ')} alone)"
     facts += [f"p {_p(line.p_holm)}{alone}", f"n = {line.n}"]
     told = {"a": f"{a} is better than {b}", "b": f"{b} is better than {a}", "": f"{a} and {b} cannot be told apart"}
     return Pair(
@@ -310,6 +312,12 @@ def _verdict(
         said.append(f"Use {name}: it is better than the untrained model{more}.")
     elif untrained.better:
         said.append("Use the untrained model: it is better than the best variant.")
+    elif untrained.a == UNTRAINED:
+        said.append(
+            f"No winner: the untrained model has the best mean, and {name}, the best variant, cannot be told "
+            "apart from it."
+        )
+        said += _more_items(found, untrained, tests)
     else:
         said.append(f"No winner: {name} is the best variant, but it cannot be told apart from the untrained model.")
         said += _more_items(found, untrained, tests)
@@ -317,10 +325,10 @@ def _verdict(
         many = "another variant" if len(others) == 1 else f"{len(others)} other variants"
         said.append(f"{best} cannot be told apart from {many}: {'; '.join(others)}. Any of them may be the best one.")
     if size is not None:
-        said.append(f"These {len(found.items)} items show a difference of about {size:.3f} four times in five.")
+        said.append(f"Four times in five, these {len(found.items)} items would show a difference of {size:.3f}.")
     said.append(
-        "These means are of the items that the choice was made on, so the best one is too favorable. Report the scored "
-        "items."
+        "The choice was made on these items, so the mean of the best variant is optimistic: report its score on the "
+        "scored items."
     )
     return said
 
@@ -332,7 +340,7 @@ def _more_items(found: Development, pair: Pair, tests: int) -> list[str]:
         return []
     needed = math.ceil(len(found.items) * (size / abs(pair.difference)) ** 2)
     rounded = round(needed, 1 - len(str(needed))) if needed > 10 else needed
-    told = f"A difference of {abs(pair.difference):.3f} would take about {rounded:,} items"
+    told = f"To show a difference of {abs(pair.difference):.3f} takes about {rounded:,} items"
     clean = found.pool - len(found.leaked.all)
     if rounded > clean:
         return [f"{told}, and the {SPLIT} has {clean:,}."]

@@ -81,3 +81,11 @@ def training_examples(planned: Sequence[Variant]) -> Iterator[list[Example]]:
             seen.add(draw)
             drawn = [prepare(stage, request.source, request.seed) for stage in stages]
             yield list({example.id: example for stage in drawn for example in stage.train}.values())
+
+
+def lowest_loss(trained: Sequence[Variant]) -> Variant | None:
+    """Return the variant with the lowest held-out loss at its end; None if none was measured."""
+    losses = [(each.manifest.stages[-1]["eval_loss_after"], each) for each in trained if each.manifest]
+    return min(
+        ((loss, each) for loss, each in losses if loss is not None), key=lambda both: both[0], default=(0, None)
+    )[1]

@@ -140,7 +140,7 @@ class Source:
 
     `downloads` shows the progress of official files that are downloaded because they are missing (see `official`), and
     messages about the hub; if None, official files are not downloaded. `revisions` maps hub data sets to a branch, tag
-    or commit.
+    or commit. With `cached`, the hub is not asked: only copies in its cache are read.
     """
 
     def __init__(
@@ -148,8 +148,10 @@ class Source:
         data: Path | None = None,
         downloads: official.DownloadProgress | None = None,
         revisions: Mapping[str, str] | None = None,
+        cached: bool = False,
     ) -> None:
         self.data = data
+        self.cached = cached
         self.downloads = downloads
         self.revisions = dict(revisions or {})
         self.commits: dict[str, str] = {}  # of the hub data sets that were read
@@ -242,7 +244,7 @@ class Source:
 
         `needed` names the official file in the message. Raises DataMissing if the data set is not available.
         """
-        reachable = hub.reachable()
+        reachable = not self.cached and hub.reachable()
         pinned = self.revisions.get(repository, "")
         try:
             builder, whole = self._prepared(repository, config, reachable, pinned)

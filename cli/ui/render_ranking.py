@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 SENTENCES = 10  # pairs that are shown; with more, only those of the best variant and of the untrained model
 
 
-def ranking(found: Ranking) -> list[RenderableType]:
-    """Return the table, a sentence for every tested pair, and the verdict."""
+def ranking(found: Ranking, by_loss: str = "") -> list[RenderableType]:
+    """Return the table, a sentence for every tested pair, and the verdict.
+
+    `by_loss`: the label of the variant with the lowest held-out loss.
+    """
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -31,6 +34,8 @@ def ranking(found: Ranking) -> list[RenderableType]:
             f"{place.place}", escape(place.label), escape(place.model), escape(f"{place.value:.3f}{interval}")
         )
     shown = [pair for pair in found.pairs if len(found.pairs) <= SENTENCES or {pair.a, pair.b} & {best, UNTRAINED}]
+    other = next((place.place for place in found.places if place.label == by_loss != best), 0)
+    loss = [Text(f"Held-out loss would have chosen {by_loss}, which has place {other} here.")] if other else []
     hidden = len(found.pairs) - len(shown)
     tests = "one test" if found.tests == 1 else f"{found.tests or 'no'} tests"
     notes = [
@@ -47,6 +52,7 @@ def ranking(found: Ranking) -> list[RenderableType]:
         *(Text(f"· {pair.sentence}") for pair in shown),
         Text(),
         *(Text(line, style="bold" if number == 0 else "") for number, line in enumerate(found.verdict)),
+        *loss,
         Text(),
         *(Text(note, style="dim") for note in notes),
     ]
