@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Side:
+class ModelSide:
     """One model's half of a tab. `question` is being answered, or failed with `error`."""
 
     chat: Chat
@@ -36,7 +36,7 @@ class Side:
 class Conversation:
     """One tab. Its sides are answered in threads of their own."""
 
-    sides: list[Side]
+    sides: list[ModelSide]
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -51,7 +51,7 @@ class Conversation:
         for side in self.sides:
             side.question, side.error, side.busy = question, "", True
 
-    def answer(self, number: int) -> Iterator[Side]:
+    def answer(self, number: int) -> Iterator[ModelSide]:
         """Let a model answer. Yields its side when there is something new to draw. A failure is the side's error."""
         side = self.sides[number]
         if not side.busy:
@@ -145,7 +145,7 @@ class Conversations:
 
     def fresh(self) -> Conversation:
         """Return a conversation in which nothing was said."""
-        return Conversation([Side(self._chat(worker)) for worker in self.workers])
+        return Conversation([ModelSide(self._chat(worker)) for worker in self.workers])
 
     def _chat(self, worker: Worker) -> Chat:
         return Chat(worker.engine, self.system, self.sampling, self.labels, SharedTexts(worker))

@@ -154,7 +154,7 @@ def app(conversations: Conversations, *, local: bool) -> Any:
     from .blocks import CSS, page, theme
 
     whole = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    whole.add_middleware(Guard, local=local)
+    whole.add_middleware(PageGuard, local=local)
     return gr.mount_gradio_app(
         whole,
         page(conversations),
@@ -172,7 +172,7 @@ def app(conversations: Conversations, *, local: bool) -> Any:
     )
 
 
-class Guard:
+class PageGuard:
     """ASGI middleware: headers that keep the page to this server, and for a local page, no other site's name for it.
 
     A site whose name is pointed at this machine (DNS rebinding) could otherwise ask the models and read the answers.
