@@ -45,6 +45,18 @@ CHAT = click.option(
     show_default=True,
     help="When to apply the model's chat template. auto: if it has one.",
 )
+THINK = click.option(
+    "--think",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_default=True,
+    help="Whether a reasoning model reasons before its answer. auto: as its chat template or server has it.",
+)
+REASONING_EFFORT = click.option(
+    "--reasoning-effort",
+    type=click.Choice(["none", "minimal", "low", "medium", "high", "xhigh", "max"]),
+    help="How much it reasons: for servers, and templates such as gpt-oss's.  [default: the model's]",
+)
 BASE_URL = click.option(
     "--base-url",
     default="",
@@ -70,6 +82,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         device: str,
         revision: str,
         chat: str,
+        think: str,
+        reasoning_effort: str | None,
         base_url: str,
         trust_remote_code: bool,
         **rest: Any,
@@ -81,10 +95,12 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "device": device,
             "revision": revision,
             "chat": chat,
+            "think": think,
+            "reasoning_effort": reasoning_effort or "",
             "base_url": base_url,
             "trust_remote_code": trust_remote_code,
         }
         return command(*args, options=options, **rest)
 
-    group = (ADAPTER, DTYPE, QUANTIZE, DEVICE, REVISION, CHAT, BASE_URL, TRUST_REMOTE_CODE)
+    group = (ADAPTER, DTYPE, QUANTIZE, DEVICE, REVISION, CHAT, THINK, REASONING_EFFORT, BASE_URL, TRUST_REMOTE_CODE)
     return cloup.option_group("Model", *group)(with_options)

@@ -35,6 +35,7 @@ ELSEWHERE: Mapping[str, str] = {
     "--quantize": "4bit 8bit bits load-in-4bit load-in-8bit quant quantization quantized",
     "--quiet": "silent",
     "--report-to": "logger tensorboard wandb wandb-args",
+    "--reasoning-effort": "effort thinking-effort",
     "--requests-per-minute": "max-rpm rate-limit rpm",
     "--seed": "fewshot-seed random-seed",
     "--set": "override overrides",
@@ -43,6 +44,7 @@ ELSEWHERE: Mapping[str, str] = {
     "--suite": "group groups preset suites",
     "--tag": "adapter-name name run-name",
     "--tensor-parallel": "tensor-parallel-size tp tp-size",
+    "--think": "enable-thinking reasoning thinking",
     "--tokens-per-minute": "max-tpm tpm",
     "--where": "filter filters query",
 }

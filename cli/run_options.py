@@ -11,7 +11,17 @@ import cloup
 
 from . import completion
 from .judge_options import judge_option, judge_options
-from .model_options import ADAPTER, BASE_URL, DEVICE, DTYPE, QUANTIZE, REVISION, TRUST_REMOTE_CODE
+from .model_options import (
+    ADAPTER,
+    BASE_URL,
+    DEVICE,
+    DTYPE,
+    QUANTIZE,
+    REASONING_EFFORT,
+    REVISION,
+    THINK,
+    TRUST_REMOTE_CODE,
+)
 from .text_or_file import text_or_file
 
 MOST_USED = cloup.option_group(
@@ -179,6 +189,8 @@ ASKING = cloup.option_group(
         show_default=True,
         help="When to apply the model's chat template. auto: to generated answers, not to log-probability.",
     ),
+    THINK,
+    REASONING_EFFORT,
     click.option(
         "--max-new-tokens",
         type=click.IntRange(min=1),

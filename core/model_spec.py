@@ -23,6 +23,10 @@ class ModelSpec:
     quantize: Literal["", "nf4", "int8"] = ""
     device: str = "auto"
     chat: Literal["auto", "always", "never"] = "auto"
+    think: Literal["auto", "on", "off"] = "auto"  # whether it reasons before its answer; "auto": as its template has it
+    reasoning_effort: str = (
+        ""  # how much it reasons: "low", "medium", "high", …; "": the template's or server's default
+    )
     prompt_format: str = ""  # e.g. "Medical question: {prompt}"; used in place of a chat template
     generation: Mapping[str, Any] = field(default_factory=dict)  # beams, n-gram blocking, …; greedy if empty
     source: str = ""  # where the weights came from, in words

@@ -353,6 +353,8 @@ class Engine(Protocol):
 
     gives_logprobs: bool = True  # False: never, so the model always writes its answer. Read from the class
 
+    switches_thinking: bool = False  # True: it obeys `spec.think` and `spec.reasoning_effort`. Read from the class
+
     def prepare(self, benchmark: Benchmark, item_set: ItemSet) -> None:
         """Called before every run, with what will be asked. May set `spec` and `notes`; raises UsageError."""
         return None

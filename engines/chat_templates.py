@@ -134,14 +134,46 @@ def has_system_turn(template: str) -> bool:
         return held
 
 
-def render(tokenizer: Any, turns: Sequence[Mapping[str, str]], template: str, generation: bool) -> str:
-    """Return the turns as the template writes them. Raise TemplateFailed if it raises, does not end, or is too long."""
+def tried(template: str, variables: Mapping[str, Any]) -> str:
+    """Return one short question as a template writes it with these variables; "" if it does not."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    turns = [{"role": "system", "content": "Be brief."}, *TURNS]
+    for conversation in (turns, list(TURNS)):  # some templates refuse a system turn
+        with contextlib.suppress(Exception, _Endless), _limited(ITEM_SECONDS):
+            texts, _ = render_jinja_template(
+                [conversation],
+                chat_template=template,
+                add_generation_prompt=True,
+                bos_token="<s>",
+                eos_token="</s>",
+                **variables,
+            )
+            return str(texts[0])
+    return ""
+
+
+def render(
+    tokenizer: Any,
+    turns: Sequence[Mapping[str, str]],
+    template: str,
+    generation: bool,
+    variables: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the turns as the template writes them. Raise TemplateFailed if it raises, does not end, or is too long.
+
+    `variables`: further names that the template may read, such as a switch for reasoning.
+    """
     failed = "the model's chat template cannot be used"
     try:
         with _limited(ITEM_SECONDS):
             text = str(
                 tokenizer.apply_chat_template(
-                    list(turns), chat_template=template, add_generation_prompt=generation, tokenize=False
+                    list(turns),
+                    chat_template=template,
+                    add_generation_prompt=generation,
+                    tokenize=False,
+                    **(variables or {}),
                 )
             )
     except _Endless:

@@ -62,7 +62,7 @@ class OneByOne:
         if found.error:
             return [(key, Ended("", "error", found.prompt, found.prompt_tokens, error=found.error))]
         text = found.text or ""
-        if found.reasoning:
+        if found.reasoning or found.opened:
             text = f"<think>\n{found.reasoning}\n</think>\n\n{text}"
         finish: Literal["stop", "length"] = "length" if found.finish == "length" else "stop"
         rest = Piece(text if request.stream else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -37,6 +37,8 @@ class Wrapping:
 
     kind: Literal["plain", "template", "format"]
     template: str = ""
+    variables: tuple[tuple[str, Any], ...] = ()  # of the template: switches of reasoning (thinking.py)
+    system: str = ""  # words for the system turn that switch reasoning
 
     @property
     def wraps(self) -> bool:
@@ -249,12 +251,14 @@ class Prompter:
             return prompt.plain
         if wrap.kind == "format":
             return wrap.template.replace("{prompt}", prompt.plain)
-        return chat_templates.render(
-            self.tokenizer,
-            messages(prompt, not prompt.has_system or wrap.has_system_turn),
-            wrap.template,
-            generation=True,
-        )
+        return self.of_turns(messages(prompt, not prompt.has_system or wrap.has_system_turn), wrap)
+
+    def of_turns(self, turns: Sequence[Mapping[str, str]], wrap: Wrapping) -> str:
+        """Return the text that a chat template makes of these turns, with the words that switch reasoning."""
+        if wrap.system:
+            given = [turn["content"] for turn in turns[:1] if turn["role"] == "system"]
+            turns = [{"role": "system", "content": "\n\n".join([*given, wrap.system])}, *turns[len(given) :]]
+        return chat_templates.render(self.tokenizer, turns, wrap.template, True, dict(wrap.variables))
 
     def _ids(self, text: str, special: bool) -> list[int]:
         return self._all_ids([text], special)[0]

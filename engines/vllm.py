@@ -21,6 +21,7 @@ from . import chat_templates
 from .hf.loading import first_line, opened, settle, window
 from .prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
 from .stopping import cut, sendable, turn_ends
+from .thinking import switched
 
 LISTED = 20  # the most likely tokens that vLLM lists for a position by default
 PROMPTS_PER_CALL = 512  # their answers are stored when all of them are done
@@ -47,6 +48,7 @@ class VllmEngine(Engine):
     `spec.options["tensor_parallel"]` is how many GPUs share the model.
     """
 
+    switches_thinking = True
     prefix_takes = "a model as without the prefix: a zoo entry, hub id, folder, or NAME@TAG"
     engine_options = (
         EngineOption(
@@ -262,7 +264,7 @@ class VllmEngine(Engine):
 
     def _wrapping(self, method: str) -> Wrapping:
         template = chat_templates.of_folder(self.spec.location, self.spec.adapter)
-        return wrapping(self.spec.chat, method, template, self.spec.prompt_format)
+        return switched(wrapping(self.spec.chat, method, template, self.spec.prompt_format), self.spec, method)
 
 
 def _stopped_in_reasoning(written: Any, stop: Sequence[str]) -> bool:

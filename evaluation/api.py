@@ -27,9 +27,11 @@ QUICK = "quick"  # the sample benchmarks that the package holds
 KEYWORDS = {
     **{name: name for name in ("limit", "items", "shots", "seed", "choice", "protocol", "system")},
     **{name: name for name in ("metrics", "data", "out")},
-    **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "engine", "columns")},
+    **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "think", "engine")},
+    "columns": "columns",
     **{"model": "models", "benchmark": "benchmarks", "suite": "benchmarks", "judge": "judges"},
-    **{name: name.replace("-", "_") for name in ("max-new-tokens", "entity-model", "latency-items", "base-url")},
+    **{name: name.replace("-", "_") for name in ("max-new-tokens", "entity-model", "latency-items")},
+    **{name: name.replace("-", "_") for name in ("base-url", "reasoning-effort")},
     **{"trust-remote-code": "trust_remote_code", "retrieve": "retrieve", "passages": "passages"},
     **dict.fromkeys(("engine-option", "map", "tensor-parallel"), "engine_options"),
     **{name: f'limits["{name.replace("-", "_")}"]' for name in ("concurrency", "requests-per-minute")},
@@ -85,7 +87,7 @@ def evaluate(
     data, out: folder of official releases (by default MEDBENCH_DATA), folder of runs (by default `runs/`).
     data_revisions: commits, tags or branches of hub data sets, by repository; these are then not read from `data`.
     progress: hears what happens; by default nobody does.
-    model_options: how every model is loaded and asked: dtype, device, quantize, chat, base_url,
+    model_options: how every model is loaded and asked: dtype, device, quantize, chat, think, base_url,
         engine_options (settings that only one engine takes), …
 
     A model, benchmark or judge that fails is a sentence in the result's `problems`, and the others go on. Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
-from .plan import EngineFacts, Method, Settings, selected
+from .plan import EngineFacts, Method, Settings, reasons, selected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,12 @@ def _method(items: Sequence[Item], engine: Engine, settings: Settings, protocol:
             "Leave one of the two out.",
         )
     if not items[0].options or "generate" in (settings.choice, protocol.method):
+        return "generate"
+    if reasons(engine.spec):
+        if settings.choice == "logprob":
+            raise UsageError(
+                "--choice logprob: a model that is asked to reason must write its answer.", "Leave one of the two out."
+            )
         return "generate"
     why = engine.cannot_choose(item.answers for item in items)
     if why and settings.choice == "logprob":

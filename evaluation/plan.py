@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .retrieval.retriever import Retrieval
 
 Method = Literal["logprob", "generate"]
+ROOM_TO_REASON = 1024  # new tokens that reasoning models often need
 Choice = Literal["auto", "logprob", "generate"]
 
 
@@ -121,6 +122,7 @@ def plan(
     if spec.chat == "always" and chat == "plain":
         raise UsageError(f"--chat always: {spec.name} has no chat template.", "Leave it out, or give --chat never.")
     stop = benchmark.stop if chat == "plain" else ()
+    wrapped = chat == "template"  # otherwise nothing tells the model whether to reason
     model = ModelIdentity(
         name=spec.name,
         revision=spec.revision,
@@ -132,6 +134,8 @@ def plan(
         base_url=spec.base_url or None,
         trust_remote_code=spec.trust_remote_code or None,
         options=dict(engine.options) or None,
+        think=spec.think if wrapped and spec.think != "auto" else None,
+        reasoning_effort=spec.reasoning_effort or None if wrapped else None,
     )
     seed = settings.seed if _draws(settings, len(item_set.items) - held_out) else 0
     generation = {**spec.generation, "max_new_tokens": max_new_tokens, "stop": list(stop)} if generates else None
@@ -151,13 +155,32 @@ def plan(
         stop,
         identity,
         comparable,
-        (*notes, *(retrieval.notes(items) if retrieval else ())),
+        (*notes, *_on_reasoning(engine, max_new_tokens), *(retrieval.notes(items) if retrieval else ())),
     )
 
 
 def _draws(settings: Settings, available: int) -> bool:
     """Whether items or examples are drawn, so that the seed matters."""
     return settings.shots > 0 or (settings.limit is not None and settings.limit < available)
+
+
+def _on_reasoning(engine: EngineFacts, max_new_tokens: int) -> Iterator[str]:
+    """What --think and --reasoning-effort mean for this run, where that may surprise."""
+    spec = engine.spec
+    if engine.chat != "template":
+        given = [f"--think {spec.think}"] if spec.think != "auto" else []
+        for option in [*given, *([f"--reasoning-effort {spec.reasoning_effort}"] if spec.reasoning_effort else [])]:
+            yield f"{option} has no effect: options are chosen by log-probability, without the chat template."
+    elif engine.method == "generate" and reasons(spec) and max_new_tokens < ROOM_TO_REASON:
+        yield (
+            f"Reasoning and answer have {max_new_tokens} new tokens. If answers are unfinished: "
+            f"--max-new-tokens {2 * ROOM_TO_REASON}"
+        )
+
+
+def reasons(spec: ModelSpec) -> bool:
+    """Whether the user asked the model to reason before it answers."""
+    return spec.think == "on" or (spec.think == "auto" and spec.reasoning_effort not in ("", "none"))
 
 
 def _without_effect(

@@ -82,6 +82,9 @@ def _model(plan: Plan, spec: ModelSpec) -> ModelRecord:
     del fields["leaked"]
     if not spec.trust_remote_code:
         del fields["trust_remote_code"]
+    for name, default in (("think", "auto"), ("reasoning_effort", "")):
+        if fields[name] == default:
+            del fields[name]
     if spec.leaked is None:
         return ModelRecord.from_json(fields)  # medbench has not trained it
     if plan.benchmark.name not in spec.leaked:

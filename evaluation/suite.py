@@ -45,6 +45,8 @@ class ModelOptions(TypedDict, total=False):
     quantize: str  # "", "nf4", "int8"
     device: str  # "auto", "cpu", "cuda", "cuda:1", …
     chat: str  # "auto", "always", "never": the model's chat template
+    think: str  # "auto", "on", "off": whether a reasoning model reasons before its answer
+    reasoning_effort: str  # "low", "medium", "high", …; "": the model's default
     engine: str  # "": the model's own
     base_url: str  # of the server that openai:NAME and groq:NAME ask
     engine_options: Mapping[str, Any]  # settings that only some engines take, by name: medbench list engines

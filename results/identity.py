@@ -16,6 +16,8 @@ _GENERATED_ONLY = frozenset({"max_new_tokens", "stop"})  # left out of runs that
 # Left out where they are the default, so that a run has the same id as before there were others.
 _NEWER = frozenset({"protocol", "system_hash", "samples", "retrieval"})
 
+_NOT_OF_EVERY_MODEL = frozenset({"base_url", "trust_remote_code", "options", "think", "reasoning_effort"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelIdentity(JsonObject):
@@ -31,9 +33,9 @@ class ModelIdentity(JsonObject):
     base_url: str | None = None  # of the server, for engines that send requests to one
     trust_remote_code: bool | None = None
     options: Mapping[str, Any] | None = None  # settings of one engine that change answers, other than their defaults
-    missing: frozenset[str] = field(
-        default=frozenset({"base_url", "trust_remote_code", "options"}), repr=False, compare=False
-    )
+    think: str | None = None  # "on" or "off", if that was asked for and prompts are wrapped
+    reasoning_effort: str | None = None  # likewise
+    missing: frozenset[str] = field(default=_NOT_OF_EVERY_MODEL, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

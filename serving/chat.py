@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import MedbenchError
-from ..core.reasoning import Split, continued, split
+from ..core.reasoning import Split, continued, opening_mark, split
 from ..core.types import Engine, Turn
 from ..engines.text_requests import Piece, TextRequest, Texts
 from .batching.worker import texts_of
@@ -84,6 +84,8 @@ class Chat:
                     yield ""
                 for _, event in events:
                     if isinstance(event, Piece):
+                        if not self._written and (mark := opening_mark(event.prompt)):
+                            yield f"{mark}\n"  # a reader sees where the reasoning begins
                         self._written += event.text
                         self._prompt = event.prompt
                         yield event.text

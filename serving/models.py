@@ -33,4 +33,7 @@ def engines_of(
         raise UsageError(
             f"--base-url {address}: {' and '.join(names)} {run} on this machine, not at a server.", "Leave it out."
         )
+    for spec, engine in zip(specs, engines, strict=True):
+        if spec.think != "auto" or spec.reasoning_effort:
+            engine.chat("generate")  # says now, and not when the weights are loaded, that a model has no such switch
     return engines

@@ -104,7 +104,7 @@ def test_reasoning_that_the_template_opened_is_no_answer_when_it_is_stopped(monk
     texts.prompt = "<|user|>Why?<|assistant|><think>\n"
     chat = chat_with(texts, monkeypatch)
     pieces = chat.ask("Why?")
-    assert [next(pieces), next(pieces)] == ["It may ", "be iron."]
+    assert [next(pieces) for _ in range(3)] == ["<think>\n", "It may ", "be iron."], "with the mark of the template"
     pieces.close()  # type: ignore[attr-defined]
     stopped = chat.exchanges[0]
     assert (stopped.answer, stopped.reasoning, stopped.finish) == ("", "It may be iron.", "stopped")

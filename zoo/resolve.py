@@ -33,6 +33,7 @@ ENGINE = "transformers"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 Quantize = Literal["", "nf4", "int8"]
 Chat = Literal["auto", "always", "never"]
+Think = Literal["auto", "on", "off"]
 
 
 def resolve(
@@ -44,6 +45,8 @@ def resolve(
     quantize: str = "",
     device: str = "auto",
     chat: str = "auto",
+    think: str = "auto",
+    reasoning_effort: str = "",
     engine: str = "",
     base_url: str = "",
     engine_options: Mapping[str, Any] | None = None,
@@ -64,6 +67,7 @@ def resolve(
     _one_of("--dtype", dtype, DTYPES)
     _one_of("--quantize", quantize, tuple(filter(None, get_args(Quantize))), unset="")
     _one_of("--chat", chat, get_args(Chat))
+    _one_of("--think", think, get_args(Think))
     prefix, rest = split_prefix(name)
     if prefix and engine not in ("", prefix):
         raise UsageError(f"--engine {engine}: {name} is run by {prefix}.", "Leave one of the two out.")
@@ -79,8 +83,9 @@ def resolve(
     asked: dict[str, Any] = {"dtype": dtype, "quantize": quantize, "device": device, "chat": chat}
     found = None if wanted else find(rest)
     runs_on = found.engine if found else wanted
+    reasons: dict[str, Any] = {"think": think, "reasoning_effort": reasoning_effort}
     if found and runs_on == ENGINE:  # it takes whatever was found
-        return dataclasses.replace(found, **asked)
+        return dataclasses.replace(found, **asked, **reasons)
     kind = kind or cast("type[Engine]", registry.get("engines", runs_on))
     given = {option.replace("-", "_"): value for option, value in (engine_options or {}).items()}
     asked["options"] = {o.name: o.parsed(given[o.name]) for o in kind.engine_options if o.name in given}
@@ -97,7 +102,10 @@ def resolve(
         tell=tell,
         **asked,
     )
-    return kind.resolve(rest, request)
+    if (think != "auto" or reasoning_effort) and not kind.switches_thinking:
+        option = f"--think {think}" if think != "auto" else f"--reasoning-effort {reasoning_effort}"
+        raise UsageError(f"{option}: the engine {runs_on} has no switch for reasoning.", "Leave it out.")
+    return dataclasses.replace(kind.resolve(rest, request), **reasons)
 
 
 def _find(name: str, revision: str, adapter: str, engine: str, trust_remote_code: bool, tell: Tell) -> ModelSpec:

@@ -12,6 +12,7 @@ from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, 
 from .. import chat_templates
 from ..prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
 from ..stopping import StopStrings, turn_ends
+from ..thinking import switched
 from .batching import DOES_NOT_FIT, NAN_LOGITS, OutOfMemory
 from .forward import bare
 from .generation.completion import Completion, DecodeRequest, end_tokens
@@ -40,6 +41,7 @@ PREFILL_TOKENS = {"cpu": 1024, "cuda": 16384}
 class TransformersEngine(Engine):
     """Runs any causal or encoder-decoder model that transformers loads. Creating one is cheap; `load` is not."""
 
+    switches_thinking = True
     summary = "The default: models of transformers, on this machine's CPU or GPU."
 
     @classmethod
@@ -155,7 +157,7 @@ class TransformersEngine(Engine):
     def wrapping(self, method: str) -> Wrapping:
         """Return how prompts are wrapped for "choose" or "generate". This needs no weights."""
         template = chat_templates.of_folder(self.spec.location, self.spec.adapter)
-        return wrapping(self.spec.chat, method, template, self.spec.prompt_format)
+        return switched(wrapping(self.spec.chat, method, template, self.spec.prompt_format), self.spec, method)
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
         return checked_kind(self.wrapping(method), self.spec.name)

@@ -125,7 +125,7 @@ class TextSession:
             return self.prompter.uncut([as_prompt(turns)], self.wrap)[0]
         asked = [{"role": turn.role, "content": turn.content} for turn in turns]
         try:
-            text = chat_templates.render(self.loaded.tokenizer, asked, self.wrap.template, generation=True)
+            text = self.prompter.of_turns(asked, self.wrap)
         except chat_templates.TemplateFailed as error:
             raise Rejected(error.message, "messages") from error
         return self.prompter.encoded(text, special=False)
@@ -182,7 +182,11 @@ class TextSession:
             text.prompt.text,
             count,
             done.tokens,
-            Piece(left, self._scores(notes[text.delivered :]) if text.request.stream else ()),
+            Piece(
+                left,
+                self._scores(notes[text.delivered :]) if text.request.stream else (),
+                text.prompt.text,
+            ),
             self._scores(notes),
             text.prompt_scores,
         )

@@ -22,6 +22,7 @@ from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, 
 from ...zoo.weights.gguf_header import read_header
 from ..prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
 from ..stopping import StopStrings
+from ..thinking import switched
 from . import model as llama_model
 from . import resolving
 from .model import Context, LlamaTokenizer, Model, TokenBatch
@@ -50,6 +51,7 @@ class ActiveText:
 class GgufEngine(Engine):
     """Runs a GGUF file by llama.cpp: --model gguf:FILE. `spec.location` is the file, `spec.dtype` its quantization."""
 
+    switches_thinking = True
     summary = "Runs a GGUF file by llama.cpp, quantized as it is."
     prefix_takes = "a .gguf file, a folder that holds one, or a zoo entry that has one"
 
@@ -204,7 +206,7 @@ class GgufEngine(Engine):
     def _wrapping(self, method: str) -> Wrapping:
         if self._template is None:
             self._template = read_header(Path(self.spec.location)).chat_template
-        return wrapping(self.spec.chat, method, self._template, self.spec.prompt_format)
+        return switched(wrapping(self.spec.chat, method, self._template, self.spec.prompt_format), self.spec, method)
 
     def _ready(self) -> tuple[Model, Prompter]:
         self.load()

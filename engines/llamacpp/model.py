@@ -135,7 +135,12 @@ class LlamaTokenizer:
             size = -used
 
     def apply_chat_template(
-        self, messages: list[dict[str, str]], chat_template: str, add_generation_prompt: bool, tokenize: bool
+        self,
+        messages: list[dict[str, str]],
+        chat_template: str,
+        add_generation_prompt: bool,
+        tokenize: bool,
+        **variables: Any,
     ) -> str:
         from transformers.utils.chat_template_utils import render_jinja_template
 
@@ -145,6 +150,7 @@ class LlamaTokenizer:
             chat_template=chat_template,
             add_generation_prompt=add_generation_prompt,
             **{name: "" if token is None else self._name(token) for name, token in names.items()},
+            **variables,
         )
         return str(rendered[0])
 

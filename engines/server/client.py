@@ -19,6 +19,7 @@ from ...core.budget import Budget, CapReached, Limits, Stopped, Usage
 from ...core.errors import MedbenchError
 from ...core.secrets import Mask
 from ...core.types import ModelSpec
+from .. import thinking
 from . import replies
 from .api_key import ApiKey, KeyProblem
 from .rejected_fields import rejected, without
@@ -306,6 +307,9 @@ class Client:
         if 300 <= reply.status < 400:
             there = reply.headers.get("location", "nowhere")
             return self._refused(f"{at} sends one on to {there}.", f"Give that: {self.url_option}")
+        asked = thinking.asked(self.spec)
+        if asked and reply.status in (400, 422) and thinking.is_named(words, self.spec, self.home):
+            return self._refused(f"{at} rejects {asked}: {words}", "Leave it out, or give another value.")
         if reply.status == 400 and "temperature" in words:
             words += ' (a zoo entry with generation={"temperature": None} sends none)'
         said = f"200 with an error ({reply.status})" if reply.inside else str(reply.status)

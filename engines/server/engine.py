@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from ...core.budget import CapReached, Limits, Stopped, Usage
-from ...core.errors import MedbenchError
+from ...core.errors import MedbenchError, UsageError
+from ...core.reasoning import split
 from ...core.types import (
     Benchmark,
     ChoiceRequest,
@@ -26,6 +27,7 @@ from ...core.types import (
     Output,
     Prompt,
 )
+from .. import thinking
 from ..prompting import Wrapping, messages, wrapping
 from ..stopping import cut, sendable
 from . import echo, replies
@@ -62,6 +64,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
     """
 
     prefix_takes = "a model's name at the server"
+    switches_thinking = True
     limit_field = "max_tokens"
     gives_logprobs = True  # may give them: is asked once
     runs_here = False  # what this process holds says nothing about the model
@@ -72,6 +75,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         self._form: LogprobsFormat | None = None
         self.refused_items: set[str] = set()
         self._probed = False
+        self._disobeyed = False  # whether it reasoned although it was asked not to
         self._reasons = False  # whether a stop string ended its reasoning: it is sent none any more
         self._lock = threading.Lock()
 
@@ -132,7 +136,8 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         )
         left_out = {"rejected_fields": sorted(self.rejected_fields)} if self.rejected_fields else {}
         cut_here = {"limit": "the server takes no token limit: longer answers were cut by medbench"}
-        return {"server": self._at} | how | left_out | (cut_here if self._no_limit else {})
+        disobeyed = {"think": "the server reasoned although it was asked not to"} if self._disobeyed else {}
+        return {"server": self._at} | how | left_out | disobeyed | (cut_here if self._no_limit else {})
 
     @property
     def _no_limit(self) -> bool:
@@ -145,6 +150,10 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
     def _wrapping(self, method: str) -> Wrapping:
         template = "messages"  # the server's own, which is not ours to see
         found = wrapping(self.spec.chat, method, template, self.spec.prompt_format)
+        if method == "generate" and found.kind != "template" and (told := thinking.asked(self.spec)):
+            raise UsageError(
+                f"{told}: {self.spec.name} is sent plain prompts, without a chat.", "Leave one of them out."
+            )
         form = self._logprobs() if method == "choose" and self.spec.chat == "auto" else None
         return Wrapping("template", template) if form and form.path == "chat/completions" else found
 
@@ -228,6 +237,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             del body["stop"]
             reply, written = self._written(request, path, body, stop)
         prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
+        self._obeyed(written)
         text, stopped = cut(self._mask.answer(written.text), request.stop)  # a key may have come in several parts
         return Output(
             item_id=request.item_id,
@@ -254,6 +264,23 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         if self._no_limit:
             written = replies.limited(written, reply, request.max_new_tokens)
         return reply, written
+
+    def _obeyed(self, written: replies.WrittenText) -> None:
+        """Say once if the server reasons although it was asked not to. Raise Failed if it misplaced the answer."""
+        if self.spec.think != "off" or not (
+            written.reasoning or written.reasoning_tokens or split(written.text).reasoning
+        ):
+            return
+        if not written.text and written.finish == "stop":
+            raise Failed(
+                "the server put the whole reply into its field for reasoning, although --think off: its reasoning "
+                "parser does not fit this model",
+                answered=True,
+            )
+        with self._lock:
+            new, self._disobeyed = not self._disobeyed, True
+        if new:
+            self.tell(f"{self.spec.name}: the server reasons although --think off; its reasoning is not scored")
 
     def _choose(self, request: ChoiceRequest, stop: threading.Event) -> Output:
         form = self._logprobs()
@@ -305,7 +332,8 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         settings = {self.limit_field: max_new_tokens, "temperature": 0} | dict(self.spec.generation)
         asked = {"model": self.spec.location} | {name: value for name, value in settings.items() if value is not None}
         if wrap.kind == "template":
-            return "chat/completions", asked | {"messages": messages(prompt)}
+            reasons = thinking.request_fields(self.spec, self.home)
+            return "chat/completions", asked | reasons | {"messages": messages(prompt)}
         text = wrap.template.replace("{prompt}", prompt.plain) if wrap.kind == "format" else prompt.plain
         return "completions", asked | {"prompt": text}
 

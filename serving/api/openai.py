@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ...core.reasoning import continued, split
+from ...core.reasoning import continued, opening_mark, split
+from ...core.streamed_reasoning import StreamedSplit
 from ...core.text import whole
 from ...engines.text_requests import Ended, Piece, TextRequest, TokenScore
 from .errors import Refusal
@@ -175,7 +176,7 @@ class ChatReply(ReplyFormat):
 
     def __init__(self, service: Service, with_usage: bool, count: int) -> None:
         super().__init__(service, with_usage, count)
-        self.held: dict[int, str] = {}  # white space that may be the text's end
+        self.splits: dict[int, StreamedSplit] = {}
 
     def choice(self, at: int, ended: Ended) -> dict[str, Any]:
         parts = split(continued(ended.prompt, ended.text))
@@ -190,14 +191,13 @@ class ChatReply(ReplyFormat):
 
     def piece(self, at: int, piece: Piece, finish: str | None) -> dict[str, Any] | None:
         """An answer has no white space at its ends, streamed or not."""
-        text = self.held.get(at, "") + piece.text if at in self.held else piece.text.lstrip()
-        kept = text.rstrip()
-        if text or at in self.held:
-            self.held[at] = text[len(kept) :]
-        if not (kept or finish or piece.scores):
+        split_of = self.splits.setdefault(at, StreamedSplit(opening_mark(piece.prompt)))
+        reasoning, answer = split_of.more(piece.text, last=finish is not None)
+        if not (reasoning or answer or finish or piece.scores):
             return None
         scores = chat_scores(piece.scores) if piece.scores else None
-        delta = {"content": whole(kept)} if kept else {}
+        delta = {"reasoning_content": whole(reasoning)} if reasoning else {}
+        delta |= {"content": whole(answer)} if answer else {}
         return {"index": at, "delta": delta, "logprobs": scores, "finish_reason": finish}
 
 
