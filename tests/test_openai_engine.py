@@ -33,7 +33,8 @@ from medbench.cli import cli
 from medbench.core.errors import UsageError
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Output, Prompt
 from medbench.engines.server import engine as served
-from medbench.engines.server.engine import GIVE_UP, Limits, Refused, ServedEngine, is_local
+from medbench.engines.server.concurrency import GIVE_UP
+from medbench.engines.server.engine import Limits, Refused, ServedEngine, is_local
 from medbench.engines.server.groq import GroqEngine
 from medbench.engines.server.openai import OpenAIEngine
 from medbench.engines.server.replies import wait_asked

@@ -5,15 +5,13 @@ log-probabilities if the server gives them. How one request is made is in client
 from __future__ import annotations
 
 import dataclasses
-import queue
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from ...core.budget import CapReached, Limits, Stopped, Usage
+from ...core.budget import CapReached, Limits, Usage
 from ...core.errors import MedbenchError, UsageError
 from ...core.reasoning import split
 from ...core.types import (
@@ -33,15 +31,13 @@ from ..stopping import cut, sendable
 from . import echo, replies
 from .address import server_url
 from .client import Client, Endpoint, Refused, is_local, passing
+from .concurrency import Request, concurrently
 from .rejected_fields import LIMITS
-from .replies import CutOff, Failed, HttpReply, Withheld
+from .replies import CutOff, Failed, HttpReply
 
 __all__ = ["Endpoint", "Limits", "Refused", "ServedEngine", "Usage", "is_local"]
 
-Request = TypeVar("Request", ChoiceRequest, GenerateRequest)
-
 STOP_STRINGS = 4  # as many as OpenAI takes; the others are cut here
-GIVE_UP = 10  # requests in a row that the server failed, after which no more are made
 TOPS = (100, 20, 5)  # llama.cpp lists as many as it is asked for; others refuse more than 20, or more than 5
 PROBE = Prompt("Question: Which of these is a color?\nA. red\nB. seven\nAnswer:")
 # Answers that any vocabulary has as one token, so that one token tells them apart.
@@ -160,67 +156,10 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
     def _all(
         self, requests: Sequence[Request], answer: Callable[[Request, threading.Event], Output]
     ) -> Iterator[Output]:
-        """Every request's output, `concurrency` at a time. Closed or interrupted, no new request starts.
-
-        A request starts when an earlier one's output was taken and, by whoever asks, stored: a killed process loses
-        no more replies than were out.
-        """
+        """Yield every request's output, in order of completion."""
         self.load()
-        waiting, done = deque(requests), queue.SimpleQueue[Output | BaseException]()
-        stop = threading.Event()
-        fruitless = 0  # in a row
-        workers = min(self.limits.concurrency, len(waiting))
-        room = threading.Semaphore(workers)
-
-        def work() -> None:
-            nonlocal fruitless
-            while room.acquire() and not stop.is_set():
-                try:
-                    request = waiting.popleft()
-                except IndexError:
-                    return
-                try:
-                    if fruitless >= GIVE_UP:
-                        raise CapReached(f"the server failed the {GIVE_UP} requests before it")
-                    done.put(answer(request, stop))
-                    fruitless = 0
-                except CapReached as cap:
-                    done.put(self._error(request, f"not asked: {cap}"))
-                except Failed as failure:
-                    fruitless = 0 if failure.answered else fruitless + 1
-                    done.put(self._error(request, str(failure), isinstance(failure, Withheld)))
-                except Stopped:
-                    return
-                except BaseException as error:
-                    done.put(error)
-                    return
-
-        def end() -> None:
-            stop.set()
-            room.release(max(workers, 1))
-            self.budget.wake()
-
-        # Daemons: a process that is told to stop does not wait for replies.
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
-        try:
-            for thread in threads:
-                thread.start()
-            for _ in requests:
-                found = done.get()
-                if isinstance(found, BaseException):
-                    end()
-                    for thread in threads:  # what is out already may be paid for: it is waited for
-                        thread.join()
-                    yield from _received(done)
-                    raise found
-                yield found
-                room.release()
-        except KeyboardInterrupt:
-            stop.set()
-            yield from _received(done)
-            raise
-        finally:
-            end()
+        workers = min(self.limits.concurrency, len(requests))
+        yield from concurrently(requests, answer, self._error, workers, self.budget.wake)
 
     def _generate(self, request: GenerateRequest, stop: threading.Event) -> Output:
         path, body = self._body(request.prompt, self._wrapping("generate"), request.max_new_tokens)
@@ -390,17 +329,6 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
                 f"it cannot be told whether {self._at} gives log-probabilities: {self.scrubbed(str(error))}",
                 "Try again, or have it write its answers: --choice generate",
             ) from None
-
-
-def _received(done: queue.SimpleQueue[Output | BaseException]) -> Iterator[Output]:
-    """The outputs that are there already."""
-    while True:
-        try:
-            found = done.get_nowait()
-        except queue.Empty:
-            return
-        if isinstance(found, Output):
-            yield found
 
 
 def _shown(body: Mapping[str, Any]) -> str:

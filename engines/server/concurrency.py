@@ -1,0 +1,98 @@
+"""Many requests to a server at once, one `Output` for each whatever becomes of it."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from ...core.budget import CapReached, Stopped
+from ...core.types import ChoiceRequest, GenerateRequest, Output
+from .replies import Failed, Withheld
+
+Request = TypeVar("Request", ChoiceRequest, GenerateRequest)
+
+GIVE_UP = 10  # requests in a row that the server failed, after which no more are made
+
+
+def concurrently(
+    requests: Sequence[Request],
+    answer: Callable[[Request, threading.Event], Output],
+    failed: Callable[[Request, str, bool], Output],
+    workers: int,
+    wake: Callable[[], None],
+) -> Iterator[Output]:
+    """Yield every request's output in order of completion, `workers` at a time. Closed or interrupted, no new request
+    starts.
+
+    A request starts when an earlier one's output was taken and, by whoever asks, stored: a killed process loses no
+    more replies than were out. `failed` makes an output of a reason, and of whether it would be the same again. `wake`
+    ends the waiting of requests that are held back.
+    """
+    waiting, done = deque(requests), queue.SimpleQueue[Output | BaseException]()
+    stop = threading.Event()
+    fruitless = 0  # in a row
+    room = threading.Semaphore(workers)
+
+    def work() -> None:
+        nonlocal fruitless
+        while room.acquire() and not stop.is_set():
+            try:
+                request = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                if fruitless >= GIVE_UP:
+                    raise CapReached(f"the server failed the {GIVE_UP} requests before it")
+                done.put(answer(request, stop))
+                fruitless = 0
+            except CapReached as cap:
+                done.put(failed(request, f"not asked: {cap}", False))
+            except Failed as failure:
+                fruitless = 0 if failure.answered else fruitless + 1
+                done.put(failed(request, str(failure), isinstance(failure, Withheld)))
+            except Stopped:
+                return
+            except BaseException as error:
+                done.put(error)
+                return
+
+    def end() -> None:
+        stop.set()
+        room.release(max(workers, 1))
+        wake()
+
+    # Daemons: a process that is told to stop does not wait for replies.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in requests:
+            found = done.get()
+            if isinstance(found, BaseException):
+                end()
+                for thread in threads:  # what is out already may be paid for: it is waited for
+                    thread.join()
+                yield from _received(done)
+                raise found
+            yield found
+            room.release()
+    except KeyboardInterrupt:
+        stop.set()
+        yield from _received(done)
+        raise
+    finally:
+        end()
+
+
+def _received(done: queue.SimpleQueue[Output | BaseException]) -> Iterator[Output]:
+    """Yield the outputs that are there already."""
+    while True:
+        try:
+            found = done.get_nowait()
+        except queue.Empty:
+            return
+        if isinstance(found, Output):
+            yield found
