@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import pytest
 from medbench.core.reasoning import split
 from medbench.core.streamed_reasoning import StreamedSplit
+from medbench.engines.text_requests import Ended, Piece
+from medbench.serving.api.openai import Chat
 
 R, A = "Anemia may be a lack of iron. Or of B12 < 200 pg/ml.", "It is a lack of iron [1].\n\nSee a doctor."
 
@@ -55,3 +58,16 @@ def test_parts_arrive_while_the_text_is_written() -> None:
     given = "".join(part[0] for part in parts), "".join(part[1] for part in parts)
     assert given == (thought.strip(), "The first words of an answer that is long,")
     assert sum(bool(part[0]) for part in parts) > 3 and sum(bool(part[1]) for part in parts) > 3
+
+
+def test_a_streamed_chat_of_the_api_keeps_them_apart() -> None:
+    """Each in its own field, as in a reply that is not streamed; the template opened the reasoning."""
+    form = Chat(SimpleNamespace(name="m", revision="1"), False, 1)  # type: ignore[arg-type]
+    pieces = [Piece(text, prompt="<|assistant|><think>\n") for text in (R, "\n</think>\n\n", A)]
+    chunks = [form.piece(0, piece, None) for piece in pieces] + [form.piece(0, Piece("", prompt="Q"), "stop")]
+    deltas = [chunk["delta"] for chunk in chunks if chunk]
+    assert "".join(delta.get("reasoning_content", "") for delta in deltas) == R
+    assert "".join(delta.get("content", "") for delta in deltas) == A
+    ended = Ended(f"{R}\n</think>\n\n{A}", "stop", "<|assistant|><think>\n")
+    message = form.choice(0, ended)["message"]
+    assert (message["reasoning_content"], message["content"]) == (R, A)
