@@ -11,11 +11,14 @@ from .text import whole
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")  # labels of options
 
 
+Role = Literal["system", "user", "assistant"]
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One message of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str
 
 

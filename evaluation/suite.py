@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
 TIMED_SHARE = 0.1  # of the time that the answers took: timing by default stops there
 NAMED = 9  # items that a sentence names
-SAMPLES = ("pubmedqa-sample", "medqa-sample", "medquad-sample")
+SAMPLES = ("pubmedqa-sample", "medqa-sample", "medquad-sample")  # the suite "quick"
+OTHER_SAMPLES = ("healthbench-sample",)  # needs a judge
 SUITES = ("quick", "all")
 # Read off every run: they cost nothing but the few requests that latency is timed on.
 MEASUREMENTS = (
@@ -336,7 +337,7 @@ def _named_benchmarks(
             named |= dict.fromkeys(SAMPLES, True)
         elif name == "all":
             # A third party's benchmarks belong to "all"; the samples do not.
-            named |= {n: n in named for n in registry.names("benchmarks") if n not in SAMPLES}
+            named |= {n: n in named for n in registry.names("benchmarks") if n not in (*SAMPLES, *OTHER_SAMPLES)}
         elif name not in registry.names("benchmarks") and (meant := did_you_mean(name, SUITES, most=1)):
             raise UsageError(f"no suite is called '{name}'.{meant}", f"Suites: {', '.join(SUITES)}.")
         else:

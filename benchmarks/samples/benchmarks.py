@@ -1,4 +1,4 @@
-"""Three small sample sets that ship with the package: the default of `medbench run`.
+"""Small sample sets that ship with the package. Three are the default of `medbench run`; one needs a judge.
 
 Every item was written for medbench. The studies in `pubmedqa-sample` are invented (each is marked as such), but their
 arithmetic is correct. Prompt, options and metrics are those of the benchmark with the same name, but a sample is a
@@ -15,10 +15,12 @@ from typing import Any
 
 from ...core.types import Benchmark, Item, ItemSet
 from .. import samples as data
+from ..healthbench import HEALTHBENCH, item_of
 from ..medqa import LABELS, MEDQA
 from ..medquad import MEDQUAD
 from ..pubmedqa import DECISIONS, PUBMEDQA
 from ..sources.files import Source
+from ..sources.rows import Row
 
 CITATION = "written for medbench"
 LICENCE = "MIT"
@@ -37,6 +39,13 @@ def load_medqa(source: Source) -> ItemSet:
 def load_medquad(source: Source) -> ItemSet:
     """Load 30 consumer questions with their answers; some share a document. `source` is unused."""
     return _item_set("medquad_sample.jsonl", _medquad_item)
+
+
+def load_healthbench(source: Source) -> ItemSet:
+    """Load six conversations with rubrics, in HealthBench's format. `source` is unused."""
+    file = "healthbench_sample.jsonl"
+    items = tuple(item_of(Row(row, f"{file}, row {number}")) for number, row in enumerate(_rows(file), start=1))
+    return ItemSet(items, origin=f"the medbench package, benchmarks/samples/{file}")
 
 
 def _item_set(file: str, item: Callable[[dict[str, Any]], Item], *notes: str) -> ItemSet:
@@ -126,5 +135,19 @@ MEDQUAD_SAMPLE = Benchmark(
     protocols=MEDQUAD.protocols,
     max_new_tokens=128,  # the answers have 50 to 110 words, and `quick` runs on any CPU
     stop=("\nQuestion:",),
+    sample=True,
+)
+
+HEALTHBENCH_SAMPLE = Benchmark(
+    name="healthbench-sample",
+    version="1",
+    summary="Conversations graded by rubrics, in HealthBench's format (sample, 6 items)",
+    citation=CITATION,
+    licence=LICENCE,
+    load=load_healthbench,
+    question=HEALTHBENCH.question,
+    metrics=HEALTHBENCH.metrics,
+    max_new_tokens=256,
+    stop=HEALTHBENCH.stop,
     sample=True,
 )
