@@ -9,7 +9,7 @@ import pytest
 from medbench.core.reasoning import split
 from medbench.core.streamed_reasoning import StreamedSplit
 from medbench.engines.text_requests import Ended, Piece
-from medbench.serving.api.openai import Chat
+from medbench.serving.api.openai import ChatReply
 
 R, A = "Anemia may be a lack of iron. Or of B12 < 200 pg/ml.", "It is a lack of iron [1].\n\nSee a doctor."
 
@@ -62,7 +62,7 @@ def test_parts_arrive_while_the_text_is_written() -> None:
 
 def test_a_streamed_chat_of_the_api_keeps_them_apart() -> None:
     """Each in its own field, as in a reply that is not streamed; the template opened the reasoning."""
-    form = Chat(SimpleNamespace(name="m", revision="1"), False, 1)  # type: ignore[arg-type]
+    form = ChatReply(SimpleNamespace(name="m", revision="1"), False, 1)  # type: ignore[arg-type]
     pieces = [Piece(text, prompt="<|assistant|><think>\n") for text in (R, "\n</think>\n\n", A)]
     chunks = [form.piece(0, piece, None) for piece in pieces] + [form.piece(0, Piece("", prompt="Q"), "stop")]
     deltas = [chunk["delta"] for chunk in chunks if chunk]
