@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import FOUR_OPTIONS
 from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE
 from .sources.files import Source, SourceFile
@@ -69,5 +70,6 @@ CAREQA_EN = Benchmark(
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,
     protocols=CHOICE,
+    example=FOUR_OPTIONS,
     hub=HUB,
 )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import FOUR_OPTIONS
 from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE
 from .sources.files import Source, SourceFile
@@ -98,5 +99,6 @@ HEADQA_EN = Benchmark(
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,
     protocols=CHOICE,
+    example=FOUR_OPTIONS,
     hub=HUB,
 )

@@ -13,6 +13,7 @@ from typing import get_args
 
 from ..core.item import Role
 from ..core.types import Benchmark, Criterion, Item, ItemSet, Turn
+from .examples import CONVERSATION
 from .sources.files import Source
 from .sources.rows import Row, distinct, hub_rows, json_lines, partial
 
@@ -85,6 +86,7 @@ def _benchmark(name: str, what: str, pattern: str, hub: tuple[str, str], officia
         load=loader(pattern, hub, official),
         question=lambda item: item.question,
         metrics=("safety_rate", "unsafe_rate", "disclaimer_rate"),
+        example=CONVERSATION,
         max_new_tokens=1_024,
         stop=("\n\nUser:",),
         hub=hub[0],

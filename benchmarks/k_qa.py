@@ -8,6 +8,7 @@ entails it, contradicts it or neither (`--judge NAME`). Its reference is the phy
 from __future__ import annotations
 
 from ..core.types import Benchmark, Criterion, Item, ItemSet
+from .examples import CONSUMER
 from .protocols import OPEN
 from .sources.files import Source
 from .sources.rows import Row, json_lines, partial
@@ -50,5 +51,6 @@ K_QA = Benchmark(
     question=lambda item: f"Question: {item.question}\nAnswer:",
     metrics=("rouge1", "rougeL", "token_f1"),
     protocols=OPEN,
+    example=CONSUMER,
     max_new_tokens=512,
 )

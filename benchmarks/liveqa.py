@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from ..core.errors import DataMalformed, DataMissing
 from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import CONSUMER
 from .protocols import OPEN
 from .sources.files import FETCH_AGAIN, Source, SourceFile
 from .sources.official import downloadable
@@ -113,6 +114,7 @@ LIVEQA = Benchmark(
     question=lambda item: f"Question: {item.question}\nAnswer:",
     metrics=("rouge1", "rouge2", "rougeL", "token_f1", "exact_match"),
     protocols=OPEN,
+    example=CONSUMER,
     max_new_tokens=256,
     stop=("\nQuestion:",),
 )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial as bound
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import FIVE_OPTIONS, FOUR_OPTIONS
 from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE
 from .sources.files import Source, SourceFile
@@ -89,6 +90,7 @@ def _benchmark(options: int, summary: str) -> Benchmark:
         question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
         metrics=METRICS,
         protocols=CHOICE,
+        example=FOUR_OPTIONS if options == 4 else FIVE_OPTIONS,
         hub=HUB,
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from ..core.types import Benchmark, Item, ItemSet, Target
+from .examples import CALCULATION
 from .protocols import COT
 from .sources.files import Source
 from .sources.rows import Row, distinct, headed_rows, hub_rows, partial, usable
@@ -107,6 +108,7 @@ MEDCALC_BENCH = Benchmark(
     question=lambda item: f"{asked(item)}\n\nAnswer with {form(item)}.\nAnswer:",
     metrics=("numeric_accuracy",),
     protocols=(COT,),
+    example=CALCULATION,
     max_new_tokens=64,
     stop=("\n\n", "\nQuestion:"),
     hub=HUB,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import CLINICAL_TEXT
 from .protocols import COT
 from .sources.files import Source
 from .sources.rows import Row, distinct, headed_rows, partial
@@ -79,6 +80,7 @@ MEDEC = Benchmark(
     question=_question,
     metrics=("error_flag_accuracy", "error_sentence_accuracy"),
     protocols=(COT,),
+    example=CLINICAL_TEXT,
     max_new_tokens=128,
     stop=("\n\n",),
 )

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.errors import DataMalformed
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import FIVE_OPTIONS
 from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE
 from .sources.files import FETCH_AGAIN, Source
@@ -163,6 +164,7 @@ MEDICAL_REASONING = Benchmark(
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,
     protocols=CHOICE,
+    example=FIVE_OPTIONS,
     max_new_tokens=512,  # models trained on it write their analysis before the answer
     stop=("\nQuestion:",),
     hub=HUB,

@@ -7,6 +7,7 @@ an item's id is its row, from 1 for the first question.
 from __future__ import annotations
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import CONSUMER
 from .protocols import OPEN
 from .sources.files import Source
 from .sources.rows import Row, hub_rows, partial, sheet_rows
@@ -57,5 +58,6 @@ MEDICATIONQA = Benchmark(
     question=lambda item: f"Question: {item.question}\nAnswer:",
     metrics=("rouge1", "rouge2", "rougeL", "token_f1", "exact_match"),
     protocols=OPEN,
+    example=CONSUMER,
     hub=HUB,
 )

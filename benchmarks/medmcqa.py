@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import FOUR_OPTIONS
 from .letters import EXAMPLES, LETTERS, METRICS, listed
 from .protocols import CHOICE
 from .sources.files import Source, SourceFile, only
@@ -86,5 +87,6 @@ MEDMCQA = Benchmark(
     question=lambda item: f"Question: {item.question}\nChoices:\n{listed(item)}\nAnswer:",
     metrics=METRICS,
     protocols=CHOICE,
+    example=FOUR_OPTIONS,
     hub=HUB,
 )

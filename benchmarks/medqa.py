@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import FOUR_OPTIONS
 from .letters import EXAMPLES, LETTERS, METRICS, listed
 from .protocols import CHOICE
 from .sources.files import Source
@@ -93,5 +94,6 @@ MEDQA = Benchmark(
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,
     protocols=CHOICE,
+    example=FOUR_OPTIONS,
     hub=HUB,
 )

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from ..core.errors import DataMalformed
 from ..core.official import Download
 from ..core.types import Benchmark, Document, Item, ItemSet
+from .examples import CONSUMER
 from .protocols import OPEN
 from .sources.files import FETCH_AGAIN, Source, SourceFile
 from .sources.official import downloadable
@@ -283,6 +284,7 @@ MEDQUAD = Benchmark(
     question=lambda item: f"Question: {item.question}\nAnswer:",
     metrics=("rouge1", "rouge2", "rougeL", "token_f1", "exact_match"),
     protocols=OPEN,
+    example=CONSUMER,
     max_new_tokens=256,
     stop=("\nQuestion:",),
     hub=HUB,

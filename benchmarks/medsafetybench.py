@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import HARMFUL_REQUEST
 from .sources.files import Source
 from .sources.rows import Row, headed_rows, partial
 
@@ -52,4 +53,5 @@ MEDSAFETYBENCH = Benchmark(
     load=load,
     question=lambda item: item.question,
     metrics=("refusal_rate", "unsafe_rate"),
+    example=HARMFUL_REQUEST,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import TEN_OPTIONS
 from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE
 from .sources.files import Source
@@ -88,5 +89,6 @@ MEDXPERTQA = Benchmark(
     question=lambda item: f"Question: {item.question}\n{listed(item)}\nAnswer:",
     metrics=METRICS,
     protocols=CHOICE,
+    example=TEN_OPTIONS,
     hub=HUB,
 )

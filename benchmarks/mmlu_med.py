@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import FOUR_OPTIONS
 from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE
 from .sources.files import Source, SourceFile
@@ -116,5 +117,6 @@ MMLU_MED = Benchmark(
     stop=("\n\n",),  # nothing else shows where a base model continues with the next question
     metrics=METRICS,
     protocols=CHOICE,
+    example=FOUR_OPTIONS,
     hub=HUB,
 )

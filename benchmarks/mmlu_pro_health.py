@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import TEN_OPTIONS
 from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE
 from .sources.files import Source, SourceFile
@@ -82,5 +83,6 @@ MMLU_PRO_HEALTH = Benchmark(
     stop=("\n\n", "\nQuestion:"),
     metrics=METRICS,
     protocols=CHOICE,
+    example=TEN_OPTIONS,
     hub=HUB,
 )

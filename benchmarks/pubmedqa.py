@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ..core.errors import DataMalformed
 from ..core.official import Download
 from ..core.types import Benchmark, Item, ItemSet
+from .examples import ABSTRACT
 from .letters import METRICS
 from .protocols import CHOICE
 from .sources.files import FETCH_AGAIN, Source, SourceFile
@@ -170,6 +171,7 @@ PUBMEDQA = Benchmark(
     question=_question,
     metrics=METRICS,
     protocols=CHOICE,
+    example=ABSTRACT,
     stop=("\nAbstract:", "\nQuestion:"),  # a base model continues with the next item
     hub=HUB,
 )
@@ -184,6 +186,7 @@ PUBMEDQA_PQAL = Benchmark(
     question=_question,
     metrics=METRICS,
     protocols=CHOICE,
+    example=ABSTRACT,
     stop=("\nAbstract:", "\nQuestion:"),  # a base model continues with the next item
     hub=HUB,
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from .errors import UsageError
 from .item import LETTERS, Item
 from .protocol import DIRECT, Protocol, Rewrite
 from .suggest import did_you_mean
-from .types import Benchmark, ItemSet
+from .types import Benchmark, ItemSet, Prompt
 
 
 def protocols_of(benchmark: Benchmark) -> tuple[Protocol, ...]:
@@ -60,6 +61,37 @@ def put_item(protocol: Protocol, item: Item) -> Item:
     """Return one item as a protocol puts it."""
     labels = item.labels or (LETTERS[: len(item.options)] if protocol.letters else ())
     return dataclasses.replace(item, labels=labels, answer_field=protocol.answer_field)
+
+
+def prompt(benchmark: Benchmark, item: Item, shots: tuple[tuple[str, str], ...] = (), system: str = "") -> Prompt:
+    """Return the prompt of an item that `put` returned. `system` opens the system text; `shots` are solved examples."""
+    texts = filter(None, (system, benchmark.protocol.system))
+    return Prompt(benchmark.question(item), benchmark.instruction(item), shots, "\n\n".join(texts), item.turns)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A benchmark's invented item as one of its protocols asks it. `benchmark` is under that protocol."""
+
+    benchmark: Benchmark
+    prompt: Prompt
+
+    @property
+    def how(self) -> str:
+        """Return how the answer is given, in words."""
+        protocol, example = self.benchmark.protocol, self.benchmark.example
+        limit = f"up to {self.benchmark.max_new_tokens:,} new tokens"
+        if example is not None and example.options and protocol.method == "auto":
+            return f"log-probability of each option; with --choice generate, {limit}"
+        return f"generated, {limit}"
+
+
+def shown(benchmark: Benchmark) -> list[Shown]:
+    """Return the benchmark's invented item as each of its protocols asks it; nothing if it has no such item."""
+    if benchmark.example is None:
+        return []
+    each = [under(benchmark, protocol.name) for protocol in protocols_of(benchmark)]
+    return [Shown(asked, prompt(asked, put_item(asked.protocol, benchmark.example))) for asked in each]
 
 
 def _rewritten(own: Callable[[Item], str], rewrite: Rewrite | None) -> Callable[[Item], str]:

@@ -68,6 +68,7 @@ class Benchmark:
     stop: tuple[str, ...] = ("\nQuestion:",)
     sample: bool = False  # a small set written for this project; never replaces the real benchmark
     hub: str = ""  # hub repository, for messages
+    example: Item | None = None  # an invented item, which shows the prompts
     protocols: tuple[AskingProtocol, ...] = ()  # ways to ask other than `direct`, which is this object's own
     protocol: AskingProtocol = DIRECT  # the one that this object asks by: set by core.asking.under
     documents: Callable[[Any], Sequence[Document]] | None = None  # what `run --retrieve NAME` searches; as `load`

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..core import asking
 from ..core.errors import MedbenchError, UsageError
 from ..core.hashing import fingerprint, fingerprint_each
 from ..core.types import Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Prompt
@@ -264,7 +265,6 @@ def _prompts(
     benchmark: Benchmark, items: Sequence[Item], pool: Sequence[Item], settings: Settings
 ) -> dict[str, Prompt]:
     """A prompt per item. Examples are the same for every item; where items have subjects, for every item of one."""
-    system = "\n\n".join(filter(None, (settings.system, benchmark.protocol.system)))
     examples: dict[str, tuple[tuple[str, str], ...]] = {}
     prompts = {}
     for item in items:
@@ -274,7 +274,7 @@ def _prompts(
             source = near if len(near) >= settings.shots else pool
             drawn = random.Random(f"shots {settings.seed} {subject}").sample(list(source), settings.shots)
             examples[subject] = tuple((benchmark.question(s), benchmark.answer(s)) for s in drawn)
-        prompt = Prompt(benchmark.question(item), benchmark.instruction(item), examples[subject], system, item.turns)
+        prompt = asking.prompt(benchmark, item, examples[subject], settings.system)
         for part in (prompt.question, prompt.instruction, *itertools.chain(*prompt.shots)):
             if not isinstance(part, str):  # a benchmark's own code writes them, and forgets a return
                 raise MedbenchError(f"a part of the prompt of item '{item.id}' is a {type(part).__name__}, not a text.")

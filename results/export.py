@@ -18,7 +18,7 @@ FIELDS = (
     *("benchmark", "version", "variant", "sample", "items", "shots", "method"),
     *("metric", "value", "low", "high", "n", "total", "coverage", "unit", "status", "p_holm", "against", "remark"),
     *("run_id", "changed", "better", "subgroup"),
-    *("items_hash", "prompt_hash", "max_new_tokens", "stop", "few_documents", "retrieval"),
+    *("items_hash", "prompt_hash", "max_new_tokens", "stop", "few_documents", "retrieval", "protocol", "system_hash"),
 )
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
@@ -224,6 +224,8 @@ def _board(board: Board) -> dict[str, Any]:
         "prompt_hash": column.prompt_hash,
         "max_new_tokens": column.max_new_tokens,
         "retrieval": column.retrieval,
+        "protocol": column.protocol,
+        "system_hash": column.system_hash,
     }
     stop = json.dumps(column.stop, ensure_ascii=False) if column.stop else ""
     own = {"items": board.asked, "stop": stop, "few_documents": board.few}

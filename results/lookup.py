@@ -94,7 +94,7 @@ def minute(created: str) -> str:
     return created[:16].replace("T", " ")
 
 
-IN_TITLE = ("benchmark", "variant", "method", "shots", "items_hash", "prompt_hash", "name")
+IN_TITLE = ("benchmark", "protocol", "variant", "method", "shots", "items_hash", "prompt_hash", "name")
 
 
 def _whole_parts(run: str, text: str) -> bool:

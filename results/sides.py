@@ -19,6 +19,8 @@ MEANING = {
     "benchmark": "the benchmark",
     "version": "the benchmark's version",
     "variant": "the variant",
+    "protocol": "the protocol",
+    "system_hash": "the system text",
     "items_hash": "the items",
     "prompt_hash": "the prompts",
     "shots": "the number of examples (shots)",

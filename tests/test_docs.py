@@ -19,6 +19,7 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 from medbench.cli import cli
+from medbench.core import asking, registry
 from pyarrow import parquet
 from servers import Asked, Server, says
 
@@ -133,6 +134,25 @@ def write_questions(page: Page, folder: Path, kind: str) -> None:
         parquet.write_table(pyarrow.Table.from_pylist(questions), folder / "questions.parquet")
     else:
         (folder / "questions.json").write_text(json.dumps(questions), encoding="utf-8")
+
+
+def test_an_added_benchmark_has_its_protocols() -> None:
+    page = Page.read("add-a-benchmark.md")
+    Path("triage.py").write_text(page.block("python") + page.block("python3"), encoding="utf-8")
+    Path("releases/triage").mkdir(parents=True)
+    Path("releases/triage/questions.jsonl").write_text(page.block("json"), encoding="utf-8")
+    words = ["run", "-b", "triage.py", "--data", "releases", "-m", "toy-model", "--latency-items", "0", "--limit", "1"]
+    for protocol in ("by-phone", "cot"):
+        result = CliRunner().invoke(
+            cli, [*words, "--protocol", protocol, "--max-new-tokens", "8"], prog_name="medbench"
+        )
+        assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+        assert f"triage ({protocol}" in " ".join(result.stdout.split())
+    found = asking.shown(registry.get("benchmarks", "triage.py"))
+    assert [shown.benchmark.protocol.name for shown in found] == ["direct", "cot", "mirage-cot", "by-phone"]
+    by_phone = found[-1].prompt
+    assert by_phone.question.startswith("A caller asks about this case.\nCase: A cut in my finger")
+    assert by_phone.system and by_phone.instruction == "Say how soon each patient must be seen."
 
 
 @pytest.mark.parametrize("kind", ["parquet", "json"])

@@ -106,6 +106,7 @@ PUBMEDQA_SAMPLE = Benchmark(
     question=PUBMEDQA.question,
     metrics=PUBMEDQA.metrics,
     protocols=PUBMEDQA.protocols,
+    example=PUBMEDQA.example,
     stop=PUBMEDQA.stop,
     sample=True,
 )
@@ -120,6 +121,7 @@ MEDQA_SAMPLE = Benchmark(
     question=MEDQA.question,
     metrics=MEDQA.metrics,
     protocols=MEDQA.protocols,
+    example=MEDQA.example,
     sample=True,
 )
 
@@ -133,6 +135,7 @@ MEDQUAD_SAMPLE = Benchmark(
     question=MEDQUAD.question,
     metrics=MEDQUAD.metrics,
     protocols=MEDQUAD.protocols,
+    example=MEDQUAD.example,
     max_new_tokens=128,  # the answers have 50 to 110 words, and `quick` runs on any CPU
     stop=("\nQuestion:",),
     sample=True,
@@ -147,6 +150,7 @@ HEALTHBENCH_SAMPLE = Benchmark(
     load=load_healthbench,
     question=HEALTHBENCH.question,
     metrics=HEALTHBENCH.metrics,
+    example=HEALTHBENCH.example,
     max_new_tokens=256,
     stop=HEALTHBENCH.stop,
     sample=True,

@@ -86,7 +86,7 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
     """
     from ...metrics.entities import scores as entities
     from ...metrics.safety import rates as safety
-    from ...results.descriptions import CHANGED
+    from ...results.descriptions import CHANGED, title
     from ...results.lookup import find
     from ...results.store import StoredRun
 
@@ -104,9 +104,10 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
     reading = safety.as_scored(record.item, reading)
     compared = entities.compare(record, entity_model) if record.item.references else None
     if as_json:
-        output.show_json(_as_json(record, asked, reading, compared) | {"changed": list(stored.changes)})
+        about = {"protocol": stored.manifest.comparable.protocol, "changed": list(stored.changes)}
+        output.show_json(_as_json(record, asked, reading, compared) | about)
         return
-    _show(record, asked, reading, compared)
+    _show(record, title(stored.manifest), asked, reading, compared)
 
 
 def _as_json(record: Record, asked: str, reading: SafetyReading, compared: EntityComparison | None) -> dict[str, Any]:
@@ -132,12 +133,14 @@ def _as_json(record: Record, asked: str, reading: SafetyReading, compared: Entit
     }
 
 
-def _show(record: Record, asked: str, reading: SafetyReading, compared: EntityComparison | None) -> None:
+def _show(record: Record, board: str, asked: str, reading: SafetyReading, compared: EntityComparison | None) -> None:
+    from rich.markup import escape
     from rich.panel import Panel
 
     from ..ui import render
 
     screen = render.console()
+    screen.print(f"[dim]{escape(board)}[/dim]")
     colored = screen.color_system is not None
     text = record.output.text or ""
 

@@ -1,4 +1,4 @@
-"""`medbench list`: models, benchmarks, metrics, judges, engines, training sets and runs."""
+"""`medbench list`: models, benchmarks, protocols, metrics, judges, engines, training sets and runs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TRAINING_SETS = "training-sets"  # no plugins: a file of pairs is named by its path
 RUNS = "runs"  # what was made, not what can be
+PROTOCOLS = "protocols"  # of benchmarks
 
 GROUPS: dict[str, registry.Group] = {
     "models": "zoo",
@@ -60,16 +61,23 @@ Examples:
   medbench list metrics                   by dimension, each with its unit
   medbench list metrics brier             everything about one
   medbench list benchmarks --json
+  medbench list protocols                 ways to ask, each with a prompt
+  medbench list protocols medqa           all prompts of one benchmark
   medbench list runs                      by time, with how much is answered
 """
 )
-@click.argument("what", type=click.Choice([*GROUPS, TRAINING_SETS, RUNS]))
+@click.argument("what", type=click.Choice([*GROUPS, PROTOCOLS, TRAINING_SETS, RUNS]))
 @click.argument("name", required=False, shell_complete=completion.listed)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def command(what: str, name: str | None, out: Path | None, as_json: bool) -> None:
-    """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), training sets,
-    or stored runs. With NAME, show the details of that one."""
+    """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), protocols,
+    training sets, or stored runs. With NAME, show the details of that one."""
+    if what == PROTOCOLS and not out:
+        from ..ui import protocols
+
+        protocols.show(name, as_json)
+        return
     if name:
         _one(what, name, as_json)
         return

@@ -227,6 +227,7 @@ def _run(
     facts = {
         "run": manifest.run_id,
         "benchmark": title(manifest),
+        "system text": " ".join(manifest.settings.system.split()),
         "data": manifest.benchmark.origin,
         "model": " @ ".join(filter(None, [manifest.model.name, (manifest.model.revision or "")[:12]])),
         "weights": manifest.model.source or "",
