@@ -276,8 +276,8 @@ def test_prompts_hold_the_best_passages_that_do_not_leak() -> None:
     assert plan.prompts["b"].question.startswith("Passages:\n\n[1] (c.txt)\n")
     assert plan.prompts["c"].question == "Question: Why?\nAnswer:", "no passage shares a word with it"
     assert plan.notes == (
-        "corpus passages: 1 of 3 items would have got passages that give answers away. They are left out: with the "
-        "question or the answer word for word (1 items).",
+        "corpus passages: 1 of 3 items would have got passages that give answers away. They are left out (of how "
+        "many items): with the question or the answer word for word (1).",
         "corpus passages: 1 of 3 items get none; their prompts are as without.",
     )
 

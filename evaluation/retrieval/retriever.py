@@ -112,10 +112,10 @@ class Retrieval:
         kinds = Counter(kind for each in found for kind in set(each.left_out))
         leaked = sum(bool(each.left_out) for each in found)
         if leaked:
-            how = ", ".join(f"{words} ({kinds[kind]:,} items)" for kind, words in KINDS.items() if kinds[kind])
+            how = ", ".join(f"{words} ({kinds[kind]:,})" for kind, words in KINDS.items() if kinds[kind])
             yield (
                 f"{self.name} passages: {leaked:,} of {len(found):,} items would have got passages that give answers "
-                f"away. They are left out: {how}."
+                f"away. They are left out (of how many items): {how}."
             )
         else:
             yield f"{self.name} passages: none that ranked high enough would give an answer away."
