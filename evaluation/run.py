@@ -193,7 +193,9 @@ def _answer(
                         "Answers before that one are stored. Fix the engine, then give the same command again.",
                     )
                 watch.answered(output)
-                if not writer.manifest.engine:  # only now: how a model can be run shows when it runs
+                known = frozenset(writer.manifest.engine.get("rejected_fields", ()))
+                # Only now: how a model can be run shows when it runs, and what a server rejects when it is asked.
+                if not writer.manifest.engine or not engine.rejected_fields <= known:
                     writer.update(engine=engine.describe())
                 if output.error and not output.final:
                     session = session.with_failures({output.item_id: output.error}, seconds)

@@ -253,6 +253,63 @@ def test_reasoning_that_is_not_shown_takes_up_the_limit_too() -> None:
     assert (output.text, output.reasoning_tokens, output.finish, output.unfinished) == ("", 299, "length", True)
 
 
+def anthropic(names: list[str]) -> Any:
+    told = ", ".join(f"`{name}`" for name in names)
+    return {"type": "error", "error": {"type": "invalid_request_error", "message": f"{told} may not be set here."}}
+
+
+# How servers name what they reject: the first field only, or all of them at once.
+STYLES: dict[str, Any] = {
+    "OpenAI": lambda names: openai(f"Unsupported parameter: '{names[0]}' is not supported.", names[0]),
+    "Azure": lambda names: openai(f"Unrecognized request argument supplied: {names[0]}"),
+    "FastAPI": lambda names: {"detail": [pydantic(name, 0) for name in names]},
+    "vLLM": lambda names: {
+        "object": "error",
+        "message": str([{"loc": ("body", name), "msg": "Extra inputs are not permitted"} for name in names]),
+        "code": 400,
+    },
+    "Groq": lambda names: openai(f"property '{names[0]}' is unsupported, did you mean something else?"),
+    "Anthropic": anthropic,
+}
+REJECTED = [["temperature"], ["max_tokens"], ["stop"], ["temperature", "stop"], ["max_tokens", "temperature", "stop"]]
+
+
+@pytest.mark.parametrize("fields", REJECTED, ids=", ".join)
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+def test_each_server_is_asked_again_once_and_not_for_each_item(style: Any, fields: list[str]) -> None:
+    def answer(asked: Asked) -> Answer:
+        named = [field for field in fields if field in asked.body]
+        return Answer(400, style(named)) if named else servers.says("B\nQ: more")(asked)
+
+    with Server(then=answer) as server:
+        spec = ModelSpec("openai:m", "m", "", "openai", base_url=server.url, chat="never")
+        engine = OpenAIEngine(spec, Limits(concurrency=1, retries=0))
+        requests = [GenerateRequest(f"i{n}", Prompt("q"), 10, stop=("\nQ:",)) for n in range(4)]
+        found = [*engine.generate(requests[:2]), *engine.generate(requests[2:])]  # two benchmarks
+    assert [(output.text, output.error) for output in found] == [("B", None)] * 4
+    rejections = sum(any(field in asked.body for field in fields) for asked in server.asked)
+    assert rejections == (1 if "xx" in json.dumps(style(["yy", "xx"])) else len(fields)), "all at once or one by one"
+    assert len(server.asked) == 4 + rejections
+    assert engine.describe()["rejected_fields"] == sorted(fields)
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+def test_without_log_probabilities_the_model_writes_and_the_manifest_says_so(style: Any) -> None:
+    def answer(asked: Asked) -> Answer:
+        named = [field for field in ("logprobs", "top_logprobs") if field in asked.body]
+        return Answer(400, style(named)) if named else servers.says("Answer: B")(asked)
+
+    with Server(then=answer) as server:
+        done = run(server, "-b", "medqa-sample,pubmedqa-sample")
+    assert done.exit_code == 0, done.output
+    assert done.output.count("openai:m: the server rejects logprobs; asked without") == 1
+    rejected_ones = sum("logprobs" in asked.body for asked in server.asked)
+    assert rejected_ones <= 6 and len(server.asked) == rejected_ones + 6
+    for manifest in Path("runs").glob("*/manifest.json"):
+        found = json.loads(manifest.read_text())
+        assert (found["method"], found["engine"]["rejected_fields"]) == ("generate", ["logprobs"])
+
+
 def test_the_manifest_says_that_the_server_takes_no_limit() -> None:
     both = strict("max_tokens", "max_completion_tokens", then=servers.says("Answer: B"))
     with Server(then=both) as server:

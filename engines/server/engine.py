@@ -32,7 +32,7 @@ from . import echo, replies
 from .address import server_url
 from .client import Client, Endpoint, Refused, is_local, passing
 from .concurrency import Request, concurrently
-from .rejected_fields import LIMITS
+from .rejected_fields import LIMITS, names_logprobs
 from .replies import CutOff, Failed, HttpReply
 
 __all__ = ["Endpoint", "Limits", "Refused", "ServedEngine", "Usage", "is_local"]
@@ -301,6 +301,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         paths: list[Endpoint] = ["chat/completions"] if kind == "template" else ["completions"]
         if self.spec.chat == "auto":
             paths.append("chat/completions")
+        named = False
         for path in paths:
             for top in TOPS:
                 form = LogprobsFormat(path, top)
@@ -311,6 +312,9 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
                     return form
                 if reply.status not in (400, 422):
                     break
+                named |= names_logprobs(reply)
+        if named:
+            self._learn(frozenset({"logprobs"}))
         return None
 
     def _probe(self, form: LogprobsFormat) -> tuple[HttpReply, list[tuple[str, float]]]:

@@ -68,6 +68,15 @@ def rejected(reply: HttpReply, asked: Mapping[str, Any], fixed: frozenset[str] =
     return named
 
 
+def names_logprobs(reply: HttpReply) -> bool:
+    """Return whether an error is about log-probabilities."""
+    try:
+        message = reply.text if reply.parsed is None else " ".join([*_texts(reply.parsed), *_naming(reply.parsed)])
+    except RecursionError:
+        return False
+    return "logprobs" in _plain(message)
+
+
 def without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     """Return `body` without these fields. The token limit is sent under its other name unless that is rejected too."""
     found = {name: value for name, value in body.items() if name not in names}
