@@ -65,6 +65,10 @@ VALUES = [
     '"B or C"',
     '"B/C"',
     '"B, D"',
+    '"option_B"',
+    "“B”",
+    '"B" // heparin',
+    '{"option": "B", "text": "Heparin"}',
 ]
 
 
@@ -111,6 +115,8 @@ def test_what_is_around_the_field_changes_nothing(thinking: str, around: str) ->
         '"answer choice"',
         "'answer_choice'",
         "answer_choice",
+        '"answer\\_choice"',
+        "“answer_choice”",
         '\\"answer_choice\\"',
     ],
 )
@@ -119,6 +125,7 @@ def test_the_key_may_be_written_in_other_ways(key: str) -> None:
 
 
 def test_the_last_field_counts() -> None:
+    assert read(reply('"A"') + "\n" + reply('""')) == 0, "an empty one says nothing"
     assert read(reply('"A"') + "\nCorrection:\n" + reply('"D"')) == 3
 
 

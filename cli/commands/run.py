@@ -33,6 +33,7 @@ Examples:
   medbench run --model biogpt-large --suite all
   medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
   medbench run -m my/hub-model -b medqa --shots 5 --chat always
+  medbench run -m my/hub-model -b medqa,pubmedqa --protocol direct,cot
   medbench run -m models/mine.gguf -b my_benchmark.py --json
   medbench run -m gemma -b ward.xlsx --columns question=Case,answer=Key
   medbench run -m openai:llama3.2 --base-url http://localhost:11434/v1

@@ -9,6 +9,7 @@ first of two ("A and C"). An unread reply is not taken for "A", as it is there.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 
 from ...core.reasoning import split
@@ -17,12 +18,14 @@ from .text import plain
 from .words import words_of
 
 KIND = "answer field"
+_LAST_FIELDS = 8  # those that are looked at; a model that repeats itself writes hundreds
+_QUOTES = str.maketrans("“”„‟＂", '"""""')
 # The quotation mark that ends a value, unlike one inside it: JSON continues after it, or nothing does.
 _END_OF_STRING = re.compile(r'(?<!\\)"(?=\s*(?:[,}\])]|\Z|\\n|\n|```))|(?<!\\)\\"(?=\s*(?:[,}\])]|\Z|\\n))')
 _TYPE = re.compile(
     r"\A(?:str|string|dict)?\s*[({\[<]+", re.I
 )  # `Str{B}`, which the prompt's description of JSON invites
-_INTRODUCED = r"(?:(?:the\s+)?(?:correct\s+|best\s+|final\s+)?(?:answer|option|choice)\s*(?:is\b|:|-)?\s*)?"
+_INTRODUCED = r"(?:(?:the\s+)?(?:correct\s+|best\s+|final\s+)?(?:answer|option|choice)[\s_]*(?:is\b|:|-)?\s*)?"
 
 
 def read_answer_field(
@@ -32,20 +35,22 @@ def read_answer_field(
 
     `options`, `labels` and `cut` as in `read_choice`.
     """
-    answer = split(text).answer
-    found = list(_key(field).finditer(answer))
-    if not found:
+    answer = split(text).answer.translate(_QUOTES)
+    keys = deque(_key(field).finditer(answer), maxlen=_LAST_FIELDS)
+    values = [_value(answer[key.end() :]) for key in keys]
+    if not values:
         return read_choice(text, options, labels, cut)
-    raw, ended = _value(answer[found[-1].end() :])
-    value = plain(_TYPE.sub("", raw)).strip().strip("\"'\\{}[]()<>*` \n")
-    if not value:
-        return ChoiceReading(None, CUT_OFF if cut and not ended else f"{field} is empty")
-    return _read(value, options, labels)
+    for raw, _ in reversed(values):
+        value = plain(_TYPE.sub("", raw)).strip("\"'\\{}[]()<>*` \n")
+        if value:
+            return _read(value, options, labels)
+    ended = values[-1][1]
+    return ChoiceReading(None, CUT_OFF if cut and not ended else f"{field} is empty")
 
 
 def _key(field: str) -> re.Pattern[str]:
     """Return what a field's name looks like, quoted or not, whatever is between its words."""
-    words = r"[\s_-]{0,3}".join(map(re.escape, re.split(r"[\s_-]+", field)))
+    words = r"[\s_\\-]{0,4}".join(map(re.escape, re.split(r"[\s_-]+", field)))
     quotes = r"""[\\"'*`]{0,4}"""
     return re.compile(rf"(?<![A-Za-z_]){quotes}{words}{quotes}\s{{0,20}}[:=]\s{{0,20}}", re.I)
 
