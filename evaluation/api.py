@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .plan import Choice
 
 Names = str | Path | Sequence[str | Path]
-QUICK = "quick"  # the sample benchmarks that the package holds
+QUICK = "quick"  # the sample benchmarks in the package
 
 # The keywords of `evaluate` by the option of `medbench run` that means the same.
 KEYWORDS = {
@@ -160,7 +160,7 @@ def evaluate(
 
 
 def _checked(numbers: Mapping[str, tuple[object, int | None]]) -> None:
-    """Raise TypeError for what is not a whole number, UsageError for what is below its least value; None is neither."""
+    """Raise TypeError for a value that is not a whole number, UsageError for one that is too small. None is allowed."""
     for name, (value, least) in numbers.items():
         if value is None:
             continue
@@ -171,7 +171,7 @@ def _checked(numbers: Mapping[str, tuple[object, int | None]]) -> None:
 
 
 def _known(given: Mapping[str, object], known: Mapping[str, object], what: str) -> None:
-    """Raise TypeError, as Python does, for a keyword that is not known, with the nearest one."""
+    """Raise TypeError, as Python does, for an unknown keyword, with the nearest known one."""
     for name in given:
         if name not in known:
             near = nearest(name, known, most=1)
@@ -180,7 +180,7 @@ def _known(given: Mapping[str, object], known: Mapping[str, object], what: str) 
 
 
 def _call(arguments: dict[str, Any]) -> str:
-    """Return the call as a manifest keeps it: the arguments that were given, the model's options among them."""
+    """Return the call as it is stored in manifests: the arguments that were given, including the model's options."""
     defaults = {name: parameter.default for name, parameter in inspect.signature(evaluate).parameters.items()}
     given = {name: value for name, value in arguments.items() if name in defaults and value != defaults[name]}
     given |= given.pop("model_options", {})

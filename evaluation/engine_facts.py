@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settings: Settings) -> EngineFacts:
-    """Tell the engine what will be asked, and ask how. Raises UsageError for what the engine cannot do.
+    """Tell the engine what will be asked, and ask it how. Raises UsageError for what the engine cannot do.
 
     The engine hears of the items first: saved answers, for example, belong to one benchmark.
     """

@@ -1,4 +1,4 @@
-"""What a run will ask: which items, in which prompts, under which identity. Nothing here runs a model."""
+"""The plan of a run: which items, in which prompts, under which identity. Nothing here runs a model."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ Choice = Literal["auto", "logprob", "generate"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user may change about a run. Everything but `metrics` and `latency_…` can change an answer."""
+    """What the user can set. Everything except `metrics` and `latency_…` can change an answer."""
 
     limit: int | None = None  # this many items, drawn by `seed`: the same ones for every model
     items: tuple[str, ...] = ()  # these ids; empty: all
     items_file: str = ""  # where the ids were read, for the table's title
     shots: int = 0
     seed: int = 0
-    choice: Choice = "auto"  # how multiple choice is asked; "auto": by log-probability where the engine can
+    choice: Choice = "auto"  # how multiple choice is asked; "auto": by log-probability if the engine can
     max_new_tokens: int | None = None  # None: the benchmark's own
     system: str = ""  # the user's system text, which opens every prompt
     metrics: tuple[str, ...] = ()  # empty: the benchmark's own
@@ -53,7 +53,7 @@ class Plan:
     settings: Settings
     variant: str  # part of the column's name; "" for the whole official set as published
     max_new_tokens: int
-    stop: tuple[str, ...]  # as sent: none where prompts are wrapped, and the model's turn ends the answer
+    stop: tuple[str, ...]  # as sent: none if prompts are wrapped, because the end of the turn ends the answer
     identity: Identity
     comparable: Comparable
     notes: tuple[str, ...] = ()  # options that have no effect, what was not retrieved: one sentence each
@@ -68,7 +68,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What an engine said about a run, before it is planned (evaluation/engine_facts.py)."""
+    """What an engine says about a run before it is planned (evaluation/engine_facts.py)."""
 
     spec: ModelSpec  # with what the engine settled, such as the dtype
     method: Method
@@ -187,7 +187,7 @@ def reasons(spec: ModelSpec) -> bool:
 def _without_effect(
     benchmark: Benchmark, settings: Settings, items: Sequence[Item], available: int, method: Method
 ) -> Iterator[str]:
-    """Options that change nothing about this run, and why."""
+    """Yield a sentence for each option that changes nothing about this run, with the reason."""
     if settings.max_new_tokens is not None and method == "logprob":
         yield f"--max-new-tokens {settings.max_new_tokens} has no effect: options are chosen by log-probability."
     if settings.choice == "generate" and benchmark.protocol.method == "generate" and items[0].options:
@@ -225,7 +225,7 @@ def _hashes(items: Sequence[Item], prompts: dict[str, Prompt]) -> tuple[str, str
 def _split_off_shots(
     benchmark: Benchmark, item_set: ItemSet, settings: Settings
 ) -> tuple[Sequence[Item], tuple[Item, ...], int]:
-    """The pool of examples, the items left to score, and how many were held out for lack of a pool."""
+    """Return the pool of examples, the items to score, and how many items were held out because there is no pool."""
     if settings.shots < 0:
         raise UsageError(f"--shots {settings.shots}: the number of examples cannot be negative.")
     if settings.shots == 0 or item_set.shots:
@@ -264,7 +264,7 @@ def _select(benchmark: Benchmark, items: tuple[Item, ...], settings: Settings) -
 def _prompts(
     benchmark: Benchmark, items: Sequence[Item], pool: Sequence[Item], settings: Settings
 ) -> dict[str, Prompt]:
-    """A prompt per item. Examples are the same for every item; where items have subjects, for every item of one."""
+    """Return a prompt per item. All items have the same examples, or all of one subject if items have subjects."""
     examples: dict[str, tuple[tuple[str, str], ...]] = {}
     prompts = {}
     for item in items:
@@ -276,14 +276,14 @@ def _prompts(
             examples[subject] = tuple((benchmark.question(s), benchmark.answer(s)) for s in drawn)
         prompt = asking.prompt(benchmark, item, examples[subject], settings.system)
         for part in (prompt.question, prompt.instruction, *itertools.chain(*prompt.shots)):
-            if not isinstance(part, str):  # a benchmark's own code writes them, and forgets a return
+            if not isinstance(part, str):  # a third-party benchmark may have forgotten a return
                 raise MedbenchError(f"a part of the prompt of item '{item.id}' is a {type(part).__name__}, not a text.")
         prompts[item.id] = prompt
     return prompts
 
 
 def _content(item: Item) -> list[Any]:
-    """What makes two items the same question: everything but `meta`."""
+    """Return a hash of what makes two items the same question: everything except `meta`."""
     newer = [[name, plain(getattr(item, name))] for name in ITEM_PARTS if getattr(item, name)]
     newer += [[name, getattr(item, name)] for name in _NEWER if getattr(item, name)]
     return [*([name, getattr(item, name)] for name in _ASKED), *newer]

@@ -15,7 +15,7 @@ class Progress:
     """Receives the events of an evaluation. Override what you want to show; everything else stays silent."""
 
     def note(self, text: str) -> None:
-        """Receive a sentence that is worth reading but is no failure."""
+        """Receive a sentence worth reading that is not a failure."""
 
     def turn(self, number: int, turns: int) -> None:
         """Run `number` of `turns` comes next, counted from 1."""

@@ -1,4 +1,4 @@
-"""Answers that another run of the same model already has: a larger --limit, or the whole set, asks only the rest."""
+"""Reuses answers of other runs of the same model, so that a larger --limit asks only the items that are new."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OF_THE_SELECTION = ("items_hash", "prompt_hash", "seed")
 
 
 def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, int], None]) -> None:
-    """Copy into a run the answers that other runs below `root` have to its open items, and note in its manifest which.
+    """Copy the answers that other runs in `root` have to a run's open items, and record them in its manifest.
 
     The other run must have asked the same model in the same way, with the same words. `tell` gets each run that gave
     answers, how many, and how many this run wants in all. A run that cannot be read, or was changed after it was
@@ -36,7 +36,7 @@ def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, i
             ids = stored.manifest.item_ids
             if wanted.keys().isdisjoint(ids) or not _asks_the_same(plan, ids, stored.manifest.identity):
                 continue
-            # All of it is read before any is taken: seals are checked to the end.
+            # Read all of it before using any, because seals are checked to the end.
             found = [record for record in stored.iter_records() if record.item.id in wanted and not record.output.error]
         except MedbenchError:
             continue

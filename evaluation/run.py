@@ -1,4 +1,4 @@
-"""The run loop: a plan's open items through an engine into the run store, measured as it goes."""
+"""The run loop: sends a plan's open items through an engine, stores the answers, and measures."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from .plan import Plan
 from .progress import Progress
 from .reuse import reuse
 
-SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take it at most this often
-SCORE_SECONDS = 30.0  # what is generated is scored beside the run at most this often
-SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
+SYNC_SECONDS = 0.25  # every answer is written at once, and flushed to disk at most this often
+SCORE_SECONDS = 30.0  # background scoring is told of new answers at most this often
+SAVE_SECONDS = 10.0  # the manifest's measurements are at most this old if the process is killed
 
 
 class Scorer(Protocol):
-    """Who scores answers while the model works on others (evaluation/background.py)."""
+    """Scores answers while the model works on others (evaluation/background.py)."""
 
     def stored(self, run: Path, metrics: Sequence[str]) -> None:
-        """More answers of this run are stored."""
+        """Called when more answers of this run are stored."""
         ...
 
     def working(self) -> None:
-        """The model begins or continues to work."""
+        """Called when the model begins or continues to work."""
         ...
 
 
 def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
-    """The manifest of a new run. Facts that only a loaded model knows are added when it is loaded."""
+    """Return the manifest of a new run. What only a loaded model knows is added after loading."""
     benchmark = plan.benchmark
     return Manifest(
         run_id=run_id(engine.spec.name, benchmark.name, plan.identity),
@@ -76,7 +76,7 @@ def _settings(plan: Plan) -> RunSettings:
 
 
 def _model(plan: Plan, spec: ModelSpec) -> ModelRecord:
-    """Return the spec with, of the items that its training data hold, those of this run."""
+    """Return the record of the model. Of the items in its training data, it has those of this run."""
     plain = dataclasses.replace(spec, leaked=None, generation=dict(spec.generation), options=dict(spec.options))
     fields = dataclasses.asdict(plain)
     del fields["leaked"]
@@ -112,7 +112,7 @@ def execute(
             reuse(plan, writer, root, watch.reused)
         open_items = [item for item in plan.items if item.id not in writer.done]
         wanted = min(plan.settings.latency_items, len(plan.items))
-        # A run whose answers are all another's measures nothing, and needs no model.
+        # A run that copies all its answers measures nothing and needs no model.
         own = bool(open_items or writer.manifest.sessions)
         untimed = own and timing.due(writer.manifest, wanted, plan.settings.latency_share)
         if open_items or untimed:
@@ -127,7 +127,7 @@ def execute(
             try:
                 engine.load()
             except MedbenchError:
-                if new:  # a model that does not load leaves no empty run
+                if new:  # so that a model that does not load leaves no empty run
                     shutil.rmtree(writer.path, ignore_errors=True)
                 raise
             load_seconds = time.perf_counter() - started
@@ -146,7 +146,7 @@ def execute(
                         packages=environment.packages(),
                     )
                     session = _answer(plan, engine, writer, watch, session, scorer)
-                    works = bool(session.items)  # a model that answers nothing is not timed
+                    works = bool(session.items)  # a model without answers is not timed
                 if untimed and works:
                     lengths = _answer_lengths(writer.path) if plan.method == "generate" else {}
                     latency = timing.measure(plan, engine, writer.manifest, wanted, writer.done, lengths, watch)
@@ -167,7 +167,7 @@ def _answer(
         outputs = engine.generate(plan.generate_requests(writer.done))
     earlier = writer.manifest.sessions
     scorer = scorer if plan.method == "generate" else None
-    # Of this command, not of a stored manifest, which may name any file.
+    # The metrics of this command, not of a stored manifest, which may name any file.
     names = plan.settings.metrics or plan.benchmark.metrics
     synced = saved = told = time.monotonic()
 
@@ -180,7 +180,7 @@ def _answer(
         session = dataclasses.replace(session, peak_rss_bytes=rss)
         writer.update(sessions=(*earlier, session))
 
-    engine.peak_gpu_memory_bytes()  # what loading took is not the run's
+    engine.peak_gpu_memory_bytes()  # resets it: the peak of loading does not count
     with PeakMemorySampler() as memory:
         try:
             for output, seconds in _timed(outputs):
@@ -221,7 +221,7 @@ def _answer(
 
 
 def _flaw(output: Output, item: Item | None, method: str) -> str:
-    """What is wrong with an engine's answer; "" for one that can be stored, and for one that says why it failed."""
+    """Return what is wrong with an engine's answer; "" if it can be stored or says itself why it failed."""
     if item is None:
         return "it was not asked that, or not twice"
     if output.error:
@@ -237,7 +237,7 @@ def _answer_lengths(run: Path) -> dict[str, int]:
 
 
 def _timed(outputs: Iterator[Output]) -> Iterator[tuple[Output, float]]:
-    """Each output with the seconds the engine took to bring it; what is done between two is not counted."""
+    """Yield each output with the seconds that the engine took for it, without the time spent between two outputs."""
     while True:
         started = time.perf_counter()
         output = next(outputs, None)

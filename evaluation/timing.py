@@ -1,4 +1,4 @@
-"""Latency: single requests, timed one at a time once a run's answers are stored."""
+"""Latency: times single requests, one at a time, after a run's answers are stored."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def measure(
     warm_up = requests[0]
     if generates:
         warm_up = dataclasses.replace(warm_up, max_new_tokens=min(WARM_UP_TOKENS, warm_up.max_new_tokens))
-    # One request is never faster than its share of a batch. A warm-up of choices is as long as what follows.
+    # One request is never faster than its share of a batch. The warm-up for choices takes as long as a timed request.
     expected = _answering_s(manifest) / max(1, sum(session.items or 0 for session in manifest.sessions))
     spent = 0.0 if generates else expected
     began = time.perf_counter()
@@ -83,7 +83,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _Pace:
-    """How long single requests take: some seconds, and so many more per new token."""
+    """How long single requests take: a fixed number of seconds, plus a number per new token."""
 
     base_s: float
     token_s: float

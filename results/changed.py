@@ -1,4 +1,4 @@
-"""How many answers two runs gave differently, whatever they are worth."""
+"""How many answers of two runs differ, right or wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def changed(one: Sequence[Record], other: Sequence[Record]) -> int:
 
 
 def _answer(record: Record) -> object:
-    """The likeliest option, or the text."""
+    """Return the likeliest option, or the text."""
     output = record.output
     if output.logprobs is not None:
         return max(range(len(output.logprobs)), key=output.logprobs.__getitem__)

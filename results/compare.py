@@ -26,7 +26,7 @@ class Between(Protocol):
     """A metric of two runs: of each item, whether A's answer is preferred (1), B's (0) or neither (1/2)."""
 
     def between(self, a: StoredRun, b: StoredRun) -> Metric:
-        """The metric of A's records, beside B's; its `remark`, if it has one, is told with the comparison."""
+        """Return the metric of A's records against B's. Its `remark`, if any, is shown with the comparison."""
         ...
 
 
@@ -38,18 +38,18 @@ def compare(
     load: Load | None = None,
     preferences: Sequence[str] | None = None,
 ) -> Comparison:
-    """Compare A with B and, where more sides are given, every two of them. A group is matched run by run.
+    """Compare A with B, and every two sides if there are more. Groups are matched run by run.
 
-    `metrics`: empty, what both runs list. `preferences`: besides these, what judges preferred; None: where no metric
-    is named, all that is stored. `load`: as for `leaderboard.build`. Raises UsageError, naming the fields that differ
-    and both values, where nothing can be compared.
+    `metrics`: only these; by default, those of both runs. `preferences`: also these judges' preferences; None: all that
+    are stored, if no metric is named. `load`: as for `leaderboard.build`. Raises UsageError, naming the fields that
+    differ and both values, if nothing can be compared.
     """
     sides = sides_of((a, b, *others))
     matches, problems, hypotheses = [], dict[str, MedbenchError](), list[Hashable]()
     for run_a, run_b in match_sides(sides):
         try:
             match, failed, tested = _match(run_a, run_b, metrics, preferences, load)
-        except DataMalformed as error:  # a run whose files were changed leaves the others alone
+        except DataMalformed as error:  # a changed run does not affect the others
             problems[str(error)] = error
             continue
         matches.append(match)
@@ -60,7 +60,7 @@ def compare(
     for side in sides:
         problems.update((str(error), error) for error in side.ambiguous.values())
     lines = [line for match in matches for line in match.lines]
-    for name in metrics:  # asked for by name, so an empty line is no answer
+    for name in metrics:  # requested by name, so an empty line would not do
         found = [line for line in lines if line.name == name]
         if found and all(line.a is None and line.b is None for line in found):
             why = next((f": {reason}" for line in found for reason, _ in line.left_out), "")
@@ -77,7 +77,9 @@ def compare(
 def _match(
     run_a: StoredRun, run_b: StoredRun, names: Sequence[str], preferences: Sequence[str] | None, load: Load | None
 ) -> tuple[Match, list[MedbenchError], list[Hashable]]:
-    """Two comparable runs, p-values not yet adjusted; the metrics that failed; what each line tests, if anything."""
+    """Return the match of two comparable runs before p-values are adjusted, the metrics that failed, and the hypothesis
+    that each figure tests, if any.
+    """
     all_a = {record.item.id: record for record in run_a.records()}
     all_b = {record.item.id: record for record in run_b.records()}
     common = [item_id for item_id in all_a if item_id in all_b]
@@ -159,7 +161,7 @@ def _match(
 def _scored(
     metric: Metric, a: tuple[StoredRun, dict[str, Record]], b: tuple[StoredRun, dict[str, Record]]
 ) -> tuple[tuple[Metric, Metric], tuple[dict[str, Score], dict[str, Score]]]:
-    """The metric as it is for either run, and the scores of each by item."""
+    """Return the metric for each run, and each run's scores by item."""
     (metric_a, of_a), (metric_b, of_b) = (bound(run, metric, list(answered.values())) for run, answered in (a, b))
     return (metric_a, metric_b), ({s.item_id: s for s in of_a}, {s.item_id: s for s in of_b})
 

@@ -1,4 +1,4 @@
-"""The manifest of a run: everything about it but its answers, as typed records."""
+"""The manifest of a run: everything about it except its answers, as typed records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA_VERSION = 2  # of manifest.json; a file without the field is version 1, w
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord(JsonObject):
-    """The model as the run was given it: a `ModelSpec`, in which "auto" may not be resolved yet."""
+    """The model as it was requested: a `ModelSpec`, in which "auto" may not be resolved."""
 
     name: str = ""
     location: str | None = None
@@ -35,7 +35,7 @@ class ModelRecord(JsonObject):
     base_url: str | None = None
     trust_remote_code: bool | None = None
     options: Mapping[str, Any] | None = None
-    leaked: tuple[str, ...] | None = None  # ids of the run's items that the training data hold; None: not checked
+    leaked: tuple[str, ...] | None = None  # ids of the run's items in the training data; None: not checked
     missing: frozenset[str] = field(default=frozenset({"trust_remote_code", "leaked"}), repr=False, compare=False)
 
     @property
@@ -62,7 +62,7 @@ class BenchmarkRecord(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings(JsonObject):
-    """What the user set, and how it was resolved."""
+    """What the user asked for, and how it was resolved."""
 
     limit: int | None = None
     items: tuple[str, ...] | None = None
@@ -136,7 +136,7 @@ class Checkpoint(JsonObject):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything about a run but its answers. `schema_version` covers the records in it too."""
+    """Everything about a run except its answers. `schema_version` also covers the records in it."""
 
     run_id: str
     identity: Identity  # its hash ends the run_id
@@ -163,7 +163,7 @@ class Manifest:
 
     @property
     def had_answers(self) -> bool:
-        """Whether answers were stored, whatever the run's folder holds now."""
+        """Whether answers were ever stored, even if they are gone now."""
         return bool(self.checkpoint and self.checkpoint.lines) or any(session.items for session in self.sessions)
 
     @property

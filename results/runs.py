@@ -62,7 +62,7 @@ class Runs(Sequence[StoredRun]):
         `chosen` is the option that was read off the answer, `gold` the right one, `answer` the text of a generated
         answer. A column `METRIC.reason` says why items are unscored or could not be read, if there are such items.
 
-        Raises MedbenchError for a run that was changed after it was made, and where a metric fails.
+        Raises MedbenchError for a run that was changed after it was made, and if a metric fails.
         """
         import pandas as pd
 

@@ -259,7 +259,7 @@ def test_a_changed_reply_is_left_out_and_asked_for_again(run: StoredRun, change:
     assert values(found, came.metric) == right | {"q2": None}
     (note,) = found.notes
     assert note.startswith(f"{file}, line 4")
-    assert note.endswith("Left out; the same judge command asks for it again.")
+    assert note.endswith("It is left out; the same judge command requests it again.")
     again = fake()
     assert ask(StoredRun(run.path), again, "reference").stored == 6
     assert again.engine.asked == ["q2"]  # type: ignore[attr-defined]

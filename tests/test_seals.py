@@ -213,7 +213,7 @@ def test_the_same_command_answers_changed_items_again_and_keeps_the_file(
     with RunWriter(run.path.parent, run.manifest) as writer:
         assert writer.done == {"a", "c", "d"}
         writer.append([made.record("b", "yes")])
-    assert "line 2 (item 'b'): it was changed after it was stored. 3 answers are as" in capsys.readouterr().err
+    assert "line 2 (item 'b'): it was changed after it was stored. 3 answers are unchanged" in capsys.readouterr().err
     assert (run.path / "samples.jsonl.damaged-1").read_bytes() == changed
     again = StoredRun(run.path)
     assert [record.output.text for record in again.records()] == ["yes", "yes", "yes", "maybe"]
@@ -321,7 +321,7 @@ def test_a_changed_score_file_is_computed_again_and_kept(run: StoredRun, change:
     assert path.with_name("exact_match.jsonl.damaged-1").read_bytes() == damaged
     (note,) = value["notes"]
     assert note.startswith(f"{path}, line ")
-    assert note.endswith("All its scores were computed again; it is kept as exact_match.jsonl.damaged-1.")
+    assert note.endswith("All its scores were computed again; the file is kept as exact_match.jsonl.damaged-1.")
     assert note in done.stderr
     assert medbench("leaderboard", run.path).stderr == "", "said once"
 
@@ -383,7 +383,7 @@ def test_a_run_without_its_manifest_is_named(run: StoredRun) -> None:
     for words in (("leaderboard", run.path.parent), ("list", "runs", "--out", run.path.parent)):
         done = medbench(*words)
         assert done.exit_code == 1
-        assert f"Not shown: {run.path} holds answers of a run but no manifest.json." in done.stderr
+        assert f"Not shown: {run.path} has answers of a run but no manifest.json." in done.stderr
         assert "other" in done.stdout
 
 

@@ -189,7 +189,7 @@ def test_of_two_records_for_one_item_the_first_counts(tmp_path: Path) -> None:
         ('{"item":{"id":"b","question":"?"}}', "'output' is missing"),
         ('{"item":{"id":"b","question":"?","color":1},"output":{"item_id":"b"}}', "color"),
         ('{"item":{"id":"b","question":"?"},"output":{"item_id":"c"}}', "output.item_id is 'c'"),
-        ('{"item":{"id":"z","question":"?"},"output":{"item_id":"z"}}', "'z' is no item of this run"),
+        ('{"item":{"id":"z","question":"?"},"output":{"item_id":"z"}}', "'z' is not an item of this run"),
         ('{"item":{"id":"b","question":"?"},"output":{"item_id":"b","seconds":NaN}}', "NaN is not JSON"),
         ("[]", "not a record"),
         ("", "not JSON"),
@@ -228,7 +228,7 @@ def test_a_folder_that_holds_a_run_of_another_identity_is_left_alone(tmp_path: P
 def test_answers_without_a_manifest_are_not_taken_for_this_run(tmp_path: Path) -> None:
     run = made.make_run(tmp_path, {"a": "1"}, item_ids=IDS)
     (run.path / "manifest.json").unlink()
-    with pytest.raises(DataMalformed, match=r"holds answers but no manifest\.json"):
+    with pytest.raises(DataMalformed, match=r"has answers but no manifest\.json"):
         RunWriter(tmp_path, made.manifest(IDS)).__enter__()
 
 
@@ -332,7 +332,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(MedbenchError, match=os.strerror(code)) as caught:
         RunWriter(tmp_path, made.manifest(IDS)).__enter__()
-    assert caught.value.hint.startswith("Make that folder writable or name another one")
+    assert caught.value.hint.startswith("Make that folder writable or choose another one")
 
 
 def test_an_interrupted_append_is_replaced_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -638,8 +638,8 @@ def test_a_value_that_is_no_number_is_unscored(tmp_path: Path) -> None:
     run = made.make_run(tmp_path, {"a": "nan", "b": "inf", "c": "0.5"})
     scores = score_run(run, made.Read(binary=False))
     assert scores == [
-        Score("a", None, "the metric gave nan"),
-        Score("b", None, "the metric gave inf"),
+        Score("a", None, "the metric returned nan"),
+        Score("b", None, "the metric returned inf"),
         Score("c", 0.5),
     ]
 
@@ -651,7 +651,7 @@ def test_a_metric_that_breaks_its_contract_is_named(tmp_path: Path) -> None:
         def score(self, records: Any) -> list[Score]:
             return super().score(records[:1])
 
-    with pytest.raises(MedbenchError, match="'right' does not give one score per record"):
+    with pytest.raises(MedbenchError, match="'right' did not return one score per record"):
         score_run(run, Short(binary=False))
     with pytest.raises(MedbenchError, match="'right' failed: ValueError: could not convert string to float: 'word'"):
         score_run(run, made.Read(binary=False))
