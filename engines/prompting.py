@@ -100,6 +100,11 @@ def messages(prompt: Prompt, system_turn: bool = True) -> list[dict[str, str]]:
     return found
 
 
+def sample_of(request: ChoiceRequest | GenerateRequest) -> int:
+    """Return which of several answers to its item a request asks for."""
+    return request.sample if isinstance(request, GenerateRequest) else 0
+
+
 def each(
     requests: Sequence[Request], encode: Callable[[Request], Written]
 ) -> tuple[list[tuple[Request, Written]], list[Output]]:
@@ -109,7 +114,8 @@ def each(
         try:
             asked.append((request, encode(request)))
         except chat_templates.TemplateFailed as error:
-            failed.append(Output(request.item_id, finish="error", error=f"{error.message} {error.hint}"))
+            told = f"{error.message} {error.hint}"
+            failed.append(Output(request.item_id, finish="error", error=told, sample=sample_of(request)))
     return asked, failed
 
 

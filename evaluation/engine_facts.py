@@ -20,6 +20,7 @@ def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settin
     The engine hears of the items first: saved answers, for example, belong to one benchmark.
     """
     engine.prepare(benchmark, item_set)
+    engine.check_sampling(settings.samples, settings.temperature)
     items = selected(benchmark, item_set, settings)
     method = _method(items, engine, settings, benchmark.protocol)
     chat = engine.chat("choose" if method == "logprob" else "generate")

@@ -15,9 +15,9 @@ from ..results.store import StoredRun
 from ..results.writer import RunWriter
 from .plan import Plan, questions
 
-# What may differ between two runs in which an item is the same question: which other items they ask. Hashes of the
-# items and prompts of the other run are computed anew and compared.
-OF_THE_SELECTION = ("items_hash", "prompt_hash", "seed")
+# What may differ between two runs in which an item is the same question: which other items they ask, and how often.
+# Hashes of the items and prompts of the other run are computed anew and compared.
+OF_THE_SELECTION = ("items_hash", "prompt_hash", "seed", "samples")
 
 
 def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, int], None]) -> None:
@@ -28,34 +28,37 @@ def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, i
     stored, gives none.
     """
     for folder in alike(root, writer.manifest):
-        wanted = {item.id: item for item in plan.items if item.id not in writer.done}
+        wanted = plan.open_items(writer.done)
         if not wanted:
             return
         try:
             stored = StoredRun(folder)
             ids = stored.manifest.item_ids
-            if wanted.keys().isdisjoint(ids) or not _asks_the_same(plan, ids, stored.manifest.identity):
+            if {item_id for item_id, _ in wanted}.isdisjoint(ids) or not _asks_the_same(
+                plan, ids, stored.manifest.identity
+            ):
                 continue
             # Read all of it before using any, because seals are checked to the end.
-            found = [record for record in stored.iter_records() if record.item.id in wanted and not record.output.error]
+            found = [record for record in stored.iter_records() if record.key in wanted and not record.output.error]
         except MedbenchError:
             continue
         if not found:
             continue
-        writer.append(Record(wanted[record.item.id], record.output) for record in found)
+        writer.append(Record(wanted[record.key], record.output) for record in found)
         settings = writer.manifest.settings
         name = stored.manifest.run_id
         reused = {**settings.reused, name: settings.reused.get(name, 0) + len(found)}
         writer.update(settings=dataclasses.replace(settings, reused=reused))
-        tell(name, len(found), len(plan.items))
+        tell(name, len(found), plan.answers)
 
 
 def _asks_the_same(plan: Plan, ids: tuple[str, ...], identity: Identity) -> bool:
     """Return whether a run of these items and this identity asked them as `plan` does, or would."""
     if _rest(identity) != _rest(plan.identity):
         return False
-    if plan.settings.shots and identity.seed != plan.settings.seed:
-        return False  # other examples
+    drawn = plan.settings.shots or plan.settings.temperature
+    if drawn and identity.seed != plan.settings.seed:
+        return False  # other examples, or other tokens
     return questions(plan, ids) == (identity.items_hash, identity.prompt_hash)
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from ..core.errors import MedbenchError
 from ..core.resources import PeakMemorySampler
 from ..core.secrets import masked
-from ..core.types import Engine, Item, ModelSpec, Output, Record
+from ..core.types import Engine, Item, ModelSpec, Output, Record, answer_name
 from ..results.identity import run_id
 from ..results.manifest import BenchmarkRecord, Manifest, ModelRecord, RunSettings, Session
 from ..results.store import StoredRun
@@ -110,7 +110,7 @@ def execute(
     with RunWriter(root, described) as writer:
         if not writer.done:
             reuse(plan, writer, root, watch.reused)
-        open_items = [item for item in plan.items if item.id not in writer.done]
+        open_items = plan.open_items(writer.done)
         wanted = min(plan.settings.latency_items, len(plan.items))
         # A run that copies all its answers measures nothing and needs no model.
         own = bool(open_items or writer.manifest.sessions)
@@ -160,7 +160,7 @@ def _answer(
     plan: Plan, engine: Engine, writer: RunWriter, watch: Progress, session: Session, scorer: Scorer | None
 ) -> Session:
     """Answer the open items and return the session with what it measured, as it is stored."""
-    unanswered = {item.id: item for item in plan.items if item.id not in writer.done}
+    unanswered = plan.open_items(writer.done)
     if plan.method == "logprob":
         outputs = engine.choose(plan.choice_requests(writer.done))
     else:
@@ -185,11 +185,12 @@ def _answer(
         try:
             for output, seconds in _timed(outputs):
                 seconds = seconds if engine.measured else 0.0
-                item = unanswered.pop(output.item_id, None)
+                key = output.item_id, output.sample
+                item = unanswered.pop(key, None)
                 flaw = _flaw(output, item, plan.method)
                 if item is None or flaw:
                     raise MedbenchError(
-                        f"the engine '{engine.spec.engine}' gave no fit answer to '{output.item_id}': {flaw}.",
+                        f"the engine '{engine.spec.engine}' gave no fit answer to '{answer_name(key)}': {flaw}.",
                         "Answers before that one are stored. Fix the engine, then give the same command again.",
                     )
                 watch.answered(output)
@@ -198,7 +199,7 @@ def _answer(
                 if not writer.manifest.engine or not engine.rejected_fields <= known:
                     writer.update(engine=engine.describe())
                 if output.error and not output.final:
-                    session = session.with_failures({output.item_id: output.error}, seconds)
+                    session = session.with_failures({answer_name(key): output.error}, seconds)
                     continue
                 session = session.with_answer(output, seconds)
                 now = time.monotonic()
@@ -212,7 +213,7 @@ def _answer(
                     scorer.stored(writer.path, names)
                     scorer.working()
                     told = now
-            session = session.with_failures(dict.fromkeys(unanswered, "the engine gave no answer"))
+            session = session.with_failures(dict.fromkeys(map(answer_name, unanswered), "the engine gave no answer"))
             if scorer:
                 scorer.stored(writer.path, names)
         finally:
@@ -232,8 +233,9 @@ def _flaw(output: Output, item: Item | None, method: str) -> str:
 
 
 def _answer_lengths(run: Path) -> dict[str, int]:
-    """Return the new tokens of each stored answer, reasoning included."""
-    return {record.item.id: record.output.completion_tokens for record in StoredRun(run).records()}
+    """Return the new tokens of each item's first answer, reasoning included."""
+    first = (record for record in StoredRun(run).records() if record.output.sample == 0)
+    return {record.item.id: record.output.completion_tokens for record in first}
 
 
 def _timed(outputs: Iterator[Output]) -> Iterator[tuple[Output, float]]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.types import Engine, Output
+from ..core.types import AnswerKey, Engine, Output
 from ..results.manifest import Manifest, RequestTimes
 from .plan import Plan
 from .progress import Progress
@@ -32,7 +32,7 @@ def measure(
     engine: Engine,
     manifest: Manifest,
     wanted: int,
-    answered: Collection[str],
+    answered: Collection[AnswerKey],
     new_tokens: Mapping[str, int],
     watch: Progress,
 ) -> RequestTimes:
@@ -47,8 +47,8 @@ def measure(
     within_s = _allowed_s(manifest, plan.settings.latency_share)
     seconds: list[float] = []
     first_token_s: list[float] = []
-    timed = [item_id for item_id in plan.prompts if item_id in answered][:wanted]
-    others = plan.prompts.keys() - set(timed)
+    timed = [(item_id, 0) for item_id in plan.prompts if (item_id, 0) in answered][:wanted]
+    others = plan.open_items(timed).keys()  # one answer per item is timed
     generates = plan.method == "generate"
     requests: list[Any] = list(plan.generate_requests(others) if generates else plan.choice_requests(others))
     warm_up = requests[0]

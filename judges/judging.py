@@ -24,7 +24,7 @@ from ..results.identity import differing
 from ..results.judgments import JudgeHeader, JudgeReply
 from ..results.store import StoredRun
 from .judge import Judge
-from .metric import asked, not_to_judge, pair_id, read_reply
+from .metric import asked, not_to_judge, pair_id, read_reply, sample_id
 from .modes import Mode, mode_of
 from .names import metric_name
 from .progress import JudgeProgress
@@ -211,7 +211,7 @@ def _wanted(
 ) -> dict[str, tuple[str, GenerateRequest]]:
     """By the id that its reply has: what names the material, and the request."""
     found: dict[str, tuple[str, GenerateRequest]] = {}
-    others = {record.item.id: record for record in against.records()} if against else {}
+    others = {record.key: record for record in against.records()} if against else {}
 
     def add(key: str, named: str, prompt: Any) -> None:
         found[key] = named, GenerateRequest(key, prompt, max_new_tokens, schema=mode.schema)
@@ -221,9 +221,12 @@ def _wanted(
             continue
         item, text = record.item, record.output.text or ""
         if not mode.both_orders:
-            add(item.id, asked(item, text), mode.prompt(item, text))
+            named = asked(item, text)
+            key = item.id if record.output.sample == 0 else sample_id(item, named)
+            if key == item.id or found.get(item.id, ("",))[0] != named:  # samples that read the same are graded once
+                add(key, named, mode.prompt(item, text))
             continue
-        other = others.get(item.id)
+        other = others.get(record.key)
         if other is None or not_to_judge(other, mode):
             continue
         theirs = other.output.text or ""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from ..core.errors import DataMalformed, MedbenchError
 from ..core.paired_tests import holm
-from ..core.stats import clusters_of, few_documents
+from ..core.stats import few_documents
 from ..core.types import Metric, Record, Score
 from .changed import changed
-from .compared_figures import figures_of, preference, untested, verdict_notes
+from .compared_figures import by_item, figures_of, of_items, preference, untested, verdict_notes
 from .comparison import ComparedFigure, Comparison, Match
 from .descriptions import clean_note, distinguishing_fields, label, leaked_in, notes_on, setup_of, title_of_pair
-from .scoring import CLEAN, JUDGING, Load, bound, evaluate, load_metric, load_stored
+from .scoring import CLEAN, JUDGING, Load, bound, evaluate, item_documents, load_metric, load_stored
 from .sides import left_out, match_sides, sides_of
 from .store import StoredRun
 
@@ -80,8 +80,7 @@ def _match(
     """Return the match of two comparable runs before p-values are adjusted, the metrics that failed, and the hypothesis
     that each figure tests, if any.
     """
-    all_a = {record.item.id: record for record in run_a.records()}
-    all_b = {record.item.id: record for record in run_b.records()}
+    all_a, all_b = (by_item(run.records()) for run in (run_a, run_b))
     common = [item_id for item_id in all_a if item_id in all_b]
     leaked = set(leaked_in([run_a, run_b])).intersection(common)
     clean = [item_id for item_id in common if item_id not in leaked] if leaked else []
@@ -95,10 +94,10 @@ def _match(
             metric = (load or (load_metric if name in names else load_stored))(name)
             if isinstance(metric, Between):
                 preferred = metric.between(run_a, run_b)
-                whole, key = preference(preferred, [all_a[item_id] for item_id in common])
+                whole, key = preference(preferred, of_items(all_a, common))
                 lines.append((whole, key))
                 if clean:
-                    part, key = preference(preferred, [all_a[item_id] for item_id in clean])
+                    part, key = preference(preferred, of_items(all_a, clean))
                     lines.append((replace(part, name=part.name + CLEAN, clean=True), key))
                 remarks += verdict_notes(preferred, whole)
             elif isinstance(metric, Metric):
@@ -130,7 +129,7 @@ def _match(
         for name, run in zip("AB", (run_a, run_b))
         if run.manifest.model.unchecked
     ]
-    few = few_documents(clusters_of([all_a[item_id] for item_id in common]))
+    few = few_documents((item_documents(of_items(all_a, common)) or {}).values())
     match = Match(
         title=title_of_pair(run_a.manifest, run_b.manifest),
         run_a=run_a.manifest.run_id,
@@ -140,7 +139,7 @@ def _match(
         both=len(common),
         only_a=len(all_a) - len(common),
         only_b=len(all_b) - len(common),
-        changed=changed([all_a[item_id] for item_id in common], [all_b[item_id] for item_id in common]),
+        changed=changed(of_items(all_a, common), of_items(all_b, common)),
         lines=tuple(line for line, _ in lines),
         notes=tuple(
             filter(
@@ -159,12 +158,12 @@ def _match(
 
 
 def _scored(
-    metric: Metric, a: tuple[StoredRun, dict[str, Record]], b: tuple[StoredRun, dict[str, Record]]
-) -> tuple[tuple[Metric, Metric], tuple[dict[str, Score], dict[str, Score]]]:
+    metric: Metric, a: tuple[StoredRun, Mapping[str, list[Record]]], b: tuple[StoredRun, Mapping[str, list[Record]]]
+) -> tuple[tuple[Metric, Metric], tuple[dict[str, list[Score]], dict[str, list[Score]]]]:
     """Return the metric for each run, and each run's scores by item."""
-    (metric_a, of_a), (metric_b, of_b) = (bound(run, metric, list(answered.values())) for run, answered in (a, b))
-    return (metric_a, metric_b), ({s.item_id: s for s in of_a}, {s.item_id: s for s in of_b})
+    (metric_a, of_a), (metric_b, of_b) = (bound(run, metric, of_items(answered, answered)) for run, answered in (a, b))
+    return (metric_a, metric_b), (by_item(of_a), by_item(of_b))
 
 
-def _valued(scores: dict[str, Score]) -> bool:
-    return any(score.value is not None for score in scores.values())
+def _valued(scores: Mapping[str, list[Score]]) -> bool:
+    return any(score.value is not None for score in of_items(scores, scores))

@@ -67,7 +67,7 @@ def _board(sheets: Sequence[RunScores], group: Sequence[StoredRun], load: Load) 
             setup=setup_of(made.run.manifest),
             answered=made.answered,
             truncated=made.truncated,
-            asked=len(made.run.manifest.item_ids),
+            asked=made.run.manifest.answers,
             cells=tuple(cells),
             apart=told,
             unchecked=made.run.manifest.model.unchecked,

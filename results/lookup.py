@@ -82,7 +82,7 @@ def candidates(folders: Sequence[Path]) -> str:
         if run := runs.get(folder):
             # Fields that the title or the name already shows are left out.
             differs = [f"{name} {value}" for name, value in told[folder] if name not in IN_TITLE]
-            answered = f"{len(run.answered())} of {len(run.manifest.item_ids)} answered"
+            answered = f"{len(run.answered())} of {run.manifest.answers} answered"
             facts = [title(run.manifest), *differs, answered, minute(run.manifest.created)]
         lines.append(f"\n  {folder.name}" + (f"\n    {', '.join(filter(None, facts))}" if facts else ""))
     more = f"\n  and {len(folders) - NAMED} more" if len(folders) > NAMED else ""

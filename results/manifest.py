@@ -77,8 +77,13 @@ class RunSettings(JsonObject):
     chat: str | None = None
     stop: tuple[str, ...] | None = None
     system: str = ""  # the user's system text
+    temperature: float = 0.0
+    top_p: float = 1.0
+    samples: int = 1  # answers per item
     reused: Mapping[str, int] = field(default_factory=dict)  # run id -> how many of its answers this run copied
-    missing: frozenset[str] = field(default=frozenset({"reused", "system"}), repr=False, compare=False)
+    missing: frozenset[str] = field(
+        default=frozenset({"reused", "system", "temperature", "top_p", "samples"}), repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,7 @@ class Session(JsonObject):
     completion_tokens: int | None = None
     peak_rss_bytes: int | None = None
     peak_gpu_memory_bytes: int | None = None
-    failures: Mapping[str, str] = field(default_factory=dict)  # item id -> why it has no answer
+    failures: Mapping[str, str] = field(default_factory=dict)  # answer (`answer_name`) -> why it is missing
     packages: Mapping[str, Any] = field(default_factory=dict)  # versions, by package
 
     def with_answer(self, output: Output, seconds: float) -> Session:
@@ -155,6 +160,11 @@ class Manifest:
     latency: RequestTimes = field(default_factory=RequestTimes)
     checkpoint: Checkpoint | None = None  # None in a run from before medbench sealed lines
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def answers(self) -> int:
+        """How many answers the run has when it is complete."""
+        return len(self.item_ids) * self.comparable.samples
 
     @property
     def sealed(self) -> bool:

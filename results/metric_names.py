@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def metric_names(names: Iterable[str], entity_model: str, note: Callable[[str], 
 
 def giver(figure: str) -> str:
     """Return the metric that computes a figure with another name (`macro_f1`, `accuracy[anatomy]`); "" if none does."""
-    base = figure.partition("[")[0]
+    base = re.split(r"[\[@]", figure)[0]
     for name in registry.names("metrics"):
         if name == base:
             return name

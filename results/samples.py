@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.seals import Chain
-from ..core.types import Record
+from ..core.types import AnswerKey, Record
 from .files import StoredLine, sealed_lines
 from .manifest import Checkpoint, Manifest
 from .manifest_file import MANIFEST
@@ -30,9 +30,9 @@ class SamplesReader:
     def records(self) -> Iterator[tuple[Record, StoredLine]]:
         """Yield every readable record with its line. A changed line has a `problem`.
 
-        Of two records for one item, only the first is yielded, unless it was changed.
+        Of two records for one answer, only the first is yielded, unless it was changed.
         """
-        asked, seen = set(self.manifest.item_ids), set[str]()
+        asked, seen = set(self.manifest.item_ids), set[AnswerKey]()
         stored = self.manifest.checkpoint or NOTHING
         for line in sealed_lines(self.path, self.chain):
             record, problem = None, line.problem
@@ -45,6 +45,8 @@ class SamplesReader:
                 problem, record = told, None
             if record and record.item.id not in asked:
                 problem, record = f"item.id '{record.item.id}' is not an item of this run", None
+            if record and record.output.sample not in range(self.manifest.comparable.samples):
+                problem, record = f"output.sample {record.output.sample} is not a sample of this run", None
             if problem:
                 item = f" (item '{record.item.id}')" if record else ""
                 self.changes.append(f"{self.path}, line {line.number}{item}: {problem}")
@@ -52,9 +54,9 @@ class SamplesReader:
                 self.foreign = not self.changes
                 told = f"{self.path}, line {line.number}: its seal is not the one in {MANIFEST}"
                 self.changes += [told] if self.foreign else []
-            if record and record.item.id not in seen:
+            if record and record.key not in seen:
                 if not problem:
-                    seen.add(record.item.id)
+                    seen.add(record.key)
                 yield record, dataclasses.replace(line, problem=problem) if problem != line.problem else line
         if not self.manifest.checkpoint and not self.chain.lines and self.manifest.had_answers:
             self.changes.append(f"{self.path} is {'empty' if self.path.exists() else 'missing'}, but it had answers")

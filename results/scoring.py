@@ -8,7 +8,7 @@ import errno
 import math
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -16,7 +16,7 @@ from ..core import registry
 from ..core.durable import make_folder, refuse_link, replace_file, sync_file
 from ..core.errors import MedbenchError, UsageError
 from ..core.stats import clusters_of
-from ..core.types import Figure, Measurement, Metric, Record, Score
+from ..core.types import AnswerKey, Figure, Measurement, Metric, Record, Score
 from . import figure_cache
 from .files import NO_LOCKS, READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
 from .manifest_file import Changed
@@ -138,26 +138,31 @@ def score_run(run: StoredRun, metric: Metric, records: Sequence[Record] | None =
     if run.changes:  # the stored scores are of other answers
         return _score(metric, records)
     version, scores = _stored(run, metric)
-    if version != metric.version or any(record.item.id not in scores for record in records):
+    if version != metric.version or any(record.key not in scores for record in records):
         scores = _complete(run, metric, records)
-    return [scores[record.item.id] for record in records]
+    return [scores[record.key] for record in records]
 
 
 def score_some(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float) -> bool:
     """Score as `score_run` does, for about this many seconds. Return whether all records are scored."""
     version, scores = _stored(run, metric)
-    if version != metric.version or any(record.item.id not in scores for record in records):
+    if version != metric.version or any(record.key not in scores for record in records):
         scores = _complete(run, metric, records, seconds)
-    return all(record.item.id in scores for record in records)
+    return all(record.key in scores for record in records)
 
 
-def aggregate(metric: Metric, records: Sequence[Record], scores: Sequence[Score], unanswered: int = 0) -> list[Figure]:
-    """Return the metric's figures. `total` includes the `unanswered` items of an unfinished run."""
+def aggregate(
+    metric: Metric, records: Sequence[Record], scores: Sequence[Score], asked: Collection[str] = (), samples: int = 1
+) -> list[Figure]:
+    """Return the metric's figures. `total` includes what an unfinished run has not answered: `asked` are the ids of all
+    its items, with `samples` answers each. Without them, `total` is of `records`.
+    """
     with _blaming(metric):
         found = metric.aggregate(records, scores)
     # A figure over some items (one subject) cannot know how many of its items are unanswered.
-    whole = len(records)
-    return [_finite(dataclasses.replace(f, total=whole + unanswered) if f.total == whole else f) for f in found]
+    answers, items = len(records), len({record.item.id for record in records})
+    totals = {items: len(asked), answers: len(asked) * samples} if asked else {}
+    return [_finite(dataclasses.replace(f, total=totals.get(f.total, f.total))) for f in found]
 
 
 def figures(run: StoredRun, metrics: Sequence[Metric | Measurement]) -> list[Figure]:
@@ -172,13 +177,30 @@ def evaluate(
     """Return one metric's result over one run, also without the `leaked` items. Raises MedbenchError if it fails."""
     if isinstance(metric, Metric):
         metric, scores = bound(run, metric, records)
-        values = {score.item_id: score.value for score in scores if score.value is not None}
-        found = aggregate(metric, records, scores, len(run.manifest.item_ids) - len(records))
+        samples = run.manifest.comparable.samples
+        found = aggregate(metric, records, scores, run.manifest.item_ids, samples)
         clean = _clean(run, metric, records, scores, leaked) if leaked and found else None
         remark = str(metric.remark_on(scores) or metric.remark)
-        return Result(tuple(found), values, metric.binary, metric.mean, clean=clean, remark=remark)
+        binary = metric.binary and samples == 1  # the mean of several samples is neither right nor wrong
+        return Result(tuple(found), item_means(scores), binary, metric.mean, clean=clean, remark=remark)
     with _blaming(metric):
         return Result((_finite(metric.read(run.manifest.measured())),), measured=True)
+
+
+def item_means(scores: Iterable[Score]) -> dict[str, float]:
+    """Return the mean value of each item's samples, without items of which none has a value."""
+    values: dict[str, list[float]] = {}
+    for score in scores:
+        if score.value is not None:
+            values.setdefault(score.item_id, []).append(score.value)
+    return {item_id: math.fsum(own) / len(own) for item_id, own in values.items()}
+
+
+def item_documents(records: Iterable[Record]) -> dict[str, str] | None:
+    """Return the document of each item by id; None if no two items share one."""
+    items = {record.item.id: record for record in records}
+    documents = clusters_of(list(items.values()))
+    return None if documents is None else dict(zip(items, documents, strict=True))
 
 
 def _clean(
@@ -186,10 +208,10 @@ def _clean(
 ) -> Figure:
     """Return the metric's first figure over the items that are not leaked; without a value if all are."""
     kept = [(r, s) for r, s in zip(records, scores, strict=True) if r.item.id not in leaked]
-    asked = sum(item_id not in leaked for item_id in run.manifest.item_ids)
+    asked = [item_id for item_id in run.manifest.item_ids if item_id not in leaked]
     if not asked:
         return Figure(metric.name + CLEAN, None, 0, 0, better=metric.better)
-    first = aggregate(metric, [r for r, _ in kept], [s for _, s in kept], asked - len(kept))[0]
+    first = aggregate(metric, [r for r, _ in kept], [s for _, s in kept], asked, run.manifest.comparable.samples)[0]
     return dataclasses.replace(first, name=first.name + CLEAN)
 
 
@@ -222,10 +244,8 @@ def run_scores(
         except MedbenchError as error:
             where = "" if str(run.path) in error.message else f"{run.path}: "
             problems.append(MedbenchError(where + error.message, error.hint))
-    documents = clusters_of(records)
-    clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
     truncated = sum(record.output.truncated_tokens > 0 for record in records)
-    made = RunScores(run, len(records), truncated, results, clusters, tuple(problems))
+    made = RunScores(run, len(records), truncated, results, item_documents(records), tuple(problems))
     if key and not (problems or run.changes or run.notes):
         after = figure_cache.key(run, versions, leaked)  # now with the score files that were just written
         if after and after["files"] == key["files"]:
@@ -260,13 +280,15 @@ def _restored(run: StoredRun, kept: Mapping[str, Any]) -> RunScores:
     return RunScores(run, kept["answered"], kept["truncated"], results, clusters)
 
 
-def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float = math.inf) -> dict[str, Score]:
+def _complete(
+    run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float = math.inf
+) -> dict[AnswerKey, Score]:
     """Score and append missing records, as many as `seconds` allow. Return all of the run's scores."""
     if isinstance(metric, StoredScores):
         raise _unnamed(metric.name)  # before scores of another version are replaced
     path = run.score_file(metric.name)
     lock = Lock(path.with_suffix(".lock"), f"'{metric.name}' of the run {run.path}")
-    scores: dict[str, Score] = {}
+    scores: dict[AnswerKey, Score] = {}
     try:
         refuse_link(path.parent)
         make_folder(path.parent)
@@ -281,25 +303,25 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
                     None
                 )
             scores = scores if version == metric.version else {}
-            missing = [record for record in records if record.item.id not in scores]
+            missing = [record for record in records if record.key not in scores]
             if missing:
                 sync_file(run.path / SAMPLES)  # no score outlives its answer in a power cut
             batches = _in_batches(metric, missing, seconds)
 
             def line(score: Score) -> dict[str, Any]:
-                return encode_score(score, run.record_hash(score.item_id))
+                return encode_score(score, run.record_hash(score.key))
 
             if version != metric.version:
                 first = next(batches, [])
                 lines = [{"metric": metric.name, "version": metric.version}, *map(line, first)]
                 replace_file(path, b"".join(map(run.score_chain(metric.name).add, map(to_json, lines))))
-                scores.update((score.item_id, score) for score in first)
-            if any(record.item.id not in scores for record in missing):
+                scores.update((score.key, score) for score in first)
+            if any(record.key not in scores for record in missing):
                 file = LineFile(path, chain_at_end(path, run.score_chain(metric.name)))
                 try:
                     for batch in batches:
                         file.append(map(line, batch))
-                        scores.update((score.item_id, score) for score in batch)
+                        scores.update((score.key, score) for score in batch)
                 finally:
                     file.close()
         finally:
@@ -314,8 +336,8 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
         with contextlib.suppress(Changed):
             version, found = run.scores(metric.name)
             scores = found | scores if version == metric.version else scores
-        missing = [record for record in records if record.item.id not in scores]
-        scores |= {score.item_id: score for score in _score(metric, missing)}
+        missing = [record for record in records if record.key not in scores]
+        scores |= {score.key: score for score in _score(metric, missing)}
     return scores
 
 
@@ -329,7 +351,7 @@ def _in_batches(metric: Metric, records: Sequence[Record], seconds: float) -> It
         size = BATCH if time.monotonic() - started < QUICK_SECONDS else size
 
 
-def _stored(run: StoredRun, metric: Metric) -> tuple[str | None, dict[str, Score]]:
+def _stored(run: StoredRun, metric: Metric) -> tuple[str | None, dict[AnswerKey, Score]]:
     """Return the metric's stored scores; none if their file was changed, which `_complete` then sets aside."""
     try:
         return run.scores(metric.name)
@@ -343,7 +365,8 @@ def _score(metric: Metric, records: Sequence[Record]) -> list[Score]:
         scores = metric.score(records)
     if [score.item_id for score in scores] != [record.item.id for record in records]:
         raise MedbenchError(f"the metric '{metric.name}' did not return one score per record, in order.")
-    return [_checked(metric, score) for score in scores]
+    numbered = zip(records, scores, strict=True)
+    return [_checked(metric, dataclasses.replace(score, sample=record.output.sample)) for record, score in numbered]
 
 
 def _checked(metric: Metric, score: Score) -> Score:

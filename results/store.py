@@ -22,7 +22,7 @@ from ..core.errors import DataMalformed, MedbenchError, UsageError
 from ..core.hashing import fingerprint
 from ..core.seals import Chain
 from ..core.typed import check_fields
-from ..core.types import Record, Score
+from ..core.types import AnswerKey, Record, Score
 from .files import StoredLine, malformed, sealed_lines, stat_of
 from .folders import JUDGEMENTS, SCORES, file_name, has_answers, has_manifest, holds_run, looks_like_run, run_folders
 from .judgments import JudgeHeader, JudgeReply
@@ -53,53 +53,56 @@ class StoredRun:
             read_manifest(path)
         self.changes: dict[str, None] = dict.fromkeys(changes)
         self.notes: dict[str, None] = {}  # what was repaired or left out during reading, a sentence each
-        self._hashes: dict[str, str] = {}  # of each record that was read, by item id
-        self._answered: tuple[int, frozenset[str]] = (-1, frozenset())  # size of the samples in bytes, ids in them
+        self._hashes: dict[AnswerKey, str] = {}  # of each record that was read
+        self._answered: tuple[int, frozenset[AnswerKey]] = (-1, frozenset())  # size of the samples in bytes, their keys
 
     def iter_records(self) -> Iterator[Record]:
-        """Yield the records as they were stored; of two for one item, the first.
+        """Yield the records as they were stored; of two for one answer, the first.
 
         Raises Changed after the last record if a line is not what medbench stored.
         """
         return (record for record, _ in self._read())
 
     def records(self) -> list[Record]:
-        """Return all records in the benchmark's order. Their long texts are read from disk when they are used."""
+        """Return all records in the order of the benchmark's items and of their samples.
+
+        Their long texts are read from disk when they are used.
+        """
         position = {item_id: index for index, item_id in enumerate(self.manifest.item_ids)}
         lines, shared = Lines(self.path / SAMPLES), dict[Any, Any]()
         light = [stored(record, lines, line.start, shared) for record, line in self._read()]
-        return sorted(light, key=lambda record: position[record.item.id])
+        return sorted(light, key=lambda record: (position[record.item.id], record.output.sample))
 
     def _read(self) -> Iterator[tuple[Record, StoredLine]]:
-        reading, seen = SamplesReader(self.path, self.manifest), set[str]()
+        reading, seen = SamplesReader(self.path, self.manifest), set[AnswerKey]()
         for record, line in reading.records():
-            if record.item.id not in seen:
-                seen.add(record.item.id)
-                self._hashes[record.item.id] = _hash(reading.chain.own, record, line)
+            if record.key not in seen:
+                seen.add(record.key)
+                self._hashes[record.key] = _hash(reading.chain.own, record, line)
                 yield record, line
         if reading.changes and not self.allow_changed:
             raise Changed(f"{reading.told()}.", f"{REPAIR} {ALLOW}")
         self.changes.update(dict.fromkeys(reading.changes))
 
-    def record_hash(self, item_id: str) -> str:
-        """Return the hash of an item's record, as it is in its scores; "" if the item has no answer."""
-        if item_id not in self._hashes:
+    def record_hash(self, key: AnswerKey) -> str:
+        """Return the hash of a record, as it is in its scores; "" if there is no such answer."""
+        if key not in self._hashes:
             self.answered()
-        return self._hashes.get(item_id, "")
+        return self._hashes.get(key, "")
 
-    def answered(self) -> frozenset[str]:
-        """Return the ids of the items that have answers."""
+    def answered(self) -> frozenset[AnswerKey]:
+        """Return the keys of the answers that are stored."""
         path = self.path / SAMPLES
         size = path.stat().st_size if path.exists() else 0
         if self._answered[0] != size:
-            self._answered = size, frozenset(record.item.id for record, _ in self._read())
+            self._answered = size, frozenset(record.key for record, _ in self._read())
         return self._answered[1]
 
     @property
     def complete(self) -> bool:
-        """Whether every item has an answer, and no answer was changed."""
+        """Whether every item has all its answers, and no answer was changed."""
         try:
-            return len(self.answered()) == len(self.manifest.item_ids)
+            return len(self.answered()) == self.manifest.answers
         except Changed:
             return False
 
@@ -107,8 +110,8 @@ class StoredRun:
         """Return the path of a metric's score file."""
         return self.path / SCORES / f"{file_name(metric)}.jsonl"
 
-    def scores(self, metric: str) -> tuple[str | None, dict[str, Score]]:
-        """Return a metric's stored version and its scores by item id; (None, {}) if there are none.
+    def scores(self, metric: str) -> tuple[str | None, dict[AnswerKey, Score]]:
+        """Return a metric's stored version and its scores by item and sample; (None, {}) if there are none.
 
         Raises Changed if the file is not as medbench wrote it; `score_run` then computes it again. The score of an
         answer that was lost or damaged and then replaced is left out. Old scores without the hash of their record
@@ -116,7 +119,7 @@ class StoredRun:
         """
         path = self.score_file(metric)
         version: str | None = None
-        found: dict[str, Score] = {}
+        found: dict[AnswerKey, Score] = {}
         for line in sealed_lines(path, self.score_chain(metric)):
             problem, score = line.problem, None
             try:
@@ -135,9 +138,9 @@ class StoredRun:
                     f"{path}, line {line.number}{item}: {problem}",
                     "Move that file away; the scores are then computed again.",
                 )
-            own = self.record_hash(score.item_id) if score else ""
+            own = self.record_hash(score.key) if score else ""
             if score and (of == own or (of is None and REREAD not in own)):
-                found.setdefault(score.item_id, score)
+                found.setdefault(score.key, score)
         return version, found
 
     def score_chain(self, metric: str) -> Chain:

@@ -296,7 +296,7 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
     if boards[0].sample:
         notes.append(SAMPLES)
     notes += [
-        f"{LEAKED} {board.title}: {row.leaked} of {row.asked} items were found in the training data of "
+        f"{LEAKED} {board.title}: {row.leaked} of {board.asked} items were found in the training data of "
         f"{row.setup.model}. "
         "Figures and order here include them; --details shows the figures without them."
         for board in boards

@@ -11,7 +11,7 @@ from typing import Any
 from ..core.durable import make_folder, refuse_link, replace_file
 from ..core.errors import DataMalformed, MedbenchError
 from ..core.seals import Chain
-from ..core.types import Record
+from ..core.types import AnswerKey, Record, answer_name
 from .files import LineFile, Lock, remedy, set_aside, tell
 from .folders import SCORES
 from .identity import differing
@@ -38,7 +38,7 @@ class RunWriter:
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.path = root / manifest.run_id
         self.manifest = manifest
-        self.done: set[str] = set()  # ids of the items that have answers
+        self.done: set[AnswerKey] = set()  # keys of the answers that are stored
         self._lock = Lock(self.path / LOCK, f"the run {self.path}")
         self._samples: LineFile | None = None
         self._appended = False  # since the manifest was last written
@@ -68,7 +68,7 @@ class RunWriter:
         self._close()
 
     def append(self, records: Iterable[Record], sync: bool = True) -> None:
-        """Store all records of a batch, or none. Items that have answers already are left out.
+        """Store all records of a batch, or none. Answers that are stored already are left out.
 
         When this returns, the records are on disk or, without `sync`, in the system's cache, which survives a killed
         process but not a power cut.
@@ -77,15 +77,16 @@ class RunWriter:
         record that does not belong to this run.
         """
         assert self._samples is not None, "RunWriter is used in a with block"
-        new: dict[str, Record] = {}
+        new: dict[AnswerKey, Record] = {}
         for record in records:
             if record.item.id != record.output.item_id:
                 raise ValueError(f"output of '{record.output.item_id}' under item '{record.item.id}'")
-            if record.item.id not in self.done:
-                new.setdefault(record.item.id, record)
-        strangers = new.keys() - self._asked
+            if record.key not in self.done:
+                new.setdefault(record.key, record)
+        samples = range(self.manifest.comparable.samples)
+        strangers = sorted(key for key in new if key[0] not in self._asked or key[1] not in samples)
         if strangers:
-            raise ValueError(f"not items of this run: {sorted(strangers)[:3]}")
+            raise ValueError(f"not asked by this run: {', '.join(map(answer_name, strangers[:3]))}")
         if not new:
             return
         try:
@@ -131,7 +132,7 @@ class RunWriter:
         else:
             self._write(dataclasses.replace(self.manifest, checkpoint=NOTHING))
         reading = SamplesReader(self.path, self.manifest)
-        self.done = {record.item.id for record, line in reading.records() if not line.problem}
+        self.done = {record.key for record, line in reading.records() if not line.problem}
         if reading.changes:
             self._repair(reading)
         self._samples = LineFile(samples, reading.chain)
@@ -193,7 +194,8 @@ class RunWriter:
             self._lock.release()
 
     def _not_written(self, path: Path, error: OSError) -> MedbenchError:
-        safe = f" {len(self.done)} of {len(self.manifest.item_ids)} items are stored and safe." if self.done else ""
+        what = "items" if self.manifest.comparable.samples == 1 else "answers"
+        safe = f" {len(self.done)} of {self.manifest.answers} {what} are stored and safe." if self.done else ""
         return MedbenchError(
             f"{path} cannot be written: {error.strerror or error}.{safe}",
             f"{remedy(error)}, then give the same command again{': it resumes' if self.done else ''}.",

@@ -228,7 +228,7 @@ def test_damaged_scores_are_made_anew() -> None:
     (run.path / "figures.json").unlink(missing_ok=True)
     done = medbench("leaderboard", "runs", "--json")
     assert done.exit_code == 0 and '"value": 0.5' in done.stdout
-    assert StoredRun(run.path).scores("exact_match")[1].keys() == {"a", "b"}
+    assert StoredRun(run.path).scores("exact_match")[1].keys() == {("a", 0), ("b", 0)}
 
 
 # --- training where nothing can be written ----------------------------------------------------------------------------

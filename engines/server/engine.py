@@ -26,7 +26,8 @@ from ...core.types import (
     Prompt,
 )
 from .. import thinking
-from ..prompting import Wrapping, messages, wrapping
+from ..prompting import Wrapping, messages, sample_of, wrapping
+from ..sampling import Sampling
 from ..stopping import cut, sendable
 from . import echo, replies
 from .address import server_url
@@ -63,6 +64,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
     switches_thinking = True
     limit_field = "max_tokens"
     gives_logprobs = True  # may give them: is asked once
+    can_sample = True
     runs_here = False  # what this process holds says nothing about the model
     keeps_cut = False  # a model that met its limit before it answered gave an empty text, which is stored (of a judge)
 
@@ -119,6 +121,11 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
                 return f"a server's next token does not tell options like '{(unfit or labels)[0][:40]}' apart"
         return "" if self._logprobs() else f"the server gives no log-probabilities for {self.spec.location}"
 
+    def check_sampling(self, samples: int, temperature: float) -> None:
+        """As any engine's. A model whose own settings draw tokens, or send no temperature, may vary without one."""
+        if temperature > 0 or self.spec.generation.get("temperature", 0) == 0:
+            super().check_sampling(samples, temperature)
+
     def describe(self) -> dict[str, Any]:
         form = self._form
         how: dict[str, Any] = (
@@ -163,6 +170,8 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
 
     def _generate(self, request: GenerateRequest, stop: threading.Event) -> Output:
         path, body = self._body(request.prompt, self._wrapping("generate"), request.max_new_tokens)
+        if how := Sampling.of(request):
+            body |= how.settings()
         # A server applies stop strings to reasoning too. Those of a chat, whose end the model marks, are applied here.
         strings = sendable(request.stop) if path == "completions" and not self._reasons else []
         if strings:
@@ -188,6 +197,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             seconds=reply.seconds,
             reasoning=self._mask.answer(written.reasoning),
             reasoning_tokens=written.reasoning_tokens,
+            sample=request.sample,
         )
 
     def _written(
@@ -264,7 +274,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         plain, told = request.prompt.plain, self.scrubbed(why)
         if final:
             self.refused_items.add(request.item_id)
-        return Output(request.item_id, prompt=plain, finish="error", error=told, final=final)
+        return Output(request.item_id, prompt=plain, finish="error", error=told, final=final, sample=sample_of(request))
 
     def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Endpoint, dict[str, Any]]:
         """Where to and what to send. A setting of the model's own generation that is None is left out."""

@@ -13,7 +13,7 @@ from typing import Any
 from .replies import HttpReply, refusal
 
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # the other name of each
-DISPENSABLE = (*LIMITS, "stop", "min_tokens", "response_format", "temperature", "seed")
+DISPENSABLE = (*LIMITS, "stop", "min_tokens", "response_format", "temperature", "top_p", "seed")
 STATUSES = (400, 422, 500, 501)  # llama-cpp-python rejects with 500
 # Other names of a field in server errors, in lower case without "_".
 ALIASES = {
