@@ -1,8 +1,8 @@
 """Background scoring: a low-priority process scores stored answers while the model works on others.
 
-It only fills score files, under their locks and by the code that fills them otherwise; whoever reads a score later
-computes what it has not come to. So nothing depends on it: it is killed when the model is done, it may crash, and a
-metric that fails in it fails again, with its words, where the scores are read.
+It only fills score files, under their locks and with the same code as usual. Scores that it did not get to are computed
+when they are read. So nothing depends on it: it is killed when the model is done, it may crash, and a metric that fails
+in it fails again, with its message, when the scores are read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CODE = (
 class BackgroundScorer:
     """Has runs scored by another process, which starts once there is something to score and a model is at work.
 
-    A run that is the only one and short never starts it: it would end before that process has begun.
+    A single short run never starts it, because the run would end before the process has begun.
     """
 
     def __init__(self) -> None:

@@ -52,8 +52,8 @@ class Panel:
 def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
     """Return the panel of judges; None if none is named. Nothing is requested or loaded yet.
 
-    Raises UsageError for judges, options and prices that cannot be meant and for keys that are not there, ModelMissing
-    for weights that cannot be had.
+    Raises UsageError for invalid judges, options and prices and for missing keys, ModelMissing for weights that are not
+    available.
     """
     from ..core import registry
     from ..core.budget import Limits
@@ -233,7 +233,7 @@ def _unreadable(where: str, came: Judging) -> str:
     many = f"{len(came.unread)} of {came.stored} replies"
     return (
         f"{where}: {many} could not be read as a grade. The first: {one}\n"
-        f"They are kept in {came.path} and not asked again; delete that file to ask all anew."
+        f"They are kept in {came.path} and not requested again; delete that file to request all again."
     )
 
 

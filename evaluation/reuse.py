@@ -15,17 +15,16 @@ from ..results.store import StoredRun
 from ..results.writer import RunWriter
 from .plan import Plan, questions
 
-# What may differ between two runs in which an item is the same question: which other items they ask, and how often.
-# Hashes of the items and prompts of the other run are computed anew and compared.
+# Fields that may differ between two runs that ask an item the same way, because they depend on which other items are
+# asked, and on how often. Instead, hashes of the other run's items and prompts are computed again and compared.
 OF_THE_SELECTION = ("items_hash", "prompt_hash", "seed", "samples")
 
 
 def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, int], None]) -> None:
     """Copy the answers that other runs in `root` have to a run's open items, and record them in its manifest.
 
-    The other run must have asked the same model in the same way, with the same words. `tell` gets each run that gave
-    answers, how many, and how many this run wants in all. A run that cannot be read, or was changed after it was
-    stored, gives none.
+    The other run must have asked the same model the same prompts in the same way. `tell` gets each run that answers
+    were copied from, how many, and how many this run needs in all. Unreadable and changed runs are skipped.
     """
     for folder in alike(root, writer.manifest):
         wanted = plan.open_items(writer.done)

@@ -96,14 +96,14 @@ def _model(plan: Plan, spec: ModelSpec) -> ModelRecord:
 def execute(
     plan: Plan, engine: Engine, root: Path, watch: Progress, command: list[str], scorer: Scorer | None = None
 ) -> StoredRun:
-    """Answer every item that the store lacks, then time single requests. Complete runs load no model.
+    """Answer every item that has no answer yet, then time single requests. Complete runs load no model.
 
-    What is generated is given to `scorer` as it comes; scores of choices cost next to nothing and can wait.
+    `scorer` is told of generated answers as they come. Scoring choices is so fast that it can wait.
 
-    A new run takes the answers to the same questions from other runs of the same model below `root`.
+    A new run copies the answers to the same questions from other runs of the same model in `root`.
 
-    Interrupted at any moment, what was answered is stored; the same call continues from there. Items on which the
-    engine failed stay open, their reasons in the last session's `failures`.
+    If it is interrupted, everything answered so far is stored, and the same call continues from there. Items on which
+    the engine failed stay open, with their reasons in the last session's `failures`.
     """
     described = manifest(plan, engine, command)
     new = not (root / described.run_id).exists()

@@ -1,4 +1,4 @@
-"""The figures of two runs on the items that both answered, tested where they are means over items."""
+"""The figures of two runs on the items that both answered. Figures that are means over items are tested."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def rows(leaderboard: Leaderboard) -> list[dict[str, Any]]:
 
 
 def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
-    """Everything that the tables hold: {"boards": [{…, "rows": [{…, "figures": [{…}]}]}], "problems": [text]}."""
+    """Return everything in the tables: {"boards": [{…, "rows": [{…, "figures": [{…}]}]}], "problems": [text]}."""
     return {
         "boards": [
             {
@@ -105,7 +105,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
 
 
 def to_markdown(leaderboard: Leaderboard) -> str:
-    """One table per board, as GitHub renders it, headline figures only, with a note on the marks."""
+    """Return one Markdown table per board, headline figures only, with a note on the marks."""
     parts = [_table(board) for board in leaderboard.boards]
     if leaderboard.problems:
         parts.append("Not shown:\n\n" + "\n".join(f"- {escaped(problem.message)}" for problem in leaderboard.problems))
@@ -186,7 +186,7 @@ def _plain(cell: Cell, board: Board) -> str:
 
 
 def number(value: float | None, unit: str) -> str:
-    """A value as tables show it: shares and scores to three decimals, bytes as GB or MB, the rest to three digits."""
+    """Return a value as in tables: shares and scores to three decimals, bytes as GB or MB, the rest to three digits."""
     if value is None:
         return "–"
     if unit == "":
@@ -201,7 +201,7 @@ def _pairs(count: int) -> str:
 
 
 def figure_text(figure: Figure, asked: int | None = None) -> str:
-    """ "0.612 [0.570, 0.653] (n 37 of 50)": the value, its interval if it has one, its coverage where below 100 %.
+    """ "0.612 [0.570, 0.653] (n 37 of 50)": the value, its interval if it has one, its coverage if below 100 %.
 
     Where the figure is of another number of items than `asked`, that number is shown too.
     """

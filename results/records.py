@@ -1,8 +1,8 @@
 """Records as lines of JSON, and records whose long texts stay on disk until they are used.
 
 A table of 100,000 answers needs the id, gold answer and choice of each, not the prompts, abstracts and answers
-themselves, which would fill the memory. What `stored` gives can be used as any record: a long text is read from its
-line whenever it is asked for.
+themselves, which would fill the memory. What `stored` returns can be used like any record: long texts are read from
+its line when they are used.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ KEPT = 80  # longest text, in characters, that stays in memory, because dropping
 def encode(record: Record) -> dict[str, Any]:
     """Return a record as JSON, without fields that have their default value.
 
-    In `logprobs`, null stands for minus infinity (an option the model holds impossible), which JSON has no word for.
-    A log-probability that is no number or above every number is the engine's failure: the output is stored as one.
+    In `logprobs`, null means minus infinity (an option with probability 0), which JSON cannot express. An output with a
+    log-probability of NaN or plus infinity is stored as a failure of the engine.
     """
     output = _sound(record.output)
     answer = compact(output)
@@ -197,7 +197,7 @@ _OUTPUT = tuple(f.name for f in dataclasses.fields(Output))
 def stored(record: Record, lines: Lines, start: int, shared: dict[Any, Any]) -> Record:
     """Return `record`, which begins at byte `start` of `lines`, without its long texts. It equals `record`.
 
-    `shared`: what earlier records of the same run hold and others may hold too (options, a subject): kept once.
+    `shared` keeps one copy of values that several records of a run have in common, such as options or a subject.
     """
     item = _light(StoredItem, record.item, _ITEM, lines, start, shared)
     output = _light(StoredOutput, record.output, _OUTPUT, lines, start, shared)

@@ -57,7 +57,7 @@ class Runs(Sequence[StoredRun]):
         return pd.DataFrame(rows(self.leaderboard(metrics)), columns=list(FIELDS))
 
     def items(self, metrics: str | Sequence[str] = ()) -> pd.DataFrame:
-        """Return a row per answer, with a column per metric that scores answers; NaN where one is unscored.
+        """Return a row per answer, with a column per metric that scores answers; NaN if one is unscored.
 
         `sample` numbers the answers to an item, from 0. `chosen` is the option that was read off the answer, `gold` the
         right one, `answer` the text of a generated answer. A column `METRIC.reason` says why items are unscored or

@@ -43,7 +43,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One model, as loaded and run in one way. `cells` has a place per heading: None where there is no figure."""
+    """One model, as loaded and run in one way. `cells` has a place per heading: None if there is no figure."""
 
     label: str
     setup: str
