@@ -33,7 +33,7 @@ from . import echo, replies
 from .address import server_url
 from .client import Client, Endpoint, Refused, is_local, passing
 from .concurrency import Request, concurrently
-from .rejected_fields import LIMITS, names_logprobs
+from .rejected_fields import LIMITS, names_logprobs, without
 from .replies import CutOff, Failed, HttpReply
 
 __all__ = ["Endpoint", "Limits", "Refused", "ServedEngine", "Usage", "is_local"]
@@ -189,7 +189,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         text, stopped = cut(self._mask.answer(written.text), request.stop)  # a key may have come in several parts
         return Output(
             item_id=request.item_id,
-            prompt=_shown(body),
+            prompt=_shown(without(body, self.rejected_fields)),
             text=text.strip(),
             prompt_tokens=prompt_tokens,
             completion_tokens=new_tokens,
