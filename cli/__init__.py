@@ -28,7 +28,7 @@ COMMANDS = {
     "adapters": "List, show and merge trained adapters.",
     "chat": "Talk to a model in the terminal.",
     "ui": "Ask models in the browser, one or two side by side.",
-    "serve": "Serve a model over HTTP: cases, and OpenAI's API.",
+    "serve": "Serve a model over HTTP, with OpenAI's API.",
     "list": "List models, benchmarks, metrics, judges, runs, engines or training sets.",
     "fetch": "Download benchmark data and entity models.",
     "doctor": "Check versions, device, quantization, hub, cache and data.",
@@ -99,7 +99,7 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         if REGISTRY in sys.modules:  # a process may run several commands
             sys.modules[REGISTRY].forget()
-        words = [*ctx.args]  # of the command; they are gone after it was invoked
+        words = [*ctx.args]  # of the command; invoking it removes them
         try:
             return super().invoke(ctx)
         except MedbenchError as error:
@@ -110,7 +110,7 @@ class LazyGroup(click.Group):
             told = explained(error, words)
             told.message = printable(told.message)  # type: ignore[misc]  # not meant to be subclassed, only read
             raise told from error
-        except click.ClickException as error:  # it names what was typed, or a file
+        except click.ClickException as error:  # it quotes what was typed, or a file name
             error.message = printable(error.message)  # type: ignore[misc]  # not meant to be subclassed, only read
             raise
         except KeyboardInterrupt:

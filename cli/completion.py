@@ -42,7 +42,7 @@ def adapters(context: click.Context, parameter: click.Parameter, begun: str) -> 
 
 
 def files(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Leave it to the shell, which completes file names."""
+    """Let the shell complete file names."""
     return [CompletionItem(begun, type=FILE)]
 
 
@@ -81,7 +81,7 @@ def fields(context: click.Context, parameter: click.Parameter, begun: str) -> li
 
 
 def _listed(begun: str, names: Iterable[str]) -> list[CompletionItem]:
-    """The last of several names with commas between them. Those that are there already are not offered again."""
+    """Complete the last of several comma-separated names, without those already given."""
     head, comma, last = begun.rpartition(",")
     found = [name for name in names if name.startswith(last) and name not in head.split(",")]
     return [CompletionItem(head + comma + name) for name in found] or [CompletionItem(begun, type=FILE)]

@@ -1,4 +1,4 @@
-"""What people type that medbench calls something else: options of other tools, and names without their option."""
+"""Suggestions for option names of other tools, and for names given without their option."""
 
 from __future__ import annotations
 
@@ -89,13 +89,13 @@ NAMED_BY = {"benchmarks": "--benchmark", "zoo": "--model", "metrics": "--metrics
 
 
 def commands_for(given: str, ours: Collection[str]) -> list[str]:
-    """Return the commands that a name probably means: what other tools call so, else the nearest spellings."""
+    """Return the commands that a name probably means: by its use in other tools, else by spelling."""
     meant = [command for command, names in COMMANDS.items() if given.lower() in names.split()]
     return meant or nearest(given, ours)
 
 
 def explained(error: click.UsageError, words: Sequence[str]) -> click.UsageError:
-    """Return the error of a command that was given `words`, with what the user probably meant."""
+    """Return the error with a suggestion of what the user probably meant by `words`."""
     if error.ctx is None:
         return error
     if isinstance(error, click.BadParameter) and (listed := _listed(error.ctx, words)):
@@ -117,7 +117,7 @@ def _listed(context: click.Context, words: Sequence[str]) -> str:
 
 
 def _option(context: click.Context, given: str) -> str:
-    """Return what to write in the place of an option that the command does not have; "" where that is unknown."""
+    """Return what to use instead of an option that the command does not have; "" if unknown."""
     command, name = context.command, given.lstrip("-").replace("_", "-").lower()
     shown = [spelling for parameter in command.get_params(context) for spelling in visible(parameter)]
     ours = next((option for option, names in ELSEWHERE.items() if name in names.split()), f"--{name}")

@@ -1,8 +1,7 @@
-"""Texts by any engine, one request at a time: for engines that cannot let requests join a running batch."""
+"""Requests answered one at a time, for engines without a running batch that requests can join."""
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
 from typing import Literal
 
@@ -12,7 +11,7 @@ from .text_requests import Ended, Piece, Rejected, TextRequest, as_prompt
 
 
 class OneByOne:
-    """The same interface over `Engine.generate`: no log-probabilities, each text in one piece."""
+    """Implements `Texts` with `Engine.generate`: greedy, without log-probabilities, each text in one piece."""
 
     most = 1
 
@@ -30,8 +29,8 @@ class OneByOne:
 
     def add(self, key: int, request: TextRequest) -> None:
         name = self.engine.spec.engine
-        if request.temperature > 0 and not self.engine.can_sample:
-            raise Rejected(f"the engine {name} takes the likeliest tokens only: temperature must be 0.", "temperature")
+        if request.temperature > 0:
+            raise Rejected(f"the engine {name} decodes greedily only: temperature must be 0.", "temperature")
         if request.top is not None or request.prompt_scores:
             raise Rejected(f"the engine {name} gives no log-probabilities of tokens.", "logprobs")
         if request.chats:
@@ -39,13 +38,13 @@ class OneByOne:
         elif isinstance(request.prompt, str):
             if self.engine.chat("generate") != "plain":
                 raise Rejected(
-                    "this model wraps every prompt in its chat template: ask it at /v1/chat/completions, or serve it "
+                    "this model wraps every prompt in its chat template: use /v1/chat/completions, or serve it "
                     "with --chat never.",
                     "prompt",
                 )
             prompt = Prompt(request.prompt)
         else:
-            raise Rejected(f"the engine {name} takes text, not tokens.", "prompt")
+            raise Rejected(f"the engine {name} accepts text, not tokens.", "prompt")
         self._waiting.append((key, request, prompt))
 
     def drop(self, key: int) -> None:
@@ -57,14 +56,7 @@ class OneByOne:
         if limit == 0:
             return [(key, Ended("", "length"))]
         try:
-            seed = secrets.randbits(31) if request.seed is None else request.seed
-            asked = GenerateRequest(
-                *(str(key), prompt, limit, request.stop),
-                temperature=request.temperature,
-                top_p=request.top_p,
-                seed=seed,
-            )
-            (found,) = self.engine.generate([asked])
+            (found,) = self.engine.generate([GenerateRequest(str(key), prompt, limit, request.stop)])
         except MedbenchError as error:
             return [(key, Ended("", "error", prompt.plain, error=error.message))]
         if found.error:

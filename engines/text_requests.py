@@ -1,4 +1,4 @@
-"""What a server or a chat asks of an engine: one text at a time, with its own limits, delivered while it is written."""
+"""Requests of a server or a chat: each text has its own limits and is delivered as it is written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.types import Prompt, Turn
 
 
 class Rejected(MedbenchError):
-    """A request that this model cannot answer. `param` is the field at fault, `code` a word for programs."""
+    """A request that this model cannot answer. `param` is the field at fault, `code` an identifier for programs."""
 
     exit_code = 2
 
@@ -23,18 +23,18 @@ class Rejected(MedbenchError):
 
 @dataclass(frozen=True)
 class TextRequest:
-    """One text to write. `prompt` is plain text, tokens, or the turns of a chat."""
+    """One text to generate. `prompt` is plain text, tokens, or the turns of a chat."""
 
     prompt: str | tuple[int, ...] | tuple[Turn, ...]
     max_new_tokens: int | None = None
-    usual_tokens: int = 256  # without a limit of its own: so many, or fewer where the window is full
-    stop: tuple[str, ...] = ()  # literal: the text ends before the first of them
-    temperature: float = 0.0  # 0: the likeliest token each time
+    usual_tokens: int = 256  # limit if max_new_tokens is None; lower if the context window is full
+    stop: tuple[str, ...] = ()  # literal strings; the text ends before the first one
+    temperature: float = 0.0  # 0: greedy
     top_p: float = 1.0
-    seed: int | None = None  # None: drawn
-    min_new_tokens: int = 0  # the text cannot end before so many
-    top: int | None = None  # log-probabilities: of each token and so many likeliest; None: of none
-    prompt_scores: bool = False  # log-probabilities of the prompt's tokens, too
+    seed: int | None = None  # None: random
+    min_new_tokens: int = 0  # the text does not end before this many
+    top: int | None = None  # log-probabilities of each token and of this many most likely ones; None: none
+    prompt_scores: bool = False  # also return log-probabilities of the prompt's tokens
     stream: bool = False  # deliver pieces as they are written
 
     @property
@@ -44,16 +44,16 @@ class TextRequest:
 
 @dataclass(frozen=True)
 class TokenScore:
-    """A token with its log-probability (nats; None for the first of a prompt) and the likeliest in its place."""
+    """A token with its log-probability (nats; None for the first of a prompt) and the most likely alternatives."""
 
     text: str
     logprob: float | None
-    top: tuple[tuple[str, float], ...] = ()  # likeliest first
+    top: tuple[tuple[str, float], ...] = ()  # most likely first
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What was written since the piece before it."""
+    """The text written since the previous piece."""
 
     text: str
     scores: tuple[TokenScore, ...] = ()
@@ -62,21 +62,21 @@ class Piece:
 
 @dataclass(frozen=True)
 class Ended:
-    """A text is finished. `rest` is what no piece has delivered. With `error` there is no text."""
+    """The end of a text. `rest` is the part that no piece delivered. With `error` there is no text."""
 
-    text: str  # as written: white space at its ends included
+    text: str  # as written, including surrounding whitespace
     finish: Literal["stop", "length", "error"]
     prompt: str = ""  # as sent
     prompt_tokens: int = 0
     completion_tokens: int = 0
     rest: Piece = Piece("")
-    scores: tuple[TokenScore, ...] = ()  # of all new tokens, where they were asked for
+    scores: tuple[TokenScore, ...] = ()  # of all new tokens, if requested
     prompt_scores: tuple[TokenScore, ...] = ()
     error: str = ""
 
 
 def as_prompt(turns: Sequence[Turn]) -> Prompt:
-    """A chat as a benchmark would put it: what it says first, then questions with their answers. Raises Rejected."""
+    """Return a chat as a plain prompt: the system text, then questions with their answers. Raises Rejected."""
     opening = [turn.content for turn in turns if turn.role == "system"]
     said = [turn for turn in turns if turn.role != "system"]
     roles = [turn.role for turn in said]
@@ -91,18 +91,18 @@ def as_prompt(turns: Sequence[Turn]) -> Prompt:
 
 
 class Texts(Protocol):
-    """Texts in the making, named by keys. Everything is called from one thread."""
+    """Texts being generated, identified by keys. All methods are called from one thread."""
 
-    most: int  # texts at work at once
+    most: int  # most texts generated at once
 
     @property
     def open(self) -> bool:
-        """Whether a text is not finished."""
+        """Return whether any text is unfinished."""
         ...
 
     @property
     def working(self) -> int:
-        """How many texts are at work; the others wait."""
+        """Return how many texts are being generated; the others wait."""
         ...
 
     def add(self, key: int, request: TextRequest) -> None:
@@ -110,9 +110,9 @@ class Texts(Protocol):
         ...
 
     def drop(self, key: int) -> None:
-        """Forget a text at once."""
+        """Cancel a text."""
         ...
 
     def advance(self) -> list[tuple[int, Piece | Ended]]:
-        """Work a little, and return what became of it."""
+        """Do one step of work and return its events."""
         ...

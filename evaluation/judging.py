@@ -1,4 +1,4 @@
-"""The judges of one evaluation: makes them from the options, has them grade runs, and collects problems."""
+"""The judges of one evaluation: made from what was asked for, put before runs, their problems kept."""
 
 from __future__ import annotations
 
@@ -15,18 +15,15 @@ if TYPE_CHECKING:
     from ..results.store import StoredRun
     from .progress import Progress
 
-MOVABLE = (
-    "openai",
-    "groq",
-)  # judges that --judge-base-url can apply to; it applies to the first of these that is named
+MOVABLE = ("openai", "groq")  # the judges that --judge-base-url can be for: the first of these that is asked for
 EXCERPT = 100  # characters of a reply that could not be read
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Which judges to ask, and how. The defaults ask none."""
+    """Which judges to ask, and how. The defaults ask nobody."""
 
-    names: tuple[str, ...] = ()  # groq, groq:MODEL, openai:MODEL, local:MODEL, each as often as it was given
+    names: tuple[str, ...] = ()  # each as often as it was given: groq, groq:MODEL, openai:MODEL, local:MODEL
     mode: str = "reference"
     mode_given: bool = False  # whether the user chose the mode
     base_url: str = ""
@@ -41,7 +38,7 @@ class Asked:
 
 @dataclass
 class Panel:
-    """The judges of one command, with their keys and limits, ready to be asked."""
+    """The judges of one command, ready to be asked: their keys are there and their caps are set."""
 
     judges: list[Judge]
     mode: str
@@ -50,10 +47,10 @@ class Panel:
 
 
 def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
-    """Return the panel of judges; None if none is named. Nothing is requested or loaded yet.
+    """The judges asked for; None where none is. Nothing is asked or loaded yet.
 
-    Raises UsageError for invalid judges, options and prices and for missing keys, ModelMissing for weights that are not
-    available.
+    Raises UsageError for judges, options and prices that cannot be meant and for keys that are not there, ModelMissing
+    for weights that cannot be had.
     """
     from ..core import registry
     from ..core.budget import Limits
@@ -137,7 +134,7 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
 
 
 def judges_read_stored(asked: Asked, allow_changed: bool) -> None:
-    """Raise UsageError if judges would be paid for answers that were changed after the run."""
+    """Raise UsageError where judges would be paid for answers that were changed after the run."""
     if allow_changed and asked.names:
         raise UsageError(
             "--judge cannot be used with --allow-changed: judges are asked about answers as the run stored them.",
@@ -148,7 +145,7 @@ def judges_read_stored(asked: Asked, allow_changed: bool) -> None:
 def judge_runs(
     panel: Panel, runs: Sequence[StoredRun], progress: Progress, against: Mapping[Path, StoredRun] | None = None
 ) -> dict[Path, list[str]]:
-    """Have a panel grade runs. Return the resulting metrics by run folder; what failed is in `problems`.
+    """Put runs before a panel. Returns the metrics that came of it by run folder; what failed is in `problems`.
 
     `against`: by run folder, the run that it is compared with; such metrics are of two runs and join neither's own.
     """
@@ -161,12 +158,12 @@ def judge_runs(
     watch = progress.judging()
     found: dict[Path, list[str]] = {run.path: [] for run in runs}
     for judge in panel.judges:
-        plain = False  # whether it was reported that its server takes no schema
+        plain = False  # whether it was said that its server takes no schema
         for run in runs:
             other = (against or {}).get(run.path)
             try:
                 came = ask(run, judge, panel.mode, panel.caps, watch, other)
-            except Refused as error:  # every other run would be refused too
+            except Refused as error:  # as every other run would be
                 panel.problems.append(str(error))
                 break
             except MedbenchError as error:
@@ -197,7 +194,7 @@ def judge_runs(
 
 
 def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress: Progress) -> bool:
-    """Report missing and unreadable replies. Return whether anything was graded."""
+    """Tell what is missing and what cannot be read; whether anything was graded."""
     from ..judges.judging import dollars
 
     where = f"{judge.label} on {run.manifest.run_id}"
@@ -217,7 +214,7 @@ def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress:
 
 
 def _advice(unread: Sequence[str]) -> str:
-    """Return what to do about a judge none of whose replies is a grade."""
+    """What to do about a judge of whose replies none is a grade."""
     if all(why.startswith("refused") for why in unread):
         return "This judge refuses these answers: use another one."
     if all(why.startswith("cut off") for why in unread):
@@ -226,14 +223,14 @@ def _advice(unread: Sequence[str]) -> str:
 
 
 def _unreadable(where: str, came: Judging) -> str:
-    """Return how many replies are not grades, what one of them says, and what happens to them."""
+    """How many replies grade nothing, what one of them says, and what becomes of them."""
     problem, _, wrote = came.unread[0].partition("; the judge wrote: ")
     excerpt = wrote if len(wrote) <= EXCERPT else f"{wrote[:EXCERPT]}…"
     one = f'"{excerpt}"' if excerpt else problem.removeprefix("unparsed: ")
     many = f"{len(came.unread)} of {came.stored} replies"
     return (
         f"{where}: {many} could not be read as a grade. The first: {one}\n"
-        f"They are kept in {came.path} and not requested again; delete that file to request all again."
+        f"They are kept in {came.path} and not asked again; delete that file to ask all anew."
     )
 
 

@@ -16,10 +16,10 @@ class Groq:
     summary: str = f"A model at Groq, {DEFAULT_MODEL} by default (or groq:llama-3.3-70b-versatile). Needs GROQ_API_KEY."
 
     def make(self, model: str, base_url: str, tell: Callable[[str], None]) -> Judge:
-        """Raises UsageError without a key."""
+        """Return the judge. Raises UsageError without a key."""
         from .served import served
 
-        # With the engine's temperature of 0, as repeatable as Groq has it.
+        # With the engine's temperature of 0, as repeatable as Groq allows.
         return served(self.name, model or DEFAULT_MODEL, base_url, tell, seed=0)
 
 

@@ -20,14 +20,14 @@ class Judge:
     engine: Engine
     max_new_tokens: int = MAX_NEW_TOKENS
     prices: tuple[float, float] | None = None  # USD per million prompt tokens and per million new tokens; None: unknown
-    own: Usage = field(default_factory=Usage)  # of an engine that keeps no count: one call per request
+    own: Usage = field(default_factory=Usage)  # for engines that do not count: one call per request
 
     def __post_init__(self) -> None:
         registry.with_defaults("engines", type(self.engine))
 
     @property
     def served(self) -> bool:
-        """Whether its engine asks a server, within limits."""
+        """Whether its engine sends requests to a server, within limits."""
         return self.engine.limits is not None
 
     @property
@@ -37,11 +37,11 @@ class Judge:
 
     @property
     def usage(self) -> Usage:
-        """What it has used so far in this process."""
+        """Its usage so far in this process."""
         return self.own if self.engine.usage is None else self.engine.usage
 
     def model_record(self) -> ModelRecord:
-        """Return what decides how it grades, for the header of its replies. It holds no key."""
+        """Return what determines how it grades, for the header of its replies. Contains no key."""
         spec = self.engine.spec
         names = ("name", "location", "revision", "engine", "adapter_hash", "dtype", "quantize", "base_url")
         return ModelRecord.from_json(

@@ -24,7 +24,7 @@ from ..results.identity import differing
 from ..results.judgments import JudgeHeader, JudgeReply
 from ..results.store import StoredRun
 from .judge import Judge
-from .metric import asked, not_to_judge, pair_id, read_reply, sample_id
+from .metric import asked, not_to_judge, pair_id, read_reply
 from .modes import Mode, mode_of
 from .names import metric_name
 from .progress import JudgeProgress
@@ -35,10 +35,10 @@ MOST_FAILURES = 1000  # whose reasons are kept
 
 @dataclass
 class Caps:
-    """The limits of one command. Calls and cost are capped over all its judges together; rates hold for each."""
+    """The limits of one command. Calls and cost are capped over all its judges; rates apply to each judge."""
 
     limits: Limits = field(default_factory=Limits)
-    judges: list[Judge] = field(default_factory=list)  # those that have asked something
+    judges: list[Judge] = field(default_factory=list)  # those that have made a call
 
     def admit(self, judge: Judge) -> int | None:
         """Set a served judge's engine to what is left, which then keeps to it. Of another judge, how many calls may
@@ -48,7 +48,7 @@ class Caps:
             self.judges.append(judge)
         others = [other.usage for other in self.judges if other is not judge]
         calls, cost = self.limits.max_calls, self.limits.max_cost
-        # An engine counts from its start, so what it has used itself is not taken off.
+        # An engine counts from its start, so its own usage is not subtracted.
         calls = None if calls is None else max(0, calls - sum(usage.calls for usage in others))
         cost = None if cost is None else max(0.0, cost - sum(usage.cost or 0.0 for usage in others))
         if judge.served:
@@ -59,7 +59,7 @@ class Caps:
         return None if calls is None else max(0, calls - judge.usage.calls)
 
     def told(self, reason: str) -> str:
-        """An engine's reason for not asking, with the cap of the command in the place of what was left to it."""
+        """Return an engine's reason for stopping, with the command's cap instead of the engine's share."""
         if "the cap of $" in reason:
             return f"the cap of {dollars(self.limits.max_cost or 0.0)} is reached"
         return f"the cap of {calls_told(self.limits.max_calls or 0)} is reached" if "the cap of " in reason else reason
@@ -70,7 +70,7 @@ class Caps:
 
     @property
     def cost(self) -> float | None:
-        """USD of the judges whose prices are known; None where none is."""
+        """USD spent by judges with known prices; None if no price is known."""
         known = [judge.usage.cost for judge in self.judges if judge.usage.cost is not None]
         return sum(known) if known else None
 
@@ -123,7 +123,7 @@ def ask(
     progress: JudgeProgress | None = None,
     against: StoredRun | None = None,
 ) -> Judging:
-    """Put the run's answers before a judge, in the benchmark's order, and store its replies in the run's folder.
+    """Ask a judge about the run's answers, in benchmark order, and store its replies in the run's folder.
 
     `against`: the run whose answers these are compared with, for a mode that compares. Raises MedbenchError where the
     folder cannot be written, another process is judging the same, or what is stored there is another model's; what
@@ -135,7 +135,7 @@ def ask(
     wanted = _wanted(how, run, against, judge.max_new_tokens)
     if not wanted:
         return Judging(name, 0, 0)
-    # A comparison that was asked the other way round holds the same pairs in the same two orders.
+    # A comparison of B with A has the same pairs in the same two orders.
     known = against.judgements(name, run.manifest.run_id)[1] if against else {}
     path = run.judgement_file(name, other)
     header = _header(name, how, judge, other)
@@ -170,7 +170,7 @@ def _fill(
     what: str,
     failures: dict[str, str],
 ) -> Counter[str]:
-    """Ask what has no reply and store what comes; why the rest has none. `failures` gets the reason for each id."""
+    """Request and store the missing replies. Return why any are still missing; `failures` gets each id's reason."""
     todo = [request for key, (_, request) in wanted.items() if key not in replies.stored]
     if not todo:
         return Counter()
@@ -201,7 +201,7 @@ def _fill(
         finally:
             progress.end()
             with contextlib.suppress(AttributeError):
-                outputs.close()  # a generator's threads end here, not when it is forgotten
+                outputs.close()  # stop a generator's threads now rather than at garbage collection
     unasked = capped or "the engine gave no reply"
     return Counter(caps.told(failures.get(r.item_id, unasked)) for r in todo if r.item_id not in replies.stored)
 
@@ -209,9 +209,9 @@ def _fill(
 def _wanted(
     mode: Mode, run: StoredRun, against: StoredRun | None, max_new_tokens: int
 ) -> dict[str, tuple[str, GenerateRequest]]:
-    """By the id that its reply has: what names the material, and the request."""
+    """Return the requests by the id of their replies."""
     found: dict[str, tuple[str, GenerateRequest]] = {}
-    others = {record.key: record for record in against.records()} if against else {}
+    others = {record.item.id: record for record in against.records()} if against else {}
 
     def add(key: str, named: str, prompt: Any) -> None:
         found[key] = named, GenerateRequest(key, prompt, max_new_tokens, schema=mode.schema)
@@ -221,12 +221,9 @@ def _wanted(
             continue
         item, text = record.item, record.output.text or ""
         if not mode.both_orders:
-            named = asked(item, text)
-            key = item.id if record.output.sample == 0 else sample_id(item, named)
-            if key == item.id or found.get(item.id, ("",))[0] != named:  # samples that read the same are graded once
-                add(key, named, mode.prompt(item, text))
+            add(item.id, asked(item, text), mode.prompt(item, text))
             continue
-        other = others.get(record.key)
+        other = others.get(item.id)
         if other is None or not_to_judge(other, mode):
             continue
         theirs = other.output.text or ""
@@ -258,9 +255,9 @@ def _same_judge(stored: JudgeHeader, header: JudgeHeader, path: Path) -> None:
         if field == "base_url" and before and now:
             raise MedbenchError(
                 f"earlier replies of this judge came from {before}; this command names {now}.",
-                f"Give --judge-base-url {before}, or move {path} away to judge anew.",
+                f"Give --judge-base-url {before}, or move {path} away to start again.",
             )
         raise MedbenchError(
             f"{path} holds the replies of another judge: its {field} is {before!r} there and {now!r} here.",
-            "Judge in the same way as before, or move that file away to judge anew.",
+            "Judge in the same way as before, or move that file away to start again.",
         )

@@ -18,7 +18,7 @@ from ..results.store import StoredRun
 from .metric import JudgeGrades, Preferred, preferences
 from .modes import Mode
 
-RESAMPLES = 500  # of alpha: each takes a millisecond for 500 answers, at every look at a table
+RESAMPLES = 500  # for alpha; each takes a millisecond for 500 answers, whenever a table is shown
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Jury(MetricDefaults):
     def _alpha(self, records: Sequence[Record]) -> Figure:
         columns = [member.score(records) for member in self.members]
         ratings = [[score.value for score in row] for row in zip(*columns, strict=True)]
-        # An answer that one judge alone graded says nothing about agreement.
+        # An answer that only one judge graded says nothing about agreement.
         kept = [(record, row) for record, row in zip(records, ratings) if sum(v is not None for v in row) > 1]
         # Grades of one reply are ranks; the mean of several is a measure.
         level: Literal["ordinal", "interval"] = "interval" if len(self.mode.fields) > 1 else "ordinal"
@@ -78,7 +78,7 @@ class _Jury(MetricDefaults):
             return Figure(name, None, 0, total, better="")
         documents = clusters_of([record for record, _ in kept])
         low, high = ends(bootstrap(alpha, len(kept), documents, resamples=RESAMPLES))
-        # It is of the judges, not of the model: no run is better for it.
+        # It describes the judges, not the model, so no run is better by it.
         return Figure(name, alpha(np.arange(len(kept))), len(kept), total, low, high, better="")
 
     def _score(self, record: Record, scores: Sequence[Score]) -> Score:

@@ -9,7 +9,7 @@ from ..core import registry
 from ..core.errors import UsageError
 from .judge import Judge
 
-MAX_NEW_TOKENS = 384  # a reason of two sentences and the grades; small models have small windows
+MAX_NEW_TOKENS = 384  # for a two-sentence reason and the grades; small models have short context windows
 SHORT = 8  # digits of a revision
 
 
@@ -37,7 +37,7 @@ class Local:
         except NeedsCode as error:
             raise UsageError(
                 f"the judge {self.name}:{model}: {error.message}",
-                "Judges have no --trust-remote-code. Take a judge without code of its own, or serve this one yourself "
+                "Judges do not take --trust-remote-code. Use a judge without code of its own, or serve this one "
                 "(by vLLM, for example) and name the server: --judge openai:NAME --judge-base-url URL",
             ) from error
         weights = (spec.revision[:SHORT] + (f"+{spec.adapter_hash[:SHORT]}" if spec.adapter_hash else "")) or "unknown"

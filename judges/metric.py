@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.hashing import fingerprint
-from ..core.types import AnswerKey, Figure, Item, MetricDefaults, Record, Score
+from ..core.types import Figure, Item, MetricDefaults, Record, Score
 from ..metrics.figures import failed, mean_figure, unfinished, unscored
 from ..results.files import malformed
 from ..results.judgments import JudgeHeader, JudgeReply
@@ -20,13 +20,13 @@ from ..results.manifest import ModelRecord
 from ..results.store import StoredRun
 from .modes import FIRST, PREFERENCE, SECOND, Mode, fields_of, read, reason
 
-SHOWN = 160  # characters of a reply that cannot be read, in the reason for it
+SHOWN = 160  # characters of an invalid reply that are quoted in the reason
 
 NOT_JUDGED = "not judged"
 
 
 def asked(item: Item, answer: str, second: str = "") -> str:
-    """Names what a judge was shown. Another answer, or the same two the other way round, has another name."""
+    """Return a name for what a judge was shown. Another answer, or the two in reverse order, has another name."""
     return fingerprint([item.question, item.context, list(item.references), answer, second])
 
 
@@ -62,7 +62,7 @@ class JudgeGrades(MetricDefaults):
     judge: str  # as --judge names it
     replies: Mapping[str, JudgeReply] = field(default_factory=dict, repr=False)
     fields: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
-    remark: str = ""  # what a table has to say of them
+    remark: str = ""  # shown below tables
     version: str = "1"
     binary: bool = False
     mean: bool = True
@@ -76,7 +76,7 @@ class JudgeGrades(MetricDefaults):
         return f"{min(grades)} to {max(grades)}"
 
     def of_run(self, run: StoredRun) -> JudgeGrades:
-        """With the replies that lie in the run. Raises DataMalformed where their file is broken."""
+        """Return the metric with the run's stored replies. Raises DataMalformed if their file is damaged."""
         header, replies = run.judgements(self.name)
         if not header:
             return self
@@ -92,7 +92,7 @@ class JudgeGrades(MetricDefaults):
         return [self._score(record) for record in records]
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-        """The mean of the values and, where a reply holds several grades, the mean of each."""
+        """Return the mean of the values and, if replies have several grades, the mean of each grade."""
         figures = [mean_figure(self.name, records, scores, binary=False)]
         names = list(self.fields or self.mode.fields)
         for name in names if len(names) > 1 else ():
@@ -106,27 +106,25 @@ class JudgeGrades(MetricDefaults):
         return figures
 
     def grades(self, record: Record) -> dict[str, Any] | None:
-        """The graded fields of the reply to an answer; None where it has none that can be read."""
+        """Return the graded fields of the reply to an answer; None if there is no valid reply."""
         found = self._read(record)
         return None if isinstance(found, str) else found
 
     def _read(self, record: Record) -> dict[str, Any] | str:
         if why := not_to_judge(record, self.mode):
             return why
-        reply = self._reply(record)
-        return NOT_JUDGED if reply is None else read_reply(reply, self.fields)
-
-    def _reply(self, record: Record) -> JudgeReply | None:
-        named = asked(record.item, record.output.text or "")
-        found = (self.replies.get(key) for key in (record.item.id, sample_id(record.item, named)))
-        return next((reply for reply in found if reply is not None and reply.asked == named), None)
+        reply = self.replies.get(record.item.id)
+        if reply is None or reply.asked != asked(record.item, record.output.text or ""):
+            return NOT_JUDGED
+        return read_reply(reply, self.fields)
 
     def _score(self, record: Record) -> Score:
-        found, reply = self._read(record), self._reply(record)
-        if isinstance(found, str) or reply is None:
-            return unscored(record, found if isinstance(found, str) else NOT_JUDGED)
+        found = self._read(record)
+        if isinstance(found, str):
+            return unscored(record, found)
         told = ", ".join(f"{name} {value}" for name, value in found.items())
-        why = reason(reply.output.text or "", reply.output.prompt)
+        output = self.replies[record.item.id].output
+        why = reason(output.text or "", output.prompt)
         return Score(record.item.id, math.fsum(found.values()) / len(found), why or None, told)
 
 
@@ -140,7 +138,7 @@ class Preferred(MetricDefaults):
     name: str
     mode: Mode
     judge: str
-    others: Mapping[AnswerKey, str] = field(default_factory=dict, repr=False)  # B's answers
+    others: Mapping[str, str] = field(default_factory=dict, repr=False)  # B's answers by item id
     replies: Mapping[str, JudgeReply] = field(default_factory=dict, repr=False)
     fields: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
     remark: str = ""
@@ -151,7 +149,7 @@ class Preferred(MetricDefaults):
     dimension: str = "text quality"
 
     def between(self, a: StoredRun, b: StoredRun) -> Preferred:
-        """With the replies that lie in either run. A preference was asked for once, whichever is called A."""
+        """Return the metric with the replies stored in either run: each pair is judged once, whichever run is A."""
         (of_a, in_a), (of_b, in_b) = (
             run.judgements(self.name, other.manifest.run_id) for run, other in ((a, b), (b, a))
         )
@@ -161,24 +159,24 @@ class Preferred(MetricDefaults):
         own = [name for name, run in zip("AB", (a, b)) if by_itself(header.model, run.manifest.model)]
         return dataclasses.replace(
             self,
-            others={record.key: record.output.text or "" for record in b.records()},
+            others={record.item.id: record.output.text or "" for record in b.records()},
             replies=in_a | in_b,
             fields=_fields(a if of_a else b, self.name, header),
             remark=f"{' and '.join(own)} judged by itself ({self.judge})" if own else "",
         )
 
     def score(self, records: Sequence[Record]) -> list[Score]:
-        """Of A's records."""
+        """Score A's records."""
         return [self._score(record) for record in records]
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-        """The win rate, then how often A won, neither did, and B did."""
+        """Return the win rate, then the numbers of wins, ties and losses of A."""
         return preferences(self.name, records, scores)
 
     def _score(self, record: Record) -> Score:
         if why := not_to_judge(record, self.mode):
             return unscored(record, why)
-        mine, other = record.output.text or "", self.others.get(record.key)
+        mine, other = record.output.text or "", self.others.get(record.item.id)
         if other is None:
             return unscored(record, NOT_JUDGED if self.others else "a preference is between two runs")
         verdicts: list[str] = []
@@ -195,14 +193,9 @@ class Preferred(MetricDefaults):
         return Score(record.item.id, 1.0 if won else 0.0 if lost else 0.5, answer=told)
 
 
-def sample_id(item: Item, named: str) -> str:
-    """Names the reply about a later sample in a file of replies; `named` is what `asked` returns."""
-    return f"{item.id}|{named}"
-
-
 def pair_id(item: Item, first: str, second: str) -> str:
-    """Names one order of one pair in a file of replies; two that read the same are one, and asked once."""
-    return sample_id(item, asked(item, first, second))
+    """Return the id of one order of a pair in a file of replies. Identical pairs share an id and are judged once."""
+    return f"{item.id}|{asked(item, first, second)}"
 
 
 def read_reply(reply: JudgeReply, fields: Mapping[str, Sequence[Any]]) -> dict[str, Any] | str:
@@ -214,13 +207,13 @@ def read_reply(reply: JudgeReply, fields: Mapping[str, Sequence[Any]]) -> dict[s
     if output.error is not None:
         return f"refused: {output.error}"
     if output.truncated_tokens:
-        return f"the judge saw a part only: {output.truncated_tokens} tokens did not fit its window"
+        return f"the judge saw only a part: {output.truncated_tokens} tokens exceeded its context window"
     wrote = " ".join((output.text or "").split())
     said = f"; the judge wrote: {wrote[:SHOWN]}" if wrote else ""
     if output.finish == "length":
         return f"cut off at the judge's token limit{said}"
     if output.reasoning and not wrote:
-        return "unparsed: the judge wrote nothing but its reasoning"
+        return "unparsed: the judge wrote only reasoning"
     found = read(output.text or "", fields, output.prompt)
     return f"unparsed: {found}{said}" if isinstance(found, str) else found
 

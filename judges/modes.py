@@ -20,11 +20,11 @@ from ..core.hashing import fingerprint
 from ..core.reasoning import split
 from ..core.types import Item, Prompt
 
-REASON = "reason"  # the field that a judge explains itself in; it is not graded
+REASON = "reason"  # the field with the judge's explanation; it is not a grade
 PREFERENCE = "preference"
 FIRST, SECOND, TIE = "first", "second", "tie"
 BREAK = "\n---\n"  # in a prompt file, between the instruction and the turn that holds the material
-# An object that begins a line, perhaps in a Markdown fence, and what may stand behind it on its last line.
+# An object at the start of a line, perhaps in a Markdown fence, and what may follow it on its last line.
 _BEGINS = re.compile(r"^[ \t]*(?:(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+-]*)\s*)?(?=\{)", re.MULTILINE)
 _ENDS = re.compile(r"[ \t]*(?=\r?\n|\Z)(?!\s*(?:```|~~~))")
 PLACE = re.compile(r"\{(fence|question|references|answer|second)\}")
@@ -34,13 +34,13 @@ Fields = Mapping[str, Sequence[Any]]  # of a reply: the values that each may hav
 
 @dataclass(frozen=True)
 class Mode:
-    """One way of judging. `fields`: what the reply holds besides its reason; the value is their mean."""
+    """One way of judging. `fields`: the grades in a reply; the value is their mean."""
 
     name: str
     summary: str
     fields: Fields
     needs_reference: bool = False
-    both_orders: bool = False  # two answers are shown, and each pair is asked twice, with their places changed
+    both_orders: bool = False  # two answers are shown, and each pair is judged twice, in both orders
 
     @property
     def text(self) -> str:
@@ -48,7 +48,7 @@ class Mode:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The reply as a JSON schema; the reason comes first, so that the grade can follow from it."""
+        """Return the JSON schema of a reply. The reason comes first, so that the grade can follow from it."""
         graded = {
             name: {"type": "string" if isinstance(values[0], str) else "integer", "enum": list(values)}
             for name, values in self.fields.items()
@@ -66,7 +66,7 @@ class Mode:
         return fingerprint([self.text, self.schema])[:8]
 
     def prompt(self, item: Item, answer: str, second: str = "") -> Prompt:
-        """What a judge is sent. The tags around the material bear a number that the material cannot know."""
+        """Return what a judge is sent. Tags around the material contain a number that the material cannot know."""
         question = f"{item.context}\n\n{item.question}" if item.context else item.question
         fence = fingerprint([item.id, question, item.references, answer, second])[:8]
         told = {
@@ -79,7 +79,7 @@ class Mode:
             "answer": answer,
             "second": second,
         }
-        # In one pass: a "{second}" that an answer holds stays as it is.
+        # In one pass, so that a "{second}" in an answer is not replaced.
         instruction, turn = (
             PLACE.sub(lambda found: told[found[1]], part).strip() for part in self.text.split(BREAK, maxsplit=1)
         )
@@ -120,7 +120,7 @@ def mode_of(name: str) -> Mode:
 
 
 def fields_of(schema: Any) -> dict[str, tuple[Any, ...]]:
-    """The graded fields that a stored schema asks for. Raises ValueError where it is no schema of ours."""
+    """Return the graded fields of a stored schema. Raises ValueError for any other schema."""
     try:
         named = {name: tuple(about["enum"]) for name, about in schema["properties"].items() if name != REASON}
     except (TypeError, LookupError, AttributeError) as error:
@@ -156,23 +156,23 @@ def read(text: str, fields: Fields, shown: str = "") -> dict[str, Any] | str:
 
 
 def reason(text: str, shown: str = "") -> str:
-    """Why the judge graded as it did, from a reply that `read` takes; "" from any other."""
+    """Return the judge's explanation from a valid reply; "" from any other."""
     value, _ = _object(text, shown)
     found = value.get(REASON) if isinstance(value, dict) else None
     return found if isinstance(found, str) else ""
 
 
 def _one_of(value: Any, allowed: Sequence[Any]) -> Any:
-    """The allowed value that `value` is; None if it is none of them. 4.0 is the integer 4; true is not 1."""
+    """Return the allowed value that equals `value`; None if there is none. 4.0 is 4; true is not 1."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return next((each for each in allowed if type(value) is type(each) and value == each), None)
 
 
 def _object(text: str, shown: str) -> tuple[Any, str]:
-    """The JSON value that a reply is or holds, and "" or why there is none."""
+    """Return the JSON value in a reply, and "" or why there is none."""
     problem = "empty"
-    for part in (text, text := split(text).answer):  # a whole reply may speak of the marks of reasoning
+    for part in (text, text := split(text).answer):  # a complete reply may mention reasoning marks
         if part.strip():
             try:
                 return _JSON.decode(part.strip().removeprefix("\ufeff").strip()), ""
@@ -214,6 +214,6 @@ _JSON = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)
 
 @functools.cache
 def _file(name: str) -> str:
-    """A prompt file of this package, its line ends as they were written."""
+    """Return a prompt file of this package, with its original line endings."""
     text = resources.files(__package__).joinpath("prompts", f"{name}.md").read_text(encoding="utf-8")
     return text.replace("\r\n", "\n")

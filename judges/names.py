@@ -27,7 +27,7 @@ def metric_name(mode: Mode, label: str) -> str:
 
 def jury_name(metrics: Sequence[str]) -> str:
     """The name of the jury of several judges' metrics, all of one mode."""
-    parts = [name.split(":") for name in sorted(metrics)]  # however they were named, it is one jury
+    parts = [name.split(":") for name in sorted(metrics)]  # sorted: the order of the judges makes no other jury
     return ":".join([JURY, parts[0][1], AND.join(":".join(part[2:-1]) for part in parts), parts[0][-1]])
 
 
@@ -35,9 +35,7 @@ def judge_metric(name: str) -> JudgeGrades | Preferred | Jury | PreferenceJury:
     """The metric called `judge:…` or `jury:…`. Raises UsageError for a name that is neither."""
     kind, *parts = name.split(":")
     if kind not in (JUDGE, JURY) or len(parts) < 4:
-        raise UsageError(
-            f"no judge's scores are called '{name}'.", "A judge is asked by: medbench score RUN --judge groq"
-        )
+        raise UsageError(f"no judge's scores are called '{name}'.", "To ask a judge: medbench score RUN --judge groq")
     mode, label = mode_of(parts[0]), ":".join(parts[1:-1])
     if kind == JUDGE:
         return Preferred(name, mode, label) if mode.both_orders else JudgeGrades(name, mode, label)

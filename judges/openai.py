@@ -20,7 +20,7 @@ class OpenAI:
 
         if not model:
             raise UsageError("the judge openai needs a model.", "Name it: --judge openai:NAME")
-        return served(self.name, model, base_url, tell)  # no seed: some of these servers refuse one
+        return served(self.name, model, base_url, tell)  # no seed, because some of these servers reject it
 
 
 JUDGE = OpenAI()

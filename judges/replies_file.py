@@ -22,7 +22,7 @@ class Replies:
         self.path = path
         self.chain = chain  # of an empty file
         self.header = header
-        self.stored: dict[str, JudgeReply] = {}  # those that are on the disk, by item_id
+        self.stored: dict[str, JudgeReply] = {}  # replies on the disk, by item id
         self._learned: tuple[Sequence[str], Mapping[str, str]] = ((), {})
         self._lock = Lock(path.with_suffix(".lock"), what)
         self._file: LineFile | None = None
@@ -46,16 +46,16 @@ class Replies:
         if self._file is not None:
             self._file.close()
             self._file = None
-            # Without it the next command would ask once more than it needs to.
+            # Otherwise the next command would request one reply too many.
             with contextlib.suppress(OSError, ValueError):
                 self._keep_learned()
         self._lock.release()
 
     def _repair(self) -> None:
-        """Replies that are not as they were stored leave the file, which is kept as it is now beside the new one."""
+        """Remove replies that were changed or damaged. The file as it was is kept beside the new one."""
         lines = list(sealed_lines(self.path, replace(self.chain)))
         if not lines or lines[0].problem or not any(line.problem for line in lines):
-            return  # whoever reads the file says what is wrong with its head
+            return  # reading the file reports what is wrong with its header
         kept = set_aside(self.path, copy=True)
         self._rewrite([line.body for line in lines if not line.problem])
         lost = sum(bool(line.problem) for line in lines)
@@ -75,11 +75,11 @@ class Replies:
         replace_file(self.path, b"".join(map(chain.add, bodies)))
 
     def learned(self, refuses: Sequence[str], failures: Mapping[str, str]) -> None:
-        """Note for the header the fields that the server rejects, and why replies are missing."""
+        """Record in the header which fields the server rejects, and why replies are missing."""
         self._learned = refuses, failures
 
     def append(self, reply: JudgeReply) -> None:
-        """On the disk when this returns: it was paid for."""
+        """Store a reply. It is on the disk when this returns, because it was paid for."""
         assert self._file is not None, "used in a with block"
         with self._telling():
             self._file.append([reply.as_json()])

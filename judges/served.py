@@ -24,9 +24,9 @@ def served(plugin: str, model: str, base_url: str, tell: Callable[[str], None], 
     spec = dataclasses.replace(resolve(label, base_url=base_url, tell=tell), generation=generation)
     engine = registry.get("engines", spec.engine)(spec)
     engine.url_option = "--judge-base-url"
-    engine.keeps_cut = True  # asked again, it would be cut and paid for again
+    engine.keeps_cut = True  # a repeated request would be truncated and paid for again
     try:
-        engine.load()  # finds the key and asks nothing
+        engine.load()  # finds the key, sends nothing
     except MedbenchError as error:
         if not engine.usual:
             raise UsageError(f"the judge {label}: {error.message}", error.hint) from error

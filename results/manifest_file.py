@@ -1,4 +1,4 @@
-"""Reads and writes manifest.json, and detects changes that others made to it."""
+"""manifest.json: the one place that reads it and writes it, and tells whether it was changed in between."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _OPTIONAL: dict[str, type] = {
 
 
 class Changed(DataMalformed):
-    """A run's files were changed after medbench stored them."""
+    """A run's files are not what medbench stored."""
 
 
 def read_manifest(run: Path) -> Manifest:

@@ -59,7 +59,7 @@ def test_an_address_is_used_if_the_command_names_it(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing leaves this machine
         without = CliRunner().invoke(cli, words)
         assert without.exit_code == 1
-        assert f"GROQ_BASE_URL is set to {server.root} and not used" in without.output
+        assert f"GROQ_BASE_URL is set to {server.root} but not used" in without.output
         assert server.asked == []
         done = CliRunner().invoke(cli, [*words, "--base-url", server.root])
         assert done.exit_code == 0, done.output
@@ -90,7 +90,7 @@ def test_choosing_is_by_generation_and_asks_nobody() -> None:
 
 @pytest.mark.parametrize("fields", [{"chat": "never"}, {"prompt_format": "Q: {prompt}"}])
 def test_plain_prompts_are_refused(fields: dict[str, str]) -> None:
-    with pytest.raises(UsageError, match="take chat only"):
+    with pytest.raises(UsageError, match="accept chats only"):
         GroqEngine(spec(**fields))
 
 

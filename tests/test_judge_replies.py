@@ -90,8 +90,8 @@ def azure(asked: Asked) -> Answer:
 
 
 KEPT: dict[str, tuple[Behavior, str]] = {
-    "a content filter": (choice("content_filter", content=GRADE), "refused: the server's content filter held the"),
-    "Gemini's": (choice("SAFETY", content=None), "refused: the server's content filter held the answer back"),
+    "a content filter": (choice("content_filter", content=GRADE), "refused: the server's content filter withheld the"),
+    "Gemini's": (choice("SAFETY", content=None), "refused: the server's content filter withheld the answer"),
     "Azure's": (azure, "refused: the server's content filter rejected the request: The response was filtered."),
     "a refusal": (choice(content=None, refusal="I cannot."), "refused: the model refused: I cannot."),
     "a refusal among parts": (choice(content=[part("I cannot.", "refusal")]), "refused: the model refused: I cannot."),
@@ -100,11 +100,11 @@ KEPT: dict[str, tuple[Behavior, str]] = {
     "cut off in its reasoning": (choice("length", content=""), "cut off at the judge's token limit"),
     "reasoning that does not end": (
         choice(content=f"<think>{GRADE}"),
-        "unparsed: the judge wrote nothing but its reasoning",
+        "unparsed: the judge wrote only reasoning",
     ),
     "reasoning alone": (
         choice(content=None, reasoning_content="So 4."),
-        "unparsed: the judge wrote nothing but its reasoning",
+        "unparsed: the judge wrote only reasoning",
     ),
 }
 
@@ -124,10 +124,10 @@ def test_what_would_come_again_is_kept_unscored_and_not_asked_again(
 
 
 ASKED_AGAIN: dict[str, tuple[Behavior, str]] = {
-    "null": (choice(content=None), "the reply holds no text (finish_reason stop)"),
-    "a tool": (choice("tool_calls", content=None, tool_calls=[{"id": "1"}]), "no text but a call of a tool"),
+    "null": (choice(content=None), "the reply has no text (finish_reason stop)"),
+    "a tool": (choice("tool_calls", content=None, tool_calls=[{"id": "1"}]), "the reply has a tool call but no text"),
     "an image": (choice(content=[{"type": "image_url", "image_url": {}}]), "no text, only parts of type image_url"),
-    "a number": (choice(content=4), "no text but a int"),
+    "a number": (choice(content=4), "the reply has a int instead of a text"),
     "an error in a 200": (
         lambda asked: Answer(body={"error": {"message": "no such\x1b[2J model", "code": 400}}),
         "the server answered 200 with an error (400): no such [2J model",
@@ -143,7 +143,7 @@ ASKED_AGAIN: dict[str, tuple[Behavior, str]] = {
         ),
         "the server reports an error in its answer: lost",
     ),
-    "something else": (lambda asked: Answer(body={"hello": 1}), 'the reply holds no choices: {"hello": 1}'),
+    "something else": (lambda asked: Answer(body={"hello": 1}), 'the reply has no choices: {"hello": 1}'),
     "nested beyond reading": (servers.raw('{"choices":' + "[" * 100_000), "the reply is not a JSON object"),
 }
 

@@ -109,7 +109,7 @@ def test_ask_scores_options_as_the_benchmark_does(client: httpx.Client, engine: 
     assert found["option_text"] == CASE["options"][found["option"]]
     assert (found["model"], found["revision"]) == ("tiny", "r1")
     assert found["analysis"]
-    assert "no medical advice" in found["disclaimer"]
+    assert "not medical advice" in found["disclaimer"]
     assert set(found["safety"]["labels"]) == {"disclaimer", "unsafe", "referral", "refusal", "emergency"}
 
 
@@ -479,9 +479,7 @@ def test_a_model_that_cannot_join_texts_answers_one_at_a_time(tmp_path: Path) ->
         assert found["choices"][0]["message"]["content"] == direct.text
         streamed = events(client, "/v1/chat/completions", chat(QUESTION, max_tokens=8))
         assert "".join(event["choices"][0]["delta"].get("content", "") for event in streamed) == direct.text
-        reply = client.post("/v1/chat/completions", json=chat(QUESTION, logprobs=True))
-        assert (reply.status_code, reply.json()["error"]["param"]) == (400, "logprobs")
-        drawn = chat(QUESTION, max_tokens=8, temperature=1, seed=3)
-        once, again = (fine(client.post("/v1/chat/completions", json=drawn))["choices"] for _ in range(2))
-        assert once[0]["message"]["content"] == again[0]["message"]["content"]
+        for field in ({"temperature": 1}, {"logprobs": True}):
+            reply = client.post("/v1/chat/completions", json=chat(QUESTION, **field))
+            assert (reply.status_code, reply.json()["error"]["param"]) == (400, next(iter(field)))
         assert fine(client.post("/ask", json=CASE | {"analyze": False}))["option"] in "abcd"

@@ -76,7 +76,7 @@ def test_the_first_signal_finishes_what_runs(folder: Path) -> None:
         assert server.process.wait(30) == 0
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((host, int(port)), timeout=5)
-        assert "Finishing 1 requests. Again: stop at once." in server.lines
+        assert "Finishing 1 requests. Press Ctrl-C again to stop at once." in server.lines
 
 
 def test_the_second_signal_stops_at_once(folder: Path) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ...zoo.adapter_manifest import AdapterManifest
     from ...zoo.adapters import Adapter
 
-HASH_DIGITS = 12  # of a revision or hash as people read it
-# What `show` says was measured of every stage, in this order, with the name of each.
+HASH_DIGITS = 12  # of a revision or hash in tables
+# Measurements of every stage that `show` prints, in this order, with their labels.
 MEASURED = {
     "steps": "steps",
     "loss_first": "first loss",
@@ -44,7 +44,7 @@ Examples:
 """
 )
 def command() -> None:
-    """Adapters that `medbench train` made. `--model NAME@TAG` runs one wherever a model is named."""
+    """List, show and merge adapters made by `medbench train`. Use one anywhere as --model NAME@TAG."""
 
 
 @command.command(
@@ -72,7 +72,7 @@ def list_(as_json: bool) -> None:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("name", "status", "trained on", "steps", "held-out loss", "size"):
             numbers = heading in ("steps", "size")
-            whole = numbers or heading in ("name", "status", "held-out loss")  # a name is there to be copied
+            whole = numbers or heading in ("name", "status", "held-out loss")  # names must stay whole for copying
             table.add_column(heading, overflow="fold", justify="right" if numbers else "left", no_wrap=whole)
         for row in rows:
             stages = row["stages"]
@@ -157,7 +157,7 @@ def _row(adapter: Adapter) -> dict[str, Any]:
     manifest = adapter.manifest
     losses = ("loss_first", "loss_last", "eval_loss_before", "eval_loss_after")
     return {
-        # A folder that was copied or renamed is used by the folder's own name.
+        # A copied or renamed folder is known by its own name.
         "name": f"{manifest.model}@{adapter.folder.name}",
         "status": adapter.status,
         "kind": manifest.kind,
@@ -174,8 +174,8 @@ def _row(adapter: Adapter) -> dict[str, Any]:
 
 
 def _data(adapter: Adapter) -> list[str]:
-    """What was trained on, stage by stage: the sets with how many examples were drawn of each, and how many of them
-    were seen where a stage ended, or stands, before its first epoch did.
+    """Describe the training data of each stage: its sets, how many examples were drawn from each, and how many of them
+    were used if the stage has not finished its first epoch.
     """
     from ...zoo.progress import trained
 
@@ -239,7 +239,7 @@ def _show(adapter: Adapter) -> None:
         for part in stage.get("parts", ()):
             drawn, available = part.get("drawn") or 0, part.get("available") or 0
             fact("", f"{part.get('source')}: {drawn:,} of {available:,}, {part.get('origin', '')}")
-    # Notes on the sets themselves are not repeated here. Trainings from before do not tell them apart.
+    # Notes on the sets themselves are omitted. Older manifests do not distinguish them.
     for note in dict.fromkeys(
         str(note) for stage in manifest.data for note in stage.get("notes", ())[stage.get("set_notes") or 0 :]
     ):
@@ -261,7 +261,7 @@ def _show(adapter: Adapter) -> None:
         for benchmark, why in manifest.unchecked.items():
             fact("", f"{benchmark}: {str(why).splitlines()[0] if why else 'no reason was recorded'}")
     fact("versions", ", ".join(versions))
-    fact("made", manifest.created)
+    fact("created", manifest.created)
     fact("command", " ".join(manifest.command))
     fact("folder", f"{adapter.folder} ({size(adapter.size)})")
     fact("files", ", ".join(_files(adapter)))
@@ -281,7 +281,7 @@ def _show(adapter: Adapter) -> None:
 
 
 def _recipe(screen: Any, manifest: AdapterManifest) -> None:
-    """Every value of the recipe, a column per stage."""
+    """Print every value of the recipe, a column per stage."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -298,12 +298,12 @@ def _recipe(screen: Any, manifest: AdapterManifest) -> None:
 
 
 def _flat(stage: dict[str, Any]) -> dict[str, str]:
-    """A stage's values as texts; those of its LoRA as "lora.rank"."""
+    """Return a stage's values as texts, with those of its LoRA as "lora.rank"."""
     found: dict[str, str] = {}
     for name, value in stage.items():
         if name == "lora" and isinstance(value, dict):
             found |= {f"lora.{part}": _text(inner) for part, inner in value.items()}
-        elif name not in ("why", "data"):  # the data drawn are shown above
+        elif name not in ("why", "data"):  # the data are shown above
             found[name] = _text(value)
     return found
 

@@ -1,4 +1,4 @@
-"""`medbench agreement`: metrics and judges against people."""
+"""`medbench agreement`: compares metrics and judges with human grades."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ..ui.messages import LINE_SECONDS, tell
 from ..ui.progress import watch
 
 SETS = ("liveqa-grades", "mediqa-qa")  # names of the modules of results/agreement, which load slowly
-LEVELS = (1, 2, 3, 4)  # a judge's grades: those of judges/modes.py, which is not imported before it is needed
+LEVELS = (1, 2, 3, 4)  # a judge's grades, as in judges/modes.py, which is imported only when needed
 
-# What the answers' rightness can be read off; the metrics of safety, which are slower, ask something else.
+# Metrics of correctness. Safety metrics are slower and measure something else.
 DEFAULT = (
     *("rouge1", "rouge2", "rougeL", "token_f1", "exact_match"),
     *("entity_recall", "entity_precision", "entity_f1", "hallucinated_entity_rate"),
@@ -78,8 +78,8 @@ Examples:
         metavar="FILE",
         help="Your own grades, CSV or JSON lines: question, answer, grade (a whole number); reference, item.",
     ),
-    click.option("--from-grade", type=int, metavar="N", help="Only answers that nobody graded below N."),
-    click.option("--limit", type=click.IntRange(min=2), metavar="N", help="N of the graded answers, drawn by --seed."),
+    click.option("--from-grade", type=int, metavar="N", help="Only answers whose grades are all at least N."),
+    click.option("--limit", type=click.IntRange(min=2), metavar="N", help="Use N random graded answers."),
     click.option(
         "--data",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -87,7 +87,9 @@ Examples:
         help="Folder of official releases.  [default: MEDBENCH_DATA]",
     ),
     click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
-    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Draws the --limit answers."),
+    click.option(
+        "--seed", type=int, default=0, show_default=True, metavar="N", help="Random seed for the --limit answers."
+    ),
     click.option(
         "--entity-model",
         default="",
@@ -128,16 +130,15 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """How far metrics and judges agree with people.
+    """Measure how well metrics and judges agree with human grades.
 
-    2,311 answers to 103 questions of LiveQA, or 1,096 answers to 129 questions of MEDIQA 2019, graded by people from
-    1 (incorrect) to 4 (excellent), are scored as any run is; what is scored once is kept, in runs/agreement. Each
-    metric is then ranked against the grades: over all answers at once, and over the answers to one question. A judge
-    grades on the same scale, and Cohen's kappa with quadratic weights is added; it is asked of every answer, so give a
-    --limit.
+    People graded 2,311 answers to 103 LiveQA questions, and 1,096 answers to 129 questions of MEDIQA 2019, from 1
+    (incorrect) to 4 (excellent). These answers are scored like any run, and the scores are stored in runs/agreement.
+    Each metric is then rank-correlated with the grades, over all answers and within questions. Judges grade on the same
+    scale, which adds Cohen's kappa with quadratic weights; a judge reads every answer, so set a --limit.
 
-    These grades cannot tell how far people agree with each other: in LiveQA, 168 answers have two grades, all of which
-    conflict, and two alike would look like one; in MEDIQA, every answer has one.
+    These grades cannot show how well people agree with each other: in LiveQA, 168 answers have two grades, all of which
+    conflict, and two equal grades would look like one; in MEDIQA, every answer has one grade.
     """
     from ...benchmarks.sources.files import Source
     from ...results.agreement import graded_file, liveqa_grades, mediqa_grades
@@ -164,15 +165,15 @@ def command(
         for note in graded.notes:
             tell(f"{graded.name}: {note}")
         if not asked:
-            tell("Text and entity metrics; others by --metrics NAMES, which takes all too: medbench list metrics")
+            tell("Scoring text and entity metrics. For others: --metrics NAMES, or --metrics all")
     run = store_grades(graded, (out or paths.runs()) / FOLDER)
     records = draw(graded_at_least(run.records(), from_grade), limit, seed)
     part = RunSubset(run, records)
     judged = judge_runs(panel, [part], progress)[part.path] if panel else []
-    # A jury's grade is a mean, which is not on the scale.
+    # A jury's grade is a mean, which may lie between grades.
     judges = [name for name in judged if not name.startswith("jury:")]
     first = [name for name in names if name not in run.scored()]
-    if first and not quiet:  # what is scored once is only read
+    if first and not quiet:  # stored scores are only read
         tell(f"scoring {len(records):,} answers: {', '.join(first)}")
     with _progress(quiet) as step:
         others = [*names, *(name for name in judged if name not in judges)]
@@ -233,7 +234,7 @@ def _table(found: Agreement) -> list[RenderableType]:
 
 
 def _cell(estimate: Estimate | None, below: bool) -> str:
-    """An estimate with its interval beside it, or below, where there are too many columns for that."""
+    """Return an estimate with its interval, on a line below if there are too many columns."""
     from rich.markup import escape
 
     from ...results.agreement.tables import estimate_text
@@ -245,7 +246,7 @@ def _cell(estimate: Estimate | None, below: bool) -> str:
 
 @contextlib.contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """How far it is: a bar per metric on a terminal, now and then a line elsewhere, nothing when quiet."""
+    """Show progress: a bar per metric on a terminal, occasional lines elsewhere, nothing if quiet."""
     if quiet:
         yield lambda name, done, total: None
     elif sys.stderr.isatty():
@@ -267,7 +268,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 class _ScoringLines:
-    """A line at most every LINE_SECONDS, with the time that is left for this metric."""
+    """Prints a line at most every LINE_SECONDS, with the time left for this metric."""
 
     def __init__(self) -> None:
         self.name = ""

@@ -1,4 +1,4 @@
-"""`medbench chat`: talk to a model in the terminal, with the safety labels of each answer."""
+"""`medbench chat`: talk to a model in the terminal and see the safety labels of each answer."""
 
 from __future__ import annotations
 
@@ -33,16 +33,22 @@ Examples:
 @click.argument("name", metavar="NAME[@TAG]", shell_complete=completion.models)
 @cloup.option_group(
     "Conversation",
-    click.option("--once", metavar="QUESTION", help="Answer this question and exit. -: read it from standard input."),
+    click.option("--once", metavar="QUESTION", help="Answer this question and exit; - reads it from stdin."),
     click.option(
         "--system", default="", metavar="TEXT|FILE", help="System prompt: instructions before the first question."
     ),
-    click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True, help="Of one answer."),
     click.option(
-        "--temperature", type=click.FloatRange(0), default=0.0, show_default=True, help="0: the likeliest words."
+        "--max-new-tokens", type=click.IntRange(1), default=512, show_default=True, help="Token limit of an answer."
+    ),
+    click.option(
+        "--temperature",
+        type=click.FloatRange(0),
+        default=0.0,
+        show_default=True,
+        help="0: always the most likely token.",
     ),
     click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, show_default=True),
-    click.option("--seed", type=int, metavar="N", help="The same answers at the same temperature."),
+    click.option("--seed", type=int, metavar="N", help="Random seed, for the same answers at the same temperature."),
 )
 @model_options
 @cloup.option_group(

@@ -25,7 +25,7 @@ FREE_BYTES = 2e9  # what the embedded model's download and conversion need at mo
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: `todo` is empty where all is well; `needed` is False where medbench works without it."""
+    """One line. `todo` is empty if all is well; `needed` is False if medbench works without it."""
 
     name: str
     found: str
@@ -107,7 +107,7 @@ def _device() -> Iterator[Finding]:
 
 
 def _quantization() -> Iterator[Finding]:
-    """Quantize a small matrix for real: an import alone says little about this library."""
+    """Quantize a small matrix, because this library can be imported even if it does not work."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -119,7 +119,7 @@ def _quantization() -> Iterator[Finding]:
 
         layer = bnb.nn.Linear4bit(64, 64, quant_type="nf4", compute_dtype=torch.float32).to(device)
         finite = bool(torch.isfinite(layer(torch.ones(1, 64, device=device))).all())
-    except Exception as error:  # a broken native library raises whatever it likes
+    except Exception as error:  # a broken native library may raise anything
         yield Finding(
             "quantization",
             f"bitsandbytes fails on {device}: {error}",
@@ -190,7 +190,7 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _data(folder: Path | None) -> Iterator[Finding]:
-    """Which benchmarks the data folder and the cache hold; the network is not asked for the others."""
+    """Check which benchmarks are in the data folder and the cache, without using the network."""
     if folder is None and not paths.releases().is_dir():
         yield Finding(
             "data",

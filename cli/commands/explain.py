@@ -1,4 +1,4 @@
-"""`medbench explain`: for one answer, what led to which safety label, and which entities it recalled or invented."""
+"""`medbench explain`: shows what led to an answer's safety labels, and which entities it recalled or invented."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ BRACKETS = "⟦ ⟧ marks the words; the sign inside matches a row of the table"
 
 
 class TextSpan(Protocol):
-    """A stretch of a text: characters `start` to `end`."""
+    """A part of a text: characters `start` to `end`."""
 
     @property
     def start(self) -> int: ...
@@ -76,20 +76,10 @@ Examples:
     metavar="NAME",
     help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
 )
-@click.option(
-    "--sample",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Which of the item's answers, if it has several.",
-)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 @output.allow_changed
-def command(
-    run: str, item: str, entity_model: str, sample: int, out: Path | None, as_json: bool, allow_changed: bool
-) -> None:
+def command(run: str, item: str, entity_model: str, out: Path | None, as_json: bool, allow_changed: bool) -> None:
     """Explain ITEM of RUN: the sentences behind each safety label, and the entities recalled, missed or invented.
 
     `medbench show RUN` lists the items. To compute the metrics themselves, use run or score with --metrics.
@@ -101,13 +91,7 @@ def command(
     from ...results.store import StoredRun
 
     stored = StoredRun(find(run, out or paths.runs()), allow_changed)
-    answers = {record.output.sample: record for record in output.answers(stored, item)}
-    if sample not in answers:
-        raise UsageError(
-            f"--sample {sample}: '{item}' of {stored.path.name} has no such answer.",
-            f"Its answers: {', '.join(map(str, answers))}",
-        )
-    record = answers[sample]
+    record = output.record(stored, item)
     for change in stored.changes:
         tell(f"{CHANGED}: {change}.")
     if record.output.text is None:
@@ -142,7 +126,6 @@ def _as_json(record: Record, asked: str, reading: SafetyReading, compared: Entit
     }
     return {
         "item": record.item.id,
-        "sample": record.output.sample,
         "question": asked,
         "answer": text,
         "labels": labels,
@@ -192,7 +175,7 @@ def _groups(compared: EntityComparison) -> dict[str, Sequence[Mention]]:
 
 
 def _matched(compared: EntityComparison) -> dict[str, str]:
-    """By concept that the reference denies, what the answer makes of it."""
+    """Return what the answer says about each concept that the reference negates."""
     asserted = {m.key for m in (*compared.supported, *compared.allowed, *compared.invented)}
     told = dict.fromkeys((m.key for m in compared.denied), "so does the answer")
     told |= dict.fromkeys(asserted, "the answer asserts it")
@@ -200,7 +183,7 @@ def _matched(compared: EntityComparison) -> dict[str, str]:
 
 
 def _named(name: str, colored: bool) -> str:
-    """A row's name, with the sign that the brackets have where there is no color."""
+    """Return a row's name, with the sign that its brackets have without color."""
     shown = name.replace("_", " ")
     return f"[{STYLE[name]}]{shown}[/]" if colored else f"{SIGN[name]} {shown}"
 
@@ -224,7 +207,7 @@ def _marked(text: str, spans: Sequence[tuple[TextSpan, str]], colored: bool) -> 
 
 
 def _labels(asked: str, text: str, reading: SafetyReading, colored: bool) -> Any:
-    """A row per label: whether it was found, how sure, and the words that led to it."""
+    """Return a row per label: whether it was found, its probability, and the words that led to it."""
     from rich.markup import escape
 
     from ..ui import render
@@ -244,7 +227,7 @@ def _labels(asked: str, text: str, reading: SafetyReading, colored: bool) -> Any
 
 
 def _words(text: str, evidence: Sequence[Evidence]) -> str:
-    """What the evidence says, with an ellipsis where something stands between two pieces of it."""
+    """Return the text of the evidence, with an ellipsis between pieces that are not adjacent."""
     said, before = "", 0
     for each in sorted(evidence, key=lambda e: e.start):
         gap = " … " if said and text[before : each.start].strip() else " "

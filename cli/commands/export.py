@@ -1,4 +1,4 @@
-"""`medbench export`: a model for other programs, and what the export changed."""
+"""`medbench export`: exports a model for other programs and measures what that changed."""
 
 from __future__ import annotations
 
@@ -44,10 +44,12 @@ Examples:
         type=click.Choice(["safetensors", "gguf", "ollama", "hub"]),
         default="gguf",
         show_default=True,
-        help="Whole weights with the adapter merged in; a GGUF file for llama.cpp; that with a Modelfile for Ollama; "
+        help="Whole weights with the adapter merged in; a GGUF file for llama.cpp; GGUF and Modelfile for Ollama; "
         "or the Hugging Face hub.",
     ),
-    click.option("--type", "kind", default="", metavar="TYPE", help=f"Of GGUF weights: {TYPES}  [default: q4_k_m]"),
+    click.option(
+        "--type", "kind", default="", metavar="TYPE", help=f"Type of GGUF weights: {TYPES}  [default: q4_k_m]"
+    ),
     click.option(
         "--out", type=click.Path(path_type=Path), metavar="DIR", help="A new or empty folder.  [default: in exports/]"
     ),
@@ -56,10 +58,10 @@ Examples:
         "checks",
         multiple=True,
         metavar="NAMES",
-        help="Benchmarks on which the original, the merged and the exported model are compared in pairs.",
+        help="Compare the original, merged and exported model in pairs on these benchmarks.",
         shell_complete=completion.plugins("benchmarks"),
     ),
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="N items of each benchmark of --check."),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N items of each --check benchmark."),
     click.option(
         "--data",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -81,11 +83,11 @@ Examples:
         type=click.Choice(["float32", "bfloat16", "float16"]),
         default="float32",
         show_default=True,
-        help="Of the merged weights; 16 bits take half the disk and memory.",
+        help="Data type of the merged weights; 16 bits take half the disk and memory.",
     ),
     REVISION,
     TRUST_REMOTE_CODE,
-    click.option("--system", default="", metavar="TEXT", help="System text of the Ollama model."),
+    click.option("--system", default="", metavar="TEXT", help="System prompt of the Ollama model."),
 )
 @cloup.option_group(
     "Check",
@@ -94,10 +96,12 @@ Examples:
         "server",
         default="",
         metavar="NAME",
-        help="A model at a server that answers the same items: openai:NAME.",
+        help="Also compare a model at a server: openai:NAME.",
     ),
     click.option("--base-url", default="", metavar="URL", help="Server of --check-server.  [default: OPENAI_BASE_URL]"),
-    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Draws the --limit items."),
+    click.option(
+        "--seed", type=int, default=0, show_default=True, metavar="N", help="Random seed for the --limit items."
+    ),
     click.option(
         "--choice",
         type=click.Choice(["auto", "logprob", "generate"]),
@@ -106,7 +110,10 @@ Examples:
         help="How multiple choice is asked. auto: by log-probability if all models have them.",
     ),
     click.option(
-        "--max-new-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer.  [default: the benchmark's]"
+        "--max-new-tokens",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Token limit of an answer.  [default: the benchmark's]",
     ),
     click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
 )
@@ -114,13 +121,13 @@ Examples:
     "Hub",
     click.option("--repo", default="", metavar="OWNER/NAME", help="Repository to push to; it is created if needed."),
     click.option("--merged", is_flag=True, help="Push whole weights.  [default: the adapter, if there is one]"),
-    click.option("--private", is_flag=True, help="Create the repository as a private one."),
+    click.option("--private", is_flag=True, help="Create a private repository."),
     click.option("--yes", "-y", is_flag=True, help="Push without asking."),
 )
 @cloup.option_group(
     "Output",
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
-    click.option("--json", "as_json", is_flag=True, help="What was made, and the check, as JSON on stdout."),
+    click.option("--json", "as_json", is_flag=True, help="The export and the check, as JSON on stdout."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(
@@ -151,9 +158,9 @@ def command(
 ) -> None:
     """Export a model for other programs, and measure what that changed.
 
-    The folder gets its name when it is whole; the same command again finds it there. A model that cannot be exported is
-    refused before any work starts. With --check, the original (base and adapter), the merged and the exported model
-    answer the same items, and paired tests say which differences are real.
+    The folder appears when it is complete, and the same command finds it there. A model that cannot be exported is
+    rejected before any work starts. With --check, the original (base and adapter), the merged and the exported model
+    answer the same items, and paired tests show which differences are significant.
     """
     progress = watch(quiet)
     if to == "hub":
@@ -211,7 +218,7 @@ def _report(made: Export, quiet: bool, as_json: bool) -> None:
 
 
 def _next(made: Export) -> list[str]:
-    """What to run with the export."""
+    """Return the commands to run next."""
     if made.to == "ollama":
         from ...serving.export.api import stem_of
 

@@ -31,7 +31,7 @@ command.add_command(data)
 
 @command.command(
     "entity-model",
-    short_help="A spaCy pipeline for the entity metrics.",
+    short_help="Download a spaCy pipeline for the entity metrics.",
     epilog=EXAMPLES + "\nExit codes: 0 done, 1 failed, 2 wrong usage.",
 )
 @click.argument("name")
@@ -42,7 +42,7 @@ command.add_command(data)
 def entity_model(name: str, source: str | None, again: bool) -> None:
     """Download the scispaCy pipeline NAME, check it, unpack it into the cache and load it once.
 
-    Then `--entity-model NAME` scores the entity metrics with it. The same command resumes an interrupted download.
+    `--entity-model NAME` then uses it for the entity metrics. The same command resumes an interrupted download.
     """
     from ...core.download import shown
     from ...core.official import mirrored
@@ -56,7 +56,7 @@ def entity_model(name: str, source: str | None, again: bool) -> None:
         tell(f"'{name}' is built in, so there is nothing to download.")
         return
     if source is None and name not in pipelines.RELEASES:
-        raise UsageError(f"no release is known as '{name}'.{did_you_mean(name, pipelines.RELEASES)}", _known())
+        raise UsageError(f"no known release is called '{name}'.{did_you_mean(name, pipelines.RELEASES)}", _known())
     if (pipelines.store() / name).is_dir() and not again:
         say(f"{name} {pipelines.find(name).version} is already installed; --again downloads it again")
         return

@@ -1,4 +1,4 @@
-"""`medbench fetch data`: the data of benchmarks, from the hub or from the addresses of their official releases."""
+"""`medbench fetch data`: downloads benchmark data from the hub or the addresses of official releases."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ class Fetched:
     ok: bool = False
     count: int = 0
     origin: str = ""
-    files: list[str] = field(default_factory=list)  # that were downloaded just now
+    files: list[str] = field(default_factory=list)  # downloaded just now
     error: str = ""
 
 
 @click.command(
     "data",
-    short_help="Data of benchmarks.",
-    epilog=EXAMPLES + "\nExit codes: 0 all is here, 1 something is not, 2 wrong usage.",
+    short_help="Download benchmark data.",
+    epilog=EXAMPLES + "\nExit codes: 0 done, 1 something is missing, 2 wrong usage.",
 )
 @click.argument("names", nargs=-1, metavar="[NAME…|all]", shell_complete=completion.plugins("benchmarks", "all"))
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 def data(names: tuple[str, ...], as_json: bool) -> None:
-    """Fetch the data of benchmarks, so that they run offline and without --data.
+    """Download the data of benchmarks, so that they run offline and without --data.
 
     Data sets of the hub go to the hub's cache. Official files go to medbench's cache (MEDBENCH_CACHE) and are checked
-    by hash. Existing files are not
-    downloaded again, and interrupted downloads resume. Each benchmark is then loaded as a check.
+    by hash. Existing files are not downloaded again, and interrupted downloads resume. Each benchmark is then loaded as
+    a check.
 
-    With MEDBENCH_MIRROR, https://HOST/FILE is asked for as MIRROR/HOST/FILE. HF_ENDPOINT does that for the hub.
+    With MEDBENCH_MIRROR, https://HOST/FILE is downloaded from MIRROR/HOST/FILE. For the hub, set HF_ENDPOINT.
     """
     loaders = _loaders(names)
-    mirrored("https://")  # a wrong mirror is wrong usage
+    mirrored("https://")  # raises UsageError for an invalid mirror
     found = []
     for name, load in loaders.items():
         found.append(_fetch(name, load, Shown()))
@@ -74,7 +74,7 @@ def data(names: tuple[str, ...], as_json: bool) -> None:
 
 
 def _loaders(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
-    """A loader for each name. Raises UsageError for an unknown one, with the nearest."""
+    """Return a loader for each name. Raises UsageError for an unknown name, with the nearest ones."""
     from ...results.agreement import liveqa_grades
 
     known = [*registry.names("benchmarks"), GRADES]
@@ -101,7 +101,7 @@ def _loaders(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
 
 
 def _failing(error: MedbenchError) -> Callable[..., Any]:
-    """A loader that raises this: a broken plugin stops no other benchmark."""
+    """Return a loader that raises this error, so that a broken plugin affects only its own benchmark."""
 
     def load(source: object) -> Any:
         raise error
@@ -130,7 +130,7 @@ def _fetch(name: str, load: Callable[..., Any], watch: DownloadProgress) -> Fetc
 
 
 def _files() -> dict[Path, int]:
-    """The fetched files, with the time each was written."""
+    """Return the fetched files with their modification times."""
     found = paths.releases().glob("*/*")
     return {path: path.stat().st_mtime_ns for path in found if path.is_file() and not path.name.startswith(".")}
 

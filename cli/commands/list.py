@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ...results.store import StoredRun
 
-TRAINING_SETS = "training-sets"  # no plugins: a file of pairs is named by its path
-RUNS = "runs"  # what was made, not what can be
+TRAINING_SETS = "training-sets"  # not plugins: a file of pairs is named by its path
+RUNS = "runs"  # results, not plugins
 PROTOCOLS = "protocols"  # of benchmarks
 
 GROUPS: dict[str, registry.Group] = {
@@ -32,7 +32,7 @@ GROUPS: dict[str, registry.Group] = {
     "judges": "judges",
     "engines": "engines",
 }
-FACTS = ("parameters", "metrics")  # columns of their own
+FACTS = ("parameters", "metrics")  # shown in columns of their own
 ARROW = {"higher": " ↑", "lower": " ↓"}
 # Said after the table, where it is not all that can be named.
 MORE = {
@@ -105,7 +105,7 @@ def command(what: str, name: str | None, out: Path | None, as_json: bool) -> Non
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
-    """A row per plugin, what there is to know of it below."""
+    """Return a row per plugin, with details below."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -124,7 +124,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _metrics(rows: Sequence[dict[str, Any]]) -> Table:
-    """A line per metric, by dimension: its unit and the first sentence of its definition."""
+    """Return a line per metric, by dimension: its unit and the first sentence of its definition."""
     from rich.markup import escape
 
     from ..ui.render import plain_table
@@ -143,7 +143,7 @@ def _metrics(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _one(what: str, name: str, as_json: bool) -> None:
-    """All that is told of one plugin. Raises UsageError where it is none, with the nearest names."""
+    """Show the details of one plugin. Raises UsageError for an unknown name, with the nearest ones."""
     if what not in GROUPS:
         raise UsageError(f"'{name}': {what} have no details page.", f"Leave it out: medbench list {what}")
     try:
@@ -169,7 +169,7 @@ def _one(what: str, name: str, as_json: bool) -> None:
 
 
 def _runs(root: Path, as_json: bool) -> None:
-    """Every run in a folder, those without an answer too, oldest first; what cannot be read as lines on stderr."""
+    """List every run in a folder, oldest first, also those without answers. Report unreadable ones on stderr."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -204,7 +204,7 @@ def _runs(root: Path, as_json: bool) -> None:
 
 
 def _run(run: StoredRun) -> dict[str, Any]:
-    """A row: what tells a run from others. Raises DataMalformed where its answers are broken."""
+    """Return a row that distinguishes a run from others. Raises DataMalformed if its answers are damaged."""
     from ...results import descriptions
 
     manifest = run.manifest
@@ -213,14 +213,14 @@ def _run(run: StoredRun) -> dict[str, Any]:
         **vars(descriptions.setup_of(manifest)),
         "benchmark": descriptions.title(manifest),
         "answered": len(run.answered()),
-        "asked": manifest.answers,
+        "asked": len(manifest.item_ids),
         "created": manifest.created,
         "path": str(run.path),
     }
 
 
 def _facts(group: registry.Group, name: str) -> dict[str, Any]:
-    """A row: what a person chooses by. A broken plugin's row says what is wrong with it."""
+    """Return a plugin's row. The row of a broken plugin says what is wrong with it."""
     try:
         plugin = registry.get(group, name)
     except MedbenchError as error:

@@ -108,7 +108,7 @@ def command(
                 problems.append(error)
     judged = judge_runs(judges, found, progress) if judges else {}
     shown = dict.fromkeys([*wanted, *(name for names in judged.values() for name in names)])
-    # Without a name a leaderboard has every column of its runs, which nobody asked for here.
+    # Without names, the leaderboard would have every column of these runs.
     board = leaderboard.build(found if shown else [], list(shown))
     read = {row.path for part in board.boards for row in part.rows}
     for run in found:
@@ -119,14 +119,14 @@ def command(
             scores = run.scores(name)[1].values()
             if scores and all(score.value is None for score in scores):
                 if "all" in output.names(metrics):
-                    continue  # not all of them can fit
+                    continue  # not every metric applies to every benchmark
                 why = next(iter(scores)).reason
                 problems.append(MedbenchError(f"{name} scores no item of {run.manifest.run_id}: {why}."))
             else:
                 useful.append(name)
         try:
-            add_metrics(run.path, useful)  # one that does not apply stays out of the run's tables
-        except MedbenchError as error:  # figures are shown also where they cannot be kept
+            add_metrics(run.path, useful)  # a metric that does not apply is not added to the run
+        except MedbenchError as error:  # figures are shown even if they cannot be stored
             problems.append(error)
     unjudged = judges.problems if judges else []
     if as_json:

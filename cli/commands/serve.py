@@ -1,4 +1,4 @@
-"""`medbench serve`: a model behind HTTP."""
+"""`medbench serve`: serves a model over HTTP."""
 
 from __future__ import annotations
 
@@ -35,16 +35,23 @@ Then open http://localhost:8000/docs, or give the model a benchmark:
     click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="0.0.0.0: all addresses."),
     click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one."),
     click.option(
-        "--api-key-env", default="", metavar="VARIABLE", help="Ask every client for the key in this variable."
+        "--api-key-env",
+        default="",
+        metavar="VARIABLE",
+        help="Require clients to send the key in this environment variable.",
     ),
 )
 @cloup.option_group(
     "Limits",
     click.option(
-        "--queue", type=click.IntRange(0), default=128, show_default=True, help="Requests that may wait; more get 429."
+        "--queue",
+        type=click.IntRange(0),
+        default=128,
+        show_default=True,
+        help="Requests that may wait; further ones get status 429.",
     ),
     click.option(
-        "--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="New tokens of one answer."
+        "--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="Token limit of an answer."
     ),
     click.option(
         "--timeout",
@@ -52,16 +59,16 @@ Then open http://localhost:8000/docs, or give the model a benchmark:
         default=300.0,
         show_default=True,
         metavar="SECONDS",
-        help="For one request, waiting included.",
+        help="Time limit of a request, including its wait in the queue.",
     ),
     click.option(
-        "--max-bytes", type=click.IntRange(1024), default=1 << 20, show_default=True, help="Of a request's body."
+        "--max-bytes", type=click.IntRange(1024), default=1 << 20, show_default=True, help="Size limit of a request."
     ),
 )
 @model_options
 @cloup.option_group(
     "Output",
-    click.option("--log-prompts", is_flag=True, help="Write every prompt and answer to the log. It may hold secrets."),
+    click.option("--log-prompts", is_flag=True, help="Log every prompt and answer, which may be confidential."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(
@@ -76,10 +83,10 @@ def command(
     options: ModelOptions,
     log_prompts: bool,
 ) -> None:
-    """Serve a model over HTTP: /ask for cases, /v1 as OpenAI's API, /docs to try both.
+    """Serve a model over HTTP: /ask for cases, /v1 for OpenAI's API, /docs to try both.
 
-    Answers are greedy, as `medbench run` measures them, unless a request gives a temperature. Ctrl-C finishes the
-    running requests; a second one stops at once.
+    Decoding is greedy, as in `medbench run`, unless a request sets a temperature. Ctrl-C finishes running requests; a
+    second Ctrl-C stops at once.
     """
     from ...serving.api import server
     from ...serving.api.settings import ServerSettings
@@ -89,7 +96,7 @@ def command(
     key = server.key_of(api_key_env) if api_key_env else ""
     if host not in LOOPBACK:
         risk = "with this key" if key else "WITHOUT A KEY (--api-key-env)"
-        tell(f"--host {host}: everyone who reaches this machine can ask the model, {risk}, and over plain HTTP.")
+        tell(f"--host {host}: anyone who can reach this machine can use the model, {risk}, over plain HTTP.")
     server.check_installed()
     engine = engine_of(name, tell, **options)
     server.log_to_stderr()
@@ -98,7 +105,7 @@ def command(
         ServerSettings(queue, max_tokens, timeout, max_bytes, key, log_prompts),
         host=host,
         port=port,
-        ready=lambda url: tell(f"{engine.spec.name} answers at {url}. Try it: {url}/docs"),
+        ready=lambda url: tell(f"{engine.spec.name} is served at {url}. Try it: {url}/docs"),
         tell=tell,
     )
     raise SystemExit(code)

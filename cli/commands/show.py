@@ -1,4 +1,4 @@
-"""`medbench show`: a run, or one of its items, for people to read."""
+"""`medbench show`: shows a run or one of its items."""
 
 from __future__ import annotations
 
@@ -16,15 +16,11 @@ from ..ui import output
 from ..ui.messages import tell
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ...core.types import AnswerKey, Figure, Record, Score
+    from ...core.types import Figure, Record, Score
     from ...results.store import StoredRun
 
-    Scores = dict[str, dict[AnswerKey, Score]]  # by metric and answer
-
-FEW = 10  # items from which the figure of a part (one subject) is shown
-LONG_NAME = 30  # characters of a metric's name, from which its score stands below it
+FEW = 10  # fewest items of a subject for which a figure is shown
+LONG_NAME = 30  # characters; the score of a metric with a longer name is on the next line
 SNIPPET = 60  # characters of an answer in the list
 
 
@@ -67,19 +63,17 @@ def command(
     as_json: bool,
     allow_changed: bool,
 ) -> None:
-    """Show RUN, or one ITEM of it. RUN is a folder, a run id, the beginning of one, or a model that has one run."""
-    from ...core.types import answer_name
+    """Show RUN or one ITEM of it. RUN is a folder, a run id or the beginning of one, or a model that has one run."""
     from ...results import manifest_file
     from ...results.descriptions import notes_on
     from ...results.lookup import find
-    from ...results.risk import curve
     from ...results.store import StoredRun
 
     if wrong and unscored:
         raise UsageError("--wrong and --unscored cannot be combined.", "Choose one.")
     named = output.metric_names(metrics)
     stored = StoredRun(find(run, out or paths.runs()), allow_changed)
-    records = {record.key: record for record in stored.records()}
+    records = {record.item.id: record for record in stored.records()}
     judged = stored.judged() if unscored or item is not None else []  # also judges that graded nothing
     scores = _scores(stored, list(records.values()), judged, named)
     notes = notes_on([stored])
@@ -88,28 +82,26 @@ def command(
     if item is not None:
         _item(stored, records, scores, item, as_json)
         return
-    chosen = [key for key in records if _wanted(key, scores, wrong, unscored)]
+    chosen = [i for i in records if _wanted(i, scores, wrong, unscored)]
     reasons = _reasons(stored, chosen, scores) if unscored else {}
     if as_json:
         output.show_json(
             {
                 "manifest": manifest_file.as_json(stored.manifest),
                 "figures": [dataclasses.asdict(figure) for figure in _figures(stored, named)],
-                "items": (_as_json(records[key], scores) for key in chosen[:limit]),
-                "risk_coverage": [
-                    dict(zip(("confidence", "coverage", "risk"), point))
-                    for point in curve(stored, list(records.values()))
-                ],
+                "items": (_as_json(records[i], scores) for i in chosen[:limit]),
                 "notes": list(notes),
             }
-            | ({"unscored": {answer_name(key): why for key, why in list(reasons.items())[:limit]}} if unscored else {})
+            | ({"unscored": dict(list(reasons.items())[:limit])} if unscored else {})
         )
         return
     _run(stored, records, scores, list(reasons) if unscored else chosen, limit, reasons, named)
 
 
-def _scores(stored: StoredRun, records: list[Record], judged: list[str], named: list[str]) -> Scores:
-    """Scores by metric and answer. A metric that fails is told and left out, as is, in silence, one that fits no item
+def _scores(
+    stored: StoredRun, records: list[Record], judged: list[str], named: list[str]
+) -> dict[str, dict[str, Score]]:
+    """Scores by metric and item. A metric that fails is told and left out, as is, in silence, one that fits no item
     where another does; what a judge could not grade is shown.
     """
     from ...core.types import Metric
@@ -120,19 +112,19 @@ def _scores(stored: StoredRun, records: list[Record], judged: list[str], named: 
         try:
             metric = load_stored(name)
             if isinstance(metric, Metric):
-                found[name] = {score.key: score for score in score_run(stored, metric, records)}
+                found[name] = {score.item_id: score for score in score_run(stored, metric, records)}
         except MedbenchError as error:
             tell(f"Not shown: {error}")
     fits = {
-        name: by_key
-        for name, by_key in found.items()
-        if name.startswith(JUDGING) or any(score.value is not None for score in by_key.values())
+        name: by_item
+        for name, by_item in found.items()
+        if name.startswith(JUDGING) or any(score.value is not None for score in by_item.values())
     }
     return fits or found
 
 
-def _wanted(key: AnswerKey, scores: Scores, wrong: bool, unscored: bool) -> bool:
-    mine = [by_key[key] for by_key in scores.values()]
+def _wanted(item_id: str, scores: dict[str, dict[str, Score]], wrong: bool, unscored: bool) -> bool:
+    mine = [by_item[item_id] for by_item in scores.values()]
     if unscored and all(score.value is not None for score in mine):
         return False
     if not wrong:
@@ -141,38 +133,35 @@ def _wanted(key: AnswerKey, scores: Scores, wrong: bool, unscored: bool) -> bool
     return first is not None and first.value != 1.0
 
 
-def _reasons(stored: StoredRun, chosen: list[AnswerKey], scores: Scores) -> dict[AnswerKey, dict[str, str]]:
-    """Why answers have no score, by answer and metric; under "" why there is no answer. In the benchmark's order."""
-    from ...core.types import answer_name
-
+def _reasons(stored: StoredRun, chosen: list[str], scores: dict[str, dict[str, Score]]) -> dict[str, dict[str, str]]:
+    """Return why items have no score, by item and metric, in benchmark order; under "" why an item has no answer."""
     failures: dict[str, str] = {}
     for session in stored.manifest.sessions:
         failures |= session.failures
     headers = {name: stored.judgements(name)[0] for name in stored.judged()}
     unjudged = {name: header.failures for name, header in headers.items() if header}
     answered, wanted = stored.answered(), set(chosen)
-    found: dict[AnswerKey, dict[str, str]] = {}
-    samples = range(stored.manifest.comparable.samples)
-    for key in ((item, sample) for item in stored.manifest.item_ids for sample in samples):
-        if key not in answered:
-            found[key] = {"": f"no answer: {failures.get(answer_name(key), 'not asked yet')}"}
-        elif key in wanted:
-            found[key] = {
-                name: _reason(by_key[key], unjudged.get(name, {}))
-                for name, by_key in scores.items()
-                if by_key[key].value is None
+    found: dict[str, dict[str, str]] = {}
+    for item in stored.manifest.item_ids:
+        if item not in answered:
+            found[item] = {"": f"no answer: {failures.get(item, 'not asked yet')}"}
+        elif item in wanted:
+            found[item] = {
+                name: _reason(by_item[item], unjudged.get(name, {}))
+                for name, by_item in scores.items()
+                if by_item[item].value is None
             }
     return found
 
 
 def _reason(score: Score, unjudged: Mapping[str, str]) -> str:
-    """Why an item has no score. `unjudged`: why a judge gave no reply, by item."""
+    """Return why an item has no score. `unjudged`: why a judge gave no reply, by item."""
     reason = score.reason or "no reason given"
     return f"{reason}: {unjudged[score.item_id]}" if score.item_id in unjudged else reason
 
 
 def _told(reasons: dict[str, str]) -> str:
-    """The reasons of one item on a line each, every reason once with the metrics that gave it."""
+    """Return one line per reason, with the metrics that gave it."""
     names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         names.setdefault(reason, []).append(name)
@@ -181,15 +170,15 @@ def _told(reasons: dict[str, str]) -> str:
     )
 
 
-def _as_json(record: Record, scores: Scores) -> dict[str, Any]:
+def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
     from ...results.records import encode
 
-    mine = {name: dataclasses.asdict(by_key[record.key]) for name, by_key in scores.items()}
+    mine = {name: dataclasses.asdict(by_item[record.item.id]) for name, by_item in scores.items()}
     return encode(record) | {"scores": mine}
 
 
 def _figures(stored: StoredRun, named: list[str]) -> list[Figure]:
-    """All figures of the run that have a value."""
+    """Return all figures of the run that have a value."""
     from ...results.scoring import load_stored, run_scores
 
     results = run_scores(stored, named or stored.manifest.reported_metrics, load_stored).results.values()
@@ -197,7 +186,7 @@ def _figures(stored: StoredRun, named: list[str]) -> list[Figure]:
 
 
 def _short(text: str) -> str:
-    """Return the beginning of a text, with an ellipsis if that is not all of it."""
+    """Return the beginning of a text, with an ellipsis if it is longer."""
     return text if len(text) <= SNIPPET else f"{text[: SNIPPET - 1].rstrip()}…"
 
 
@@ -209,29 +198,28 @@ def _gold(record: Record) -> str:
     return label if label == option else f"{label}. {option}"
 
 
-def _answer(record: Record, scores: Scores) -> str:
+def _answer(record: Record, scores: dict[str, dict[str, Score]]) -> str:
     if record.output.text is not None:
         return " ".join(record.output.text.split())
-    read = next((s.answer for by_key in scores.values() if (s := by_key[record.key]).answer), None)
+    read = next((s.answer for by_item in scores.values() if (s := by_item[record.item.id]).answer), None)
     return read or ""
 
 
 def _run(
     stored: StoredRun,
-    records: dict[AnswerKey, Record],
-    scores: Scores,
-    chosen: list[AnswerKey],
+    records: dict[str, Record],
+    scores: dict[str, dict[str, Score]],
+    chosen: list[str],
     limit: int,
-    reasons: dict[AnswerKey, dict[str, str]],
+    reasons: dict[str, dict[str, str]],
     named: list[str],
 ) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    from ...core.stats import few_documents
+    from ...core.stats import clusters_of, few_documents
     from ...results.descriptions import CHANGED, title
-    from ...results.scoring import item_documents
     from ..ui import render
 
     screen = render.console()
@@ -255,7 +243,7 @@ def _run(
             )
             if v
         ),
-        "answered": f"{len(records)} of {manifest.answers}",
+        "answered": f"{len(records)} of {len(manifest.item_ids)}",
         "truncated prompts": str(sum(r.output.truncated_tokens > 0 for r in records.values())),
         "reused": ", ".join(f"{n} answers of {run}" for run, n in manifest.settings.reused.items()),
         "made": manifest.created,
@@ -275,32 +263,31 @@ def _run(
         screen.print(
             f"[dim]{len(known) - len(shown)} more figures have fewer than {FEW} items each; --json shows them[/dim]"
         )
-    if few := few_documents((item_documents(records.values()) or {}).values()):
+    if few := few_documents(clusters_of(list(records.values()))):
         screen.print(f"[yellow]{few}[/yellow]")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first = next(iter(scores), "")
     for heading in ("item", "answer", "why") if reasons else ("item", first, "answer", "gold", "why"):
         table.add_column(heading, overflow="fold")
-    several = manifest.comparable.samples > 1
-    for key in chosen[:limit]:
-        name = escape(f"{key[0]} (sample {key[1]})" if several else key[0])
+    for item_id in chosen[:limit]:
         if reasons:
-            said = _short(_answer(records[key], scores)) if key in records else ""
-            table.add_row(name, escape(said), escape(_told(reasons[key])))
+            said = _short(_answer(records[item_id], scores)) if item_id in records else ""
+            table.add_row(escape(item_id), escape(said), escape(_told(reasons[item_id])))
             continue
-        score = scores[first][key] if first else None
+        score = scores[first][item_id] if first else None
         value = "–" if score is None or score.value is None else f"{score.value:.3g}"
-        texts = [_short(_answer(records[key], scores)), _short(_gold(records[key]))]
-        table.add_row(name, value, *map(escape, texts), escape((score and score.reason) or ""))
+        texts = [_short(_answer(records[item_id], scores)), _short(_gold(records[item_id]))]
+        table.add_row(escape(item_id), value, *map(escape, texts), escape((score and score.reason) or ""))
     if chosen:
         screen.print(table)
-    what = "answers" if several else "items"
-    listed = f"{min(limit, len(chosen))} of {len(chosen)} {what}."
+    listed = f"{min(limit, len(chosen))} of {len(chosen)} items."
     example = f" One of them: medbench show {stored.path.name} ITEM" if records.keys() & set(chosen) else ""
     screen.print(f"[dim]{listed}{example}[/dim]")
 
 
-def _item(stored: StoredRun, records: dict[AnswerKey, Record], scores: Scores, item: str, as_json: bool) -> None:
+def _item(
+    stored: StoredRun, records: dict[str, Record], scores: dict[str, dict[str, Score]], item: str, as_json: bool
+) -> None:
     from rich.markup import escape
     from rich.panel import Panel
     from rich.text import Text
@@ -308,50 +295,27 @@ def _item(stored: StoredRun, records: dict[AnswerKey, Record], scores: Scores, i
     from ...results.descriptions import CHANGED
     from ..ui import render
 
-    answers = output.answers(stored, item, records.values())
+    record = output.record(stored, item, records)
     if as_json:
-        first, *others = [_as_json(record, scores) for record in answers]
-        several = {"item": first["item"], "answers": [{**one, "item": item} for one in (first, *others)]}
-        output.show_json((several if others else first) | {"changed": list(stored.changes)})
+        output.show_json(_as_json(record, scores) | {"changed": list(stored.changes)})
         return
     screen = render.console()
     for change in stored.changes:
         screen.print(f"[yellow]{CHANGED}: {escape(change)}[/yellow]")
-    record, out = answers[0], answers[0].output
+    out = record.output
     cut = f", {out.truncated_tokens} cut away" if out.truncated_tokens else ""
     if out.prompt:
         screen.print(Panel(Text(out.prompt), title=f"prompt · {out.prompt_tokens} tokens{cut}", title_align="left"))
     else:  # of answers that were saved before
         screen.print(Panel(Text(record.item.question), title="question · its prompt was not saved", title_align="left"))
-    several_answers = stored.manifest.comparable.samples > 1
-    for answer in answers:
-        _print_answer(screen, answer, f" · sample {answer.output.sample}" if several_answers else "")
-        if several_answers:
-            _print_scores(screen, answer, scores)
-    for at, reference in enumerate(record.item.references if record.item.gold is None else ()):
-        screen.print(Panel(Text(reference), title=f"reference {at + 1}", title_align="left"))
-    if record.item.gold is not None:
-        screen.print(f"gold  {escape(_gold(record))}")
-    if not several_answers:
-        _print_scores(screen, record, scores)
-
-
-def _print_answer(screen: Console, record: Record, which: str) -> None:
-    """Print reasoning and text, or the log-probabilities of the options. `which`: of several answers, for the title."""
-    from rich.markup import escape
-    from rich.panel import Panel
-    from rich.text import Text
-
-    out = record.output
     if out.reasoning:
-        title = f"reasoning{which} · not scored"
-        screen.print(Panel(Text(out.reasoning), title=title, title_align="left", style="dim"))
+        screen.print(Panel(Text(out.reasoning), title="reasoning · not scored", title_align="left", style="dim"))
     if out.text is not None:
         ended = f" · {out.completion_tokens} tokens · ended by {out.finish}" if out.completion_tokens else ""
         ended = ended or " · cut off at its limit of tokens" * (out.finish == "length")
         nothing = "(unfinished: reasoning used up all new tokens)" if out.unfinished else "(empty)"
         said = Text(out.text) if out.text.strip() else Text(nothing, style="dim")
-        screen.print(Panel(said, title=f"answer{which}{ended}", title_align="left"))
+        screen.print(Panel(said, title=f"answer{ended}", title_align="left"))
     if out.logprobs is not None:
         best = max(range(len(out.logprobs)), key=out.logprobs.__getitem__)
         for at, (label, value) in enumerate(zip(record.item.answers, out.logprobs)):
@@ -359,13 +323,12 @@ def _print_answer(screen: Console, record: Record, which: str) -> None:
             option = record.item.options[at] if record.item.labels else ""
             screen.print(f" {marks} {value:9.3f}  {escape(label)}  {escape(option)}")
         screen.print("[dim]   log-probability (nats); → chosen, ✓ gold[/dim]")
-
-
-def _print_scores(screen: Console, record: Record, scores: Scores) -> None:
-    from rich.markup import escape
-
-    for name, by_key in scores.items():
-        score = by_key[record.key]
+    for at, reference in enumerate(record.item.references if record.item.gold is None else ()):
+        screen.print(Panel(Text(reference), title=f"reference {at + 1}", title_align="left"))
+    if record.item.gold is not None:
+        screen.print(f"gold  {escape(_gold(record))}")
+    for name, by_item in scores.items():
+        score = by_item[item]
         shown = "unscored" if score.value is None else f"{score.value:.4g}"
         read = f"  read as {score.answer}" if score.answer else ""
         gap = "  " if len(name) < LONG_NAME else "\n    "

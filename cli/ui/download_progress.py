@@ -15,7 +15,7 @@ from .messages import LINE_SECONDS, tell
 
 
 class Shown(DownloadProgress):
-    """Each file as a bar with size, rate and time left, or as a line now and then."""
+    """Shows each file as a bar with size, rate and time left, or in occasional lines."""
 
     def tell(self, line: str) -> None:
         tell(line)
@@ -37,7 +37,7 @@ class Shown(DownloadProgress):
 
 
 def automatic(quiet: bool) -> DownloadProgress | None:
-    """The progress of files that nobody asked for by name; None if they are not downloaded, because the hub is off."""
+    """Return the progress display of automatic downloads; None if there are none because the hub is off."""
     if hub.offline():
         return None
     return DownloadProgress() if quiet else Shown()

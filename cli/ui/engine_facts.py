@@ -10,7 +10,7 @@ VALUES = {"str": "TEXT", "int": "N", "float": "X", "bool": "on|off"}
 
 
 def facts(name: str, engine: type[Engine]) -> dict[str, Any]:
-    """A row's part about one engine."""
+    """Return the details of one engine."""
     return {
         "model": f"{name}:NAME, where NAME is {engine.prefix_takes}",
         "can": "; ".join(_abilities(engine)),
@@ -26,8 +26,7 @@ def _abilities(engine: type[Engine]) -> list[str]:
     # An engine that overrides `cannot_choose` decides when it sees the model and the items.
     always = engine.cannot_choose is Engine.cannot_choose
     chooses = "always" if always else "where available"
-    logprobs = f"log-probabilities of options: {chooses if engine.gives_logprobs else 'never'}"
-    return [place, logprobs, *([] if engine.can_sample else ["no --temperature and no --samples"])]
+    return [place, f"log-probabilities of options: {chooses if engine.gives_logprobs else 'never'}"]
 
 
 def _option(option: EngineOption) -> str:

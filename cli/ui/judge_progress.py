@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class JudgeLines(JudgeProgress):
-    """A line when something begins and ends, and now and then between."""
+    """Prints a line when something begins or ends, and occasionally in between."""
 
     def __init__(self) -> None:
         self.judge: Judge | None = None
@@ -105,12 +105,12 @@ class JudgeBar(JudgeLines):
 
 
 def used(usage: Usage) -> str:
-    """ "14 calls, $0.0031": what was used in this process."""
+    """ "14 calls, $0.0031": usage of this process."""
     return spent(usage.calls, usage.cost)
 
 
 def speed(per_second: float) -> str:
-    """ "2.5 replies/s", or "31 s/reply" where it is below one a second."""
+    """ "2.5 replies/s", or "31 s/reply" below one per second."""
     return f"{per_second:.3g} replies/s" if per_second >= 1 else f"{1 / max(per_second, 1e-9):.3g} s/reply"
 
 

@@ -1,4 +1,4 @@
-"""How commands hand out results: tables for people, JSON, CSV and Markdown for scripts and papers."""
+"""How commands print results: tables for people; JSON, CSV and Markdown for scripts and papers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...core.text import printable, printable_json, printable_json_parts
 from .messages import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...results.summary import Summary
 
 
-TOP = 20  # rows of each table on a terminal, where no number is asked for
+TOP = 20  # default number of rows of each table on a terminal
 
 
 def names(values: tuple[str, ...]) -> list[str]:
@@ -49,13 +49,13 @@ def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
     return naming.metric_names(names(values), entity_model, tell)
 
 
-def answers(stored: StoredRun, item: str, records: Iterable[Record] | None = None) -> list[Record]:
-    """The answers to one item of a run: one, or its samples. Raises UsageError, with the nearest ids, if none."""
-    known = list(stored.records() if records is None else records)
-    if found := [record for record in known if record.item.id == item]:
-        return found
+def record(stored: StoredRun, item: str, records: Mapping[str, Record] | None = None) -> Record:
+    """Return the record of one item of a run. Raises UsageError, with the nearest ids, if there is none."""
+    known = {found.item.id: found for found in stored.records()} if records is None else records
+    if item in known:
+        return known[item]
     asked = item in stored.manifest.item_ids
-    meant = "" if asked else did_you_mean(item, dict.fromkeys(record.item.id for record in known), most=3, cutoff=0.3)
+    meant = "" if asked else did_you_mean(item, known, most=3, cutoff=0.3)
     why = "has no answer" if asked else "is not an item of this run"
     hint = (
         f"Why: medbench show {stored.path.name} --unscored" if asked else f"Its items: medbench show {stored.path.name}"
@@ -64,7 +64,7 @@ def answers(stored: StoredRun, item: str, records: Iterable[Record] | None = Non
 
 
 def allow_changed(command: Callable[..., None]) -> Callable[..., None]:
-    """The option --allow-changed, for commands that show figures or answers of runs."""
+    """Add --allow-changed, for commands that show figures or answers of runs."""
     text = "Also show runs that were changed after they were made, marked as such."
     return click.option("--allow-changed", is_flag=True, help=text)(command)
 
@@ -88,7 +88,7 @@ def show(parts: Sequence[RenderableType], pager: bool = False) -> None:
     if text.count("\n") < screen.height:
         click.echo(text, nl=False, color=True)
     else:
-        # less shows escapes as letters unless it is told otherwise. Options that someone chose are kept.
+        # By default, less shows escapes as letters. Options that the user chose are kept.
         os.environ["LESS"] = os.environ.get("LESS", "").strip() or "-R"
         click.echo_via_pager(text, color=True)
 
@@ -101,7 +101,7 @@ def show_json(value: Any) -> None:
 
 
 def write(target: str, text: str) -> None:
-    """Write to a file, or to stdout where `target` is "-". Raises MedbenchError where the file cannot be written."""
+    """Write to a file, or to stdout if `target` is "-". Raises MedbenchError if the file cannot be written."""
     if target == "-":
         click.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
         return
@@ -118,7 +118,7 @@ def write(target: str, text: str) -> None:
 
 
 def write_parquet(target: str, found: Leaderboard) -> None:
-    """Write the rows of the CSV export as Parquet. Raises MedbenchError where the file cannot be written."""
+    """Write the rows of the CSV export as Parquet. Raises MedbenchError if the file cannot be written."""
     import pandas as pd
 
     from ...results import export

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from ...core.types import AnswerKey, Output
+    from ...core.types import Output
     from ...evaluation.plan import Plan
     from ...evaluation.workload import Workload
     from ...judges.progress import JudgeProgress
 
-SHORT = 0.1  # seconds of loading that are not worth a line
+SHORT = 0.1  # seconds; shorter loading is not reported
 
 
 class _RunProgress(Progress):
@@ -32,8 +32,7 @@ class _RunProgress(Progress):
         self.model = ""
         self.which = ""  # "2 of 4"
         self.name = ""
-        self.total = self.done = self.new_tokens = 0  # of answers
-        self.several = False  # answers to an item
+        self.total = self.done = self.new_tokens = 0
         self.started = 0.0
         self.work: Workload | None = None
 
@@ -57,15 +56,14 @@ class _RunProgress(Progress):
             self.model = model
 
     def loaded(self, model: str, seconds: float) -> None:
-        if seconds >= SHORT:  # once per model: what is loaded already takes no time
+        if seconds >= SHORT:  # once per model: loading it again takes no time
             tell(f"{model} loaded in {seconds:.1f} s")
 
-    def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
         from ...evaluation.workload import Workload
 
-        self.name, self.total, self.done, self.new_tokens = plan.benchmark.name, plan.answers, len(done), 0
+        self.name, self.total, self.done, self.new_tokens = plan.benchmark.name, len(plan.items), len(done), 0
         self.work = Workload(plan, done)
-        self.several = plan.settings.samples > 1
         self.started = time.monotonic()
 
     def answered(self, output: Output) -> None:
@@ -80,35 +78,32 @@ class _RunProgress(Progress):
 
     @property
     def rate(self) -> str:
-        """Items and new tokens per second, in words."""
+        """Return items and new tokens per second, in words."""
         assert self.work is not None
-        what = "answers" if self.several else "items"
-        items = f"{self.work.answered_items / self.elapsed:.2g} {what}/s"
+        items = f"{self.work.answered_items / self.elapsed:.2g} items/s"
         return items + (f", {self.new_tokens / self.elapsed:.0f} tokens/s" if self.new_tokens else "")
 
     @property
     def left(self) -> str:
-        """The time left, in words; "" where it cannot be told yet."""
+        """Return the time left, in words; "" if it is not known yet."""
         assert self.work is not None
         seconds = self.work.seconds_left(self.elapsed)
         return f"{clock(seconds)} left" if seconds else ""
 
 
 class RunLines(_RunProgress):
-    """A line when something begins and ends, and every few seconds between."""
+    """Prints a line when something begins or ends, and every few seconds in between."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shown = 0  # items done when the last line was written
         self.said = 0.0
 
-    def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
         super().begin(plan, done)
         self.shown, self.said = self.done, self.started
         resumed = f", {self.done} already answered" if done else ""
-        count, samples = len(plan.items), plan.settings.samples
-        each = f", {samples} answers each" if samples > 1 else ""
-        tell(f"{self.name}{self.which}: {count} item{'s' * (count != 1)}{each}{resumed}")
+        tell(f"{self.name}{self.which}: {self.total} item{'s' * (self.total != 1)}{resumed}")
 
     def answered(self, output: Output) -> None:
         super().answered(output)
@@ -126,7 +121,7 @@ class RunLines(_RunProgress):
         self._line()
 
     def _line(self) -> None:
-        """How far the run is, unless the last line said so; nothing while there is no rate to speak of."""
+        """Print how far the run is, unless the last line did, or too little is done for a rate."""
         from ...evaluation.workload import FEW
 
         assert self.work is not None
@@ -144,7 +139,7 @@ class RunBar(_RunProgress):
         self.progress: Bars | None = None
         self.task: TaskID | None = None
 
-    def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
+    def begin(self, plan: Plan, done: Collection[str]) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
@@ -152,7 +147,7 @@ class RunBar(_RunProgress):
 
         super().begin(plan, done)
         self.progress = Bars(
-            SpinnerColumn(),  # the bar stands still during a batch
+            SpinnerColumn(),  # because the bar does not move during a batch
             TextColumn("{task.description:<18}"),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
@@ -183,9 +178,9 @@ class RunBar(_RunProgress):
 
 
 def watch(quiet: bool) -> Progress:
-    """The watch that fits: nothing when quiet, a bar on a terminal, lines elsewhere."""
+    """Return the progress display: none if quiet, a bar on a terminal, lines elsewhere."""
     if quiet:
-        # The libraries read these when they are imported, which is later.
+        # The libraries read these when they are imported, which happens later.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         return Progress()

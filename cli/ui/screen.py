@@ -12,11 +12,11 @@ from rich.text import Text
 
 from ...core.text import printable
 
-PIPE_WIDTH = 200  # columns of a table that is not bounded by a window
+PIPE_WIDTH = 200  # columns of a table if stdout is not a terminal
 
 
 class Screen(Console):
-    """A console on which text from outside shows its control characters instead of running them.
+    """A console that displays control characters in untrusted text instead of executing them.
 
     Only rich's own styles and cursor movements reach the terminal. Text is cleaned before it is measured and wrapped.
     """

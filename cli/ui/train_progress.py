@@ -24,7 +24,7 @@ class QuietTraining(TrainingProgress):
 
 
 class PlainTraining(QuietTraining):
-    """A line when something begins or is looked at, and now and then between."""
+    """Prints a line when something begins or is evaluated, and occasionally in between."""
 
     def __init__(self) -> None:
         self.stage = ""
@@ -55,7 +55,7 @@ class PlainTraining(QuietTraining):
 
 
 class BarTraining(QuietTraining):
-    """One bar per stage: steps, loss, held-out loss (dev), learning rate, tokens/s, time left; 80 columns hold it."""
+    """One bar per stage: steps, loss, held-out loss (dev), learning rate, tokens/s, time left; fits 80 columns."""
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
@@ -105,7 +105,7 @@ class BarTraining(QuietTraining):
 
 
 def training_progress(quiet: bool) -> QuietTraining:
-    """Return the report that fits: nothing if quiet, a bar on a terminal, lines elsewhere."""
+    """Return the progress display: none if quiet, a bar on a terminal, lines elsewhere."""
     if quiet:
         return QuietTraining()
     return BarTraining() if sys.stderr.isatty() else PlainTraining()

@@ -1,4 +1,4 @@
-"""Texts that join and leave a running batch, from requests to pieces of text: what `medbench serve` and chats use."""
+"""The running batch of `medbench serve` and chats: texts join it, are delivered in pieces, and leave it."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from .scoring.prompt_scores import PromptScorer
 
 @dataclass
 class _Text:
-    """One text in the making, and how much of it was delivered."""
+    """One text being generated, and how much of it was delivered."""
 
     request: TextRequest
     prompt: Encoded
     spelling: Spelling
     picker: Picker | None
     prompt_scores: tuple[TokenScore, ...] = ()
-    delivered: int = 0  # of the picker's notes
+    delivered: int = 0  # how many of the picker's notes
 
 
 class TextSession:
-    """Texts by one loaded model and one queue. Each fills a row of the batch from its prompt until it ends."""
+    """Texts by one loaded model. Each occupies a row of the batch from its prompt until it ends."""
 
     def __init__(self, loaded: Loaded, prompter: Prompter, wrap: Wrapping, capacity: Callable[[], Capacity]) -> None:
-        """`wrap` is how chats are wrapped; `capacity` is asked whenever work begins: memory may have become free."""
+        """`wrap`: how chats are wrapped. `capacity` is called whenever work begins, because free memory changes."""
         self.loaded, self.prompter, self.wrap, self.capacity = loaded, prompter, wrap, capacity
         self.most = capacity().slots
         self._texts: dict[int, _Text] = {}
         self._decoder: Decoder | None = None
-        self._scorer: PromptScorer | None = None  # while requests come in: several may share a prompt
+        self._scorer: PromptScorer | None = None  # kept while requests arrive, because several may share a prompt
         self._ready: list[tuple[int, Piece | Ended]] = []
 
     @property
@@ -50,7 +50,7 @@ class TextSession:
 
     @property
     def working(self) -> int:
-        decoder = self._decoder  # other threads ask too
+        decoder = self._decoder  # also read from other threads
         return len(decoder.schedule.active) + len(decoder.schedule.entering) if decoder else 0
 
     def add(self, key: int, request: TextRequest) -> None:
@@ -76,7 +76,7 @@ class TextSession:
         if self._decoder is None:
             self._decoder = Decoder(self.loaded, self.capacity())
         stop = StopStrings(tokenizer, request.stop, literal=True, prompt=prompt.text)
-        self._decoder.add(key, DecodeRequest(prompt.tokens, limit, stop, ends, pick=picker))
+        self._decoder.add(key, DecodeRequest(prompt.tokens, limit, stop, ends, picker))
         self._texts[key] = _Text(request, prompt, Spelling(tokenizer, stop.stop), picker, scores)
 
     def drop(self, key: int) -> None:
@@ -102,12 +102,12 @@ class TextSession:
         return found
 
     def _rest(self) -> None:
-        """With nothing left to write, give the cache back."""
+        """Free the cache if no text is left."""
         if not self._texts:
             self._decoder = None
 
     def _encoded(self, request: TextRequest) -> tuple[Encoded, Wrapping]:
-        """The prompt as sent, and how it is wrapped. Raises Rejected."""
+        """Return the prompt as sent, and how it is wrapped. Raises Rejected."""
         plain = Wrapping("plain")
         if request.chats:
             return self._chat([turn for turn in request.prompt if isinstance(turn, Turn)]), self.wrap
@@ -131,7 +131,7 @@ class TextSession:
         return self.prompter.encoded(text, special=False)
 
     def _limit(self, request: TextRequest, prompt: int) -> int:
-        """The most new tokens. Raises Rejected where they and the prompt do not fit into the window."""
+        """Return the limit of new tokens. Raises Rejected if they and the prompt exceed the context window."""
         window = self.prompter.window
         limit = request.max_new_tokens
         if limit is None:
@@ -174,7 +174,7 @@ class TextSession:
             return Ended("", "error", text.prompt.text, count, error=why)
         notes = text.picker.noted if text.picker else []
         if notes and text.picker and notes[-1][0] in text.picker.ends and done.finish == "stop":
-            notes = notes[:-1]  # the token that ended the text is no part of it
+            notes = notes[:-1]  # the token that ended the text is not part of it
         left = text.spelling.rest(done.text) if text.request.stream else ""
         return Ended(
             done.text,

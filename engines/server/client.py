@@ -1,4 +1,4 @@
-"""A model at a server, asked over HTTP: within limits, retried, every request counted, no key in what comes back.
+"""A model at a server, asked over HTTP: limited, retried, every request counted, keys removed from every reply.
 
 A subclass says how one HTTP request is made (`_connect`, `_post`).
 """
@@ -27,28 +27,28 @@ from .replies import Failed, HttpReply, Withheld
 
 Endpoint = Literal["chat/completions", "completions"]
 
-PATIENCE_S = 300.0  # a server that wants to be left alone for longer is left alone: the run ends, and can go on later
-RETRIED = {408, 409, 425, 498}  # and 429, and 500 and above but 501
-REFUSED = {402, 403}  # and 401: as the next request would be
-NOT_THERE = {404, 405, 410}  # likewise
-# Codes and types of errors that no wait and no other request fixes, whatever the status.
+PATIENCE_S = 300.0  # if a server asks to wait longer, the run ends and can be resumed later
+RETRIED = {408, 409, 425, 498}  # also 429, and everything from 500 except 501
+REFUSED = {402, 403}  # also 401: the next request would be refused too
+NOT_THERE = {404, 405, 410}  # the same
+# Codes and types of errors that neither waiting nor another request fixes, whatever the status.
 NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"}
 NO_MODEL = {"model_not_found", "invalid_model", "unknown_model", "model_not_supported", "no_such_model"}
 MISSED_SCHEMA = "json_validate_failed"  # Groq's 400 for what the model wrote, not for the request
 PROXY_WANTS_PASSWORD = 407
-LATE_RETRIES = 1  # of a request whose reply did not come in time: each takes all of its time again
+LATE_RETRIES = 1  # after a timeout: each retry may take the full time again
 LONG_WAIT_S = 5.0  # a longer one is announced
 
 
 class Refused(MedbenchError):
-    """The server refuses, or cannot be asked at all, and the next request would fare no better."""
+    """The server refuses or cannot be reached, and further requests would fail too."""
 
 
 class Client:
-    """One model at one server. Making one asks nothing."""
+    """One model at one server. Making one sends nothing."""
 
-    server = ""  # in words
-    home = ""  # the address of the one whose keys are at `keys_at`
+    server = ""  # its name in messages
+    home = ""  # the address of the server whose keys are at `keys_at`
     url_variable = ""  # the environment variable that may hold the address
     standard_url = ""  # the address if neither an option nor the variable gives one; "": the engine's own
     url_option = "--base-url"  # how the user names another server, for hints
@@ -64,15 +64,13 @@ class Client:
         self._key = ""
         self._mask = Mask()
         self._connected = False
-        self._answered = 0  # replies that were not put off
+        self._answered = 0  # replies other than "try again later"
         self.rejected_fields: frozenset[str] = (
             frozenset()
         )  # fields that the server has rejected: they are no longer sent
-        self._resumes_at = 0.0  # until when a wait was announced
-        self._schema_tried = False  # whether it has answered a request that was to have a schema, with it or without
+        self._resumes_at = 0.0  # when the announced wait ends
+        self._schema_tried = False  # whether a request that needs a schema was answered, with the schema or without
         self._first_schema = threading.Lock()
-        self._kinds_tried: set[tuple[str, ...]] = set()  # address and fields of requests that were sent
-        self._first_of_kind = threading.Lock()
         self._rejecting = threading.Lock()
 
     @property
@@ -82,11 +80,11 @@ class Client:
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self.budget = Budget(limits, self.usage)
-        self._connected = False  # the client has the time limit
+        self._connected = False  # the client was made with the time limit
 
     @property
     def blocked_cost(self) -> float:
-        """USD that the cheapest request which the cap on cost prevented would have cost at least."""
+        """USD: the least that the cheapest request prevented by the cap on cost would have cost."""
         return self.budget.too_dear
 
     def report_to(self, tell: Callable[[str], None]) -> None:
@@ -94,16 +92,16 @@ class Client:
 
     @property
     def local(self) -> bool:
-        """On this machine or network: needs no key, and asking costs nothing."""
+        """Whether the server is on this machine or network: it needs no key, and requests cost nothing."""
         return is_local(self.spec.base_url)
 
     @property
     def usual(self) -> bool:
-        """The server that this kind of engine is named for, where `keys_at` is about."""
+        """Whether this is the provider that the engine is named after, whose keys are at `keys_at`."""
         return not self.spec.base_url or urlsplit(self.spec.base_url).netloc == urlsplit(self.home).netloc
 
     def load(self) -> None:
-        """Find the key and make the client; asks nothing. Raises Refused where a key is needed and there is none."""
+        """Find the key and make the client, without a request. Raises Refused if a required key is missing."""
         if self._connected:
             return
         try:
@@ -120,7 +118,7 @@ class Client:
         self._connected = True
 
     def scrubbed(self, text: str) -> str:
-        """`text` without the key, and without what looks like one."""
+        """Return `text` without the key and anything that looks like one."""
         return self._mask(text)
 
     def _refused(self, message: str, hint: str) -> Refused:
@@ -140,33 +138,25 @@ class Client:
         raise NotImplementedError
 
     def _post(self, path: Endpoint, body: Mapping[str, Any]) -> HttpReply:
-        """Make one HTTP request. Raises Unreachable where no whole reply came."""
+        """Make one HTTP request. Raises Unreachable if no complete reply arrived."""
         raise NotImplementedError
 
     def _ask(self, path: Endpoint, body: dict[str, Any], stop: threading.Event) -> HttpReply:
-        """A fine reply. Raises Failed, Refused, CapReached or Stopped."""
+        """Return a successful reply. Raises Failed, Refused, CapReached or Stopped."""
         reply = self._send(path, body, stop, self.limits.retries)
         if not reply.fine:
             raise self._failure(reply)
         return reply
 
     def _send(self, path: Endpoint, body: dict[str, Any], stop: threading.Event, retries: int) -> HttpReply:
-        """The reply; if need be to a request without what this server refuses to be told, which is remembered."""
+        """Return the reply, if necessary to a request without the fields that the server rejects."""
         if "response_format" in body and not self._schema_tried:
-            # One at a time until it is known: many at once would all be refused, and all count.
+            # One at a time until this is known: of many at once, all would be rejected, and all would count.
             with self._first_schema:
                 if not self._schema_tried:
                     reply = self._send_or_less(path, body, stop, retries)
                     self._schema_tried = reply.fine
                     return reply
-        if (kind := (path, *body)) not in self._kinds_tried:
-            # The first of its kind goes alone: what the server rejects in it is then rejected once.
-            with self._first_of_kind:
-                if kind not in self._kinds_tried:
-                    try:
-                        return self._send_or_less(path, body, stop, retries)
-                    finally:
-                        self._kinds_tried.add(kind)
         return self._send_or_less(path, body, stop, retries)
 
     def _send_or_less(self, path: Endpoint, body: dict[str, Any], stop: threading.Event, retries: int) -> HttpReply:
@@ -176,8 +166,8 @@ class Client:
             try:
                 reply = self._exchange(path, asked, stop, retries)
             except CapReached:
-                # It cannot be seen any more whether it answers without. If it never took a schema, that is believed:
-                # else a cap of one call would be spent on the same refusal again and again.
+                # Too late to test whether it answers without a schema. If it never accepted one, assume it does not:
+                # otherwise a cap of one call would be spent on the same rejection every time.
                 if not self._schema_tried:
                     self.rejected_fields |= learned
                 raise
@@ -194,16 +184,16 @@ class Client:
         with self._rejecting:
             new = names - self.rejected_fields
             self.rejected_fields |= names
-        if told := sorted(new - {"response_format", "min_tokens"}):  # whoever sends a schema says so itself
+        if told := sorted(new - {"response_format", "min_tokens"}):  # callers that send a schema report that themselves
             self.tell(f"{self.spec.name}: the server rejects {', '.join(told)}; asked without")
 
     @property
     def _fixed(self) -> frozenset[str]:
-        """Settings of the model's own, without which it would be another. A seed changes no greedy answer."""
+        """Return the model's own settings, which may not be omitted. A seed does not change greedy answers."""
         return frozenset(name for name, value in self.spec.generation.items() if value is not None) - {"seed"}
 
     def _exchange(self, path: Endpoint, body: Mapping[str, Any], stop: threading.Event, retries: int) -> HttpReply:
-        """The reply, after at most `retries` repetitions; it is not fine where they are spent or would not help.
+        """Return the reply after at most `retries` retries; an error reply if they are used up or would not help.
 
         Raises Failed where no reply came, Refused where none ever will, CapReached or Stopped where it was not asked.
         """
@@ -222,7 +212,7 @@ class Client:
                 reply = dataclasses.replace(whole, seconds=time.monotonic() - started)
                 final = not passing(reply) or bool(rejected(reply, body, self._fixed))
                 if not final:
-                    rest = self._rest(reply, spent)  # now, while no other request can start in this one's place
+                    rest = self._rest(reply, spent)  # now, before another request can take its place
             except Unreachable as error:
                 broken, rest = error, self._rest(None, spent)
             finally:
@@ -243,7 +233,7 @@ class Client:
                 raise Failed(str(broken))
             problem = str(broken) if reply is None else str(self._failure(reply))
             if reply is not None and reply.status == 429 and self._answered > answered:
-                answered = self._answered  # the limit let others through: this one's turn comes
+                answered = self._answered  # others got through, so this one will, too
             else:
                 spent += 1
             if spent > (min(retries, LATE_RETRIES) if broken and broken.late else retries):
@@ -255,15 +245,15 @@ class Client:
         return reply
 
     def _unreached(self) -> str:
-        """What to do where there is no connection."""
+        """Return what to do if there is no connection."""
         if self.local:
-            return f"Start it, or name another: {self.url_option} URL"
+            return f"Start it, or name another server: {self.url_option} URL"
         if self.usual:
             return "Is this machine online? The same command tries again."
-        return f"Is that its address, and is this machine online? Another: {self.url_option} URL"
+        return f"Is the address right, and is this machine online? Another address: {self.url_option} URL"
 
     def _rest(self, reply: HttpReply | None, attempt: int) -> float:
-        """Seconds that this request waits before it is made again. What the server asks for holds all requests up.
+        """Return the seconds to wait before retrying. A wait that the server asks for applies to all requests.
 
         Raises Refused where it asks for more than PATIENCE_S.
         """
@@ -272,8 +262,8 @@ class Client:
         if reply and asked and asked > PATIENCE_S:
             words = replies.server_error(reply).message
             raise self._refused(
-                f"{self._at} takes no request for {_span(asked)}: {words}",
-                "What was answered is kept: the same command continues from there.",
+                f"{self._at} accepts no requests for {_span(asked)}: {words}",
+                "Answers so far are stored: the same command continues from there.",
             )
         wait = asked or min(longest, first * 2**attempt) * random.uniform(0.5, 1.0)
         if asked or (reply and reply.status == 429):
@@ -283,20 +273,20 @@ class Client:
         return wait
 
     def _announce(self, wait: float) -> None:
-        """Say once that a long wait begins."""
+        """Announce a long wait once."""
         now = time.monotonic()
         if wait >= LONG_WAIT_S and now + wait > self._resumes_at + LONG_WAIT_S:
             self._resumes_at = now + wait
             self.tell(f"{self.spec.name}: the server asks to wait {wait:.0f} s")
 
     def _failure(self, reply: HttpReply) -> Failed | Refused:
-        """What a reply that is not fine means: for this request, or for all."""
+        """Return the error that a failed reply means: for this request, or for all of them."""
         told = replies.server_error(reply)
         words, at = told.message, self._at
         if withheld := replies.refusal(reply):
             return Withheld(withheld)
         if NO_CREDIT & {told.code, told.kind}:
-            return self._refused(f"{at} has no credit for this key: {words}", "Add some there, or set another key.")
+            return self._refused(f"{at} has no credit for this key: {words}", "Add credit there, or set another key.")
         if reply.status == PROXY_WANTS_PASSWORD:
             from .http import PROXY_HINT, proxy_variable
 
@@ -327,7 +317,7 @@ class Client:
 
 
 def is_local(base_url: str) -> bool:
-    """Whether a server is on this machine or its network. "" is an engine's own, which is not."""
+    """Return whether a server is on this machine or its network. "", the engine's own server, is not."""
     host = urlsplit(base_url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_private
@@ -336,7 +326,7 @@ def is_local(base_url: str) -> bool:
 
 
 def passing(reply: HttpReply) -> bool:
-    """Whether the same request may fare better in a while."""
+    """Return whether the same request may succeed later."""
     if reply.status == 429:
         told = replies.server_error(reply)
         return not NO_CREDIT & {told.code, told.kind}
@@ -352,7 +342,7 @@ def _span(seconds: float) -> str:
 
 
 def _estimate(body: Mapping[str, Any]) -> tuple[int, int]:
-    """Prompt tokens and most new tokens, before the server has counted."""
+    """Estimate the prompt tokens, and return the most new tokens, before the server has counted them."""
     prompt = body.get("prompt", "")
     texts = [
         *(turn["content"] for turn in body.get("messages", ())),

@@ -45,7 +45,7 @@ def concurrently(
                 return
             try:
                 if fruitless >= GIVE_UP:
-                    raise CapReached(f"the server failed the {GIVE_UP} requests before it")
+                    raise CapReached(f"the previous {GIVE_UP} requests failed at the server")
                 done.put(answer(request, stop))
                 fruitless = 0
             except CapReached as cap:
@@ -64,7 +64,7 @@ def concurrently(
         room.release(max(workers, 1))
         wake()
 
-    # Daemons: a process that is told to stop does not wait for replies.
+    # Daemon threads: a process that is stopped does not wait for replies.
     threads = [threading.Thread(target=work, daemon=True) for _ in range(workers)]
     try:
         for thread in threads:
@@ -73,7 +73,7 @@ def concurrently(
             found = done.get()
             if isinstance(found, BaseException):
                 end()
-                for thread in threads:  # what is out already may be paid for: it is waited for
+                for thread in threads:  # requests already sent may cost money, so wait for their replies
                     thread.join()
                 yield from _received(done)
                 raise found
@@ -88,7 +88,7 @@ def concurrently(
 
 
 def _received(done: queue.SimpleQueue[Output | BaseException]) -> Iterator[Output]:
-    """Yield the outputs that are there already."""
+    """Yield the outputs that have already arrived."""
     while True:
         try:
             found = done.get_nowait()

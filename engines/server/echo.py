@@ -11,22 +11,22 @@ from typing import Any
 
 from .replies import Failed, HttpReply
 
-FINGERPRINT = "medbench"  # begins the system_fingerprint of a server whose echo can be relied on
+FINGERPRINT = "medbench"  # prefix of the system_fingerprint of servers whose echo is reliable
 
 
 def is_exact(reply: HttpReply) -> bool:
-    """Whether the server that sent this reply scores whole prompts."""
+    """Return whether the server that sent this reply scores whole prompts."""
     return str((reply.json() or {}).get("system_fingerprint")).startswith(FINGERPRINT)
 
 
 def fields(text: str, answers: Sequence[str]) -> dict[str, Any]:
-    """What to ask: the prompt alone, and with each answer after it. A space parts them, unless there is white space."""
+    """Return the request: the prompt alone, then with each answer, after a space unless there is whitespace."""
     prompts = [text.rstrip(), *(f"{text} {answer}" for answer in answers)]
     return {"prompt": prompts, "echo": True, "logprobs": 0}
 
 
 def of_answers(reply: HttpReply, count: int) -> tuple[float, ...]:
-    """The log-probability of each answer (nats), from the reply to `fields`.
+    """Return the log-probability of each answer (nats) from the reply to `fields`.
 
     An answer begins after the last token that the prompt alone shares with the prompt before every answer, as it does
     when medbench scores without a server (`Prompter.for_choice`). Raises Failed where the reply does not hold that.

@@ -26,22 +26,21 @@ from ...core.types import (
     Prompt,
 )
 from .. import thinking
-from ..prompting import Wrapping, messages, sample_of, wrapping
-from ..sampling import Sampling
+from ..prompting import Wrapping, messages, wrapping
 from ..stopping import cut, sendable
 from . import echo, replies
 from .address import server_url
 from .client import Client, Endpoint, Refused, is_local, passing
 from .concurrency import Request, concurrently
-from .rejected_fields import LIMITS, names_logprobs, without
+from .rejected_fields import LIMITS, names_logprobs
 from .replies import CutOff, Failed, HttpReply
 
 __all__ = ["Endpoint", "Limits", "Refused", "ServedEngine", "Usage", "is_local"]
 
-STOP_STRINGS = 4  # as many as OpenAI takes; the others are cut here
-TOPS = (100, 20, 5)  # llama.cpp lists as many as it is asked for; others refuse more than 20, or more than 5
+STOP_STRINGS = 4  # most that OpenAI accepts; medbench applies the others
+TOPS = (100, 20, 5)  # llama.cpp accepts any number; other servers reject more than 20, or more than 5
 PROBE = Prompt("Question: Which of these is a color?\nA. red\nB. seven\nAnswer:")
-# Answers that any vocabulary has as one token, so that one token tells them apart.
+# Answers that are one token in every vocabulary, so that one token distinguishes them.
 _ONE_TOKEN = re.compile(r"\w{1,5}")
 
 
@@ -50,12 +49,12 @@ class LogprobsFormat:
     """One way to ask a server for log-probabilities."""
 
     path: Endpoint
-    top: int  # how many tokens it lists
-    exact: bool = False  # whole answers can be scored, by echo
+    top: int  # how many tokens are listed
+    exact: bool = False  # whole answers can be scored with echo
 
 
 class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what changes while it works are properties of Client
-    """Asks a model at a server. `spec.location` is its name there. Making one asks nothing.
+    """Asks a model at a server. `spec.location` is its name there. Making one sends nothing.
 
     `limits` may be set at any time but while requests are out; `usage` goes on through all of an engine's life.
     """
@@ -63,10 +62,9 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
     prefix_takes = "a model's name at the server"
     switches_thinking = True
     limit_field = "max_tokens"
-    gives_logprobs = True  # may give them: is asked once
-    can_sample = True
-    runs_here = False  # what this process holds says nothing about the model
-    keeps_cut = False  # a model that met its limit before it answered gave an empty text, which is stored (of a judge)
+    gives_logprobs = True  # perhaps; the server is asked once
+    runs_here = False  # this process's memory says nothing about the model
+    keeps_cut = False  # if the limit was reached before any answer, store an empty text (for judges)
 
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
         super().__init__(spec, limits)
@@ -74,12 +72,12 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         self.refused_items: set[str] = set()
         self._probed = False
         self._disobeyed = False  # whether it reasoned although it was asked not to
-        self._reasons = False  # whether a stop string ended its reasoning: it is sent none any more
+        self._reasons = False  # a stop string ended its reasoning, so none are sent any more
         self._lock = threading.Lock()
 
     @classmethod
     def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
-        """Return the spec of a model at a server, which decides everything about its weights."""
+        """Return the spec of a model at a server. The server decides everything about its weights."""
         if request.prefixed:
             spec = ModelSpec(f"{request.engine}:{name}", name, "", request.engine, chat=request.chat)
         else:
@@ -94,23 +92,23 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         self.refused_items = set()
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
-        """The log-probability of each answer's first token, in order of completion.
+        """Yield the log-probability of each answer's first token, in order of completion.
 
         Minus infinity stands for one below the server's list.
         """
         if requests and (why := self.cannot_choose(request.answers for request in requests)):
-            raise MedbenchError(f"{self.spec.name} cannot choose by log-probability: {why}.", "Give --choice generate.")
+            raise MedbenchError(f"{self.spec.name} cannot choose by log-probability: {why}.", "Use --choice generate.")
         yield from self._all(requests, self._choose)
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
-        """Text for every request, in order of completion."""
+        """Yield a text for every request, in order of completion."""
         yield from self._all(requests, self._generate)
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
         return self._wrapping(method).kind
 
     def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
-        """Why answers like these cannot be chosen between by log-probability; "" where they can.
+        """Return why answers like these cannot be scored by log-probability; "" if they can.
 
         A server shows one token at a time, so what one token does not tell apart is not for it. Asks the server once
         whether it gives log-probabilities. Raises Refused where it cannot be asked.
@@ -118,13 +116,8 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         for labels in answers:
             unfit = [label for label in labels if not _ONE_TOKEN.fullmatch(label)]
             if unfit or len({label.casefold() for label in labels}) < len(labels):
-                return f"a server's next token does not tell options like '{(unfit or labels)[0][:40]}' apart"
+                return f"a server's next token does not distinguish options like '{(unfit or labels)[0][:40]}'"
         return "" if self._logprobs() else f"the server gives no log-probabilities for {self.spec.location}"
-
-    def check_sampling(self, samples: int, temperature: float) -> None:
-        """As any engine's. A model whose own settings draw tokens, or send no temperature, may vary without one."""
-        if temperature > 0 or self.spec.generation.get("temperature", 0) == 0:
-            super().check_sampling(samples, temperature)
 
     def describe(self) -> dict[str, Any]:
         form = self._form
@@ -132,13 +125,13 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             {
                 "logprobs": "of whole answers, by echo"
                 if form.exact
-                else f"of the first token, the {form.top} likeliest, by /{form.path}"
+                else f"of the first token, the {form.top} most likely, by /{form.path}"
             }
             if form
             else {}
         )
         left_out = {"rejected_fields": sorted(self.rejected_fields)} if self.rejected_fields else {}
-        cut_here = {"limit": "the server takes no token limit: longer answers were cut by medbench"}
+        cut_here = {"limit": "the server accepts no token limit: medbench truncated longer answers"}
         disobeyed = {"think": "the server reasoned although it was asked not to"} if self._disobeyed else {}
         return {"server": self._at} | how | left_out | disobeyed | (cut_here if self._no_limit else {})
 
@@ -151,7 +144,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         return None
 
     def _wrapping(self, method: str) -> Wrapping:
-        template = "messages"  # the server's own, which is not ours to see
+        template = "messages"  # the server's own template, which it does not show
         found = wrapping(self.spec.chat, method, template, self.spec.prompt_format)
         if method == "generate" and found.kind != "template" and (told := thinking.asked(self.spec)):
             raise UsageError(
@@ -170,9 +163,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
 
     def _generate(self, request: GenerateRequest, stop: threading.Event) -> Output:
         path, body = self._body(request.prompt, self._wrapping("generate"), request.max_new_tokens)
-        if how := Sampling.of(request):
-            body |= how.settings()
-        # A server applies stop strings to reasoning too. Those of a chat, whose end the model marks, are applied here.
+        # Servers apply stop strings to reasoning too. In chats, where the model marks its end, they are applied here.
         strings = sendable(request.stop) if path == "completions" and not self._reasons else []
         if strings:
             body["stop"] = strings[:STOP_STRINGS]
@@ -186,10 +177,10 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             reply, written = self._written(request, path, body, stop)
         prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
         self._obeyed(written)
-        text, stopped = cut(self._mask.answer(written.text), request.stop)  # a key may have come in several parts
+        text, stopped = cut(self._mask.answer(written.text), request.stop)  # a key may have arrived in several parts
         return Output(
             item_id=request.item_id,
-            prompt=_shown(without(body, self.rejected_fields)),
+            prompt=_shown(body),
             text=text.strip(),
             prompt_tokens=prompt_tokens,
             completion_tokens=new_tokens,
@@ -197,7 +188,6 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             seconds=reply.seconds,
             reasoning=self._mask.answer(written.reasoning),
             reasoning_tokens=written.reasoning_tokens,
-            sample=request.sample,
         )
 
     def _written(
@@ -242,7 +232,9 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         found = replies.of_answers(listed, request.answers, exact=path == "completions")
         if found is None:
             likeliest = ", ".join(repr(token) for token, _ in listed[:3]) or "none"
-            raise Failed(f"no option is among the {form.top} likeliest tokens (the first: {likeliest})", answered=True)
+            raise Failed(
+                f"no option is among the {form.top} most likely tokens (the first: {likeliest})", answered=True
+            )
         prompt_tokens, new_tokens = replies.usage(reply) or (0, 0)
         return Output(
             item_id=request.item_id,
@@ -274,10 +266,10 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         plain, told = request.prompt.plain, self.scrubbed(why)
         if final:
             self.refused_items.add(request.item_id)
-        return Output(request.item_id, prompt=plain, finish="error", error=told, final=final, sample=sample_of(request))
+        return Output(request.item_id, prompt=plain, finish="error", error=told, final=final)
 
     def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Endpoint, dict[str, Any]]:
-        """Where to and what to send. A setting of the model's own generation that is None is left out."""
+        """Return the path and body to send. A generation setting of the model that is None is omitted."""
         settings = {self.limit_field: max_new_tokens, "temperature": 0} | dict(self.spec.generation)
         asked = {"model": self.spec.location} | {name: value for name, value in settings.items() if value is not None}
         if wrap.kind == "template":
@@ -290,15 +282,15 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         chats = form.path == "chat/completions"
         wrap = Wrapping("template") if chats else wrapping(self.spec.chat, "choose", "", self.spec.prompt_format)
         path, body = self._body(prompt, wrap, 1)
-        body[self.limit_field] = 1  # whatever the model's own generation says
+        body[self.limit_field] = 1  # overrides the model's own generation settings
         if chats:
             return path, body | {"logprobs": True, "top_logprobs": form.top}
-        # The space before an answer is part of its token. A model that would rather end than answer is held to a token:
-        # some servers list nothing for an end.
+        # The space before an answer is part of its token. A model that would end instead must write one token:
+        # some servers list no log-probabilities for an end.
         return path, body | {"prompt": str(body["prompt"]).rstrip(), "logprobs": form.top, "min_tokens": 1}
 
     def _logprobs(self) -> LogprobsFormat | None:
-        """How this server is asked for log-probabilities; None where it gives none. Asked once, a token at a time."""
+        """Return how to ask this server for log-probabilities; None if it gives none. Tested once."""
         with self._lock:
             if not self._probed and self.gives_logprobs:
                 self.load()
@@ -328,7 +320,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         return None
 
     def _probe(self, form: LogprobsFormat) -> tuple[HttpReply, list[tuple[str, float]]]:
-        """What the server answers to a question with one token, and the log-probabilities in it.
+        """Return the server's reply to a question with a one-token answer, and the log-probabilities in it.
 
         500 is how some say that they have none.
         """
@@ -340,12 +332,12 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             return reply, replies.first_token(reply) if reply.fine else []
         except (Failed, CapReached) as error:
             raise Refused(
-                f"it cannot be told whether {self._at} gives log-probabilities: {self.scrubbed(str(error))}",
-                "Try again, or have it write its answers: --choice generate",
+                f"could not find out whether {self._at} gives log-probabilities: {self.scrubbed(str(error))}",
+                "Try again, or let the model write its answers: --choice generate",
             ) from None
 
 
 def _shown(body: Mapping[str, Any]) -> str:
-    """What was sent, as text: the prompt, or the turns of a chat."""
+    """Return what was sent, as text: the prompt, or the turns of a chat."""
     turns = [f"{turn['role']}: {turn['content']}" for turn in body.get("messages", ())]
     return "\n\n".join(turns) or str(body["prompt"])

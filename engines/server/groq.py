@@ -39,7 +39,7 @@ class GroqEngine(ServedEngine):
         elsewhere = os.environ.get("GROQ_BASE_URL")
         if elsewhere and not request.base_url:
             request.tell(
-                f"GROQ_BASE_URL is set to {masked(elsewhere)} and not used: {request.engine}:{name} is asked at Groq's "
+                f"GROQ_BASE_URL is set to {masked(elsewhere)} but not used: {request.engine}:{name} is at Groq's "
                 "own address. To send the key there: --base-url (of a judge --judge-base-url)"
             )
         return super().resolve(name, request)
@@ -47,7 +47,7 @@ class GroqEngine(ServedEngine):
     def __init__(self, spec: ModelSpec, limits: Limits | None = None) -> None:
         if spec.chat == "never" or spec.prompt_format:
             raise UsageError(
-                f"{spec.name}: Groq's models take chat only.", "Leave out --chat never and prompt formats."
+                f"{spec.name}: Groq's models accept chats only.", "Leave out --chat never and prompt formats."
             )
         super().__init__(spec, limits)
 
@@ -57,7 +57,7 @@ class GroqEngine(ServedEngine):
         from .http import client
 
         http = client(self.limits.timeout_s, self.local)
-        # Retries are ours: they are counted, bounded and kept within the budget.
+        # medbench makes the retries, so that they are counted and stay within the budget.
         self._client = Groq(
             api_key=key or "none",
             base_url=self.spec.base_url.removesuffix(OPENAI_PATH) or BASE_URL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-MOST_TOKENS = 10**9  # no request takes more: a larger count is not one
+MOST_TOKENS = 10**9  # larger counts are invalid
 # Fields beside the content. DeepSeek and older vLLM; Groq, OpenRouter and newer vLLM; Ollama; others.
 FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_text", "reasoning_details")
 # In objects of such a field. Encrypted reasoning, in `signature` or `data`, is none of them.

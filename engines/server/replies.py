@@ -1,4 +1,4 @@
-"""What a server that speaks OpenAI's API answers, read strictly: what is not whole is a failure, never a text."""
+"""Replies of servers with OpenAI's API, parsed strictly: an incomplete reply is a failure, never a text."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ...core.secrets import Mask
 from ...core.text import whole
 from .reasoning import MOST_TOKENS, counted_reasoning, shown_reasoning
 
-CUT = ("length", "max_tokens", "max_output_tokens", "model_length")  # words of servers for the limit of new tokens
-ROUNDING = 1e-3  # nats; a certain token may come out as far above 0
-MESSAGE_LENGTH = 300  # characters of a server's own words that an error repeats
-CHARACTERS_PER_TOKEN = 4  # of English texts, where the server does not count
-# How servers say that they withhold an answer for its content: finish reasons, and codes and types of errors.
+CUT = ("length", "max_tokens", "max_output_tokens", "model_length")  # finish reasons that mean the token limit
+ROUNDING = 1e-3  # nats; rounding may put a certain token this far above 0
+MESSAGE_LENGTH = 300  # characters of a server's message that an error repeats
+CHARACTERS_PER_TOKEN = 4  # in English texts, if the server does not count
+# Finish reasons, and codes and types of errors, that mean an answer was withheld for its content.
 WITHHELD = {
     *("content_filter", "content_filtered", "content_policy_violation", "responsibleaipolicyviolation", "safety"),
     *("data_inspection_failed", "guardrail_intervened", "sensitive", "refusal", "prohibited_content", "recitation"),
@@ -30,11 +30,11 @@ WITHHELD = {
 }
 
 _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
-_SPACE_MARKS = "\u2581\u0120\u010a \n\t"  # a token's leading space as tokenizers write it, and as it is
+_SPACE_MARKS = "\u2581\u0120\u010a \n\t"  # a token's leading space: as tokenizers write it, and as is
 
 
 class Failed(Exception):
-    """One request has no answer; the text says why. `answered`: the server works, but not for this one."""
+    """One request has no answer; the message says why. `answered`: the server works, but not for this request."""
 
     def __init__(self, reason: str, answered: bool = False) -> None:
         super().__init__(reason)
@@ -42,7 +42,7 @@ class Failed(Exception):
 
 
 class Withheld(Failed):
-    """The server or the model refuses to answer this request. It would refuse it again, so this is stored."""
+    """The server or the model refuses this request. It would refuse again, so the refusal is stored."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, answered=True)
@@ -56,7 +56,7 @@ class HttpReply:
     headers: Mapping[str, str]
     text: str
     seconds: float = 0.0  # from sending the request to the last byte
-    inside: bool = False  # `status` is that of an error inside a reply that has status 200
+    inside: bool = False  # `status` comes from an error inside a reply with status 200
 
     @property
     def fine(self) -> bool:
@@ -64,7 +64,7 @@ class HttpReply:
 
     @cached_property
     def parsed(self) -> Any:
-        """The body as JSON; None if it is not JSON. A list with one object, as Gemini sends its errors, is that one."""
+        """Return the body as JSON; None if it is not JSON. A list of one object (Gemini's errors) is that object."""
         try:
             found = json.loads(self.text)
         except (ValueError, RecursionError):
@@ -72,13 +72,13 @@ class HttpReply:
         return found[0] if isinstance(found, list) and len(found) == 1 and isinstance(found[0], dict) else found
 
     def json(self) -> dict[str, Any] | None:
-        """The body, if it is a JSON object."""
+        """Return the body if it is a JSON object."""
         return self.parsed if isinstance(self.parsed, dict) else None
 
 
 @dataclass(frozen=True)
 class ServerError:
-    """What a server says is wrong. Fields that it does not give are empty."""
+    """The error that a server reports. Missing fields are empty."""
 
     message: str
     code: str = ""
@@ -86,10 +86,10 @@ class ServerError:
 
 
 def received(reply: HttpReply, mask: Mask) -> HttpReply:
-    """A reply as the rest of medbench sees it: without the key, and with the status of an error that a 200 holds."""
+    """Return a reply without keys, and with the status of an error inside a 200."""
     text = reply.text
     if mask.echoed(text):
-        try:  # in a body that is JSON only texts are masked: a number stays one
+        try:  # in JSON only strings are masked, so that numbers stay numbers
             whole = None if reply.parsed is None else _without_keys(reply.parsed, mask)
         except RecursionError:
             whole = None
@@ -114,7 +114,7 @@ def _without_keys(value: Any, mask: Mask) -> Any:
 
 
 def _status_inside(error: Any) -> int:
-    """The HTTP status that an error means: the one that it names, else one by its words."""
+    """Return the HTTP status of an error: the one it names, or one that fits its words."""
     told = error if isinstance(error, Mapping) else {"message": error}
     for name in ("status", "status_code", "code"):
         number = _number(str(told.get(name)))
@@ -143,7 +143,7 @@ def server_error(reply: HttpReply) -> ServerError:
 
 
 def refusal(reply: HttpReply) -> str:
-    """Why the server withholds an answer to this very request, if it rejected it for its content; else ""."""
+    """Return why the server rejected this request for its content; "" if it did not."""
     body = reply.json()
     error = body.get("error") if body and not reply.fine else None
     if not isinstance(error, Mapping):
@@ -156,13 +156,13 @@ def refusal(reply: HttpReply) -> str:
 
 
 def _shortened(text: str) -> str:
-    """One line of printable characters."""
+    """Return one line of printable characters."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= MESSAGE_LENGTH else text[:MESSAGE_LENGTH] + "…"
 
 
 def usage(reply: HttpReply) -> tuple[int, int] | None:
-    """Prompt and new tokens, where the server tells both."""
+    """Return the prompt tokens and new tokens, if the server reports both."""
     told = (reply.json() or {}).get("usage")
     if not isinstance(told, Mapping):
         return None
@@ -173,7 +173,7 @@ def usage(reply: HttpReply) -> tuple[int, int] | None:
 
 
 def wait_asked(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds that the server asks to be left alone: Retry-After (seconds or a date), else x-ratelimit-reset….
+    """Return how long the server asks to wait: Retry-After (seconds or a date), else x-ratelimit-reset….
 
     None where it asks for nothing that can be read.
     """
@@ -186,7 +186,7 @@ def wait_asked(headers: Mapping[str, str], now: datetime) -> float | None:
     for name, value in headers.items():
         if not name.startswith("x-ratelimit-reset"):
             continue
-        # Of several limits the one that is used up counts; where none says so, any may be.
+        # Of several limits, the one that is used up counts; if none says so, it may be any of them.
         remaining = headers.get(name.replace("reset", "remaining"))
         if remaining is None or _number(remaining) == 0:
             waits.append(_span(value, now))
@@ -211,7 +211,7 @@ def _until(text: str, now: datetime) -> float | None:
 
 
 def _span(text: str, now: datetime) -> float | None:
-    """Seconds of "7.66s", "2m59.56s", "120ms", "30", or of a time since 1970 in seconds or milliseconds."""
+    """Parse "7.66s", "2m59.56s", "120ms", "30", or a Unix time in seconds or milliseconds."""
     value = _number(text)
     if value is None:
         parts = _SPAN.fullmatch(text.strip())
@@ -225,23 +225,23 @@ def _span(text: str, now: datetime) -> float | None:
 
 @dataclass(frozen=True)
 class WrittenText:
-    """What a model wrote: its text, how it ended, and its reasoning where the server keeps that apart."""
+    """What a model wrote: its text, how it ended, and its reasoning if the server returns that separately."""
 
     text: str
     finish: Literal["stop", "length"]
     reasoning: str = ""
-    reasoning_tokens: int = 0  # where the server counts them; it may not show the reasoning itself
+    reasoning_tokens: int = 0  # if the server counts them; it may hide the reasoning itself
 
     @property
     def in_reasoning(self) -> bool:
-        """Whether it ends before the model began its answer."""
+        """Whether the text ends before the model began its answer."""
         found = split(self.text)
         reasoned = self.reasoning or self.reasoning_tokens or found.reasoning
         return not found.closed or bool(reasoned and not found.answer)
 
 
 def text_of(reply: HttpReply, limit: int) -> WrittenText:
-    """The answer. `limit` is how many new tokens were requested.
+    """Return the answer. `limit` is how many new tokens were requested.
 
     Raises Withheld for a refusal, and Failed if there is no answer: "" is one only if the server says that the model
     ended it so, or shows or counts the reasoning before it.
@@ -251,7 +251,7 @@ def text_of(reply: HttpReply, limit: int) -> WrittenText:
     message = choice.get("message")
     said = message if isinstance(message, Mapping) else {"content": choice.get("text")}
     if isinstance(finish, str) and finish.lower() in WITHHELD:
-        raise Withheld("the server's content filter held the answer back")
+        raise Withheld("the server's content filter withheld the answer")
     if refused := said.get("refusal") or "".join(_parts(said.get("content"), "refusal")):
         raise Withheld(f"the model refused: {_shortened(str(refused))}")
     if choice.get("error") or finish == "error":
@@ -274,7 +274,7 @@ def text_of(reply: HttpReply, limit: int) -> WrittenText:
 
 
 def limited(written: WrittenText, reply: HttpReply, limit: int) -> WrittenText:
-    """`written` cut to `limit` new tokens, for a server that takes no limit.
+    """Return `written` truncated to `limit` new tokens, for a server that accepts no limit.
 
     Where the cut is follows from the server's own count of tokens; without one a token has four characters. Reasoning
     that the server counts and does not show comes first.
@@ -295,22 +295,22 @@ def limited(written: WrittenText, reply: HttpReply, limit: int) -> WrittenText:
 
 
 def _full(reply: HttpReply, limit: int) -> bool:
-    """Whether the model used up its new tokens, where the server does not say how the answer ended."""
+    """Return whether the model used up its new tokens, for servers that do not report how an answer ended."""
     counted = usage(reply)
     return counted is not None and counted[1] >= limit
 
 
 class CutOff(Failed):
-    """The model met its token limit before it wrote any answer."""
+    """Return the error of a model that reached its token limit before it wrote any answer."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(
-            f"no answer within {limit} tokens: a model that reasons first needs more (--max-new-tokens)", answered=True
+            f"no answer within {limit} tokens: a reasoning model needs more (--max-new-tokens)", answered=True
         )
 
 
 def _parts(content: Any, kind: str) -> list[str]:
-    """The texts of one type in a content that is a list of parts: [{"type": "text", "text": …}, …]."""
+    """Return the texts of one type in a list of parts: [{"type": "text", "text": …}, …]."""
     parts = content if isinstance(content, list) else [content] if isinstance(content, Mapping) else []
     found = []
     for part in parts:
@@ -324,17 +324,17 @@ def _parts(content: Any, kind: str) -> list[str]:
 
 
 def _instead(said: Mapping[str, Any]) -> str:
-    """What a reply without a text holds."""
+    """Describe a reply that has no text."""
     content = said.get("content")
     if said.get("tool_calls") or said.get("function_call"):
-        return "the reply holds no text but a call of a tool"
+        return "the reply has a tool call but no text"
     if content is None or content == "":
-        return "the reply holds no text"
+        return "the reply has no text"
     if isinstance(content, list | Mapping):
         parts = content if isinstance(content, list) else [content]
         kinds = sorted({str(part.get("type")) if isinstance(part, Mapping) else type(part).__name__ for part in parts})
-        return f"the reply holds no text, only parts of type {', '.join(kinds) or 'none'}"
-    return f"the reply holds no text but a {type(content).__name__}"
+        return f"the reply has no text, only parts of type {', '.join(kinds) or 'none'}"
+    return f"the reply has a {type(content).__name__} instead of a text"
 
 
 def _choice(reply: HttpReply) -> Mapping[str, Any]:
@@ -343,12 +343,12 @@ def _choice(reply: HttpReply) -> Mapping[str, Any]:
         raise Failed(f"the reply is not a JSON object: {_shortened(reply.text)[:80]!r}")
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-        raise Failed(f"the reply holds no choices: {_shortened(reply.text)[:80]}")
+        raise Failed(f"the reply has no choices: {_shortened(reply.text)[:80]}")
     return choices[0]
 
 
 def first_token(reply: HttpReply) -> list[tuple[str, float]]:
-    """The likeliest first tokens and their log-probabilities (nats): of chat, or of completions in either format.
+    """Return the most likely first tokens with log-probabilities (nats), from a chat or either format of completions.
 
     [] where the server gives none. Raises Failed where the reply is none.
     """
@@ -371,7 +371,7 @@ def first_token(reply: HttpReply) -> list[tuple[str, float]]:
 
 
 def of_answers(tokens: Sequence[tuple[str, float]], answers: Sequence[str], exact: bool) -> tuple[float, ...] | None:
-    """The log-probability of each answer: that of the likeliest token that is the answer, spaces around it aside.
+    """Return each answer's log-probability: that of the most likely token equal to it, ignoring surrounding spaces.
 
     Minus infinity for an answer below the server's list; None where none is in it. Letters keep their case; words do
     where `exact`.

@@ -21,16 +21,16 @@ ABOUT = "A language model that answers medical questions, for research. It is no
 
 
 def make(service: Service, version: str) -> FastAPI:
-    """The application around a service whose worker has been started."""
+    """Return the application for a service whose worker is running."""
     app = FastAPI(title="medbench", version=version, description=ABOUT, docs_url=None, redoc_url=None)
     app.include_router(ask.router(service))
     app.include_router(openai.router(service))
     app.add_middleware(Guard, settings=service.settings, metrics=service.metrics)
 
-    @app.get("/health", summary="Whether the model answers")
+    @app.get("/health", summary="Whether the model is ready")
     async def health() -> JSONResponse:
         worker = service.worker
-        status = "closing" if service.closing else "ok" if worker.alive else "the engine's thread has ended"
+        status = "closing" if service.closing else "ok" if worker.alive else "the engine has stopped"
         body: dict[str, Any] = {"status": status, "model": service.name, "waiting": worker.waiting}
         return JSONResponse(body, 200 if status == "ok" else 503)
 

@@ -17,7 +17,7 @@ from .schemas import LETTERS, AskRequest, AskResponse, Safety, TokenUsage
 from .service import Service
 
 DISCLAIMER = (
-    "This text was written by a language model. It may be wrong, it is no medical advice, and it does not replace a "
+    "This text was written by a language model. It may be wrong, is not medical advice, and does not replace a "
     "health professional. In an emergency call your local emergency number."
 )
 ANALYZE = "Weigh the options in a few sentences, then name the best one.\nAnalysis:"
@@ -53,14 +53,14 @@ def router(service: Service) -> APIRouter:
 
 
 def item_of(body: AskRequest) -> Item:
-    """The case as an item of a benchmark."""
+    """Return the case as a benchmark item."""
     question = f"{body.context}\n{body.question}" if body.context else body.question
     options = tuple(body.texts)
     return Item("ask", question, options=options, labels=tuple(LETTERS[: len(options)]))
 
 
 def choice_request(item: Item) -> ChoiceRequest:
-    """As the protocol "direct" of MedQA asks: `Question: …`, `A. …` a line each, `Answer:`."""
+    """Return the prompt of MedQA's protocol "direct": `Question: …`, a line per option (`A. …`), `Answer:`."""
     return ChoiceRequest(item.id, Prompt(MEDQA.question(item)), item.answers)
 
 

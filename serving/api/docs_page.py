@@ -1,4 +1,4 @@
-"""/docs without a network: the API as one page that loads nothing from elsewhere."""
+"""/docs: the API on one page, which loads nothing from other hosts and so works offline."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ for (const pick of document.querySelectorAll('button[data-example]')) pick.addEv
 
 
 def page(schema: Mapping[str, Any], model: str) -> str:
-    """The page of an OpenAPI schema: every path with its fields and examples to send."""
+    """Return the page for an OpenAPI schema: every path with its fields, and examples to send."""
     parts = [
         _section(path, method, about, schema)
         for path, methods in schema["paths"].items()
@@ -88,7 +88,7 @@ def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
 
 
 def _kind(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """A field's type in a few words."""
+    """Describe a field's type in a few words."""
     options = [one for one in field.get("anyOf", ()) if one.get("type") != "null"]
     if options:
         return " or ".join(dict.fromkeys(_kind(one, schema) for one in options))

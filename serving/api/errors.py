@@ -14,7 +14,7 @@ KINDS = {400: "invalid_request_error", 401: "authentication_error", 404: "not_fo
 
 
 class Refusal(Exception):
-    """A request that gets an error: HTTP status, message, the field at fault, a code for programs."""
+    """An error reply: HTTP status, message, the field at fault, and a code for programs."""
 
     def __init__(
         self, status: int, message: str, param: str = "", code: str = "", headers: Mapping[str, str] | None = None
@@ -33,12 +33,12 @@ class Refusal(Exception):
         return JSONResponse(self.body, self.status, self.headers)
 
     def event(self) -> str:
-        """As the last data of a stream."""
+        """Return the error as the last event of a stream."""
         return f"data: {json.dumps(self.body)}\n\n"
 
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Refusal:
-    """The first thing that a validator found wrong with a request."""
+    """Return the first problem that validation found in a request."""
     error = errors[0]
     place = [str(part) for part in error.get("loc", ()) if part != "body"]
     kind = str(error.get("type", ""))

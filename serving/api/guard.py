@@ -1,4 +1,4 @@
-"""What every request passes before a route sees it: the key, the size and time of its body; and what is counted."""
+"""Checks that every request passes before its route: the API key, the size and time of its body. Counts requests."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .errors import Refusal
 from .metrics import Metrics
 from .settings import ServerSettings
 
-BODY_S = 60.0  # for a body to arrive
-OPEN = frozenset({"/health", "/docs", "/openapi.json"})  # need no key: they show nothing of anyone's
+BODY_S = 60.0  # how long a body may take to arrive
+OPEN = frozenset({"/health", "/docs", "/openapi.json"})  # need no key: they reveal no prompts or answers
 COUNTED = frozenset({"/ask", "/v1/chat/completions", "/v1/completions", "/v1/models", "/health", "/metrics", "/docs"})
 
 log = logging.getLogger(__name__)
 
 
 class Guard:
-    """ASGI middleware. Reads a whole body within its limits, so that no route has to."""
+    """ASGI middleware that reads each body within the limits, so that routes need not check them."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
         self.app, self.settings, self.metrics = app, settings, metrics
@@ -32,7 +32,7 @@ class Guard:
             return
         started = time.monotonic()
         path = scope["path"] if scope["path"] in COUNTED else "other"
-        status = 499  # the client left before an answer
+        status = 499  # if the client disconnects before an answer
 
         async def noted(message: Message) -> None:
             nonlocal status
@@ -62,12 +62,12 @@ class Guard:
             if kind.lower() != b"bearer" or not right:
                 raise Refusal(
                     401,
-                    "this server asks for its key: Authorization: Bearer KEY",
+                    "this server requires an API key: Authorization: Bearer KEY",
                     code="invalid_api_key",
                     headers={"WWW-Authenticate": "Bearer"},
                 )
         if scope["method"] == "POST":
-            # Browsers let any page post a form or plain text to this machine, but not JSON.
+            # Any web page can make a browser post a form or plain text to this machine, but not JSON.
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
             if kind != b"application/json":
                 raise Refusal(415, "the body must be JSON, with Content-Type: application/json.")
@@ -76,7 +76,7 @@ class Guard:
             raise self._too_large()
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """The whole body; None where the client left."""
+        """Return the whole body; None if the client disconnected."""
         parts: list[bytes] = []
         size = 0
         until = asyncio.get_running_loop().time() + BODY_S
@@ -100,7 +100,7 @@ class Guard:
             413,
             f"the body is larger than {self.settings.max_bytes:,} bytes.",
             code="request_too_large",
-            headers={"Connection": "close"},  # what is left of it is not read
+            headers={"Connection": "close"},  # the rest of it is not read
         )
 
 

@@ -1,4 +1,4 @@
-"""What a server counts, for Prometheus."""
+"""Counters of a server for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
 class Metrics:
-    """Counters of one server, in a registry of their own."""
+    """Counters of one server, in their own registry."""
 
     def __init__(self, worker: Worker) -> None:
         self.registry = CollectorRegistry()

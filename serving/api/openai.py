@@ -1,4 +1,4 @@
-"""/v1: the part of OpenAI's API that a text model can answer."""
+"""/v1: the part of OpenAI's API that applies to a text model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .errors import Refusal
 from .schemas import ChatRequest, CompletionRequest
 from .service import Service
 
-COMPLETION_TOKENS = 16  # new ones where a completion names no limit, as OpenAI's
+COMPLETION_TOKENS = 16  # limit of new tokens if a completion names none, as in OpenAI's API
 
 
 def router(service: Service) -> APIRouter:
@@ -41,7 +41,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/chat/completions", summary="Answer a chat", response_class=JSONResponse)
     async def chat(request: Request, body: ChatRequest) -> Response:
-        """As OpenAI's, greedy unless a temperature is given. Fields that are not supported are rejected."""
+        """As OpenAI's API, but greedy unless a temperature is given. Unsupported fields are rejected."""
         _known(service, body.model)
         if body.top_logprobs is not None and not body.logprobs:
             raise Refusal(400, "top_logprobs needs logprobs: true.", "top_logprobs", "invalid_value")
@@ -59,8 +59,8 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/completions", summary="Continue a text", response_class=JSONResponse)
     async def completions(request: Request, body: CompletionRequest) -> Response:
-        """As OpenAI's, greedy unless a temperature is given. `echo` with `max_tokens` 0 and `logprobs` gives the
-        log-probabilities of the prompt's own tokens.
+        """As OpenAI's API, but greedy unless a temperature is given. `echo` with `max_tokens` 0 and `logprobs` returns
+        the log-probabilities of the prompt's own tokens.
         """
         _known(service, body.model)
         settings = body.settings()
@@ -94,7 +94,7 @@ def _known(service: Service, name: str | None) -> None:
 
 
 def _several(asked: TextRequest, seed: int | None, count: int | None) -> list[TextRequest]:
-    """`count` texts that differ in their seeds."""
+    """Return `count` requests that differ in their seeds."""
     return [replace(asked, seed=None if seed is None else seed + at) for at in range(count or 1)]
 
 
@@ -103,23 +103,23 @@ async def _answered(service: Service, request: Request, form: ReplyFormat, asked
         found = await service.texts(request, asked)
         return JSONResponse(form.body([form.choice(at, ended) for at, ended in enumerate(found)], found))
     events = form.events(service, asked)
-    # What is wrong with a request shows before its first event: then the status can still say so.
+    # Errors in a request are found before its first event, while the status can still report them.
     first = await service.while_there(request, anext(events))
     return EventStream(first, events)
 
 
 class ReplyFormat:
-    """How texts are written into a reply. One object per request."""
+    """Builds the reply to one request."""
 
     kind = ""  # the reply's `object`
-    chunk = ""  # of an event of a stream
+    chunk = ""  # `object` of an event of a stream
     prefix = ""  # of ids
 
     def __init__(self, service: Service, with_usage: bool, count: int, echo: bool = False) -> None:
         self.service, self.with_usage, self.echo = service, with_usage, echo
         self.head = {"id": f"{self.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": service.name}
         self.head["system_fingerprint"] = f"medbench-{service.revision}"
-        self.offsets = [0] * count  # characters of each text that were sent
+        self.offsets = [0] * count  # characters of each text sent so far
 
     def body(self, choices: list[dict[str, Any]], ended: Sequence[Ended]) -> dict[str, Any]:
         return {**self.head, "object": self.kind, "choices": choices, "usage": usage(ended)}
@@ -128,15 +128,15 @@ class ReplyFormat:
         raise NotImplementedError
 
     def opening(self, at: int) -> Iterator[dict[str, Any]]:
-        """Choices to send before the first text."""
+        """Yield the choices to send before the first text."""
         return iter(())
 
     def piece(self, at: int, piece: Piece, finish: str | None) -> dict[str, Any] | None:
-        """A choice of one event; None where there is nothing to say."""
+        """Return the choice for one event; None if there is nothing to send."""
         raise NotImplementedError
 
     async def events(self, service: Service, asked: list[TextRequest]) -> AsyncIterator[str]:
-        """A stream, event by event. A failure after the first is its last event."""
+        """Yield the events of a stream. A failure after the first event becomes the last one."""
         ended: list[Ended] = []
         begun, opened = time.monotonic(), set[int]()
         try:
@@ -190,7 +190,7 @@ class ChatReply(ReplyFormat):
         yield {"index": at, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
 
     def piece(self, at: int, piece: Piece, finish: str | None) -> dict[str, Any] | None:
-        """An answer has no white space at its ends, streamed or not."""
+        """Return the choice for one event. Answers are stripped of surrounding whitespace, as without streaming."""
         split_of = self.splits.setdefault(at, StreamedSplit(opening_mark(piece.prompt)))
         reasoning, answer = split_of.more(piece.text, last=finish is not None)
         if not (reasoning or answer or finish or piece.scores):
@@ -224,7 +224,7 @@ class CompletionReply(ReplyFormat):
 
 
 class EventStream(Response):
-    """Server-sent events. When the client leaves, the events are closed, and with them the texts."""
+    """Server-sent events. If the client disconnects, the texts are canceled."""
 
     media_type = "text/event-stream"
 
@@ -258,14 +258,14 @@ class EventStream(Response):
 
 
 def usage(ended: Sequence[Ended]) -> dict[str, int]:
-    """Tokens of a request. A prompt that several texts continue is counted once per text, as it was computed."""
+    """Return the tokens of a request. A prompt that several texts continue counts once per text."""
     prompt = sum(one.prompt_tokens for one in ended)
     new = sum(one.completion_tokens for one in ended)
     return {"prompt_tokens": prompt, "completion_tokens": new, "total_tokens": prompt + new}
 
 
 def chat_scores(scores: Sequence[TokenScore]) -> dict[str, Any]:
-    """As chats list log-probabilities: a token each, with the likeliest in its place."""
+    """Return log-probabilities in the form of chats: an entry per token, with the most likely alternatives."""
 
     def listed(token: str, value: float | None) -> dict[str, Any]:
         token = whole(token)
@@ -279,7 +279,7 @@ def chat_scores(scores: Sequence[TokenScore]) -> dict[str, Any]:
 
 
 def text_scores(scores: Sequence[TokenScore], start: int) -> dict[str, Any]:
-    """As completions list log-probabilities. The first token of all has none, and nothing likelier beside it."""
+    """Return log-probabilities in the form of completions. The first of a prompt has none."""
     offsets = []
     for one in scores:
         offsets.append(start)
@@ -293,7 +293,7 @@ def text_scores(scores: Sequence[TokenScore], start: int) -> dict[str, Any]:
 
 
 def _by_text(top: Sequence[tuple[str, float]]) -> dict[str, float]:
-    """Two tokens may read alike: the likelier, which comes first, stays."""
+    """Map texts to log-probabilities. Of tokens with one text, the most likely counts."""
     found: dict[str, float] = {}
     for text, value in top:
         found.setdefault(whole(text), value)

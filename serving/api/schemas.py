@@ -1,4 +1,4 @@
-"""The bodies of requests. What would change an answer and is not supported is rejected, never ignored."""
+"""The bodies of requests. Unsupported fields that would change an answer are rejected, never ignored."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ...core.text import whole
 from ...core.types import Turn
 from .errors import Refusal
 
-STOPS = 16  # stop strings of one request
-CHOICES = 64  # answers of one request
-TOP = 100  # likeliest tokens listed with their log-probabilities
+STOPS = 16  # most stop strings per request
+CHOICES = 64  # most answers per request
+TOP = 100  # most alternatives listed per token
 LETTERS = string.ascii_uppercase
-# Fields of OpenAI's API that this server does not have, each with the values that mean "off".
+# Fields of OpenAI's API that this server does not support, each with the values that mean "off".
 OFF: dict[str, tuple[Any, ...]] = {
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
@@ -32,14 +32,14 @@ OFF: dict[str, tuple[Any, ...]] = {
     "top_k": (0, -1),
     "min_p": (0,),
 }
-# Fields that change no answer.
+# Fields that do not change answers.
 IDLE = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 class _Sampled(BaseModel):
-    """What requests for text have in common. Greedy unless a temperature is given: as the model was evaluated."""
+    """Fields that all requests for text share. Decoding is greedy unless a temperature is given, as in evaluations."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -49,12 +49,12 @@ class _Sampled(BaseModel):
     top_p: float | None = Field(None, gt=0, le=1, allow_inf_nan=False)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     n: int | None = Field(None, ge=1, le=CHOICES)
-    min_tokens: int | None = Field(None, ge=0, description="The text cannot end before so many tokens.")
+    min_tokens: int | None = Field(None, ge=0, description="The text has at least this many tokens.")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
     def settings(self) -> dict[str, Any]:
-        """The fields of a TextRequest that both kinds of request share. Raises Refusal."""
+        """Return the shared fields of a TextRequest. Raises Refusal."""
         for name, value in (self.model_extra or {}).items():
             if name in IDLE or value is None:
                 continue
@@ -85,7 +85,7 @@ class StreamOptions(BaseModel):
 
 
 class ContentPart(BaseModel):
-    """A part of a message. Only text is read."""
+    """A part of a message. Only text is supported."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -126,8 +126,10 @@ class ChatRequest(_Sampled):
 class CompletionRequest(_Sampled):
     prompt: str | list[str] | list[int] | list[list[int]] = Field(description="Text or tokens, one or several.")
     max_tokens: int | None = Field(None, ge=0, description="New tokens. Default 16.")
-    logprobs: int | None = Field(None, ge=0, le=TOP, description="So many likeliest tokens at each place.")
-    echo: bool | None = Field(None, description="Begin the text with the prompt, with its log-probabilities.")
+    logprobs: int | None = Field(
+        None, ge=0, le=TOP, description="How many of the most likely tokens to list at each position."
+    )
+    echo: bool | None = Field(None, description="Put the prompt before the text, with log-probabilities if requested.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -138,7 +140,7 @@ class CompletionRequest(_Sampled):
     )
 
     def prompts(self) -> list[str | tuple[int, ...]]:
-        """Each prompt. Raises Refusal for an empty list."""
+        """Return the prompts. Raises Refusal for an empty list."""
         given = self.prompt
         if isinstance(given, str):
             return [whole(given)]
@@ -150,15 +152,15 @@ class CompletionRequest(_Sampled):
 
 
 class AskRequest(BaseModel):
-    """A case. With options the model chooses one; without, it answers in its own words."""
+    """A case. With options the model chooses one; without them it answers in its own words."""
 
     question: Text = Field(description="The question, or a whole case that ends in one.")
-    context: str = Field("", description="What comes before the question: history, findings, an abstract.")
+    context: str = Field("", description="Text before the question: history, findings, an abstract.")
     options: dict[str, Text] | list[Text] | None = Field(
         None, description='2 to 26 options: {"a": …, "b": …} in order, or a list.'
     )
-    max_tokens: int | None = Field(None, ge=1, description="New tokens of the text. Default 256.")
-    analyze: bool = Field(True, description="false: only choose, which takes a fraction of the time.")
+    max_tokens: int | None = Field(None, ge=1, description="Limit of new tokens. Default 256.")
+    analyze: bool = Field(True, description="false: only choose an option, in a fraction of the time.")
 
     model_config = ConfigDict(
         extra="forbid",
@@ -187,12 +189,12 @@ class AskRequest(BaseModel):
             raise ValueError(f"options: 2 to {len(LETTERS)} of them, not {len(self.options)}")
         names = [*self.options] if isinstance(self.options, dict) else []
         if names and "".join(names).upper() != LETTERS[: len(names)]:
-            raise ValueError(f"options are lettered in order, from a or A: not {', '.join(names)[:60]}")
+            raise ValueError(f"options must be lettered in order from a or A, not {', '.join(names)[:60]}")
         return self
 
     @property
     def names(self) -> list[str]:
-        """The options' letters as the client wrote them."""
+        """Return the letters of the options as the client wrote them."""
         return [*self.options] if isinstance(self.options, dict) else [*LETTERS[: len(self.options or ())]]
 
     @property
@@ -201,7 +203,7 @@ class AskRequest(BaseModel):
 
 
 class Safety(BaseModel):
-    """What the trained safety model reads in the answer."""
+    """Labels that the trained safety model gives the answer."""
 
     labels: dict[str, bool]
     probabilities: dict[str, float]
@@ -218,8 +220,10 @@ class AskResponse(BaseModel):
     option: str | None = Field(description="The likeliest option.")
     option_text: str | None
     probabilities: dict[str, float] | None = Field(description="Of each option; they add up to 1.")
-    logprobs: dict[str, float] | None = Field(description="Of each option's letter after the prompt (nats).")
-    analysis_option: str | None = Field(description="The option that the analysis names, where it names one.")
+    logprobs: dict[str, float] | None = Field(
+        description="Log-probability (nats) of each option's letter after the prompt."
+    )
+    analysis_option: str | None = Field(description="The option that the analysis names, if any.")
     finish: Literal["stop", "length"] | None = Field(description="length: the analysis was cut at max_tokens.")
     safety: Safety | None
     disclaimer: str

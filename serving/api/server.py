@@ -1,4 +1,4 @@
-"""`medbench serve`: a model behind HTTP until a signal ends it."""
+"""`medbench serve`: a model served over HTTP until a signal stops it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ...core.types import Engine
 from ..listening import address, bound
 from .settings import ServerSettings
 
-CUT_OFF = 1  # exit code where a second signal cut requests off
+CUT_OFF = 1  # exit code if a second signal canceled requests
 
 
 def serve(
@@ -67,7 +67,7 @@ def _server(
     ready: Callable[[str], None],
     tell: Callable[[str], None],
 ) -> Any:
-    """A server whose model is loaded. `run` answers requests, `on_signal` ends it."""
+    """A server whose model is loaded. `run` answers requests, `on_signal` stops it."""
     check_installed()
     import uvicorn
 
@@ -79,11 +79,11 @@ def _server(
     sock = bound(host, port)
     worker = Worker(engine, settings.queue)
     if not worker.continuous:
-        tell(f"{engine.spec.name}: its engine answers one request at a time; the others wait.")
+        tell(f"{engine.spec.name}: this engine answers one request at a time; others wait.")
     service = Service(worker, settings)
 
     class Server(uvicorn.Server):
-        """Without uvicorn's own handling of signals, which ends the process by the signal."""
+        """Run without uvicorn's own signal handling, which would end the process by the signal."""
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -96,7 +96,7 @@ def _server(
             service.closing = True
             self.should_exit = True
             if worker.unfinished:
-                tell(f"Finishing {worker.unfinished} requests. Again: stop at once.")
+                tell(f"Finishing {worker.unfinished} requests. Press Ctrl-C again to stop at once.")
 
         def run(self, sockets: list[socket.socket] | None = None) -> None:
             worker.start()
@@ -124,7 +124,7 @@ def _server(
 
 
 def check_installed() -> None:
-    """Raise MedbenchError where a library of the extra `serve` is missing."""
+    """Raise MedbenchError if a library of the extra `serve` is missing."""
     try:
         import fastapi  # noqa: F401
         import prometheus_client  # noqa: F401
@@ -137,17 +137,19 @@ def check_installed() -> None:
 
 
 def key_of(variable: str) -> str:
-    """The API key in an environment variable. Raises UsageError where it holds none that a header can carry."""
+    """Return the API key in an environment variable. Raises UsageError if it is missing or invalid."""
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise UsageError(f"--api-key-env {variable}: that variable is not set.", f"Set it: export {variable}=…")
+        raise UsageError(f"--api-key-env {variable}: this variable is not set.", f"Set it: export {variable}=…")
     if not key.isascii() or len(key.split()) > 1:
-        raise UsageError(f"--api-key-env {variable}: it holds what cannot be a key: spaces or letters beyond ASCII.")
+        raise UsageError(
+            f"--api-key-env {variable}: its value is not a valid key: a key has only ASCII characters and no spaces."
+        )
     return key
 
 
 def log_to_stderr() -> None:
-    """One line per request on stderr, for an operator. It holds no prompt and no answer."""
+    """Log one line per request to stderr, without prompts and answers."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     logger = logging.getLogger(__package__.rpartition(".")[0])

@@ -1,4 +1,4 @@
-"""Between HTTP requests, which are asynchronous, and the worker's thread: submitting, waiting, giving up."""
+"""Connects asynchronous HTTP requests to the worker's thread: submits jobs, awaits results, cancels them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .errors import Refusal
 from .metrics import Metrics
 from .settings import ServerSettings
 
-GONE = 499  # the client left; nobody reads this status
+GONE = 499  # the client disconnected, so nobody receives this status
 
 Result = TypeVar("Result")
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """One model, asked by many clients."""
+    """One model and its clients."""
 
     def __init__(self, worker: Worker, settings: ServerSettings) -> None:
         self.worker, self.settings = worker, settings
@@ -39,10 +39,10 @@ class Service:
         self.started = int(time.time())
         self.closing = False  # set while the server shuts down
         self._aside = ThreadPoolExecutor(1, "medbench-labels")
-        self._pace_s = 1.0  # mean seconds of late answers, for Retry-After
+        self._pace_s = 1.0  # mean seconds of recent answers, for Retry-After
 
     async def texts(self, request: Request, asked: Sequence[TextRequest]) -> list[Ended]:
-        """The finished texts, in order. Raises Refusal."""
+        """Return the finished texts, in order. Raises Refusal."""
 
         async def gather() -> list[Ended]:
             found: dict[int, Ended] = {}
@@ -55,7 +55,7 @@ class Service:
         return await self.while_there(request, gather())
 
     async def choice(self, request: Request, asked: ChoiceRequest) -> Output:
-        """The log-probability of each answer. Raises Refusal."""
+        """Return the log-probability of each answer. Raises Refusal."""
 
         async def first() -> Output:
             async with contextlib.aclosing(self._events([asked])) as events:
@@ -67,7 +67,7 @@ class Service:
         return await self.while_there(request, first())
 
     async def stream(self, asked: Sequence[TextRequest]) -> AsyncGenerator[tuple[int, Piece | Ended], None]:
-        """(index of a request, what was written) as it is written. Closed early, the texts leave the batch."""
+        """Yield (index of a request, event) as texts are written. If closed early, the texts leave the batch."""
         for one in asked:
             if one.max_new_tokens is not None and one.max_new_tokens > self.settings.max_tokens:
                 raise Refusal(400, f"at most {self.settings.max_tokens} new tokens.", "max_tokens", "too_many_tokens")
@@ -77,25 +77,25 @@ class Service:
                     yield index, event
 
     async def aside(self, work: Callable[[], Result]) -> Result:
-        """Do what takes a moment of computing in a thread of its own."""
+        """Run a short computation in another thread."""
         return await asyncio.get_running_loop().run_in_executor(self._aside, work)
 
     async def while_there(self, request: Request, work: Awaitable[Result]) -> Result:
-        """The result, unless the client leaves: then the work is cancelled."""
+        """Return the result. If the client disconnects first, the work is canceled."""
         task = asyncio.ensure_future(work)
         gone = asyncio.ensure_future(left(request))
         try:
             await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise Refusal(GONE, "the client left.")
+            raise Refusal(GONE, "the client disconnected.")
         finally:
             for one in (task, gone):
                 one.cancel()
             await asyncio.gather(task, gone, return_exceptions=True)
 
     async def _events(self, asked: Sequence[TextRequest | ChoiceRequest]) -> AsyncGenerator[tuple[int, Event], None]:
-        """Submit and listen. Raises Refusal: queue full, rejected, failed, too slow."""
+        """Submit jobs and yield their events. Raises Refusal: queue full, rejected, failed or too slow."""
         if self.closing:
             raise Refusal(503, "the server is shutting down.", code="shutting_down", headers={"Retry-After": "5"})
         loop = asyncio.get_running_loop()
@@ -155,13 +155,13 @@ class Service:
 
 
 async def left(request: Request) -> None:
-    """Return when the client is gone. The body has been read already."""
+    """Return when the client disconnects. The body must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def checked(ended: Ended) -> Ended:
-    """The text, unless the model failed to write it: then a refusal."""
+    """Return the text. Raises Refusal if the model failed."""
     if ended.finish == "error":
         raise Refusal(500, f"the model failed: {ended.error}.", code="model_failed")
     return ended

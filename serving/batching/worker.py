@@ -1,4 +1,4 @@
-"""The thread that runs an engine, and the bounded queue before it."""
+"""The thread that runs an engine, and the bounded queue in front of it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ...core.types import ChoiceRequest, Engine, Output
 from ...engines.one_by_one import OneByOne
 from ...engines.text_requests import Ended, Piece, Rejected, TextRequest, Texts
 
-CHOICES = 16  # multiple-choice requests scored in one go, between two passes over the texts in the making
+CHOICES = 16  # multiple-choice requests scored together, between two steps of the running texts
 
 log = logging.getLogger(__name__)
 
-Event = Piece | Ended | Output | MedbenchError  # the last three are the last of a job
+Event = Piece | Ended | Output | MedbenchError  # each of the last three ends a job
 
 
 class Full(Exception):
-    """The queue has no place. `waiting` is how many requests are in it."""
+    """The queue is full. `waiting`: requests in it."""
 
     def __init__(self, waiting: int) -> None:
         super().__init__(f"{waiting} requests are waiting")
@@ -33,7 +33,7 @@ class Full(Exception):
 
 @dataclass(eq=False)
 class Job:
-    """One request on its way. `deliver` is called from the worker's thread with each event; the last ends it."""
+    """One request in progress. `deliver` is called in the worker's thread with each event, until one ends the job."""
 
     request: TextRequest | ChoiceRequest
     deliver: Callable[[Event], None]
@@ -42,10 +42,10 @@ class Job:
 
 
 class Worker:
-    """Runs one engine. Texts join and leave its batch while it works; choices are scored between two passes."""
+    """Runs one engine. Texts join and leave its batch as it works; multiple choice is scored between two steps."""
 
     def __init__(self, engine: Engine, queue: int) -> None:
-        """`queue`: how many requests may wait while the batch is full. Loads the model."""
+        """Load the model. `queue`: how many requests may wait while the batch is full."""
         self.engine = engine
         engine.load()
         self.texts = texts_of(engine)
@@ -53,13 +53,13 @@ class Worker:
         self._wake = threading.Condition()
         self._new: deque[Job] = deque()
         self._dropped: deque[Job] = deque()
-        self._open: dict[int, Job] = {}  # all that are not finished, waiting or at work
+        self._open: dict[int, Job] = {}  # all unfinished jobs, waiting or running
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="medbench-engine", daemon=True)
 
     @property
     def continuous(self) -> bool:
-        """Whether requests join a running batch."""
+        """Return whether requests join a running batch."""
         return not isinstance(self.texts, OneByOne)
 
     @property
@@ -78,7 +78,7 @@ class Worker:
         self._thread.start()
 
     def stop(self, timeout_s: float | None = None) -> None:
-        """Stop after the current pass. Unfinished requests get an error."""
+        """Stop after the current step. Unfinished requests get an error."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -86,7 +86,7 @@ class Worker:
             self._thread.join(timeout_s)
 
     def submit(self, jobs: list[Job]) -> None:
-        """Queue all of these or, where there is no place for all, none. Raises Full."""
+        """Queue all of these jobs or, if they do not all fit, none. Raises Full."""
         with self._wake:
             if self._stopping or len(self._open) + len(jobs) > self.capacity:
                 raise Full(self.waiting)
@@ -96,7 +96,7 @@ class Worker:
             self._wake.notify()
 
     def drop(self, job: Job) -> None:
-        """Forget a job wherever it is: its row leaves the batch. Nothing happens to one that has ended."""
+        """Cancel a job: its row leaves the batch. A job that has ended is left alone."""
         with self._wake:
             if job.key in self._open:
                 job.dropped = True
@@ -141,7 +141,7 @@ class Worker:
             self._finish(job, _bug(error))
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Do something with all texts. If it fails, all fail, and the next ones start anew."""
+        """Do something that affects all texts. If it fails, all of them fail, and later ones get a new batch."""
         try:
             work()
         except Exception as error:
@@ -160,7 +160,7 @@ class Worker:
 
     def _choose(self, jobs: list[Job]) -> None:
         jobs = [job for job in jobs if not job.dropped]
-        # Named by their keys: two clients may ask different cases under one id.
+        # Identified by key: two clients may use one id for different cases.
         by_id = {str(job.key): job for job in jobs}
         requests = [
             replace(job.request, item_id=str(job.key)) for job in jobs if isinstance(job.request, ChoiceRequest)
@@ -171,7 +171,7 @@ class Worker:
             for job in by_id.values():
                 self._finish(job, MedbenchError("the engine gave no answer."))
         except MedbenchError as error:
-            if len(by_id) > 1:  # one request's fault is not the others'
+            if len(by_id) > 1:  # find the one at fault, so that the others get answers
                 for job in by_id.values():
                     self._choose([job])
                 return

@@ -1,1 +1,1 @@
-"""Models exported for other programs: merged weights, GGUF, Ollama, the hub."""
+"""Export of models for other programs: merged weights, GGUF, Ollama, the hub."""

@@ -1,4 +1,4 @@
-"""`medbench.export`: a model for other programs, and what the export changed in its answers."""
+"""`medbench.export`: exports a model for other programs and measures how its answers changed."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Export:
     file: Path | None
     type: str  # llama.cpp's name for how weights are stored; the dtype of safetensors
     bytes: int
-    new: bool  # False: it was there already, made from the same model in the same way
+    new: bool  # False: it already existed, made from the same model in the same way
     notes: tuple[str, ...] = ()
     check: Check | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return all fields, ready for JSON."""
         found = asdict(self) | {"path": str(self.path), "file": str(self.file) if self.file else None}
         return found | {"check": self.check.as_dict() if self.check else None}
 
@@ -102,7 +102,7 @@ def export(
     if type and to == "safetensors":
         raise UsageError(f"--type {type}: safetensors are not quantized.", "Their type is --dtype.")
     if system and to != "ollama":
-        raise UsageError("--system: only an Ollama model keeps a system text.", "Leave it out, or give --to ollama.")
+        raise UsageError("--system: only an Ollama model stores a system prompt.", "Leave it out, or use --to ollama.")
     watch = progress or Progress()
     kind = dtype if to == "safetensors" else quantizer.kind_of(type or quantizer.DEFAULT)
     asked = Ask(
@@ -187,13 +187,13 @@ def resolved(
 
 def _not_here(model: str, engine: str) -> UsageError:
     return UsageError(
-        f"{model} has no weights that medbench can export: it is run by the engine {engine}.",
+        f"{model} has no weights that medbench can export: the engine {engine} runs it.",
         "Name a zoo entry (medbench list models), NAME@TAG as trained, a model folder, or a hub id.",
     )
 
 
 def stem_of(name: str) -> str:
-    """Return a model's name as a file's: "smollm2-135m@first" is "smollm2-135m-first"."""
+    """Return a model's name as a file name: "smollm2-135m@first" becomes "smollm2-135m-first"."""
     return re.sub(r"[^\w.-]+", "-", name.rpartition("/")[2]).strip("-.") or "model"
 
 
@@ -218,13 +218,13 @@ def _gguf(
         render = _render(ready)
         text = ollama.modelfile(made.file.name, ready.traits, render, made.window, ready.spec.prompt_format, system)
         if "TEMPLATE" not in text.replace("# TEMPLATE", ""):
-            notes.append("the chat template has no form that Ollama's own templates can take; the Modelfile says more")
+            notes.append("the chat template cannot be expressed in Ollama's template language; see the Modelfile")
         (draft / "Modelfile").write_text(text, encoding="utf-8")
     return Export(ready.spec.name, to, target, target / made.file.name, kind, made.bytes, True, tuple(notes))
 
 
 def _render(ready: Ready) -> Any:
-    """Return the model's chat template as a function of turns; None without one."""
+    """Return the model's chat template as a function of turns; None if it has none."""
     from ...engines import chat_templates
     from ...engines.prompting import pin_dates
 
@@ -294,7 +294,7 @@ def _there(target: Path, about: dict[str, Any]) -> Export | None:
 
 @contextlib.contextmanager
 def _scratch(target: Path) -> Iterator[Path]:
-    """Yield a folder beside `target` for what is thrown away, for one process at a time."""
+    """Yield a temporary folder beside `target`, for one process at a time."""
     from ...results.files import Lock
 
     work = target.with_name(f".{target.name}.exporting")
@@ -325,7 +325,7 @@ def _with(made: Export, found: Check) -> Export:
 
 
 def _size(folder: Path) -> int:
-    """Return what the files of a folder take, in bytes; links of the hub's cache are followed."""
+    """Return the size of a folder's files in bytes; links of the hub's cache are followed."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 

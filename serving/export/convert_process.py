@@ -1,4 +1,4 @@
-"""A program, run in a process of its own: llama.cpp's converter from a model folder to GGUF.
+"""A program, run in a separate process: llama.cpp's converter from a model folder to GGUF.
 
 The converter ships a `gguf` package of its own, which must not replace the one that medbench imports. So nothing of
 medbench imports this file, and it imports nothing of medbench. It reads one JSON object from standard input and prints
@@ -29,7 +29,7 @@ def main() -> None:
     recognize = TextModel.get_vocab_base_pre
 
     def pre_tokenizer(model: Any, tokenizer: Any) -> str:
-        """Return the name of the pre-tokenizer: the converter's, else the one that medbench read off the file."""
+        """Return the name of the pre-tokenizer: the converter's, or the one that medbench read from tokenizer.json."""
         try:
             said["pre_tokenizer"] = recognize(model, tokenizer)
         except NotImplementedError:
@@ -53,7 +53,7 @@ def main() -> None:
         write_vocabulary = model.set_vocab
 
         def set_vocab() -> None:
-            """Write the vocabulary, and the token that ends a turn where that is not the one that ends a text."""
+            """Write the vocabulary, and the token that ends a turn if it is not the one that ends a text."""
             write_vocabulary()
             if asked["end_of_turn"] is not None:
                 model.gguf_writer.add_eot_token_id(asked["end_of_turn"])

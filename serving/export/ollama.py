@@ -16,29 +16,29 @@ from .traits import Traits
 Turns = Sequence[tuple[str, str]]  # role and content
 Render = Callable[[Turns], str]  # the conversation as the model reads it, up to where its answer begins
 
-MOST_CONTEXT = 8192  # tokens; Ollama takes memory for all of them
+MOST_CONTEXT = 8192  # tokens; Ollama reserves memory for all of them
 TRIED: tuple[Turns, ...] = (
     (("user", "one?"),),
     (("user", "one?"), ("assistant", "two."), ("user", "three?")),
     (("user", "a\nb"), ("assistant", "c"), ("user", "d"), ("assistant", "e"), ("user", "f?")),
 )
 TRIED_WITH_SYSTEM: tuple[Turns, ...] = tuple((("system", "Be brief."), *turns) for turns in TRIED)
-_S, _U, _A, _V = "system-1f", "question-2e", "answer-3d", "question-4c"  # contents that no template writes itself
+_S, _U, _A, _V = "system-1f", "question-2e", "answer-3d", "question-4c"  # contents that occur in no template
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a chat template writes around the turns."""
+    """The text that a chat template puts around the turns."""
 
-    opening: str  # before all, without a system turn
-    before_system: str | None  # None: the template takes no system turn
+    opening: str  # at the beginning, if there is no system turn
+    before_system: str | None  # None: the template does not accept a system turn
     after_system: str
     before_user: str
     before_answer: str
     after_answer: str
 
     def render(self, turns: Turns) -> str:
-        """Return what the Go template writes, as Ollama would."""
+        """Return the text that the Go template would give in Ollama."""
         text = "" if turns[0][0] == "system" else self.opening
         for role, content in turns:
             if role == "system":
@@ -50,7 +50,7 @@ class Parts:
         return text
 
     def go(self) -> str:
-        """Return the template in Go's language. Every text is a quoted string, so no white space is lost."""
+        """Return the template in Go's language. Every text is a quoted string, so that no whitespace is lost."""
         opening = f"{{{{ if not .System }}}}{_quoted(self.opening)}{{{{ end }}}}" if self.opening else ""
         system = ""
         if self.before_system is not None:
@@ -66,10 +66,10 @@ class Parts:
 
 
 def parts_of(render: Render) -> Parts | None:
-    """Return the parts of a chat template, or None if they do not make what it makes on every conversation tried."""
+    """Return the parts of a chat template; None if they do not reproduce it on every conversation tried."""
     try:
         first, second = render([("user", _U)]), render([("user", _U), ("assistant", _A), ("user", _V)])
-    except Exception:  # a template raises what it likes
+    except Exception:  # a template may raise anything
         return None
     start, _, before_answer = first.partition(_U)
     between = second.partition(_A)[2].partition(_V)[0]
@@ -79,7 +79,7 @@ def parts_of(render: Render) -> Parts | None:
     before_system, after_system = None, ""
     try:
         with_system = render([("system", _S), ("user", _U)])
-    except Exception:  # Gemma's template takes no system turn
+    except Exception:  # Gemma's template does not accept a system turn
         with_system = ""
     if _S in with_system:
         before_system, _, rest = with_system.partition(_S)
@@ -92,7 +92,7 @@ def parts_of(render: Render) -> Parts | None:
 def modelfile(
     file: str, found: Traits, render: Render | None, window: int | None, prompt_format: str, system: str
 ) -> str:
-    """Return the text of a Modelfile for the GGUF file called `file`. `render`: the chat template, None without one."""
+    """Return the text of a Modelfile for the GGUF file called `file`. `render`: the chat template, if any."""
     lines = ["# Made by medbench export. To create the model: ollama create NAME -f Modelfile", f"FROM ./{file}", ""]
     parts = parts_of(render) if render else None
     if parts:
@@ -117,13 +117,13 @@ def modelfile(
 
 
 def takes_system(render: Render | None) -> bool:
-    """Whether the chat template takes a system turn."""
+    """Return whether the chat template accepts a system turn."""
     parts = parts_of(render) if render else None
     return parts is None or parts.before_system is not None
 
 
 def _quoted(text: str) -> str:
-    """Return an action that writes `text`. Go reads the escapes of JSON, but for surrogates."""
+    """Return an action that writes `text`. Go accepts JSON's escapes except surrogates."""
     return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if text else ""
 
 

@@ -1,4 +1,4 @@
-"""A program, run in a process of its own: llama.cpp's quantizer. A failed assertion in it ends its process.
+"""A program, run in a separate process: llama.cpp's quantizer, in which a failed assertion ends the process.
 
 Arguments: the GGUF file to read, the one to write, the number of the type, threads.
 """

@@ -1,4 +1,4 @@
-"""llama.cpp's types of weights, and its quantizer, which llama-cpp-python brings along."""
+"""llama.cpp's types of weights, and its quantizer, which is part of llama-cpp-python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT = "q4_k_m"
 
 @dataclass(frozen=True)
 class Kind:
-    """One of llama.cpp's types. `number` is its `llama_ftype`; `bits` are what it takes per weight in large models."""
+    """One of llama.cpp's types. `number` is its `llama_ftype`; `bits` is its size per weight in large models."""
 
     number: int
     bits: float
@@ -49,12 +49,12 @@ KINDS = {
     "iq3_s": Kind(26, 3.5),
     "q2_k": Kind(10, 3.0),
 }
-# A small model takes more: rows that 256 does not divide are stored in up to eight bits, and its embeddings weigh more.
+# Small models need more: rows that are no multiple of 256 take up to 8 bits, and embeddings weigh more.
 MOST_BITS = 8.5
 
 
 def kind_of(name: str) -> str:
-    """Return the type called `name`, in any case. Raises UsageError with the types there are."""
+    """Return the type called `name`, ignoring case. Raises UsageError that lists the types."""
     if name.lower() not in KINDS:
         raise UsageError(f"--type {name}: not a type of llama.cpp.", f"The types: {', '.join(KINDS)}")
     return name.lower()
@@ -71,7 +71,7 @@ def require(kind: str) -> None:
 
 
 def bytes_of(kind: str, parameters: int) -> float:
-    """Return the size of a GGUF file in bytes, at most."""
+    """Return an upper bound of the size of a GGUF file, in bytes."""
     bits = KINDS[kind].bits
     return parameters * (bits if bits >= MOST_BITS else MOST_BITS) / 8
 

@@ -1,4 +1,4 @@
-"""A model as a GGUF file: what cannot work is refused first, then converted, quantized and read back."""
+"""Convert a model to a GGUF file: check that it can work, convert, quantize, and read the file back."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .traits import Traits, checked_by_llama_cpp, differences, traits
 Tell = Callable[[str], None]
 
 INSTEAD = converter.INSTEAD
-OUTTYPE = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}  # what keeps every digit of a dtype
-# Keys that llama.cpp's converter reads and transformers 5 writes no more, by type of model.
+OUTTYPE = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}  # the type that keeps every digit of a dtype
+# Keys that llama.cpp's converter reads and transformers 5 no longer writes, by type of model.
 OLD_KEYS = {"gpt2": {"n_ctx": "n_positions"}}
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A model that llama.cpp's converter takes, as far as can be known without its weights."""
+    """A model that llama.cpp's converter accepts, as far as can be known without its weights."""
 
     spec: ModelSpec
     traits: Traits
@@ -40,7 +40,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Made:
-    """A GGUF file that was made, and what it was found to hold."""
+    """A finished GGUF file, and what was read back from it."""
 
     file: Path
     bytes: int
@@ -58,7 +58,7 @@ def prepare(spec: ModelSpec, kind: str, tell: Tell) -> Ready:
     quantizer.require(kind)
     found, config, tokenizer = traits(spec)
     if spec.trust_remote_code:
-        raise UsageError(f"{spec.name} runs Python code of its own, which llama.cpp does not.", INSTEAD)
+        raise UsageError(f"{spec.name} runs its own Python code, which llama.cpp cannot.", INSTEAD)
     program = converter.obtain(tell)
     if found.architecture not in converter.architectures(program):
         raise UsageError(f"{spec.name} cannot become GGUF: llama.cpp has no {found.architecture}.", INSTEAD)
@@ -73,9 +73,9 @@ def prepare(spec: ModelSpec, kind: str, tell: Tell) -> Ready:
         except converter.Unconvertible as error:
             needed = re.search(r"([\w.]+\.model)$", error.message)
             why = (
-                f"llama.cpp's converter reads its tokenizer from {needed[1]}, which is not there"
+                f"llama.cpp's converter reads its tokenizer from {needed[1]}, which is missing"
                 if needed
-                else f"llama.cpp's converter ({converter.REQUIREMENT}) refuses it: {error.message}"
+                else f"llama.cpp's converter ({converter.REQUIREMENT}) rejects it: {error.message}"
             )
             raise UsageError(f"{spec.name} cannot become GGUF: {why}.", error.hint) from error
         wrong = differences(file, found, tokenizer)
@@ -90,13 +90,13 @@ def prepare(spec: ModelSpec, kind: str, tell: Tell) -> Ready:
 
 
 def room(kind: str, dtype: str) -> Callable[[int], float]:
-    """Return the bytes of disk that an export takes beside the merged weights, by the number of parameters."""
+    """Return the disk space in bytes that an export needs beside the merged weights, from the number of parameters."""
     between = 0.0 if kind in converter.NATIVE else quantizer.KINDS[OUTTYPE[dtype]].bits / 8
     return lambda parameters: quantizer.bytes_of(kind, parameters) + between * parameters
 
 
 def make(ready: Ready, weights: Path, file: Path, kind: str, work: Path, tell: Tell) -> Made:
-    """Write the GGUF file `file` from the whole weights in the folder `weights`; `work` takes what is between.
+    """Write the GGUF file `file` from the whole weights in the folder `weights`; `work` is for temporary files.
 
     Raises MedbenchError where a step fails and where the file does not say what the model does.
     """
@@ -128,7 +128,7 @@ def make(ready: Ready, weights: Path, file: Path, kind: str, work: Path, tell: T
 
 
 def write_weights(ready: Ready, folder: Path, kind: str, tell: Tell) -> None:
-    """Write whole weights, an adapter merged in, as llama.cpp's converter reads them."""
+    """Write whole weights, with the adapter merged in, in the form that llama.cpp's converter reads."""
     write_whole(ready.spec, folder, tell, room(kind, ready.spec.dtype), obstacles.fold)
     _adapt(folder)
 
@@ -152,7 +152,7 @@ def _describe(spec: ModelSpec, found: Traits, config: Any, tokenizer: Any, folde
     """Write a model folder without weights: the configuration and the tokenizer that whole weights will have."""
     folder.mkdir()
     said = older_config(config.to_dict()) | {"architectures": [found.architecture]}
-    said["vocab_size"] = max(int(said.get("vocab_size") or 0), len(tokenizer))  # an adapter may have added tokens
+    said["vocab_size"] = max(int(said.get("vocab_size") or 0), len(tokenizer))  # an adapter may add tokens
     (folder / "config.json").write_text(json.dumps(said, default=str), encoding="utf-8")
     words = tokenizer_folder(spec)
     for name in tokenizer_files.present(words):
@@ -191,7 +191,7 @@ def _added_tokens(file: Path) -> dict[str, Any]:
 
 
 def _other_types(kind: str, types: dict[str, int]) -> list[str]:
-    """Name the types in which llama.cpp stored the matrices: rows that 256 does not divide take another."""
+    """Name the types in which llama.cpp stored the matrices, which differ if rows are no multiple of 256."""
     if kind in converter.NATIVE:
         return []
     matrices = sorted(((count, name) for name, count in types.items() if name != "F32"), reverse=True)
@@ -199,7 +199,7 @@ def _other_types(kind: str, types: dict[str, int]) -> list[str]:
 
 
 def require_decoder(ready: Ready, what: str) -> None:
-    """Raise UsageError for an encoder-decoder, which llama.cpp converts and `what` does not run."""
+    """Raise UsageError for an encoder-decoder, which llama.cpp converts but `what` does not run."""
     if ready.encoder_decoder:
         raise UsageError(
             f"{ready.spec.name} has an encoder, and {what} runs models without one.",

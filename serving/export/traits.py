@@ -1,4 +1,4 @@
-"""What a GGUF file must say as the model does: text to tokens, the chat template, the tokens that end an answer."""
+"""What a GGUF file must share with the model: tokenization, the chat template, the tokens that end an answer."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ QWEN2_SPLIT = LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")
 
 @dataclass(frozen=True)
 class Traits:
-    """What decides, beside the weights, how a model is asked and when it stops."""
+    """What determines, apart from the weights, how a model is asked and when it stops."""
 
     architecture: str  # transformers' class
     template: str  # the chat template; "" without one
     eos: int | None  # ends a text, by the tokenizer
-    turn_end: int | None  # ends an answer under the chat template, where that is not `eos`
+    turn_end: int | None  # ends an answer under the chat template, if different from `eos`
     ends: tuple[int, ...]  # all tokens that end an answer
     end_texts: tuple[str, ...]  # the same as text, for stop parameters
-    pre_tokenizer: str  # llama.cpp's name for how text is split before merges, as read off tokenizer.json; "" unknown
+    pre_tokenizer: str  # llama.cpp's name for how text is split before merges, from tokenizer.json; "": unknown
 
 
 def traits(spec: ModelSpec) -> tuple[Traits, Any, Any]:
-    """Return the traits of a model on this disk, its configuration and its tokenizer; no weights are read."""
+    """Return the traits of a model on this disk, its configuration and its tokenizer, without reading weights."""
     from ...engines import chat_templates
     from ...engines.hf.loading import opened
     from ...engines.prompting import Wrapping
@@ -67,7 +67,7 @@ def traits(spec: ModelSpec) -> tuple[Traits, Any, Any]:
 
 
 def _architecture(config: Any) -> str:
-    """The class that loads the model, as config.json names it or transformers knows it."""
+    """Return the class that loads the model, as config.json names it or transformers knows it."""
     import transformers as hf
 
     if config.architectures:
@@ -78,7 +78,7 @@ def _architecture(config: Any) -> str:
 
 
 def _configured(folder: Path, config: Any) -> list[int]:
-    """The end tokens that the model's own configuration names."""
+    """Return the end tokens in the model's own configuration."""
     path = folder / "generation_config.json"
     said: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     value = said.get("eos_token_id", getattr(config, "eos_token_id", None))
@@ -116,7 +116,7 @@ def _pre_tokenizer(tokenizer: Any) -> str:
 
 
 def differences(file: Path, found: Traits, tokenizer: Any) -> list[str]:
-    """Return what a GGUF file says otherwise than the model, a sentence each; with or without weights in it.
+    """Return how a GGUF file differs from the model, a sentence each. The file may lack weights.
 
     The header is read by medbench. Tokens and ends are asked of llama.cpp if llama-cpp-python is installed.
     """
@@ -134,7 +134,7 @@ def differences(file: Path, found: Traits, tokenizer: Any) -> list[str]:
 
 
 def _read_differently(words: _Vocabulary, found: Traits, tokenizer: Any) -> list[str]:
-    """Return where llama.cpp's tokens are not the tokenizer's: at the end of an answer, and in the first such text."""
+    """Return where llama.cpp's tokens differ from the tokenizer's: at ends of answers, and in the first such text."""
     wrong = []
     missed = [text for token, text in zip(found.ends, found.end_texts, strict=True) if not words.ends(token)]
     if missed:
@@ -165,13 +165,13 @@ def _probes(found: Traits, tokenizer: Any) -> Sequence[str]:
 
 
 def own_start(tokenizer: Any) -> str:
-    """Return the token that the tokenizer puts before every text, which a chat template may write a second time."""
+    """Return the token that the tokenizer puts before every text. A chat template may write it too."""
     start = tokenizer.bos_token_id
     return str(tokenizer.bos_token) if start is not None and tokenizer("a")["input_ids"][:1] == [start] else ""
 
 
 class _Vocabulary:
-    """The vocabulary of a GGUF file as llama.cpp reads it, without weights; used in a `with` block."""
+    """The vocabulary of a GGUF file as llama.cpp reads it, without weights. A context manager."""
 
     def __init__(self, file: Path) -> None:
         from ...engines.llamacpp import model as llama_model

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ...sampling import Sampling
 from ...stopping import StopStrings, decoded
 from ..loading import Loaded
 
@@ -19,8 +18,7 @@ class DecodeRequest:
     max_new_tokens: int
     stop: StopStrings
     end_tokens: frozenset[int]  # any of them ends the text
-    sampling: Sampling | None = None  # how tokens are drawn; None: the likeliest
-    pick: Callable[[Any, int], int] | None = None  # next token from logits (vocabulary,) and new tokens so far
+    pick: Callable[[Any, int], int] | None = None  # next token from logits (vocabulary,) and new tokens so far; greedy
 
 
 @dataclass(frozen=True)
