@@ -41,7 +41,7 @@ def read_answer_field(
     if not values:
         return read_choice(text, options, labels, cut)
     for raw, _ in reversed(values):
-        value = plain(_TYPE.sub("", raw)).strip("\"'\\{}[]()<>*` \n")
+        value = plain(_TYPE.sub("", raw)).strip("\"'\\{}<>*` \n")
         if value:
             return _read(value, options, labels)
     ended = values[-1][1]
@@ -73,21 +73,31 @@ def _value(rest: str) -> tuple[str, bool]:
 
 def _read(value: str, options: Sequence[str], labels: Sequence[str]) -> ChoiceReading:
     """Return the reading of a value that is not empty."""
-    by_label = {label.casefold(): index for index, label in enumerate(labels)}
-    whole = value.strip(" .,:;()").casefold()
-    if whole in by_label:
-        return ChoiceReading(by_label[whole], kind=KIND)
-    same = [index for index, option in enumerate(options) if words_of(plain(option)) == words_of(value) != ()]
-    if same:
-        return ChoiceReading(same[0], kind=KIND)
     if not labels:
-        return read_choice(value, options, labels)
+        return read_choice(value, options)
+    by_label = {label.casefold(): index for index, label in enumerate(labels)}
+    texts = [plain(option) for option in options]
+    if (bare := _bare(value)) in by_label:
+        return ChoiceReading(by_label[bare], kind=KIND)
+    if bare in (known := [_bare(text) for text in texts]):
+        return ChoiceReading(known.index(bare), kind=KIND)
     names = "|".join(map(re.escape, labels))
+    if closing := re.fullmatch(rf"(.+?)\s*\(((?i:{names}))\)\W*", value, re.DOTALL):
+        index = by_label[closing[2].casefold()]
+        if words_of(closing[1]) == words_of(texts[index]):
+            return ChoiceReading(index, kind=KIND)
     if leading := re.match(rf"{_INTRODUCED}\W?((?i:{names}))(?:\s*[.):\]\"]|\s+[-–—(=]|\s*\Z)", value, re.I):
         return ChoiceReading(by_label[leading[1].casefold()], kind=KIND)
+    same = [index for index, text in enumerate(texts) if words_of(text) == words_of(value) != ()]
+    if same:
+        return ChoiceReading(same[0], kind=KIND)
     reading = read_choice(value, options, labels)
     if reading.index is not None:
         return reading
     joined = r"\s*(?:[/,&]|\bor\b|\band\b)\s*"
     several = re.match(rf"(?i:{_INTRODUCED})({names}){joined}(?:{names})\b(?!{joined})", value)
     return ChoiceReading(by_label[several[1].casefold()], kind=KIND) if several else reading
+
+
+def _bare(text: str) -> str:
+    return text.strip(" .,:;()[]").casefold()
