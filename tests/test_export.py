@@ -136,10 +136,10 @@ def test_room_holds_the_merged_weights_what_is_between_and_the_file() -> None:
     [
         (["tiny", "--to", "gguf", "--type", "q9"], "--type q9: not a type of llama.cpp"),
         (["tiny", "--to", "safetensors", "--type", "q8_0"], "safetensors are not quantized"),
-        (["tiny", "--to", "gguf", "--system", "x"], "only an Ollama model keeps a system text"),
+        (["tiny", "--to", "gguf", "--system", "x"], "only an Ollama model stores a system prompt"),
         (["tiny", "--to", "gguf", "--repo", "a/b"], "--repo belongs to --to hub"),
         (["tiny", "--to", "hub", "--type", "q8_0"], "--type has no effect with --to hub"),
-        (["tiny", "--to", "hub"], "--repo: not a repository of the hub"),
+        (["tiny", "--to", "hub"], "--repo: not the name of a hub repository"),
         (["openai:llama3.2", "--to", "safetensors"], "no weights that medbench can export"),
         (["tiny", "--to", "safetensors", "--check", "medqua"], "medquad"),
         (["tiny", "--to", "safetensors", "--check", "medqa", "--check-server", "llama"], "not a model at a server"),

@@ -124,7 +124,7 @@ def test_t5_becomes_gguf_and_neither_ollama_nor_the_check_takes_it(tmp_path: Pat
 def test_a_tokenizer_whose_file_is_missing_is_named(tmp_path: Path) -> None:
     base = tiny_entries.save(tmp_path / "tiny-gemma", "hera-gemma-2-2b")
     (base / "tokenizer.model").unlink()
-    with pytest.raises(UsageError, match=r"reads its tokenizer from tokenizer\.model, which is not there"):
+    with pytest.raises(UsageError, match=r"reads its tokenizer from tokenizer\.model, which is missing"):
         export(base, "gguf")
 
 
