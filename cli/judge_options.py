@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import click
 import cloup
@@ -13,7 +13,7 @@ from ..evaluation.judging import Asked
 from . import completion
 from .options import Option
 
-GRADING = ("reference", "rubric", "grades")
+GRADING = ("reference", "rubric", "grades", "criteria", "statements", "harmfulness")
 
 
 def judge_option() -> Callable[[Any], Any]:
@@ -29,7 +29,7 @@ def judge_option() -> Callable[[Any], Any]:
 
 
 def judge_options(
-    modes: Sequence[str] = GRADING, default: str = "reference", *, with_judge: bool = True
+    modes: Sequence[str] = GRADING, default: str = "", *, with_judge: bool = True
 ) -> Callable[[Any], Any]:
     """Return a decorator for a command, which then takes `judging: Asked`.
 
@@ -87,9 +87,16 @@ def judge_options(
         chosen = click.option(
             "--judge-mode",
             type=click.Choice(list(modes)),
-            help=f"Grade by the reference answer (1-5), four criteria, or LiveQA's four grades.  [default: {default}]",
+            help="How answers are graded: medbench list judges.  [default: as the benchmark asks for]",
         )
-        options.insert(0, chosen)
+        per = click.option(
+            "--judge-per",
+            type=click.Choice(["item", "criterion"]),
+            default="item",
+            show_default=True,
+            help="Grade all criteria of an answer in one call, or each in its own.",
+        )
+        options[:0] = [chosen, per]
     if with_judge:
         options.insert(0, judge_option())
 
@@ -107,6 +114,7 @@ def judge_options(
             judge_tokens_per_minute: int | None,
             judge_timeout: float | None,
             judge_mode: str | None = None,
+            judge_per: Literal["item", "criterion"] = "item",
             **rest: Any,
         ) -> Any:
             asked = Asked(
@@ -121,6 +129,7 @@ def judge_options(
                 judge_requests_per_minute,
                 judge_tokens_per_minute,
                 judge_timeout,
+                judge_per,
             )
             return command(*args, judging=asked, **rest)
 

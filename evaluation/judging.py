@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..core.errors import MedbenchError, UsageError
 
@@ -23,8 +23,8 @@ EXCERPT = 100  # characters of a reply that could not be read
 class Asked:
     """Which judges to ask, and how. The defaults ask nobody."""
 
-    names: tuple[str, ...] = ()  # each as often as it was given: groq, groq:MODEL, openai:MODEL, local:MODEL
-    mode: str = "reference"
+    names: tuple[str, ...] = ()  # groq, groq:MODEL, openai:MODEL, local:MODEL, each as often as it was given
+    mode: str = ""  # "": as the items ask for: criteria, statements, harmfulness, otherwise reference
     mode_given: bool = False  # whether the user chose the mode
     base_url: str = ""
     price: str = ""  # "IN,OUT": USD per million prompt and new tokens
@@ -34,6 +34,7 @@ class Asked:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     timeout_s: float | None = None  # for one whole reply
+    per: Literal["item", "criterion"] = "item"  # how many criteria one call grades: all of an item, or one
 
 
 @dataclass
@@ -41,9 +42,18 @@ class Panel:
     """The judges of one command, ready to be asked: their keys are there and their caps are set."""
 
     judges: list[Judge]
-    mode: str
+    mode: str  # "": as the items of each run ask for
     caps: Caps
     problems: list[str] = field(default_factory=list)  # what could not be judged, and why
+    per: Literal["item", "criterion"] = "item"
+
+    def mode_for(self, run: StoredRun) -> str:
+        """Return the mode in which a run's answers are judged."""
+        from ..judges.modes import DEFAULT, default_for, mode_of
+
+        first = next(iter(run.records()), None)
+        mode = mode_of(self.mode or (default_for(first.item) if first else DEFAULT))
+        return f"{mode.name}-each" if mode.over_criteria and self.per == "criterion" and not mode.each else mode.name
 
 
 def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
@@ -64,6 +74,7 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
     if not asked.names:
         given = {
             "--judge-mode": asked.mode_given,
+            "--judge-per": asked.per != "item",
             "--judge-base-url": asked.base_url,
             "--judge-price": asked.price,
             "--max-judge-calls": asked.max_calls,
@@ -130,7 +141,7 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
         prices=None if asked.max_cost is None else (0.0, 0.0),  # each judge has its own
         timeout_s=asked.timeout_s or Limits.timeout_s,
     )
-    return Panel(judges, asked.mode, judging.Caps(limits), problems)
+    return Panel(judges, asked.mode, judging.Caps(limits), problems, asked.per)
 
 
 def judges_read_stored(asked: Asked, allow_changed: bool) -> None:
@@ -151,7 +162,7 @@ def judge_runs(
     """
     from ..core import registry
     from ..engines.server.engine import Refused
-    from ..judges.judging import ask
+    from ..judges.judging import ask, dollars, estimate
     from ..judges.names import jury_name
     from ..results.writer import add_metrics
 
@@ -162,8 +173,13 @@ def judge_runs(
         for run in runs:
             other = (against or {}).get(run.path)
             try:
-                came = ask(run, judge, panel.mode, panel.caps, watch, other)
-            except Refused as error:  # as every other run would be
+                mode = panel.mode_for(run)
+                todo, cost = estimate(run, judge, mode, other)
+                if todo and judge.served and cost:
+                    about = f"{todo:,} call{'s' * (todo != 1)}, about {dollars(cost)}"
+                    progress.note(f"{judge.label} on {run.manifest.run_id}: {about}")
+                came = ask(run, judge, mode, panel.caps, watch, other)
+            except Refused as error:  # every other run would be refused too
                 panel.problems.append(str(error))
                 break
             except MedbenchError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import floor, inf, log10
@@ -23,6 +24,7 @@ from ..core.types import GenerateRequest, Output
 from ..results.identity import differing
 from ..results.judgments import JudgeHeader, JudgeReply
 from ..results.store import StoredRun
+from . import criteria
 from .judge import Judge
 from .metric import asked, not_to_judge, pair_id, read_reply
 from .modes import Mode, mode_of
@@ -155,10 +157,42 @@ def ask(
         finally:
             replies.learned(sorted(judge.rejected_fields), dict(list(failures.items())[:MOST_FAILURES]))
         too_dear = judge.engine.blocked_cost
-        found = (read_reply(reply, how.fields) for reply in replies.stored.values())
-        unread = tuple(why for why in found if isinstance(why, str))
+        unread = tuple(filter(None, (_flaw(how, reply, wanted) for reply in replies.stored.values())))
         dear = too_dear if missing and too_dear < inf else None
         return Judging(name, len(wanted), len(replies.stored), missing, unread, dear, path)
+
+
+def _flaw(mode: Mode, reply: JudgeReply, wanted: Mapping[str, tuple[str, GenerateRequest]]) -> str:
+    """Return why a stored reply grades nothing; "" if it grades something."""
+    if mode.over_criteria:
+        asked_for = wanted.get(reply.output.item_id)
+        if asked_for is None:  # of another answer
+            return ""
+        schema = asked_for[1].schema or {}
+        found = criteria.verdicts_in(mode, reply, mode.fields, len(schema.get("required", ())))
+        return found if isinstance(found, str) else ""
+    read = read_reply(reply, mode.fields)
+    return read if isinstance(read, str) else ""
+
+
+def estimate(run: StoredRun, judge: Judge, mode: str, against: StoredRun | None = None) -> tuple[int, float | None]:
+    """Return how many replies a judge still has to give about a run, and about how many USD that costs.
+
+    The cost is None if the judge's prices are unknown. A token is taken to be four characters, and a reply to be 60
+    tokens per grade.
+    """
+    how = mode_of(mode)
+    name = metric_name(how, judge.label)
+    other = against.manifest.run_id if against else ""
+    stored = run.judgements(name, other)[1]
+    todo = [
+        request for key, (_, request) in _wanted(how, run, against, judge.max_new_tokens).items() if key not in stored
+    ]
+    if judge.prices is None:
+        return len(todo), None
+    prompt = sum(len(request.prompt.plain) / 4 for request in todo)
+    new = sum(60 * len((request.schema or {}).get("properties", ())) for request in todo)
+    return len(todo), (prompt * judge.prices[0] + new * judge.prices[1]) / 1e6
 
 
 def _fill(
@@ -220,6 +254,10 @@ def _wanted(
         if not_to_judge(record, mode):
             continue
         item, text = record.item, record.output.text or ""
+        if mode.over_criteria:
+            for named, request in criteria.requests(mode, record, max_new_tokens):
+                found[request.item_id] = named, request
+            continue
         if not mode.both_orders:
             add(item.id, asked(item, text), mode.prompt(item, text))
             continue

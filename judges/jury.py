@@ -15,6 +15,7 @@ from ..core.stats import bootstrap, clusters_of
 from ..core.types import Figure, MetricDefaults, Record, Score
 from ..metrics.figures import Indices, ends, mean_figure, unscored
 from ..results.store import StoredRun
+from .criteria import CriteriaGrades
 from .metric import JudgeGrades, Preferred, preferences
 from .modes import Mode
 
@@ -30,7 +31,7 @@ class _Jury(MetricDefaults):
 
     name: str
     mode: Mode
-    members: tuple[JudgeGrades | Preferred, ...]
+    members: tuple[JudgeGrades | CriteriaGrades | Preferred, ...]
     version: str = "1"
     binary: bool = False
     mean: bool = True
@@ -67,7 +68,9 @@ class _Jury(MetricDefaults):
         # An answer that only one judge graded says nothing about agreement.
         kept = [(record, row) for record, row in zip(records, ratings) if sum(v is not None for v in row) > 1]
         # Grades of one reply are ranks; the mean of several is a measure.
-        level: Literal["ordinal", "interval"] = "interval" if len(self.mode.fields) > 1 else "ordinal"
+        level: Literal["ordinal", "interval"] = (
+            "interval" if self.mode.over_criteria or len(self.mode.fields) > 1 else "ordinal"
+        )
 
         def alpha(rows: Indices) -> float:
             found = krippendorff_alpha([kept[row][1] for row in rows], level)
@@ -96,7 +99,7 @@ class _Jury(MetricDefaults):
 class Jury(_Jury):
     """Of grades. Made by name, it has no replies: `of_run` reads them."""
 
-    members: tuple[JudgeGrades, ...]
+    members: tuple[JudgeGrades | CriteriaGrades, ...]
 
     def of_run(self, run: StoredRun) -> Jury:
         return dataclasses.replace(self, members=tuple(member.of_run(run) for member in self.members))

@@ -36,6 +36,8 @@ def not_to_judge(record: Record, mode: Mode) -> str:
         return why
     if record.item.options or record.output.text is None:
         return "multiple choice: not judged"
+    if mode.over_criteria and not record.item.criteria:
+        return "no criteria"
     return "no reference answer" if mode.needs_reference and not record.item.references else ""
 
 
@@ -66,8 +68,11 @@ class JudgeGrades(MetricDefaults):
     version: str = "1"
     binary: bool = False
     mean: bool = True
-    better: Literal["higher", "lower"] = "higher"
     dimension: str = "text quality"
+
+    @property
+    def better(self) -> Literal["higher", "lower"]:
+        return self.mode.better
 
     @property
     def unit(self) -> str:  # type: ignore[override]
@@ -93,7 +98,7 @@ class JudgeGrades(MetricDefaults):
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
         """Return the mean of the values and, if replies have several grades, the mean of each grade."""
-        figures = [mean_figure(self.name, records, scores, binary=False)]
+        figures = [mean_figure(self.name, records, scores, binary=False, better=self.better)]
         names = list(self.fields or self.mode.fields)
         for name in names if len(names) > 1 else ():
             of_one = [
@@ -203,19 +208,29 @@ def read_reply(reply: JudgeReply, fields: Mapping[str, Sequence[Any]]) -> dict[s
 
     A reply that was cut off grades nothing, even if an object is whole: what would have followed is not known.
     """
+    if flaw := reply_flaw(reply):
+        return flaw
+    found = read(reply.output.text or "", fields, reply.output.prompt)
+    return f"unparsed: {found}{_said(reply)}" if isinstance(found, str) else found
+
+
+def reply_flaw(reply: JudgeReply) -> str:
+    """Return why a stored reply is not read at all; "" if it is."""
     output = reply.output
     if output.error is not None:
         return f"refused: {output.error}"
     if output.truncated_tokens:
         return f"the judge saw only a part: {output.truncated_tokens} tokens exceeded its context window"
-    wrote = " ".join((output.text or "").split())
-    said = f"; the judge wrote: {wrote[:SHOWN]}" if wrote else ""
     if output.finish == "length":
-        return f"cut off at the judge's token limit{said}"
-    if output.reasoning and not wrote:
+        return f"cut off at the judge's token limit{_said(reply)}"
+    if output.reasoning and not (output.text or "").strip():
         return "unparsed: the judge wrote only reasoning"
-    found = read(output.text or "", fields, output.prompt)
-    return f"unparsed: {found}{said}" if isinstance(found, str) else found
+    return ""
+
+
+def _said(reply: JudgeReply) -> str:
+    wrote = " ".join((reply.output.text or "").split())
+    return f"; the judge wrote: {wrote[:SHOWN]}" if wrote else ""
 
 
 def preferences(name: str, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:

@@ -13,21 +13,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from ..core.errors import UsageError
 from ..core.hashing import fingerprint
 from ..core.reasoning import split
-from ..core.types import Item, Prompt
+from ..core.types import Item, Output, Prompt
 
 REASON = "reason"  # the field with the judge's explanation; it is not a grade
 PREFERENCE = "preference"
 FIRST, SECOND, TIE = "first", "second", "tie"
+VERDICT = "verdict"
+MET, NOT_MET = "met", "not met"
+ENTAILED, NEUTRAL, CONTRADICTED = "entailment", "neutral", "contradiction"
 BREAK = "\n---\n"  # in a prompt file, between the instruction and the turn that holds the material
 # An object at the start of a line, perhaps in a Markdown fence, and what may follow it on its last line.
 _BEGINS = re.compile(r"^[ \t]*(?:(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[\w+-]*)\s*)?(?=\{)", re.MULTILINE)
 _ENDS = re.compile(r"[ \t]*(?=\r?\n|\Z)(?!\s*(?:```|~~~))")
-PLACE = re.compile(r"\{(fence|question|references|answer|second)\}")
+PLACE = re.compile(r"\{(fence|question|references|answer|second|criteria)\}")
 
 Fields = Mapping[str, Sequence[Any]]  # of a reply: the values that each may have
 
@@ -41,6 +44,14 @@ class Mode:
     fields: Fields
     needs_reference: bool = False
     both_orders: bool = False  # two answers are shown, and each pair is judged twice, in both orders
+    over_criteria: bool = False  # the fields are graded for each criterion of the item (judges/criteria.py)
+    each: bool = False  # one call per criterion
+    better: Literal["higher", "lower"] = "higher"
+
+    @property
+    def statements(self) -> bool:
+        """Whether its criteria are statements that an answer entails or contradicts, not the criteria of a rubric."""
+        return self.over_criteria and ENTAILED in self.fields[VERDICT]
 
     @property
     def text(self) -> str:
@@ -60,15 +71,35 @@ class Mode:
             "additionalProperties": False,
         }
 
+    def schema_for(self, count: int) -> dict[str, Any]:
+        """The schema of a reply about `count` criteria: an object by number, unless each has a call of its own."""
+        if not self.over_criteria or self.each:
+            return self.schema
+        numbers = [str(number) for number in range(1, count + 1)]
+        return {
+            "type": "object",
+            "properties": dict.fromkeys(numbers, self.schema),
+            "required": numbers,
+            "additionalProperties": False,
+        }
+
+    def reason(self, output: Output) -> str:
+        """The reason in a reply that `read` accepts."""
+        return reason(output.text or "", output.prompt)
+
     @property
     def hash(self) -> str:
         """Eight hex digits of the prompt file and the schema."""
         return fingerprint([self.text, self.schema])[:8]
 
-    def prompt(self, item: Item, answer: str, second: str = "") -> Prompt:
+    def prompt(self, item: Item, answer: str, second: str = "", criteria: Sequence[str] = ()) -> Prompt:
         """Return what a judge is sent. Tags around the material contain a number that the material cannot know."""
         question = f"{item.context}\n\n{item.question}" if item.context else item.question
-        fence = fingerprint([item.id, question, item.references, answer, second])[:8]
+        if item.turns:
+            turns = [f"{turn.role.capitalize()}: {turn.content}" for turn in item.turns]
+            question = "\n\n".join([*turns, f"User: {question}"])
+        listed = criteria if self.each else [f"{number}. {text}" for number, text in enumerate(criteria, start=1)]
+        fence = fingerprint([item.id, question, item.references, answer, second, *criteria])[:8]
         told = {
             "fence": fence,
             "question": question,
@@ -78,6 +109,7 @@ class Mode:
             or "(There is no reference answer.)",
             "answer": answer,
             "second": second,
+            "criteria": "\n".join(listed),
         }
         # In one pass, so that a "{second}" in an answer is not replaced.
         instruction, turn = (
@@ -87,6 +119,8 @@ class Mode:
 
 
 FIVE = (1, 2, 3, 4, 5)
+RUBRIC = {VERDICT: (MET, NOT_MET)}
+STATEMENTS = {VERDICT: (ENTAILED, NEUTRAL, CONTRADICTED)}
 MODES = {
     mode.name: mode
     for mode in (
@@ -107,9 +141,44 @@ MODES = {
             "the four grades of LiveQA: 1 incorrect, 2 related, 3 incomplete, 4 excellent",
             {"grade": (1, 2, 3, 4)},
         ),
+        Mode(
+            "harmfulness",
+            "1 to 5 by how far the answer goes along with a harmful request (MedSafetyBench)",
+            {"harmfulness": FIVE},
+            better="lower",
+        ),
+        Mode(
+            "criteria",
+            "whether the answer meets each criterion of a rubric (HealthBench); one call per answer",
+            RUBRIC,
+            over_criteria=True,
+        ),
+        Mode(
+            "criteria-each",
+            "the same with one call per criterion, as in the paper",
+            RUBRIC,
+            over_criteria=True,
+            each=True,
+        ),
+        Mode(
+            "statements",
+            "whether the answer entails or contradicts each statement (K-QA); one call per answer",
+            STATEMENTS,
+            over_criteria=True,
+        ),
+        Mode("statements-each", "the same with one call per statement", STATEMENTS, over_criteria=True, each=True),
     )
 }
 DEFAULT = "reference"
+
+
+def default_for(item: Item) -> str:
+    """Return the mode in which answers to items like this one are judged unless the user names another."""
+    if any("must_have" in criterion.tags for criterion in item.criteria):
+        return "statements"
+    if item.criteria:
+        return "criteria"
+    return "harmfulness" if item.meta.get("harmful") == "yes" else DEFAULT
 
 
 def mode_of(name: str) -> Mode:
@@ -139,8 +208,35 @@ def read(text: str, fields: Fields, shown: str = "") -> dict[str, Any] | str:
     judge was sent, unless it is all that the judge wrote. Nothing is rounded or repaired.
     """
     value, problem = _object(text, shown)
+    return problem or _graded(value, fields)
+
+
+def read_numbered(text: str, fields: Fields, count: int, shown: str = "") -> list[dict[str, Any]] | str:
+    """The graded fields and the reason for each of `count` criteria, or why there are none.
+
+    A reply is one JSON object with exactly the numbers from 1 to `count`, each with an object that `read` would accept.
+    """
+    value, problem = _object(text, shown)
     if problem:
         return problem
+    numbers = [str(number) for number in range(1, count + 1)]
+    if not isinstance(value, dict):
+        return "not a JSON object"
+    for name in (
+        *(number for number in numbers if number not in value),
+        *(name for name in value if name not in numbers),
+    ):
+        return f"no verdict {name}" if name in numbers else f"a verdict '{name[:40]}' that was not asked for"
+    found = []
+    for number in numbers:
+        grades = _graded(value[number], fields)
+        if isinstance(grades, str):
+            return f"verdict {number}: {grades}"
+        found.append({**grades, REASON: value[number][REASON]})
+    return found
+
+
+def _graded(value: Any, fields: Fields) -> dict[str, Any] | str:
     if not isinstance(value, dict):
         return "not a JSON object"
     wanted = {REASON, *fields}

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from ..core.errors import UsageError
 from ..core.types import MetricFamily
+from .criteria import CriteriaGrades
 from .jury import Jury, PreferenceJury
 from .metric import JudgeGrades, Preferred
 from .modes import Mode, mode_of
@@ -31,18 +32,19 @@ def jury_name(metrics: Sequence[str]) -> str:
     return ":".join([JURY, parts[0][1], AND.join(":".join(part[2:-1]) for part in parts), parts[0][-1]])
 
 
-def judge_metric(name: str) -> JudgeGrades | Preferred | Jury | PreferenceJury:
+def judge_metric(name: str) -> JudgeGrades | CriteriaGrades | Preferred | Jury | PreferenceJury:
     """The metric called `judge:…` or `jury:…`. Raises UsageError for a name that is neither."""
     kind, *parts = name.split(":")
     if kind not in (JUDGE, JURY) or len(parts) < 4:
         raise UsageError(f"no judge's scores are called '{name}'.", "To ask a judge: medbench score RUN --judge groq")
     mode, label = mode_of(parts[0]), ":".join(parts[1:-1])
+    grades = CriteriaGrades if mode.over_criteria else JudgeGrades
     if kind == JUDGE:
-        return Preferred(name, mode, label) if mode.both_orders else JudgeGrades(name, mode, label)
+        return Preferred(name, mode, label) if mode.both_orders else grades(name, mode, label)
     each = [(":".join([JUDGE, parts[0], one, parts[-1]]), mode, one) for one in label.split(AND)]
     if mode.both_orders:
         return PreferenceJury(name, mode, tuple(Preferred(*one) for one in each))
-    return Jury(name, mode, tuple(JudgeGrades(*one) for one in each))
+    return Jury(name, mode, tuple(grades(*one) for one in each))
 
 
 # Stored replies are read by installed code, whatever the judge was.

@@ -112,8 +112,8 @@ def mean_figure(
     return Figure(name, mean, n, total, low, high, better=better, headline=headline)
 
 
-def by_subject(name: str, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-    """Return the mean of binary values per subject, `NAME[SUBJECT]`, if the items have several subjects."""
+def by_subject(name: str, records: Sequence[Record], scores: Sequence[Score], *, binary: bool = True) -> list[Figure]:
+    """Return the mean of the values per subject, `NAME[SUBJECT]`, if the items have several subjects."""
     by: dict[str, list[int]] = {}
     for index, record in enumerate(records):
         if record.item.meta.get("subject"):
@@ -125,7 +125,7 @@ def by_subject(name: str, records: Sequence[Record], scores: Sequence[Score]) ->
             f"{name}[{subject}]",
             [records[i] for i in by[subject]],
             [scores[i] for i in by[subject]],
-            binary=True,
+            binary=binary,
             headline=False,
         )
         for subject in sorted(by)

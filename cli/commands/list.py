@@ -43,8 +43,9 @@ MORE = {
         "Models that judge answers: medbench list judges",
     ),
     "judges": (
-        "How they judge, by --judge-mode: reference (against the reference answer), rubric (by criteria), grades "
-        "(1 to 4, as people graded).",
+        "How they judge, by --judge-mode: reference (against the reference answer), rubric (accuracy, completeness, "
+        "clarity, safety), grades (1 to 4, as people graded), criteria (each of a rubric's, as HealthBench), "
+        "statements (each entailed or contradicted, as K-QA), harmfulness (1 to 5, as MedSafetyBench).",
         "Which of two answers is better (pairwise): medbench compare RUN_A RUN_B --judge NAME",
         "For example: medbench run -b medquad --limit 50 --judge groq --max-judge-cost 0.50",
     ),
