@@ -15,7 +15,7 @@ import httpx
 
 MINE = {name: value for name, value in os.environ.items() if name not in ("MEDBENCH_HOME", "MEDBENCH_DATA")}
 MINE |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-READY = re.compile(r"(?:answers at|: open) (http://\S+?)(?:\. |  )")
+READY = re.compile(r"(?:is served at|: open) (http://\S+?)(?:\. |  )")
 
 
 @dataclass
