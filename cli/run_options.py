@@ -119,7 +119,8 @@ MODEL = cloup.option_group(
         "columns",
         default="",
         metavar="FIELD=COLUMN,…",
-        help="Columns of replay:FILE (id, text, prediction, logprobs, finish, reasoning): --engine-option map=….",
+        help="Columns of replay:FILE (id, text, prediction, logprobs, finish, reasoning, sample), as --engine-option "
+        "map=….",
     ),
 )
 ITEMS = cloup.option_group(
@@ -133,7 +134,7 @@ ITEMS = cloup.option_group(
         default=0,
         show_default=True,
         metavar="N",
-        help="Random seed for the --limit items and the few-shot examples.",
+        help="Random seed for the --limit items, the few-shot examples and, with --temperature, the answers.",
     ),
     click.option(
         "--columns",
@@ -196,6 +197,27 @@ ASKING = cloup.option_group(
         type=click.IntRange(min=1),
         metavar="N",
         help="Token limit of an answer.  [default: the protocol's or the benchmark's]",
+    ),
+    click.option(
+        "--temperature",
+        type=float,
+        default=0.0,
+        metavar="T",
+        help="Draw the tokens of answers at this temperature.  [default: 0, the likeliest token each time]",
+    ),
+    click.option(
+        "--top-p",
+        type=float,
+        default=1.0,
+        metavar="P",
+        help="Draw only from the likeliest tokens that make up this share of probability.  [default: 1]",
+    ),
+    click.option(
+        "--samples",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="K",
+        help="Answers to each item, each with a seed of its own. Above 1 needs --temperature.  [default: 1]",
     ),
     click.option(
         "--retrieve",

@@ -13,6 +13,14 @@ LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")  # labels of options
 
 Role = Literal["system", "user", "assistant"]
 
+AnswerKey = tuple[str, int]  # an item's id and the number of one of its answers, from 0
+
+
+def answer_name(key: AnswerKey) -> str:
+    """Return a key as text: the item's id, with the number of the sample unless it is 0."""
+    item_id, sample = key
+    return f"{item_id} (sample {sample})" if sample else item_id
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:

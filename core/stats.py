@@ -46,7 +46,8 @@ def bootstrap(
     """Return the percentile bootstrap interval (Efron 1979) of any statistic of `n` items.
 
     `statistic` receives resampled item indices in 0..n-1, with repeats: `n` of them, or with clusters the items of as
-    many documents as there are. Returns UNKNOWN with fewer than two units to resample.
+    many documents as there are. A resample for which it is NaN is left out. Returns UNKNOWN with fewer than two units
+    to resample.
     """
     ids = np.arange(n) if clusters is None else cluster_numbers(n, clusters)
     by_unit = np.argsort(ids, kind="stable")  # items, those of one document side by side
@@ -63,7 +64,7 @@ def bootstrap(
             taken = sizes[drawn]
             offsets = starts[drawn] - (np.cumsum(taken) - taken)
             values.append(statistic(by_unit[np.repeat(offsets, taken) + np.arange(taken.sum())]))
-    return percentiles(values)
+    return percentiles([value for value in values if not math.isnan(value)])
 
 
 def bootstrap_mean(

@@ -14,10 +14,14 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from .budget import Limits, Usage
 from .errors import UsageError
+from .item import AnswerKey as AnswerKey
 from .item import Criterion as Criterion
 from .item import Item as Item
 from .item import Target as Target
 from .item import Turn as Turn
+from .item import answer_name as answer_name
+from .measured import Measured as Measured
+from .metric_family import MetricFamily as MetricFamily
 from .model_spec import EngineOption as EngineOption
 from .model_spec import ModelRequest as ModelRequest
 from .model_spec import ModelSpec as ModelSpec
@@ -179,7 +183,7 @@ class Record:
     output: Output
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> AnswerKey:
         """What no other record of a run has: the item's id and the number of the sample."""
         return self.item.id, self.output.sample
 
@@ -192,7 +196,12 @@ class Score:
     value: float | None
     reason: str | None = None  # why it is unscored, or why it is wrong ("unparsed: …")
     answer: str | None = None  # what was read from the output, e.g. the option label
-    sample: int = 0  # as `Output.sample`
+    sample: int = 0  # as `Output.sample`; set by whoever calls the metric
+
+    @property
+    def key(self) -> AnswerKey:
+        """As `Record.key`."""
+        return self.item_id, self.sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,20 +221,6 @@ class Figure:
     @property
     def coverage(self) -> float:
         return self.n / self.total if self.total else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured during a run, over all its sessions; kept in the manifest and never recomputed."""
-
-    items: int
-    seconds: float  # inside the engine, without loading the model
-    prompt_tokens: int
-    completion_tokens: int
-    peak_rss_bytes: int | None = None
-    peak_gpu_memory_bytes: int | None = None
-    latencies_s: tuple[float, ...] = ()  # one request at a time, after a warm-up
-    first_token_s: tuple[float, ...] = ()
 
 
 class MetricDefaults(Protocol):
@@ -288,20 +283,6 @@ class Measurement(MetricDefaults, Protocol):
     better: Literal["higher", "lower", ""] = ""
 
     def read(self, measured: Measured) -> Figure: ...
-
-
-@dataclass(frozen=True, slots=True)
-class MetricFamily:
-    """Metrics that are made from a name: `PREFIX:REST`. The entry point is named after the prefix.
-
-    A stored run names its metrics, and anyone may have written that run. With `installed=False`, a name may refer to
-    code or data that is not installed, so a stored name alone makes no metric: only its stored scores are shown.
-    """
-
-    name: str  # the prefix, without the colon
-    make: Callable[[str], Any]  # the Metric or Measurement of a whole name; raises UsageError for an invalid one
-    summary: str = ""
-    installed: bool = False  # every name of the family runs installed code only
 
 
 class Engine(Protocol):
@@ -367,6 +348,21 @@ class Engine(Protocol):
     def has_system_turn(self) -> bool:
         """Return whether the chat template has a system turn. If not, a system text opens the first user turn."""
         return True
+
+    can_sample: bool = False  # honors `temperature`, `top_p`, `seed` and `sample` of a request. Read from the class
+
+    def check_sampling(self, samples: int, temperature: float) -> None:
+        """Raise UsageError if so many answers to each item cannot be given at this temperature."""
+        if (samples > 1 or temperature > 0) and not self.can_sample:
+            raise UsageError(
+                f"the engine {self.spec.engine} draws no samples: it gives one answer, always the same.",
+                "Leave out --samples, --temperature and --top-p, or use another engine.",
+            )
+        if samples > 1 and temperature == 0:
+            raise UsageError(
+                f"--samples {samples}: at temperature 0 all answers to a question would be the same.",
+                "Add a temperature: --temperature 0.7",
+            )
 
     notes: tuple[str, ...] = ()  # what the user should know about this run, one sentence each
     retry_hint: str = "The same command tries them again."  # said after items that failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
 from typing import Literal
 
@@ -11,7 +12,7 @@ from .text_requests import Ended, Piece, Rejected, TextRequest, as_prompt
 
 
 class OneByOne:
-    """Implements `Texts` with `Engine.generate`: greedy, without log-probabilities, each text in one piece."""
+    """Implements `Texts` with `Engine.generate`: no log-probabilities, each text in one piece."""
 
     most = 1
 
@@ -29,7 +30,7 @@ class OneByOne:
 
     def add(self, key: int, request: TextRequest) -> None:
         name = self.engine.spec.engine
-        if request.temperature > 0:
+        if request.temperature > 0 and not self.engine.can_sample:
             raise Rejected(f"the engine {name} decodes greedily only: temperature must be 0.", "temperature")
         if request.top is not None or request.prompt_scores:
             raise Rejected(f"the engine {name} gives no log-probabilities of tokens.", "logprobs")
@@ -56,7 +57,14 @@ class OneByOne:
         if limit == 0:
             return [(key, Ended("", "length"))]
         try:
-            (found,) = self.engine.generate([GenerateRequest(str(key), prompt, limit, request.stop)])
+            seed = secrets.randbits(31) if request.seed is None else request.seed
+            asked = GenerateRequest(
+                *(str(key), prompt, limit, request.stop),
+                temperature=request.temperature,
+                top_p=request.top_p,
+                seed=seed,
+            )
+            (found,) = self.engine.generate([asked])
         except MedbenchError as error:
             return [(key, Ended("", "error", prompt.plain, error=error.message))]
         if found.error:

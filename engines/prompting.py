@@ -78,26 +78,37 @@ def pin_dates(template: str) -> str:
 def messages(prompt: Prompt, system_turn: bool = True) -> list[dict[str, str]]:
     """Return the turns of a chat: the system text, a pair for each example, the conversation, and the question.
 
-    The instruction opens the first user turn. Without `system_turn`, so does the system text, and a system turn of the
-    conversation opens the user turn after it.
+    The instruction opens the first user turn. Without `system_turn`, so does the system text.
     """
-    turns = [("system", prompt.system)] if prompt.system else []
+    found = [{"role": "system", "content": prompt.system}] if prompt.system else []
     for question, answer in prompt.shots:
-        turns += [("user", question), ("assistant", answer)]
-    turns += [(turn.role, turn.content) for turn in prompt.turns]
-    turns.append(("user", prompt.question))
+        found += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    found += [{"role": turn.role, "content": turn.content} for turn in prompt.turns]
+    found.append({"role": "user", "content": prompt.question})
+    if prompt.instruction:
+        first = next(turn for turn in found if turn["role"] == "user")
+        first["content"] = f"{prompt.instruction}\n\n{first['content']}"
+    return found if system_turn else without_system_turns(found)
+
+
+def without_system_turns(turns: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the turns of a chat with every system text at the head of the user turn after it."""
     found: list[dict[str, str]] = []
-    opening: list[str] = []  # of the next user turn
-    instruction = prompt.instruction
-    for role, content in turns:
-        if role == "system" and not system_turn:
-            opening.append(content)
-            continue
-        if role == "user":
-            content = "\n\n".join([*opening, *filter(None, [instruction]), content])
-            opening, instruction = [], ""
-        found.append({"role": role, "content": content})
+    opening: list[str] = []
+    for turn in turns:
+        if turn["role"] == "system":
+            opening.append(turn["content"])
+        elif turn["role"] == "user":
+            found.append({**turn, "content": "\n\n".join([*opening, turn["content"]])})
+            opening = []
+        else:
+            found.append(dict(turn))
     return found
+
+
+def sample_of(request: ChoiceRequest | GenerateRequest) -> int:
+    """Return which of several answers to its item a request asks for."""
+    return request.sample if isinstance(request, GenerateRequest) else 0
 
 
 def each(
@@ -109,7 +120,8 @@ def each(
         try:
             asked.append((request, encode(request)))
         except chat_templates.TemplateFailed as error:
-            failed.append(Output(request.item_id, finish="error", error=f"{error.message} {error.hint}"))
+            told = f"{error.message} {error.hint}"
+            failed.append(Output(request.item_id, finish="error", error=told, sample=sample_of(request)))
     return asked, failed
 
 

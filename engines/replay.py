@@ -22,7 +22,7 @@ from ..core.types import (
     ModelSpec,
     Output,
 )
-from .saved_answers import BENCHMARK, Saved, answer_files, columns, file_for, read
+from .saved_answers import BENCHMARK, Saved, answer_files, columns, file_for, read, twice
 from .saved_seals import SAMPLES
 
 SHOWN = 16  # hexadecimal digits of a hash
@@ -42,11 +42,12 @@ class ReplayEngine(Engine):
         EngineOption(
             "map",
             str,
-            "columns of the file: FIELD=COLUMN,… for id, text, prediction, logprobs, finish, reasoning",
+            "columns of the file: FIELD=COLUMN,… for id, text, prediction, logprobs, finish, reasoning, sample",
             flag="--map",
             changes_answers=False,  # it is part of the revision
         ),
     )
+    can_sample = True
     measured = False
     retry_hint = "Add the missing answers to the file. The same command then makes a new run from it."
 
@@ -68,7 +69,7 @@ class ReplayEngine(Engine):
         self.notes = ()
         answer_files(self.path)  # raises if there are none
         self.file = self.path
-        self._saved: dict[str, Saved] | None = None
+        self._saved: dict[str, dict[int, Saved]] | None = None  # by item id and sample
         self._changed = ""  # how the samples of a run were changed
         self._choice = False  # whether the benchmark is multiple choice
         self._facts: dict[str, Any] = {}
@@ -80,7 +81,7 @@ class ReplayEngine(Engine):
         assert self._saved is not None
         self._choice = bool(item_set.items[0].options)
         items = {item.id: item for item in item_set.items}
-        others = [item_id for item_id, saved in self._saved.items() if not _answers(saved, items.get(item_id))]
+        others = [item_id for item_id, saved in self._saved.items() if not _answer(saved, items.get(item_id))]
         named = ", ".join(others[:NAMED]) + (", …" if len(others) > NAMED else "")
         if len(others) == len(self._saved):
             if any(item_id in items for item_id in others):
@@ -99,11 +100,31 @@ class ReplayEngine(Engine):
         unused = f"{len(others)} of {len(self._saved)} saved answers belong to no item of {benchmark.name}: {named}"
         changed = f"changed after the run: {self._changed}"
         self.notes = ((unused,) if others else ()) + ((changed,) if self._changed else ())
-        self._facts = {"saved_answers": len(self._saved), "of_no_item": len(others)}
+        self._facts = {"saved_answers": sum(map(len, self._saved.values())), "of_no_item": len(others)}
         mine = {item_id: self._saved[item_id] for item_id in questions}
         if self._choice:
-            mine = {item_id: _in_order(saved, items[item_id]) for item_id, saved in mine.items()}
+            mine = {
+                item_id: {sample: _in_order(one, items[item_id]) for sample, one in saved.items()}
+                for item_id, saved in mine.items()
+            }
         self._saved = mine
+
+    def check_sampling(self, samples: int, temperature: float) -> None:
+        """Any number of answers that are saved, at whatever temperature they were made."""
+        if temperature > 0:
+            raise UsageError(
+                f"--temperature {temperature:g}: the answers in {self.path} are there already.",
+                "Leave out --temperature and --top-p.",
+            )
+        self.load()
+        for item_id, saved in (self._saved or {}).items():
+            if samples == 1 and len(saved) > 1:
+                raise twice(item_id, *[saved[sample] for sample in sorted(saved)[:2]])
+            if max(saved) >= samples:
+                raise UsageError(
+                    f"--samples {samples}: {self.file} has {len(saved)} answers to the item '{item_id}'.",
+                    f"Give --samples {max(max(each) for each in (self._saved or {}).values()) + 1}",
+                )
 
     def _one_meaning(self, benchmark: str, questions: Mapping[str, str]) -> None:
         """Raise UsageError if one line would also answer a different question of an earlier benchmark."""
@@ -123,7 +144,7 @@ class ReplayEngine(Engine):
 
     def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
         for request in requests:
-            saved = self._of(request.item_id)
+            saved = self._of(request.item_id, 0)
             if saved is None or not isinstance(saved.logprobs, tuple):
                 yield _missing(request.item_id, saved, "log-probabilities")
                 continue
@@ -131,10 +152,10 @@ class ReplayEngine(Engine):
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
         for request in requests:
-            saved = self._of(request.item_id)
+            saved = self._of(request.item_id, request.sample)
             text = None if saved is None else self._text(saved)
             if saved is None or text is None:
-                yield _missing(request.item_id, saved, "text")
+                yield _missing(request.item_id, saved, "text", request.sample)
                 continue
             yield Output(
                 request.item_id,
@@ -144,17 +165,19 @@ class ReplayEngine(Engine):
                 reasoning=saved.reasoning,
                 opened=saved.split,
                 reasoning_tokens=saved.reasoning_tokens,
+                sample=request.sample,
             )
 
     def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
         """Return why not every answer has log-probabilities; "" if all have, or if none has a text."""
         self.load()
         assert self._saved is not None
-        lacking = [saved for saved in self._saved.values() if saved.logprobs is None]
-        written = [saved for saved in self._saved.values() if self._text(saved) is not None]
-        if not lacking or (len(lacking) < len(self._saved) and not written):
+        rows = [saved for samples in self._saved.values() for saved in samples.values()]
+        lacking = [saved for saved in rows if saved.logprobs is None]
+        written = [saved for saved in rows if self._text(saved) is not None]
+        if not lacking or (len(lacking) < len(rows) and not written):
             return ""
-        return f"{len(lacking)} of {len(self._saved)} saved answers have no log-probabilities"
+        return f"{len(lacking)} of {len(rows)} saved answers have no log-probabilities"
 
     def chat(self, method: Literal["choose", "generate"]) -> str:
         return "as saved"  # nobody knows how the system was prompted
@@ -165,10 +188,10 @@ class ReplayEngine(Engine):
     def peak_gpu_memory_bytes(self) -> int | None:
         return None
 
-    def _of(self, item_id: str) -> Saved | None:
+    def _of(self, item_id: str, sample: int) -> Saved | None:
         self.load()
         assert self._saved is not None
-        return self._saved.get(item_id)
+        return self._saved.get(item_id, {}).get(sample)
 
     def _text(self, saved: Saved) -> str | None:
         return saved.prediction if self._choice and saved.prediction is not None else saved.text
@@ -192,9 +215,9 @@ def _system(path: Path) -> str:
     return path.parent.name if path.name == SAMPLES else path.stem if path.suffix else path.name
 
 
-def _answers(saved: Saved, item: Item | None) -> bool:
-    """Whether a row answers this item: the id matches and, in the samples of a run, the question does too."""
-    return item is not None and saved.question in (None, item.question)
+def _answer(saved: Mapping[int, Saved], item: Item | None) -> bool:
+    """Whether rows answer this item: the id matches and, in the samples of a run, the question does too."""
+    return item is not None and all(one.question in (None, item.question) for one in saved.values())
 
 
 def _in_order(saved: Saved, item: Item) -> Saved:
@@ -218,6 +241,6 @@ def _in_order(saved: Saved, item: Item) -> Saved:
     return saved
 
 
-def _missing(item_id: str, saved: Saved | None, what: str) -> Output:
+def _missing(item_id: str, saved: Saved | None, what: str, sample: int = 0) -> Output:
     why = NO_ANSWER if saved is None else f"{NO_ANSWER}: {saved.where} has no {what}"
-    return Output(item_id, finish="error", error=why)
+    return Output(item_id, finish="error", error=why, sample=sample)

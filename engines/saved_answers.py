@@ -7,8 +7,8 @@ A file has one JSON object per line, or is a CSV with a header. Each row has an 
     logprobs    log-probabilities (nats) of the options, as a list in their order or an object by label or option; null
                 is minus infinity
 
-and, if known, how the text ended (`finish`: "stop", or "length" at the limit of new tokens) and what the model wrote
-before it (`reasoning`).
+and, if known, how the text ended (`finish`: "stop", or "length" at the limit of new tokens), what the model wrote
+before it (`reasoning`), and which of several answers to the item it is (`sample`, from 0; else in the file's order).
 
 An empty text is an answer, also in a CSV. For an item without an answer, leave the row out or write null. `--map
 id=COLUMN,text=COLUMN` names other columns; "a.b.0" is a path into nested objects and lists, and a null on the path
@@ -33,7 +33,7 @@ from .saved_seals import SAMPLES, SampleSeals
 from .server.replies import CUT
 
 ABOUT = ("finish", "reasoning")  # what is known about the text
-FIELDS = ("id", "text", "prediction", "logprobs", "prompt", *ABOUT)
+FIELDS = ("id", "text", "prediction", "logprobs", "prompt", *ABOUT, "sample")
 ANSWERS = ("text", "prediction", "logprobs")
 # Their paths in the samples.jsonl of a run.
 STORED = {
@@ -43,12 +43,14 @@ STORED = {
     "prompt": "output.prompt",
     "finish": "output.finish",
     "reasoning": "output.reasoning",
+    "sample": "output.sample",
 }
 SUFFIXES = (".jsonl", ".csv")
 BENCHMARK = "{benchmark}"  # in a path: stands for the name of the benchmark
 ROUNDING = 1e-6  # nats; rounding in float32 can put a log-probability this far above 0
 COLUMNS_NAMED = 12
 FILES_NAMED = 6
+MOST_SAMPLES = 10_000  # of an item
 AS_THEY_ARE = "To score these lines as they are, marked as changed: --map id=output.item_id,text=output.text"
 _FORM = (
     'One JSON object per line: {"id": "…", "text": "…"}, or with "prediction" or "logprobs"; or a CSV with a header.'
@@ -70,6 +72,7 @@ class Saved:
     lacks: str = ""  # the column whose path ends early in this row
     split: bool = False  # its text was already split from its reasoning
     reasoning_tokens: int = 0
+    sample: int | None = None  # which of several answers to the item; None: the next
 
 
 def columns(text: str) -> dict[str, str]:
@@ -177,24 +180,25 @@ class Digest:
         return self._hash.hexdigest()
 
 
-def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, Saved], str, str]:
-    """Return the answers of a file by item id, the SHA-256 of its content, and what was changed in it.
+def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, dict[int, Saved]], str, str]:
+    """Return the answers of a file by item id and sample, the SHA-256 of its content, and what was changed in it.
 
     Changed samples of a run are read only if --map names their columns. Raises UsageError naming file and line.
     """
     seals = SampleSeals(file)
-    found: dict[str, Saved] = {}
+    found: dict[str, dict[int, Saved]] = {}
     early: list[Saved] = []
+    rows = 0
     try:
         with file.open("rb") as opened:
             digest = Digest(opened)
             for item_id, saved in _rows(file, digest, chosen, seals):
-                if item_id in found:
-                    raise UsageError(
-                        f"two answers are saved for the item '{item_id}': {found[item_id].where} and {saved.where}.",
-                        "Keep the one that counts.",
-                    )
-                found[item_id] = saved
+                samples = found.setdefault(item_id, {})
+                sample = len(samples) if saved.sample is None else saved.sample
+                if sample in samples:
+                    raise twice(item_id, samples[sample], saved)
+                samples[sample] = saved
+                rows += 1
                 early += [saved] if saved.lacks else []
     except BadLine as error:
         hint = "Save the file as UTF-8." if "UTF-" in error.problem else _FORM
@@ -206,12 +210,20 @@ def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, Saved], str, 
         raise UsageError(f"{seals.told()}.", f"Restore that file. {AS_THEY_ARE}")
     if not found:
         raise UsageError(f"{file} has no answers.", _FORM)
-    if len(early) == len(found):  # not failed requests, but a wrong path
+    if len(early) == rows:  # not failed requests, but a wrong path
         raise UsageError(
             f"{file.parent / early[0].where}: it has no '{early[0].lacks}', and neither has any other row.",
             "Say which columns to read: --map id=COLUMN,text=COLUMN",
         )
     return found, digest.hexdigest(), seals.told() if seals.changes else ""
+
+
+def twice(item_id: str, one: Saved, other: Saved) -> UsageError:
+    """Return the error for two answers in the place of one."""
+    return UsageError(
+        f"two answers are saved for the item '{item_id}': {one.where} and {other.where}.",
+        "Keep the one that counts. If each item has K answers on purpose: --samples K",
+    )
 
 
 def _rows(file: Path, content: Digest, chosen: Mapping[str, str], seals: SampleSeals) -> Iterator[tuple[str, Saved]]:
@@ -320,8 +332,20 @@ def _row(values: Mapping[str, Any], place: str, where: str, chosen: Mapping[str,
         known[early[0]] if early else "",
         isinstance(found.get("reasoning"), str) or of_run.get("opened") is True,
         counted if isinstance(counted, int) else 0,
+        _sample(found.get("sample", _ABSENT), place, "sample" in chosen or stored),
     )
     return str(item_id), saved
+
+
+def _sample(value: Any, place: str, certain: bool) -> int | None:
+    """Which sample a row is. A column of that name that --map does not name may mean something else."""
+    if isinstance(value, str) and value.isdecimal() and value.isascii():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_SAMPLES:
+        return value
+    if certain and value is not _ABSENT and value is not None:
+        raise UsageError(f"{place}: a sample is numbered from 0, not {reprlib.repr(value)}.")
+    return None
 
 
 class _Absent:

@@ -20,6 +20,7 @@ from ..core.types import ChoiceRequest, Engine, EngineOption, GenerateRequest, M
 from . import chat_templates
 from .hf.loading import first_line, opened, settle, window
 from .prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
+from .sampling import Sampling
 from .stopping import cut, sendable, turn_ends
 from .thinking import switched
 
@@ -140,7 +141,7 @@ class VllmEngine(Engine):
             yield from self._choose(asked[begin : begin + PROMPTS_PER_CALL])
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
-        """Yield the greedy text for every request."""
+        """Yield the text for every request."""
         prompter = self._prompter(self._room())
         wrap = self._wrapping("generate")
         asked, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
@@ -165,13 +166,16 @@ class VllmEngine(Engine):
                     truncated_tokens=prompt.truncated,
                     finish="length" if written.finish_reason == "length" and not stopped else "stop",
                     seconds=seconds,
+                    sample=request.sample,
                 )
 
     def _texts(self, asked: Sequence[tuple[GenerateRequest, Encoded]], settings: Mapping[str, Any]) -> list[Any]:
         """Return vLLM's results. It knows no reasoning, so a text that a stop string ended there is generated anew."""
 
         def params(request: GenerateRequest, stop: list[str]) -> Any:
-            return self._params(max_tokens=request.max_new_tokens, stop=stop or None, **settings)
+            how = Sampling.of(request)
+            drawn = how.settings() if how else {}
+            return self._params(max_tokens=request.max_new_tokens, stop=stop or None, **settings, **drawn)
 
         first = [params(r, [] if opening_mark(prompt.text) else sendable(r.stop)) for r, prompt in asked]
         results = self._run([prompt.tokens for _, prompt in asked], first)
@@ -252,8 +256,8 @@ class VllmEngine(Engine):
             raise MedbenchError(f"vLLM failed: {first_line(error)}", "Earlier answers are stored.") from error
 
     def _params(self, **settings: Any) -> Any:
-        """Return greedy sampling parameters, whatever the model's generation_config.json says."""
-        return _library().SamplingParams(temperature=0.0, **settings)
+        """Return sampling parameters, greedy by default, whatever the model's generation_config.json says."""
+        return _library().SamplingParams(**{"temperature": 0.0, **settings})
 
     def _room(self) -> int:
         self.load()

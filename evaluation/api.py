@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from .plan import Choice
 
 Names = str | Path | Sequence[str | Path]
-QUICK = "quick"  # the sample benchmarks that the package holds
+QUICK = "quick"  # the sample benchmarks in the package
 
 # The keywords of `evaluate` by the option of `medbench run` that means the same.
 KEYWORDS = {
     **{name: name for name in ("limit", "items", "shots", "seed", "choice", "protocol", "system")},
+    **{"temperature": "temperature", "top-p": "top_p", "samples": "samples"},
     **{name: name for name in ("metrics", "data", "out")},
     **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "think", "engine")},
     "columns": "columns",
@@ -56,6 +57,9 @@ def evaluate(
     protocol: str | Sequence[str] = (),
     system: str = "",
     max_new_tokens: int | None = None,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    samples: int = 1,
     metrics: str | Sequence[str] = (),
     entity_model: str = "",
     judges: Asked | str | Sequence[str] = (),
@@ -81,6 +85,8 @@ def evaluate(
     limit: this many items of each benchmark, drawn by `seed`, the same ones for every model; `items`: only these ids.
     protocol: how the questions are asked, by name (`medbench list protocols`); several names are several runs.
     system: a text for the system turn of every prompt.
+    temperature, top_p: how the tokens of answers are drawn; by default the likeliest is taken each time.
+    samples: answers to each item, each with a seed of its own. More than one needs a temperature.
     metrics: instead of the benchmarks' own; "all" for every one that scores answers.
     judges: names such as "groq" or "local:MODEL", or `medbench.Asked` with caps and mode.
     retrieve: a folder of texts, or "medquad"; the best `passages` of it (by default 3) stand in every prompt.
@@ -109,6 +115,10 @@ def evaluate(
     _known(limits or {}, RequestLimits.__annotations__, "limits")
     _checked({"limit": (limit, 1), "shots": (shots, 0), "seed": (seed, None)})
     _checked({"max_new_tokens": (max_new_tokens, 1), "latency_items": (latency_items, 0), "passages": (passages, 1)})
+    _checked({"samples": (samples, 1)})
+    for name, number in (("temperature", temperature), ("top_p", top_p)):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise TypeError(f"{name} must be a number, not {number!r}")
     _checked({name: (value, 1) for name, value in (limits or {}).items()})
     if choice not in get_args(Choice):
         raise UsageError(f"choice={choice!r}: not one of {', '.join(get_args(Choice))}.")
@@ -142,6 +152,9 @@ def evaluate(
             choice=choice,
             system=system,
             max_new_tokens=max_new_tokens,
+            temperature=float(temperature),
+            top_p=float(top_p),
+            samples=samples,
             metrics=tuple(wanted),
         ),
         outcome,
@@ -160,7 +173,7 @@ def evaluate(
 
 
 def _checked(numbers: Mapping[str, tuple[object, int | None]]) -> None:
-    """Raise TypeError for what is not a whole number, UsageError for what is below its least value; None is neither."""
+    """Raise TypeError for a value that is not a whole number, UsageError for one that is too small. None is allowed."""
     for name, (value, least) in numbers.items():
         if value is None:
             continue
@@ -171,7 +184,7 @@ def _checked(numbers: Mapping[str, tuple[object, int | None]]) -> None:
 
 
 def _known(given: Mapping[str, object], known: Mapping[str, object], what: str) -> None:
-    """Raise TypeError, as Python does, for a keyword that is not known, with the nearest one."""
+    """Raise TypeError, as Python does, for an unknown keyword, with the nearest known one."""
     for name in given:
         if name not in known:
             near = nearest(name, known, most=1)
@@ -180,7 +193,7 @@ def _known(given: Mapping[str, object], known: Mapping[str, object], what: str) 
 
 
 def _call(arguments: dict[str, Any]) -> str:
-    """Return the call as a manifest keeps it: the arguments that were given, the model's options among them."""
+    """Return the call as it is stored in manifests: the arguments that were given, including the model's options."""
     defaults = {name: parameter.default for name, parameter in inspect.signature(evaluate).parameters.items()}
     given = {name: value for name, value in arguments.items() if name in defaults and value != defaults[name]}
     given |= given.pop("model_options", {})

@@ -1,8 +1,8 @@
-"""Scoring beside a run: a process of low priority scores the answers that are stored while the model works on others.
+"""Background scoring: a low-priority process scores stored answers while the model works on others.
 
-It only fills score files, under their locks and by the code that fills them otherwise; whoever reads a score later
-computes what it has not come to. So nothing depends on it: it is killed when the model is done, it may crash, and a
-metric that fails in it fails again, with its words, where the scores are read.
+It only fills score files, under their locks and with the same code as usual. Scores that it did not get to are computed
+when they are read. So nothing depends on it: it is killed when the model is done, it may crash, and a metric that fails
+in it fails again, with its message, when the scores are read.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ..core.types import Metric
 from ..results.scoring import OfRun, load_metric, score_some
 from ..results.store import StoredRun
 
-NICE = 19  # the lowest priority there is: the model's threads go first
-TURN_SECONDS = 5.0  # for so long a score file is held, then another process that wants it gets its turn
+NICE = 19  # the lowest priority, so that the model's threads go first
+TURN_SECONDS = 5.0  # how long a score file stays locked before another process may have it
 PAUSE_SECONDS = 0.2
 
 # Paths as this process has them, then requests; both by lines of JSON, until the pipe ends.
@@ -34,9 +34,9 @@ _CODE = (
 
 
 class BackgroundScorer:
-    """Has runs scored by another process, which is started when there is something to score and a model at work.
+    """Has runs scored by another process, which starts once there is something to score and a model is at work.
 
-    A run that is the only one and short never starts it: it would end before that process has begun.
+    A single short run never starts it, because the run would end before the process has begun.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class BackgroundScorer:
         self.close()
 
     def stored(self, run: Path, metrics: Sequence[str]) -> None:
-        """More answers of a run are stored: to be scored when the model next works."""
+        """Score newly stored answers of a run the next time the model works."""
         self._pending[run.resolve()] = metrics
 
     def working(self) -> None:
@@ -70,7 +70,7 @@ class BackgroundScorer:
             self.process.stdin.flush()
 
     def close(self) -> None:
-        """End the other process, whatever it is at. What it has scored is stored."""
+        """End the other process, whatever it is doing. Everything it has scored is stored."""
         self._pending.clear()
         if self.process is not None:
             self.process.kill()
@@ -84,15 +84,15 @@ def _start() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the one who asked
+        start_new_session=True,  # Ctrl-C is for the parent process
     )
 
 
 def serve() -> None:
-    """Score what the lines of stdin name, until they end: then whoever asked has ended too."""
+    """Score what the lines of stdin name until they end, which means that the parent process has ended."""
     if hasattr(os, "nice"):
         os.nice(NICE)
-    asked: dict[str, list[str]] = {}  # a run that is asked for again before its turn is scored once
+    asked: dict[str, list[str]] = {}  # a run that is requested again before its turn is scored once
     news = threading.Condition()
 
     def listen() -> None:
@@ -113,14 +113,14 @@ def serve() -> None:
 
 
 def score(path: Path, names: Sequence[str]) -> None:
-    """Score what is stored of a run by those of the metrics that may be scored beside it; failures are passed over."""
+    """Score the stored answers of a run by those of its metrics that may run in the background. Ignore failures."""
     try:
         run = StoredRun(path)
         records = run.records()
     except MedbenchError:
         return
     for name in names:
-        # SystemExit and the like too: a stranger's metric may raise anything, and the next one shall have its turn.
+        # Also SystemExit and the like: a third-party metric may raise anything, and the next one must run.
         with contextlib.suppress(BaseException):
             metric = load_metric(name)
             if not isinstance(metric, Metric) or isinstance(metric, OfRun) or not metric.in_background:

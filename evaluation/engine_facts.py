@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 
 def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settings: Settings) -> EngineFacts:
-    """Tell the engine what will be asked, and ask how. Raises UsageError for what the engine cannot do.
+    """Tell the engine what will be asked, and ask it how. Raises UsageError for what the engine cannot do.
 
     The engine hears of the items first: saved answers, for example, belong to one benchmark.
     """
     engine.prepare(benchmark, item_set)
+    engine.check_sampling(settings.samples, settings.temperature)
     items = selected(benchmark, item_set, settings)
     method = _method(items, engine, settings, benchmark.protocol)
     chat = engine.chat("choose" if method == "logprob" else "generate")

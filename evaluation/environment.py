@@ -39,7 +39,7 @@ _HARMLESS = re.compile(
 
 
 def packages() -> dict[str, str]:
-    """Version of every package that can change a number, plugins too; "missing" where it is not installed."""
+    """Return the version of every package that can change a number, plugins included; "missing" if not installed."""
     found = {}
     plugins = (
         registry.owner(point) for group in registry.GROUPS for ps in registry.points(group).values() for point in ps
@@ -53,7 +53,7 @@ def packages() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores that this process may use, memory (bytes), GPUs."""
+    """Return the processor, the cores that this process may use, memory (bytes) and GPUs."""
     import psutil
     import torch
 
@@ -67,7 +67,7 @@ def hardware() -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """Commit and cleanliness of the working folder's repository; empty outside one.
+    """Return the commit and the cleanliness of the working folder's repository; empty outside one.
 
     `git status` runs programs that a repository's own settings name (fsmonitor, filters, hooks, transports). It is only
     called where all settings are known to name none; elsewhere `dirty` is None: not looked at.

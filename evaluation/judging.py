@@ -1,4 +1,4 @@
-"""The judges of one evaluation: made from what was asked for, put before runs, their problems kept."""
+"""The judges of one evaluation: makes them from the options, has them grade runs, and collects problems."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from ..results.store import StoredRun
     from .progress import Progress
 
-MOVABLE = ("openai", "groq")  # the judges that --judge-base-url can be for: the first of these that is asked for
+MOVABLE = (
+    "openai",
+    "groq",
+)  # judges that --judge-base-url can apply to; it applies to the first of these that is named
 EXCERPT = 100  # characters of a reply that could not be read
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Which judges to ask, and how. The defaults ask nobody."""
+    """Which judges to ask, and how. The defaults ask none."""
 
     names: tuple[str, ...] = ()  # groq, groq:MODEL, openai:MODEL, local:MODEL, each as often as it was given
     mode: str = ""  # "": as the items ask for: criteria, statements, harmfulness, otherwise reference
@@ -39,7 +42,7 @@ class Asked:
 
 @dataclass
 class Panel:
-    """The judges of one command, ready to be asked: their keys are there and their caps are set."""
+    """The judges of one command, with their keys and limits, ready to be asked."""
 
     judges: list[Judge]
     mode: str  # "": as the items of each run ask for
@@ -57,10 +60,10 @@ class Panel:
 
 
 def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
-    """The judges asked for; None where none is. Nothing is asked or loaded yet.
+    """Return the panel of judges; None if none is named. Nothing is requested or loaded yet.
 
-    Raises UsageError for judges, options and prices that cannot be meant and for keys that are not there, ModelMissing
-    for weights that cannot be had.
+    Raises UsageError for invalid judges, options and prices and for missing keys, ModelMissing for weights that are not
+    available.
     """
     from ..core import registry
     from ..core.budget import Limits
@@ -145,7 +148,7 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
 
 
 def judges_read_stored(asked: Asked, allow_changed: bool) -> None:
-    """Raise UsageError where judges would be paid for answers that were changed after the run."""
+    """Raise UsageError if judges would be paid for answers that were changed after the run."""
     if allow_changed and asked.names:
         raise UsageError(
             "--judge cannot be used with --allow-changed: judges are asked about answers as the run stored them.",
@@ -156,7 +159,7 @@ def judges_read_stored(asked: Asked, allow_changed: bool) -> None:
 def judge_runs(
     panel: Panel, runs: Sequence[StoredRun], progress: Progress, against: Mapping[Path, StoredRun] | None = None
 ) -> dict[Path, list[str]]:
-    """Put runs before a panel. Returns the metrics that came of it by run folder; what failed is in `problems`.
+    """Have a panel grade runs. Return the resulting metrics by run folder; what failed is in `problems`.
 
     `against`: by run folder, the run that it is compared with; such metrics are of two runs and join neither's own.
     """
@@ -169,7 +172,7 @@ def judge_runs(
     watch = progress.judging()
     found: dict[Path, list[str]] = {run.path: [] for run in runs}
     for judge in panel.judges:
-        plain = False  # whether it was said that its server takes no schema
+        plain = False  # whether it was reported that its server takes no schema
         for run in runs:
             other = (against or {}).get(run.path)
             try:
@@ -210,7 +213,7 @@ def judge_runs(
 
 
 def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress: Progress) -> bool:
-    """Tell what is missing and what cannot be read; whether anything was graded."""
+    """Report missing and unreadable replies. Return whether anything was graded."""
     from ..judges.judging import dollars
 
     where = f"{judge.label} on {run.manifest.run_id}"
@@ -230,7 +233,7 @@ def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress:
 
 
 def _advice(unread: Sequence[str]) -> str:
-    """What to do about a judge of whose replies none is a grade."""
+    """Return what to do about a judge none of whose replies is a grade."""
     if all(why.startswith("refused") for why in unread):
         return "This judge refuses these answers: use another one."
     if all(why.startswith("cut off") for why in unread):
@@ -239,14 +242,14 @@ def _advice(unread: Sequence[str]) -> str:
 
 
 def _unreadable(where: str, came: Judging) -> str:
-    """How many replies grade nothing, what one of them says, and what becomes of them."""
+    """Return how many replies are not grades, what one of them says, and what happens to them."""
     problem, _, wrote = came.unread[0].partition("; the judge wrote: ")
     excerpt = wrote if len(wrote) <= EXCERPT else f"{wrote[:EXCERPT]}…"
     one = f'"{excerpt}"' if excerpt else problem.removeprefix("unparsed: ")
     many = f"{len(came.unread)} of {came.stored} replies"
     return (
         f"{where}: {many} could not be read as a grade. The first: {one}\n"
-        f"They are kept in {came.path} and not asked again; delete that file to ask all anew."
+        f"They are kept in {came.path} and not requested again; delete that file to request all again."
     )
 
 

@@ -10,6 +10,7 @@ from ..core import registry
 from ..core.errors import MedbenchError, UsageError
 from ..core.suggest import did_you_mean
 from ..core.types import Engine, ModelSpec
+from .plan import reasons
 
 
 def check_servers(specs: list[tuple[str, ModelSpec]], base_url: str, limits: Mapping[str, object]) -> None:
@@ -48,6 +49,21 @@ def check_options(specs: list[tuple[str, ModelSpec]], given: Mapping[str, Any]) 
             f"{spelling}{value}: {model} runs on the engine {spec.engine}, which has no such option.{meant}",
             "\n".join(f"Options of {name}: {_listed(engine)}" for name, engine in engines.items()) + elsewhere,
         )
+
+
+def check_thinking(specs: list[tuple[str, ModelSpec]], writes: bool) -> None:
+    """Raise UsageError if a model lacks the switch for reasoning that was asked for, before another one runs for hours.
+
+    `writes`: every model writes its answers, as one that is asked to reason does in any case.
+    """
+    for _, spec in specs:
+        if reasons(spec) or (writes and spec.think != "auto"):
+            try:
+                registry.get("engines", spec.engine)(spec).chat("generate")
+            except UsageError:
+                raise
+            except MedbenchError:
+                continue  # reported when it is this model's turn
 
 
 def _listed(engine: type[Engine]) -> str:

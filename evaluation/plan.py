@@ -1,18 +1,19 @@
-"""What a run will ask: which items, in which prompts, under which identity. Nothing here runs a model."""
+"""The plan of a run: which items, in which prompts, under which identity. Nothing here runs a model."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..core import asking
 from ..core.errors import MedbenchError, UsageError
 from ..core.hashing import fingerprint, fingerprint_each
-from ..core.types import Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Prompt
+from ..core.types import AnswerKey, Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Prompt
 from ..results.identity import Comparable, Identity, ModelIdentity
 from ..results.records import ITEM_PARTS, plain
 
@@ -26,19 +27,35 @@ Choice = Literal["auto", "logprob", "generate"]
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user may change about a run. Everything but `metrics` and `latency_…` can change an answer."""
+    """What the user can set. Everything except `metrics` and `latency_…` can change an answer."""
 
     limit: int | None = None  # this many items, drawn by `seed`: the same ones for every model
     items: tuple[str, ...] = ()  # these ids; empty: all
     items_file: str = ""  # where the ids were read, for the table's title
     shots: int = 0
     seed: int = 0
-    choice: Choice = "auto"  # how multiple choice is asked; "auto": by log-probability where the engine can
+    choice: Choice = "auto"  # how multiple choice is asked; "auto": by log-probability if the engine can
     max_new_tokens: int | None = None  # None: the benchmark's own
     system: str = ""  # the user's system text, which opens every prompt
+    temperature: float = 0.0  # 0: the likeliest token each time
+    top_p: float = 1.0  # share of probability from which tokens are drawn
+    samples: int = 1  # answers per item, each with a seed of its own
     metrics: tuple[str, ...] = ()  # empty: the benchmark's own
     latency_items: int = 5  # single requests to time, after the answers
     latency_share: float | None = None  # of the time the answers took: when to stop timing; None: time them all
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise UsageError(f"--samples {self.samples}: each item needs at least one answer.")
+        if not (self.temperature >= 0 and math.isfinite(self.temperature)):
+            raise UsageError(f"--temperature {self.temperature:g}: it must be a number from 0 up.")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"--top-p {self.top_p:g}: it must be above 0 and at most 1.")
+        if self.top_p < 1 and not self.temperature:
+            raise UsageError(
+                f"--top-p {self.top_p:g}: at temperature 0 the likeliest token is taken each time.",
+                "Add a temperature: --temperature 0.7",
+            )
 
 
 @dataclass(frozen=True)
@@ -53,22 +70,49 @@ class Plan:
     settings: Settings
     variant: str  # part of the column's name; "" for the whole official set as published
     max_new_tokens: int
-    stop: tuple[str, ...]  # as sent: none where prompts are wrapped, and the model's turn ends the answer
+    stop: tuple[str, ...]  # as sent: none if prompts are wrapped, because the end of the turn ends the answer
     identity: Identity
     comparable: Comparable
     notes: tuple[str, ...] = ()  # options that have no effect, what was not retrieved: one sentence each
 
-    def choice_requests(self, done: set[str]) -> list[ChoiceRequest]:
-        return [ChoiceRequest(i.id, self.prompts[i.id], i.answers) for i in self.items if i.id not in done]
+    @property
+    def answers(self) -> int:
+        """How many answers the run has when it is complete."""
+        return len(self.items) * self.settings.samples
 
-    def generate_requests(self, done: set[str]) -> list[GenerateRequest]:
-        open_items = (item for item in self.items if item.id not in done)
-        return [GenerateRequest(i.id, self.prompts[i.id], self.max_new_tokens, self.stop) for i in open_items]
+    def open_items(self, done: Collection[AnswerKey]) -> dict[AnswerKey, Item]:
+        """Return the items by the keys of their answers that are not in `done`, all answers to an item together."""
+        samples = range(self.settings.samples)
+        return {(i.id, sample): i for i in self.items for sample in samples if (i.id, sample) not in done}
+
+    def choice_requests(self, done: Collection[AnswerKey]) -> list[ChoiceRequest]:
+        return [ChoiceRequest(i.id, self.prompts[i.id], i.answers) for i in self.open_items(done).values()]
+
+    def generate_requests(self, done: Collection[AnswerKey]) -> list[GenerateRequest]:
+        drawn = self.settings.temperature > 0
+        return [
+            GenerateRequest(
+                item_id=item_id,
+                prompt=self.prompts[item_id],
+                max_new_tokens=self.max_new_tokens,
+                stop=self.stop,
+                sample=sample,
+                temperature=self.settings.temperature,
+                top_p=self.settings.top_p,
+                seed=sample_seed(self.settings.seed, item_id, sample) if drawn else None,
+            )
+            for item_id, sample in self.open_items(done)
+        ]
+
+
+def sample_seed(seed: int, item_id: str, sample: int) -> int:
+    """Return the seed of one answer, derived from the run's: 31 bits, which every server takes."""
+    return int(fingerprint([seed, item_id, sample])[:8], 16) >> 1
 
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What an engine said about a run, before it is planned (evaluation/engine_facts.py)."""
+    """What an engine says about a run before it is planned (evaluation/engine_facts.py)."""
 
     spec: ModelSpec  # with what the engine settled, such as the dtype
     method: Method
@@ -119,7 +163,13 @@ def plan(
         protocol=benchmark.protocol.name,
         system_hash=fingerprint(settings.system) if settings.system else "",
         retrieval=retrieval.identity if retrieval else "",
+        samples=settings.samples,
     )
+    if settings.samples > 1 and not generates:
+        raise UsageError(
+            f"--samples {settings.samples}: options are chosen by log-probability, which is the same each time.",
+            "Have the model write its answers: --choice generate",
+        )
     if spec.chat == "always" and chat == "plain":
         raise UsageError(f"--chat always: {spec.name} has no chat template.", "Leave it out, or give --chat never.")
     stop = benchmark.stop if chat == "plain" else ()
@@ -138,8 +188,10 @@ def plan(
         think=spec.think if wrapped and spec.think != "auto" else None,
         reasoning_effort=spec.reasoning_effort or None if wrapped else None,
     )
-    seed = settings.seed if _draws(settings, len(item_set.items) - held_out) else 0
-    generation = {**spec.generation, "max_new_tokens": max_new_tokens, "stop": list(stop)} if generates else None
+    seed = settings.seed if _draws(settings, len(item_set.items) - held_out, method) else 0
+    drawn = {"temperature": settings.temperature, "top_p": settings.top_p} if settings.temperature else {}
+    limits = {"max_new_tokens": max_new_tokens, "stop": list(stop)}
+    generation = {**spec.generation, **limits, **drawn} if generates else None
     identity = Identity.of(comparable, model, seed, chat, generation)
     notes = [*_without_effect(benchmark, settings, items, len(item_set.items) - held_out, method)]
     if not engine.system_turn:
@@ -160,9 +212,10 @@ def plan(
     )
 
 
-def _draws(settings: Settings, available: int) -> bool:
-    """Whether items or examples are drawn, so that the seed matters."""
-    return settings.shots > 0 or (settings.limit is not None and settings.limit < available)
+def _draws(settings: Settings, available: int, method: Method) -> bool:
+    """Whether items, examples or tokens are drawn, so that the seed matters."""
+    tokens = settings.temperature > 0 and method == "generate"
+    return settings.shots > 0 or tokens or (settings.limit is not None and settings.limit < available)
 
 
 def _on_reasoning(engine: EngineFacts, max_new_tokens: int) -> Iterator[str]:
@@ -187,7 +240,7 @@ def reasons(spec: ModelSpec) -> bool:
 def _without_effect(
     benchmark: Benchmark, settings: Settings, items: Sequence[Item], available: int, method: Method
 ) -> Iterator[str]:
-    """Options that change nothing about this run, and why."""
+    """Yield a sentence for each option that changes nothing about this run, with the reason."""
     if settings.max_new_tokens is not None and method == "logprob":
         yield f"--max-new-tokens {settings.max_new_tokens} has no effect: options are chosen by log-probability."
     if settings.choice == "generate" and benchmark.protocol.method == "generate" and items[0].options:
@@ -196,7 +249,9 @@ def _without_effect(
         yield f"--choice {settings.choice} has no effect: the questions are open."
     if settings.limit is not None and settings.limit > available and not settings.items:
         yield f"--limit {settings.limit} has no effect: there are {available} items."
-    if settings.seed and not _draws(settings, available):
+    if settings.temperature and method == "logprob":
+        yield f"--temperature {settings.temperature:g} has no effect: options are chosen by log-probability."
+    if settings.seed and not _draws(settings, available, method):
         yield f"--seed {settings.seed} has no effect: nothing is drawn."
 
 
@@ -225,7 +280,7 @@ def _hashes(items: Sequence[Item], prompts: dict[str, Prompt]) -> tuple[str, str
 def _split_off_shots(
     benchmark: Benchmark, item_set: ItemSet, settings: Settings
 ) -> tuple[Sequence[Item], tuple[Item, ...], int]:
-    """The pool of examples, the items left to score, and how many were held out for lack of a pool."""
+    """Return the pool of examples, the items to score, and how many items were held out because there is no pool."""
     if settings.shots < 0:
         raise UsageError(f"--shots {settings.shots}: the number of examples cannot be negative.")
     if settings.shots == 0 or item_set.shots:
@@ -264,7 +319,7 @@ def _select(benchmark: Benchmark, items: tuple[Item, ...], settings: Settings) -
 def _prompts(
     benchmark: Benchmark, items: Sequence[Item], pool: Sequence[Item], settings: Settings
 ) -> dict[str, Prompt]:
-    """A prompt per item. Examples are the same for every item; where items have subjects, for every item of one."""
+    """Return a prompt per item. All items have the same examples, or all of one subject if items have subjects."""
     examples: dict[str, tuple[tuple[str, str], ...]] = {}
     prompts = {}
     for item in items:
@@ -276,14 +331,14 @@ def _prompts(
             examples[subject] = tuple((benchmark.question(s), benchmark.answer(s)) for s in drawn)
         prompt = asking.prompt(benchmark, item, examples[subject], settings.system)
         for part in (prompt.question, prompt.instruction, *itertools.chain(*prompt.shots)):
-            if not isinstance(part, str):  # a benchmark's own code writes them, and forgets a return
+            if not isinstance(part, str):  # a third-party benchmark may have forgotten a return
                 raise MedbenchError(f"a part of the prompt of item '{item.id}' is a {type(part).__name__}, not a text.")
         prompts[item.id] = prompt
     return prompts
 
 
 def _content(item: Item) -> list[Any]:
-    """What makes two items the same question: everything but `meta`."""
+    """Return a hash of what makes two items the same question: everything except `meta`."""
     newer = [[name, plain(getattr(item, name))] for name in ITEM_PARTS if getattr(item, name)]
     newer += [[name, getattr(item, name)] for name in _NEWER if getattr(item, name)]
     return [*([name, getattr(item, name)] for name in _ASKED), *newer]

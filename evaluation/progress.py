@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..core.types import Output
+    from ..core.types import AnswerKey, Output
     from ..judges.progress import JudgeProgress
     from .plan import Plan
 
@@ -15,7 +15,7 @@ class Progress:
     """Receives the events of an evaluation. Override what you want to show; everything else stays silent."""
 
     def note(self, text: str) -> None:
-        """Receive a sentence that is worth reading but is no failure."""
+        """Receive a sentence worth reading that is not a failure."""
 
     def turn(self, number: int, turns: int) -> None:
         """Run `number` of `turns` comes next, counted from 1."""
@@ -29,8 +29,8 @@ class Progress:
     def loaded(self, model: str, seconds: float) -> None:
         """The model's libraries and weights are in memory after this many seconds."""
 
-    def begin(self, plan: Plan, done: Collection[str]) -> None:
-        """Answering begins. `done` holds the ids of items whose answers are stored already."""
+    def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
+        """Answering begins. `done` holds the keys of the answers that are stored already."""
 
     def answered(self, output: Output) -> None:
         """One item was answered, or failed with `output.error`."""

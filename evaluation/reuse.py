@@ -1,4 +1,4 @@
-"""Answers that another run of the same model already has: a larger --limit, or the whole set, asks only the rest."""
+"""Reuses answers of other runs of the same model, so that a larger --limit asks only the items that are new."""
 
 from __future__ import annotations
 
@@ -15,47 +15,49 @@ from ..results.store import StoredRun
 from ..results.writer import RunWriter
 from .plan import Plan, questions
 
-# What may differ between two runs in which an item is the same question: which other items they ask. Hashes of the
-# items and prompts of the other run are computed anew and compared.
-OF_THE_SELECTION = ("items_hash", "prompt_hash", "seed")
+# Fields that may differ between two runs that ask an item the same way, because they depend on which other items are
+# asked, and on how often. Instead, hashes of the other run's items and prompts are computed again and compared.
+OF_THE_SELECTION = ("items_hash", "prompt_hash", "seed", "samples")
 
 
 def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, int], None]) -> None:
-    """Copy into a run the answers that other runs below `root` have to its open items, and note in its manifest which.
+    """Copy the answers that other runs in `root` have to a run's open items, and record them in its manifest.
 
-    The other run must have asked the same model in the same way, with the same words. `tell` gets each run that gave
-    answers, how many, and how many this run wants in all. A run that cannot be read, or was changed after it was
-    stored, gives none.
+    The other run must have asked the same model the same prompts in the same way. `tell` gets each run that answers
+    were copied from, how many, and how many this run needs in all. Unreadable and changed runs are skipped.
     """
     for folder in alike(root, writer.manifest):
-        wanted = {item.id: item for item in plan.items if item.id not in writer.done}
+        wanted = plan.open_items(writer.done)
         if not wanted:
             return
         try:
             stored = StoredRun(folder)
             ids = stored.manifest.item_ids
-            if wanted.keys().isdisjoint(ids) or not _asks_the_same(plan, ids, stored.manifest.identity):
+            if {item_id for item_id, _ in wanted}.isdisjoint(ids) or not _asks_the_same(
+                plan, ids, stored.manifest.identity
+            ):
                 continue
-            # All of it is read before any is taken: seals are checked to the end.
-            found = [record for record in stored.iter_records() if record.item.id in wanted and not record.output.error]
+            # Read all of it before using any, because seals are checked to the end.
+            found = [record for record in stored.iter_records() if record.key in wanted and not record.output.error]
         except MedbenchError:
             continue
         if not found:
             continue
-        writer.append(Record(wanted[record.item.id], record.output) for record in found)
+        writer.append(Record(wanted[record.key], record.output) for record in found)
         settings = writer.manifest.settings
         name = stored.manifest.run_id
         reused = {**settings.reused, name: settings.reused.get(name, 0) + len(found)}
         writer.update(settings=dataclasses.replace(settings, reused=reused))
-        tell(name, len(found), len(plan.items))
+        tell(name, len(found), plan.answers)
 
 
 def _asks_the_same(plan: Plan, ids: tuple[str, ...], identity: Identity) -> bool:
     """Return whether a run of these items and this identity asked them as `plan` does, or would."""
     if _rest(identity) != _rest(plan.identity):
         return False
-    if plan.settings.shots and identity.seed != plan.settings.seed:
-        return False  # other examples
+    drawn = plan.settings.shots or plan.settings.temperature
+    if drawn and identity.seed != plan.settings.seed:
+        return False  # other examples, or other tokens
     return questions(plan, ids) == (identity.items_hash, identity.prompt_hash)
 
 

@@ -1,4 +1,4 @@
-"""The run loop: a plan's open items through an engine into the run store, measured as it goes."""
+"""The run loop: sends a plan's open items through an engine, stores the answers, and measures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Protocol
 from ..core.errors import MedbenchError
 from ..core.resources import PeakMemorySampler
 from ..core.secrets import masked
-from ..core.types import Engine, Item, ModelSpec, Output, Record
+from ..core.types import Engine, Item, ModelSpec, Output, Record, answer_name
 from ..results.identity import run_id
 from ..results.manifest import BenchmarkRecord, Manifest, ModelRecord, RunSettings, Session
 from ..results.store import StoredRun
@@ -24,25 +24,25 @@ from .plan import Plan
 from .progress import Progress
 from .reuse import reuse
 
-SYNC_SECONDS = 0.25  # every answer is written at once; the disk is made to take it at most this often
-SCORE_SECONDS = 30.0  # what is generated is scored beside the run at most this often
-SAVE_SECONDS = 10.0  # measurements in the manifest are at most this old if the process is killed
+SYNC_SECONDS = 0.25  # every answer is written at once, and flushed to disk at most this often
+SCORE_SECONDS = 30.0  # background scoring is told of new answers at most this often
+SAVE_SECONDS = 10.0  # the manifest's measurements are at most this old if the process is killed
 
 
 class Scorer(Protocol):
-    """Who scores answers while the model works on others (evaluation/background.py)."""
+    """Scores answers while the model works on others (evaluation/background.py)."""
 
     def stored(self, run: Path, metrics: Sequence[str]) -> None:
-        """More answers of this run are stored."""
+        """Called when more answers of this run are stored."""
         ...
 
     def working(self) -> None:
-        """The model begins or continues to work."""
+        """Called when the model begins or continues to work."""
         ...
 
 
 def manifest(plan: Plan, engine: Engine, command: list[str]) -> Manifest:
-    """The manifest of a new run. Facts that only a loaded model knows are added when it is loaded."""
+    """Return the manifest of a new run. What only a loaded model knows is added after loading."""
     benchmark = plan.benchmark
     return Manifest(
         run_id=run_id(engine.spec.name, benchmark.name, plan.identity),
@@ -76,7 +76,7 @@ def _settings(plan: Plan) -> RunSettings:
 
 
 def _model(plan: Plan, spec: ModelSpec) -> ModelRecord:
-    """Return the spec with, of the items that its training data hold, those of this run."""
+    """Return the record of the model. Of the items in its training data, it has those of this run."""
     plain = dataclasses.replace(spec, leaked=None, generation=dict(spec.generation), options=dict(spec.options))
     fields = dataclasses.asdict(plain)
     del fields["leaked"]
@@ -96,23 +96,23 @@ def _model(plan: Plan, spec: ModelSpec) -> ModelRecord:
 def execute(
     plan: Plan, engine: Engine, root: Path, watch: Progress, command: list[str], scorer: Scorer | None = None
 ) -> StoredRun:
-    """Answer every item that the store lacks, then time single requests. Complete runs load no model.
+    """Answer every item that has no answer yet, then time single requests. Complete runs load no model.
 
-    What is generated is given to `scorer` as it comes; scores of choices cost next to nothing and can wait.
+    `scorer` is told of generated answers as they come. Scoring choices is so fast that it can wait.
 
-    A new run takes the answers to the same questions from other runs of the same model below `root`.
+    A new run copies the answers to the same questions from other runs of the same model in `root`.
 
-    Interrupted at any moment, what was answered is stored; the same call continues from there. Items on which the
-    engine failed stay open, their reasons in the last session's `failures`.
+    If it is interrupted, everything answered so far is stored, and the same call continues from there. Items on which
+    the engine failed stay open, with their reasons in the last session's `failures`.
     """
     described = manifest(plan, engine, command)
     new = not (root / described.run_id).exists()
     with RunWriter(root, described) as writer:
         if not writer.done:
             reuse(plan, writer, root, watch.reused)
-        open_items = [item for item in plan.items if item.id not in writer.done]
+        open_items = plan.open_items(writer.done)
         wanted = min(plan.settings.latency_items, len(plan.items))
-        # A run whose answers are all another's measures nothing, and needs no model.
+        # A run that copies all its answers measures nothing and needs no model.
         own = bool(open_items or writer.manifest.sessions)
         untimed = own and timing.due(writer.manifest, wanted, plan.settings.latency_share)
         if open_items or untimed:
@@ -127,7 +127,7 @@ def execute(
             try:
                 engine.load()
             except MedbenchError:
-                if new:  # a model that does not load leaves no empty run
+                if new:  # so that a model that does not load leaves no empty run
                     shutil.rmtree(writer.path, ignore_errors=True)
                 raise
             load_seconds = time.perf_counter() - started
@@ -146,7 +146,7 @@ def execute(
                         packages=environment.packages(),
                     )
                     session = _answer(plan, engine, writer, watch, session, scorer)
-                    works = bool(session.items)  # a model that answers nothing is not timed
+                    works = bool(session.items)  # a model without answers is not timed
                 if untimed and works:
                     lengths = _answer_lengths(writer.path) if plan.method == "generate" else {}
                     latency = timing.measure(plan, engine, writer.manifest, wanted, writer.done, lengths, watch)
@@ -160,14 +160,14 @@ def _answer(
     plan: Plan, engine: Engine, writer: RunWriter, watch: Progress, session: Session, scorer: Scorer | None
 ) -> Session:
     """Answer the open items and return the session with what it measured, as it is stored."""
-    unanswered = {item.id: item for item in plan.items if item.id not in writer.done}
+    unanswered = plan.open_items(writer.done)
     if plan.method == "logprob":
         outputs = engine.choose(plan.choice_requests(writer.done))
     else:
         outputs = engine.generate(plan.generate_requests(writer.done))
     earlier = writer.manifest.sessions
     scorer = scorer if plan.method == "generate" else None
-    # Of this command, not of a stored manifest, which may name any file.
+    # The metrics of this command, not of a stored manifest, which may name any file.
     names = plan.settings.metrics or plan.benchmark.metrics
     synced = saved = told = time.monotonic()
 
@@ -180,16 +180,17 @@ def _answer(
         session = dataclasses.replace(session, peak_rss_bytes=rss)
         writer.update(sessions=(*earlier, session))
 
-    engine.peak_gpu_memory_bytes()  # what loading took is not the run's
+    engine.peak_gpu_memory_bytes()  # resets it: the peak of loading does not count
     with PeakMemorySampler() as memory:
         try:
             for output, seconds in _timed(outputs):
                 seconds = seconds if engine.measured else 0.0
-                item = unanswered.pop(output.item_id, None)
+                key = output.item_id, output.sample
+                item = unanswered.pop(key, None)
                 flaw = _flaw(output, item, plan.method)
                 if item is None or flaw:
                     raise MedbenchError(
-                        f"the engine '{engine.spec.engine}' gave no fit answer to '{output.item_id}': {flaw}.",
+                        f"the engine '{engine.spec.engine}' gave no fit answer to '{answer_name(key)}': {flaw}.",
                         "Answers before that one are stored. Fix the engine, then give the same command again.",
                     )
                 watch.answered(output)
@@ -198,7 +199,7 @@ def _answer(
                 if not writer.manifest.engine or not engine.rejected_fields <= known:
                     writer.update(engine=engine.describe())
                 if output.error and not output.final:
-                    session = session.with_failures({output.item_id: output.error}, seconds)
+                    session = session.with_failures({answer_name(key): output.error}, seconds)
                     continue
                 session = session.with_answer(output, seconds)
                 now = time.monotonic()
@@ -212,7 +213,7 @@ def _answer(
                     scorer.stored(writer.path, names)
                     scorer.working()
                     told = now
-            session = session.with_failures(dict.fromkeys(unanswered, "the engine gave no answer"))
+            session = session.with_failures(dict.fromkeys(map(answer_name, unanswered), "the engine gave no answer"))
             if scorer:
                 scorer.stored(writer.path, names)
         finally:
@@ -221,7 +222,7 @@ def _answer(
 
 
 def _flaw(output: Output, item: Item | None, method: str) -> str:
-    """What is wrong with an engine's answer; "" for one that can be stored, and for one that says why it failed."""
+    """Return what is wrong with an engine's answer; "" if it can be stored or says itself why it failed."""
     if item is None:
         return "it was not asked that, or not twice"
     if output.error:
@@ -232,12 +233,13 @@ def _flaw(output: Output, item: Item | None, method: str) -> str:
 
 
 def _answer_lengths(run: Path) -> dict[str, int]:
-    """Return the new tokens of each stored answer, reasoning included."""
-    return {record.item.id: record.output.completion_tokens for record in StoredRun(run).records()}
+    """Return the new tokens of each item's first answer, reasoning included."""
+    first = (record for record in StoredRun(run).records() if record.output.sample == 0)
+    return {record.item.id: record.output.completion_tokens for record in first}
 
 
 def _timed(outputs: Iterator[Output]) -> Iterator[tuple[Output, float]]:
-    """Each output with the seconds the engine took to bring it; what is done between two is not counted."""
+    """Yield each output with the seconds that the engine took for it, without the time spent between two outputs."""
     while True:
         started = time.perf_counter()
         output = next(outputs, None)

@@ -1,4 +1,4 @@
-"""From the command to the first question: where the time goes, and weights read from the disk ahead of their use.
+"""From the command to the first question: where the time goes, and reading weights from disk ahead of their use.
 
 Libraries, data and weights cannot be loaded by threads side by side: all three are Python's work, which one thread at a
 time does (measured: slower, docs/measurements.md). What can go on beside it is the disk.
@@ -18,7 +18,7 @@ from ..core.resources import free_memory
 Part = Literal["import", "data"]
 
 WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt")
-ROOM = 0.5  # of the free memory, that weights read ahead may fill
+ROOM = 0.5  # share of free memory that weights read ahead may fill
 
 _spent: dict[Part, float] = {}
 
@@ -34,7 +34,7 @@ def counted(part: Part) -> Iterator[None]:
 
 
 def taken(part: Part) -> float:
-    """Seconds counted since they were last taken."""
+    """Return the seconds counted since the last call."""
     return _spent.pop(part, 0.0)
 
 

@@ -98,7 +98,7 @@ def evaluate_all(
     from ..results.folders import begun
     from . import startup
     from .background import BackgroundScorer
-    from .option_checks import check_options, check_servers
+    from .option_checks import check_options, check_servers, check_thinking
     from .retrieval.retriever import opened
 
     with startup.counted("data"):
@@ -106,6 +106,7 @@ def evaluate_all(
     specs = _resolved(models, options, outcome, progress)
     check_servers(specs, options.get("base_url", ""), limits)
     check_options(specs, options.get("engine_options", {}))
+    check_thinking(specs, settings.choice == "generate")
     loaded: dict[str, ItemSet | None] = {}
     with BackgroundScorer() as scorer:
         for turn, (name, spec) in enumerate(specs):

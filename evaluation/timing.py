@@ -1,4 +1,4 @@
-"""Latency: single requests, timed one at a time once a run's answers are stored."""
+"""Latency: times single requests, one at a time, after a run's answers are stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.types import Engine, Output
+from ..core.types import AnswerKey, Engine, Output
 from ..results.manifest import Manifest, RequestTimes
 from .plan import Plan
 from .progress import Progress
@@ -32,7 +32,7 @@ def measure(
     engine: Engine,
     manifest: Manifest,
     wanted: int,
-    answered: Collection[str],
+    answered: Collection[AnswerKey],
     new_tokens: Mapping[str, int],
     watch: Progress,
 ) -> RequestTimes:
@@ -47,14 +47,14 @@ def measure(
     within_s = _allowed_s(manifest, plan.settings.latency_share)
     seconds: list[float] = []
     first_token_s: list[float] = []
-    timed = [item_id for item_id in plan.prompts if item_id in answered][:wanted]
-    others = plan.prompts.keys() - set(timed)
+    timed = [(item_id, 0) for item_id in plan.prompts if (item_id, 0) in answered][:wanted]
+    others = plan.open_items(timed).keys()  # one answer per item is timed
     generates = plan.method == "generate"
     requests: list[Any] = list(plan.generate_requests(others) if generates else plan.choice_requests(others))
     warm_up = requests[0]
     if generates:
         warm_up = dataclasses.replace(warm_up, max_new_tokens=min(WARM_UP_TOKENS, warm_up.max_new_tokens))
-    # One request is never faster than its share of a batch. A warm-up of choices is as long as what follows.
+    # One request is never faster than its share of a batch. The warm-up for choices takes as long as a timed request.
     expected = _answering_s(manifest) / max(1, sum(session.items or 0 for session in manifest.sessions))
     spent = 0.0 if generates else expected
     began = time.perf_counter()
@@ -83,7 +83,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _Pace:
-    """How long single requests take: some seconds, and so many more per new token."""
+    """How long single requests take: a fixed number of seconds, plus a number per new token."""
 
     base_s: float
     token_s: float

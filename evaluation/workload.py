@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ..core.types import Output
+from ..core.types import AnswerKey, Output
 from .plan import Plan
 
 CHARACTERS_PER_TOKEN = 4  # of English; only the proportion between prompts matters
@@ -21,8 +21,8 @@ class Workload:
     tells little about the time left.
     """
 
-    def __init__(self, plan: Plan, done: Collection[str]) -> None:
-        self._open = {item.id: len(plan.prompts[item.id].plain) for item in plan.items if item.id not in done}
+    def __init__(self, plan: Plan, done: Collection[AnswerKey]) -> None:
+        self._open = {key: len(plan.prompts[key[0]].plain) for key in plan.open_items(done)}
         self._writes = plan.method == "generate"
         self._max_new_tokens = plan.max_new_tokens
         self._characters_left = sum(self._open.values())
@@ -32,7 +32,7 @@ class Workload:
 
     def answered(self, output: Output) -> None:
         """Count an item as done, whether it was answered or failed."""
-        characters = self._open.pop(output.item_id, None)
+        characters = self._open.pop((output.item_id, output.sample), None)
         if characters is None:
             return
         self._characters_left -= characters

@@ -26,7 +26,7 @@ from ..results.judgments import JudgeHeader, JudgeReply
 from ..results.store import StoredRun
 from . import criteria
 from .judge import Judge
-from .metric import asked, not_to_judge, pair_id, read_reply
+from .metric import asked, not_to_judge, pair_id, read_reply, sample_id
 from .modes import Mode, mode_of
 from .names import metric_name
 from .progress import JudgeProgress
@@ -245,7 +245,7 @@ def _wanted(
 ) -> dict[str, tuple[str, GenerateRequest]]:
     """Return the requests by the id of their replies."""
     found: dict[str, tuple[str, GenerateRequest]] = {}
-    others = {record.item.id: record for record in against.records()} if against else {}
+    others = {record.key: record for record in against.records()} if against else {}
 
     def add(key: str, named: str, prompt: Any) -> None:
         found[key] = named, GenerateRequest(key, prompt, max_new_tokens, schema=mode.schema)
@@ -259,9 +259,12 @@ def _wanted(
                 found[request.item_id] = named, request
             continue
         if not mode.both_orders:
-            add(item.id, asked(item, text), mode.prompt(item, text))
+            named = asked(item, text)
+            key = item.id if record.output.sample == 0 else sample_id(item, named)
+            if key == item.id or found.get(item.id, ("",))[0] != named:  # samples that read the same are graded once
+                add(key, named, mode.prompt(item, text))
             continue
-        other = others.get(item.id)
+        other = others.get(record.key)
         if other is None or not_to_judge(other, mode):
             continue
         theirs = other.output.text or ""

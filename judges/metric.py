@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.hashing import fingerprint
-from ..core.types import Figure, Item, MetricDefaults, Record, Score
+from ..core.types import AnswerKey, Figure, Item, MetricDefaults, Record, Score
 from ..metrics.figures import failed, mean_figure, unfinished, unscored
 from ..results.files import malformed
 from ..results.judgments import JudgeHeader, JudgeReply
@@ -118,18 +118,20 @@ class JudgeGrades(MetricDefaults):
     def _read(self, record: Record) -> dict[str, Any] | str:
         if why := not_to_judge(record, self.mode):
             return why
-        reply = self.replies.get(record.item.id)
-        if reply is None or reply.asked != asked(record.item, record.output.text or ""):
-            return NOT_JUDGED
-        return read_reply(reply, self.fields)
+        reply = self._reply(record)
+        return NOT_JUDGED if reply is None else read_reply(reply, self.fields)
+
+    def _reply(self, record: Record) -> JudgeReply | None:
+        named = asked(record.item, record.output.text or "")
+        found = (self.replies.get(key) for key in (record.item.id, sample_id(record.item, named)))
+        return next((reply for reply in found if reply is not None and reply.asked == named), None)
 
     def _score(self, record: Record) -> Score:
-        found = self._read(record)
-        if isinstance(found, str):
-            return unscored(record, found)
+        found, reply = self._read(record), self._reply(record)
+        if isinstance(found, str) or reply is None:
+            return unscored(record, found if isinstance(found, str) else NOT_JUDGED)
         told = ", ".join(f"{name} {value}" for name, value in found.items())
-        output = self.replies[record.item.id].output
-        why = reason(output.text or "", output.prompt)
+        why = reason(reply.output.text or "", reply.output.prompt)
         return Score(record.item.id, math.fsum(found.values()) / len(found), why or None, told)
 
 
@@ -143,7 +145,7 @@ class Preferred(MetricDefaults):
     name: str
     mode: Mode
     judge: str
-    others: Mapping[str, str] = field(default_factory=dict, repr=False)  # B's answers by item id
+    others: Mapping[AnswerKey, str] = field(default_factory=dict, repr=False)  # B's answers
     replies: Mapping[str, JudgeReply] = field(default_factory=dict, repr=False)
     fields: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
     remark: str = ""
@@ -164,7 +166,7 @@ class Preferred(MetricDefaults):
         own = [name for name, run in zip("AB", (a, b)) if by_itself(header.model, run.manifest.model)]
         return dataclasses.replace(
             self,
-            others={record.item.id: record.output.text or "" for record in b.records()},
+            others={record.key: record.output.text or "" for record in b.records()},
             replies=in_a | in_b,
             fields=_fields(a if of_a else b, self.name, header),
             remark=f"{' and '.join(own)} judged by itself ({self.judge})" if own else "",
@@ -181,7 +183,7 @@ class Preferred(MetricDefaults):
     def _score(self, record: Record) -> Score:
         if why := not_to_judge(record, self.mode):
             return unscored(record, why)
-        mine, other = record.output.text or "", self.others.get(record.item.id)
+        mine, other = record.output.text or "", self.others.get(record.key)
         if other is None:
             return unscored(record, NOT_JUDGED if self.others else "a preference is between two runs")
         verdicts: list[str] = []
@@ -198,9 +200,14 @@ class Preferred(MetricDefaults):
         return Score(record.item.id, 1.0 if won else 0.0 if lost else 0.5, answer=told)
 
 
+def sample_id(item: Item, named: str) -> str:
+    """Names the reply about a later sample in a file of replies; `named` is what `asked` returns."""
+    return f"{item.id}|{named}"
+
+
 def pair_id(item: Item, first: str, second: str) -> str:
     """Return the id of one order of a pair in a file of replies. Identical pairs share an id and are judged once."""
-    return f"{item.id}|{asked(item, first, second)}"
+    return sample_id(item, asked(item, first, second))
 
 
 def read_reply(reply: JudgeReply, fields: Mapping[str, Sequence[Any]]) -> dict[str, Any] | str:

@@ -28,6 +28,7 @@ from .figures import (
     unread_rate,
     unscored,
 )
+from .sampled_choices import sample_figures
 
 UNPARSED = "unparsed: "
 MANY_CUT = 0.05  # share of truncated answers above which tables show a remark
@@ -53,9 +54,12 @@ class Accuracy(MetricDefaults):
     summary: str = (
         "The chosen option is correct. A generated answer that does not name exactly one option is wrong and counts in "
         "unparsed_rate (truncated_rate if the token limit cut it off). Also reports macro_f1, the unweighted mean of "
-        "the F1 of every answer."
+        "the F1 of every answer and, of K samples per item, majority@K, pass@K and agreement."
     )
     figure_names: tuple[str, ...] = (
+        "majority",
+        "pass",
+        "agreement",
         "macro_f1",
         "f1",
         "unparsed_rate",
@@ -68,10 +72,12 @@ class Accuracy(MetricDefaults):
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
         """Return `accuracy`; `macro_f1` with `f1[…]` per answer; `accuracy[…]` per subject if there are several.
 
-        Adds `unparsed_rate` and `truncated_rate` if answers were generated.
+        Adds `unparsed_rate` and `truncated_rate` if answers were generated, and `sample_figures` if items have several
+        answers.
         """
         return [
             mean_figure(self.name, records, scores, binary=True),
+            *sample_figures(records, scores),
             *_f1(records, scores),
             *by_subject(self.name, records, scores),
             *_unread_rates(records, scores),

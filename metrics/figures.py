@@ -88,6 +88,9 @@ def mean_figure(
 ) -> Figure:
     """Return the mean of the values: binary ones with Wilson's interval, others by bootstrap. None over no items.
 
+    If items have several samples, it is the mean over items of each item's mean, and items are what is resampled; `n`
+    and `total` count answers.
+
     If items share a document, the bootstrap is used for binary values too. If all values are equal, a bootstrap
     interval would have no width, so there is none. The exception is values known to be in 0..1 (`binary` or `in_0_1`)
     that are all 0 or all 1: Wilson's interval holds for any such variable, because its mean is at least the probability
@@ -98,11 +101,18 @@ def mean_figure(
     n, total = len(values), len(records)
     if not n:
         return Figure(name, None, 0, total, better=better, headline=headline)
-    mean = math.fsum(values) / n
+    by_item: dict[str, list[float]] = {}
+    for record, value in zip(used, values, strict=True):
+        by_item.setdefault(record.item.id, []).append(value)
+    if len(by_item) < n:
+        binary, in_0_1 = False, binary or in_0_1
+        used = list({record.item.id: record for record in used}.values())
+        values = [math.fsum(own) / len(own) for own in by_item.values()]
+    mean = math.fsum(values) / len(values)
     clusters = clusters_of(used)
     low: float | None = None
     high: float | None = None
-    units = n if clusters is None else len(set(clusters))
+    units = len(values) if clusters is None else len(set(clusters))
     if binary and clusters is None:
         low, high = wilson(round(mean * n), n)
     elif min(values) < max(values):

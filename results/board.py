@@ -59,7 +59,7 @@ class BoardRow:
     setup: Setup
     answered: int
     truncated: int  # prompts that were cut to fit the model's context window
-    asked: int
+    asked: int  # answers, as `answered`
     cells: tuple[Cell, ...]  # one per column of the board
     apart: tuple[tuple[str, str], ...] = ()  # (field, value) of what tells it from other rows of the same model
     unchecked: bool = False  # trained by medbench on data that were not searched for these items
@@ -96,7 +96,7 @@ class Board:
     variant: str
     sample: bool
     items: str  # "50 of 500 items (seed 0)"
-    asked: int
+    asked: int  # items
     method: str  # "logprob" or "generate"
     shots: int
     columns: tuple[Column, ...]
@@ -107,6 +107,11 @@ class Board:
     few: str = ""  # a warning if the items come from few documents
     hidden: int = 0  # rows that `top` left out; the tests include them
     comparable: Comparable = field(default_factory=Comparable)  # all that the runs have in common
+
+    @property
+    def answers(self) -> int:
+        """How many answers a complete run has."""
+        return self.asked * self.comparable.samples
 
     @property
     def footnotes(self) -> dict[str, str]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from ..core.errors import DataMalformed, MedbenchError
 from ..core.paired_tests import holm
-from ..core.stats import clusters_of, few_documents
+from ..core.stats import few_documents
 from ..core.types import Metric, Record, Score
 from .changed import changed
-from .compared_figures import figures_of, preference, untested, verdict_notes
+from .compared_figures import by_item, figures_of, of_items, preference, untested, verdict_notes
 from .comparison import ComparedFigure, Comparison, Match
 from .descriptions import clean_note, distinguishing_fields, label, leaked_in, notes_on, setup_of, title_of_pair
-from .scoring import CLEAN, JUDGING, Load, bound, evaluate, load_metric, load_stored
+from .scoring import CLEAN, JUDGING, Load, bound, evaluate, item_documents, load_metric, load_stored
 from .sides import left_out, match_sides, sides_of
 from .store import StoredRun
 
@@ -26,7 +26,7 @@ class Between(Protocol):
     """A metric of two runs: of each item, whether A's answer is preferred (1), B's (0) or neither (1/2)."""
 
     def between(self, a: StoredRun, b: StoredRun) -> Metric:
-        """The metric of A's records, beside B's; its `remark`, if it has one, is told with the comparison."""
+        """Return the metric of A's records against B's. Its `remark`, if any, is shown with the comparison."""
         ...
 
 
@@ -38,18 +38,18 @@ def compare(
     load: Load | None = None,
     preferences: Sequence[str] | None = None,
 ) -> Comparison:
-    """Compare A with B and, where more sides are given, every two of them. A group is matched run by run.
+    """Compare A with B, and every two sides if there are more. Groups are matched run by run.
 
-    `metrics`: empty, what both runs list. `preferences`: besides these, what judges preferred; None: where no metric
-    is named, all that is stored. `load`: as for `leaderboard.build`. Raises UsageError, naming the fields that differ
-    and both values, where nothing can be compared.
+    `metrics`: only these; by default, those of both runs. `preferences`: also these judges' preferences; None: all that
+    are stored, if no metric is named. `load`: as for `leaderboard.build`. Raises UsageError, naming the fields that
+    differ and both values, if nothing can be compared.
     """
     sides = sides_of((a, b, *others))
     matches, problems, hypotheses = [], dict[str, MedbenchError](), list[Hashable]()
     for run_a, run_b in match_sides(sides):
         try:
             match, failed, tested = _match(run_a, run_b, metrics, preferences, load)
-        except DataMalformed as error:  # a run whose files were changed leaves the others alone
+        except DataMalformed as error:  # a changed run does not affect the others
             problems[str(error)] = error
             continue
         matches.append(match)
@@ -60,7 +60,7 @@ def compare(
     for side in sides:
         problems.update((str(error), error) for error in side.ambiguous.values())
     lines = [line for match in matches for line in match.lines]
-    for name in metrics:  # asked for by name, so an empty line is no answer
+    for name in metrics:  # requested by name, so an empty line would not do
         found = [line for line in lines if line.name == name]
         if found and all(line.a is None and line.b is None for line in found):
             why = next((f": {reason}" for line in found for reason, _ in line.left_out), "")
@@ -77,9 +77,10 @@ def compare(
 def _match(
     run_a: StoredRun, run_b: StoredRun, names: Sequence[str], preferences: Sequence[str] | None, load: Load | None
 ) -> tuple[Match, list[MedbenchError], list[Hashable]]:
-    """Two comparable runs, p-values not yet adjusted; the metrics that failed; what each line tests, if anything."""
-    all_a = {record.item.id: record for record in run_a.records()}
-    all_b = {record.item.id: record for record in run_b.records()}
+    """Return the match of two comparable runs before p-values are adjusted, the metrics that failed, and the hypothesis
+    that each figure tests, if any.
+    """
+    all_a, all_b = (by_item(run.records()) for run in (run_a, run_b))
     common = [item_id for item_id in all_a if item_id in all_b]
     leaked = set(leaked_in([run_a, run_b])).intersection(common)
     clean = [item_id for item_id in common if item_id not in leaked] if leaked else []
@@ -93,10 +94,10 @@ def _match(
             metric = (load or (load_metric if name in names else load_stored))(name)
             if isinstance(metric, Between):
                 preferred = metric.between(run_a, run_b)
-                whole, key = preference(preferred, [all_a[item_id] for item_id in common])
+                whole, key = preference(preferred, of_items(all_a, common))
                 lines.append((whole, key))
                 if clean:
-                    part, key = preference(preferred, [all_a[item_id] for item_id in clean])
+                    part, key = preference(preferred, of_items(all_a, clean))
                     lines.append((replace(part, name=part.name + CLEAN, clean=True), key))
                 remarks += verdict_notes(preferred, whole)
             elif isinstance(metric, Metric):
@@ -128,7 +129,7 @@ def _match(
         for name, run in zip("AB", (run_a, run_b))
         if run.manifest.model.unchecked
     ]
-    few = few_documents(clusters_of([all_a[item_id] for item_id in common]))
+    few = few_documents((item_documents(of_items(all_a, common)) or {}).values())
     match = Match(
         title=title_of_pair(run_a.manifest, run_b.manifest),
         run_a=run_a.manifest.run_id,
@@ -138,7 +139,7 @@ def _match(
         both=len(common),
         only_a=len(all_a) - len(common),
         only_b=len(all_b) - len(common),
-        changed=changed([all_a[item_id] for item_id in common], [all_b[item_id] for item_id in common]),
+        changed=changed(of_items(all_a, common), of_items(all_b, common)),
         lines=tuple(line for line, _ in lines),
         notes=tuple(
             filter(
@@ -157,12 +158,12 @@ def _match(
 
 
 def _scored(
-    metric: Metric, a: tuple[StoredRun, dict[str, Record]], b: tuple[StoredRun, dict[str, Record]]
-) -> tuple[tuple[Metric, Metric], tuple[dict[str, Score], dict[str, Score]]]:
-    """The metric as it is for either run, and the scores of each by item."""
-    (metric_a, of_a), (metric_b, of_b) = (bound(run, metric, list(answered.values())) for run, answered in (a, b))
-    return (metric_a, metric_b), ({s.item_id: s for s in of_a}, {s.item_id: s for s in of_b})
+    metric: Metric, a: tuple[StoredRun, Mapping[str, list[Record]]], b: tuple[StoredRun, Mapping[str, list[Record]]]
+) -> tuple[tuple[Metric, Metric], tuple[dict[str, list[Score]], dict[str, list[Score]]]]:
+    """Return the metric for each run, and each run's scores by item."""
+    (metric_a, of_a), (metric_b, of_b) = (bound(run, metric, of_items(answered, answered)) for run, answered in (a, b))
+    return (metric_a, metric_b), (by_item(of_a), by_item(of_b))
 
 
-def _valued(scores: dict[str, Score]) -> bool:
-    return any(score.value is not None for score in scores.values())
+def _valued(scores: Mapping[str, list[Score]]) -> bool:
+    return any(score.value is not None for score in of_items(scores, scores))

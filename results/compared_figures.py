@@ -1,37 +1,52 @@
-"""The figures of two runs on the items that both answered, tested where they are means over items."""
+"""The figures of two runs on the items that both answered. Figures that are means over items are tested."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from ..core.paired_intervals import discordant_interval
 from ..core.paired_tests import mcnemar_exact
-from ..core.stats import clusters_of
 from ..core.types import Figure, Metric, Record, Score
 from .comparison import ComparedFigure, Verdicts
 from .pairing import pair
-from .scoring import aggregate
+from .scoring import aggregate, item_documents, item_means
+
+Part = TypeVar("Part", Record, Score)
+
+
+def by_item(parts: Iterable[Part]) -> dict[str, list[Part]]:
+    """Return records or scores by the ids of their items, in order; an item has several if it has several samples."""
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part.key[0], []).append(part)
+    return found
+
+
+def of_items(parts: Mapping[str, list[Part]], items: Iterable[str]) -> list[Part]:
+    """Return the records or scores of these items, in their order."""
+    return [part for item_id in items for part in parts[item_id]]
 
 
 def figures_of(
     metrics: tuple[Metric, Metric],
-    scored: tuple[dict[str, Score], dict[str, Score]],
-    answered: tuple[dict[str, Record], dict[str, Record]],
+    scored: tuple[Mapping[str, list[Score]], Mapping[str, list[Score]]],
+    answered: tuple[Mapping[str, list[Record]], Mapping[str, list[Record]]],
     common: Sequence[str],
 ) -> list[tuple[ComparedFigure, Hashable]]:
     """Return the headline figures of one metric over the items that both answered, each with the hypothesis it tests.
 
     Only the first one is tested, and only if it is a mean.
     """
-    records = [[by_id[item_id] for item_id in common] for by_id in answered]
-    scores = [[by_id[item_id] for item_id in common] for by_id in scored]
+    records = [of_items(side, common) for side in answered]
+    scores = [of_items(side, common) for side in scored]
     figures_a, figures_b = (aggregate(*each) for each in zip(metrics, records, scores, strict=True))
     theirs = {figure.name: figure for figure in figures_b}
     lines = list[tuple[ComparedFigure, Hashable]]()
     for index, figure in enumerate(figures_a):
         if index == 0 and metrics[0].mean:
-            lines.append(_tested(metrics[0], figure, scores[0], scores[1], records[0]))
+            lines.append(_tested(metrics[0], figure, scored, common, records[0]))
         elif figure.headline and figure.name in theirs:
             note = "no item mean: untested"
             lines.append((untested(figure, theirs[figure.name], len(common), note), None))
@@ -41,11 +56,10 @@ def figures_of(
 def preference(metric: Metric, records: Sequence[Record]) -> tuple[ComparedFigure, Hashable]:
     """Return how often A and how often B is preferred, with the hypothesis tested. A tie counts half for each."""
     scores = metric.score(records)
-    of_a = {score.item_id: score.value for score in scores if score.value is not None}
+    of_a = item_means(scores)
     reasons = Counter(score.reason or "no reason given" for score in scores if score.value is None)
     left_out = tuple(reasons.most_common())
-    documents = clusters_of(records)
-    clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
+    clusters = item_documents(records)
     pairs = pair(of_a, {item_id: 1 - value for item_id, value in of_a.items()}, False, clusters)
     if pairs is None:
         return ComparedFigure(
@@ -68,7 +82,7 @@ def preference(metric: Metric, records: Sequence[Record]) -> tuple[ComparedFigur
         high=high,
         p=mcnemar_exact(wins, losses) if clusters is None else pairs.p_value(),
         left_out=left_out,
-        verdicts=Verdicts(wins, losses, len(of_a) - wins - losses, len(of_a), len(records)),
+        verdicts=Verdicts(wins, losses, len(of_a) - wins - losses, len(of_a), len(by_item(records))),
     )
     return line, pairs.hypothesis
 
@@ -85,18 +99,23 @@ def verdict_notes(metric: Metric, line: ComparedFigure) -> list[str]:
 
 
 def _tested(
-    metric: Metric, figure: Figure, scores_a: Sequence[Score], scores_b: Sequence[Score], records: Sequence[Record]
+    metric: Metric,
+    figure: Figure,
+    scored: tuple[Mapping[str, list[Score]], Mapping[str, list[Score]]],
+    common: Sequence[str],
+    records: Sequence[Record],
 ) -> tuple[ComparedFigure, Hashable]:
-    values_a, values_b = ({s.item_id: s.value for s in side if s.value is not None} for side in (scores_a, scores_b))
+    """Compare the means of items. If items have several samples, their means are neither right nor wrong."""
+    values_a, values_b = (item_means(of_items(side, common)) for side in scored)
     left_out = Counter(
-        f"unscored in {'A' if one.value is None else 'B'}: {reason or 'no reason given'}"
-        for one, other in zip(scores_a, scores_b, strict=True)
-        if one.value is None or other.value is None
-        for reason in [one.reason if one.value is None else other.reason]
+        f"unscored in {name}: {side[item_id][0].reason or 'no reason given'}"
+        for item_id in common
+        if item_id not in values_a or item_id not in values_b
+        for name, side in [("A", scored[0]) if item_id not in values_a else ("B", scored[1])]
     )
-    documents = clusters_of(records)
-    clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
-    pairs = pair(values_a, values_b, metric.binary, clusters)
+    binary = metric.binary and len(records) == len(common)
+    clusters = item_documents(records)
+    pairs = pair(values_a, values_b, binary, clusters)
     if pairs is None:
         note = "no item is scored in both"
         return ComparedFigure(

@@ -24,7 +24,7 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class ComparedFigure:
-    """One figure of two runs. Where `test` is empty nothing was tested and `note` says why; `a` and `b` still stand.
+    """One figure of two runs. If `test` is empty, nothing was tested and `note` says why; `a` and `b` are still valid.
 
     A tested line: `a` and `b` are means over the `n` pairs, `difference` is a - b with its 95 % interval, `p` the
     test's and `p_holm` adjusted over all tests of the comparison. The interval is not adjusted: it excludes 0 exactly
@@ -47,11 +47,11 @@ class ComparedFigure:
     counts: Counts | None = None  # right/wrong metrics only
     verdicts: Verdicts | None = None  # preferences only
     left_out: tuple[tuple[str, int], ...] = ()
-    clean: bool = False  # the line above once more, without the items that either model's training data hold
+    clean: bool = False  # the figure above again, without the items in either model's training data
 
     @property
     def favours(self) -> Side:
-        """The side that is better, where the difference is real (adjusted p below 5 %)."""
+        """The side that is better, if the difference is significant (adjusted p below 5 %)."""
         if self.p_holm is None or self.p_holm >= ALPHA or not self.difference or not self.better:
             return ""
         return "a" if (self.difference > 0) == (self.better == "higher") else "b"
@@ -71,7 +71,7 @@ class Match:
     only_b: int
     lines: tuple[ComparedFigure, ...]
     changed: int | None = None  # answers that differ: another option, or another text
-    notes: tuple[str, ...] = ()  # what the training data of either model hold, what judges preferred: a sentence each
+    notes: tuple[str, ...] = ()  # leaked items, what judges preferred: a sentence each
 
 
 @dataclass(frozen=True)
@@ -79,4 +79,4 @@ class Comparison:
     matches: tuple[Match, ...]
     tests: int  # how many p-values were adjusted together; equal metrics are one, and no difference at all is none
     left_out: tuple[str, ...] = ()  # runs of one side that have no counterpart, a sentence each
-    problems: tuple[MedbenchError, ...] = ()  # metrics that could not be had
+    problems: tuple[MedbenchError, ...] = ()  # metrics that failed

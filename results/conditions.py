@@ -1,4 +1,4 @@
-"""Conditions on named numbers, such as "medqa > 0.4 and peak_rss_bytes < 2e9". Nothing in one is run as code."""
+"""Conditions on named numbers, such as "medqa > 0.4 and peak_rss_bytes < 2e9". Conditions are never run as code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LONGEST = 2_000  # characters of a condition
 
 
 class Wrong(ValueError):
-    """A condition that cannot be understood; its text says why."""
+    """An invalid condition; its text says why."""
 
 
 def parsed(condition: str, names: Mapping[str, str]) -> ast.expr:
@@ -57,7 +57,7 @@ def parsed(condition: str, names: Mapping[str, str]) -> ast.expr:
             if node.id not in places:
                 raise Wrong(f"no column is called '{node.id}'")
             node.id = places[node.id]
-    met(tree, dict.fromkeys(names.values(), 1.0))  # what has no meaning is found even if there is nothing to ask of
+    met(tree, dict.fromkeys(names.values(), 1.0))  # so that an invalid condition is found even if there are no models
     met(tree, dict.fromkeys(names.values()))
     return tree
 
@@ -83,7 +83,7 @@ def _value(node: ast.expr, values: Mapping[str, float | None]) -> Value:
             value = _number(_value(operand, values))
             return None if value is None else -value
         case ast.BoolOp(op=how, values=parts):
-            # A part that is unknown matters only if the others do not settle it.
+            # An unknown part matters only if the other parts do not decide.
             settles = isinstance(how, ast.Or)
             truths = [_truth(_value(part, values)) for part in parts]
             return settles if settles in truths else None if None in truths else not settles

@@ -28,6 +28,7 @@ class Setup:
     dtype: str
     quantize: str
     chat: str
+    temperature: str = ""  # "" if each token is the likeliest
 
     @property
     def text(self) -> str:
@@ -35,7 +36,8 @@ class Setup:
         adapter = f"adapter {self.adapter}" if self.adapter else ""
         dtype = "" if self.dtype == "auto" else self.dtype  # "auto": known only to the server
         engine = "" if self.engine == "transformers" else self.engine
-        return " · ".join(filter(None, [engine, adapter, dtype, self.quantize, self.chat]))
+        drawn = f"temperature {self.temperature}" if self.temperature else ""
+        return " · ".join(filter(None, [engine, adapter, dtype, self.quantize, self.chat, drawn]))
 
 
 def setup_of(manifest: Manifest) -> Setup:
@@ -54,6 +56,7 @@ def setup_of(manifest: Manifest) -> Setup:
         dtype=text("dtype"),
         quantize=text("quantize"),
         chat=manifest.identity.chat or asked.chat or "",
+        temperature=_text((manifest.identity.generation or {}).get("temperature") or None),
     )
 
 
@@ -106,7 +109,8 @@ def _title(manifest: Manifest) -> list[str]:
     comparable = manifest.comparable
     sample = "sample" if manifest.benchmark.sample else ""
     method = METHODS.get(manifest.method, manifest.method)
-    parts = [_column(comparable), sample, items_of(manifest), method, f"{comparable.shots}-shot"]
+    several = f"{comparable.samples} samples" if comparable.samples > 1 else ""
+    parts = [_column(comparable), sample, items_of(manifest), method, f"{comparable.shots}-shot", several]
     return list(filter(None, parts))
 
 

@@ -19,6 +19,7 @@ FIELDS = (
     *("metric", "value", "low", "high", "n", "total", "coverage", "unit", "status", "p_holm", "against", "remark"),
     *("run_id", "changed", "better", "subgroup"),
     *("items_hash", "prompt_hash", "max_new_tokens", "stop", "few_documents", "retrieval", "protocol", "system_hash"),
+    *("samples", "temperature"),
 )
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
@@ -67,7 +68,7 @@ def rows(leaderboard: Leaderboard) -> list[dict[str, Any]]:
 
 
 def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
-    """Everything that the tables hold: {"boards": [{…, "rows": [{…, "figures": [{…}]}]}], "problems": [text]}."""
+    """Return everything in the tables: {"boards": [{…, "rows": [{…, "figures": [{…}]}]}], "problems": [text]}."""
     return {
         "boards": [
             {
@@ -104,7 +105,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
 
 
 def to_markdown(leaderboard: Leaderboard) -> str:
-    """One table per board, as GitHub renders it, headline figures only, with a note on the marks."""
+    """Return one Markdown table per board, headline figures only, with a note on the marks."""
     parts = [_table(board) for board in leaderboard.boards]
     if leaderboard.problems:
         parts.append("Not shown:\n\n" + "\n".join(f"- {escaped(problem.message)}" for problem in leaderboard.problems))
@@ -181,11 +182,11 @@ def _plain(cell: Cell, board: Board) -> str:
     if not cell.figure:
         return ""
     mark = {"best": " ★", "tied": " ≈", "worse": " ▼", "": ""}[cell.status]
-    return figure_text(cell.figure, board.asked) + mark
+    return figure_text(cell.figure, board.answers) + mark
 
 
 def number(value: float | None, unit: str) -> str:
-    """A value as tables show it: shares and scores to three decimals, bytes as GB or MB, the rest to three digits."""
+    """Return a value as in tables: shares and scores to three decimals, bytes as GB or MB, the rest to three digits."""
     if value is None:
         return "–"
     if unit == "":
@@ -200,7 +201,7 @@ def _pairs(count: int) -> str:
 
 
 def figure_text(figure: Figure, asked: int | None = None) -> str:
-    """ "0.612 [0.570, 0.653] (n 37 of 50)": the value, its interval if it has one, its coverage where below 100 %.
+    """ "0.612 [0.570, 0.653] (n 37 of 50)": the value, its interval if it has one, its coverage if below 100 %.
 
     Where the figure is of another number of items than `asked`, that number is shown too.
     """
@@ -228,7 +229,7 @@ def _board(board: Board) -> dict[str, Any]:
         "system_hash": column.system_hash,
     }
     stop = json.dumps(column.stop, ensure_ascii=False) if column.stop else ""
-    own = {"items": board.asked, "stop": stop, "few_documents": board.few}
+    own = {"items": board.asked, "samples": column.samples, "stop": stop, "few_documents": board.few}
     return {name: getattr(board, name) for name in names} | own | shared
 
 
@@ -270,7 +271,9 @@ def _table(board: Board) -> str:
 
 
 def _note(board: Board, statuses: set[str]) -> str:
-    parts = [f"n = {board.asked} unless stated; in brackets the 95 % interval."]
+    samples = board.comparable.samples
+    of = f" answers, {samples} to each of {board.asked} items," if samples > 1 else ""
+    parts = [f"n = {board.answers}{of} unless stated; in brackets the 95 % interval."]
     if "best" in statuses:
         parts.append("**Bold**: the best of a column in which some differ (without other marks, by their intervals).")
     if statuses & {"tied", "worse"}:
@@ -297,7 +300,7 @@ def _heading(column: Column) -> str:
 def _cell(cell: Cell, board: Board) -> str:
     if not cell.figure:
         return ""
-    text = MARKS[cell.status].format(figure_text(cell.figure, board.asked))
+    text = MARKS[cell.status].format(figure_text(cell.figure, board.answers))
     return f"{text} {board.footnotes[cell.remark]}" if cell.remark else text
 
 

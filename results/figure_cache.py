@@ -1,12 +1,12 @@
-"""Figures of a run kept in its folder, so that a table of 500 runs does not read 500 runs again.
+"""Figures of a run, kept in its folder so that a table of 500 runs does not read 500 runs again.
 
     RUN/figures.json    one line: the key, the figures, a seal
 
-The file is used only while everything that it was computed from is as it was: size, times and inode of the run's
-samples, manifest and judgments, the content of its score files (written by the first look itself, so their times tell
-nothing yet), the metrics' versions, medbench's own source. `ctime` is among the times: no ordinary program can set it,
-so an edit that keeps size and modification time is noticed too. A missing, damaged or outdated file is computed again;
-deleting it loses nothing. Folders that may only be read work without it.
+The file is used only while everything that it was computed from is unchanged: size, times and inode of the run's
+samples, manifest and judgments; the content of its score files (the first table writes them itself, so their times
+mean nothing yet); the metrics' versions; medbench's own source. The times include `ctime`, which no ordinary program
+can set, so an edit that keeps size and modification time is noticed too. A missing, damaged or outdated file is
+computed again; deleting it loses nothing. Read-only folders work without it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from .store import StoredRun
 
 FIGURES = "figures.json"
 SETTLED_S = 2.0  # files changed later than this are not trusted: a second change may fall into the same clock tick
-SOURCES = ("core", "judges", "metrics", "results")  # rooms of medbench that decide figures
+SOURCES = ("core", "judges", "metrics", "results")  # rooms of medbench that figures depend on
 
 
 def key(run: StoredRun, versions: Mapping[str, str], leaked: Iterable[str]) -> dict[str, Any] | None:
-    """What figures of these metrics (version by name) depend on; None while the run's files are too young to tell."""
+    """Return everything that figures of these metrics (version by name) depend on; None while the files are too new."""
     files = [run.path / SAMPLES, *sorted((run.path / JUDGEMENTS).glob("*.jsonl"))]
     stats = {"manifest.json": run.manifest_stat} | {path.name: stat_of(path) for path in files}
     if any(max(times) > time.time_ns() - SETTLED_S * 1e9 for _, *times, _ in filter(None, stats.values())):
@@ -50,7 +50,7 @@ def key(run: StoredRun, versions: Mapping[str, str], leaked: Iterable[str]) -> d
 
 
 def read(run: StoredRun, wanted: Mapping[str, Any]) -> Any:
-    """The value that was kept under this key; None where there is none."""
+    """Return the value that was kept under this key, or None."""
     with contextlib.suppress(Exception):  # whatever is wrong with it, it is computed again
         for line in sealed_lines(run.path / FIGURES, _chain(run)):
             if not line.problem and line.value["key"] == wanted:
@@ -59,7 +59,7 @@ def read(run: StoredRun, wanted: Mapping[str, Any]) -> Any:
 
 
 def write(run: StoredRun, wanted: Mapping[str, Any], value: Any) -> None:
-    """Keep a value. It need not survive a power cut: its seal tells whether it is whole."""
+    """Keep a value. It need not survive a power cut, because its seal shows whether it is complete."""
     temporary = run.path / f".{FIGURES}.{os.getpid()}"
     with contextlib.suppress(OSError):
         try:
@@ -75,7 +75,7 @@ def _chain(run: StoredRun) -> Chain:
 
 
 def _content(path: Path) -> str | None:
-    """The hash of a file's content; None where it is missing."""
+    """Return the hash of a file's content; None if it is missing."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -85,8 +85,8 @@ def _content(path: Path) -> str | None:
 
 @functools.cache
 def _sources() -> str:
-    """Changes with any source file of medbench that figures depend on: the version alone does not while one works on
-    them.
+    """Return a hash of all source files that figures depend on, because they change during development and the version
+    does not.
     """
     root = Path(__file__).parent.parent
     found = sorted(path for room in SOURCES for path in (root / room).rglob("*.py"))

@@ -27,14 +27,14 @@ from ..core.text import printable
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)  # of some network file systems
 FOREVER_S = 1e9  # a wait that polls, so that Ctrl-C ends it
-GRACE_S = 2.0  # how long a lock is waited for before that is said: background scoring gives it up by turns
-BLOCK = 1 << 16  # bytes read at once when looking backwards for a line's end
+GRACE_S = 2.0  # how long to wait for a lock silently; background scoring releases it often
+BLOCK = 1 << 16  # bytes read at once when searching backwards for a line break
 
 
 def to_json(value: Any, indent: int | None = None) -> bytes:
-    """Strict JSON in UTF-8. Half a surrogate pair, which UTF-8 cannot hold, becomes its JSON escape.
+    """Return strict JSON in UTF-8. Half a surrogate pair, which UTF-8 cannot encode, becomes its JSON escape.
 
-    Raises ValueError for a number that is not finite and TypeError for what JSON cannot hold.
+    Raises ValueError for a number that is not finite and TypeError for a value that JSON does not have.
     """
     separators = (",", ":") if indent is None else None
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
@@ -43,21 +43,21 @@ def to_json(value: Any, indent: int | None = None) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class StoredLine:
-    """One whole line of a file. `problem` says in words what is wrong with it; "" for nothing."""
+    """One complete line of a file. `problem` says what is wrong with it; "" if nothing is."""
 
     number: int  # from 1
     start: int  # the byte at which it begins
-    value: Any  # without its seal; None where it is not JSON
+    value: Any  # without its seal; None if the line is not JSON
     problem: str = ""
     json: bool = True
     body: bytes = b""  # its JSON text without the seal
 
 
 def sealed_lines(path: Path, chain: Chain | None = None) -> Iterator[StoredLine]:
-    """Every whole line, good or bad; a torn last line is passed over, and the file is not touched.
+    """Yield every complete line, good or bad. A torn last line is skipped, and the file is not changed.
 
-    `chain`: that of the file before its first line; after the last one it is where the file ends. Without it seals are
-    not checked. A missing file has no lines. Raises DataMalformed where the file cannot be read.
+    `chain`: the chain of seals before the first line; at the end it is the chain after the last line. Without it, seals
+    are not checked. A missing file has no lines. Raises DataMalformed if the file cannot be read.
     """
     start = number = 0
     try:
@@ -71,7 +71,7 @@ def sealed_lines(path: Path, chain: Chain | None = None) -> Iterator[StoredLine]
                     start = file.tell()
                     continue
                 if not line.endswith(b"\n"):
-                    return  # the writer was killed here, or is writing this moment
+                    return  # the writer was killed here, or is writing now
                 body, problem = chain.read(line) if chain else (split(line)[0], "")
                 try:
                     yield StoredLine(number, start, json_text.loads(body), problem, body=body)
@@ -85,7 +85,7 @@ def sealed_lines(path: Path, chain: Chain | None = None) -> Iterator[StoredLine]
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number from 1, value) of every whole line. Raises DataMalformed for one that is not JSON."""
+    """Yield the number (from 1) and the value of every complete line. Raises DataMalformed if one is not JSON."""
     for line in sealed_lines(path):
         if not line.json:
             raise malformed(path, line.number, line.problem)
@@ -93,7 +93,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def malformed(path: Path, number: int, problem: str, hint: str = "") -> DataMalformed:
-    """The error for a line that is not what it should be."""
+    """Return the error for a damaged or invalid line."""
     hint = hint or "Restore that file, or move it away."
     return DataMalformed(f"{path}, line {number}: {problem}", hint)
 
@@ -114,7 +114,7 @@ def set_aside(path: Path, copy: bool = False) -> Path:
 
 
 def stat_of(path: Path) -> list[int] | None:
-    """Size, modification and change time (ns) and inode of a file; None where it is missing."""
+    """Return size, modification time, change time (ns) and inode of a file; None if it is missing."""
     try:
         found = path.stat()
     except OSError:
@@ -123,21 +123,21 @@ def stat_of(path: Path) -> list[int] | None:
 
 
 def remedy(error: OSError) -> str:
-    """What to do about a refusal to write."""
+    """Return what to do about a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "Make room on that disk"
     if error.errno in READ_ONLY:
-        return "Make that folder writable or name another one to write to"
+        return "Make that folder writable or choose another one"
     if error.errno in NO_LOCKS:
-        return "That file system has no locks: name a folder on another one"
+        return "That file system has no locks: choose a folder on another one"
     if error.errno == errno.ELOOP:
-        return "Remove that link or name another folder to write to"
-    return "Fix that or name another folder to write to"
+        return "Remove that link or choose another folder"
+    return "Fix that or choose another folder"
 
 
 def chain_at_end(path: Path, chain: Chain) -> Chain:
-    """`chain`, that of an empty file, after the last whole line of this one. A missing file has no lines."""
-    # A line that is too long to be read is told by whoever reads the lines.
+    """Return `chain`, which is before the first line, as it is after the last line. A missing file has no lines."""
+    # A line that is too long is reported when the lines are read.
     with contextlib.suppress(FileNotFoundError, ValueError), path.open("rb") as file:
         for line in json_text.bounded_lines(file):
             if line.endswith(b"\n"):
@@ -148,9 +148,8 @@ def chain_at_end(path: Path, chain: Chain) -> Chain:
 class LineFile:
     """A file of JSON lines, opened to append. A torn last line is cut off on opening.
 
-    An append is on the disk when it returns; one that failed or was interrupted leaves no trace after the next one.
-    With `chain`, as it is after the file's last line (`chain_at_end`), appended lines are sealed.
-    Every method may raise OSError.
+    What a failed or interrupted append left behind is removed by the next one. With `chain`, the chain after the file's
+    last line (`chain_at_end`), appended lines are sealed. Every method may raise OSError.
     """
 
     def __init__(self, path: Path, chain: Chain | None = None) -> None:
@@ -158,7 +157,7 @@ class LineFile:
         refuse_link(path)
         self._file = path.open("ab+", buffering=0)
         try:
-            self.size = self._end_of_last_line()  # bytes that are whole and safe
+            self.size = self._end_of_last_line()  # bytes of complete lines
             self._cut()
             sync_folder(path.parent)
         except BaseException:
@@ -166,11 +165,11 @@ class LineFile:
             raise
 
     def append(self, values: Iterable[Any], sync: bool = True) -> None:
-        """`sync`: on the disk when this returns; otherwise safe from a killed process but not from a power cut."""
+        """Append lines. With `sync`, they are on disk when this returns; otherwise a power cut can lose them."""
         chain = dataclasses.replace(self.chain) if self.chain else None
         add = chain.add if chain else _plain_line
         payload = b"".join(add(to_json(value)) for value in values)
-        self._cut()  # what an interrupted append may have left
+        self._cut()  # an interrupted append may have left something
         try:
             rest = memoryview(payload)
             while rest:  # one write, unless the disk is nearly full
@@ -185,7 +184,7 @@ class LineFile:
         self.chain = chain
 
     def sync(self) -> None:
-        """Everything appended so far is on the disk when this returns."""
+        """Flush everything appended so far to disk."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -217,12 +216,12 @@ class LockHeld(MedbenchError):
 
 
 def tell(text: str) -> None:
-    """A line for whoever waits. Not on stdout, which may be a pipe."""
+    """Print a line to stderr, because stdout may be a pipe."""
     print(printable(text), file=sys.stderr, flush=True)
 
 
 class Lock:
-    """One process at a time, and who it is. The kernel frees it when its holder dies, so a left-over file is no lock.
+    """A lock that one process at a time can hold. The kernel frees it when that process ends, whatever file is left.
 
     `what` is named in the error, e.g. "the run runs/x".
     """
@@ -233,9 +232,9 @@ class Lock:
         self._holder = path.with_name(path.name + ".holder")
 
     def acquire(self, wait: bool = False) -> None:
-        """Raises LockHeld at once where another process has it or, with `wait`, waits for that to end and says so once.
+        """Take the lock. If another process has it, raise LockHeld or, with `wait`, say so once and wait for it.
 
-        Raises OSError where the file system refuses, as one without locks does.
+        Raises OSError if the file system refuses or has no locks.
         """
         refuse_link(Path(self._lock.lock_file))
         try:
@@ -252,7 +251,7 @@ class Lock:
             self._lock.acquire(timeout=FOREVER_S)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            # Not synced: it means nothing once the machine is off, and a sync costs more than scoring a small run.
+            # Not synced: it is useless after a power cut, and syncing takes longer than scoring a small run.
             with create(self._holder) as file:
                 file.write(to_json({"pid": os.getpid(), "host": socket.gethostname(), "started": now}))
         except BaseException:
@@ -261,7 +260,7 @@ class Lock:
 
     @contextlib.contextmanager
     def held(self, wait: bool = False) -> Iterator[None]:
-        """As `acquire`, until the block ends."""
+        """Hold the lock until the block ends."""
         self.acquire(wait)
         try:
             yield
@@ -278,5 +277,5 @@ class Lock:
         try:
             holder = json_text.loads(self._holder.read_bytes())
             return f"process {holder['pid']} on {holder['host']} since {holder['started']}"
-        except (OSError, ValueError, LookupError, TypeError):  # it has the lock but has not said so yet
+        except (OSError, ValueError, LookupError, TypeError):  # it has the lock but has not written its name yet
             return "another process"

@@ -1,4 +1,4 @@
-"""What names a run and what decides which runs share a column: two records, and how two of them differ."""
+"""What names a run (its identity), and which runs share a column (what makes them comparable)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..core.hashing import fingerprint
 from .json_object import JsonObject
 
 _GENERATED_ONLY = frozenset({"max_new_tokens", "stop"})  # left out of runs that choose by log-probability
-# Left out where they are the default, so that a run has the same id as before there were others.
+# Left out if they have the default value, so that runs keep the ids from before these fields existed.
 _NEWER = frozenset({"protocol", "system_hash", "samples", "retrieval"})
 
 _NOT_OF_EVERY_MODEL = frozenset({"base_url", "trust_remote_code", "options", "think", "reasoning_effort"})
@@ -32,7 +32,7 @@ class ModelIdentity(JsonObject):
     prompt_format: str | None = None
     base_url: str | None = None  # of the server, for engines that send requests to one
     trust_remote_code: bool | None = None
-    options: Mapping[str, Any] | None = None  # settings of one engine that change answers, other than their defaults
+    options: Mapping[str, Any] | None = None  # settings of the engine that change answers, without defaults
     think: str | None = None  # "on" or "off", if that was asked for and prompts are wrapped
     reasoning_effort: str | None = None  # likewise
     missing: frozenset[str] = field(default=_NOT_OF_EVERY_MODEL, repr=False, compare=False)
@@ -51,25 +51,25 @@ class Comparable(JsonObject):
     method: str = ""  # "logprob" or "generate"
     max_new_tokens: int | None = None
     stop: tuple[str, ...] | None = None
-    protocol: str = "direct"  # how the benchmark's questions are put to the model
+    protocol: str = "direct"  # how the benchmark's questions are asked
     system_hash: str = ""  # of the user's system text, "" for none
     samples: int = 1  # answers per item
-    retrieval: str = ""  # what passages stand in the prompts, "" for none
+    retrieval: str = ""  # the passages in the prompts, "" for none
     missing: frozenset[str] = field(default=_GENERATED_ONLY | _NEWER, repr=False, compare=False)
 
     @property
     def key(self) -> str:
-        """A hash that comparable runs share."""
+        """The hash that comparable runs share."""
         return fingerprint(self.as_json())
 
     @property
     def paired_key(self) -> str:
-        """A hash that runs share which may be compared in pairs: they ask the same, with or without passages."""
+        """The hash that runs share if they can be compared in pairs: they ask the same, with or without passages."""
         return dataclasses.replace(self, retrieval="", missing=self.missing | {"retrieval"}).key
 
     @property
     def passages(self) -> str:
-        """What is retrieved, in words: "medquad passages (k=3)"; "" for nothing."""
+        """What is retrieved, in words: "medquad passages (k=3)"; "" if nothing is."""
         return passages_of(self.retrieval)
 
 
@@ -109,7 +109,7 @@ class Identity(Comparable):
 
 
 def passages_of(retrieval: str) -> str:
-    """Return `Comparable.retrieval` without what it has in brackets at its end: versions and the corpus's hash."""
+    """Return `Comparable.retrieval` without the versions and the corpus's hash in brackets at its end."""
     return retrieval.rpartition(" [")[0] or retrieval
 
 
@@ -136,5 +136,5 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> l
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON reads it back: tuples are lists there."""
+    """Return a value as JSON reads it back, with lists for tuples."""
     return json.loads(json.dumps(value))

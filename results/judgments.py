@@ -1,4 +1,4 @@
-"""What a judge's file holds: a header that says who graded and how, then one reply per line."""
+"""A file of judge's replies: a header that says who graded and how, then one reply per line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class JudgeHeader(JsonObject):
     prompt_hash: str = ""
     schema: Any = None  # of the JSON that the judge must return
     judge: str = ""  # as --judge names it
-    model: ModelRecord = field(default_factory=lambda: ModelRecord.from_json({}))  # what decides how it grades
+    model: ModelRecord = field(default_factory=lambda: ModelRecord.from_json({}))  # the model that grades
     settings: Mapping[str, Any] = field(default_factory=dict)
     against: str = ""  # id of the run whose answers these are compared with
     created: str = ""  # ISO 8601, UTC
@@ -35,12 +35,12 @@ class JudgeHeader(JsonObject):
 class JudgeReply:
     """A judge's reply as its engine returned it, bound to what it was shown."""
 
-    asked: str  # hash of the material; another answer than the one judged has another
-    output: Output  # its item_id: the item's, and in which order two answers stood
+    asked: str  # hash of everything that the judge was shown, so that it does not count for a different answer
+    output: Output  # its item_id names the item and the order of two answers
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> JudgeReply:
-        """Raises TypeError, LookupError or ValueError for a value that is not a reply."""
+        """Read a stored reply. Raises TypeError, LookupError or ValueError for anything else."""
         return cls(str(value["asked"]), decode_output(value["output"]))
 
     def as_json(self) -> dict[str, Any]:

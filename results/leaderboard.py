@@ -1,4 +1,4 @@
-"""The leaderboard: runs that may be compared are on one board, and each board says which differences are real."""
+"""The leaderboard: comparable runs are on one board, and each board says which differences are significant."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from .store import StoredRun
 
 
 def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load | None = None) -> Leaderboard:
-    """The leaderboard of `runs`, missing scores computed and kept. `metrics`: these only; empty: those each run lists.
+    """Return the leaderboard of `runs`. Missing scores are computed and stored. `metrics`: only these; by default, each
+    run's own.
 
-    A broken run or metric is named in `problems` and leaves the others alone. `load`: by default `load_metric` for
+    A broken run or metric is named in `problems` and does not affect the others. `load`: by default `load_metric` for
     `metrics` and `load_stored` for what runs list, which runs no code that is not installed.
     """
     load = _once(load or (load_metric if metrics else load_stored))
@@ -52,7 +53,7 @@ def build(runs: Iterable[StoredRun], metrics: Sequence[str] = (), load: Load | N
 
 
 def _board(sheets: Sequence[RunScores], group: Sequence[StoredRun], load: Load) -> Board:
-    """The board of a group of comparable runs, of which those in `sheets` could be read."""
+    """Return the board of a group of comparable runs. Those in `sheets` could be read."""
     manifest = sheets[0].run.manifest
     columns = _columns(sheets, load)
     table = [[_cell(made, column) for column in columns] for made in sheets]
@@ -66,7 +67,7 @@ def _board(sheets: Sequence[RunScores], group: Sequence[StoredRun], load: Load) 
             setup=setup_of(made.run.manifest),
             answered=made.answered,
             truncated=made.truncated,
-            asked=len(made.run.manifest.item_ids),
+            asked=made.run.manifest.answers,
             cells=tuple(cells),
             apart=told,
             unchecked=made.run.manifest.model.unchecked,
@@ -97,8 +98,9 @@ def _board(sheets: Sequence[RunScores], group: Sequence[StoredRun], load: Load) 
 
 
 def _columns(sheets: Sequence[RunScores], load: Load) -> list[Column]:
-    """One per figure that any run has, metric by metric, measurements last. A figure without a value in any run is none
-    of this board's (accuracy, of open answers), unless a judge was asked for it.
+    """Return a column per figure that any run has, metric by metric, measurements last.
+
+    A figure without a value in any run (accuracy of open answers) has no column, unless it is a judge's.
     """
     metrics = list(dict.fromkeys(name for made in sheets for name in made.results))
     measured = {name for made in sheets for name, result in made.results.items() if result.measured}
@@ -130,7 +132,7 @@ def _columns(sheets: Sequence[RunScores], load: Load) -> list[Column]:
 
 
 def scale(metric: Metric | Measurement, figure: Figure) -> str:
-    """What a figure's values are: its unit, else its metric's ("share", "0..1", "1 to 5"); "" where nobody says."""
+    """Return what a figure's values are: its own unit, or its metric's ("share", "0..1", "1 to 5"); "" if unknown."""
     if figure.unit or not figure.better:
         return figure.unit
     if figure.name.partition("[")[0] == metric.name or figure.name.startswith(f"{metric.name}["):
@@ -147,7 +149,7 @@ def _cell(made: RunScores, column: Column) -> Cell:
 
 
 def _rank(columns: Sequence[Column], row: BoardRow) -> tuple[int, float]:
-    """Sorts rows by the first column, those without a value last."""
+    """Return the sort key of a row: by the first column, rows without a value last."""
     value = row.cells[0].value if columns else None
     if value is None:
         return 1, 0.0
@@ -155,7 +157,7 @@ def _rank(columns: Sequence[Column], row: BoardRow) -> tuple[int, float]:
 
 
 def _told_apart(boards: Sequence[Board], manifests: Sequence[Manifest]) -> list[Board]:
-    """Boards whose titles are the same get the field that differs into them."""
+    """Return the boards; those with equal titles get the fields that differ added to the title."""
     named = []
     for board, manifest in zip(boards, manifests, strict=True):
         extra: dict[str, str] = {}
@@ -168,7 +170,7 @@ def _told_apart(boards: Sequence[Board], manifests: Sequence[Manifest]) -> list[
 
 
 def _once(load: Load) -> Load:
-    """A metric is loaded once, and one that fails fails with one error however many runs name it."""
+    """Return a loader that loads each metric once, so that a broken one is one error however many runs name it."""
     known: dict[str, Any] = {}
 
     def cached(name: str) -> Any:

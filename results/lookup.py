@@ -51,7 +51,7 @@ def side(text: str, root: Path, allow_changed: bool = False) -> tuple[list[Store
     """Return the runs that one side of a comparison means, and an error for each run of theirs that cannot be read.
 
     `text` is a folder of runs, a model's name as tables show it (all its runs below `root` that have answers), a model
-    and a benchmark (`MODEL__BENCHMARK`, likewise), or whatever `find` takes. Raises UsageError where it means no run.
+    and a benchmark (`MODEL__BENCHMARK`, likewise), or whatever `find` takes. Raises UsageError if it means no run.
     """
     folder = Path(text)
     if folder.is_dir() and not has_manifest(folder):
@@ -67,7 +67,7 @@ def side(text: str, root: Path, allow_changed: bool = False) -> tuple[list[Store
 
 
 def candidates(folders: Sequence[Path]) -> str:
-    """Return a line for each run, the first few of them, with what tells it from the others."""
+    """Return a line for each of the first few runs, with the fields that tell it from the others."""
     shown = folders[:NAMED]
     runs: dict[Path, StoredRun] = {}
     for folder in shown:
@@ -80,9 +80,9 @@ def candidates(folders: Sequence[Path]) -> str:
     for folder in shown:
         facts: list[str] = []
         if run := runs.get(folder):
-            # What the title and the name say already needs no second mention.
+            # Fields that the title or the name already shows are left out.
             differs = [f"{name} {value}" for name, value in told[folder] if name not in IN_TITLE]
-            answered = f"{len(run.answered())} of {len(run.manifest.item_ids)} answered"
+            answered = f"{len(run.answered())} of {run.manifest.answers} answered"
             facts = [title(run.manifest), *differs, answered, minute(run.manifest.created)]
         lines.append(f"\n  {folder.name}" + (f"\n    {', '.join(filter(None, facts))}" if facts else ""))
     more = f"\n  and {len(folders) - NAMED} more" if len(folders) > NAMED else ""

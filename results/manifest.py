@@ -1,4 +1,4 @@
-"""The manifest of a run: everything about it but its answers, as typed records."""
+"""The manifest of a run: everything about it except its answers, as typed records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA_VERSION = 2  # of manifest.json; a file without the field is version 1, w
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord(JsonObject):
-    """The model as the run was given it: a `ModelSpec`, in which "auto" may not be resolved yet."""
+    """The model as it was requested: a `ModelSpec`, in which "auto" may not be resolved."""
 
     name: str = ""
     location: str | None = None
@@ -35,7 +35,7 @@ class ModelRecord(JsonObject):
     base_url: str | None = None
     trust_remote_code: bool | None = None
     options: Mapping[str, Any] | None = None
-    leaked: tuple[str, ...] | None = None  # ids of the run's items that the training data hold; None: not checked
+    leaked: tuple[str, ...] | None = None  # ids of the run's items in the training data; None: not checked
     missing: frozenset[str] = field(default=frozenset({"trust_remote_code", "leaked"}), repr=False, compare=False)
 
     @property
@@ -62,7 +62,7 @@ class BenchmarkRecord(JsonObject):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings(JsonObject):
-    """What the user set, and how it was resolved."""
+    """What the user asked for, and how it was resolved."""
 
     limit: int | None = None
     items: tuple[str, ...] | None = None
@@ -77,8 +77,13 @@ class RunSettings(JsonObject):
     chat: str | None = None
     stop: tuple[str, ...] | None = None
     system: str = ""  # the user's system text
+    temperature: float = 0.0
+    top_p: float = 1.0
+    samples: int = 1  # answers per item
     reused: Mapping[str, int] = field(default_factory=dict)  # run id -> how many of its answers this run copied
-    missing: frozenset[str] = field(default=frozenset({"reused", "system"}), repr=False, compare=False)
+    missing: frozenset[str] = field(
+        default=frozenset({"reused", "system", "temperature", "top_p", "samples"}), repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,7 @@ class Session(JsonObject):
     completion_tokens: int | None = None
     peak_rss_bytes: int | None = None
     peak_gpu_memory_bytes: int | None = None
-    failures: Mapping[str, str] = field(default_factory=dict)  # item id -> why it has no answer
+    failures: Mapping[str, str] = field(default_factory=dict)  # answer (`answer_name`) -> why it is missing
     packages: Mapping[str, Any] = field(default_factory=dict)  # versions, by package
 
     def with_answer(self, output: Output, seconds: float) -> Session:
@@ -136,7 +141,7 @@ class Checkpoint(JsonObject):
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything about a run but its answers. `schema_version` covers the records in it too."""
+    """Everything about a run except its answers. `schema_version` also covers the records in it."""
 
     run_id: str
     identity: Identity  # its hash ends the run_id
@@ -157,13 +162,18 @@ class Manifest:
     schema_version: int = SCHEMA_VERSION
 
     @property
+    def answers(self) -> int:
+        """How many answers the run has when it is complete."""
+        return len(self.item_ids) * self.comparable.samples
+
+    @property
     def sealed(self) -> bool:
         """Whether every line of the run has a seal."""
         return self.checkpoint is not None and self.checkpoint.unsealed == 0
 
     @property
     def had_answers(self) -> bool:
-        """Whether answers were stored, whatever the run's folder holds now."""
+        """Whether answers were ever stored, even if they are gone now."""
         return bool(self.checkpoint and self.checkpoint.lines) or any(session.items for session in self.sessions)
 
     @property

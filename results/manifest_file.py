@@ -1,4 +1,4 @@
-"""manifest.json: the one place that reads it and writes it, and tells whether it was changed in between."""
+"""Reads and writes manifest.json, and detects changes that others made to it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _OPTIONAL: dict[str, type] = {
 
 
 class Changed(DataMalformed):
-    """A run's files are not what medbench stored."""
+    """A run's files were changed after medbench stored them."""
 
 
 def read_manifest(run: Path) -> Manifest:

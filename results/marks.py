@@ -41,7 +41,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The test of one model against the one that beats it most clearly; without a rival where none does.
+    """The test of one model against the one that beats it most clearly; without a rival if none does.
 
     `p` is adjusted over the whole table.
     """
@@ -53,7 +53,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """Values as items × models, more being better; NaN where a model has none."""
+    """Values as items × models, higher being better; NaN if a model has none."""
 
     values: NDArray[np.float64]
     documents: NDArray[np.int_] | None  # of each item, from 0
@@ -70,10 +70,10 @@ class _Matrix:
 
 
 def verdicts(columns: Sequence[Compared]) -> tuple[list[dict[int, Verdict]], int]:
-    """The verdict on each model that has a pair, by column and row, and how many pairs were tested in all.
+    """Return the verdict on each model that has a pair, by column and row, and how many pairs were tested in all.
 
-    Columns that say the same of every pair and item, like accuracy and an equal metric, are one column. Two models
-    with equal values on every item are no test: nothing could show that one is worse.
+    Columns with the same differences on every item, such as two equal metrics, count as one. Two models with equal
+    values on every item are not tested, because nothing could show that one is worse.
     """
     matrices = [_matrix(column) for column in columns]
     same: dict[Any, int] = {}
@@ -105,7 +105,7 @@ def _matrix(column: Compared) -> _Matrix:
 
 
 def _key(column: Compared, matrix: _Matrix) -> Any:
-    """Equal for columns with equal differences between models on every item, up to their scale."""
+    """Return a key that columns share if the differences between models are equal on every item, up to their scale."""
     values = matrix.values
     if not values.size or np.isnan(values).all():
         return "empty", column.binary
@@ -120,8 +120,8 @@ def _key(column: Compared, matrix: _Matrix) -> Any:
 class _Scan:
     """What the pairs of one column show."""
 
-    paired: list[int]  # models that share an item with another
-    differ: NDArray[np.bool_]  # models × models: pairs with unequal values, of which one at least is a rival
+    paired: list[int]  # models that have an item in common with another
+    differ: NDArray[np.bool_]  # models × models: pairs with unequal values, at least one of them a rival
     beaten: dict[int, tuple[float, int, int]]  # two-sided p of the clearest defeat, the rival, shared items; by row
 
 
@@ -144,7 +144,7 @@ def _scan(column: Compared, matrix: _Matrix) -> _Scan:
         scores = np.where(squares > 0, total / np.sqrt(np.where(squares > 0, squares, 1.0)), 0.0)
         beating = [at for at in column.rivals if at != row and scores[at] > 1e-9]
         if beating:
-            # Of rivals equally clear, the one with the most units that differ has the smallest p.
+            # Of equally clear rivals, the one with the most differing units has the smallest p.
             clearest = min(beating, key=lambda at: (-scores[at], -moved[at], column.names[at]))
             defeats.append((row, clearest, int(shared[clearest]), sums[:, clearest]))
     if column.binary and matrix.documents is None:
@@ -156,7 +156,7 @@ def _scan(column: Compared, matrix: _Matrix) -> _Scan:
 
 
 def _step_down(scans: Mapping[int, _Scan], columns: Sequence[Compared]) -> dict[tuple[int, int], float]:
-    """Adjusted p-values by column and row."""
+    """Return adjusted p-values by column and row."""
     left = {at: scan.differ.copy() for at, scan in scans.items()}
     remaining = sum(int(table.sum()) for table in left.values()) // 2
     adjusted, highest = dict[tuple[int, int], float](), 0.0

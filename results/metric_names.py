@@ -1,8 +1,9 @@
-"""From the metrics a user names to the names that runs keep: `all` unfolded, files by full path, settings included."""
+"""From the metrics that a user names to the names in runs: `all` expanded, files by full path, with settings."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -52,26 +53,26 @@ def metric_names(names: Iterable[str], entity_model: str, note: Callable[[str], 
         used |= plugin.takes_setting
     if entity_model and not used:
         raise UsageError(
-            f"--entity-model {entity_model}: no metric asked for finds entities.",
+            f"--entity-model {entity_model}: none of the metrics finds entities.",
             "Ask for one: --metrics entity_recall,entity_f1",
         )
     return list(dict.fromkeys(found))
 
 
 def giver(figure: str) -> str:
-    """The metric that gives a figure under a name that is not its own (`macro_f1`, `accuracy[anatomy]`); "" if none."""
-    base = figure.partition("[")[0]
+    """Return the metric that computes a figure with another name (`macro_f1`, `accuracy[anatomy]`); "" if none does."""
+    base = re.split(r"[\[@]", figure)[0]
     for name in registry.names("metrics"):
         if name == base:
             return name
-        with contextlib.suppress(MedbenchError):  # a third party's broken metric gives none
+        with contextlib.suppress(MedbenchError):  # a broken third-party metric has no figures
             if base in registry.get("metrics", name).figure_names:
                 return name
     return ""
 
 
 def _kept(plugin: Any, name: str, entity_model: str) -> str:
-    """The name that runs keep of a metric: a setting is part of it. A file's is its path."""
+    """Return a metric's name in runs, which includes its setting. For a file, it is the path."""
     if not plugin.takes_setting:
         return name
     named_alone = ":" not in name

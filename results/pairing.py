@@ -1,4 +1,4 @@
-"""Two models on the same items: the test that decides whether their difference is real."""
+"""Two models on the same items, and the test of whether their difference is significant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEAST = 1e-4  # what 10,000 random patterns can show
 
 @dataclass(frozen=True)
 class Counts:
-    """Items by who has them right."""
+    """How many items both, one or neither has right."""
 
     both: int
     only_a: int
@@ -29,7 +29,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Values of two models on the items that both have one for, by id. `clusters`: the document of each."""
+    """Values of two models on the items that both have values for, by id. `clusters`: the document of each."""
 
     items: tuple[str, ...]
     a: tuple[float, ...]
@@ -39,12 +39,12 @@ class Pairs:
 
     @property
     def test(self) -> str:
-        # McNemar's test takes items for independent, which those of one document are not.
+        # McNemar's test assumes independent items; items of one document are not.
         return "exact McNemar" if self.binary and self.clusters is None else "paired permutation"
 
     @property
     def counts(self) -> Counts | None:
-        """None unless every value is right (1) or wrong (0)."""
+        """Counts, if every value is right (1) or wrong (0); otherwise None."""
         if not self.binary:
             return None
         cells = [(right_a, right_b) for right_a, right_b in zip(self.a, self.b, strict=True)]
@@ -61,9 +61,9 @@ class Pairs:
 
     @property
     def hypothesis(self) -> Hashable:
-        """Equal for metrics with equal differences on every item, up to their scale and sign: they are one test.
+        """A key that metrics share if their differences are equal on every item, up to scale and sign: one test.
 
-        None without any difference, which no test could find.
+        None if there is no difference at all.
         """
         largest = max(map(abs, self.differences))
         if not largest:
@@ -73,32 +73,32 @@ class Pairs:
         return self.test, self.items, tuple(round(d / scale, 9) + 0.0 for d in self.differences)
 
     def p_value(self) -> float:
-        """Two-sided, not adjusted."""
+        """Return the two-sided p-value, not adjusted."""
         counts = self.counts
         if counts is not None and self.clusters is None:
             return mcnemar_exact(counts.only_a, counts.only_b)
         return permutation_p([unit_totals(self.differences, self.clusters)[0]])[0]
 
     def interval(self) -> tuple[float, float] | None:
-        """95 %, of the difference, not adjusted: it excludes 0 exactly when `p_value` is below 5 %.
+        """Return the 95 % interval of the difference, not adjusted. It excludes 0 exactly when `p_value` is below 5 %.
 
-        None where the pairs leave it open: `permutation_interval` says when.
+        None if it is undefined, as `permutation_interval` describes.
         """
         counts, units = self.counts, len(set(self.clusters or range(len(self.a))))
         if counts is not None and units > 1:
             if self.clusters is None:
                 return discordant_interval(counts.only_a, counts.only_b, units)
             if not counts.only_a and not counts.only_b:
-                return discordant_interval(0, 0, units)  # a document counts once, at the most it can tell
+                return discordant_interval(0, 0, units)  # a document counts as one item
         low, high = permutation_interval(self.differences, self.clusters)
         return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def permutation_p(tests: Sequence[NDArray[Any]]) -> list[float]:
-    """Two-sided p-values of mean difference 0, each from differences summed by unit.
+    """Return two-sided p-values of mean difference 0, each from differences summed by unit.
 
-    Where no random pattern is as extreme as the observed one, p is as small as its bound says: a table of a hundred
-    models corrects for thousands of pairs.
+    If no random pattern is as extreme as the observed one, the upper bound is the p-value. Otherwise a table of a
+    hundred models, which corrects for thousands of pairs, could show nothing.
     """
     found = zip(paired_permutations(tests), tests, strict=True)
     return [min(p, sign_flip_bound(sums)) if p <= LEAST else p for p, sums in found]
@@ -107,7 +107,7 @@ def permutation_p(tests: Sequence[NDArray[Any]]) -> list[float]:
 def pair(
     a: Mapping[str, float], b: Mapping[str, float], binary: bool, clusters: Mapping[str, str] | None
 ) -> Pairs | None:
-    """None where the two have no item in common."""
+    """Return the pairs of values, or None if the two have no item in common."""
     common = sorted(item_id for item_id in a if item_id in b)
     if not common:
         return None

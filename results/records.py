@@ -1,8 +1,8 @@
-"""Records as lines of JSON, and records whose long texts stay on the disk until they are read.
+"""Records as lines of JSON, and records whose long texts stay on disk until they are used.
 
 A table of 100,000 answers needs the id, gold answer and choice of each, not the prompts, abstracts and answers
-themselves, which would fill the memory. What `stored` gives can be used as any record: a long text is read from its
-line whenever it is asked for.
+themselves, which would fill the memory. What `stored` returns can be used like any record: long texts are read from
+its line when they are used.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ..core.types import Criterion, Item, Output, Record, Score, Target, Turn
 
 ITEM_PARTS: Mapping[str, type] = {"turns": Turn, "target": Target, "criteria": Criterion}  # fields that hold objects
 RECORD = "record"  # in a line of scores: the hash of the record that was scored
-KEPT = 80  # characters of a text that is kept in memory: dropping it would save less
+KEPT = 80  # longest text, in characters, that stays in memory, because dropping it would save nothing
 
 
 def encode(record: Record) -> dict[str, Any]:
-    """A record as JSON: fields that hold their default are left out.
+    """Return a record as JSON, without fields that have their default value.
 
-    In `logprobs`, null stands for minus infinity (an option the model holds impossible), which JSON has no word for.
-    A log-probability that is no number or above every number is the engine's failure: the output is stored as one.
+    In `logprobs`, null means minus infinity (an option with probability 0), which JSON cannot express. An output with a
+    log-probability of NaN or plus infinity is stored as a failure of the engine.
     """
     output = _sound(record.output)
     answer = compact(output)
@@ -37,7 +37,7 @@ def encode(record: Record) -> dict[str, Any]:
 
 
 def decode(value: Any) -> Record:
-    """The record of one JSON line. Raises ValueError, naming the field, where it is none."""
+    """Return the record in one JSON line. Raises ValueError naming the field if it is not a record."""
     try:
         item, output = dict(value["item"]), value["output"]
         check_fields(Item, item, "item.")
@@ -58,7 +58,7 @@ def decode(value: Any) -> Record:
 
 
 def plain(value: Any) -> Any:
-    """Return turns, criteria or a target as JSON takes them, without fields that hold their default."""
+    """Return turns, criteria or a target as JSON values, without fields that have their default value."""
     if isinstance(value, tuple):
         return [plain(each) for each in value]
     fields = dataclasses.fields(value)
@@ -76,7 +76,7 @@ def _parts(value: Any, kind: Any, where: str) -> Any:
 
 
 def contradiction(record: Record) -> str:
-    """In what a record's parts do not fit each other, which no run stores; "" if they do."""
+    """Return how a record contradicts itself, which no run stores; "" if it does not."""
     item, logprobs = record.item, record.output.logprobs
     if item.gold is not None and not 0 <= item.gold < len(item.options):
         return f"item.gold is {item.gold}, of {len(item.options)} options"
@@ -88,7 +88,7 @@ def contradiction(record: Record) -> str:
 
 
 def decode_output(value: Any) -> Output:
-    """The output of one JSON object. Raises ValueError or TypeError where it is none."""
+    """Return the output in one JSON object. Raises ValueError or TypeError if it is not an output."""
     fields = dict(value)
     if isinstance(logprobs := fields.get("logprobs"), list):
         fields["logprobs"] = tuple(-math.inf if each is None else each for each in logprobs)
@@ -114,7 +114,7 @@ _DEFAULTS: dict[type, list[tuple[str, Any]]] = {
 
 
 def compact(value: Item | Output | Score) -> dict[str, Any]:
-    """The fields that do not hold their default, as JSON takes them."""
+    """Return the fields that differ from their default value, as JSON values."""
     kind = next(kind for kind in (Item, Output, Score) if isinstance(value, kind))
     fields = {name: getattr(value, name) for name, default in _DEFAULTS[kind] if getattr(value, name) != default}
     if "meta" in fields:
@@ -126,19 +126,19 @@ def compact(value: Item | Output | Score) -> dict[str, Any]:
 
 
 def encode_score(score: Score, record_hash: str) -> dict[str, Any]:
-    """A score as JSON, bound to the record that was scored: fields that hold their default are left out."""
+    """Return a score as JSON, with the hash of the scored record, without fields that have their default."""
     return compact(score) | {RECORD: record_hash}
 
 
 class Lines:
-    """The lines of a run's samples, read one at a time by where they begin (bytes). The last one is remembered."""
+    """The lines of a run's samples, read one at a time by their position in bytes. The last one is remembered."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._last: tuple[int, Record] | None = None  # replaced as a whole: threads may read side by side
+        self._last: tuple[int, Record] | None = None  # replaced as a whole, because several threads may read
 
     def record(self, start: int) -> Record:
-        """Raises DataMalformed where the file is not as it was when its records were read."""
+        """Return the record at a position. Raises DataMalformed if the file changed since its records were read."""
         last = self._last
         if last is not None and last[0] == start:
             return last[1]
@@ -155,7 +155,7 @@ class Lines:
 
 
 class StoredItem(Item):
-    """An item in memory without its long texts; any field that is missing is read from the item's line."""
+    """An item without its long texts, which are read from its line when they are used."""
 
     __slots__ = ("_lines", "_start")
     _lines: Lines
@@ -173,7 +173,7 @@ class StoredItem(Item):
 
 
 class StoredOutput(Output):
-    """As `StoredItem`."""
+    """An output without its long texts, which are read from its line when they are used."""
 
     __slots__ = ("_lines", "_start")
     _lines: Lines
@@ -195,9 +195,9 @@ _OUTPUT = tuple(f.name for f in dataclasses.fields(Output))
 
 
 def stored(record: Record, lines: Lines, start: int, shared: dict[Any, Any]) -> Record:
-    """`record`, which begins at byte `start` of `lines`, without its long texts. Equal to it in all its fields.
+    """Return `record`, which begins at byte `start` of `lines`, without its long texts. It equals `record`.
 
-    `shared`: what earlier records of the same run hold and others may hold too (options, a subject): kept once.
+    `shared` keeps one copy of values that several records of a run have in common, such as options or a subject.
     """
     item = _light(StoredItem, record.item, _ITEM, lines, start, shared)
     output = _light(StoredOutput, record.output, _OUTPUT, lines, start, shared)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # The columns of `Runs.items` besides those of metrics.
 ITEM = (
-    *("run_id", "model", "benchmark", "item", "question", "gold", "chosen", "answer", "reasoning", "finish"),
+    *("run_id", "model", "benchmark", "item", "sample", "question", "gold", "chosen", "answer", "reasoning", "finish"),
     *("prompt_tokens", "completion_tokens"),
 )
 
@@ -57,12 +57,13 @@ class Runs(Sequence[StoredRun]):
         return pd.DataFrame(rows(self.leaderboard(metrics)), columns=list(FIELDS))
 
     def items(self, metrics: str | Sequence[str] = ()) -> pd.DataFrame:
-        """Return a row per answered item, with a column per metric that scores items; NaN where an item is unscored.
+        """Return a row per answer, with a column per metric that scores answers; NaN if one is unscored.
 
-        `chosen` is the option that was read off the answer, `gold` the right one, `answer` the text of a generated
-        answer. A column `METRIC.reason` says why items are unscored or could not be read, if there are such items.
+        `sample` numbers the answers to an item, from 0. `chosen` is the option that was read off the answer, `gold` the
+        right one, `answer` the text of a generated answer. A column `METRIC.reason` says why items are unscored or
+        could not be read, if there are such items.
 
-        Raises MedbenchError for a run that was changed after it was made, and where a metric fails.
+        Raises MedbenchError for a run that was changed after it was made, and if a metric fails.
         """
         import pandas as pd
 
@@ -72,6 +73,28 @@ class Runs(Sequence[StoredRun]):
             return pd.DataFrame(columns=list(ITEM))
         unused = [name for name in found if str(name).endswith(".reason") and found[name].isna().all()]
         return found.drop(columns=unused)
+
+    def risk_coverage(self) -> pd.DataFrame:
+        """Return the risk-coverage curve of each run: a row per distinct confidence, the most confident answers first.
+
+        `coverage` is the share of items whose answers are kept, `risk` the share of wrong ones among these. The
+        confidence is the agreement among an item's samples or, by log-probability, the probability of the chosen
+        option. Runs of generated answers without samples have no rows.
+
+        Raises MedbenchError for a run that was changed after it was made.
+        """
+        import pandas as pd
+
+        from .descriptions import setup_of
+        from .risk import curve
+
+        names = ("run_id", "model", "benchmark", "confidence", "coverage", "risk")
+        rows = [
+            (run.manifest.run_id, setup_of(run.manifest).model, run.manifest.benchmark.name, *point)
+            for run in self._runs
+            for point in curve(run)
+        ]
+        return pd.DataFrame(rows, columns=list(names))
 
     def compare(self, *models: str, metrics: str | Sequence[str] = ()) -> Comparison:
         """Test models against each other in pairs on the items they share, as `medbench compare` does.
@@ -173,6 +196,7 @@ def _items(run: StoredRun, metrics: Sequence[str]) -> list[dict[str, Any]]:
             "model": setup_of(run.manifest).model,
             "benchmark": run.manifest.benchmark.name,
             "item": record.item.id,
+            "sample": record.output.sample,
             "question": record.item.question,
             "gold": None if record.item.gold is None else record.item.answers[record.item.gold],
             "chosen": None,

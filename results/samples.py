@@ -1,4 +1,4 @@
-"""Reading `samples.jsonl`: each line against its seal, and all of them against what the manifest knows of them."""
+"""Reads `samples.jsonl`, checking each line against its seal and the file against the manifest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.seals import Chain
-from ..core.types import Record
+from ..core.types import AnswerKey, Record
 from .files import StoredLine, sealed_lines
 from .manifest import Checkpoint, Manifest
 from .manifest_file import MANIFEST
@@ -24,15 +24,15 @@ class SamplesReader:
         self.manifest = manifest
         self.chain = Chain.of(manifest.run_id, SAMPLES, manifest.sealed)
         self.changes: list[str] = []
-        self.foreign = False  # every line fits the one before it, but they are not those that the manifest knows
+        self.foreign = False  # the lines fit each other, but not the manifest
         self.unsealed = 0  # lines at the beginning that have no seal
 
     def records(self) -> Iterator[tuple[Record, StoredLine]]:
-        """Every record that can be read, `Line.problem` set for a changed one.
+        """Yield every readable record with its line. A changed line has a `problem`.
 
-        Of two for one item, the first counts; one that was not changed is given even so where the first one was.
+        Of two records for one answer, only the first is yielded, unless it was changed.
         """
-        asked, seen = set(self.manifest.item_ids), set[str]()
+        asked, seen = set(self.manifest.item_ids), set[AnswerKey]()
         stored = self.manifest.checkpoint or NOTHING
         for line in sealed_lines(self.path, self.chain):
             record, problem = None, line.problem
@@ -44,7 +44,9 @@ class SamplesReader:
             if record and (told := contradiction(record)):
                 problem, record = told, None
             if record and record.item.id not in asked:
-                problem, record = f"item.id '{record.item.id}' is no item of this run", None
+                problem, record = f"item.id '{record.item.id}' is not an item of this run", None
+            if record and record.output.sample not in range(self.manifest.comparable.samples):
+                problem, record = f"output.sample {record.output.sample} is not a sample of this run", None
             if problem:
                 item = f" (item '{record.item.id}')" if record else ""
                 self.changes.append(f"{self.path}, line {line.number}{item}: {problem}")
@@ -52,9 +54,9 @@ class SamplesReader:
                 self.foreign = not self.changes
                 told = f"{self.path}, line {line.number}: its seal is not the one in {MANIFEST}"
                 self.changes += [told] if self.foreign else []
-            if record and record.item.id not in seen:
+            if record and record.key not in seen:
                 if not problem:
-                    seen.add(record.item.id)
+                    seen.add(record.key)
                 yield record, dataclasses.replace(line, problem=problem) if problem != line.problem else line
         if not self.manifest.checkpoint and not self.chain.lines and self.manifest.had_answers:
             self.changes.append(f"{self.path} is {'empty' if self.path.exists() else 'missing'}, but it had answers")
@@ -64,7 +66,7 @@ class SamplesReader:
             self.changes.append(cut if self.path.exists() else f"{self.path} is missing; it had {had} lines")
 
     def told(self) -> str:
-        """The first change, and how many more there are."""
+        """Return the first change, and how many more there are."""
         more = len(self.changes) - 1
         return self.changes[0] + (f" (and {more} more like it)" if more > 0 else "")
 

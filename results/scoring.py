@@ -1,4 +1,4 @@
-"""Scores and figures of a stored run, without the model: stored scores are read, missing ones computed and kept."""
+"""Scores and figures of a stored run, without its model. Stored scores are read; missing ones are computed and kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import errno
 import math
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -16,7 +16,7 @@ from ..core import registry
 from ..core.durable import make_folder, refuse_link, replace_file, sync_file
 from ..core.errors import MedbenchError, UsageError
 from ..core.stats import clusters_of
-from ..core.types import Figure, Measurement, Metric, Record, Score
+from ..core.types import AnswerKey, Figure, Measurement, Metric, Record, Score
 from . import figure_cache
 from .files import NO_LOCKS, READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
 from .manifest_file import Changed
@@ -24,53 +24,53 @@ from .records import encode_score
 from .samples import SAMPLES
 from .store import StoredRun
 
-CLEAN = "_clean"  # ends the name of a figure over the items that no model's training data hold
-BATCH = 256  # items scored between two writes: what a kill loses at most
-SMALL_BATCH = 16  # where time is short, until one was scored in less than QUICK_SECONDS
+CLEAN = "_clean"  # suffix of a figure over the items that are in no model's training data
+BATCH = 256  # items scored between two writes, so a killed process loses at most these
+SMALL_BATCH = 16  # if time is short, until one batch takes less than QUICK_SECONDS
 QUICK_SECONDS = 0.2
 
 PACKAGE = __name__.partition(".")[0]
-JUDGING = ("judge", "jury")  # begin the names of what judges said
+JUDGING = ("judge", "jury")  # prefixes of judges' metrics
 
 Load = Callable[[str], Metric | Measurement]  # by name; raises MedbenchError
 
 
 @runtime_checkable
 class OfRun(Protocol):
-    """A metric that reads more of a run than its records: what a judge said of them. Its scores are not kept again."""
+    """A metric that reads more of a run than its records, such as a judge's replies. Its scores are not stored."""
 
     def of_run(self, run: StoredRun) -> Metric:
-        """The metric as it is for this run; its `remark`, if it has one, goes with its figures."""
+        """Return the metric for this run. Its `remark`, if any, is shown with its figures."""
         ...
 
 
 @dataclass(frozen=True)
 class Result:
-    """One metric over one run. `values` holds the scored items only, in the benchmark's order."""
+    """One metric over one run. `values` has only the scored items, in the benchmark's order."""
 
     figures: tuple[Figure, ...]
     values: Mapping[str, float] = field(default_factory=dict)
     binary: bool = False
     paired: bool = False  # the first figure is the plain mean of `values`: two runs can be tested item by item
-    measured: bool = False  # read off the run as a whole
-    clean: Figure | None = None  # the first figure without leaked items, where there are any
-    remark: str = ""  # what a reader has to know of it: that a judge judged itself
+    measured: bool = False  # over the whole run, not per item
+    clean: Figure | None = None  # the first figure without leaked items, if there are any
+    remark: str = ""  # what readers must know: that a judge graded itself
 
 
 @dataclass(frozen=True)
 class RunScores:
-    """Everything a table needs of one run."""
+    """Everything that a table needs from one run."""
 
     run: StoredRun
     answered: int
-    truncated: int  # answered items whose prompt was cut to fit the model's window
-    results: dict[str, Result]  # by metric name, in the order asked for; without those in `problems`
-    clusters: dict[str, str] | None  # document by item id, where items share one
+    truncated: int  # answered items whose prompt was cut to fit the model's context window
+    results: dict[str, Result]  # by metric name, in the requested order; without those in `problems`
+    clusters: dict[str, str] | None  # document by item id, if items share documents
     problems: tuple[MedbenchError, ...] = ()
 
 
 def load_metric(name: str) -> Metric | Measurement:
-    """The metric or measurement registered as `name`. Raises UsageError or MedbenchError."""
+    """Return the metric or measurement registered as `name`. Raises UsageError or MedbenchError."""
     if ":" not in name and name.startswith(JUDGING) and name not in registry.names("metrics"):
         raise UsageError(
             f"no metric is called '{name}'.", "A judge is asked by --judge: --judge groq --judge-mode rubric"
@@ -82,10 +82,10 @@ def load_metric(name: str) -> Metric | Measurement:
 
 
 def load_stored(name: str) -> Metric | Measurement:
-    """As `load_metric`, for a name that was read from a run's files, which anyone may have written.
+    """Load a metric as `load_metric` does, but by a name from a run's files, which anyone may have written.
 
-    Only installed code runs. A metric that would run other code, or read a folder, that this command does not name
-    gives the scores that are stored and computes none; one that is a .py file cannot be had at all.
+    Only installed code runs. A metric that would run other code, or read a folder, that the command does not name gives
+    its stored scores and computes none. A metric in a .py file is an error.
     """
     if not registry.uninstalled("metrics", name):
         metric = load_metric(name)
@@ -106,19 +106,19 @@ class StoredScores:
         return getattr(self._metric, part)
 
     def score(self, records: Sequence[Record]) -> list[Score]:
-        """Raise MedbenchError: what could be shown is stored already."""
+        """Raise MedbenchError: all scores that can be shown are stored already."""
         raise _unnamed(self._name)
 
 
 def _unnamed(name: str) -> MedbenchError:
     return MedbenchError(
-        f"the metric '{name}' is named by a stored run only, and it is not installed: medbench does not run it.",
+        f"the metric '{name}' is named only by a stored run and is not installed, so medbench does not run it.",
         f"If you trust it, name it in this command: --metrics {shlex.quote(name)}",
     )
 
 
 def bound(run: StoredRun, metric: Metric, records: Sequence[Record]) -> tuple[Metric, list[Score]]:
-    """The metric as it is for this run, and its scores, as `score_run` has them."""
+    """Return the metric for this run, and its scores as `score_run` does."""
     if isinstance(metric, OfRun):
         metric = registry.with_defaults("metrics", metric.of_run(run))
         return metric, _score(metric, records)
@@ -126,43 +126,47 @@ def bound(run: StoredRun, metric: Metric, records: Sequence[Record]) -> tuple[Me
 
 
 def score_run(run: StoredRun, metric: Metric, records: Sequence[Record] | None = None) -> list[Score]:
-    """One score per stored record, in order. Only what has none under this version is computed, and appended.
+    """Return one score per record, in order. Scores that are missing under this version are computed and appended.
 
-    `records`: those of the run, where the caller has read them. Where the run's folder may only be read, scores are
-    computed and not kept. Another process that scores with this metric is waited for. A score file that was changed or
-    damaged is set aside and its scores are computed again; a note of the run says so. Raises MedbenchError where the
-    metric fails or the disk is full.
+    `records`: all or some of the run's; by default, all are read. If the folder is read-only, new scores are not kept.
+    If another process scores with this metric, this one waits. A changed or damaged score file is set aside and its
+    scores are computed again; a note of the run says so. Raises MedbenchError if the metric fails or the disk is full.
     """
     records = run.records() if records is None else records
     if isinstance(metric, OfRun):
         return bound(run, metric, records)[1]
-    if run.changes:  # what is stored was computed from other answers
+    if run.changes:  # the stored scores are of other answers
         return _score(metric, records)
     version, scores = _stored(run, metric)
-    if version != metric.version or any(record.item.id not in scores for record in records):
+    if version != metric.version or any(record.key not in scores for record in records):
         scores = _complete(run, metric, records)
-    return [scores[record.item.id] for record in records]
+    return [scores[record.key] for record in records]
 
 
 def score_some(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float) -> bool:
-    """As `score_run`, for about so many seconds. Whether all are scored then."""
+    """Score as `score_run` does, for about this many seconds. Return whether all records are scored."""
     version, scores = _stored(run, metric)
-    if version != metric.version or any(record.item.id not in scores for record in records):
+    if version != metric.version or any(record.key not in scores for record in records):
         scores = _complete(run, metric, records, seconds)
-    return all(record.item.id in scores for record in records)
+    return all(record.key in scores for record in records)
 
 
-def aggregate(metric: Metric, records: Sequence[Record], scores: Sequence[Score], unanswered: int = 0) -> list[Figure]:
-    """The metric's figures. `unanswered` items of an unfinished run count into `total`, so that coverage shows them."""
+def aggregate(
+    metric: Metric, records: Sequence[Record], scores: Sequence[Score], asked: Collection[str] = (), samples: int = 1
+) -> list[Figure]:
+    """Return the metric's figures. `total` includes what an unfinished run has not answered: `asked` are the ids of all
+    its items, with `samples` answers each. Without them, `total` is of `records`.
+    """
     with _blaming(metric):
         found = metric.aggregate(records, scores)
-    # A figure over some of the items only (one subject) cannot know how many of the unanswered are its own.
-    whole = len(records)
-    return [_finite(dataclasses.replace(f, total=whole + unanswered) if f.total == whole else f) for f in found]
+    # A figure over some items (one subject) cannot know how many of its items are unanswered.
+    answers, items = len(records), len({record.item.id for record in records})
+    totals = {items: len(asked), answers: len(asked) * samples} if asked else {}
+    return [_finite(dataclasses.replace(f, total=totals.get(f.total, f.total))) for f in found]
 
 
 def figures(run: StoredRun, metrics: Sequence[Metric | Measurement]) -> list[Figure]:
-    """The figures of a run over the items it has answered. Raises MedbenchError where a metric fails."""
+    """Return the figures of a run over its answered items. Raises MedbenchError if a metric fails."""
     records = run.records()
     return [figure for metric in metrics for figure in evaluate(run, metric, records).figures]
 
@@ -170,38 +174,54 @@ def figures(run: StoredRun, metrics: Sequence[Metric | Measurement]) -> list[Fig
 def evaluate(
     run: StoredRun, metric: Metric | Measurement, records: Sequence[Record], leaked: Collection[str] = ()
 ) -> Result:
-    """One metric over one run, and once more without the `leaked` items. Raises MedbenchError where it fails."""
+    """Return one metric's result over one run, also without the `leaked` items. Raises MedbenchError if it fails."""
     if isinstance(metric, Metric):
         metric, scores = bound(run, metric, records)
-        values = {score.item_id: score.value for score in scores if score.value is not None}
-        found = aggregate(metric, records, scores, len(run.manifest.item_ids) - len(records))
+        samples = run.manifest.comparable.samples
+        found = aggregate(metric, records, scores, run.manifest.item_ids, samples)
         clean = _clean(run, metric, records, scores, leaked) if leaked and found else None
         remark = str(metric.remark_on(scores) or metric.remark)
-        return Result(tuple(found), values, metric.binary, metric.mean, clean=clean, remark=remark)
+        binary = metric.binary and samples == 1  # the mean of several samples is neither right nor wrong
+        return Result(tuple(found), item_means(scores), binary, metric.mean, clean=clean, remark=remark)
     with _blaming(metric):
         return Result((_finite(metric.read(run.manifest.measured())),), measured=True)
+
+
+def item_means(scores: Iterable[Score]) -> dict[str, float]:
+    """Return the mean value of each item's samples, without items of which none has a value."""
+    values: dict[str, list[float]] = {}
+    for score in scores:
+        if score.value is not None:
+            values.setdefault(score.item_id, []).append(score.value)
+    return {item_id: math.fsum(own) / len(own) for item_id, own in values.items()}
+
+
+def item_documents(records: Iterable[Record]) -> dict[str, str] | None:
+    """Return the document of each item by id; None if no two items share one."""
+    items = {record.item.id: record for record in records}
+    documents = clusters_of(list(items.values()))
+    return None if documents is None else dict(zip(items, documents, strict=True))
 
 
 def _clean(
     run: StoredRun, metric: Metric, records: Sequence[Record], scores: Sequence[Score], leaked: Collection[str]
 ) -> Figure:
-    """The metric's first figure over what is not leaked; without a value where all is."""
+    """Return the metric's first figure over the items that are not leaked; without a value if all are."""
     kept = [(r, s) for r, s in zip(records, scores, strict=True) if r.item.id not in leaked]
-    asked = sum(item_id not in leaked for item_id in run.manifest.item_ids)
+    asked = [item_id for item_id in run.manifest.item_ids if item_id not in leaked]
     if not asked:
         return Figure(metric.name + CLEAN, None, 0, 0, better=metric.better)
-    first = aggregate(metric, [r for r, _ in kept], [s for _, s in kept], asked - len(kept))[0]
+    first = aggregate(metric, [r for r, _ in kept], [s for _, s in kept], asked, run.manifest.comparable.samples)[0]
     return dataclasses.replace(first, name=first.name + CLEAN)
 
 
 def run_scores(
     run: StoredRun, names: Sequence[str], load: Load = load_metric, leaked: Collection[str] = frozenset()
 ) -> RunScores:
-    """All figures of a run under the metrics called `names`, the first of each once more without the `leaked` items.
+    """Return all figures of a run by these metrics, and the first of each also without the `leaked` items.
 
-    A metric that cannot be had leaves the others alone.
-
-    Raises DataMalformed where the run's records are broken.
+    A metric that fails is in `problems` and does not affect the others. Raises DataMalformed if the run's records are
+    broken.
     """
     results: dict[str, Result] = {}
     problems = []
@@ -211,7 +231,7 @@ def run_scores(
             metrics[name] = load(name)
         except MedbenchError as error:
             problems.append(error)
-    # What others' metrics depend on cannot be known.
+    # Nobody knows what third-party metrics depend on.
     ours = not problems and all(type(m).__module__.startswith(f"{PACKAGE}.") for m in metrics.values())
     versions = {name: str(metric.version) for name, metric in metrics.items()}
     key = figure_cache.key(run, versions, leaked) if ours and not run.changes else None
@@ -224,19 +244,17 @@ def run_scores(
         except MedbenchError as error:
             where = "" if str(run.path) in error.message else f"{run.path}: "
             problems.append(MedbenchError(where + error.message, error.hint))
-    documents = clusters_of(records)
-    clusters = None if documents is None else {r.item.id: name for r, name in zip(records, documents, strict=True)}
     truncated = sum(record.output.truncated_tokens > 0 for record in records)
-    made = RunScores(run, len(records), truncated, results, clusters, tuple(problems))
+    made = RunScores(run, len(records), truncated, results, item_documents(records), tuple(problems))
     if key and not (problems or run.changes or run.notes):
-        after = figure_cache.key(run, versions, leaked)  # with the score files that were written meanwhile
+        after = figure_cache.key(run, versions, leaked)  # now with the score files that were just written
         if after and after["files"] == key["files"]:
             figure_cache.write(run, after, _kept(made))
     return made
 
 
 def _kept(made: RunScores) -> dict[str, Any]:
-    """A sheet as JSON: what is told by item is a list in the order of the run's items."""
+    """Return the scores of a run as JSON. Values by item are lists in the order of the run's items."""
     ids = made.run.manifest.item_ids
     results = {
         name: dataclasses.asdict(dataclasses.replace(result, values={}))
@@ -262,44 +280,48 @@ def _restored(run: StoredRun, kept: Mapping[str, Any]) -> RunScores:
     return RunScores(run, kept["answered"], kept["truncated"], results, clusters)
 
 
-def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float = math.inf) -> dict[str, Score]:
-    """All scores of a run, after scoring and appending the missing ones, or as many of these as `seconds` allow."""
+def _complete(
+    run: StoredRun, metric: Metric, records: Sequence[Record], seconds: float = math.inf
+) -> dict[AnswerKey, Score]:
+    """Score and append missing records, as many as `seconds` allow. Return all of the run's scores."""
     if isinstance(metric, StoredScores):
-        raise _unnamed(metric.name)  # before what is stored under another version is replaced
+        raise _unnamed(metric.name)  # before scores of another version are replaced
     path = run.score_file(metric.name)
     lock = Lock(path.with_suffix(".lock"), f"'{metric.name}' of the run {run.path}")
-    scores: dict[str, Score] = {}
+    scores: dict[AnswerKey, Score] = {}
     try:
         refuse_link(path.parent)
         make_folder(path.parent)
         lock.acquire(wait=True)
         try:
-            # Read again: another process may have scored while this one waited.
+            # Read them again: another process may have scored while this one waited.
             try:
                 version, scores = run.scores(metric.name)
             except Changed as error:
                 version, kept = None, set_aside(path)
-                run.notes[f"{error.message}. All its scores were computed again; it is kept as {kept.name}."] = None
+                run.notes[f"{error.message}. All its scores were computed again; the file is kept as {kept.name}."] = (
+                    None
+                )
             scores = scores if version == metric.version else {}
-            missing = [record for record in records if record.item.id not in scores]
+            missing = [record for record in records if record.key not in scores]
             if missing:
                 sync_file(run.path / SAMPLES)  # no score outlives its answer in a power cut
             batches = _in_batches(metric, missing, seconds)
 
             def line(score: Score) -> dict[str, Any]:
-                return encode_score(score, run.record_hash(score.item_id))
+                return encode_score(score, run.record_hash(score.key))
 
             if version != metric.version:
                 first = next(batches, [])
                 lines = [{"metric": metric.name, "version": metric.version}, *map(line, first)]
                 replace_file(path, b"".join(map(run.score_chain(metric.name).add, map(to_json, lines))))
-                scores.update((score.item_id, score) for score in first)
-            if any(record.item.id not in scores for record in missing):
+                scores.update((score.key, score) for score in first)
+            if any(record.key not in scores for record in missing):
                 file = LineFile(path, chain_at_end(path, run.score_chain(metric.name)))
                 try:
                     for batch in batches:
                         file.append(map(line, batch))
-                        scores.update((score.item_id, score) for score in batch)
+                        scores.update((score.key, score) for score in batch)
                 finally:
                     file.close()
         finally:
@@ -314,13 +336,13 @@ def _complete(run: StoredRun, metric: Metric, records: Sequence[Record], seconds
         with contextlib.suppress(Changed):
             version, found = run.scores(metric.name)
             scores = found | scores if version == metric.version else scores
-        missing = [record for record in records if record.item.id not in scores]
-        scores |= {score.item_id: score for score in _score(metric, missing)}
+        missing = [record for record in records if record.key not in scores]
+        scores |= {score.key: score for score in _score(metric, missing)}
     return scores
 
 
 def _in_batches(metric: Metric, records: Sequence[Record], seconds: float) -> Iterator[list[Score]]:
-    """Scores of the records, batch by batch: of all, or of at least one batch and as many as `seconds` allow."""
+    """Yield scores of the records batch by batch: at least one batch, and as many as `seconds` allow."""
     until, size, done = time.monotonic() + seconds, BATCH if seconds == math.inf else SMALL_BATCH, 0
     while done < len(records) and (not done or time.monotonic() < until):
         started = time.monotonic()
@@ -329,8 +351,8 @@ def _in_batches(metric: Metric, records: Sequence[Record], seconds: float) -> It
         size = BATCH if time.monotonic() - started < QUICK_SECONDS else size
 
 
-def _stored(run: StoredRun, metric: Metric) -> tuple[str | None, dict[str, Score]]:
-    """The metric's stored scores; none where their file was changed, which `_complete` then sets aside."""
+def _stored(run: StoredRun, metric: Metric) -> tuple[str | None, dict[AnswerKey, Score]]:
+    """Return the metric's stored scores; none if their file was changed, which `_complete` then sets aside."""
     try:
         return run.scores(metric.name)
     except Changed:
@@ -338,12 +360,13 @@ def _stored(run: StoredRun, metric: Metric) -> tuple[str | None, dict[str, Score
 
 
 def _score(metric: Metric, records: Sequence[Record]) -> list[Score]:
-    """Scores of a batch, checked: one per record in order, and every value a number or unscored."""
+    """Return the scores of a batch after checking them: one per record, in order, each a finite number or unscored."""
     with _blaming(metric):
         scores = metric.score(records)
     if [score.item_id for score in scores] != [record.item.id for record in records]:
-        raise MedbenchError(f"the metric '{metric.name}' does not give one score per record, in order.")
-    return [_checked(metric, score) for score in scores]
+        raise MedbenchError(f"the metric '{metric.name}' did not return one score per record, in order.")
+    numbered = zip(records, scores, strict=True)
+    return [_checked(metric, dataclasses.replace(score, sample=record.output.sample)) for record, score in numbered]
 
 
 def _checked(metric: Metric, score: Score) -> Score:
@@ -351,14 +374,14 @@ def _checked(metric: Metric, score: Score) -> Score:
         return score
     value = float(score.value)
     if not math.isfinite(value):
-        return dataclasses.replace(score, value=None, reason=f"the metric gave {value}")
+        return dataclasses.replace(score, value=None, reason=f"the metric returned {value}")
     if metric.binary and value not in (0.0, 1.0):
         raise MedbenchError(f"the metric '{metric.name}' says it is binary but scores '{score.item_id}' with {value}.")
     return dataclasses.replace(score, value=value)
 
 
 def _finite(figure: Figure) -> Figure:
-    """Without a number that is none: an interval that the data leave open is not shown."""
+    """Return the figure with None for every value and interval end that is not finite."""
 
     def number(value: float | None) -> float | None:
         return None if value is None or not math.isfinite(value) else float(value)
@@ -368,7 +391,7 @@ def _finite(figure: Figure) -> Figure:
 
 @contextlib.contextmanager
 def _blaming(metric: Metric | Measurement) -> Iterator[None]:
-    """A stranger's metric may raise anything; it breaks only its own column."""
+    """Turn anything that a third-party metric raises into an error of its own column."""
     try:
         yield
     except MedbenchError:

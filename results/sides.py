@@ -25,6 +25,7 @@ MEANING = {
     "prompt_hash": "the prompts",
     "shots": "the number of examples (shots)",
     "method": "how the answer is obtained (method)",
+    "samples": "the number of answers to each item (samples)",
     "max_new_tokens": "the most tokens an answer may have (max_new_tokens)",
     "stop": "the strings that end an answer (stop)",
     "retrieval": "the passages in the prompts (retrieval)",

@@ -25,7 +25,7 @@ def mark(
     """
     known = [_known(column, at, table) for at, column in enumerate(columns)]
     # An unfinished run may look best by luck, so it is no evidence against a finished one.
-    finished = {row for row, made in enumerate(sheets) if made.answered == len(made.run.manifest.item_ids)}
+    finished = {row for row, made in enumerate(sheets) if made.answered == made.run.manifest.answers}
     rivals = [finished.intersection(values) or set(values) for values in known]
     tested = [at for at, column in enumerate(columns) if column.tested and len(known[at]) > 1]
     found, pairs = verdicts([_tested(sheets, columns[at], known[at], rivals[at], leaked) for at in tested])

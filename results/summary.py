@@ -33,7 +33,7 @@ Kind = Literal["benchmark", "mean", "safety", "latency", "memory"]
 
 @dataclass(frozen=True)
 class Heading:
-    """One column. `name` is the benchmark, with what tells it from its namesakes, or the figure."""
+    """One column. `name` is the benchmark (with the fields that tell it from its namesakes) or the figure."""
 
     kind: Kind
     name: str
@@ -43,15 +43,15 @@ class Heading:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One model, as loaded and run in one way. `cells` has a place per heading: None where there is no figure."""
+    """One model, as loaded and run in one way. `cells` has a place per heading: None if there is no figure."""
 
     label: str
     setup: str
     cells: tuple[Cell | None, ...]
     changed: bool = False
-    leaked: tuple[int, ...] = ()  # by heading: items in the figure that the model's training data hold
+    leaked: tuple[int, ...] = ()  # by heading: items of the figure that are in the model's training data
     unfinished: tuple[str, ...] = ()  # "exam: 37 of 50 done", for each run that is
-    unchecked: tuple[str, ...] = ()  # benchmarks whose items were not looked for in the model's training data
+    unchecked: tuple[str, ...] = ()  # benchmarks whose items were not searched for in the training data
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _by_model(board: Board) -> dict[_Model, BoardRow]:
 
 
 def _label(key: _Model, models: Sequence[_Model]) -> str:
-    """Return the model's name, with the facts that tell its lines apart and are not in the line's setup anyway."""
+    """Return the model's name with the facts that tell its lines apart, except those that the setup shows."""
     alike = [dict(other.facts) for other in models if other.label == key.label]
     mine = [(name, value) for name, value in key.facts if any(other.get(name) != value for other in alike)]
     return label(key.label, [(name, value or "none") for name, value in mine if name not in LOADED[1:]])
@@ -210,7 +210,7 @@ def _figure(board: Board, row: BoardRow, name: str) -> Figure | None:
 def _extra(
     heading: Heading, scores: Sequence[Cell | None], boards: Sequence[Board], rows: Sequence[BoardRow | None]
 ) -> Cell | None:
-    """Return what stands in a column that is of no single benchmark."""
+    """Return the cell of a column that is not of one benchmark."""
     if heading.kind == "mean":
         figures = [cell.figure for cell in scores if cell and cell.figure and cell.figure.value is not None]
         return Cell(mean(figures)) if len(figures) == len(scores) else None
@@ -296,7 +296,7 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
     if boards[0].sample:
         notes.append(SAMPLES)
     notes += [
-        f"{LEAKED} {board.title}: {row.leaked} of {row.asked} items were found in the training data of "
+        f"{LEAKED} {board.title}: {row.leaked} of {board.asked} items were found in the training data of "
         f"{row.setup.model}. "
         "Figures and order here include them; --details shows the figures without them."
         for board in boards

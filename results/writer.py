@@ -1,4 +1,4 @@
-"""Writing a run: its folder is made or resumed, answers are appended, the manifest is replaced."""
+"""Writes a run: makes or resumes its folder, appends answers, replaces its manifest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ..core.durable import make_folder, refuse_link, replace_file
 from ..core.errors import DataMalformed, MedbenchError
 from ..core.seals import Chain
-from ..core.types import Record
+from ..core.types import AnswerKey, Record, answer_name
 from .files import LineFile, Lock, remedy, set_aside, tell
 from .folders import SCORES
 from .identity import differing
@@ -21,27 +21,27 @@ from .records import encode
 from .samples import NOTHING, SAMPLES, SamplesReader, checkpoint
 
 LOCK = "lock"
-MANIFEST_LOCK = "manifest.lock"  # held for a moment, while the manifest is replaced
+MANIFEST_LOCK = "manifest.lock"  # locked for a moment while the manifest is replaced
 
 
 class RunWriter:
-    """Makes the folder `root`/run_id or opens it to resume, and holds its lock while the `with` block lasts.
+    """Makes the folder `root`/run_id, or opens it to resume. Use it in a `with` block, which locks the run.
 
-    On resuming, the stored manifest stands (its sessions, latency, engine and environment are those of the answers
-    that are stored); new metric names are added to its own. Entering raises MedbenchError where another process
-    writes this run, the folder cannot be written, it holds a run of another identity, or its manifest was changed.
+    A resumed run keeps its manifest, because its sessions, latency, engine and environment describe the stored
+    answers; only new metrics are added. Entering the block raises MedbenchError if another process writes this run, if
+    the folder cannot be written or has a run of another identity, and if its manifest was changed.
 
-    Lines of samples that were changed or damaged afterwards are dropped, and their items are open again; the file as it
-    was is kept beside.
+    Changed or damaged lines of the samples are dropped, so that their items are answered again. A copy of the file is
+    kept beside it.
     """
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.path = root / manifest.run_id
         self.manifest = manifest
-        self.done: set[str] = set()  # ids of the items that are stored
+        self.done: set[AnswerKey] = set()  # keys of the answers that are stored
         self._lock = Lock(self.path / LOCK, f"the run {self.path}")
         self._samples: LineFile | None = None
-        self._appended = False  # since the manifest was written
+        self._appended = False  # since the manifest was last written
         self._unsealed = 0
         self._asked = frozenset(manifest.item_ids)
         if len(self._asked) < len(manifest.item_ids):
@@ -68,23 +68,25 @@ class RunWriter:
         self._close()
 
     def append(self, records: Iterable[Record], sync: bool = True) -> None:
-        """Store a batch, or nothing of it. Items that are stored already are left out.
+        """Store all records of a batch, or none. Answers that are stored already are left out.
 
-        It is on the disk when this returns or, without `sync`, with the system, which a killed process cannot undo.
+        When this returns, the records are on disk or, without `sync`, in the system's cache, which survives a killed
+        process but not a power cut.
 
-        Raises MedbenchError where the disk refuses (what was stored before stays) and ValueError for a record that
-        does not belong to this run.
+        Raises MedbenchError if the disk cannot be written (everything stored before is kept) and ValueError for a
+        record that does not belong to this run.
         """
         assert self._samples is not None, "RunWriter is used in a with block"
-        new: dict[str, Record] = {}
+        new: dict[AnswerKey, Record] = {}
         for record in records:
             if record.item.id != record.output.item_id:
                 raise ValueError(f"output of '{record.output.item_id}' under item '{record.item.id}'")
-            if record.item.id not in self.done:
-                new.setdefault(record.item.id, record)
-        strangers = new.keys() - self._asked
+            if record.key not in self.done:
+                new.setdefault(record.key, record)
+        samples = range(self.manifest.comparable.samples)
+        strangers = sorted(key for key in new if key[0] not in self._asked or key[1] not in samples)
         if strangers:
-            raise ValueError(f"not items of this run: {sorted(strangers)[:3]}")
+            raise ValueError(f"not asked by this run: {', '.join(map(answer_name, strangers[:3]))}")
         if not new:
             return
         try:
@@ -103,7 +105,7 @@ class RunWriter:
         engine: Mapping[str, Any] | None = None,
         environment: Mapping[str, Any] | None = None,
     ) -> None:
-        """Replace fields of the manifest, on the disk at once. What identifies the run cannot change."""
+        """Replace fields of the manifest on disk. What identifies the run cannot change."""
         now = self.manifest
         changed = dataclasses.replace(
             now,
@@ -118,7 +120,7 @@ class RunWriter:
 
     def _open(self) -> None:
         samples = self.path / SAMPLES
-        refuse_link(samples)  # nor is what it names copied into this folder
+        refuse_link(samples)  # its target must not be copied into this folder either
         if (self.path / MANIFEST).exists():
             stored = read_manifest(self.path)
             self._check(stored)
@@ -126,35 +128,33 @@ class RunWriter:
             if self.manifest != stored:
                 self._write(self.manifest)
         elif samples.exists():
-            raise DataMalformed(f"{self.path} holds answers but no {MANIFEST}.", "Move or delete that folder.")
+            raise DataMalformed(f"{self.path} has answers but no {MANIFEST}.", "Move or delete that folder.")
         else:
             self._write(dataclasses.replace(self.manifest, checkpoint=NOTHING))
         reading = SamplesReader(self.path, self.manifest)
-        self.done = {record.item.id for record, line in reading.records() if not line.problem}
+        self.done = {record.key for record, line in reading.records() if not line.problem}
         if reading.changes:
             self._repair(reading)
         self._samples = LineFile(samples, reading.chain)
         self._unsealed = reading.unsealed
 
     def _repair(self, reading: SamplesReader) -> None:
-        """Keep the lines that are as they were stored, under new seals, and the file as it is now beside them."""
+        """Write the unchanged lines to a new file with new seals, and keep the file as it is now beside it."""
         samples = self.path / SAMPLES
         again = SamplesReader(self.path, self.manifest)
         good = [line.body for _, line in again.records() if not line.problem]
-        # Lines that all fit each other but not the manifest are another file's.
+        # Lines whose seals fit each other but not the manifest come from another file.
         good, self.done = ([], set()) if again.foreign else (good, self.done)
         kept = set_aside(samples, copy=True) if samples.exists() else None
         chain = Chain.of(self.manifest.run_id, SAMPLES)
         replace_file(samples, b"".join(map(chain.add, good)))
-        # What judges said of a run from before has no seals, and need not have them now.
+        # Judges' replies to a run made before sealing have no seals, and still need none.
         reading.chain, reading.unsealed = chain, 0 if self.manifest.sealed else max(1, reading.unsealed)
         self._write(dataclasses.replace(self.manifest, checkpoint=checkpoint(chain, reading.unsealed)))
         for path in (self.path / SCORES).glob("*.jsonl"):
-            path.unlink()  # scores of the answers that were there; new ones are computed when they are asked for
+            path.unlink()  # scores of the old answers; new ones are computed on demand
         lost = f" The file is kept as {kept.name}." if kept else ""
-        tell(
-            f"{reading.told()}. {len(good)} answers are as they were stored; the other items are answered again.{lost}"
-        )
+        tell(f"{reading.told()}. {len(good)} answers are unchanged; the other items are answered again.{lost}")
 
     def _check(self, stored: Manifest) -> None:
         asked = self.manifest
@@ -164,17 +164,17 @@ class RunWriter:
         if differences:
             name, old, new = differences[0]
             raise MedbenchError(
-                f"{self.path} holds another run: {name} is {old!r} there and {new!r} here.",
-                "Move or delete that folder, or name another one to write to.",
+                f"{self.path} has another run: {name} is {old!r} there and {new!r} here.",
+                "Move or delete that folder, or choose another one to write to.",
             )
 
     def _write(self, manifest: Manifest) -> None:
         try:
             if self._samples is not None and self._samples.chain:
-                self._samples.sync()  # what the manifest says is there has to be there
+                self._samples.sync()  # the manifest must not mention lines that are not on disk
                 manifest = dataclasses.replace(manifest, checkpoint=checkpoint(self._samples.chain, self._unsealed))
             with Lock(self.path / MANIFEST_LOCK, f"{self.path / MANIFEST}").held(wait=True):
-                if (self.path / MANIFEST).exists():  # `medbench score` may have added metrics meanwhile
+                if (self.path / MANIFEST).exists():  # `medbench score` may have added metrics in the meantime
                     manifest = manifest.with_metrics(read_manifest(self.path).metrics)
                 write_manifest(self.path, manifest)
         except OSError as error:
@@ -194,7 +194,8 @@ class RunWriter:
             self._lock.release()
 
     def _not_written(self, path: Path, error: OSError) -> MedbenchError:
-        safe = f" {len(self.done)} of {len(self.manifest.item_ids)} items are stored and safe." if self.done else ""
+        what = "items" if self.manifest.comparable.samples == 1 else "answers"
+        safe = f" {len(self.done)} of {self.manifest.answers} {what} are stored and safe." if self.done else ""
         return MedbenchError(
             f"{path} cannot be written: {error.strerror or error}.{safe}",
             f"{remedy(error)}, then give the same command again{': it resumes' if self.done else ''}.",
@@ -202,8 +203,9 @@ class RunWriter:
 
 
 def add_metrics(run: Path, names: list[str]) -> None:
-    """Have the run's tables show these metrics too, also while another process answers its items. Raises MedbenchError
-    where the manifest was changed or cannot be written.
+    """Add metrics to the run's tables, even while another process answers its items.
+
+    Raises MedbenchError if the manifest was changed or cannot be written.
     """
     if all(name in read_changed(run)[0].metrics for name in names):
         return

@@ -39,6 +39,8 @@ class LoRARequest:
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
     temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int | None = None
     max_tokens: int = 16
     stop: list[str] | None = None
     stop_token_ids: list[int] | None = None

@@ -414,7 +414,7 @@ def test_a_schedule_keeps_every_row_and_its_slot(
 ) -> None:
     """Played with rows that end by chance; `held` is what the slots hold, as the store would."""
     schedule = Schedule(
-        (ActiveSequence(i, [0] * prompt, prompt, limit) for i, (prompt, limit) in enumerate(lengths)), capacity
+        (ActiveSequence(i, [i] * prompt, prompt, limit) for i, (prompt, limit) in enumerate(lengths)), capacity
     )
     held: dict[int, int] = {}
     ended: list[int] = []

@@ -259,7 +259,7 @@ def test_a_changed_reply_is_left_out_and_asked_for_again(run: StoredRun, change:
     assert values(found, came.metric) == right | {"q2": None}
     (note,) = found.notes
     assert note.startswith(f"{file}, line 4")
-    assert note.endswith("Left out; the same judge command asks for it again.")
+    assert note.endswith("It is left out; the same judge command requests it again.")
     again = fake()
     assert ask(StoredRun(run.path), again, "reference").stored == 6
     assert again.engine.asked == ["q2"]  # type: ignore[attr-defined]
@@ -413,7 +413,7 @@ def test_replies_that_cannot_be_read_are_told_in_words_and_without_a_table(run: 
         as_json = medbench(*command, "--json", "--quiet")
         found, told = as_json.communicate(timeout=60)
     assert '6 of 6 replies could not be read as a grade. The first: "I would say 4 of 5."' in err
-    assert "not asked again; delete that file to ask all anew" in err
+    assert "not requested again; delete that file to request all again" in err
     (file,) = (run.path / "judgements").glob("*.jsonl")
     assert str(file) in err
     assert as_json.returncode == 1

@@ -80,8 +80,8 @@ class TestLiveqaGrades:
             (GRADES + "3 1-Incorrect G_1.txt\n", ROWS, ["row 5", "no question TQ3"]),
             ("1 4 G_1.txt\n", ROWS, ["row 1", "'4' is not one of 1-Incorrect"]),
             ("1 2-Related X.txt\n", ROWS, ["row 1", "'X.txt' is not in", ANSWERS_FILE]),
-            ("\n", ROWS, ["holds no grades"]),
-            (GRADES, [*ROWS, ("G_1.txt", DIET)], ["row 5", "'G_1.txt' has another text"]),
+            ("\n", ROWS, ["has no grades"]),
+            (GRADES, [*ROWS, ("G_1.txt", DIET)], ["row 5", "'G_1.txt' has a different text"]),
             (GRADES, [*ROWS, ("N_1.txt", "Just text")], ["row 5", "field 'Answer'"]),
             (GRADES, [*ROWS, ("N_1.txt", "Question: a\nURL: b\nAnswer: ) \n")], ["row 5", "field 'Answer'"]),
             (GRADES, [*ROWS, ("N_1.txt", DIET, "more")], ["row 5", "2 columns are expected", "not 3"]),
@@ -168,9 +168,9 @@ class TestOwnGrades:
             ("question,answer,grade\na,b,2.5\n", ["row 1", "'2.5'", "whole number"]),
             ("question,answer,grade\na,b,\n", ["row 1", "''", "whole number"]),
             ("question,answer,grade\na,b,1\n,b,1\n", ["row 2", "field 'question'"]),
-            ("question,answer,grade\na,b\n", ["row 1", "as many cells"]),
-            ("item,question,answer,grade\nx,a,b,1\nx,c,b,1\n", ["row 2", "field 'item'", "another question"]),
-            ("question,answer,grade\n", ["holds no grades", "question, answer and grade are needed"]),
+            ("question,answer,grade\na,b\n", ["row 1", "number of cells differs"]),
+            ("item,question,answer,grade\nx,a,b,1\nx,c,b,1\n", ["row 2", "field 'item'", "a different question"]),
+            ("question,answer,grade\n", ["has no grades", "question, answer and grade are needed"]),
         ],
     )
     def test_malformed_is_told_with_row_and_field(self, tmp_path: Path, text: str, said: list[str]) -> None:

@@ -47,7 +47,7 @@ def test_an_unknown_metric_with_a_setting_is_told_as_any_unknown_one() -> None:
 
 
 def test_an_entity_model_without_an_entity_metric_is_a_mistake() -> None:
-    with pytest.raises(UsageError, match="no metric asked for finds entities"):
+    with pytest.raises(UsageError, match="none of the metrics finds entities"):
         output.metric_names(("rouge1",), EMBEDDED)
 
 

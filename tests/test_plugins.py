@@ -444,7 +444,7 @@ def test_a_metric_file_scores_a_new_run_and_a_stored_one_and_is_found_from_anywh
         (
             "for r in records]",
             "for r in records[1:]]",
-            "the metric 'wordy' does not give one score per record, in order",
+            "the metric 'wordy' did not return one score per record, in order",
         ),
         ("float(len(r.output.text.split()) > 7)", "0.5", "says it is binary but scores 'open-1' with 0.5"),
         ("/ len(scores), len", "/ 0, len", "the metric 'wordy' failed: ZeroDivisionError: "),

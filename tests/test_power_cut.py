@@ -209,7 +209,7 @@ def scores(disk: Path, metric: str) -> list[dict[str, float | None]]:
     (run,) = runs
     assert run.complete
     answers = {record.item.id: record.output.text or record.output.logprobs for record in run.records()}
-    found = {item: score.value for item, score in sorted(run.scores(metric)[1].items())}
+    found = {item: score.value for (item, _), score in sorted(run.scores(metric)[1].items())}
     assert found.keys() == answers.keys()
     return [answers, found]  # type: ignore[list-item]
 
@@ -289,6 +289,6 @@ def test_what_a_judge_was_paid_for_survives_a_power_cut(disk: Path, tmp_path: Pa
             (file,) = (run.path / "judgements").glob("*.jsonl")
             _, *replies = [value for _, value in read_lines(file)]
             said = {reply["output"]["item_id"]: reply["output"]["text"] for reply in replies}
-            assert said == dict.fromkeys(run.answered(), grade)
+            assert said == dict.fromkeys((item for item, _ in run.answered()), grade)
             if moment == trace.moments()[-1]:
                 assert len(server.asked) == before, "nothing is asked and paid for twice"

@@ -293,6 +293,16 @@ def test_each_server_is_asked_again_once_and_not_for_each_item(style: Any, field
     assert engine.describe()["rejected_fields"] == sorted(fields)
 
 
+def test_requests_side_by_side_are_not_each_rejected() -> None:
+    with Server(then=strict(*FIELDS, then=servers.says("B"))) as server:
+        spec = ModelSpec("openai:m", "m", "", "openai", base_url=server.url)
+        engine = OpenAIEngine(spec, Limits(concurrency=8, retries=0))
+        found = list(engine.generate([GenerateRequest(f"i{n}", Prompt("q"), 10) for n in range(20)]))
+    assert [output.text for output in found] == ["B"] * 20
+    assert len(server.asked) == 20 + len(FIELDS)
+    assert server.most_at_once > 1
+
+
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
 def test_without_log_probabilities_the_model_writes_and_the_manifest_says_so(style: Any) -> None:
     def answer(asked: Asked) -> Answer:

@@ -62,7 +62,7 @@ def test_a_run_is_not_written_through_a_link(victim: Path, name: str) -> None:
     refused = pytest.raises(MedbenchError, match="it is a link, and medbench does not write through links")
     with refused as error, RunWriter(Path("runs"), run.manifest) as writer:
         writer.append([made.record("b", "1")])
-    assert error.value.hint.startswith("Remove that link or name another folder to write to")
+    assert error.value.hint.startswith("Remove that link or choose another folder")
     assert victim.read_text() == VICTIM
     assert not any(b"a line of mine" in path.read_bytes() for path in run.path.glob("*.damaged-*"))
 
@@ -190,7 +190,7 @@ def test_without_locks_figures_are_shown_and_nothing_is_written(number: int, mon
     assert scored.exit_code == 1 and "token_f1" in scored.stdout
     assert "That file system has no locks" in scored.output
     refused = replayed()
-    assert refused.exit_code == 1 and "That file system has no locks: name a folder on another one" in refused.output
+    assert refused.exit_code == 1 and "That file system has no locks: choose a folder on another one" in refused.output
 
 
 def test_a_folder_that_cannot_be_looked_into_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +217,7 @@ def test_a_run_without_its_manifest_is_named_in_json(tmp_path: Path) -> None:
     done = medbench("leaderboard", "runs", "--json")
     assert done.exit_code == 1
     (problem,) = json.loads(done.stdout)["problems"]
-    assert f"{run.path} holds answers of a run but no manifest.json" in problem
+    assert f"{run.path} has answers of a run but no manifest.json" in problem
 
 
 def test_damaged_scores_are_made_anew() -> None:
@@ -228,7 +228,7 @@ def test_damaged_scores_are_made_anew() -> None:
     (run.path / "figures.json").unlink(missing_ok=True)
     done = medbench("leaderboard", "runs", "--json")
     assert done.exit_code == 0 and '"value": 0.5' in done.stdout
-    assert StoredRun(run.path).scores("exact_match")[1].keys() == {"a", "b"}
+    assert StoredRun(run.path).scores("exact_match")[1].keys() == {("a", 0), ("b", 0)}
 
 
 # --- training where nothing can be written ----------------------------------------------------------------------------

@@ -123,7 +123,7 @@ def test_a_resumed_run_keeps_what_it_has_and_never_stores_an_item_twice(tmp_path
         writer.append([made.record("b", "first")])
         writer.update(sessions=[Session(items=1, seconds=2.0, peak_rss_bytes=5)])
     with RunWriter(tmp_path, manifest.with_metrics(["right", "extra"])) as writer:
-        assert writer.done == {"b"}
+        assert {item for item, _ in writer.done} == {"b"}
         assert writer.manifest.sessions == (Session(items=1, seconds=2.0, peak_rss_bytes=5),)
         assert writer.manifest.metrics == ("right", "extra")
         writer.append([made.record("b", "second"), made.record("c", "x"), made.record("c", "again")])
@@ -170,7 +170,7 @@ def test_a_torn_last_line_is_passed_over_by_readers_and_cut_off_by_the_next_writ
     assert samples.read_bytes() == torn
     with RunWriter(tmp_path, manifest) as writer:
         assert samples.read_bytes() == whole
-        assert writer.done == {"a"}
+        assert {item for item, _ in writer.done} == {"a"}
         writer.append([made.record("b", "anew")])
     assert [r.output.text for r in StoredRun(writer.path).records()] == ["whole", "anew"]
 
@@ -189,7 +189,7 @@ def test_of_two_records_for_one_item_the_first_counts(tmp_path: Path) -> None:
         ('{"item":{"id":"b","question":"?"}}', "'output' is missing"),
         ('{"item":{"id":"b","question":"?","color":1},"output":{"item_id":"b"}}', "color"),
         ('{"item":{"id":"b","question":"?"},"output":{"item_id":"c"}}', "output.item_id is 'c'"),
-        ('{"item":{"id":"z","question":"?"},"output":{"item_id":"z"}}', "'z' is no item of this run"),
+        ('{"item":{"id":"z","question":"?"},"output":{"item_id":"z"}}', "'z' is not an item of this run"),
         ('{"item":{"id":"b","question":"?"},"output":{"item_id":"b","seconds":NaN}}', "NaN is not JSON"),
         ("[]", "not a record"),
         ("", "not JSON"),
@@ -208,7 +208,7 @@ def test_a_broken_line_is_named_by_file_and_number_and_answered_again(
     assert problem in str(caught.value)
     assert samples.read_bytes() == before
     with RunWriter(tmp_path, manifest) as writer:  # the same command again
-        assert writer.done == {"a"}
+        assert {item for item, _ in writer.done} == {"a"}
         writer.append([made.record("b", "0")])
     assert [record.item.id for record in StoredRun(run.path).records()] == ["a", "b"]
     assert (run.path / "samples.jsonl.damaged-1").read_bytes() == before, "what was there is kept"
@@ -228,7 +228,7 @@ def test_a_folder_that_holds_a_run_of_another_identity_is_left_alone(tmp_path: P
 def test_answers_without_a_manifest_are_not_taken_for_this_run(tmp_path: Path) -> None:
     run = made.make_run(tmp_path, {"a": "1"}, item_ids=IDS)
     (run.path / "manifest.json").unlink()
-    with pytest.raises(DataMalformed, match=r"holds answers but no manifest\.json"):
+    with pytest.raises(DataMalformed, match=r"has answers but no manifest\.json"):
         RunWriter(tmp_path, made.manifest(IDS)).__enter__()
 
 
@@ -242,11 +242,11 @@ def test_metrics_join_a_stored_run_in_whatever_folder_it_lies(tmp_path: Path) ->
 
 def test_a_record_of_another_item_or_run_is_refused(tmp_path: Path) -> None:
     with RunWriter(tmp_path, made.manifest(IDS)) as writer:
-        with pytest.raises(ValueError, match="not items of this run"):
+        with pytest.raises(ValueError, match="not asked by this run"):
             writer.append([made.record("z", "1")])
         with pytest.raises(ValueError, match="output of 'b' under item 'a'"):
             writer.append([Record(made.record("a", "1").item, made.record("b", "1").output)])
-        assert writer.done == set()
+        assert not writer.done
 
 
 def test_two_items_under_one_id_are_an_error_before_anything_is_asked(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_full_disk_leaves_what_was_stored_and_says_how_much(tmp_path: Path, mo
         assert caught.value.hint == "Make room on that disk, then give the same command again: it resumes."
         assert (writer.path / "samples.jsonl").read_bytes() == safe
         writer.append([made.record("b", "1")])  # there is room again
-    assert StoredRun(writer.path).answered() == {"a", "b"}
+    assert StoredRun(writer.path).answered() == {("a", 0), ("b", 0)}
 
 
 FULL = """
@@ -332,7 +332,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(MedbenchError, match=os.strerror(code)) as caught:
         RunWriter(tmp_path, made.manifest(IDS)).__enter__()
-    assert caught.value.hint.startswith("Make that folder writable or name another one")
+    assert caught.value.hint.startswith("Make that folder writable or choose another one")
 
 
 def test_an_interrupted_append_is_replaced_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,7 +363,7 @@ root, ids, chance = Path(sys.argv[1]), [f"{n:04}" for n in range(1000)], random.
 
 def session():
     with RunWriter(root, made.manifest(ids)) as writer:
-        waiting = [i for i in ids if i not in writer.done]
+        waiting = [i for i in ids if (i, 0) not in writer.done]
         for start in range(0, len(waiting), 5):
             writer.append(made.record(i, i + "z" * 2000) for i in waiting[start:start + 5])
             writer.update(sessions=[Session(items=len(writer.done))])
@@ -638,8 +638,8 @@ def test_a_value_that_is_no_number_is_unscored(tmp_path: Path) -> None:
     run = made.make_run(tmp_path, {"a": "nan", "b": "inf", "c": "0.5"})
     scores = score_run(run, made.Read(binary=False))
     assert scores == [
-        Score("a", None, "the metric gave nan"),
-        Score("b", None, "the metric gave inf"),
+        Score("a", None, "the metric returned nan"),
+        Score("b", None, "the metric returned inf"),
         Score("c", 0.5),
     ]
 
@@ -651,7 +651,7 @@ def test_a_metric_that_breaks_its_contract_is_named(tmp_path: Path) -> None:
         def score(self, records: Any) -> list[Score]:
             return super().score(records[:1])
 
-    with pytest.raises(MedbenchError, match="'right' does not give one score per record"):
+    with pytest.raises(MedbenchError, match="'right' did not return one score per record"):
         score_run(run, Short(binary=False))
     with pytest.raises(MedbenchError, match="'right' failed: ValueError: could not convert string to float: 'word'"):
         score_run(run, made.Read(binary=False))
@@ -718,15 +718,15 @@ def test_a_score_belongs_to_the_answer_that_it_was_made_from(tmp_path: Path) -> 
     checkpoint = Checkpoint(lines=1, seal=json.loads(first)["seal"], unsealed=0)
     write_manifest(run.path, dataclasses.replace(run.manifest, checkpoint=checkpoint))
     with RunWriter(tmp_path, run.manifest) as writer:
-        assert writer.done == {"a"}
+        assert {item for item, _ in writer.done} == {"a"}
         writer.append([made.record("b", "0"), made.record("c", "1")])  # b's answer is another one, c's the same
     again = StoredRun(run.path)
-    assert {item: score.value for item, score in again.scores("right")[1].items()} == {"a": 1, "c": 1}
+    assert {item: score.value for (item, _), score in again.scores("right")[1].items()} == {"a": 1, "c": 1}
     metric.asked.clear()
     assert [score.value for score in score_run(again, metric)] == [1, 0, 1]
     assert metric.asked == ["b"]
     kept = StoredRun(run.path).scores("right")[1]
-    assert {item: score.value for item, score in kept.items()} == {"a": 1, "b": 0, "c": 1}
+    assert {item: score.value for (item, _), score in kept.items()} == {"a": 1, "b": 0, "c": 1}
 
 
 def test_scores_from_before_they_named_their_answer_are_taken(tmp_path: Path) -> None:

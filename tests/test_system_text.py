@@ -12,6 +12,7 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 from medbench.cli import cli
+from medbench.core.budget import Limits
 from medbench.core.types import ChoiceRequest, GenerateRequest, ModelSpec, Prompt, Turn
 from medbench.engines import chat_templates
 from medbench.engines.hf.engine import TransformersEngine
@@ -22,7 +23,7 @@ from medbench.engines.vllm import VllmEngine
 from medbench.results import manifest_file
 from medbench.results.store import StoredRun
 from medbench.zoo.resolve import resolve
-from servers import Server
+from servers import Answer, Asked, Server, error, says
 from test_resolve import write_gguf
 
 llama_cpp = pytest.mark.skipif(
@@ -159,6 +160,34 @@ def test_a_server_gets_a_system_message() -> None:
         list(OpenAIEngine(spec).generate([GenerateRequest("1", ASKED, 8)]))
         (asked,) = server.asked
     assert asked.body["messages"] == messages(ASKED)
+
+
+@pytest.mark.parametrize(
+    "words", ["System role not supported", "Conversation roles must alternate user/assistant/user/assistant/..."]
+)
+def test_a_server_whose_model_has_no_system_turn_is_asked_again_once(words: str) -> None:
+    """As vLLM answers for Gemma 2: 400 with what the template raised."""
+
+    def refuse(asked: Asked) -> Answer:
+        system = any(turn["role"] == "system" for turn in asked.body["messages"])
+        return error(400, words)(asked) if system else says("Answer: A")(asked)
+
+    with Server(then=refuse) as server:
+        engine = OpenAIEngine(ModelSpec("openai:m", "m", "", "openai", base_url=server.url), Limits(concurrency=1))
+        outputs = list(engine.generate([GenerateRequest(str(n), ASKED, 8) for n in range(3)]))
+        asked = [turn.body["messages"] for turn in server.asked]
+    assert [output.text for output in outputs] == ["Answer: A"] * 3
+    assert asked == [messages(ASKED), *[messages(ASKED, system_turn=False)] * 3]
+    assert engine.describe()["rejected_fields"] == ["system role"]
+    assert outputs[0].prompt.startswith(f"user: {SYSTEM}\n\nAnswer.")
+
+
+def test_another_error_about_a_system_text_is_an_error() -> None:
+    with Server(then=error(400, "the system is overloaded by this prompt: it has too many tokens")) as server:
+        engine = OpenAIEngine(ModelSpec("openai:m", "m", "", "openai", base_url=server.url))
+        (output,) = engine.generate([GenerateRequest("1", ASKED, 8)])
+        assert len(server.asked) == 1
+    assert output.error and "too many tokens" in output.error
 
 
 WRAPS = {

@@ -263,6 +263,13 @@ class TestLocal:
         assert done.exit_code == 2 and not list(Path().glob("runs/*/samples.jsonl"))
         assert "the chat template of tiny has no switch for reasoning." in done.output
 
+    def test_one_of_several_models_is_refused_before_the_others_run(self, model: Path) -> None:
+        with servers.Server(then=servers.says("B")) as server:
+            plain = tiny.save(Path("plain"), "gpt2")
+            done = run("-m", f"openai:m,{plain}", "--base-url", server.url, "--think", "on")
+        assert done.exit_code == 2 and not server.asked
+        assert "the chat template of plain has no switch for reasoning" in done.output
+
     def test_saved_answers_have_none(self, tmp_path: Path) -> None:
         file = tmp_path / "answers.jsonl"
         file.write_text('{"id": "1", "text": "B"}\n')

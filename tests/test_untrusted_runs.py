@@ -133,7 +133,7 @@ def test_a_metric_that_only_a_manifest_names_is_not_run_and_the_others_are_shown
         assert done.exit_code == code, done.output
         assert not ran()
         meant = f"entity_f1:{Path('pipe').resolve()}" if name == "entity_f1:pipe" else name
-        assert f"the metric '{meant}' is named by a stored run only" in done.stderr
+        assert f"the metric '{meant}' is named only by a stored run" in done.stderr
         assert f"name it in this command: --metrics {meant}" in done.stderr
         assert "exact_match" in done.stdout
     assert medbench("list", "runs").exit_code == 0
@@ -184,7 +184,7 @@ def test_a_run_that_goes_on_does_not_run_what_its_manifest_names() -> None:
     (path,) = (manifest.parent for manifest in Path("runs").glob("*/manifest.json"))
     write_manifest(path, dataclasses.replace(read_manifest(path), metrics=("rougeL", metric_file())))
     done = medbench(*words)
-    assert "is named by a stored run only" in done.stderr
+    assert "is named only by a stored run" in done.stderr
     assert not ran()
 
 

@@ -47,7 +47,7 @@ def test_an_open_answer_is_expected_to_be_as_long_as_the_others_were() -> None:
 
 def test_what_was_answered_before_is_no_work_and_gives_no_rate() -> None:
     made = planned(*["x" * 100] * 12)
-    work = Workload(made, done={"i0", "i1", "i2", "i3", "i4", "i5"})
+    work = Workload(made, done={(f"i{number}", 0) for number in range(6)})
     assert work.seconds_left(elapsed_s=1.0) is None, "nothing answered yet"
     for n in range(6, 11):
         work.answered(Output(f"i{n}"))

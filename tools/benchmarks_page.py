@@ -44,7 +44,7 @@ column.
 SYSTEM = """\
 `--system TEXT|FILE` adds a system text to any protocol, before the protocol's own. It is a system turn. If a model's
 chat template has none (Gemma 2), it opens the first user turn, and the run's manifest says so. In a plain prompt it
-comes first. A server gets a system message.
+comes first. A server gets a system message, or, if it rejects one, the text in the first user turn.
 
 With `mirage-cot`, the answer is the value of `answer_choice`, in valid JSON or not. As MIRAGE scores it, the last such
 field counts, and the letter that its value begins with, the first of two. A reply that names no option is wrong here;

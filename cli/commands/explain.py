@@ -76,10 +76,20 @@ Examples:
     metavar="NAME",
     help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
 )
+@click.option(
+    "--sample",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Which of the item's answers, if it has several.",
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
 @output.allow_changed
-def command(run: str, item: str, entity_model: str, out: Path | None, as_json: bool, allow_changed: bool) -> None:
+def command(
+    run: str, item: str, entity_model: str, sample: int, out: Path | None, as_json: bool, allow_changed: bool
+) -> None:
     """Explain ITEM of RUN: the sentences behind each safety label, and the entities recalled, missed or invented.
 
     `medbench show RUN` lists the items. To compute the metrics themselves, use run or score with --metrics.
@@ -91,7 +101,13 @@ def command(run: str, item: str, entity_model: str, out: Path | None, as_json: b
     from ...results.store import StoredRun
 
     stored = StoredRun(find(run, out or paths.runs()), allow_changed)
-    record = output.record(stored, item)
+    answers = {record.output.sample: record for record in output.answers(stored, item)}
+    if sample not in answers:
+        raise UsageError(
+            f"--sample {sample}: '{item}' of {stored.path.name} has no such answer.",
+            f"Its answers: {', '.join(map(str, answers))}",
+        )
+    record = answers[sample]
     for change in stored.changes:
         tell(f"{CHANGED}: {change}.")
     if record.output.text is None:
@@ -126,6 +142,7 @@ def _as_json(record: Record, asked: str, reading: SafetyReading, compared: Entit
     }
     return {
         "item": record.item.id,
+        "sample": record.output.sample,
         "question": asked,
         "answer": text,
         "labels": labels,

@@ -214,7 +214,7 @@ def _run(run: StoredRun) -> dict[str, Any]:
         **vars(descriptions.setup_of(manifest)),
         "benchmark": descriptions.title(manifest),
         "answered": len(run.answered()),
-        "asked": len(manifest.item_ids),
+        "asked": manifest.answers,
         "created": manifest.created,
         "path": str(run.path),
     }

@@ -62,6 +62,9 @@ def command(
     max_new_tokens: int | None,
     retrieve: str,
     passages: int | None,
+    temperature: float,
+    top_p: float,
+    samples: int,
     metrics: tuple[str, ...],
     entity_model: str,
     latency_items: int | None,
@@ -122,6 +125,9 @@ def command(
         choice=cast("Choice", choice),
         system=system,
         max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_p=top_p,
+        samples=samples,
         metrics=tuple(wanted),
     )
     pinned = hub_sets.revisions(list(data_revision), [benchmark.hub for benchmark in chosen if benchmark.hub])

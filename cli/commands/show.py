@@ -16,8 +16,12 @@ from ..ui import output
 from ..ui.messages import tell
 
 if TYPE_CHECKING:
-    from ...core.types import Figure, Record, Score
+    from rich.console import Console
+
+    from ...core.types import AnswerKey, Figure, Record, Score
     from ...results.store import StoredRun
+
+    Scores = dict[str, dict[AnswerKey, Score]]  # by metric and answer
 
 FEW = 10  # fewest items of a subject for which a figure is shown
 LONG_NAME = 30  # characters; the score of a metric with a longer name is on the next line
@@ -64,16 +68,18 @@ def command(
     allow_changed: bool,
 ) -> None:
     """Show RUN or one ITEM of it. RUN is a folder, a run id or the beginning of one, or a model that has one run."""
+    from ...core.types import answer_name
     from ...results import manifest_file
     from ...results.descriptions import notes_on
     from ...results.lookup import find
+    from ...results.risk import curve
     from ...results.store import StoredRun
 
     if wrong and unscored:
         raise UsageError("--wrong and --unscored cannot be combined.", "Choose one.")
     named = output.metric_names(metrics)
     stored = StoredRun(find(run, out or paths.runs()), allow_changed)
-    records = {record.item.id: record for record in stored.records()}
+    records = {record.key: record for record in stored.records()}
     judged = stored.judged() if unscored or item is not None else []  # also judges that graded nothing
     scores = _scores(stored, list(records.values()), judged, named)
     notes = notes_on([stored])
@@ -82,26 +88,28 @@ def command(
     if item is not None:
         _item(stored, records, scores, item, as_json)
         return
-    chosen = [i for i in records if _wanted(i, scores, wrong, unscored)]
+    chosen = [key for key in records if _wanted(key, scores, wrong, unscored)]
     reasons = _reasons(stored, chosen, scores) if unscored else {}
     if as_json:
         output.show_json(
             {
                 "manifest": manifest_file.as_json(stored.manifest),
                 "figures": [dataclasses.asdict(figure) for figure in _figures(stored, named)],
-                "items": (_as_json(records[i], scores) for i in chosen[:limit]),
+                "items": (_as_json(records[key], scores) for key in chosen[:limit]),
+                "risk_coverage": [
+                    dict(zip(("confidence", "coverage", "risk"), point))
+                    for point in curve(stored, list(records.values()))
+                ],
                 "notes": list(notes),
             }
-            | ({"unscored": dict(list(reasons.items())[:limit])} if unscored else {})
+            | ({"unscored": {answer_name(key): why for key, why in list(reasons.items())[:limit]}} if unscored else {})
         )
         return
     _run(stored, records, scores, list(reasons) if unscored else chosen, limit, reasons, named)
 
 
-def _scores(
-    stored: StoredRun, records: list[Record], judged: list[str], named: list[str]
-) -> dict[str, dict[str, Score]]:
-    """Scores by metric and item. A metric that fails is told and left out, as is, in silence, one that fits no item
+def _scores(stored: StoredRun, records: list[Record], judged: list[str], named: list[str]) -> Scores:
+    """Scores by metric and answer. A metric that fails is told and left out, as is, in silence, one that fits no item
     where another does; what a judge could not grade is shown.
     """
     from ...core.types import Metric
@@ -112,19 +120,19 @@ def _scores(
         try:
             metric = load_stored(name)
             if isinstance(metric, Metric):
-                found[name] = {score.item_id: score for score in score_run(stored, metric, records)}
+                found[name] = {score.key: score for score in score_run(stored, metric, records)}
         except MedbenchError as error:
             tell(f"Not shown: {error}")
     fits = {
-        name: by_item
-        for name, by_item in found.items()
-        if name.startswith(JUDGING) or any(score.value is not None for score in by_item.values())
+        name: by_key
+        for name, by_key in found.items()
+        if name.startswith(JUDGING) or any(score.value is not None for score in by_key.values())
     }
     return fits or found
 
 
-def _wanted(item_id: str, scores: dict[str, dict[str, Score]], wrong: bool, unscored: bool) -> bool:
-    mine = [by_item[item_id] for by_item in scores.values()]
+def _wanted(key: AnswerKey, scores: Scores, wrong: bool, unscored: bool) -> bool:
+    mine = [by_key[key] for by_key in scores.values()]
     if unscored and all(score.value is not None for score in mine):
         return False
     if not wrong:
@@ -133,23 +141,26 @@ def _wanted(item_id: str, scores: dict[str, dict[str, Score]], wrong: bool, unsc
     return first is not None and first.value != 1.0
 
 
-def _reasons(stored: StoredRun, chosen: list[str], scores: dict[str, dict[str, Score]]) -> dict[str, dict[str, str]]:
-    """Return why items have no score, by item and metric, in benchmark order; under "" why an item has no answer."""
+def _reasons(stored: StoredRun, chosen: list[AnswerKey], scores: Scores) -> dict[AnswerKey, dict[str, str]]:
+    """Return why answers have no score, by answer and metric, in benchmark order; under "" why there is no answer."""
+    from ...core.types import answer_name
+
     failures: dict[str, str] = {}
     for session in stored.manifest.sessions:
         failures |= session.failures
     headers = {name: stored.judgements(name)[0] for name in stored.judged()}
     unjudged = {name: header.failures for name, header in headers.items() if header}
     answered, wanted = stored.answered(), set(chosen)
-    found: dict[str, dict[str, str]] = {}
-    for item in stored.manifest.item_ids:
-        if item not in answered:
-            found[item] = {"": f"no answer: {failures.get(item, 'not asked yet')}"}
-        elif item in wanted:
-            found[item] = {
-                name: _reason(by_item[item], unjudged.get(name, {}))
-                for name, by_item in scores.items()
-                if by_item[item].value is None
+    found: dict[AnswerKey, dict[str, str]] = {}
+    samples = range(stored.manifest.comparable.samples)
+    for key in ((item, sample) for item in stored.manifest.item_ids for sample in samples):
+        if key not in answered:
+            found[key] = {"": f"no answer: {failures.get(answer_name(key), 'not asked yet')}"}
+        elif key in wanted:
+            found[key] = {
+                name: _reason(by_key[key], unjudged.get(name, {}))
+                for name, by_key in scores.items()
+                if by_key[key].value is None
             }
     return found
 
@@ -170,10 +181,10 @@ def _told(reasons: dict[str, str]) -> str:
     )
 
 
-def _as_json(record: Record, scores: dict[str, dict[str, Score]]) -> dict[str, Any]:
+def _as_json(record: Record, scores: Scores) -> dict[str, Any]:
     from ...results.records import encode
 
-    mine = {name: dataclasses.asdict(by_item[record.item.id]) for name, by_item in scores.items()}
+    mine = {name: dataclasses.asdict(by_key[record.key]) for name, by_key in scores.items()}
     return encode(record) | {"scores": mine}
 
 
@@ -198,28 +209,29 @@ def _gold(record: Record) -> str:
     return label if label == option else f"{label}. {option}"
 
 
-def _answer(record: Record, scores: dict[str, dict[str, Score]]) -> str:
+def _answer(record: Record, scores: Scores) -> str:
     if record.output.text is not None:
         return " ".join(record.output.text.split())
-    read = next((s.answer for by_item in scores.values() if (s := by_item[record.item.id]).answer), None)
+    read = next((s.answer for by_key in scores.values() if (s := by_key[record.key]).answer), None)
     return read or ""
 
 
 def _run(
     stored: StoredRun,
-    records: dict[str, Record],
-    scores: dict[str, dict[str, Score]],
-    chosen: list[str],
+    records: dict[AnswerKey, Record],
+    scores: Scores,
+    chosen: list[AnswerKey],
     limit: int,
-    reasons: dict[str, dict[str, str]],
+    reasons: dict[AnswerKey, dict[str, str]],
     named: list[str],
 ) -> None:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    from ...core.stats import clusters_of, few_documents
+    from ...core.stats import few_documents
     from ...results.descriptions import CHANGED, title
+    from ...results.scoring import item_documents
     from ..ui import render
 
     screen = render.console()
@@ -243,7 +255,7 @@ def _run(
             )
             if v
         ),
-        "answered": f"{len(records)} of {len(manifest.item_ids)}",
+        "answered": f"{len(records)} of {manifest.answers}",
         "truncated prompts": str(sum(r.output.truncated_tokens > 0 for r in records.values())),
         "reused": ", ".join(f"{n} answers of {run}" for run, n in manifest.settings.reused.items()),
         "made": manifest.created,
@@ -263,31 +275,32 @@ def _run(
         screen.print(
             f"[dim]{len(known) - len(shown)} more figures have fewer than {FEW} items each; --json shows them[/dim]"
         )
-    if few := few_documents(clusters_of(list(records.values()))):
+    if few := few_documents((item_documents(records.values()) or {}).values()):
         screen.print(f"[yellow]{few}[/yellow]")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first = next(iter(scores), "")
     for heading in ("item", "answer", "why") if reasons else ("item", first, "answer", "gold", "why"):
         table.add_column(heading, overflow="fold")
-    for item_id in chosen[:limit]:
+    several = manifest.comparable.samples > 1
+    for key in chosen[:limit]:
+        name = escape(f"{key[0]} (sample {key[1]})" if several else key[0])
         if reasons:
-            said = _short(_answer(records[item_id], scores)) if item_id in records else ""
-            table.add_row(escape(item_id), escape(said), escape(_told(reasons[item_id])))
+            said = _short(_answer(records[key], scores)) if key in records else ""
+            table.add_row(name, escape(said), escape(_told(reasons[key])))
             continue
-        score = scores[first][item_id] if first else None
+        score = scores[first][key] if first else None
         value = "–" if score is None or score.value is None else f"{score.value:.3g}"
-        texts = [_short(_answer(records[item_id], scores)), _short(_gold(records[item_id]))]
-        table.add_row(escape(item_id), value, *map(escape, texts), escape((score and score.reason) or ""))
+        texts = [_short(_answer(records[key], scores)), _short(_gold(records[key]))]
+        table.add_row(name, value, *map(escape, texts), escape((score and score.reason) or ""))
     if chosen:
         screen.print(table)
-    listed = f"{min(limit, len(chosen))} of {len(chosen)} items."
+    what = "answers" if several else "items"
+    listed = f"{min(limit, len(chosen))} of {len(chosen)} {what}."
     example = f" One of them: medbench show {stored.path.name} ITEM" if records.keys() & set(chosen) else ""
     screen.print(f"[dim]{listed}{example}[/dim]")
 
 
-def _item(
-    stored: StoredRun, records: dict[str, Record], scores: dict[str, dict[str, Score]], item: str, as_json: bool
-) -> None:
+def _item(stored: StoredRun, records: dict[AnswerKey, Record], scores: Scores, item: str, as_json: bool) -> None:
     from rich.markup import escape
     from rich.panel import Panel
     from rich.text import Text
@@ -295,27 +308,50 @@ def _item(
     from ...results.descriptions import CHANGED
     from ..ui import render
 
-    record = output.record(stored, item, records)
+    answers = output.answers(stored, item, records.values())
     if as_json:
-        output.show_json(_as_json(record, scores) | {"changed": list(stored.changes)})
+        first, *others = [_as_json(record, scores) for record in answers]
+        several = {"item": first["item"], "answers": [{**one, "item": item} for one in (first, *others)]}
+        output.show_json((several if others else first) | {"changed": list(stored.changes)})
         return
     screen = render.console()
     for change in stored.changes:
         screen.print(f"[yellow]{CHANGED}: {escape(change)}[/yellow]")
-    out = record.output
+    record, out = answers[0], answers[0].output
     cut = f", {out.truncated_tokens} cut away" if out.truncated_tokens else ""
     if out.prompt:
         screen.print(Panel(Text(out.prompt), title=f"prompt · {out.prompt_tokens} tokens{cut}", title_align="left"))
     else:  # of answers that were saved before
         screen.print(Panel(Text(record.item.question), title="question · its prompt was not saved", title_align="left"))
+    several_answers = stored.manifest.comparable.samples > 1
+    for answer in answers:
+        _print_answer(screen, answer, f" · sample {answer.output.sample}" if several_answers else "")
+        if several_answers:
+            _print_scores(screen, answer, scores)
+    for at, reference in enumerate(record.item.references if record.item.gold is None else ()):
+        screen.print(Panel(Text(reference), title=f"reference {at + 1}", title_align="left"))
+    if record.item.gold is not None:
+        screen.print(f"gold  {escape(_gold(record))}")
+    if not several_answers:
+        _print_scores(screen, record, scores)
+
+
+def _print_answer(screen: Console, record: Record, which: str) -> None:
+    """Print reasoning and text, or the log-probabilities of the options. `which`: of several answers, for the title."""
+    from rich.markup import escape
+    from rich.panel import Panel
+    from rich.text import Text
+
+    out = record.output
     if out.reasoning:
-        screen.print(Panel(Text(out.reasoning), title="reasoning · not scored", title_align="left", style="dim"))
+        title = f"reasoning{which} · not scored"
+        screen.print(Panel(Text(out.reasoning), title=title, title_align="left", style="dim"))
     if out.text is not None:
         ended = f" · {out.completion_tokens} tokens · ended by {out.finish}" if out.completion_tokens else ""
         ended = ended or " · cut off at its limit of tokens" * (out.finish == "length")
         nothing = "(unfinished: reasoning used up all new tokens)" if out.unfinished else "(empty)"
         said = Text(out.text) if out.text.strip() else Text(nothing, style="dim")
-        screen.print(Panel(said, title=f"answer{ended}", title_align="left"))
+        screen.print(Panel(said, title=f"answer{which}{ended}", title_align="left"))
     if out.logprobs is not None:
         best = max(range(len(out.logprobs)), key=out.logprobs.__getitem__)
         for at, (label, value) in enumerate(zip(record.item.answers, out.logprobs)):
@@ -323,12 +359,13 @@ def _item(
             option = record.item.options[at] if record.item.labels else ""
             screen.print(f" {marks} {value:9.3f}  {escape(label)}  {escape(option)}")
         screen.print("[dim]   log-probability (nats); → chosen, ✓ gold[/dim]")
-    for at, reference in enumerate(record.item.references if record.item.gold is None else ()):
-        screen.print(Panel(Text(reference), title=f"reference {at + 1}", title_align="left"))
-    if record.item.gold is not None:
-        screen.print(f"gold  {escape(_gold(record))}")
-    for name, by_item in scores.items():
-        score = by_item[item]
+
+
+def _print_scores(screen: Console, record: Record, scores: Scores) -> None:
+    from rich.markup import escape
+
+    for name, by_key in scores.items():
+        score = by_key[record.key]
         shown = "unscored" if score.value is None else f"{score.value:.4g}"
         read = f"  read as {score.answer}" if score.answer else ""
         gap = "  " if len(name) < LONG_NAME else "\n    "

@@ -26,7 +26,8 @@ def _abilities(engine: type[Engine]) -> list[str]:
     # An engine that overrides `cannot_choose` decides when it sees the model and the items.
     always = engine.cannot_choose is Engine.cannot_choose
     chooses = "always" if always else "where available"
-    return [place, f"log-probabilities of options: {chooses if engine.gives_logprobs else 'never'}"]
+    logprobs = f"log-probabilities of options: {chooses if engine.gives_logprobs else 'never'}"
+    return [place, logprobs, *([] if engine.can_sample else ["no --temperature and no --samples"])]
 
 
 def _option(option: EngineOption) -> str:

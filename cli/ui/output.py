@@ -18,7 +18,7 @@ from ...core.text import printable, printable_json, printable_json_parts
 from .messages import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import RenderableType
 
@@ -49,13 +49,13 @@ def metric_names(values: tuple[str, ...], entity_model: str = "") -> list[str]:
     return naming.metric_names(names(values), entity_model, tell)
 
 
-def record(stored: StoredRun, item: str, records: Mapping[str, Record] | None = None) -> Record:
-    """Return the record of one item of a run. Raises UsageError, with the nearest ids, if there is none."""
-    known = {found.item.id: found for found in stored.records()} if records is None else records
-    if item in known:
-        return known[item]
+def answers(stored: StoredRun, item: str, records: Iterable[Record] | None = None) -> list[Record]:
+    """Return the answers to one item of a run: one, or its samples. Raises UsageError with the nearest ids."""
+    known = list(stored.records() if records is None else records)
+    if found := [record for record in known if record.item.id == item]:
+        return found
     asked = item in stored.manifest.item_ids
-    meant = "" if asked else did_you_mean(item, known, most=3, cutoff=0.3)
+    meant = "" if asked else did_you_mean(item, dict.fromkeys(record.item.id for record in known), most=3, cutoff=0.3)
     why = "has no answer" if asked else "is not an item of this run"
     hint = (
         f"Why: medbench show {stored.path.name} --unscored" if asked else f"Its items: medbench show {stored.path.name}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from ...core.types import Output
+    from ...core.types import AnswerKey, Output
     from ...evaluation.plan import Plan
     from ...evaluation.workload import Workload
     from ...judges.progress import JudgeProgress
@@ -32,7 +32,8 @@ class _RunProgress(Progress):
         self.model = ""
         self.which = ""  # "2 of 4"
         self.name = ""
-        self.total = self.done = self.new_tokens = 0
+        self.total = self.done = self.new_tokens = 0  # of answers
+        self.several = False  # answers to an item
         self.started = 0.0
         self.work: Workload | None = None
 
@@ -59,11 +60,12 @@ class _RunProgress(Progress):
         if seconds >= SHORT:  # once per model: loading it again takes no time
             tell(f"{model} loaded in {seconds:.1f} s")
 
-    def begin(self, plan: Plan, done: Collection[str]) -> None:
+    def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
         from ...evaluation.workload import Workload
 
-        self.name, self.total, self.done, self.new_tokens = plan.benchmark.name, len(plan.items), len(done), 0
+        self.name, self.total, self.done, self.new_tokens = plan.benchmark.name, plan.answers, len(done), 0
         self.work = Workload(plan, done)
+        self.several = plan.settings.samples > 1
         self.started = time.monotonic()
 
     def answered(self, output: Output) -> None:
@@ -80,7 +82,8 @@ class _RunProgress(Progress):
     def rate(self) -> str:
         """Return items and new tokens per second, in words."""
         assert self.work is not None
-        items = f"{self.work.answered_items / self.elapsed:.2g} items/s"
+        what = "answers" if self.several else "items"
+        items = f"{self.work.answered_items / self.elapsed:.2g} {what}/s"
         return items + (f", {self.new_tokens / self.elapsed:.0f} tokens/s" if self.new_tokens else "")
 
     @property
@@ -99,11 +102,13 @@ class RunLines(_RunProgress):
         self.shown = 0  # items done when the last line was written
         self.said = 0.0
 
-    def begin(self, plan: Plan, done: Collection[str]) -> None:
+    def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
         super().begin(plan, done)
         self.shown, self.said = self.done, self.started
         resumed = f", {self.done} already answered" if done else ""
-        tell(f"{self.name}{self.which}: {self.total} item{'s' * (self.total != 1)}{resumed}")
+        count, samples = len(plan.items), plan.settings.samples
+        each = f", {samples} answers each" if samples > 1 else ""
+        tell(f"{self.name}{self.which}: {count} item{'s' * (count != 1)}{each}{resumed}")
 
     def answered(self, output: Output) -> None:
         super().answered(output)
@@ -139,7 +144,7 @@ class RunBar(_RunProgress):
         self.progress: Bars | None = None
         self.task: TaskID | None = None
 
-    def begin(self, plan: Plan, done: Collection[str]) -> None:
+    def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 

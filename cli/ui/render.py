@@ -199,7 +199,7 @@ def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> 
     """A table of some columns, each with its place in the board."""
     from rich.markup import escape
 
-    asked = board.asked - len(board.leaked) if clean else board.asked
+    asked = (board.asked - len(board.leaked) if clean else board.asked) * board.comparable.samples
     table = plain_table()
     table.add_column("model", overflow="fold", min_width=12)
     for _, column in shown:

@@ -6,17 +6,19 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...core.errors import UsageError
 from ...core.heap import keep_freed
 from ...core.resources import is_cpu
 from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, ModelSpec, Output
 from .. import chat_templates
 from ..prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
+from ..sampling import Sampling
 from ..stopping import StopStrings, turn_ends
 from ..thinking import switched
 from .batching import DOES_NOT_FIT, NAN_LOGITS, OutOfMemory
 from .forward import bare
 from .generation.completion import Completion, DecodeRequest, end_tokens
-from .generation.decoding import greedy
+from .generation.decoding import decode
 from .generation.scheduling import Capacity
 from .generation.transformers_generate import generate
 from .loading import Loaded, brought_by, load, settle, without_embedding
@@ -47,6 +49,8 @@ class TransformersEngine(Engine):
     @classmethod
     def resolve(cls, name: str, request: ModelRequest) -> ModelSpec:
         return request.find(name)
+
+    can_sample = True
 
     # Imported before `load`, so that a run's manifest can tell the time for libraries from the time for weights.
     imports = ("torch", "transformers", "transformers.models.auto.modeling_auto")
@@ -122,7 +126,7 @@ class TransformersEngine(Engine):
         yield from failed
         for request, prompt in encoded:
             if why := without_embedding(loaded, [prompt.tokens]):
-                yield _failed(request.item_id, prompt, 0.0, why)
+                yield _failed(request.item_id, prompt, 0.0, why, request.sample)
             else:
                 asked.append((request, prompt))
         if not asked:
@@ -130,20 +134,33 @@ class TransformersEngine(Engine):
         ends = end_tokens(loaded) | turn_ends(loaded.tokenizer, wrap)
         decodes = [
             DecodeRequest(
-                prompt.tokens, r.max_new_tokens, StopStrings(loaded.tokenizer, r.stop, prompt=prompt.text), ends
+                prompt.tokens,
+                r.max_new_tokens,
+                StopStrings(loaded.tokenizer, r.stop, prompt=prompt.text),
+                ends,
+                Sampling.of(r),
             )
             for r, prompt in asked
         ]
         cached = self._uses_kv_cache()
         if cached and not self.spec.generation:
-            completions = greedy(loaded, decodes, self._capacity())
+            completions = decode(loaded, decodes, self._capacity())
         else:
             budget = 0 if loaded.one_at_a_time else min(GENERATE_TOKENS[self._kind()], cache_tokens(loaded))
             padding = cached or loaded.encoder_decoder
             completions = generate(loaded, decodes, self.spec.generation, budget, padding)
         for index, completion in completions:
             request, prompt = asked[index]
-            yield _output(request.item_id, prompt, completion)
+            yield _output(request, prompt, completion)
+
+    def check_sampling(self, samples: int, temperature: float) -> None:
+        super().check_sampling(samples, temperature)
+        if temperature > 0 and (beams := self.spec.generation.get("num_beams", 1)) > 1:
+            raise UsageError(
+                f"--temperature {temperature:g}: {self.spec.name} answers by beam search ({beams} beams), which draws "
+                "no samples.",
+                "Leave out --samples, --temperature and --top-p, or choose another model.",
+            )
 
     def session(self) -> TextSession | None:
         """Return texts that join and leave a running batch; None for a model that our own queue does not run."""
@@ -226,13 +243,14 @@ class TransformersEngine(Engine):
         return "cpu" if is_cpu(self.spec.device) else "cuda"
 
 
-def _output(item_id: str, prompt: Encoded, completion: Completion | OutOfMemory) -> Output:
+def _output(request: GenerateRequest, prompt: Encoded, completion: Completion | OutOfMemory) -> Output:
     if isinstance(completion, OutOfMemory):
-        return _failed(item_id, prompt, 0.0, DOES_NOT_FIT)
+        return _failed(request.item_id, prompt, 0.0, DOES_NOT_FIT, request.sample)
     if completion.finish == "error":
-        return _failed(item_id, prompt, completion.seconds, NAN_LOGITS)
+        return _failed(request.item_id, prompt, completion.seconds, NAN_LOGITS, request.sample)
     return Output(
-        item_id=item_id,
+        item_id=request.item_id,
+        sample=request.sample,
         prompt=prompt.text,
         text=completion.text.strip(),
         prompt_tokens=len(prompt.tokens),
@@ -244,7 +262,7 @@ def _output(item_id: str, prompt: Encoded, completion: Completion | OutOfMemory)
     )
 
 
-def _failed(item_id: str, prompt: Encoded, seconds: float, why: str) -> Output:
+def _failed(item_id: str, prompt: Encoded, seconds: float, why: str, sample: int = 0) -> Output:
     return Output(
         item_id=item_id,
         prompt=prompt.text,
@@ -252,4 +270,5 @@ def _failed(item_id: str, prompt: Encoded, seconds: float, why: str) -> Output:
         finish="error",
         seconds=seconds,
         error=f"{why} ({len(prompt.tokens)} prompt tokens)",
+        sample=sample,
     )

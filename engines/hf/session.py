@@ -76,7 +76,7 @@ class TextSession:
         if self._decoder is None:
             self._decoder = Decoder(self.loaded, self.capacity())
         stop = StopStrings(tokenizer, request.stop, literal=True, prompt=prompt.text)
-        self._decoder.add(key, DecodeRequest(prompt.tokens, limit, stop, ends, picker))
+        self._decoder.add(key, DecodeRequest(prompt.tokens, limit, stop, ends, pick=picker))
         self._texts[key] = _Text(request, prompt, Spelling(tokenizer, stop.stop), picker, scores)
 
     def drop(self, key: int) -> None:

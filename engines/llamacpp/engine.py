@@ -21,6 +21,7 @@ from ...core.errors import MedbenchError, UsageError
 from ...core.types import ChoiceRequest, Engine, GenerateRequest, ModelRequest, ModelSpec, Output
 from ...zoo.weights.gguf_header import read_header
 from ..prompting import Encoded, Prompter, Wrapping, checked_kind, each, wrapping
+from ..sampling import Sampling, draw
 from ..stopping import StopStrings
 from ..thinking import switched
 from . import model as llama_model
@@ -53,6 +54,7 @@ class GgufEngine(Engine):
 
     switches_thinking = True
     summary = "Runs a GGUF file by llama.cpp, quantized as it is."
+    can_sample = True
     prefix_takes = "a .gguf file, a folder that holds one, or a zoo entry that has one"
 
     @classmethod
@@ -116,7 +118,7 @@ class GgufEngine(Engine):
                 )
 
     def generate(self, requests: Sequence[GenerateRequest]) -> Iterator[Output]:
-        """Yield greedy texts in order of completion. Several run at once; one that ends makes room for the next."""
+        """Yield texts in order of completion. Several run at once; one that ends makes room for the next."""
         model, prompter = self._ready()
         wrap = self._wrapping("generate")
         asked, failed = each(requests, lambda r: prompter.for_generation(r.prompt, wrap, r.max_new_tokens))
@@ -142,10 +144,14 @@ class GgufEngine(Engine):
                 if waiting and len(writing) < slots:
                     slot = next(slot for slot in range(slots) if slot not in writing)
                     request, prompt = waiting.popleft()
-                    context.copy(slots, slot)
+                    twin = next((s for s, active in writing.items() if active.prompt.tokens == prompt.tokens), None)
+                    context.copy(slots if twin is None else twin, slot)
+                    known = len(shared)
+                    if twin is not None:  # another sample of one prompt: all is known but its last token's logits
+                        known = context.keep(slot, len(prompt.tokens) - 1)
                     stop = StopStrings(prompter.tokenizer, request.stop, prompt=prompt.text)
                     writing[slot] = ActiveText(request, prompt, stop, time.perf_counter())
-                    parts.append(TokenBatch(slot, len(shared), prompt.tokens[len(shared) :]))
+                    parts.append(TokenBatch(slot, known, prompt.tokens[known:]))
                 for part, (logits,) in zip(parts, context.run(parts), strict=True):
                     output = self._written(writing[part.sequence], logits)
                     if output is not None:
@@ -178,10 +184,11 @@ class GgufEngine(Engine):
         """Append the next token to a text. Return its output if that ended it, else None."""
         assert self.model is not None
         request, prompt = active.request, active.prompt
-        token = int(logits.argmax())
+        sound = not np.isnan(logits).any()
+        sampling = Sampling.of(request)
+        token = draw(logits, sampling, len(active.tokens)) if sampling and sound else int(logits.argmax())
         if active.first_token_s is None:
             active.first_token_s = time.perf_counter() - active.started
-        sound = not np.isnan(logits).any()
         active.tokens.append(token)
         ended = self.model.ends(token)
         full = len(active.tokens) >= request.max_new_tokens
@@ -201,6 +208,7 @@ class GgufEngine(Engine):
             seconds=time.perf_counter() - active.started,
             first_token_s=active.first_token_s,
             error=None if sound else NAN_LOGITS,
+            sample=request.sample,
         )
 
     def _wrapping(self, method: str) -> Wrapping:

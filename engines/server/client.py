@@ -71,6 +71,8 @@ class Client:
         self._resumes_at = 0.0  # when the announced wait ends
         self._schema_tried = False  # whether a request that needs a schema was answered, with the schema or without
         self._first_schema = threading.Lock()
+        self._kinds_tried: set[tuple[str, ...]] = set()  # address and fields of requests that were sent
+        self._first_of_kind = threading.Lock()
         self._rejecting = threading.Lock()
 
     @property
@@ -157,6 +159,14 @@ class Client:
                     reply = self._send_or_less(path, body, stop, retries)
                     self._schema_tried = reply.fine
                     return reply
+        if (kind := (path, *body)) not in self._kinds_tried:
+            # The first of its kind goes alone: what the server rejects in it is then rejected once.
+            with self._first_of_kind:
+                if kind not in self._kinds_tried:
+                    try:
+                        return self._send_or_less(path, body, stop, retries)
+                    finally:
+                        self._kinds_tried.add(kind)
         return self._send_or_less(path, body, stop, retries)
 
     def _send_or_less(self, path: Endpoint, body: dict[str, Any], stop: threading.Event, retries: int) -> HttpReply:

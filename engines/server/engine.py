@@ -26,13 +26,14 @@ from ...core.types import (
     Prompt,
 )
 from .. import thinking
-from ..prompting import Wrapping, messages, wrapping
+from ..prompting import Wrapping, messages, sample_of, wrapping
+from ..sampling import Sampling
 from ..stopping import cut, sendable
 from . import echo, replies
 from .address import server_url
 from .client import Client, Endpoint, Refused, is_local, passing
 from .concurrency import Request, concurrently
-from .rejected_fields import LIMITS, names_logprobs
+from .rejected_fields import LIMITS, names_logprobs, without
 from .replies import CutOff, Failed, HttpReply
 
 __all__ = ["Endpoint", "Limits", "Refused", "ServedEngine", "Usage", "is_local"]
@@ -63,6 +64,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
     switches_thinking = True
     limit_field = "max_tokens"
     gives_logprobs = True  # perhaps; the server is asked once
+    can_sample = True
     runs_here = False  # this process's memory says nothing about the model
     keeps_cut = False  # if the limit was reached before any answer, store an empty text (for judges)
 
@@ -119,6 +121,11 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
                 return f"a server's next token does not distinguish options like '{(unfit or labels)[0][:40]}'"
         return "" if self._logprobs() else f"the server gives no log-probabilities for {self.spec.location}"
 
+    def check_sampling(self, samples: int, temperature: float) -> None:
+        """As any engine's. A model whose own settings draw tokens, or send no temperature, may vary without one."""
+        if temperature > 0 or self.spec.generation.get("temperature", 0) == 0:
+            super().check_sampling(samples, temperature)
+
     def describe(self) -> dict[str, Any]:
         form = self._form
         how: dict[str, Any] = (
@@ -163,6 +170,8 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
 
     def _generate(self, request: GenerateRequest, stop: threading.Event) -> Output:
         path, body = self._body(request.prompt, self._wrapping("generate"), request.max_new_tokens)
+        if how := Sampling.of(request):
+            body |= how.settings()
         # Servers apply stop strings to reasoning too. In chats, where the model marks its end, they are applied here.
         strings = sendable(request.stop) if path == "completions" and not self._reasons else []
         if strings:
@@ -180,7 +189,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         text, stopped = cut(self._mask.answer(written.text), request.stop)  # a key may have arrived in several parts
         return Output(
             item_id=request.item_id,
-            prompt=_shown(body),
+            prompt=_shown(without(body, self.rejected_fields)),
             text=text.strip(),
             prompt_tokens=prompt_tokens,
             completion_tokens=new_tokens,
@@ -188,6 +197,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
             seconds=reply.seconds,
             reasoning=self._mask.answer(written.reasoning),
             reasoning_tokens=written.reasoning_tokens,
+            sample=request.sample,
         )
 
     def _written(
@@ -266,7 +276,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         plain, told = request.prompt.plain, self.scrubbed(why)
         if final:
             self.refused_items.add(request.item_id)
-        return Output(request.item_id, prompt=plain, finish="error", error=told, final=final)
+        return Output(request.item_id, prompt=plain, finish="error", error=told, final=final, sample=sample_of(request))
 
     def _body(self, prompt: Prompt, wrap: Wrapping, max_new_tokens: int) -> tuple[Endpoint, dict[str, Any]]:
         """Return the path and body to send. A generation setting of the model that is None is omitted."""

@@ -1,4 +1,4 @@
-"""Request fields that a server rejects and that a request can omit.
+"""Request fields that a server rejects and that a request can omit; among them, the role of a system turn.
 
 Servers phrase such an error in many ways. It is recognized by the field that it names: in `param`, in a validator's
 `loc`, in quotes, or as a word.
@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..prompting import without_system_turns
 from .replies import HttpReply, refusal
 
 LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # the other name of each
-DISPENSABLE = (*LIMITS, "stop", "min_tokens", "response_format", "temperature", "seed")
+DISPENSABLE = (*LIMITS, "stop", "min_tokens", "response_format", "temperature", "top_p", "seed")
+SYSTEM_ROLE = "system role"  # of a message; without it, the system text opens the first user turn
 STATUSES = (400, 422, 500, 501)  # llama-cpp-python rejects with 500
 # Other names of a field in server errors, in lower case without "_".
 ALIASES = {
@@ -34,6 +36,11 @@ NAMING = ("param", "parameter", "field", "loc", "path")
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _QUOTED = re.compile(r"['\"`‘“]\s*([A-Za-z_]\w*)(?:[.\[][\w.\[\]]*)?\s*['\"`’”]")
+_NO_SYSTEM_ROLE = re.compile(
+    r"\b(?:system|developer)\b[^.;]{0,40}\b(?:not|un)\s?(?:be\s)?(?:support|allow|accept|enabl|recogni[sz])"
+    r"|(?:not support|unsupported|unknown|invalid|unexpected)[^.;]{0,40}\bsystem\b|roles must alternate",
+    re.IGNORECASE,
+)
 # An error about the value of the limit is not about the field: the other name would not fix it.
 _OF_THE_VALUE = re.compile(
     r"too (?:large|long|big|high|small|many)|at (?:most|least)|maximum|exceed|(?:greater|less|larger|more) than|between"
@@ -59,6 +66,8 @@ def rejected(reply: HttpReply, asked: Mapping[str, Any], fixed: frozenset[str] =
         places = list(_naming(reply.parsed))
     except RecursionError:
         return frozenset()
+    if _has_system_turn(asked) and _NO_SYSTEM_ROLE.search(message):
+        return frozenset({SYSTEM_ROLE})
     named = _named(sent, message, places)
     if limits := named & LIMITS.keys():
         about_value = _OF_THE_VALUE.search(message) and not _OF_THE_FIELD.search(message)
@@ -80,10 +89,16 @@ def names_logprobs(reply: HttpReply) -> bool:
 def without(body: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
     """Return `body` without these fields. The token limit is sent under its other name unless that is rejected too."""
     found = {name: value for name, value in body.items() if name not in names}
+    if SYSTEM_ROLE in names and _has_system_turn(body):
+        found["messages"] = without_system_turns(body["messages"])
     for name, other in LIMITS.items():
         if name in names and name in body and other not in names:
             found[other] = body[name]
     return found
+
+
+def _has_system_turn(body: Mapping[str, Any]) -> bool:
+    return any(turn["role"] == "system" for turn in body.get("messages", ()))
 
 
 def _named(sent: list[str], message: str, places: list[str]) -> frozenset[str]:

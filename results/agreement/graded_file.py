@@ -1,10 +1,10 @@
-"""Anyone's own grades: a CSV file with a header, or JSON lines, one grade a row.
+"""The user's own grades: a CSV file with a header, or JSON lines, with one grade per row.
 
     question    as it was asked
     answer      what was graded
     grade       a whole number; more is better
-    reference   a right answer, where there is one; a question has all that its rows give
-    item        name of the question, where the questions' own texts do not tell them apart
+    reference   optional: a right answer; a question has all references in its rows
+    item        optional: a name for the question, if several questions have the same text
 
 Two rows with the same question and answer are two grades of one answer.
 """
@@ -22,17 +22,17 @@ from ...core.tables import BadLine, csv_records, separator_hint
 from ...core.types import Item, Output, Record
 from .liveqa_grades import GradedAnswers
 
-WITHOUT = "In a CSV file or JSON lines, question, answer and grade are needed; reference and item are welcome."
+WITHOUT = "A CSV file or JSON lines: question, answer and grade are needed; reference and item are optional."
 
 
 def load(path: Path) -> GradedAnswers:
-    """Raises UsageError where there is no such file, DataMalformed naming row and field, or where there is no row."""
+    """Read a file of grades. Raises UsageError if it is missing, DataMalformed naming row and field."""
     if not path.is_file():
         raise UsageError(f"--grades {path}: there is no such file.", WITHOUT)
     file = SourceFile(path.name, path)
     rows = list(json_lines(file) if path.suffix in {".jsonl", ".json"} else _csv(file))
     if not rows:
-        raise DataMalformed(f"{path} holds no grades.", WITHOUT)
+        raise DataMalformed(f"{path} has no grades.", WITHOUT)
     questions: dict[str, str] = {}
     references: dict[str, dict[str, None]] = {}
     grades: dict[tuple[str, str], list[int]] = {}
@@ -41,7 +41,7 @@ def load(path: Path) -> GradedAnswers:
         name = row.text("item", blank=True) if "item" in row.values else ""
         name = name or fingerprint(question)
         if questions.setdefault(name, question) != question:
-            raise row.wrong("item", f"'{name}' is another question in an earlier row")
+            raise row.wrong("item", f"'{name}' is a different question in an earlier row")
         reference = row.text("reference", blank=True) if "reference" in row.values else ""
         references.setdefault(name, {}).update(dict.fromkeys([reference] if reference.strip() else []))
         grades.setdefault((name, answer), []).append(grade)
@@ -66,7 +66,7 @@ def _csv(file: SourceFile) -> Iterator[Row]:
             number += 1
             where = f"{file.origin}, row {number} (line {line})"
             if len(cells) != len(heading):
-                raise DataMalformed(f"{where}: it has not as many cells as the header.", WITHOUT)
+                raise DataMalformed(f"{where}: the number of cells differs from the header.", WITHOUT)
             yield Row(dict(zip(heading, cells)), where)
     except BadLine as error:
         raise DataMalformed(f"{file.origin}, line {error.number}: {error.problem}.", WITHOUT) from error

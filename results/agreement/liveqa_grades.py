@@ -1,13 +1,12 @@
-"""What people think of answers: the grades of 2,311 candidate answers to the questions of `liveqa`.
+"""People's grades of 2,311 candidate answers to the questions of `liveqa`.
 
 The candidates are passages of MedQuAD that a retrieval system found for 103 of the questions; they were graded by hand
 against the reference answers (Ben Abacha and Demner-Fushman 2019). No model wrote any of them. The release is two
-files, which lie packed together: lines `question grade answer-id`, and the texts by answer id.
+files in one archive: lines `question grade answer-id`, and the texts by answer id.
 
-There are 2,479 grades of 2,311 pairs of question and answer: 168 pairs bear two, and all of these conflict. No line
-stands twice in the file, so that a pair that was given the same grade twice looks like one that was graded once, and
-how far people agree with each other cannot be told. Both grades of a pair are kept here; what is made of them is said
-in `results/agreement.py`.
+There are 2,479 grades of 2,311 pairs of question and answer: 168 pairs have two, and all of these conflict. No line is
+repeated in the file, so a pair that got the same grade twice looks like one that was graded once. So agreement among
+people cannot be computed. Both grades of a pair are kept here; `measure.py` says how they are used.
 """
 
 from __future__ import annotations
@@ -52,15 +51,15 @@ _ENTRY = re.compile(r"Question: [^\n]*\nURL: [^\n]*\nAnswer: ?(.*)", re.DOTALL)
 class GradedAnswers:
     """Answers that people have graded, each as the record of a run: its answer is the output's text.
 
-    `item.meta` holds `grades`, all that it was given, as in "2" or "2,3", and `document`, the question: grades of one
-    question's answers are not independent.
+    `item.meta` has `grades` (all grades of the answer, such as "2" or "2,3") and `document` (the question, because
+    grades of one question's answers are not independent).
     """
 
     name: str
     version: str
-    answerers: str  # who wrote the answers, in the place of a model's name
+    answerers: str  # who wrote the answers; takes the place of a model's name
     records: tuple[Record, ...]
-    levels: tuple[int, ...]  # all grades there can be, from worst to best
+    levels: tuple[int, ...]  # all possible grades, from worst to best
     origin: str
     citation: str = ""
     licence: str = ""
@@ -69,10 +68,10 @@ class GradedAnswers:
 
 @downloadable(NAME, RELEASE)
 def load(source: Source) -> GradedAnswers:
-    """All pairs, by question as `liveqa` has them, then as they were graded.
+    """Return all pairs, in the order of `liveqa`'s questions and of the grades.
 
-    Raises DataMissing where a file of the two releases is not here and cannot be downloaded, DataMalformed naming file
-    and row.
+    Raises DataMissing if a file of the two releases is missing and cannot be downloaded, DataMalformed naming file and
+    row.
     """
     questions = {item.id: item for item in LIVEQA.load(source).items}
     grades_file, answers_file = (source.file("liveqa", name) for name in (GRADES_FILE, ANSWERS_FILE))
@@ -85,7 +84,7 @@ def load(source: Source) -> GradedAnswers:
             question, answer, grade = _grade(line, f"{grades_file.origin}, row {number}", questions, answers)
             pairs.setdefault((question, answer), []).append(grade)
     if not pairs:
-        raise DataMalformed(f"{grades_file.origin} holds no grades.", FETCH_AGAIN)
+        raise DataMalformed(f"{grades_file.origin} has no grades.", FETCH_AGAIN)
     order = {question: index for index, question in enumerate(questions)}
     records = tuple(
         _record(questions[question], answer, answers[answer], grades)
@@ -108,13 +107,13 @@ def _missing(source: Source, needed: str) -> DataMissing:
     where = f"it is not below {source.data}" if source.data else "no data folder was named (--data or MEDBENCH_DATA)"
     return DataMissing(
         f"{NAME} needs {needed}: {where}, and it has not been fetched.",
-        f"By hand: {ARCHIVE}, which holds it, from https://github.com/abachaa/MedQuAD, into a folder that you name "
-        "with --data or MEDBENCH_DATA.",
+        f"Download {ARCHIVE}, which contains it, from https://github.com/abachaa/MedQuAD to a folder, and name that "
+        "folder with --data or MEDBENCH_DATA.",
     )
 
 
 def _answers(file: SourceFile) -> dict[str, str]:
-    """The candidate answers by id. The file repeats one for every question that it was found for."""
+    """Return the candidate answers by id. The file repeats an answer for every question that it was found for."""
     found: dict[str, str] = {}
     number = 0
     try:
@@ -129,16 +128,16 @@ def _answers(file: SourceFile) -> dict[str, str]:
                 continue
             answer = _answer_of(cells[1], where)
             if found.setdefault(cells[0], answer) != answer:
-                raise DataMalformed(f"{where}: '{cells[0]}' has another text in an earlier row.", FETCH_AGAIN)
+                raise DataMalformed(f"{where}: '{cells[0]}' has a different text in an earlier row.", FETCH_AGAIN)
     except BadLine as error:
         raise DataMalformed(f"{file.origin}, row {number + 1}: {error.problem}.", FETCH_AGAIN) from error
     return found
 
 
 def _answer_of(entry: str, where: str) -> str:
-    """What was answered, without the MedQuAD question and address that the entry begins with.
+    """Return an entry's answer, without the MedQuAD question and address at its beginning.
 
-    Every entry of the release ends with a parenthesis that nothing opened: it is not part of the answer.
+    Every entry of the release ends with an unmatched parenthesis, which is not part of the answer.
     """
     parts = _ENTRY.fullmatch(entry)
     answer = one_spaced(parts[1]).removesuffix(")").rstrip() if parts else ""
@@ -148,7 +147,7 @@ def _answer_of(entry: str, where: str) -> str:
 
 
 def _grade(line: str, where: str, questions: dict[str, Item], answers: dict[str, str]) -> tuple[str, str, int]:
-    """Question id, answer id and grade of one line."""
+    """Return the question id, answer id and grade of one line."""
     parts = line.split()
     if len(parts) != 3:
         raise DataMalformed(f"{where}: question, grade and answer id are expected, not {line.strip()!r}.", FETCH_AGAIN)

@@ -1,1 +1,1 @@
-"""Text generation: greedy decoding with continuous batching, and transformers' own `generate`."""
+"""Text generation: decoding with continuous batching, and transformers' own `generate`."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ...sampling import Sampling
 from ...stopping import StopStrings, decoded
 from ..loading import Loaded
 
@@ -18,7 +19,8 @@ class DecodeRequest:
     max_new_tokens: int
     stop: StopStrings
     end_tokens: frozenset[int]  # any of them ends the text
-    pick: Callable[[Any, int], int] | None = None  # next token from logits (vocabulary,) and new tokens so far; greedy
+    sampling: Sampling | None = None  # how tokens are drawn; None: the likeliest
+    pick: Callable[[Any, int], int] | None = None  # next token from logits (vocabulary,) and new tokens so far
 
 
 @dataclass(frozen=True)

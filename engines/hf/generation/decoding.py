@@ -1,4 +1,4 @@
-"""Greedy decoding with continuous batching: finished sequences leave, and waiting prompts take their slots."""
+"""Decoding with continuous batching: finished sequences leave, and waiting prompts take their slots."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from ..batching import OutOfMemory, is_out_of_memory
 from ..loading import Loaded
 from ..memory import reclaim
 from .completion import Completion, DecodeRequest, completed
+from .picking import draw
 from .scheduling import ActiveSequence, Capacity, Schedule
 
 
-def greedy(
+def decode(
     loaded: Loaded, requests: Sequence[DecodeRequest], capacity: Capacity
 ) -> Iterator[tuple[int, Completion | OutOfMemory]]:
     """Decode with a model that `kv_cache.supports_kv_cache`. Yield (index, completion) as texts end."""
@@ -97,13 +98,17 @@ class Decoder:
         for sequence in batch:
             sequence.started = sequence.started or time.perf_counter()
         first = len(schedule.active)
-        prompts = [sequence.tokens for sequence in batch]
+        prompts, places = _distinct([sequence.tokens for sequence in batch])
         chunk = schedule.capacity.prefill_tokens
         if len(prompts[0]) > chunk:
             logits = self.passes.prefill_in_chunks(self.loaded, self.cache, self.masks, prompts[0], first, chunk)
         else:
             logits = self.passes.prefill(self.loaded, self.cache, prompts, first)
-        self._append(logits, schedule.activate(batch))
+        # From the end, so that no slot is overwritten before it was copied.
+        for slot, place in reversed(list(enumerate(places))):
+            if slot != place:
+                self.cache.move(first + place, first + slot)
+        self._append(logits[places] if len(prompts) < len(batch) else logits, schedule.activate(batch))
 
     def _decode(self) -> None:
         self.schedule.preempt()
@@ -126,6 +131,8 @@ class Decoder:
         chosen = following[:, 0].tolist()  # on a GPU this waits for the pass to end, so the clock is read after it
         now = time.perf_counter()
         ended: list[int] = []
+        for row, token in self._drawn(logits, slots, valid):
+            chosen[row] = token
         for row, (slot, token, is_valid) in enumerate(zip(slots, chosen, valid, strict=True)):
             sequence = self.schedule.active[slot]
             pick = self.requests[sequence.index].pick
@@ -140,6 +147,18 @@ class Decoder:
                 self._finished.append((sequence.index, completion))
                 ended.append(slot)
         self._remove(ended)
+
+    def _drawn(self, logits: Any, slots: Sequence[int], valid: Sequence[bool]) -> Iterator[tuple[int, int]]:
+        """Yield (row, token) for the sequences whose tokens are drawn."""
+        rows, how = [], []
+        for row, (slot, is_valid) in enumerate(zip(slots, valid, strict=True)):
+            sequence = self.schedule.active[slot]
+            sampling = self.requests[sequence.index].sampling
+            if sampling and is_valid:
+                rows.append(row)
+                how.append((sampling, len(sequence.tokens) - sequence.prompt_tokens))
+        if rows:
+            yield from zip(rows, draw(logits if len(rows) == len(slots) else logits[rows], how), strict=True)
 
     def _remove(self, ended: Sequence[int]) -> None:
         for source, target in self.schedule.remove(ended):
@@ -158,6 +177,17 @@ class Decoder:
             return None
         kept = new[:-1] if ended else new
         return completed(self.loaded, kept, len(new), ended, request.stop, sequence.first_token_s, seconds)
+
+
+def _distinct(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]:
+    """Return the prompts without those that repeat the one before, and the place of each prompt among these."""
+    found: list[list[int]] = []
+    places = []
+    for prompt in prompts:
+        if not found or prompt != found[-1]:
+            found.append(prompt)
+        places.append(len(found) - 1)
+    return found, places
 
 
 def _sequence(index: int, request: DecodeRequest) -> ActiveSequence:

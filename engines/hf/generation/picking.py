@@ -1,17 +1,21 @@
-"""How one text's next token is chosen where that is not simply the likeliest, and its log-probabilities noted."""
+"""How the next tokens are chosen where they are not simply the likeliest, and their log-probabilities noted."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
+from ...sampling import Sampling
+
 NUCLEUS = 1024  # likeliest tokens that are sorted first; the whole vocabulary only where their sum is too small
+ROWS = 32  # drawn at once: each takes a few copies of its vocabulary
 
 Noted = tuple[int, float, list[tuple[int, float]]]  # token, its log-probability (nats), the likeliest with theirs
 
 
 class Picker:
-    """Chooses by temperature and nucleus (Holtzman et al. 2020, arXiv:1904.09751), each text with a seed of its own."""
+    """Chooses one text's tokens for a server: none of the end tokens too early, and log-probabilities kept."""
 
     def __init__(
         self,
@@ -23,11 +27,11 @@ class Picker:
         ends: frozenset[int] = frozenset(),
         top: int | None = None,
     ) -> None:
-        self.temperature, self.top_p, self.seed = temperature, top_p, seed
+        seed = secrets.randbits(63) if seed is None else seed
+        self.sampling = Sampling(temperature, top_p, seed) if temperature > 0 else None
         self.least, self.ends = least, sorted(ends)  # no end token among the first `least`
         self.top = top
         self.noted: list[Noted] = []
-        self._generator: Any = None
 
     def __call__(self, logits: Any, written: int) -> int:
         """The next token, from logits (vocabulary,) after `written` tokens."""
@@ -35,31 +39,53 @@ class Picker:
         if written < self.least and self.ends:
             allowed = logits.clone()
             allowed[self.ends] = float("-inf")
-        token = self._drawn(allowed) if self.temperature > 0 else int(allowed.argmax())
+        token = draw(allowed[None], [(self.sampling, written)])[0] if self.sampling else int(allowed.argmax())
         if self.top is not None:
             self.noted += noted(logits[None], [token], self.top)
         return token
 
-    def _drawn(self, logits: Any) -> int:
-        import torch
 
-        if self._generator is None:
-            self._generator = torch.Generator(logits.device)
-            if self.seed is None:
-                self._generator.seed()
-            else:
-                self._generator.manual_seed(self.seed)
+def draw(logits: Any, rows: Sequence[tuple[Sampling, int]]) -> list[int]:
+    """Return a token for each row of logits (rows, vocabulary): how it is drawn, and after how many tokens.
+
+    As `engines.sampling.draw`, for many rows at once. A row's token does not depend on the other rows.
+    """
+    import torch
+
+    found = []
+    for first in range(0, len(rows), ROWS):
+        part = rows[first : first + ROWS]
+        wide = logits[first : first + ROWS]
+        wide = wide.cpu() if wide.device.type == "mps" else wide  # which has no float64
+
+        def column(values: list[float], wide: Any = wide) -> Any:
+            return torch.tensor(values, dtype=torch.float64, device=wide.device)[:, None]
+
         # The highest is taken off first: a temperature near 0 would make infinities of the others' quotients otherwise.
-        shares = ((logits - logits.max()) / self.temperature).softmax(-1)
-        if self.top_p >= 1:
-            return int(torch.multinomial(shares, 1, generator=self._generator))
-        for count in (min(NUCLEUS, shares.numel()), shares.numel()):
-            highest, tokens = shares.topk(count)
-            before = highest.cumsum(-1) - highest
-            if before[-1] >= self.top_p or count == shares.numel():
-                break
-        kept = highest.where(before < self.top_p, torch.zeros_like(highest))
-        return int(tokens[torch.multinomial(kept, 1, generator=self._generator)])
+        wide = wide.double()
+        above = wide - wide.max(-1, keepdim=True).values
+        shares = (above / column([sampling.temperature for sampling, _ in part])).softmax(-1)
+        if any(sampling.top_p < 1 for sampling, _ in part):
+            shares = _nucleus(shares, column([sampling.top_p for sampling, _ in part]))
+        ends = shares.cumsum(-1)
+        uniforms = column([sampling.uniform(written) for sampling, written in part])
+        found.append(torch.searchsorted(ends, uniforms * ends[:, -1:], right=True)[:, 0])
+    tokens: list[int] = torch.cat(found).tolist()
+    return tokens
+
+
+def _nucleus(shares: Any, top_p: Any) -> Any:
+    """Return the shares (rows, vocabulary) of each row's likeliest tokens that make up `top_p`, 0 for the others."""
+    import torch
+
+    for count in (min(NUCLEUS, shares.shape[-1]), shares.shape[-1]):
+        highest = shares.topk(count).values
+        before = highest.cumsum(-1) - highest
+        if bool(((before[:, -1:] >= top_p) | (top_p >= 1)).all()):
+            break
+    last = (before < top_p).sum(-1, keepdim=True) - 1
+    least = torch.where(top_p >= 1, 0.0, highest.gather(-1, last))
+    return shares.where(shares >= least, 0.0)
 
 
 def noted(logits: Any, tokens: Sequence[int], top: int) -> list[Noted]:

@@ -83,13 +83,19 @@ class Schedule:
         self.entering += [self.waiting.popleft() for _ in range(count)]
 
     def next_prefill(self) -> list[ActiveSequence]:
-        """Return the entering sequences of the next prefill pass: one, or as many as `prefill_tokens` allows."""
+        """Return the entering sequences of the next prefill pass: one, or as many as `prefill_tokens` allows.
+
+        Sequences that repeat the one before, several samples of one prompt, cost nothing: it is computed once.
+        """
         width = len(self.entering[0].tokens)
-        count = 1
+        count = distinct = 1
         while count < len(self.entering):
-            width = max(width, len(self.entering[count].tokens))
-            if width * (count + 1) > self.capacity.prefill_tokens:
-                break
+            tokens = self.entering[count].tokens
+            if tokens != self.entering[count - 1].tokens:
+                width = max(width, len(tokens))
+                distinct += 1
+                if width * distinct > self.capacity.prefill_tokens:
+                    break
             count += 1
         return self.entering[:count]
 

@@ -11,6 +11,7 @@ from ..batching import OutOfMemory, batches, run_halving
 from ..forward import decoder_start_token, padded
 from ..loading import Loaded
 from .completion import Completion, DecodeRequest, completed
+from .picking import draw
 
 # transformers takes settings that are not given from the model's generation_config.json, which no run's identity
 # includes. These make it decode greedily whatever that file says.
@@ -39,8 +40,7 @@ def generate(
         groups.setdefault(key, []).append(index)
 
     def run(batch: list[int]) -> Iterator[tuple[int, Completion]]:
-        prompts = [requests[i].tokens for i in batch]
-        for row, completion in generate_batch(loaded, prompts, requests[batch[0]], settings):
+        for row, completion in generate_batch(loaded, [requests[i] for i in batch], settings):
             yield batch[row], completion
 
     beams = int(settings.get("num_beams", 1))
@@ -54,9 +54,9 @@ def generate(
 
 
 def generate_batch(
-    loaded: Loaded, prompts: list[list[int]], request: DecodeRequest, settings: Mapping[str, Any]
+    loaded: Loaded, requests: Sequence[DecodeRequest], settings: Mapping[str, Any]
 ) -> Iterator[tuple[int, Completion]]:
-    """Generate one batch with the limit, stop strings, and end tokens of `request`. Yield (index, completion)."""
+    """Generate one batch of requests with the same limit, stop strings, and end tokens. Yield (index, completion)."""
     import torch
     from transformers import (
         GenerationConfig,
@@ -67,9 +67,10 @@ def generate_batch(
     )
 
     started = time.perf_counter()
+    request = requests[0]
     stop, ends = request.stop, request.end_tokens
     # A decoder continues from the right end, so its padding is on the left. An encoder counts positions from the left.
-    tokens, mask = padded(loaded, prompts, "right" if loaded.encoder_decoder else "left")
+    tokens, mask = padded(loaded, [each.tokens for each in requests], "right" if loaded.encoder_decoder else "left")
     start = 1 if loaded.encoder_decoder else tokens.shape[1]
     first_token: list[float] = []  # seconds, once it is there
 
@@ -93,6 +94,20 @@ def generate_batch(
             invalid.update(at // beams for at, bad in enumerate(scores.isnan().any(dim=-1).tolist()) if bad)
             return scores
 
+    sampled = [row for row, each in enumerate(requests) if each.sampling]
+
+    class Drawn(LogitsProcessor):  # type: ignore[misc]
+        """Leave each sampled row the token that its own seed draws, so that greedy decoding takes it."""
+
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            written = input_ids.shape[1] - start
+            rows = [row for row in sampled if row not in invalid]
+            if rows:
+                chosen = draw(scores[rows], [(how, written) for row in rows if (how := requests[row].sampling)])
+                scores[rows] = float("-inf")
+                scores[rows, chosen] = 0.0
+            return scores
+
     inherited = loaded.model.generation_config
     config = GenerationConfig(
         max_new_tokens=request.max_new_tokens,
@@ -100,14 +115,14 @@ def generate_batch(
         bos_token_id=inherited.bos_token_id,
         eos_token_id=sorted(ends) or None,
         decoder_start_token_id=decoder_start_token(loaded) if loaded.encoder_decoder else None,
-        **{**PLAIN_GREEDY, **settings},
+        **{**PLAIN_GREEDY, **settings, **({"do_sample": False} if sampled else {})},
     )
     with torch.inference_mode():
         generated = loaded.model.generate(
             input_ids=tokens,
             attention_mask=mask,
             generation_config=config,
-            logits_processor=LogitsProcessorList([RecordNaN()]),
+            logits_processor=LogitsProcessorList([RecordNaN(), *([Drawn()] if sampled else [])]),
             stopping_criteria=StoppingCriteriaList([StopAtStrings()]),
         )
     seconds, first_token_s = time.perf_counter() - started, first_token[0] if first_token else 0.0
