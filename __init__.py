@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .evaluation.api import evaluate as evaluate
     from .evaluation.judging import Asked as Asked
     from .evaluation.progress import Progress as Progress
+    from .report.site import write_report as write_report
     from .results.runs import Runs as Runs
     from .results.runs import compare as compare
     from .results.runs import load_runs as load_runs
@@ -42,6 +43,7 @@ _PUBLIC = {
     "load_runs": "results.runs",
     "sweep": "training.api",
     "train": "training.api",
+    "write_report": "report.site",
 }
 __all__ = ["__version__", *_PUBLIC]
 

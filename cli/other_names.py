@@ -73,7 +73,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "check env environment info status",
     "explain": "why",
     "fetch": "download pull",
-    "leaderboard": "board rank ranking report results summary table",
+    "leaderboard": "board rank ranking results summary table",
     "list": "ls",
     "list benchmarks": "benchmarks datasets tasks",
     "list metrics": "metrics",

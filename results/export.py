@@ -115,7 +115,7 @@ def to_markdown(leaderboard: Leaderboard) -> str:
 
 def to_html(leaderboard: Leaderboard) -> str:
     """Return one HTML table per board, headline figures only, with a note on the marks."""
-    parts = [_html_table(board) for board in leaderboard.boards]
+    parts = [board_html(board) for board in leaderboard.boards]
     parts += [f"<p>Not shown: {html.escape(printable(problem.message))}</p>" for problem in leaderboard.problems]
     parts += [f"<p>{html.escape(printable(note))}</p>" for note in leaderboard.notes]
     return "\n".join(parts)
@@ -129,10 +129,6 @@ def to_latex(leaderboard: Leaderboard) -> str:
 def _latex_table(board: Board) -> str:
     shown = [(index, column) for index, column in enumerate(board.columns) if column.headline]
 
-    body = []
-    for row in board.rows:
-        name = row.label + (f" ({row.remarks})" if row.remarks else "")
-        body.append(latex_row([name, row.setup.text, *(_plain(row.cells[index], board) for index, _ in shown)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
     return "\n".join(
         [
@@ -140,9 +136,9 @@ def _latex_table(board: Board) -> str:
             rf"\caption{{{tex(board.title)}. {tex(note.replace('**Bold**', '★'))}}}",
             rf"\begin{{tabular}}{{ll{'r' * len(shown)}}}",
             r"\toprule",
-            latex_row(["model", "setup", *(column.name + ARROWS[column.better] for _, column in shown)]),
+            latex_row(board_headings(board)),
             r"\midrule",
-            *body,
+            *(latex_row(board_cells(row, board)) for row in board.rows),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
@@ -162,19 +158,30 @@ def tex(text: str) -> str:
     return "".join(TEX.get(character, character) for character in " ".join(printable(text).split()))
 
 
-def _html_table(board: Board) -> str:
+def board_html(board: Board) -> str:
+    """Return a board's headline figures as an HTML table with its note."""
     shown = [(index, column) for index, column in enumerate(board.columns) if column.headline]
 
     def line(tag: str, cells: Iterable[str]) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(printable(cell))}</{tag}>" for cell in cells) + "</tr>"
 
-    lines = [line("th", ["model", "setup", *(column.name + ARROWS[column.better] for _, column in shown)])]
-    for row in board.rows:
-        name = row.label + (f" ({row.remarks})" if row.remarks else "")
-        lines.append(line("td", [name, row.setup.text, *(_plain(row.cells[index], board) for index, _ in shown)]))
+    lines = [line("th", board_headings(board)), *(line("td", board_cells(row, board)) for row in board.rows)]
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
     table = f"<table><caption>{html.escape(printable(board.title))}</caption>\n" + "\n".join(lines) + "\n</table>"
     return f"{table}\n<p>{html.escape(printable(note.replace('**Bold**', '★')))}</p>"
+
+
+def board_headings(board: Board) -> list[str]:
+    """Return the headings of a board's headline figures, the model and its setup first."""
+    shown = (column for column in board.columns if column.headline)
+    return ["model", "setup", *(column.name + ARROWS[column.better] for column in shown)]
+
+
+def board_cells(row: BoardRow, board: Board) -> list[str]:
+    """Return a row without markup, a text per heading of `board_headings`."""
+    name = row.label + (f" ({row.remarks})" if row.remarks else "")
+    shown = (cell for cell, column in zip(row.cells, board.columns, strict=True) if column.headline)
+    return [name, row.setup.text, *(_plain(cell, board) for cell in shown)]
 
 
 def _plain(cell: Cell, board: Board) -> str:
@@ -182,7 +189,8 @@ def _plain(cell: Cell, board: Board) -> str:
     if not cell.figure:
         return ""
     mark = {"best": " ★", "tied": " ≈", "worse": " ▼", "": ""}[cell.status]
-    return figure_text(cell.figure, board.answers) + mark
+    remark = f" {board.footnotes[cell.remark]}" if cell.remark else ""
+    return figure_text(cell.figure, board.answers) + mark + remark
 
 
 def number(value: float | None, unit: str) -> str:

@@ -106,3 +106,21 @@ def _whole_parts(run: str, text: str) -> bool:
 def _listed(root: Path) -> str:
     """Return the hint that names the command that lists all runs in `root`."""
     return "All of them: medbench list runs" + ("" if root == paths.runs() else f" --out {root}")
+
+
+def chosen(runs: Sequence[StoredRun], models: Sequence[str], benchmarks: Sequence[str]) -> list[StoredRun]:
+    """Return the runs of these models and benchmarks; none named means all. Raises UsageError for one without a run."""
+    of_model = {run.path: setup_of(run.manifest).model for run in runs}
+    of_benchmark = {run.path: run.manifest.comparable.benchmark for run in runs}
+    for kind, asked, known in (("model", models, of_model), ("benchmark", benchmarks, of_benchmark)):
+        for name in asked:
+            if name not in known.values():
+                raise UsageError(
+                    f"no run here has the {kind} '{name}'.{did_you_mean(name, set(known.values()))}",
+                    f"The {kind}s here: {', '.join(sorted(set(known.values())))}",
+                )
+    return [
+        run
+        for run in runs
+        if (not models or of_model[run.path] in models) and (not benchmarks or of_benchmark[run.path] in benchmarks)
+    ]

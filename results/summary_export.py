@@ -55,7 +55,7 @@ def summary_json(found: Summary) -> dict[str, Any]:
 
 def summary_markdown(found: Summary) -> str:
     """Return the summary as a table that GitHub renders, the best values in bold, with its notes."""
-    headings = [escaped(heading) for heading in _headings(found)]
+    headings = [escaped(heading) for heading in summary_headings(found)]
     lines = [f"### {_title(found)}", "", markdown_row(headings), markdown_row(["---", "---", *_right(found)])]
     for line in found.lines:
         cells = (MARKS[cell.status if cell else ""].format(text) for cell, text in _cells(line))
@@ -69,8 +69,8 @@ def summary_html(found: Summary) -> str:
     def row(tag: str, cells: Iterable[str]) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(printable(cell))}</{tag}>" for cell in cells) + "</tr>"
 
-    lines = [row("td", [line.label, _setup(line), *_plain(line)]) for line in found.lines]
-    table = [f"<table><caption>{_title(found)}</caption>", row("th", _headings(found)), *lines, "</table>"]
+    lines = [row("td", summary_cells(line)) for line in found.lines]
+    table = [f"<table><caption>{_title(found)}</caption>", row("th", summary_headings(found)), *lines, "</table>"]
     return "\n".join([*table, f"<p>{html.escape(printable(_notes(found, '★')))}</p>"])
 
 
@@ -82,9 +82,9 @@ def summary_latex(found: Summary) -> str:
             rf"\caption{{{_title(found)}. {tex(_notes(found, '★'))}}}",
             rf"\begin{{tabular}}{{ll{'r' * len(found.headings)}}}",
             r"\toprule",
-            latex_row(_headings(found)),
+            latex_row(summary_headings(found)),
             r"\midrule",
-            *(latex_row([line.label, _setup(line), *_plain(line)]) for line in found.lines),
+            *(latex_row(summary_cells(line)) for line in found.lines),
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
@@ -96,7 +96,8 @@ def _title(found: Summary) -> str:
     return "Summary of the samples" if found.sample else "Summary"
 
 
-def _headings(found: Summary) -> list[str]:
+def summary_headings(found: Summary) -> list[str]:
+    """Return the headings of the summary's columns, the model and its setup first."""
     return ["model", "setup", *(NAMES.get(each.name, each.name) + ARROWS[each.better] for each in found.headings)]
 
 
@@ -118,10 +119,11 @@ def _cells(line: ModelRow) -> Iterable[tuple[Cell | None, str]]:
             yield cell, figure_text(cell.figure) + (f" {LEAKED}" if leaked else "")
 
 
-def _plain(line: ModelRow) -> list[str]:
-    """Return the cells without markup. The best value of a column gets a star, as in the terminal."""
+def summary_cells(line: ModelRow) -> list[str]:
+    """Return a line without markup, a text per heading. The best value of a column gets a star, as in the terminal."""
     stars = {"best": " ★", "tied": " ≈", "worse": " ▼", "": ""}
-    return [text + stars[cell.status if cell else ""] for cell, text in _cells(line)]
+    figures = (text + stars[cell.status if cell else ""] for cell, text in _cells(line))
+    return [line.label, _setup(line), *figures]
 
 
 def _notes(found: Summary, best: str) -> str:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import cloup
 
 from ...core import paths
 from ...core.errors import MedbenchError, UsageError
-from ...core.suggest import did_you_mean
 from .. import completion
 from ..options import Command
 from ..ui import output
-
-if TYPE_CHECKING:
-    from ...results.store import StoredRun
 
 
 @cloup.command(
@@ -135,6 +130,7 @@ def command(
     """
     from ...results import leaderboard, summary
     from ...results.board import by_subject
+    from ...results.lookup import chosen
     from ...results.store import all_runs
 
     on_stdout = [
@@ -162,7 +158,7 @@ def command(
         if all_runs(*(folders or (paths.runs(),)), empty=True, allow_changed=allow_changed)[0]:
             raise UsageError(f"no run in {looked} has an answer yet.", "See them: medbench list runs")
         raise UsageError(f"there are no runs in {looked}.", "Make one: medbench run")
-    runs = _chosen(runs, output.names(models), output.names(benchmarks))
+    runs = chosen(runs, output.names(models), output.names(benchmarks))
     found = leaderboard.build(runs, wanted)
     shown = {column.metric for board in found.boards for column in board.columns}
     if found.boards and not found.problems and "all" not in output.names(metrics):
@@ -193,23 +189,3 @@ def command(
     )
     if found.problems:
         raise SystemExit(1)
-
-
-def _chosen(runs: list[StoredRun], models: list[str], benchmarks: list[str]) -> list[StoredRun]:
-    """Return the runs of these models and benchmarks; none named means all. Raises UsageError for one without a run."""
-    from ...results.descriptions import setup_of
-
-    of_model = {run.path: setup_of(run.manifest).model for run in runs}
-    of_benchmark = {run.path: run.manifest.comparable.benchmark for run in runs}
-    for kind, asked, known in (("model", models, of_model), ("benchmark", benchmarks, of_benchmark)):
-        for name in asked:
-            if name not in known.values():
-                raise UsageError(
-                    f"no run here has the {kind} '{name}'.{did_you_mean(name, set(known.values()))}",
-                    f"The {kind}s here: {', '.join(sorted(set(known.values())))}",
-                )
-    return [
-        run
-        for run in runs
-        if (not models or of_model[run.path] in models) and (not benchmarks or of_benchmark[run.path] in benchmarks)
-    ]

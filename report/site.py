@@ -1,0 +1,116 @@
+"""Write a report: which pages there are, and what each of them says."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from .. import __version__
+from ..core.errors import UsageError
+from ..core.text import names
+from ..results import leaderboard
+from ..results.board import Leaderboard
+from ..results.export import board_html
+from ..results.runs import Runs
+from ..results.store import StoredRun
+from ..results.summary import summarize
+from ..results.summary_export import summary_html
+from .folder import ReportFolder
+from .pages import files, page
+from .script_data import script
+from .tables import board_table, summary_table
+
+TITLE = "medbench report"
+INDEX = "index.html"
+ASSETS = "assets"
+FOLDERS = ("vendor", "assets")  # of this package, whose files every report gets
+REAL, SAMPLES = "Benchmarks", "Samples"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was written."""
+
+    index: Path  # its first page
+    problems: tuple[str, ...] = ()  # a sentence for each run or figure that it does not show
+
+    def __fspath__(self) -> str:
+        return str(self.index)
+
+
+@dataclass(frozen=True)
+class _About:
+    """What every page of one report says of it."""
+
+    title: str
+    date: str
+    version: str
+    runs: str
+    pages: tuple[tuple[str, str], ...]  # file and name, for the links at the top
+
+
+def write_report(
+    runs: Runs | Sequence[StoredRun], out: str | Path, title: str = TITLE, metrics: str | Sequence[str] = ()
+) -> Report:
+    """Write the report of stored runs into a folder: pages that open from disk, the first of which is `index`.
+
+    A report that is there is replaced. Missing scores are computed and stored, as `medbench leaderboard` does;
+    `metrics`: only these. Raises UsageError for no runs, and for a folder that has other files.
+    """
+    if not runs:
+        raise UsageError("there are no runs for a report.", "Make one: medbench run")
+    folder = ReportFolder(Path(out))
+    found = leaderboard.build(runs, names(metrics, "metrics"))
+    problems = (*getattr(runs, "problems", ()), *map(str, found.problems))
+    about = _about(title, runs, found)
+    for source in FOLDERS:
+        for name, text in files(source):
+            folder.write(f"{ASSETS}/{name}", text)
+    _write_index(folder, about, found, problems)
+    folder.close()
+    return Report(folder.path / INDEX, problems)
+
+
+def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard) -> _About:
+    models = {row.setup.model for board in found.boards for row in board.rows}
+    benchmarks = {board.benchmark for board in found.boards}
+    counted = ((len(runs), "run"), (len(models), "model"), (len(benchmarks), "benchmark"))
+    return _About(
+        title=title,
+        date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        version=__version__,
+        runs=", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counted),
+        pages=((INDEX, "Summary"),),
+    )
+
+
+def _write_index(folder: ReportFolder, about: _About, found: Leaderboard, problems: Sequence[str]) -> None:
+    """Write the page with the summaries, then a table for each benchmark."""
+    summaries = summarize(found)
+    tables: dict[str, Any] = {}
+    shown, boards = [], []
+    for at, one in enumerate(summaries):
+        tables[f"summary-{at}"] = summary_table(one)
+        shown.append((f"summary-{at}", SAMPLES if one.sample else REAL, Markup(summary_html(one))))
+    for at, board in enumerate(found.boards):
+        tables[f"board-{at}"] = board_table(board)
+        boards.append((f"board-{at}", board.title, Markup(board_html(board))))
+    folder.write("data/tables.js", script("tables", tables))
+    folder.write(
+        INDEX,
+        page(
+            "index.html",
+            about=about,
+            here=INDEX,
+            scripts=("data/tables.js",),
+            summaries=shown,
+            boards=boards,
+            problems=problems,
+            notes=found.notes,
+        ),
+    )

@@ -1,0 +1,65 @@
+"""Tables of the report: the cells of the leaderboard's own exports, each with the number that it is sorted by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..results.board import Board, Cell
+from ..results.export import board_cells, board_headings
+from ..results.summary import Summary
+from ..results.summary_export import summary_cells, summary_headings
+
+SCALE = {"bytes": 1e9}  # what a column's limits are given in, where it is not the unit: GB
+
+
+def summary_table(found: Summary) -> dict[str, Any]:
+    """Return a summary as the page's tables take it, in the order of its lines."""
+    directions = ["", "", *(heading.better for heading in found.headings)]
+    return _table(
+        summary_headings(found),
+        directions,
+        [(summary_cells(line), (None, None, *line.cells)) for line in found.lines],
+    )
+
+
+def board_table(board: Board) -> dict[str, Any]:
+    """Return a board's headline figures as the page's tables take them."""
+    shown = [(at, column) for at, column in enumerate(board.columns) if column.headline]
+    directions = ["", "", *(column.better for _, column in shown)]
+    return _table(
+        board_headings(board),
+        directions,
+        [(board_cells(row, board), (None, None, *(row.cells[at] for at, _ in shown))) for row in board.rows],
+    )
+
+
+def _table(
+    headings: Sequence[str], directions: Sequence[str], lines: Sequence[tuple[Sequence[str], Sequence[Cell | None]]]
+) -> dict[str, Any]:
+    """Return {"columns": [{title, better, unit}], "rows": [[{text, value, status}]]}. A column without numbers has no
+    `better`.
+    """
+    units = ["" for _ in headings]
+    for _, cells in lines:
+        for at, cell in enumerate(cells):
+            if cell and cell.figure:
+                units[at] = cell.figure.unit
+    rows = [
+        [
+            {"text": text, "value": _scaled(cell), "status": cell.status if cell else ""}
+            for text, cell in zip(texts, cells, strict=True)
+        ]
+        for texts, cells in lines
+    ]
+    columns = [
+        {"title": title, "better": better, "unit": "GB" if unit == "bytes" else unit, "number": at > 1}
+        for at, (title, better, unit) in enumerate(zip(headings, directions, units, strict=True))
+    ]
+    return {"columns": columns, "rows": rows}
+
+
+def _scaled(cell: Cell | None) -> float | None:
+    if cell is None or cell.figure is None or cell.figure.value is None:
+        return None
+    return cell.figure.value / SCALE.get(cell.figure.unit, 1.0)

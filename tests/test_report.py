@@ -1,0 +1,436 @@
+"""`medbench report`: the files that it writes, and the pages in a browser, opened from disk."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import made
+import medbench
+import pytest
+from click.testing import CliRunner, Result
+from medbench.cli import cli
+from medbench.core.errors import UsageError
+from medbench.core.types import Item, Output, Record
+from medbench.report.script_data import script
+from medbench.report.site import write_report
+from medbench.results.store import StoredRun
+from medbench.results.writer import RunWriter
+
+# Tries to end whatever text, attribute, script or string it is put into. Each way sets another number.
+BREAKOUT = (
+    "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>"
+    '"\'><svg onload=window.pwned=3></svg>" autofocus onfocus="window.pwned=4" x="\' onclick=\'window.pwned=5\' '
+    "</title></textarea></style><script>window.pwned=6</script><!-- --> ]]> `${window.pwned = 7}` "
+    "{{constructor.constructor('window.pwned = 8')()}} javascript:window.pwned=9 \\\"); window.pwned = 10; (\" "
+    "\u2028window.pwned = 11\u2029 =HYPERLINK(\"http://192.0.2.1/\") \u202ereversed <iframe src='http://192.0.2.1/'>"
+    "<meta http-equiv=refresh content='0;url=http://192.0.2.1/'><base href='http://192.0.2.1/'>"
+)
+
+
+def hostile(field: str) -> str:
+    """A text for one field that tries to break out of it, and says which field it is."""
+    return f"{field}-field {BREAKOUT}"
+
+
+def hostile_run(root: Path, model: str, answers: str) -> StoredRun:
+    """A run in which every text comes from someone who wants to take over the page."""
+    ids = [hostile(f"id{at}") for at in range(len(answers))]
+    plain = made.manifest(ids, model=hostile(model), benchmark=hostile("benchmark"), metrics=("token_f1",))
+    about = dataclasses.replace(
+        plain,
+        environment={hostile("key"): {"__proto__": hostile("environment")}},
+        command=("medbench", hostile("command")),
+        benchmark=dataclasses.replace(
+            plain.benchmark, origin=hostile("origin"), notes=(hostile("note"),), citation=hostile("citation")
+        ),
+    )
+    with RunWriter(root, about) as writer:
+        writer.append(
+            Record(
+                Item(
+                    item_id,
+                    hostile("question"),
+                    context=hostile("context"),
+                    references=(hostile("reference"),),
+                    meta={"subject": hostile("subject"), "__proto__": hostile("meta")},
+                ),
+                Output(
+                    item_id,
+                    prompt=hostile("prompt"),
+                    text=hostile("answer") if answer == "1" else "something else",
+                    reasoning=hostile("reasoning"),
+                    finish="stop",
+                ),
+            )
+            for item_id, answer in zip(ids, answers, strict=True)
+        )
+    return StoredRun(root / about.run_id)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models on two benchmarks. The first is better on one of them."""
+    root = tmp_path_factory.mktemp("stored") / "runs"
+    yes, no = "yes", "no"
+    for benchmark in ("quiz", "exam"):
+        for model, right in (("alpha", 28), ("beta", 12)):
+            answers = {f"{at:03}": yes if at < right else no for at in range(30)}
+            made.make_run(root, answers, model=model, benchmark=benchmark, metrics=("token_f1",))
+    return root
+
+
+def run_command(*words: object) -> Result:
+    return CliRunner().invoke(cli, ["report", *map(str, words)])
+
+
+class Words(HTMLParser):
+    """The texts of a page, the tags that it has, and the addresses that it names."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.handlers: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def pages(folder: Path) -> dict[str, Words]:
+    return {path.name: Words(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.html"))}
+
+
+def received(path: Path) -> Any:
+    """The data in a script: what the page gets from JSON.parse."""
+    text = path.read_text(encoding="ascii")
+    found = re.fullmatch(r'medbenchReport\.receive\((".*?(?<!\\)"), (".*")\);\n', text)
+    assert found, text[:200]
+    return json.loads(json.loads(found[2]))
+
+
+# --- the files
+
+
+def test_a_report_says_what_it_is_of(runs: Path, tmp_path: Path) -> None:
+    result = run_command(runs, "--out", tmp_path / "site", "--title", "Our models")
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path / 'site' / 'index.html'}\n")
+    index = pages(tmp_path / "site")["index.html"]
+    for words in ("Our models", "4 runs, 2 models, 2 benchmarks", medbench.__version__, "Holm", "alpha", "quiz"):
+        assert words in index.text, words
+
+
+def test_cells_are_those_of_the_leaderboard(runs: Path, tmp_path: Path) -> None:
+    write_report(medbench.load_runs(runs), tmp_path / "site")
+    table = received(tmp_path / "site" / "data" / "tables.js")["summary-0"]
+    shown = CliRunner().invoke(cli, ["leaderboard", str(runs), "--html", "-"]).stdout
+    for row in table["rows"]:
+        for cell in row:
+            assert f"<td>{cell['text']}</td>" in shown
+    figures = list(
+        csv.DictReader(io.StringIO(CliRunner().invoke(cli, ["leaderboard", str(runs), "--csv", "-"]).stdout))
+    )
+    found = {
+        (row[0]["text"], column["title"].removesuffix(" ↑")): (cell["value"], cell["status"])
+        for row in table["rows"]
+        for column, cell in zip(table["columns"], row, strict=True)
+    }
+    compared = [line for line in figures if line["metric"] == "token_f1"]
+    assert len(compared) == 4
+    for line in compared:
+        assert found[line["model"], line["benchmark"]] == (float(line["value"]), line["status"])
+    assert found["alpha", "quiz"] == (28 / 30, "best") and found["beta", "quiz"] == (12 / 30, "worse")
+
+
+def test_only_chosen_models_and_benchmarks(runs: Path, tmp_path: Path) -> None:
+    result = run_command(runs, "--out", tmp_path / "site", "-m", "alpha", "-b", "quiz")
+    assert result.exit_code == 0
+    text = pages(tmp_path / "site")["index.html"].text
+    assert "1 run, 1 model, 1 benchmark," in text and "beta" not in text and "exam" not in text
+    result = run_command(runs, "--out", tmp_path / "site", "--model", "alfa")
+    assert result.exit_code == 2 and "Did you mean alpha?" in result.output
+
+
+def test_a_later_report_replaces_the_earlier_one_and_nothing_else(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    first = write_report(medbench.load_runs(runs), out)
+    before = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+    (out / "mine.txt").write_text("mine")
+    stale = "data/of-an-earlier-report.js"
+    (out / stale).write_text("old")
+    listed = json.loads((out / "report.json").read_text())
+    outside = tmp_path / "outside.txt"
+    outside.write_text("not of the report")
+    listed["files"] += [stale, "../outside.txt", str(outside)]
+    (out / "report.json").write_text(json.dumps(listed))
+    assert write_report(medbench.load_runs(runs), out).index == first.index
+    after = sorted(path.relative_to(out) for path in out.rglob("*") if path.is_file())
+    assert after == sorted([*before, Path("mine.txt")])
+    assert outside.read_text() == "not of the report"
+
+
+def test_a_folder_with_other_files_is_left_alone(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    result = run_command(runs, "--out", tmp_path)
+    assert result.exit_code == 2 and "is not empty and is not a report" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    result = run_command(runs, "--out", tmp_path / "thesis.tex")
+    assert result.exit_code == 2 and "is a file" in result.output
+
+
+def test_no_runs(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    result = run_command(tmp_path / "runs", "--out", tmp_path / "site")
+    assert result.exit_code == 2 and "there are no runs with answers" in result.output
+    assert not (tmp_path / "site").exists()
+    with pytest.raises(UsageError):
+        write_report([], tmp_path / "site")
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_shown(runs: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "runs"
+    shutil.copytree(runs, copy)
+    (broken,) = copy.glob("beta__quiz__*")
+    (broken / "manifest.json").write_text("{")
+    result = run_command(copy, "--out", tmp_path / "site")
+    assert result.exit_code == 1 and "Not shown" in result.stderr and "beta__quiz" in result.stderr
+    index = pages(tmp_path / "site")["index.html"].text
+    assert "beta__quiz" in index and "3 runs" in index
+
+
+def test_python_and_the_command_write_the_same(runs: Path, tmp_path: Path) -> None:
+    run_command(runs, "--out", tmp_path / "one")
+    medbench.write_report(medbench.load_runs(runs), tmp_path / "two")
+    of_one, of_two = (
+        {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.js")}
+        for name in ("one", "two")
+    )
+    assert of_one == of_two and len(of_one) > 3
+
+
+def test_licenses_of_the_libraries_are_in_the_report(runs: Path, tmp_path: Path) -> None:
+    write_report(medbench.load_runs(runs), tmp_path / "site")
+    libraries = {path.name.split(".")[0] for path in (tmp_path / "site" / "assets").glob("*.min.js")}
+    licenses = {path.name.removeprefix("LICENSE-") for path in (tmp_path / "site" / "assets").glob("LICENSE-*")}
+    assert libraries and libraries == licenses
+
+
+# --- hostile texts
+
+
+@pytest.mark.parametrize("text", [BREAKOUT, "\ud800", "\x00\x1b[2J", "", "é\U0001f600"])
+def test_a_script_is_ascii_and_gives_the_text_as_it_is_shown(text: str, tmp_path: Path) -> None:
+    from medbench.core.text import printable
+
+    made_script = script("n", {"__proto__": [text, {"x": text}]})
+    assert made_script.isascii() and not set("<>&") & set(made_script) and made_script.count("\n") == 1
+    (tmp_path / "data.js").write_text(made_script)
+    assert received(tmp_path / "data.js") == {"__proto__": [printable(text), {"x": printable(text)}]}
+
+
+def test_no_text_becomes_a_tag_or_an_address(tmp_path: Path) -> None:
+    for model, answers in (("model-a", "110"), ("model-b", "010")):
+        hostile_run(tmp_path / "runs", model, answers)
+    made.make_run(tmp_path / "plain", {"1": "yes"}, metrics=("token_f1",))
+    write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site", title=hostile("title"))
+    write_report(medbench.load_runs(tmp_path / "plain"), tmp_path / "harmless")
+    harmless = pages(tmp_path / "harmless")
+    allowed = {tag for page in harmless.values() for tag in page.tags} | {"ul", "li"}
+    for name, page in pages(tmp_path / "site").items():
+        assert set(page.tags) <= allowed, name
+        assert page.handlers == [] and page.tags.count("meta") == harmless["index.html"].tags.count("meta")
+        for address in page.addresses:
+            assert re.fullmatch(r"#?[\w./-]+", address), address
+        assert "model-a-field" in page.text or "benchmark-field" in page.text
+    for path in (tmp_path / "site").rglob("*"):
+        assert re.fullmatch(r"[A-Za-z0-9._-]+", path.name), path
+    for path in (tmp_path / "site" / "data").rglob("*.js"):
+        received(path)
+
+
+def test_scripts_set_texts_and_never_html() -> None:
+    folder = Path(medbench.__file__).parent / "report" / "assets"
+    scripts = sorted(folder.glob("*.js"))
+    assert scripts
+    for path in scripts:
+        text = path.read_text(encoding="utf-8")
+        for way in ("innerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc"):
+            assert way not in text, f"{path.name}: {way}"
+
+
+# --- in a browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
+    "disable-component-update disable-sync"
+)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    for flag in (*FLAGS.split(), f"user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(f"--{flag}")
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.command_executor.client_config.timeout = 60  # a page that hangs fails its test
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def site(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(medbench.load_runs(runs), tmp_path_factory.mktemp("report") / "site").index.parent
+
+
+@pytest.fixture(scope="module")
+def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("hostile")
+    for model, answers in (("model-a", "110"), ("model-b", "010")):
+        hostile_run(root / "runs", model, answers)
+    return write_report(medbench.load_runs(root / "runs"), root / "site", title=hostile("title")).index.parent
+
+
+def show(driver: Any, path: Path, width: int = 1280, scheme: str = "light", fragment: str = "") -> None:
+    """Open a page of a report from disk."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    driver.get("about:blank")
+    for log in ("performance", "browser"):
+        driver.get_log(log)
+    driver.get(path.resolve().as_uri() + fragment)
+
+
+def until(met: Callable[[], Any], seconds: float = 20) -> Any:
+    end = time.monotonic() + seconds
+    while not (value := met()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+    return value
+
+
+def found(driver: Any, selector: str) -> list[Any]:
+    return list(driver.find_elements("css selector", selector))
+
+
+def texts(driver: Any, selector: str) -> list[str]:
+    """What one can read in each element; that of several lines on one."""
+    shown = driver.execute_script(
+        "return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText)", selector
+    )
+    return [" ".join(text.split()) for text in shown]
+
+
+def complaints(driver: Any) -> list[str]:
+    """Errors of the page, and addresses that it asked for beyond the report's own files."""
+    errors = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return errors + [address for address in asked if not address.startswith(("file:", "data:", "about:"))]
+
+
+SUMMARY = "[data-table='summary-0']"
+
+
+def models(driver: Any) -> list[str]:
+    """The models of the summary, as they are ordered."""
+    return texts(driver, f"{SUMMARY} .tabulator-row .tabulator-cell[tabulator-field='c0']")
+
+
+def test_the_summary_sorts_and_filters_by_keyboard(chromium: Any, site: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    show(chromium, site / "index.html")
+    assert until(lambda: models(chromium)) == ["alpha", "beta"]
+    cells = texts(chromium, f"{SUMMARY} .tabulator-row .tabulator-cell[tabulator-field='c2']")
+    assert [cell[-1] for cell in cells] == ["★", "▼"]
+    heading = found(chromium, f"{SUMMARY} .tabulator-col[tabulator-field='c2']")[0]
+    heading.send_keys(Keys.ENTER)
+    until(lambda: heading.get_attribute("aria-sort") == "descending")
+    heading.send_keys(Keys.ENTER)
+    until(lambda: models(chromium) == ["beta", "alpha"])
+    limit = found(chromium, f"{SUMMARY} .tabulator-col[tabulator-field='c2'] input")[0]
+    assert limit.get_attribute("placeholder") == "at least"
+    limit.send_keys("0.5")
+    until(lambda: models(chromium) == ["alpha"])
+    assert "1 of 2 models meet the limits." in texts(chromium, f"{SUMMARY} .count")
+    limit.send_keys(Keys.CONTROL, "a", Keys.NULL, Keys.BACKSPACE)
+    until(lambda: models(chromium) == ["beta", "alpha"])
+    found(chromium, f"{SUMMARY} .tabulator-col[tabulator-field='c0'] input")[0].send_keys("ALPH")
+    until(lambda: models(chromium) == ["alpha"])
+    assert complaints(chromium) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+def test_every_page_fits_the_screen_and_can_be_read(chromium: Any, site: Path, width: int, scheme: str) -> None:
+    for page in sorted(site.glob("*.html")):
+        show(chromium, page, width, scheme)
+        until(lambda: texts(chromium, "main")[0])
+        wide = chromium.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= width, page.name
+        low = chromium.execute_script(CONTRAST)
+        assert low == [], page.name
+        assert complaints(chromium) == []
+
+
+# Texts whose contrast with what is behind them is below 4.5 : 1 (WCAG 2, level AA)
+CONTRAST = """
+const light = (color) => {
+  const [r, g, b] = color.match(/[\\d.]+/g).map((n) => { n /= 255;
+    return n <= 0.04045 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4; });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const low = [];
+for (const e of document.querySelectorAll("body *")) {
+  const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+  if (!own || !e.getClientRects().length) continue;
+  let behind = e;
+  while (behind && /, 0\\)$|transparent/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
+  const back = behind ? getComputedStyle(behind).backgroundColor : "rgb(255, 255, 255)";
+  const [a, b] = [light(getComputedStyle(e).color), light(back)].sort((x, y) => y - x);
+  if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${e.className || e.tagName}: ${e.textContent.slice(0, 40)}`);
+}
+return low;
+"""
+
+
+def test_hostile_texts_stay_texts(chromium: Any, hostile_site: Path) -> None:
+    from medbench.core.text import printable
+
+    for page in sorted(hostile_site.glob("*.html")):
+        show(chromium, page)
+        until(lambda: texts(chromium, "main")[0])
+        assert chromium.execute_script("return window.pwned ?? null") is None, page.name
+        assert complaints(chromium) == []
+        assert chromium.execute_script("return document.querySelectorAll('iframe, img, base, main script').length") == 0
+    show(chromium, hostile_site / "index.html")
+    (first, second) = until(lambda: models(chromium))
+    shown = " ".join(printable(hostile("model-a")).split())
+    assert shown in (first, second)
+    for element in found(chromium, ".tabulator-col, .tabulator-cell")[:30]:
+        chromium.execute_script("arguments[0].focus(); arguments[0].click()", element)
+    assert chromium.execute_script("return window.pwned ?? null") is None
