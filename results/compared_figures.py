@@ -14,6 +14,7 @@ from .pairing import pair
 from .scoring import aggregate, item_documents, item_means
 
 Part = TypeVar("Part", Record, Score)
+LONG = 20  # characters of a metric's name, from which a note does not repeat it
 
 
 def by_item(parts: Iterable[Part]) -> dict[str, list[Part]]:
@@ -48,7 +49,8 @@ def figures_of(
         if index == 0 and metrics[0].mean:
             lines.append(_tested(metrics[0], figure, scored, common, records[0]))
         elif figure.headline and figure.name in theirs:
-            note = "no item mean: untested"
+            name = metrics[0].name
+            note = f"untested: {name} is tested" if metrics[0].mean and len(name) < LONG else "no item mean: untested"
             lines.append((untested(figure, theirs[figure.name], len(common), note), None))
     return lines
 
