@@ -270,6 +270,11 @@ class TestLocal:
         assert done.exit_code == 2 and not server.asked
         assert "the chat template of plain has no switch for reasoning" in done.output
 
+    @pytest.mark.parametrize(("think", "effort"), [("off", "low"), ("on", "none")])
+    def test_the_two_options_may_not_contradict_each_other(self, think: str, effort: str) -> None:
+        with pytest.raises(UsageError, match=f"--think {think} and --reasoning-effort {effort} contradict"):
+            resolve("openai:m", think=think, reasoning_effort=effort)
+
     def test_saved_answers_have_none(self, tmp_path: Path) -> None:
         file = tmp_path / "answers.jsonl"
         file.write_text('{"id": "1", "text": "B"}\n')

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import made
 import pytest
 import servers
+import tiny
 from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.types import GenerateRequest, Item, ModelSpec, Output, Prompt, Record, Target
+from medbench.engines.prompting import Encoded
 from medbench.engines.replay import ReplayEngine
 from medbench.engines.server.openai import OpenAIEngine
+from medbench.engines.stopping import StopStrings
+from medbench.engines.vllm import VllmEngine
 from medbench.judges.metric import not_to_judge
 from medbench.judges.modes import mode_of
 from medbench.metrics.accuracy import ACCURACY
@@ -244,3 +249,41 @@ class TestServers:
             outputs = list(engine.generate(requests))
         assert [(output.text, output.reasoning) for output in outputs] == [("B", "First,\nQ:A")] * 2
         assert ["stop" in asked.body for asked in server.asked] == [True, False, False]
+
+
+def test_vllm_generates_anew_what_a_stop_string_ended_in_its_reasoning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM applies stop strings to all that a model writes. Where the prompt opened the reasoning, it is given none."""
+    whole = {1: "<think>First,\nQ: A</think>B", 2: "B", 3: "Hm.\nQ: A</think>B"}
+    calls: list[list[tuple[int, Any]]] = []
+
+    def run(prompts: list[list[int]], params: list[Any]) -> list[Any]:
+        calls.append([(tokens[0], param["stop"]) for tokens, param in zip(prompts, params, strict=True)])
+        return [
+            SimpleNamespace(
+                outputs=[SimpleNamespace(text=whole[n].split("\nQ:")[0] if stop else whole[n], finish_reason="stop")]
+            )
+            for n, stop in calls[-1]
+        ]
+
+    engine = VllmEngine.__new__(VllmEngine)
+    monkeypatch.setattr(engine, "_run", run)
+    monkeypatch.setattr(engine, "_params", lambda **settings: settings)
+    asked = [
+        (GenerateRequest(f"{n}", Prompt("Q"), 64, stop=("\nQ:",)), Encoded(OPENED if n == 3 else "Q", [n], 0))
+        for n in whole
+    ]
+    assert [result.outputs[0].text for result in engine._texts(asked, {})] == list(whole.values())
+    assert calls == [[(1, ["\nQ:"]), (2, ["\nQ:"]), (3, None)], [(1, None)]]
+
+
+@pytest.mark.parametrize("literal", [True, False])
+def test_a_stop_string_in_reasoning_that_the_prompt_opened_does_not_end_it(literal: bool) -> None:
+    words = tiny.tokenizer()
+    text = "First,\nQ: A</think>B\nQ: more"
+    tokens = words(text, add_special_tokens=False)["input_ids"]
+    for prompt, cut in ((OPENED, "First,\nQ: A</think>B"), ("Q", "First,\nQ: A</think>B")):
+        stop = StopStrings(words, ("\nQ:",), literal, prompt)
+        assert stop.cut(text) == (cut, True)
+        ended = next(count for count in range(1, len(tokens) + 1) if stop.seen(tokens[:count]))
+        early = prompt == "Q"  # nothing says yet that it is reasoning
+        assert ("</think>" in words.decode(tokens[:ended])) is not early

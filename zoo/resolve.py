@@ -68,6 +68,10 @@ def resolve(
     _one_of("--quantize", quantize, tuple(filter(None, get_args(Quantize))), unset="")
     _one_of("--chat", chat, get_args(Chat))
     _one_of("--think", think, get_args(Think))
+    if think != "auto" and reasoning_effort and (think == "off") is not (reasoning_effort == "none"):
+        raise UsageError(
+            f"--think {think} and --reasoning-effort {reasoning_effort} contradict each other.", "Give one."
+        )
     prefix, rest = split_prefix(name)
     if prefix and engine not in ("", prefix):
         raise UsageError(f"--engine {engine}: {name} is run by {prefix}.", "Leave one of the two out.")
