@@ -152,14 +152,16 @@ class Client:
 
     def _send(self, path: Endpoint, body: dict[str, Any], stop: threading.Event, retries: int) -> HttpReply:
         """Return the reply, if necessary to a request without the fields that the server rejects."""
+        kind = (path, *body)
         if "response_format" in body and not self._schema_tried:
             # One at a time until this is known: of many at once, all would be rejected, and all would count.
             with self._first_schema:
                 if not self._schema_tried:
                     reply = self._send_or_less(path, body, stop, retries)
                     self._schema_tried = reply.fine
+                    self._kinds_tried.add(kind)
                     return reply
-        if (kind := (path, *body)) not in self._kinds_tried:
+        if kind not in self._kinds_tried:
             # The first of its kind goes alone: what the server rejects in it is then rejected once.
             with self._first_of_kind:
                 if kind not in self._kinds_tried:
