@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -186,3 +187,11 @@ def test_the_fast_tests_are_files_that_exist() -> None:
     (listed,) = re.findall(r'^fast_tests := "tests/test_{(.*)}\.py"$', justfile, re.MULTILINE)
     assert len(listed.split(",")) > 10
     assert [name for name in listed.split(",") if not (ROOT / "tests" / f"test_{name}.py").is_file()] == []
+
+
+def test_every_folder_with_code_is_in_the_wheel() -> None:
+    """An editable install finds them all; a wheel holds only those that pyproject.toml names."""
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"])
+    shipped = [room for room in FLOOR if room != "tools"]
+    found = {path.parent.relative_to(ROOT) for room in shipped for path in (ROOT / room).rglob("*.py")}
+    assert listed == {"medbench", *(".".join(["medbench", *folder.parts]) for folder in found)}
