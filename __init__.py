@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .results.runs import Runs as Runs
     from .results.runs import compare as compare
     from .results.runs import load_runs as load_runs
+    from .serving.api.background import serve as serve
     from .serving.export.api import export as export
     from .training.api import sweep as sweep
     from .training.api import train as train
@@ -41,6 +42,7 @@ _PUBLIC = {
     "list_metrics": "core.catalog",
     "list_models": "core.catalog",
     "load_runs": "results.runs",
+    "serve": "serving.api.background",
     "sweep": "training.api",
     "train": "training.api",
     "write_report": "report.site",

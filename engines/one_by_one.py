@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..core.errors import MedbenchError
 from ..core.types import Engine, GenerateRequest, Prompt, Turn
+from .prompting import NoRoom
 from .text_requests import Ended, Piece, Rejected, TextRequest, as_prompt
 
 
@@ -34,8 +35,11 @@ class OneByOne:
             raise Rejected(f"the engine {name} decodes greedily only: temperature must be 0.", "temperature")
         if request.top is not None or request.prompt_scores:
             raise Rejected(f"the engine {name} gives no log-probabilities of tokens.", "logprobs")
+        if request.min_new_tokens:
+            raise Rejected(f"the engine {name} has no minimum number of tokens.", "min_tokens")
         if request.chats:
-            prompt = as_prompt([turn for turn in request.prompt if isinstance(turn, Turn)])
+            templated = self.engine.chat("generate") == "template"
+            prompt = as_prompt([turn for turn in request.prompt if isinstance(turn, Turn)], templated)
         elif isinstance(request.prompt, str):
             if self.engine.chat("generate") != "plain":
                 raise Rejected(
@@ -53,7 +57,7 @@ class OneByOne:
 
     def advance(self) -> list[tuple[int, Piece | Ended]]:
         key, request, prompt = self._waiting.popleft()
-        limit = request.usual_tokens if request.max_new_tokens is None else request.max_new_tokens
+        limit = self._usual(request) if request.max_new_tokens is None else request.max_new_tokens
         if limit == 0:
             return [(key, Ended("", "length"))]
         try:
@@ -65,13 +69,27 @@ class OneByOne:
                 seed=seed,
             )
             (found,) = self.engine.generate([asked])
+        except NoRoom as error:
+            why = error.message.rstrip(".")
+            return [(key, Ended("", "error", error=why, param="max_tokens", code="context_length_exceeded"))]
         except MedbenchError as error:
             return [(key, Ended("", "error", prompt.plain, error=error.message))]
         if found.error:
             return [(key, Ended("", "error", found.prompt, found.prompt_tokens, error=found.error))]
+        if found.truncated_tokens:  # engines truncate long prompts of benchmarks; a client gets an error instead
+            why = (
+                f"the prompt is {found.truncated_tokens} tokens too long for this model's context and {limit} new ones"
+            )
+            field = "messages" if request.chats else "prompt"
+            return [(key, Ended("", "error", error=why, param=field, code="context_length_exceeded"))]
         text = found.text or ""
         if found.reasoning or found.opened:
             text = f"<think>\n{found.reasoning}\n</think>\n\n{text}"
         finish: Literal["stop", "length"] = "length" if found.finish == "length" else "stop"
         rest = Piece(text if request.stream else "")
         return [(key, Ended(text, finish, found.prompt, found.prompt_tokens, found.completion_tokens, rest))]
+
+    def _usual(self, request: TextRequest) -> int:
+        """Return the limit of a request that names none: at most half of the window, so that the prompt has room."""
+        window = self.engine.describe().get("window_tokens")
+        return min(request.usual_tokens, window // 2) if isinstance(window, int) else request.usual_tokens

@@ -125,6 +125,10 @@ def each(
     return asked, failed
 
 
+class NoRoom(MedbenchError):
+    """The new tokens leave too little of the model's window for a prompt."""
+
+
 class Prompter:
     """Encodes prompts for one model. Lengths are in tokens."""
 
@@ -139,7 +143,7 @@ class Prompter:
             return self._fit(prompt, wrap, self.window)
         room = self.window - max_new_tokens
         if room < self.window * LEAST_SHARE:
-            raise MedbenchError(
+            raise NoRoom(
                 f"{max_new_tokens} new tokens leave too little of the model's window of {self.window} for the prompt.",
                 f"Give --max-new-tokens {int(self.window * (1 - LEAST_SHARE))} or fewer.",
             )

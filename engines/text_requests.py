@@ -62,7 +62,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a text. `rest` is the part that no piece delivered. With `error` there is no text."""
+    """The end of a text. `rest` is the part that no piece delivered. With `error` there is no text.
+
+    If the request itself caused the error, `param` is the field at fault and `code` a word for programs, as in
+    `Rejected`.
+    """
 
     text: str  # as written, including surrounding whitespace
     finish: Literal["stop", "length", "error"]
@@ -73,21 +77,31 @@ class Ended:
     scores: tuple[TokenScore, ...] = ()  # of all new tokens, if requested
     prompt_scores: tuple[TokenScore, ...] = ()
     error: str = ""
+    param: str = ""
+    code: str = ""
 
 
-def as_prompt(turns: Sequence[Turn]) -> Prompt:
-    """Return a chat as a plain prompt: the system text, then questions with their answers. Raises Rejected."""
-    opening = [turn.content for turn in turns if turn.role == "system"]
+def as_prompt(turns: Sequence[Turn], templated: bool = False) -> Prompt:
+    """Return a chat as a benchmark would ask it: the system text, then questions with their answers.
+
+    `templated`: a chat template, here or at a server, will write the turns, so they may come in any order. Raises
+    Rejected.
+    """
     said = [turn for turn in turns if turn.role != "system"]
     roles = [turn.role for turn in said]
-    if roles != ["user", "assistant"] * (len(said) // 2) + ["user"]:
+    if roles == ["user", "assistant"] * (len(said) // 2) + ["user"]:
+        system = "\n\n".join(turn.content for turn in turns if turn.role == "system")
+        pairs = tuple((said[at].content, said[at + 1].content) for at in range(0, len(said) - 1, 2))
+        return Prompt(said[-1].content, shots=pairs, system=system)
+    if not templated:
         raise Rejected(
             "this model has no chat template: its messages must alternate between user and assistant, and the last "
             "must be the user's.",
             "messages",
         )
-    pairs = tuple((said[at].content, said[at + 1].content) for at in range(0, len(said) - 1, 2))
-    return Prompt(said[-1].content, "\n\n".join(opening), pairs)
+    if turns[-1].role != "user":
+        raise Rejected("the last message must be the user's.", "messages")
+    return Prompt(turns[-1].content, turns=tuple(turns[:-1]))
 
 
 class Texts(Protocol):

@@ -366,7 +366,7 @@ def test_the_code_of_the_python_page_runs() -> None:
     blocks = [body for kind, body in BLOCK.findall(Page.read("python.md").text) if kind == "python"]
     found = run_here("\n".join(blocks).replace("progress=Count()", 'models="toy-model", progress=Count()'), "python.md")
     assert {"accuracy", "rouge1"} <= set(found["frame"]["metric"])
-    assert len(blocks) == 3
+    assert len(blocks) == 4
 
 
 def test_the_example_goes_from_an_evaluation_to_a_figure() -> None:

@@ -121,6 +121,37 @@ def test_a_disk_that_is_too_small_is_told_before_the_weights_are_read(
     assert not list(Path("exports").glob("*"))
 
 
+def test_a_folder_that_cannot_be_made_is_an_error_for_people(llama: Path) -> None:
+    Path("notes.txt").write_text("mine")
+    for out in ("notes.txt/model", "/proc/model"):
+        with pytest.raises(MedbenchError, match=f"{out} cannot be written: ") as found:
+            export(llama, "safetensors", out=out)
+        assert "run the same command again" in found.value.hint
+
+
+@pytest.mark.parametrize(
+    "reason", ["OSError: [Errno 28] No space left on device", "OSError: 200 requested and 0 written"]
+)
+def test_a_disk_that_fills_up_while_llama_cpp_converts(
+    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The converter's words, of Python and of numpy. It is not the model's fault: safetensors would need more."""
+    program = tmp_path / "program.py"
+    program.write_text(f"import sys; sys.exit({reason!r})")
+    monkeypatch.setattr(converter, "PROGRAM", program)
+    with pytest.raises(MedbenchError, match=r"the disk of .* is full") as found:
+        converter.convert(tmp_path, tmp_path, tmp_path / "x.gguf", "f16", name="tiny")
+    assert not isinstance(found.value, converter.Unconvertible) and "Make room" in found.value.hint
+
+
+def test_a_disk_that_fills_up_while_llama_cpp_quantizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import sys; sys.exit('failed to quantize: basic_ios::clear: iostream error')")
+    monkeypatch.setattr(quantizer, "PROGRAM", program)
+    with pytest.raises(MedbenchError, match=r"the disk of .* is full"):
+        quantizer.quantize(tmp_path / "a.gguf", tmp_path / "b.gguf", "q4_k_m")
+
+
 def test_room_holds_the_merged_weights_what_is_between_and_the_file() -> None:
     """Of 1,000 weights: q4_k_m at most 8.5 bits each, and 32 for the file it is made of; q8_0 needs no such file."""
     assert to_gguf.room("q4_k_m", "float32")(1000) == pytest.approx(1062.5 + 4000)
@@ -142,6 +173,8 @@ def test_room_holds_the_merged_weights_what_is_between_and_the_file() -> None:
         (["tiny", "--to", "hub"], "--repo: not the name of a hub repository"),
         (["openai:llama3.2", "--to", "safetensors"], "no weights that medbench can export"),
         (["tiny", "--to", "safetensors", "--check", "medqua"], "medquad"),
+        (["tiny", "--to", "safetensors", "--limit", "5"], "--limit has no effect without --check"),
+        (["tiny", "--to", "gguf", "--base-url", "http://x"], "--base-url has no effect without --check"),
         (["tiny", "--to", "safetensors", "--check", "medqa", "--check-server", "llama"], "not a model at a server"),
     ],
 )

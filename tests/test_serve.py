@@ -19,8 +19,11 @@ import tiny
 import torch
 from medbench.benchmarks.medqa import MEDQA
 from medbench.benchmarks.medquad import MEDQUAD
-from medbench.core.types import ChoiceRequest, GenerateRequest, Item, ModelSpec, Prompt
+from medbench.core.types import ChoiceRequest, GenerateRequest, Item, ModelSpec, Output, Prompt, Turn
 from medbench.engines.hf.engine import TransformersEngine
+from medbench.engines.one_by_one import OneByOne
+from medbench.engines.prompting import messages
+from medbench.engines.text_requests import Rejected, TextRequest, as_prompt
 from medbench.serving.api.server import serving
 from medbench.serving.api.settings import ServerSettings
 
@@ -329,6 +332,67 @@ def test_other_ways_to_be_wrong(client: httpx.Client) -> None:
     assert fine(client.get("/health"))["status"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (chat("x", stop=5), "stop: Input should be a valid string or a valid list"),
+        (chat("x", stop=["a", None]), "stop.1: Input should be a valid string"),
+        ({"prompt": [1, "a"]}, "prompt.0: Input should be a valid string or a valid list"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content.0.type: Input"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages.0.content: Input should be a valid string"),
+    ],
+)
+def test_a_field_of_several_types_says_what_is_wrong_where(
+    client: httpx.Client, body: dict[str, Any], said: str
+) -> None:
+    reply = client.post("/v1/chat/completions" if "messages" in body else "/v1/completions", json=body)
+    assert reply.status_code == 400
+    message = reply.json()["error"]["message"]
+    assert message.startswith(said) and "str:" not in message, message
+
+
+def test_fields_that_other_clients_send_and_that_change_nothing(client: httpx.Client) -> None:
+    """What OpenAI's, LangChain's and others' clients add by themselves."""
+    idle = {"modalities": ["text"], "function_call": "none", "prompt_cache_retention": "24h", "tools": [], "top_k": -1}
+    assert client.post("/v1/chat/completions", json=chat("x", max_tokens=2, **idle)).status_code == 200
+    reply = client.post("/v1/chat/completions", json=chat("x", modalities=["text", "audio"]))
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "modalities")
+
+
+def test_a_server_with_a_low_limit_answers_requests_without_one(bounded: Any) -> None:
+    client = bounded(max_tokens=5)
+    for path, body in (
+        ("/ask", {"question": QUESTION}),
+        ("/v1/completions", {"prompt": "x"}),
+        ("/v1/chat/completions", chat("x")),
+    ):
+        found = fine(client.post(path, json=body))
+        assert 0 < found["usage"]["completion_tokens"] <= 5, path
+
+
+def test_a_stream_with_echo_begins_with_the_prompt(client: httpx.Client) -> None:
+    body = {"prompt": QUESTION, "max_tokens": 6, "echo": True, "n": 2}
+    whole = fine(client.post("/v1/completions", json=body))["choices"]
+    parts = [event["choices"][0] for event in events(client, "/v1/completions", body)]
+    for at, choice in enumerate(whole):
+        assert "".join(part["text"] for part in parts if part["index"] == at) == choice["text"]
+    reply = client.post("/v1/completions", json=body | {"stream": True, "logprobs": 1})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "logprobs")
+    scored = {"prompt": QUESTION, "max_tokens": 6, "logprobs": 1}
+    offsets = fine(client.post("/v1/completions", json=scored))["choices"][0]["logprobs"]["text_offset"]
+    streamed = [event["choices"][0]["logprobs"] for event in events(client, "/v1/completions", scored)]
+    assert [at for scores in streamed if scores for at in scores["text_offset"]] == offsets
+
+
+def test_a_health_check_by_head_and_other_methods(client: httpx.Client) -> None:
+    assert client.head("/health").status_code == 200
+    reply = client.put("/ask", json={})
+    assert (reply.status_code, reply.json()["error"]["message"]) == (405, "PUT /ask: this address takes POST.")
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    packed = client.post("/ask", content=b"\x1f\x8b", headers=headers)
+    assert (packed.status_code, "gzip" in packed.json()["error"]["message"]) == (415, True)
+
+
 def test_half_a_character_is_no_reason_to_fail(client: httpx.Client) -> None:
     reply = client.post(
         "/v1/completions",
@@ -485,3 +549,56 @@ def test_a_model_that_cannot_join_texts_answers_one_at_a_time(tmp_path: Path) ->
         once, again = (fine(client.post("/v1/chat/completions", json=drawn))["choices"] for _ in range(2))
         assert once[0]["message"]["content"] == again[0]["message"]["content"]
         assert fine(client.post("/ask", json=CASE | {"analyze": False}))["option"] in "abcd"
+        long = client.post("/v1/chat/completions", json=chat("fever " * 5_000, max_tokens=8))
+        assert (long.status_code, long.json()["error"]["code"]) == (400, "context_length_exceeded")
+        streamed = client.post("/v1/chat/completions", json=chat("fever " * 5_000, max_tokens=8, stream=True))
+        assert (streamed.status_code, streamed.json()["error"]["param"]) == (400, "messages")
+        least = client.post("/v1/chat/completions", json=chat("x", min_tokens=3))
+        assert (least.status_code, least.json()["error"]["param"]) == (400, "min_tokens")
+
+
+def test_more_new_tokens_than_a_context_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an engine that answers one at a time: a limit beyond the window is the client's, the usual one is not."""
+    engine = engine_of(tiny.save(tmp_path, "llama", window=WINDOW))
+    monkeypatch.setattr(TransformersEngine, "session", lambda self: None)
+    with serving(engine, ServerSettings()) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        reply = client.post("/v1/chat/completions", json=chat("x", max_tokens=WINDOW))
+        assert (reply.status_code, reply.json()["error"]["param"]) == (400, "max_tokens")
+        usual = fine(client.post("/v1/chat/completions", json=chat("x")))
+        assert usual["usage"]["completion_tokens"] <= WINDOW // 2
+
+
+class Relayed:
+    """An engine for chats at a server: notes the prompts that it gets."""
+
+    spec = ModelSpec("relayed", "relayed", "r1", "openai")
+
+    def __init__(self) -> None:
+        self.asked: list[Prompt] = []
+
+    def chat(self, method: str) -> str:
+        return "template"
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def generate(self, requests: Any) -> Iterator[Output]:
+        for request in requests:
+            self.asked.append(request.prompt)
+            yield Output(request.item_id, text="ok", finish="stop")
+
+
+def test_a_chats_system_turn_reaches_a_server_as_a_system_turn() -> None:
+    """Whatever the order of its turns; and an engine without a template is told when they do not alternate."""
+    engine = Relayed()
+    said = [("system", "Be brief."), ("user", "cough?"), ("assistant", "rest"), ("user", "fever?")]
+    odd = [("user", "cough?"), ("user", "fever?"), ("system", "Be brief."), ("user", "well?")]
+    for turns in (said, odd):
+        texts = OneByOne(engine)  # type: ignore[arg-type]
+        texts.add(1, TextRequest(tuple(Turn(role, content) for role, content in turns)))
+        assert texts.advance()[0][1].text == "ok"
+        assert [(turn["role"], turn["content"]) for turn in messages(engine.asked[-1])] == turns
+    with pytest.raises(Rejected, match="the last message must be the user's"):
+        texts.add(2, TextRequest((Turn("user", "fever?"), Turn("assistant", "rest"))))
+    with pytest.raises(Rejected, match="must alternate"):
+        as_prompt([Turn("user", "cough?"), Turn("user", "fever?")])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import medbench as medbench_api
 import pytest
 import tiny
 from medbench import Runs, evaluate
@@ -132,3 +133,27 @@ def test_what_is_wrong_with_the_command_shows_before_the_model_loads(folder: Pat
     without = medbench("serve", str(folder), env=MINE | {"PYTHONPATH": str(tmp_path)})
     assert without.returncode == 1 and "pip install 'medbench[serve]'" in without.stderr
     assert "Traceback" not in busy.stderr + unset.stderr + without.stderr
+
+
+def test_a_model_served_from_python(folder: Path) -> None:
+    with (
+        medbench_api.serve(folder, api_key="s3cret", max_tokens=3, chat="never") as url,
+        httpx.Client(base_url=url, timeout=60, trust_env=False) as client,
+    ):
+        assert client.get("/v1/models").status_code == 401
+        client.headers["Authorization"] = "Bearer s3cret"
+        assert client.get("/v1/models").json()["data"][0]["id"] == folder.name
+        reply = client.post("/v1/completions", json={"prompt": "fever", "max_tokens": 4})
+        assert (reply.status_code, "at most 3" in reply.text) == (400, True)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health", trust_env=False)
+
+
+def test_what_cannot_be_served_from_python(folder: Path) -> None:
+    wrong: list[dict[str, Any]] = [{"api_key": "two words"}, {"queue": -1}, {"max_tokens": 0}, {"port": 65536}]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for given in [*wrong, {"timeout_s": 0}, {"port": taken.getsockname()[1]}]:
+            with pytest.raises(medbench_api.UsageError), medbench_api.serve(folder, **given):
+                pass
+    with pytest.raises(medbench_api.UsageError, match="no-such-model"), medbench_api.serve("no-such-model"):
+        pass

@@ -111,6 +111,8 @@ def write_whole(
     change(model)
     try:
         portable.save(model, tokenizer_folder(spec), draft)
+    except OSError:
+        raise
     except Exception as error:  # safetensors has an error of its own for a full disk
         raise OSError(f"{type(error).__name__}: {error}") from error
 

@@ -27,6 +27,7 @@ def make(service: Service, version: str) -> FastAPI:
     app.include_router(openai.router(service))
     app.add_middleware(Guard, settings=service.settings, metrics=service.metrics)
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", summary="Whether the model is ready")
     async def health() -> JSONResponse:
         worker = service.worker
@@ -53,7 +54,9 @@ def make(service: Service, version: str) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        there = {404: f"no such address: {request.method} {request.url.path}. See /docs."}
+        place = f"{request.method} {request.url.path}"
+        takes = (error.headers or {}).get("Allow", "another method")
+        there = {404: f"no such address: {place}. See /docs.", 405: f"{place}: this address takes {takes}."}
         message = there.get(error.status_code, str(error.detail))
         return Refusal(error.status_code, message, headers=error.headers).response()
 

@@ -20,6 +20,7 @@ DISCLAIMER = (
     "This text was written by a language model. It may be wrong, is not medical advice, and does not replace a "
     "health professional. In an emergency call your local emergency number."
 )
+TOKENS = 256  # limit of new tokens if a request names none
 ANALYZE = "Weigh the options in a few sentences, then name the best one.\nAnalysis:"
 
 
@@ -68,7 +69,8 @@ def text_request(service: Service, item: Item, limit: int | None) -> TextRequest
     choosing = MEDQA.question(item).removesuffix("Answer:") + ANALYZE
     question = choosing if item.options else MEDQUAD.question(item)
     plain = service.worker.engine.chat("generate") == "plain"
-    return TextRequest((Turn("user", question),), limit, stop=MEDQUAD.stop if plain else ())
+    usual = min(TOKENS, service.settings.max_tokens)
+    return TextRequest((Turn("user", question),), limit, usual, stop=MEDQUAD.stop if plain else ())
 
 
 async def answer(

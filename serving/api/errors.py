@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from ...core.text import whole
 
+TYPES = frozenset({"str", "int"})  # in the place of an error: which of several types was tried
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -39,8 +40,11 @@ class Refusal(Exception):
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Refusal:
     """Return the first problem that validation found in a request."""
-    error = errors[0]
-    place = [str(part) for part in error.get("loc", ()) if part != "body"]
+    # A field that may have several types has an error for each of them. The deepest is about the type that was meant.
+    field = _place(errors[0])[:1]
+    place = max((_place(error) for error in errors if _place(error)[:1] == field), key=len)
+    there = [error for error in errors if _place(error) == place]
+    error = there[0]
     kind = str(error.get("type", ""))
     if kind == "json_invalid":
         return Refusal(400, "the body is not valid JSON.", code="invalid_json")
@@ -50,6 +54,13 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> Refusal:
     if kind == "missing":
         where = ".".join(place) or "the body"
         return Refusal(400, f"{where} is missing.", param, "missing_field")
-    where = ".".join(part for part in place if not part[:1].isupper() and "[" not in part)
-    message = str(error.get("msg", "invalid")).removeprefix("Value error, ")
+    where = ".".join(place)
+    said = dict.fromkeys(str(one.get("msg", "invalid")).removeprefix("Value error, ") for one in there)
+    message = " or ".join(one.removeprefix("Input should be ") if at else one for at, one in enumerate(said))
     return Refusal(400, f"{where}: {message}" if where else message, param, "invalid_value")
+
+
+def _place(error: Mapping[str, Any]) -> list[str]:
+    """Return where in the body an error is, without the names of types that pydantic tried there."""
+    parts = [str(part) for part in error.get("loc", ()) if part != "body"]
+    return [part for part in parts if part not in TYPES and "[" not in part]

@@ -71,6 +71,9 @@ class Guard:
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
             if kind != b"application/json":
                 raise Refusal(415, "the body must be JSON, with Content-Type: application/json.")
+            coding = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+            if coding not in ("", "identity"):
+                raise Refusal(415, f"Content-Encoding: {coding[:20]}: the body must not be compressed.")
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self.settings.max_bytes:
             raise self._too_large()

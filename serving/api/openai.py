@@ -22,7 +22,7 @@ from ...core.text import whole
 from ...engines.text_requests import Ended, Piece, TextRequest, TokenScore
 from .errors import Refusal
 from .schemas import ChatRequest, CompletionRequest
-from .service import Service
+from .service import Service, checked
 
 COMPLETION_TOKENS = 16  # limit of new tokens if a completion names none, as in OpenAI's API
 
@@ -65,9 +65,13 @@ def router(service: Service) -> APIRouter:
         _known(service, body.model)
         settings = body.settings()
         echo = bool(body.echo)
-        limit = COMPLETION_TOKENS if body.max_tokens is None else body.max_tokens
+        usual = min(COMPLETION_TOKENS, service.settings.max_tokens)
+        limit = usual if body.max_tokens is None else body.max_tokens
         if limit == 0 and not echo:
             raise Refusal(400, "max_tokens must be at least 1 without echo.", "max_tokens", "invalid_value")
+        if echo and body.stream and body.logprobs is not None:
+            why = "the log-probabilities of a prompt are not streamed: leave out stream, echo or logprobs."
+            raise Refusal(400, why, "logprobs", "unsupported_field")
         asked: list[TextRequest] = []
         for prompt in body.prompts():
             scored = echo and body.logprobs is not None
@@ -119,7 +123,7 @@ class ReplyFormat:
         self.service, self.with_usage, self.echo = service, with_usage, echo
         self.head = {"id": f"{self.prefix}-{uuid.uuid4().hex}", "created": int(time.time()), "model": service.name}
         self.head["system_fingerprint"] = f"medbench-{service.revision}"
-        self.offsets = [0] * count  # characters of each text sent so far
+        self.offsets = [0] * count  # where the next token of each text begins
 
     def body(self, choices: list[dict[str, Any]], ended: Sequence[Ended]) -> dict[str, Any]:
         return {**self.head, "object": self.kind, "choices": choices, "usage": usage(ended)}
@@ -127,8 +131,8 @@ class ReplyFormat:
     def choice(self, at: int, ended: Ended) -> dict[str, Any]:
         raise NotImplementedError
 
-    def opening(self, at: int) -> Iterator[dict[str, Any]]:
-        """Yield the choices to send before the first text."""
+    def opening(self, at: int, event: Piece | Ended) -> Iterator[dict[str, Any]]:
+        """Yield the choices to send before the first text, which is in `event`."""
         return iter(())
 
     def piece(self, at: int, piece: Piece, finish: str | None) -> dict[str, Any] | None:
@@ -142,14 +146,14 @@ class ReplyFormat:
         try:
             async with contextlib.aclosing(service.stream(asked)) as arriving:
                 async for at, event in arriving:
+                    if isinstance(event, Ended):
+                        checked(event)
                     if at not in opened:
                         service.metrics.first_token.observe(time.monotonic() - begun)
                         opened.add(at)
-                        for choice in self.opening(at):
+                        for choice in self.opening(at, event):
                             yield self._event([choice])
                     if isinstance(event, Ended):
-                        if event.finish == "error":
-                            raise Refusal(500, f"the model failed: {event.error}.", code="model_failed")
                         ended.append(event)
                     finish = event.finish if isinstance(event, Ended) else None
                     found = self.piece(at, event.rest if isinstance(event, Ended) else event, finish)
@@ -186,7 +190,7 @@ class ChatReply(ReplyFormat):
         scores = chat_scores(ended.scores) if ended.scores else None
         return {"index": at, "message": message, "logprobs": scores, "finish_reason": ended.finish}
 
-    def opening(self, at: int) -> Iterator[dict[str, Any]]:
+    def opening(self, at: int, event: Piece | Ended) -> Iterator[dict[str, Any]]:
         yield {"index": at, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
 
     def piece(self, at: int, piece: Piece, finish: str | None) -> dict[str, Any] | None:
@@ -215,11 +219,16 @@ class CompletionReply(ReplyFormat):
             "finish_reason": ended.finish,
         }
 
+    def opening(self, at: int, event: Piece | Ended) -> Iterator[dict[str, Any]]:
+        self.offsets[at] = len(event.prompt)
+        if self.echo:
+            yield {"index": at, "text": whole(event.prompt), "logprobs": None, "finish_reason": None}
+
     def piece(self, at: int, piece: Piece, finish: str | None) -> dict[str, Any] | None:
         if not (piece.text or finish or piece.scores):
             return None
         scores = text_scores(piece.scores, self.offsets[at]) if piece.scores else None
-        self.offsets[at] += len(piece.text)
+        self.offsets[at] += sum(len(one.text) for one in piece.scores)  # as in a complete reply
         return {"index": at, "text": whole(piece.text), "logprobs": scores, "finish_reason": finish}
 
 

@@ -28,12 +28,14 @@ OFF: dict[str, tuple[Any, ...]] = {
     "tool_choice": ("none", "auto"),
     "parallel_tool_calls": (True, False),
     "functions": ([],),
+    "function_call": ("none", "auto"),
+    "modalities": (["text"],),
     "reasoning_effort": (),
     "top_k": (0, -1),
     "min_p": (0,),
 }
 # Fields that do not change answers.
-IDLE = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
+IDLE = ("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 

@@ -46,10 +46,10 @@ def serve(
 
 
 @contextlib.contextmanager
-def serving(engine: Engine, settings: ServerSettings) -> Iterator[str]:
-    """Serve a model on a free port of this machine while a `with` block runs; yields the address."""
+def serving(engine: Engine, settings: ServerSettings, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serve a model, by default on a free port of this machine, while a `with` block runs; yields the address."""
     ready: queue.SimpleQueue[str] = queue.SimpleQueue()
-    server = _server(engine, settings, "127.0.0.1", 0, ready.put, lambda line: None)
+    server = _server(engine, settings, host, port, ready.put, lambda line: None)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -141,10 +141,13 @@ def key_of(variable: str) -> str:
     key = os.environ.get(variable, "").strip()
     if not key:
         raise UsageError(f"--api-key-env {variable}: this variable is not set.", f"Set it: export {variable}=…")
-    if not key.isascii() or len(key.split()) > 1:
-        raise UsageError(
-            f"--api-key-env {variable}: its value is not a valid key: a key has only ASCII characters and no spaces."
-        )
+    return checked_key(key, f"--api-key-env {variable}")
+
+
+def checked_key(key: str, where: str) -> str:
+    """Return an API key. Raises UsageError if a header cannot carry it."""
+    if not key.isascii() or len(key.split()) != 1 or key != key.strip():
+        raise UsageError(f"{where}: its value is not a valid key: a key has only ASCII characters and no spaces.")
     return key
 
 

@@ -163,6 +163,8 @@ async def left(request: Request) -> None:
 def checked(ended: Ended) -> Ended:
     """Return the text. Raises Refusal if the model failed."""
     if ended.finish == "error":
+        if ended.param:
+            raise Refusal(400, f"{ended.error}.", ended.param, ended.code)
         raise Refusal(500, f"the model failed: {ended.error}.", code="model_failed")
     return ended
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ...core import durable, paths
-from ...core.errors import UsageError
+from ...core.errors import MedbenchError, UsageError
 from ...core.text import names
 from . import quantizer
 from .traits import own_start
@@ -118,6 +118,8 @@ def export(
     )
     if asked.benchmarks or server:
         require(asked)
+    elif given := [option for option, value in _of_check(asked).items() if value]:
+        raise UsageError(f"{given[0]} has no effect without --check.", "Name benchmarks: --check medquad --limit 100")
     spec, manifest = resolved(str(model), dtype, adapter, revision, trust_remote_code, watch)
     stem = stem_of(spec.name)
     target = Path(out) if out else paths.exports() / "-".join(filter(None, [stem, kind, to if to != "gguf" else ""]))
@@ -154,6 +156,16 @@ def export(
         found = _check(made, spec, str(model), adapter, revision, trust_remote_code, whole, asked, watch)
     _write(target / REPORT, found.as_dict())
     return _with(made, found)
+
+
+def _of_check(asked: Ask) -> dict[str, object]:
+    """Return what only a check reads, by option."""
+    return {
+        "--limit": asked.limit is not None,
+        "--max-new-tokens": asked.max_new_tokens is not None,
+        "--choice": asked.choice != "auto",
+        "--base-url": asked.base_url,
+    }
 
 
 def resolved(
@@ -295,12 +307,18 @@ def _there(target: Path, about: dict[str, Any]) -> Export | None:
 @contextlib.contextmanager
 def _scratch(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `target`, for one process at a time."""
-    from ...results.files import Lock
+    from ...results.files import Lock, remedy
 
     work = target.with_name(f".{target.name}.exporting")
-    durable.make_folder(work)
     lock = Lock(work / "lock", str(target))
-    lock.acquire()
+    try:
+        durable.make_folder(work)
+        lock.acquire()
+    except OSError as error:
+        raise MedbenchError(
+            f"{target} cannot be written: {error.strerror or error}.",
+            f"{remedy(error)}, then run the same command again.",
+        ) from error
     try:
         inside = work / "work"
         shutil.rmtree(inside, ignore_errors=True)  # left by a process that was killed

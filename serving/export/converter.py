@@ -32,6 +32,7 @@ SHA256 = "271820588f890a7d639723784c168495847b6d4830d307384c475db53ceb02b4"  # o
 PROGRAM = Path(__file__).with_name("convert_process.py")
 NATIVE = ("f32", "f16", "bf16", "q8_0")  # types that the converter writes itself
 ARCHITECTURES = "TEXT_MODEL_MAP"  # the converter's own table, in conversion/__init__.py
+FULL = ("[Errno 28]", "requested and 0 written", "iostream error")  # of a full disk: Python, numpy, llama.cpp
 INSTEAD = "Export the merged weights instead, which transformers and medbench run: --to safetensors"
 
 
@@ -140,9 +141,19 @@ def convert(
         check=False,
     )
     if done.returncode != 0 or not out.is_file():
+        raise_if_full(done.stderr, out)
         raise Unconvertible(_reason(done.stderr).replace(f"{model}{os.sep}", ""), INSTEAD)
     said: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return Converted(str(said["pre_tokenizer"]), bool(said["recognized"]))
+
+
+def raise_if_full(said: str, file: Path) -> None:
+    """Raise MedbenchError if a program that failed to write `file` said on stderr that the disk is full."""
+    if any(words in said for words in FULL):
+        raise MedbenchError(
+            f"the disk of {file.parent} is full: {file.name} could not be written.",
+            "Make room on that disk or name another folder with --out, then run the same command again.",
+        )
 
 
 def _environment(here: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...core.errors import MedbenchError, UsageError
 from ...engines.llamacpp.model import threads
-from .converter import NATIVE
+from .converter import NATIVE, raise_if_full
 
 PROGRAM = Path(__file__).with_name("quantize_process.py")
 LAST_LINES = 4
@@ -81,6 +81,7 @@ def quantize(source: Path, target: Path, kind: str) -> None:
     command = [sys.executable, "-P", str(PROGRAM), str(source), str(target), str(KINDS[kind].number), str(threads())]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0 or not target.is_file():
+        raise_if_full(done.stderr, target)
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         reason = "\n".join(f"  {line}" for line in lines[-LAST_LINES:]) or "  it gave no reason"
         raise MedbenchError(
