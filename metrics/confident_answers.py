@@ -64,8 +64,8 @@ class Auroc(MetricDefaults):
     dimension: str = "accuracy"
     unit: str = "0..1"
     summary: str = (
-        "Whether the probability of the chosen option tells right answers from wrong ones: 1 at best, 0.5 by chance. "
-        "Also reports aurc, the area under the risk-coverage curve."
+        "Confidence is higher if right. Chance that a right answer has a more probable option than a wrong one: 1 is "
+        "best, 0.5 says nothing. Also reports aurc, the area under the risk-coverage curve."
     )
     figure_names: tuple[str, ...] = ("aurc",)
 

@@ -28,7 +28,7 @@ class UnfinishedRate(MetricDefaults):
     unit: str = "share"
     limit: int | None = None  # new tokens of an answer, in the run that `of_run` was given
     summary: str = (
-        "Reasoning used up the token limit before any answer. Reported for every run whose answers have reasoning; "
+        "Reasoning used up the token limit. Then there is no answer. Reported for every run with reasoning; "
         "raise --max-new-tokens if it is above 0."
     )
 
