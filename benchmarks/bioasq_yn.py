@@ -6,7 +6,7 @@ yes/no questions of BioASQ task B from 2019 to 2023. An item's id is its key the
 
 from __future__ import annotations
 
-from ..core.errors import DataMalformed, DataMissing
+from ..core.errors import DataMalformed
 from ..core.types import Benchmark, Item, ItemSet
 from .examples import YES_NO
 from .letters import METRICS
@@ -23,12 +23,7 @@ def load(source: Source) -> ItemSet:
     """Load all questions; few-shot examples are held out of them. Raises DataMissing, DataMalformed."""
     file = source.file("mirage", "benchmark.json")
     if file is None:
-        raise DataMissing(
-            f"bioasq-yn needs benchmark.json of the MIRAGE release, which is not below "
-            f"{source.data or 'a data folder: none was named'}.",
-            "Download it from github.com/Teddy-XiongGZ/MIRAGE into a folder `mirage`, and name the folder above that "
-            "with --data or MEDBENCH_DATA.",
-        )
+        raise source.not_on_hub("mirage", "benchmark.json", "MIRAGE (github.com/Teddy-XiongGZ/MIRAGE)")
     section = json_object(file).get(SECTION)
     if not isinstance(section, dict):
         raise DataMalformed(f"{file.origin} has no section '{SECTION}'.", FETCH_AGAIN)

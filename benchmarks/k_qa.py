@@ -22,7 +22,7 @@ def load(source: Source) -> ItemSet:
     """Load all questions; the release has no split for few-shot examples. Raises DataMissing, DataMalformed."""
     file = source.file("k-qa", FILE)
     if file is None:
-        raise source.missing("K-QA", f"K-QA's {FILE}")
+        raise source.not_on_hub("k-qa", FILE, "K-QA (github.com/Itaymanes/K-QA)")
     items = tuple(_item(row, str(number)) for number, row in enumerate(json_lines(file), start=1))
     return ItemSet(items, file.origin, variant=partial(len(items), OFFICIAL, "questions"))
 

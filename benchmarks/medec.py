@@ -16,6 +16,7 @@ from .sources.files import Source
 from .sources.rows import Row, distinct, headed_rows, partial
 
 OFFICIAL = 925
+FILE = "MEDEC-MS-TestSet-with-GroundTruth-and-ErrorType.csv"
 CORRECT = "CORRECT"
 _SENTENCE = re.compile(r"^(\d+) ", re.M)
 _NO_ERROR = "-1"
@@ -28,7 +29,7 @@ def load(source: Source) -> ItemSet:
     """
     file = source.file("medec", "MEDEC-MS-TestSet*.csv", "MEDEC-*Test*.csv")
     if file is None:
-        raise source.missing("MEDEC", "MEDEC's MEDEC-MS-TestSet-with-GroundTruth-and-ErrorType.csv")
+        raise source.not_on_hub("medec", FILE, "MEDEC (github.com/abachaa/MEDEC)")
     rows = list(headed_rows(file))
     held = [row for row in rows if any(str(value).strip() for value in row.values.values())]
     items = distinct(_item, held)

@@ -21,7 +21,7 @@ def load(source: Source) -> ItemSet:
     """Load the test requests. Raises DataMissing, DataMalformed."""
     files = source.files("medsafetybench", "test/*/*category_*.csv")
     if not files:
-        raise source.missing("MedSafetyBench", "MedSafetyBench's test/gpt4/med_safety_demonstrations_category_1.csv …")
+        raise source.not_on_hub("medsafetybench", "the folder test", "MedSafetyBench (its authors' repository)")
     items: list[Item] = []
     for file in files:
         found = _FILE.search(f"{file.disk.as_posix()}/{file.member}".rstrip("/"))

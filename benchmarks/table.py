@@ -21,7 +21,7 @@ from ..core.suggest import did_you_mean
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE, OPEN
-from .sources.files import SourceFile
+from .sources.files import SourceFile, own_file
 from .sources.rows import Row, headed_rows, json_lines, json_rows, parquet_rows, sheet_rows
 
 READERS: Mapping[str, Callable[[SourceFile], Iterator[Row]]] = {
@@ -31,6 +31,7 @@ READERS: Mapping[str, Callable[[SourceFile], Iterator[Row]]] = {
     ".parquet": parquet_rows,
     ".xlsx": sheet_rows,
 }
+CORRECT = "Correct the table. docs/your-questions.md lists what each column may hold."
 OPEN_METRICS = ("rouge1", "rouge2", "rougeL", "token_f1", "exact_match")
 # Names that a column may have without being mapped, in lower case and without punctuation.
 KNOWN_AS: Mapping[str, tuple[str, ...]] = {
@@ -97,7 +98,8 @@ def table_benchmark(path: str | Path, columns: Mapping[str, str] | None = None) 
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"no such file: {path}", f"A table of questions is one of: {', '.join(READERS)}.")
-    first = next(_rows(path), None)
+    with own_file(CORRECT):
+        first = next(_rows(path), None)
     if first is None:
         raise UsageError(f"{path} has no rows.", "A table has a row per question, under column names.")
     layout = _layout(path, first, columns or {})
@@ -110,7 +112,8 @@ def table_benchmark(path: str | Path, columns: Mapping[str, str] | None = None) 
     choice = "options" in layout.columns
 
     def load(source: Any) -> ItemSet:
-        items = _items(path, layout)
+        with own_file(CORRECT):
+            items = _items(path, layout)
         said = ", ".join(f"{name} from '{column}'" for name, column in layout.guessed.items())
         notes = (f"Recognized by the columns' names: {said}.",) if said else ()
         return ItemSet(items, str(path.resolve()), notes=notes)

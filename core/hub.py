@@ -28,8 +28,19 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
+def go_offline(why: str) -> None:
+    """Keep this process from asking the hub. Messages then say `why`, unless the user had set offline mode before."""
+    global _own_reason
+    if not offline():
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        _own_reason = why
+
+
+_own_reason = ""  # why medbench itself set offline mode
+
+
 def offline() -> bool:
-    """Return whether the user has set the hub's client to offline mode."""
+    """Return whether the hub's client is in offline mode."""
     said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return said.lower() in {"1", "true", "yes", "on"}
 
@@ -77,6 +88,8 @@ def _refused() -> str:
 
 def why_unreachable() -> str:
     if offline():
+        if _own_reason:
+            return _own_reason
         variable = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
         return f"{variable} is set, so the hub was not asked"
     return f"the hub ({endpoint()}) {_status[0] if _status else SILENT}"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from medbench.core import paths, registry
+from medbench.core import hub, paths, registry
 
 PLUGIN_PACKAGE = Path(__file__).with_name("plugin_package")
 
@@ -33,6 +33,12 @@ def nothing_fetched(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     known, before = paths.releases, os.environ.get("MEDBENCH_CACHE")
     empty = tmp_path_factory.getbasetemp() / "nothing-fetched"
     monkeypatch.setattr(paths, "releases", lambda: empty if os.environ.get("MEDBENCH_CACHE") == before else known())
+
+
+@pytest.fixture(autouse=True)
+def no_dry_run_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget that an earlier test's dry run kept this process from asking the hub."""
+    monkeypatch.setattr(hub, "_own_reason", "")
 
 
 @pytest.fixture(scope="session")

@@ -208,18 +208,15 @@ def test_medquads_own_train_split_against_what_is_scored(real_data: Path) -> Non
 
 def test_none_is_said_of_what_was_checked_and_of_nothing_else() -> None:
     """Eight benchmarks without data once read as "none"."""
-    why = {"liveqa": "liveqa needs a file:\nmore", "medqa": "row 3: not JSON"}
-    assert report({"medquad": 0, "pubmedqa": 0}, why) == [
+    shown = "and runs on them will say so. Which, and why: medbench adapters show m@t"
+    assert report("m@t", {"medquad": 0, "pubmedqa": 0}, 2) == [
         "Scored items in the training texts: none of medquad, pubmedqa (2 of 4 benchmarks checked).",
-        "Not checked, and runs on these will say so: liveqa, medqa.",
-        "  liveqa: liveqa needs a file:",
-        "  medqa: row 3: not JSON",
+        f"Not checked: 2 of 4 benchmarks, {shown}",
     ]
-    assert report({"medquad": 1200, "pubmedqa": 0}, {}) == [
+    assert report("m@t", {"medquad": 1200, "pubmedqa": 0}, 0) == [
         "Scored items in the training texts: 1,200 of medquad; none of pubmedqa (2 of 2 benchmarks checked).",
     ]
-    assert report({}, {"medqa": ""}) == [
+    assert report("m@t", {}, 1) == [
         "Scored items in the training texts: unknown, because no benchmark could be checked.",
-        "Not checked, and runs on these will say so: medqa.",
-        "  medqa: no reason was recorded",
+        f"Not checked: 1 of 1 benchmarks, {shown}",
     ]

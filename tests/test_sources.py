@@ -288,6 +288,15 @@ def test_a_hub_switched_off_is_said_to_be_so(no_hub: None, monkeypatch: pytest.M
         Source().hub("someone/exam", "test")
 
 
+def test_a_dry_run_is_the_reason_unless_the_user_switched_the_hub_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub.go_offline("a dry run does not ask the hub")
+    assert hub.why_unreachable() == "HF_HUB_OFFLINE is set, so the hub was not asked"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    hub.go_offline("a dry run does not ask the hub")
+    assert (hub.why_unreachable(), hub.reachable()) == ("a dry run does not ask the hub", False)
+
+
 def test_a_hub_that_takes_the_call_and_says_nothing_counts_as_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)

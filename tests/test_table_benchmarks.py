@@ -134,8 +134,9 @@ def test_numbers_count_from_where_the_table_shows(tmp_path: Path, answers: tuple
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, text: str, said: str):
-    with pytest.raises(DataMalformed, match=said):
+    with pytest.raises(DataMalformed, match=said) as raised:
         items(write(tmp_path / "t.csv", text))
+    assert raised.value.hint == "Correct the table. docs/your-questions.md lists what each column may hold."
 
 
 @pytest.mark.parametrize(

@@ -249,9 +249,19 @@ def test_a_row_without_an_answer_and_a_damaged_workbook_are_named(tmp_path: Path
         medicationqa.load(Source(tmp_path))
 
 
-def test_without_files_and_hub_the_message_names_the_release(tmp_path: Path):
-    with pytest.raises(DataMissing, match="MEDEC-MS-TestSet"):
+def test_without_its_file_the_message_says_which_file_to_put_where(tmp_path: Path):
+    file = "MEDEC-MS-TestSet-with-GroundTruth-and-ErrorType.csv"
+    with pytest.raises(DataMissing) as missing:
         medec.load(Source(tmp_path))
+    assert missing.value.message == (
+        f"{file} of MEDEC (github.com/abachaa/MEDEC) is not below {tmp_path}, and it has no copy on the hub."
+    )
+    assert missing.value.hint == f"Put {file} into {tmp_path}, in a folder medec."
+    with pytest.raises(DataMissing) as missing:
+        medec.load(Source())
+    assert missing.value.hint == (
+        f"Put {file} into a data folder, in a folder medec. Name the data folder with --data or MEDBENCH_DATA."
+    )
 
 
 # MedSafetyBench

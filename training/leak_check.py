@@ -59,7 +59,7 @@ def check(stages: Sequence[StageData], source: Source, allowed: Collection[str],
             tell(f"leak check: {count} are in the training texts ({how})")
     if unchecked:
         checks = f"{len(found)} of {len(found) + len(unchecked)} benchmarks were checked"
-        tell(f"leak check: {checks}; no data for {', '.join(unchecked)}")
+        tell(f"leak check: {checks}; the data of the others could not be read")
     return Checked(found, unchecked)
 
 

@@ -25,13 +25,14 @@ def refusal(leaks: Mapping[str, Leaks], allowed: Collection[str]) -> str:
     )
 
 
-def report(found: Mapping[str, int], unchecked: Mapping[str, str]) -> list[str]:
-    """Return the result of a leak check as lines: items found, benchmarks checked, and which were not and why.
+def report(adapter: str, found: Mapping[str, int], unchecked: int) -> list[str]:
+    """Return the result of an adapter's leak check as lines: items found, and how many benchmarks were checked.
 
     `found` has the number of leaked items of every benchmark that was checked. If none was, the result is unknown.
+    `unchecked` is the number of benchmarks that were not checked; `medbench adapters show` lists them with the reasons.
     """
     held = [f"{count:,} of {name}" for name, count in found.items() if count]
-    total = len(found) + len(unchecked)
+    total = len(found) + unchecked
     of_all = f"{len(found)} of {total} benchmarks checked"
     if not found:
         lines = ["Scored items in the training texts: unknown, because no benchmark could be checked."]
@@ -41,10 +42,10 @@ def report(found: Mapping[str, int], unchecked: Mapping[str, str]) -> list[str]:
         items = ", ".join(held) + rest if held else f"none of {', '.join(clean)}"
         lines = [f"Scored items in the training texts: {items} ({of_all})."]
     if unchecked:
-        lines.append(f"Not checked, and runs on these will say so: {', '.join(unchecked)}.")
-        lines += [
-            f"  {name}: {why.splitlines()[0] if why else 'no reason was recorded'}" for name, why in unchecked.items()
-        ]
+        lines.append(
+            f"Not checked: {unchecked} of {total} benchmarks, and runs on them will say so. Which, and why: medbench "
+            f"adapters show {adapter}"
+        )
     return lines
 
 

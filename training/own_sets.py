@@ -6,9 +6,8 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from ..benchmarks.sources.files import FETCH_AGAIN, Source, SourceFile
+from ..benchmarks.sources.files import Source, SourceFile, own_file
 from ..benchmarks.sources.rows import json_lines
-from ..core.errors import DataMalformed
 from . import pairs
 from .example import Example, Examples
 from .from_rows import Tally, content_id, question_prompt
@@ -28,13 +27,8 @@ def load_medical_questions(source: Source) -> Examples:
 
 def load_file(path: Path) -> Examples:
     """Load the user's own examples. A row without a question or an answer is an error; it is not skipped."""
-    try:
+    with own_file('Correct the file. A row looks like {"question": "…", "answer": "…"}.'):
         return _rows(path)
-    except DataMalformed as error:
-        row = 'Correct the file. A row looks like {"question": "…", "answer": "…"}.'
-        raise DataMalformed(
-            error.message, "\n".join(filter(None, [error.hint.removesuffix(FETCH_AGAIN).strip(), row]))
-        ) from error
 
 
 def _rows(path: Path) -> Examples:

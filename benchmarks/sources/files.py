@@ -33,6 +33,16 @@ MAX_FILE = 1 << 30  # bytes that are read at once; every known release file is f
 FETCH_AGAIN = "Download the file again from its release, or name another folder with --data."
 
 
+@contextmanager
+def own_file(hint: str) -> Iterator[None]:
+    """Give errors in a file that the user wrote this hint, because there is no release to download it from."""
+    try:
+        yield
+    except DataMalformed as error:
+        more = error.hint.removesuffix(FETCH_AGAIN).removesuffix(hint).strip()
+        raise DataMalformed(error.message, f"{more}\n{hint}".strip()) from error
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """One file of an official release, on disk or inside an archive."""
@@ -275,6 +285,14 @@ class Source:
             f"{hub.why_unreachable()}.",
             "Name a folder with the release (--data or MEDBENCH_DATA), or run once with network access to fetch "
             f"{repository}.",
+        )
+
+    def not_on_hub(self, folder: str, needed: str, release: str) -> DataMissing:
+        """Return the error for a release that has no hub copy: `needed` of `release` is not in the data folder."""
+        return DataMissing(
+            f"{self._looked(f'{needed} of {release}')}, and it has no copy on the hub.",
+            f"Put {needed} into {self.data or 'a data folder'}, in a folder {folder}."
+            + ("" if self.data else " Name the data folder with --data or MEDBENCH_DATA."),
         )
 
     def _looked(self, needed: str) -> str:

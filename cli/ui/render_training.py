@@ -117,7 +117,7 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
         "Losses are cross-entropy in nats per token, means of the first and last tenth of the steps; the curve: "
         + str(folder / "loss.png"),
         *map(Text, _trained_without(manifest)),
-        *map(Text, report(leaked, manifest.unchecked)),
+        *map(Text, report(manifest.name, leaked, len(manifest.unchecked))),
     ]
 
 

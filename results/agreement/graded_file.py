@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...benchmarks.sources.files import SourceFile
+from ...benchmarks.sources.files import SourceFile, own_file
 from ...benchmarks.sources.rows import Row, json_lines
 from ...core.errors import DataMalformed, UsageError
 from ...core.hashing import fingerprint
@@ -25,6 +25,7 @@ from .liveqa_grades import GradedAnswers
 WITHOUT = "A CSV file or JSON lines: question, answer and grade are needed; reference and item are optional."
 
 
+@own_file(WITHOUT)
 def load(path: Path) -> GradedAnswers:
     """Read a file of grades. Raises UsageError if it is missing, DataMalformed naming row and field."""
     if not path.is_file():

@@ -27,7 +27,7 @@ def load(source: Source) -> GradedAnswers:
     """All graded answers, by question. Raises DataMissing, and DataMalformed naming file and answer."""
     files = [file for name in FILES if (file := source.file("mediqa2019", name))]
     if not files:
-        raise source.missing("MEDIQA 2019", f"MEDIQA's {' and '.join(FILES)}")
+        raise source.not_on_hub("mediqa2019", " and ".join(FILES), "MEDIQA 2019, task 3")
     records = tuple(record for file in files for record in _records(file))
     many = f"{len(records):,} of the {PAIRS:,} graded answers are there"
     alone = sum(not record.item.references for record in records)
