@@ -150,6 +150,8 @@ def test_an_added_benchmark_has_its_protocols() -> None:
         assert f"triage ({protocol}" in " ".join(result.stdout.split())
     found = asking.shown(registry.get("benchmarks", "triage.py"))
     assert [shown.benchmark.protocol.name for shown in found] == ["direct", "cot", "mirage-cot", "by-phone"]
+    listed = CliRunner().invoke(cli, ["list", "protocols", "triage.py", "--json"], prog_name="medbench")
+    assert [row["plain"] for row in json.loads(listed.stdout)] == [shown.prompt.plain for shown in found]
     by_phone = found[-1].prompt
     assert by_phone.question.startswith("A caller asks about this case.\nCase: A cut in my finger")
     assert by_phone.system and by_phone.instruction == "Say how soon each patient must be seen."

@@ -28,6 +28,9 @@ def show(name: str | None, as_json: bool) -> None:
     Raises UsageError for a name that is neither.
     """
     benchmarks = _benchmarks()
+    if name and registry.is_file("benchmarks", name):
+        benchmarks = [registry.get("benchmarks", name)]
+        name = benchmarks[0].name
     found = _named(name, benchmarks) if name else [shown for each in benchmarks for shown in asking.shown(each)]
     if as_json:
         output.show_json([_as_json(shown) for shown in found])
@@ -67,7 +70,9 @@ def _named(name: str, benchmarks: Sequence[Benchmark]) -> list[Shown]:
             "All of them: medbench list protocols",
         )
     if not found:
-        raise UsageError(f"'{name}' has no example to show.", f"Its description: medbench list benchmarks {name}")
+        raise UsageError(
+            f"'{name}' has no example to show.", "A benchmark shows one if it has an `example`: docs/add-a-benchmark.md"
+        )
     return found
 
 
