@@ -21,6 +21,7 @@ from ..results.store import StoredRun
 from ..results.summary import summarize
 from ..results.summary_export import summary_html
 from .folder import ReportFolder
+from .items import write_items
 from .pages import files, page
 from .script_data import script
 from .tables import board_table, summary_table
@@ -72,6 +73,13 @@ def write_report(
         for name, text in files(source):
             folder.write(f"{ASSETS}/{name}", text)
     _write_index(folder, about, found, problems)
+    by_path = {str(run.path): run for run in runs}
+    for at, board in enumerate(found.boards):
+        write_items(folder, _items_key(at), board, [by_path[row.path] for row in board.rows])
+        folder.write(
+            f"{_items_key(at)}.html",
+            page("items.html", about=about, here="", scripts=(), board=board, key=_items_key(at)),
+        )
     folder.close()
     return Report(folder.path / INDEX, problems)
 
@@ -89,6 +97,11 @@ def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard) -> _About:
     )
 
 
+def _items_key(board: int) -> str:
+    """Return the name of a board's page of items, without the suffix, and of its data."""
+    return f"items-{board + 1}"
+
+
 def _write_index(folder: ReportFolder, about: _About, found: Leaderboard, problems: Sequence[str]) -> None:
     """Write the page with the summaries, then a table for each benchmark."""
     summaries = summarize(found)
@@ -99,7 +112,7 @@ def _write_index(folder: ReportFolder, about: _About, found: Leaderboard, proble
         shown.append((f"summary-{at}", SAMPLES if one.sample else REAL, Markup(summary_html(one))))
     for at, board in enumerate(found.boards):
         tables[f"board-{at}"] = board_table(board)
-        boards.append((f"board-{at}", board.title, Markup(board_html(board))))
+        boards.append((f"board-{at}", board.title, Markup(board_html(board)), f"{_items_key(at)}.html"))
     folder.write("data/tables.js", script("tables", tables))
     folder.write(
         INDEX,

@@ -345,12 +345,16 @@ def texts(driver: Any, selector: str) -> list[str]:
     return [" ".join(text.split()) for text in shown]
 
 
+def asked_for(driver: Any) -> list[str]:
+    """The addresses that the browser asked for since the last look."""
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+
+
 def complaints(driver: Any) -> list[str]:
     """Errors of the page, and addresses that it asked for beyond the report's own files."""
     errors = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    return errors + [address for address in asked if not address.startswith(("file:", "data:", "about:"))]
+    return errors + [address for address in asked_for(driver) if not address.startswith(("file:", "data:", "about:"))]
 
 
 SUMMARY = "[data-table='summary-0']"
@@ -418,6 +422,86 @@ return low;
 """
 
 
+def test_answers_side_by_side_with_filters_and_search(chromium: Any, site: Path) -> None:
+    from selenium.webdriver.support.select import Select
+
+    pages_of_items = [path for path in site.glob("items-*.html") if "exam" in path.read_text("utf-8")]
+    show(chromium, pages_of_items[0])
+    status = lambda: texts(chromium, "#status")[0]  # noqa: E731
+    until(lambda: status() == "30 items")
+    options = texts(chromium, "#filter option")
+    assert options == ["all items", "unscored for a model", "without an answer of a model", "models disagree"]
+    Select(found(chromium, "#filter")[0]).select_by_visible_text("models disagree")
+    until(lambda: status() == "16 of 30 items")  # 12 to 27: alpha is right, beta is not
+    found(chromium, "#list .tabulator-row a")[0].click()
+    until(lambda: texts(chromium, "#item h2") == ["Item 012"])
+    alpha, beta = texts(chromium, "#item article")
+    assert alpha.startswith("alpha") and "yes" in alpha and "token_f1 1" in alpha
+    assert beta.startswith("beta") and "no" in beta and "token_f1 0" in beta
+    left, right = found(chromium, "#item article")
+    assert left.rect["y"] == right.rect["y"] and left.rect["x"] + left.rect["width"] <= right.rect["x"]
+    found(chromium, "#item .steps button")[1].click()
+    until(lambda: texts(chromium, "#item h2") == ["Item 013"])
+    found(chromium, "#models input")[1].click()
+    until(lambda: status() == "0 of 30 items" and len(found(chromium, "#item article")) == 1)
+    Select(found(chromium, "#filter")[0]).select_by_visible_text("all items")
+    found(chromium, "#search")[0].send_keys("question 02")
+    until(lambda: status() == "10 of 30 items")
+    found(chromium, "#search")[0].clear()
+    found(chromium, "#search")[0].send_keys("Answer:")  # only in prompts
+    until(lambda: status() == "0 of 30 items")
+    found(chromium, "#everywhere")[0].click()
+    until(lambda: status() == "30 items")
+    assert complaints(chromium) == []
+
+
+def test_right_and_wrong_options(chromium: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.support.select import Select
+
+    root = tmp_path / "runs"
+    for model, written in (("alpha", "AAB"), ("beta", "AB?")):
+        about = made.manifest(["1", "2", "3"], model=model, metrics=("accuracy",))
+        with RunWriter(root, about) as writer:
+            writer.append(
+                Record(
+                    Item(item_id, "Which?", options=("first", "second"), labels=("A", "B"), gold=0),
+                    Output(item_id, prompt="Which?", text=f"Answer: {letter}", finish="stop"),
+                )
+                for item_id, letter in zip("123", written, strict=True)
+            )
+    index = write_report(medbench.load_runs(root), tmp_path / "site").index
+    show(chromium, index.with_name("items-1.html"), fragment="#item=1")
+    until(lambda: texts(chromium, "#item h2") == ["Item 2"])
+    assert texts(chromium, "#item .options li") == ["A. first ✓ right answer", "B. second"]
+    for model, marks in (("m0", "✓✓✗"), ("m1", "✓✗✗")):
+        cells = texts(chromium, f"#list .tabulator-row .tabulator-cell[tabulator-field='{model}']")
+        assert "".join(cell[0] for cell in cells) == marks
+    for name, items in (("wrong for a model", "2 3"), ("wrong for every model", "3"), ("models disagree", "2")):
+        Select(found(chromium, "#filter")[0]).select_by_visible_text(name)
+        until(lambda items=items: texts(chromium, "#list .tabulator-row a") == items.split())
+
+
+def test_files_of_items_are_loaded_when_they_are_needed(chromium: Any, tmp_path: Path) -> None:
+    made.make_run(tmp_path / "runs", {f"{at:04}": "yes" for at in range(1050)}, metrics=("token_f1",))
+    index = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index
+    data = index.parent / "data" / "items-1"
+    assert len(list(data.glob("*.js"))) == 12
+    shown = [item["item"]["id"] for number in range(11) for item in received(data / f"{number}.js")]
+    assert shown == [f"{at:04}" for at in range(1050)]
+    show(chromium, index.with_name("items-1.html"), fragment="#item=1049")
+    until(lambda: texts(chromium, "#item h2") == ["Item 1049"])
+    assert {Path(name).name for name in asked_for(chromium) if "/data/" in name} == {"index.js", "10.js"}
+    assert len(found(chromium, "#list .tabulator-row")) < 100
+    (data / "3.js").unlink()
+    chromium.execute_script("location.hash = 'item=301'")
+    until(lambda: "items-1/3.js could not be loaded" in texts(chromium, "#item")[0])
+    chromium.execute_script("location.hash = 'item=401'")
+    until(lambda: texts(chromium, "#item h2") == ["Item 0401"])
+
+
+CLICK = "for (const e of document.querySelectorAll(arguments[0])) { e.focus?.(); e.click?.(); }"
+
+
 def test_hostile_texts_stay_texts(chromium: Any, hostile_site: Path) -> None:
     from medbench.core.text import printable
 
@@ -427,10 +511,21 @@ def test_hostile_texts_stay_texts(chromium: Any, hostile_site: Path) -> None:
         assert chromium.execute_script("return window.pwned ?? null") is None, page.name
         assert complaints(chromium) == []
         assert chromium.execute_script("return document.querySelectorAll('iframe, img, base, main script').length") == 0
+    for at in range(3):
+        show(chromium, hostile_site / "items-1.html", fragment=f"#item={at}")
+        until(lambda: texts(chromium, "#item article"))
+        chromium.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+        page_text = texts(chromium, "#item")[0]
+        fields = ("model-a", "model-b", "question", "context", "reference", "prompt", "reasoning", "answer", "meta")
+        for field in (f"id{at}", *fields[: -2 if at == 2 else None]):
+            assert " ".join(printable(hostile(field)).split()) in page_text, field
+        chromium.execute_script(CLICK, "#item *, #list *, .choices *")
+        assert chromium.execute_script("return window.pwned ?? null") is None
+        assert complaints(chromium) == []
     show(chromium, hostile_site / "index.html")
     (first, second) = until(lambda: models(chromium))
     shown = " ".join(printable(hostile("model-a")).split())
     assert shown in (first, second)
-    for element in found(chromium, ".tabulator-col, .tabulator-cell")[:30]:
-        chromium.execute_script("arguments[0].focus(); arguments[0].click()", element)
+    chromium.execute_script(CLICK, "main [data-table] *")
+    assert complaints(chromium) == []
     assert chromium.execute_script("return window.pwned ?? null") is None

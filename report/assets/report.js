@@ -3,13 +3,15 @@
 
 const medbenchReport = (() => {
   const received = new Map();
-  const waiting = new Map(); // name -> functions to call with the data
+  const waiting = new Map(); // name -> the promise of its data, while its file is loaded
+  const resolvers = new Map(); // name -> the function that keeps this promise
+
+  const order = []; // names of the files that were loaded, the oldest first
 
   /** Called by each data file. The text is JSON. */
   function receive(name, text) {
     received.set(name, JSON.parse(text));
-    for (const done of waiting.get(name) || []) done(received.get(name));
-    waiting.delete(name);
+    resolvers.get(name)?.(received.get(name));
   }
 
   /** Return the data of a script that the page has loaded. */
@@ -17,28 +19,25 @@ const medbenchReport = (() => {
     return received.get(name);
   }
 
-  /** Return a promise of the data in a file, which is loaded if it is not here. At most `kept` stay in memory. */
-  const order = [];
+  /** Return a promise of the data in a file, which is loaded if it is not here. At most `kept` files stay in memory. */
   function load(name, file, kept) {
     if (received.has(name)) return Promise.resolve(received.get(name));
-    return new Promise((resolve, reject) => {
-      if (waiting.has(name)) {
-        waiting.get(name).push(resolve);
-        return;
-      }
-      waiting.set(name, [resolve]);
-      const script = document.createElement("script");
-      script.src = file;
-      script.onload = () => script.remove();
-      script.onerror = () => {
-        script.remove();
-        waiting.delete(name);
-        reject(new Error(`${file} could not be loaded.`));
-      };
-      document.head.append(script);
+    if (waiting.has(name)) return waiting.get(name);
+    const script = document.createElement("script");
+    const promise = new Promise((resolve, reject) => {
+      resolvers.set(name, resolve);
+      script.onerror = () => reject(new Error(`${file} could not be loaded. It belongs into the report's folder.`));
+    }).finally(() => {
+      script.remove();
+      waiting.delete(name);
+      resolvers.delete(name);
       order.push(name);
       if (order.length > kept) received.delete(order.shift());
     });
+    waiting.set(name, promise);
+    script.src = file;
+    document.head.append(script);
+    return promise;
   }
 
   /** Return an element with text and children. Texts are only ever set as text, never as HTML. */

@@ -1,0 +1,163 @@
+"""Every item of a board with every model's answers and scores, as data files that a page loads when it needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import MedbenchError
+from ..core.types import AnswerKey, Item, Metric, Output, Record, Score
+from ..results.board import Board
+from ..results.records import ITEM_PARTS, plain
+from ..results.scoring import JUDGING, bound, item_means, load_stored
+from ..results.store import StoredRun
+from .folder import ReportFolder
+from .script_data import script
+
+CHUNK_ITEMS = 100  # the most items in a file
+CHUNK_CHARACTERS = 400_000  # about where a file ends earlier
+SNIPPET = 160  # characters of a question in the list of items
+NO_ANSWER = "-"  # in the index, where a model has no stored answer; null: unscored
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One run with the scores of its answers."""
+
+    run: StoredRun
+    answers: dict[str, list[Record]]  # by item id, in the order of samples
+    scores: dict[str, dict[AnswerKey, Score]]  # by metric
+
+    def index(self, metric: str, item_ids: Sequence[str]) -> list[float | str | None]:
+        """Return the mean of each item's scored answers."""
+        means = item_means(self.scores.get(metric, {}).values())
+        return [
+            (None if item_id not in means else round(means[item_id], 6)) if item_id in self.answers else NO_ANSWER
+            for item_id in item_ids
+        ]
+
+
+def write_items(folder: ReportFolder, name: str, board: Board, runs: Sequence[StoredRun]) -> None:
+    """Write `data/NAME/index.js` with the score of every answer, and the items themselves in `data/NAME/0.js`, ….
+
+    `runs` are those of the board's rows, in the same order. A run or metric that cannot be read has no scores here; the
+    leaderboard has named it.
+    """
+    metrics: dict[str, Metric] = {}
+    scored = [_scored(run, metrics) for run in runs]
+    item_ids = runs[0].manifest.item_ids
+    listed: list[list[str]] = []
+    starts: list[int] = []
+    for number, chunk in enumerate(_chunks(scored, list(metrics), item_ids)):
+        starts.append(len(listed))
+        listed += [
+            [found["item"]["id"], found["item"].get("question", "")[:SNIPPET], found["item"]["meta"].get("subject", "")]
+            for found in chunk
+        ]
+        folder.write(f"data/{name}/{number}.js", script(f"{name}/{number}", chunk))
+    index = {
+        "models": [{"name": row.label, "setup": row.setup.text, "remarks": row.remarks} for row in board.rows],
+        "metrics": [
+            {
+                "name": metric,
+                "binary": plugin.binary,
+                "better": plugin.better,
+                "judge": metric.startswith(JUDGING),  # what it read are its grades, and its reason its words
+            }
+            for metric, plugin in metrics.items()
+        ],
+        "items": listed,
+        "starts": starts,
+        "values": [[run.index(metric, item_ids) for run in scored] for metric in metrics],
+    }
+    folder.write(f"data/{name}/index.js", script(f"{name}/index", index))
+
+
+def _scored(run: StoredRun, metrics: dict[str, Metric]) -> _Scored:
+    """Return a run with its scores, and add its metrics to `metrics`."""
+    try:
+        records = run.records()
+    except MedbenchError:
+        return _Scored(run, {}, {})
+    answers: dict[str, list[Record]] = {}
+    for record in records:
+        answers.setdefault(record.item.id, []).append(record)
+    found: dict[str, dict[AnswerKey, Score]] = {}
+    for name in run.manifest.reported_metrics:
+        try:
+            plugin = load_stored(name)
+            if not isinstance(plugin, Metric):
+                continue  # measured over the run
+            plugin, scores = bound(run, plugin, records)
+        except MedbenchError:
+            continue
+        metrics.setdefault(name, plugin)
+        found[name] = {score.key: score for score in scores}
+    return _Scored(run, answers, found)
+
+
+def _chunks(
+    scored: Sequence[_Scored], metrics: Sequence[str], item_ids: Sequence[str]
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the items in order, as many at a time as one file holds."""
+    chunk: list[dict[str, Any]] = []
+    size = 0
+    for item_id in item_ids:
+        found = _item(scored, metrics, item_id)
+        length = len(str(found))
+        if chunk and (len(chunk) == CHUNK_ITEMS or size + length > CHUNK_CHARACTERS):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(found)
+        size += length
+    if chunk:
+        yield chunk
+
+
+def _item(scored: Sequence[_Scored], metrics: Sequence[str], item_id: str) -> dict[str, Any]:
+    """Return an item with its answers by model. A prompt that several models got is there once."""
+    records = [run.answers.get(item_id, []) for run in scored]
+    asked = next((record.item for own in records for record in own), Item(item_id, ""))
+    prompts: dict[str, int] = {}
+    answers = [
+        [
+            _answer(record.output, prompts)
+            | {"scores": [_score(run.scores.get(metric, {}).get(record.key)) for metric in metrics]}
+            for record in own
+        ]
+        for run, own in zip(scored, records, strict=True)
+    ]
+    return {"item": _shown(asked), "answers": answers, "prompts": [*prompts]}
+
+
+def _shown(item: Item) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        name: getattr(item, name)
+        for name in ("id", "question", "context", "gold")
+        if getattr(item, name) not in ("", None)
+    }
+    fields |= {name: list(getattr(item, name)) for name in ("options", "labels", "references") if getattr(item, name)}
+    fields |= {name: plain(getattr(item, name)) for name in ITEM_PARTS if getattr(item, name)}
+    return fields | {"meta": dict(item.meta)}
+
+
+def _answer(output: Output, prompts: dict[str, int]) -> dict[str, Any]:
+    prompt = output.prompt
+    logprobs = output.logprobs
+    fields: dict[str, Any] = {
+        "text": output.text,
+        "reasoning": output.reasoning,
+        "error": output.error,
+        "finish": output.finish,
+        "tokens": [output.prompt_tokens, output.completion_tokens, output.truncated_tokens],
+        "logprobs": None if logprobs is None else [f"{value:.3f}" for value in logprobs],
+    }
+    return {name: value for name, value in fields.items() if value not in ("", None)} | {
+        "prompt": prompts.setdefault(prompt, len(prompts))
+    }
+
+
+def _score(score: Score | None) -> list[Any] | None:
+    """Return value, reason, and what was read from the answer; None if there is no score at all."""
+    return None if score is None else [score.value, score.reason or "", score.answer or ""]
