@@ -220,6 +220,18 @@ ASKING = cloup.option_group(
         help="Answers to each item, each with a seed of its own. Above 1 needs --temperature.  [default: 1]",
     ),
     click.option(
+        "--permute-options",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="K",
+        help="Ask each multiple-choice item in K orders of its options, drawn by --seed, the original first.",
+    ),
+    click.option(
+        "--prompt-variants",
+        is_flag=True,
+        help="Ask each item in three wordings, the benchmark's own first, and report the spread of the score.",
+    ),
+    click.option(
         "--retrieve",
         default="",
         metavar="FOLDER|NAME",

@@ -18,7 +18,7 @@ from .suite import ModelOptions, RequestLimits
 if TYPE_CHECKING:
     from ..results.runs import Runs
     from .judging import Asked
-    from .plan import Choice
+    from .settings import Choice
 
 Names = str | Path | Sequence[str | Path]
 QUICK = "quick"  # the sample benchmarks in the package
@@ -27,6 +27,7 @@ QUICK = "quick"  # the sample benchmarks in the package
 KEYWORDS = {
     **{name: name for name in ("limit", "items", "shots", "seed", "choice", "protocol", "system")},
     **{"temperature": "temperature", "top-p": "top_p", "samples": "samples"},
+    **{"permute-options": "permute_options", "prompt-variants": "prompt_variants"},
     **{name: name for name in ("metrics", "data", "out")},
     **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "think", "engine")},
     "columns": "columns",
@@ -60,6 +61,8 @@ def evaluate(
     temperature: float = 0.0,
     top_p: float = 1.0,
     samples: int = 1,
+    permute_options: int = 1,
+    prompt_variants: bool = False,
     metrics: str | Sequence[str] = (),
     entity_model: str = "",
     judges: Asked | str | Sequence[str] = (),
@@ -87,6 +90,7 @@ def evaluate(
     system: a text for the system turn of every prompt.
     temperature, top_p: how the tokens of answers are drawn; by default the likeliest is taken each time.
     samples: answers to each item, each with a seed of its own. More than one needs a temperature.
+    permute_options: orders of the options in which each item is asked; prompt_variants: whether to use three wordings.
     metrics: instead of the benchmarks' own; "all" for every one that scores answers.
     judges: names such as "groq" or "local:MODEL", or `medbench.Asked` with caps and mode.
     retrieve: a folder of texts, or "medquad"; the best `passages` of it (by default 3) stand in every prompt.
@@ -105,7 +109,7 @@ def evaluate(
     from ..results.metric_names import metric_names
     from ..results.runs import Runs
     from .judging import Asked, panel
-    from .plan import Choice, Settings
+    from .settings import Choice, Settings
     from .suite import Outcome, chosen_benchmarks, evaluate_all
 
     arguments = locals()
@@ -115,7 +119,7 @@ def evaluate(
     _known(limits or {}, RequestLimits.__annotations__, "limits")
     _checked({"limit": (limit, 1), "shots": (shots, 0), "seed": (seed, None)})
     _checked({"max_new_tokens": (max_new_tokens, 1), "latency_items": (latency_items, 0), "passages": (passages, 1)})
-    _checked({"samples": (samples, 1)})
+    _checked({"samples": (samples, 1), "permute_options": (permute_options, 1)})
     for name, number in (("temperature", temperature), ("top_p", top_p)):
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise TypeError(f"{name} must be a number, not {number!r}")
@@ -155,6 +159,8 @@ def evaluate(
             temperature=float(temperature),
             top_p=float(top_p),
             samples=samples,
+            permute_options=permute_options,
+            prompt_variants=prompt_variants,
             metrics=tuple(wanted),
         ),
         outcome,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.errors import UsageError
-from .plan import EngineFacts, Method, Settings, reasons, selected
+from .option_notes import reasons
+from .plan import selected
+from .settings import EngineFacts, Method, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,9 @@ def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settin
     """
     engine.prepare(benchmark, item_set)
     engine.check_sampling(settings.samples, settings.temperature)
+    if not engine.measured and (settings.permute_options > 1 or settings.prompt_variants):
+        option = "--prompt-variants" if settings.prompt_variants else f"--permute-options {settings.permute_options}"
+        raise UsageError(f"{option}: the answers of {engine.spec.name} were saved, so it cannot be asked anew.")
     items = selected(benchmark, item_set, settings)
     method = _method(items, engine, settings, benchmark.protocol)
     chat = engine.chat("choose" if method == "logprob" else "generate")

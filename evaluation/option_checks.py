@@ -10,7 +10,7 @@ from ..core import registry
 from ..core.errors import MedbenchError, UsageError
 from ..core.suggest import did_you_mean
 from ..core.types import Engine, ModelSpec
-from .plan import reasons
+from .option_notes import reasons
 
 
 def check_servers(specs: list[tuple[str, ModelSpec]], base_url: str, limits: Mapping[str, object]) -> None:

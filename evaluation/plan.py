@@ -3,59 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
-import math
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from ..benchmarks.wordings import WORDINGS
 from ..core import asking
 from ..core.errors import MedbenchError, UsageError
 from ..core.hashing import fingerprint, fingerprint_each
-from ..core.types import AnswerKey, Benchmark, ChoiceRequest, GenerateRequest, Item, ItemSet, ModelSpec, Prompt
+from ..core.types import (
+    AnswerKey,
+    Benchmark,
+    ChoiceRequest,
+    GenerateRequest,
+    Item,
+    ItemSet,
+    Output,
+    Prompt,
+    answer_name,
+)
 from ..results.identity import Comparable, Identity, ModelIdentity
 from ..results.records import ITEM_PARTS, plain
+from .option_notes import draws, on_reasoning, without_effect
+from .settings import EngineFacts, Method, Settings
+from .versions import Versions, in_order, orders, wordings
 
 if TYPE_CHECKING:
     from .retrieval.retriever import Retrieval
-
-Method = Literal["logprob", "generate"]
-ROOM_TO_REASON = 1024  # new tokens that reasoning models often need
-Choice = Literal["auto", "logprob", "generate"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the user can set. Everything except `metrics` and `latency_…` can change an answer."""
-
-    limit: int | None = None  # this many items, drawn by `seed`: the same ones for every model
-    items: tuple[str, ...] = ()  # these ids; empty: all
-    items_file: str = ""  # where the ids were read, for the table's title
-    shots: int = 0
-    seed: int = 0
-    choice: Choice = "auto"  # how multiple choice is asked; "auto": by log-probability if the engine can
-    max_new_tokens: int | None = None  # None: the benchmark's own
-    system: str = ""  # the user's system text, which opens every prompt
-    temperature: float = 0.0  # 0: the likeliest token each time
-    top_p: float = 1.0  # share of probability from which tokens are drawn
-    samples: int = 1  # answers per item, each with a seed of its own
-    metrics: tuple[str, ...] = ()  # empty: the benchmark's own
-    latency_items: int = 5  # single requests to time, after the answers
-    latency_share: float | None = None  # of the time the answers took: when to stop timing; None: time them all
-
-    def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise UsageError(f"--samples {self.samples}: each item needs at least one answer.")
-        if not (self.temperature >= 0 and math.isfinite(self.temperature)):
-            raise UsageError(f"--temperature {self.temperature:g}: it must be a number from 0 up.")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"--top-p {self.top_p:g}: it must be above 0 and at most 1.")
-        if self.top_p < 1 and not self.temperature:
-            raise UsageError(
-                f"--top-p {self.top_p:g}: at temperature 0 the likeliest token is taken each time.",
-                "Add a temperature: --temperature 0.7",
-            )
 
 
 @dataclass(frozen=True)
@@ -74,26 +51,41 @@ class Plan:
     identity: Identity
     comparable: Comparable
     notes: tuple[str, ...] = ()  # options that have no effect, what was not retrieved: one sentence each
+    versions: Versions = field(default_factory=dict)  # of the items, other than the first
 
     @property
     def answers(self) -> int:
         """How many answers the run has when it is complete."""
-        return len(self.items) * self.settings.samples
+        return len(self.items) * self.comparable.samples
 
     def open_items(self, done: Collection[AnswerKey]) -> dict[AnswerKey, Item]:
         """Return the items by the keys of their answers that are not in `done`, all answers to an item together."""
-        samples = range(self.settings.samples)
-        return {(i.id, sample): i for i in self.items for sample in samples if (i.id, sample) not in done}
+        keys = ((item, (item.id, sample)) for item in self.items for sample in range(self.comparable.samples))
+        return {key: self.versions[key][0] if key in self.versions else item for item, key in keys if key not in done}
+
+    def prompt_of(self, key: AnswerKey) -> Prompt:
+        """Return the prompt of one answer."""
+        return self.versions[key][1] if key in self.versions else self.prompts[key[0]]
 
     def choice_requests(self, done: Collection[AnswerKey]) -> list[ChoiceRequest]:
-        return [ChoiceRequest(i.id, self.prompts[i.id], i.answers) for i in self.open_items(done).values()]
+        """Return the requests that are open. Their ids are the names of the answers: see `key_of`."""
+        wanted = self.open_items(done)
+        return [ChoiceRequest(answer_name(key), self.prompt_of(key), item.answers) for key, item in wanted.items()]
+
+    def key_of(self, output: Output) -> AnswerKey:
+        """Return which answer an engine's output is."""
+        return self._named.get(output.item_id, (output.item_id, output.sample))
+
+    @functools.cached_property
+    def _named(self) -> dict[str, AnswerKey]:
+        return {answer_name(key): key for key in self.versions} if self.method == "logprob" else {}
 
     def generate_requests(self, done: Collection[AnswerKey]) -> list[GenerateRequest]:
         drawn = self.settings.temperature > 0
         return [
             GenerateRequest(
                 item_id=item_id,
-                prompt=self.prompts[item_id],
+                prompt=self.prompt_of((item_id, sample)),
                 max_new_tokens=self.max_new_tokens,
                 stop=self.stop,
                 sample=sample,
@@ -108,17 +100,6 @@ class Plan:
 def sample_seed(seed: int, item_id: str, sample: int) -> int:
     """Return the seed of one answer, derived from the run's: 31 bits, which every server takes."""
     return int(fingerprint([seed, item_id, sample])[:8], 16) >> 1
-
-
-@dataclass(frozen=True)
-class EngineFacts:
-    """What an engine says about a run before it is planned (evaluation/engine_facts.py)."""
-
-    spec: ModelSpec  # with what the engine settled, such as the dtype
-    method: Method
-    chat: str  # how it wraps prompts: "plain", "template" or "format"
-    options: Mapping[str, Any] = field(default_factory=dict)  # those that change answers and are not the default
-    system_turn: bool = True  # False: the chat template has none, so a system text opens the first user turn
 
 
 def plan(
@@ -150,6 +131,9 @@ def plan(
         asked = {item.id: retrieval.before(item, prompts[item.id].question) for item in items}
         prompts = {name: dataclasses.replace(prompts[name], question=question) for name, question in asked.items()}
     generates = method == "generate"
+    versions, variation, answers = _versions(benchmark, prompts, items, settings)
+    if versions:
+        prompt_hash = fingerprint([prompt_hash, list(in_order(versions))])
     comparable = Comparable(
         benchmark=benchmark.name,
         version=benchmark.version,
@@ -163,7 +147,8 @@ def plan(
         protocol=benchmark.protocol.name,
         system_hash=fingerprint(settings.system) if settings.system else "",
         retrieval=retrieval.identity if retrieval else "",
-        samples=settings.samples,
+        samples=answers,
+        variation=variation,
     )
     if settings.samples > 1 and not generates:
         raise UsageError(
@@ -188,12 +173,12 @@ def plan(
         think=spec.think if wrapped and spec.think != "auto" else None,
         reasoning_effort=spec.reasoning_effort or None if wrapped else None,
     )
-    seed = settings.seed if _draws(settings, len(item_set.items) - held_out, method) else 0
+    seed = settings.seed if draws(settings, len(item_set.items) - held_out, method) else 0
     drawn = {"temperature": settings.temperature, "top_p": settings.top_p} if settings.temperature else {}
     limits = {"max_new_tokens": max_new_tokens, "stop": list(stop)}
     generation = {**spec.generation, **limits, **drawn} if generates else None
     identity = Identity.of(comparable, model, seed, chat, generation)
-    notes = [*_without_effect(benchmark, settings, items, len(item_set.items) - held_out, method)]
+    notes = [*without_effect(benchmark, settings, items, len(item_set.items) - held_out, method)]
     if not engine.system_turn:
         notes.append("Its chat template has no system turn, so the system text opens the first user turn.")
     return Plan(
@@ -208,51 +193,21 @@ def plan(
         stop,
         identity,
         comparable,
-        (*notes, *_on_reasoning(engine, max_new_tokens), *(retrieval.notes(items) if retrieval else ())),
+        (*notes, *on_reasoning(engine, max_new_tokens), *(retrieval.notes(items) if retrieval else ())),
+        versions,
     )
 
 
-def _draws(settings: Settings, available: int, method: Method) -> bool:
-    """Whether items, examples or tokens are drawn, so that the seed matters."""
-    tokens = settings.temperature > 0 and method == "generate"
-    return settings.shots > 0 or tokens or (settings.limit is not None and settings.limit < available)
-
-
-def _on_reasoning(engine: EngineFacts, max_new_tokens: int) -> Iterator[str]:
-    """What --think and --reasoning-effort mean for this run, where that may surprise."""
-    spec = engine.spec
-    if engine.chat != "template":
-        given = [f"--think {spec.think}"] if spec.think != "auto" else []
-        for option in [*given, *([f"--reasoning-effort {spec.reasoning_effort}"] if spec.reasoning_effort else [])]:
-            yield f"{option} has no effect: options are chosen by log-probability, without the chat template."
-    elif engine.method == "generate" and reasons(spec) and max_new_tokens < ROOM_TO_REASON:
-        yield (
-            f"Reasoning and answer have {max_new_tokens} new tokens. If answers are unfinished: "
-            f"--max-new-tokens {2 * ROOM_TO_REASON}"
-        )
-
-
-def reasons(spec: ModelSpec) -> bool:
-    """Whether the user asked the model to reason before it answers."""
-    return spec.think == "on" or (spec.think == "auto" and spec.reasoning_effort not in ("", "none"))
-
-
-def _without_effect(
-    benchmark: Benchmark, settings: Settings, items: Sequence[Item], available: int, method: Method
-) -> Iterator[str]:
-    """Yield a sentence for each option that changes nothing about this run, with the reason."""
-    if settings.max_new_tokens is not None and method == "logprob":
-        yield f"--max-new-tokens {settings.max_new_tokens} has no effect: options are chosen by log-probability."
-    if settings.choice == "generate" and benchmark.protocol.method == "generate" and items[0].options:
-        yield f"--choice generate has no effect: under the protocol {benchmark.protocol.name} the model always writes."
-    if settings.choice != "auto" and not items[0].options:
-        yield f"--choice {settings.choice} has no effect: the questions are open."
-    if settings.limit is not None and settings.limit > available and not settings.items:
-        yield f"--limit {settings.limit} has no effect: there are {available} items."
-    if settings.temperature and method == "logprob":
-        yield f"--temperature {settings.temperature:g} has no effect: options are chosen by log-probability."
-    if settings.seed and not _draws(settings, available, method):
-        yield f"--seed {settings.seed} has no effect: nothing is drawn."
+def _versions(
+    benchmark: Benchmark, prompts: dict[str, Prompt], items: Sequence[Item], settings: Settings
+) -> tuple[Versions, str, int]:
+    """Return the other versions of the items, what they differ in, and how many answers there are to each item."""
+    if settings.permute_options > 1:
+        found = orders(benchmark, prompts, items, settings.permute_options, settings.seed)
+        return found, "orders", settings.permute_options
+    if settings.prompt_variants:
+        return wordings(benchmark, prompts, items), "wordings", 1 + len(WORDINGS)
+    return {}, "", settings.samples
 
 
 def selected(benchmark: Benchmark, item_set: ItemSet, settings: Settings) -> tuple[Item, ...]:

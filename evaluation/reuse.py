@@ -24,8 +24,11 @@ def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, i
     """Copy the answers that other runs in `root` have to a run's open items, and record them in its manifest.
 
     The other run must have asked the same model the same prompts in the same way. `tell` gets each run that answers
-    were copied from, how many, and how many this run needs in all. Unreadable and changed runs are skipped.
+    were copied from, how many, and how many this run needs in all. Unreadable and changed runs are skipped. A run of
+    several versions of its items copies nothing.
     """
+    if plan.versions:
+        return
     for folder in alike(root, writer.manifest):
         wanted = plan.open_items(writer.done)
         if not wanted:

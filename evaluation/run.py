@@ -185,7 +185,8 @@ def _answer(
         try:
             for output, seconds in _timed(outputs):
                 seconds = seconds if engine.measured else 0.0
-                key = output.item_id, output.sample
+                key = plan.key_of(output)
+                output = dataclasses.replace(output, item_id=key[0], sample=key[1])
                 item = unanswered.pop(key, None)
                 flaw = _flaw(output, item, plan.method)
                 if item is None or flaw:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ..results.store import StoredRun
     from .background import BackgroundScorer
     from .judging import Panel
-    from .plan import Settings
     from .retrieval.retriever import Retriever
+    from .settings import Settings
 
 TIMED_ITEMS = 5  # single requests for latency, where they cost nothing
 TIMED_SHARE = 0.1  # of the time that the answers took: timing by default stops there

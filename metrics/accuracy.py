@@ -29,6 +29,7 @@ from .figures import (
     unscored,
 )
 from .sampled_choices import sample_figures
+from .versions import order_figures
 
 UNPARSED = "unparsed: "
 MANY_CUT = 0.05  # share of truncated answers above which tables show a remark
@@ -60,6 +61,8 @@ class Accuracy(MetricDefaults):
         "majority",
         "pass",
         "agreement",
+        "consistency",
+        "position_bias",
         "macro_f1",
         "f1",
         "unparsed_rate",
@@ -72,12 +75,13 @@ class Accuracy(MetricDefaults):
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
         """Return `accuracy`; `macro_f1` with `f1[…]` per answer; `accuracy[…]` per subject if there are several.
 
-        Adds `unparsed_rate` and `truncated_rate` if answers were generated, and `sample_figures` if items have several
-        answers.
+        Adds `unparsed_rate` and `truncated_rate` if answers were generated, and `sample_figures` or `order_figures` if
+        items have several answers.
         """
         return [
             mean_figure(self.name, records, scores, binary=True),
             *sample_figures(records, scores),
+            *order_figures(records, scores),
             *_f1(records, scores),
             *by_subject(self.name, records, scores),
             *_unread_rates(records, scores),

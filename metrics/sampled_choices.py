@@ -9,6 +9,7 @@ from ..core.types import Figure, Record, Score
 from .confident_answers import ConfidentAnswers, confidence_figures
 from .figures import mean_figure
 from .repeated_samples import agreement, majority, pass_at
+from .versions import ORDER, WORDING, has_versions
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def sample_figures(records: Sequence[Record], scores: Sequence[Score]) -> list[F
     These are over items. An item that lacks one of its K answers, or has one that is unscored, is left out and shows in
     the coverage.
     """
+    if has_versions(records, ORDER) or has_versions(records, WORDING):  # the answers are to different prompts
+        return []
     items = sampled_items(records, scores)
     most = max((len(item.answers) for item in items), default=0)
     if most < 2:

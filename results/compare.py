@@ -14,7 +14,8 @@ from .changed import changed
 from .compared_figures import by_item, figures_of, of_items, preference, untested, verdict_notes
 from .comparison import ComparedFigure, Comparison, Match
 from .descriptions import clean_note, distinguishing_fields, label, leaked_in, notes_on, setup_of, title_of_pair
-from .scoring import CLEAN, JUDGING, Load, bound, evaluate, item_documents, load_metric, load_stored
+from .item_values import item_documents
+from .scoring import CLEAN, JUDGING, Load, bound, evaluate, load_metric, load_stored
 from .sides import left_out, match_sides, sides_of
 from .store import StoredRun
 

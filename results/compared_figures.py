@@ -10,8 +10,9 @@ from ..core.paired_intervals import discordant_interval
 from ..core.paired_tests import mcnemar_exact
 from ..core.types import Figure, Metric, Record, Score
 from .comparison import ComparedFigure, Verdicts
+from .item_values import item_documents, item_means
 from .pairing import pair
-from .scoring import aggregate, item_documents, item_means
+from .scoring import aggregate
 
 Part = TypeVar("Part", Record, Score)
 LONG = 20  # characters of a metric's name, from which a note does not repeat it

@@ -109,7 +109,8 @@ def _title(manifest: Manifest) -> list[str]:
     comparable = manifest.comparable
     sample = "sample" if manifest.benchmark.sample else ""
     method = METHODS.get(manifest.method, manifest.method)
-    several = f"{comparable.samples} samples" if comparable.samples > 1 else ""
+    what = {"orders": "orders of the options", "wordings": "wordings"}.get(comparable.variation, "samples")
+    several = f"{comparable.samples} {what}" if comparable.samples > 1 else ""
     parts = [_column(comparable), sample, items_of(manifest), method, f"{comparable.shots}-shot", several]
     return list(filter(None, parts))
 

@@ -14,7 +14,7 @@ from .json_object import JsonObject
 
 _GENERATED_ONLY = frozenset({"max_new_tokens", "stop"})  # left out of runs that choose by log-probability
 # Left out if they have the default value, so that runs keep the ids from before these fields existed.
-_NEWER = frozenset({"protocol", "system_hash", "samples", "retrieval"})
+_NEWER = frozenset({"variation", "protocol", "system_hash", "samples", "retrieval"})
 
 _NOT_OF_EVERY_MODEL = frozenset({"base_url", "trust_remote_code", "options", "think", "reasoning_effort"})
 
@@ -53,6 +53,7 @@ class Comparable(JsonObject):
     stop: tuple[str, ...] | None = None
     protocol: str = "direct"  # how the benchmark's questions are asked
     system_hash: str = ""  # of the user's system text, "" for none
+    variation: str = ""  # what the answers to an item differ in: "orders" of its options, "wordings"; "": nothing
     samples: int = 1  # answers per item
     retrieval: str = ""  # the passages in the prompts, "" for none
     missing: frozenset[str] = field(default=_GENERATED_ONLY | _NEWER, repr=False, compare=False)

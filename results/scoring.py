@@ -8,17 +8,18 @@ import errno
 import math
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
 from ..core import registry
 from ..core.durable import make_folder, refuse_link, replace_file, sync_file
 from ..core.errors import MedbenchError, UsageError
-from ..core.stats import clusters_of
 from ..core.types import AnswerKey, Figure, Measurement, Metric, Record, Score
+from ..metrics.versions import spread_figures
 from . import figure_cache
 from .files import NO_LOCKS, READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
+from .item_values import item_documents, item_means
 from .manifest_file import Changed
 from .records import encode_score
 from .samples import SAMPLES
@@ -179,28 +180,14 @@ def evaluate(
         metric, scores = bound(run, metric, records)
         samples = run.manifest.comparable.samples
         found = aggregate(metric, records, scores, run.manifest.item_ids, samples)
+        if run.manifest.comparable.variation and metric.mean:
+            found += spread_figures(metric.name, records, scores, binary=metric.binary)
         clean = _clean(run, metric, records, scores, leaked) if leaked and found else None
         remark = str(metric.remark_on(scores) or metric.remark)
         binary = metric.binary and samples == 1  # the mean of several samples is neither right nor wrong
         return Result(tuple(found), item_means(scores), binary, metric.mean, clean=clean, remark=remark)
     with _blaming(metric):
         return Result((_finite(metric.read(run.manifest.measured())),), measured=True)
-
-
-def item_means(scores: Iterable[Score]) -> dict[str, float]:
-    """Return the mean value of each item's samples, without items of which none has a value."""
-    values: dict[str, list[float]] = {}
-    for score in scores:
-        if score.value is not None:
-            values.setdefault(score.item_id, []).append(score.value)
-    return {item_id: math.fsum(own) / len(own) for item_id, own in values.items()}
-
-
-def item_documents(records: Iterable[Record]) -> dict[str, str] | None:
-    """Return the document of each item by id; None if no two items share one."""
-    items = {record.item.id: record for record in records}
-    documents = clusters_of(list(items.values()))
-    return None if documents is None else dict(zip(items, documents, strict=True))
 
 
 def _clean(

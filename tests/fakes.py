@@ -20,7 +20,8 @@ from medbench.core.types import (
 )
 from medbench.evaluation import plan as plans
 from medbench.evaluation.engine_facts import engine_facts
-from medbench.evaluation.plan import Plan, Settings
+from medbench.evaluation.plan import Plan
+from medbench.evaluation.settings import Settings
 
 
 def plan(benchmark: Benchmark, item_set: ItemSet, engine: Engine, settings: Settings) -> Plan:

@@ -19,8 +19,8 @@ from medbench.core.errors import MedbenchError
 from medbench.core.types import Item, ItemSet
 from medbench.evaluation import background as module
 from medbench.evaluation.background import BackgroundScorer
-from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
+from medbench.evaluation.settings import Settings
 from medbench.results.scoring import load_metric, score_run, score_some
 from medbench.results.store import StoredRun
 

@@ -16,8 +16,8 @@ import pytest
 from fakes import FakeEngine
 from medbench.cli.ui import render
 from medbench.core.types import Figure, ItemSet
-from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import manifest
+from medbench.evaluation.settings import Settings
 from medbench.results.board import Board, Cell, Leaderboard
 from medbench.results.compare import compare
 from medbench.results.comparison import Match

@@ -21,8 +21,8 @@ from click.testing import CliRunner
 from medbench.cli import cli
 from medbench.core.types import GenerateRequest, Item, ItemSet, Output
 from medbench.engines.server import http as wire
-from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
+from medbench.evaluation.settings import Settings
 from medbench.results.manifest import RequestTimes
 from test_openai_engine import BOTH, asks, only
 from test_openai_engine import made as engine_at

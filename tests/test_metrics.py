@@ -19,8 +19,8 @@ from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.stats import bootstrap_mean, wilson
 from medbench.core.types import Figure, Item, ItemSet, Measured, Measurement, Metric, Output, Record, Score
 from medbench.engines.server.engine import ServedEngine
-from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
+from medbench.evaluation.settings import Settings
 from medbench.metrics import hf_evaluate
 from medbench.metrics.accuracy import ACCURACY
 from medbench.metrics.calibration import BRIER, ECE, calibration_interval

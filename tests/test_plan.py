@@ -14,7 +14,8 @@ from medbench.core.checked import checked
 from medbench.core.errors import MedbenchError, UsageError
 from medbench.core.hashing import fingerprint
 from medbench.core.types import Benchmark, Item, ItemSet, ModelSpec
-from medbench.evaluation.plan import EngineFacts, Plan, Settings, plan
+from medbench.evaluation.plan import Plan, plan
+from medbench.evaluation.settings import EngineFacts, Settings
 from medbench.results.identity import ModelIdentity
 
 FIFTY = ItemSet(fakes.items(50), "here")

@@ -20,7 +20,8 @@ from medbench.core.errors import DataMalformed, DataMissing, MedbenchError, Usag
 from medbench.core.protocol import DIRECT, Protocol
 from medbench.core.types import Benchmark, Item, ModelSpec, Prompt
 from medbench.engines.prompting import messages
-from medbench.evaluation.plan import EngineFacts, Plan, Settings, plan
+from medbench.evaluation.plan import Plan, plan
+from medbench.evaluation.settings import EngineFacts, Settings
 from medbench.results import manifest_file
 from medbench.results.store import StoredRun
 

@@ -29,8 +29,9 @@ from medbench.core.errors import UsageError
 from medbench.core.paired_tests import paired_permutation
 from medbench.core.types import Figure, Item, ItemSet, ModelSpec, Output, Record
 from medbench.engines.server.openai import OpenAIEngine
-from medbench.evaluation.plan import Plan, Settings, sample_seed
+from medbench.evaluation.plan import Plan, sample_seed
 from medbench.evaluation.run import execute
+from medbench.evaluation.settings import Settings
 from medbench.evaluation.workload import Workload
 from medbench.judges.judge import Judge
 from medbench.judges.judging import Caps, ask

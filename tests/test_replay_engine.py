@@ -21,7 +21,7 @@ from medbench.core.reasoning import split
 from medbench.core.types import GenerateRequest, Item, ItemSet, ModelSpec, Prompt
 from medbench.engines.replay import NO_ANSWER, ReplayEngine
 from medbench.engines.saved_answers import columns
-from medbench.evaluation.plan import Settings
+from medbench.evaluation.settings import Settings
 
 BENCHMARK = """
 from medbench.core.types import Benchmark, Item, ItemSet

@@ -29,11 +29,12 @@ from medbench.core.errors import UsageError
 from medbench.core.types import Document, Item, ItemSet
 from medbench.evaluation import plan as plans
 from medbench.evaluation.engine_facts import engine_facts
-from medbench.evaluation.plan import Plan, Settings
+from medbench.evaluation.plan import Plan
 from medbench.evaluation.retrieval import exclusion, folder, index, passages
 from medbench.evaluation.retrieval.passages import Passage, block, cut
 from medbench.evaluation.retrieval.retriever import Retrieval, Retriever
 from medbench.evaluation.run import execute
+from medbench.evaluation.settings import Settings
 from medbench.results import export, leaderboard
 from medbench.results.compare import compare
 from medbench.results.store import StoredRun

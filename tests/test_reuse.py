@@ -9,8 +9,8 @@ import pytest
 from fakes import FakeEngine
 from medbench.core.errors import UsageError
 from medbench.core.types import ItemSet, ModelSpec
-from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
+from medbench.evaluation.settings import Settings
 from medbench.results.store import StoredRun
 
 ITEMS = ItemSet(fakes.items(20), "made up")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from medbench.core.types import ChoiceRequest, GenerateRequest, Item, ItemSet, Output
 from medbench.evaluation import run as run_module
 from medbench.evaluation import timing
-from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
+from medbench.evaluation.settings import Settings
 from medbench.results.store import StoredRun
 
 TWENTY = ItemSet(fakes.items(20), "here", notes=("a note",))

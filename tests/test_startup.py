@@ -13,8 +13,9 @@ import pytest
 from medbench.core.hashing import fingerprint, fingerprint_each
 from medbench.core.types import Item, ItemSet, Target, Turn
 from medbench.evaluation import startup
-from medbench.evaluation.plan import Settings, _content
+from medbench.evaluation.plan import _content
 from medbench.evaluation.run import execute
+from medbench.evaluation.settings import Settings
 from medbench.results.store import StoredRun
 
 

@@ -22,8 +22,8 @@ from fakes import FakeEngine
 from medbench.cli import cli
 from medbench.core.hashing import fingerprint
 from medbench.core.types import ChoiceRequest, ItemSet, Output
-from medbench.evaluation.plan import Settings
 from medbench.evaluation.run import execute
+from medbench.evaluation.settings import Settings
 from medbench.results.manifest import SCHEMA_VERSION
 from medbench.results.store import StoredRun
 from medbench.results.writer import add_metrics

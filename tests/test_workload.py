@@ -6,7 +6,8 @@ import fakes
 import pytest
 from fakes import FakeEngine
 from medbench.core.types import Item, ItemSet, Output
-from medbench.evaluation.plan import Plan, Settings
+from medbench.evaluation.plan import Plan
+from medbench.evaluation.settings import Settings
 from medbench.evaluation.workload import NEW_TOKEN_COST, Workload
 
 

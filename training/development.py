@@ -93,7 +93,8 @@ def prepare(
     Raises UsageError if the benchmark has no development split, if the metric does not fit it, or if so few items are
     left that no difference could ever be significant; DataMissing if its data is not available.
     """
-    from ..evaluation.plan import Settings, selected
+    from ..evaluation.plan import selected
+    from ..evaluation.settings import Settings
 
     benchmark, metric = chosen(by, tell)
     loaded = checked(benchmark.load(source.of(benchmark.hub)))

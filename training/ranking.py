@@ -112,7 +112,7 @@ def evaluate(found: Development, trained: Sequence[Variant], root: Path, progres
     Answers are stored in `root` as they come, and the same call continues from there. None if no variant is trained.
     Raises as `rank`.
     """
-    from ..evaluation.plan import Settings
+    from ..evaluation.settings import Settings
     from ..evaluation.suite import ModelOptions, Outcome, evaluate_all
 
     ready = [variant for variant in trained if variant.manifest]

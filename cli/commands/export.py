@@ -17,8 +17,8 @@ from ..ui.messages import say, tell
 from ..ui.progress import watch
 
 if TYPE_CHECKING:
-    from ...evaluation.plan import Choice
     from ...evaluation.progress import Progress
+    from ...evaluation.settings import Choice
     from ...serving.export.api import Export, To
 
 TYPES = "q4_k_m, q8_0, f16, bf16, f32, q6_k, q5_k_m, q5_k_s, q4_k_s, q3_k_m, iq4_xs, …"

@@ -19,7 +19,7 @@ from ..ui.messages import tell
 from ..ui.progress import watch
 
 if TYPE_CHECKING:
-    from ...evaluation.plan import Choice
+    from ...evaluation.settings import Choice
     from ...evaluation.suite import Outcome
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -65,6 +65,8 @@ def command(
     temperature: float,
     top_p: float,
     samples: int,
+    permute_options: int,
+    prompt_variants: bool,
     metrics: tuple[str, ...],
     entity_model: str,
     latency_items: int | None,
@@ -97,7 +99,7 @@ def command(
     from ...benchmarks.sources import hub as hub_sets
     from ...benchmarks.sources.files import Source
     from ...evaluation.judging import panel
-    from ...evaluation.plan import Settings
+    from ...evaluation.settings import Settings
     from ...evaluation.suite import Outcome, chosen_benchmarks, evaluate_all
     from ..ui.download_progress import automatic
 
@@ -128,6 +130,8 @@ def command(
         temperature=temperature,
         top_p=top_p,
         samples=samples,
+        permute_options=permute_options,
+        prompt_variants=prompt_variants,
         metrics=tuple(wanted),
     )
     pinned = hub_sets.revisions(list(data_revision), [benchmark.hub for benchmark in chosen if benchmark.hub])

@@ -231,7 +231,7 @@ def _run(
 
     from ...core.stats import few_documents
     from ...results.descriptions import CHANGED, title
-    from ...results.scoring import item_documents
+    from ...results.item_values import item_documents
     from ..ui import render
 
     screen = render.console()

@@ -19,8 +19,8 @@ from .traits import own_start
 
 if TYPE_CHECKING:
     from ...core.types import ModelSpec
-    from ...evaluation.plan import Choice
     from ...evaluation.progress import Progress
+    from ...evaluation.settings import Choice
     from ...evaluation.suite import ModelOptions
     from ...zoo.adapter_manifest import AdapterManifest
     from .check import Ask, Check, Side

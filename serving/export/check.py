@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...core.errors import MedbenchError, UsageError
 
 if TYPE_CHECKING:
-    from ...evaluation.plan import Choice
     from ...evaluation.progress import Progress
+    from ...evaluation.settings import Choice
     from ...evaluation.suite import ModelOptions
     from ...results.comparison import ComparedFigure
     from ...results.store import StoredRun

@@ -292,7 +292,8 @@ def workloads(arguments: argparse.Namespace, data: Path, spec: ModelSpec) -> lis
     from medbench.benchmarks.sources.files import Source
     from medbench.core import registry
     from medbench.evaluation.engine_facts import engine_facts
-    from medbench.evaluation.plan import Settings, plan
+    from medbench.evaluation.plan import plan
+    from medbench.evaluation.settings import Settings
 
     source = Source(data)
     engine = registry.get("engines", spec.engine)(spec)
