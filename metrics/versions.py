@@ -40,9 +40,10 @@ def order_figures(records: Sequence[Record], scores: Sequence[Score]) -> list[Fi
     first = [pairs[0][0] for pairs in by_item.values()]
     consistent = [Score(record.item.id, value) for record, value in zip(first, same, strict=True)]
     drawn = [(r, s) for r, s in zip(records, scores, strict=True) if ORDER in r.item.meta and s.answer is not None]
+    asked = sum(ORDER in record.item.meta for record in records)
     return [
         mean_figure("consistency", first, consistent, binary=True),
-        *_position_bias([record for record, _ in drawn], [str(score.answer) for _, score in drawn], len(records)),
+        *_position_bias([record for record, _ in drawn], [str(score.answer) for _, score in drawn], asked),
     ]
 
 

@@ -136,7 +136,7 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
         ("run --batch_size 8", "Batch sizes follow from the free memory."),
         ("run --model_args pretrained=x", "Give the model with --model"),
         ("run --max_tokens 50", "Did you mean --max-new-tokens?"),
-        ("run --Temperature 0", "Answers are decoded greedily."),
+        ("run --Temperature 0", "Did you mean --temperature?"),
         ("run -n 5", "Did you mean --limit?"),
         ("run -o out/", "Did you mean --out?"),
         ("run --lr 1e-4", "medbench train --set learning_rate=VALUE"),
