@@ -24,7 +24,7 @@ ELSEWHERE: Mapping[str, str] = {
     "--engine": "backend provider runtime",
     "--judge": "grader grader-model grader-models judge-model judge-models judges",
     "--limit": "examples first items-limit limit-samples max-examples max-instances max-items max-samples n n-items "
-    "num-examples num-items num-samples samples subset",
+    "num-examples num-items num-samples subset",
     "--max-new-tokens": "max-completion-tokens max-gen-tokens max-gen-toks max-length max-output-tokens max-tokens",
     "--max-judge-cost": "budget cost-limit max-budget max-cost",
     "--metrics": "metric score scores scorer scorers",
@@ -37,12 +37,14 @@ ELSEWHERE: Mapping[str, str] = {
     "--report-to": "logger tensorboard wandb wandb-args",
     "--reasoning-effort": "effort thinking-effort",
     "--requests-per-minute": "max-rpm rate-limit rpm",
+    "--samples": "num-generations num-repeats num-return-sequences repeats",
     "--seed": "fewshot-seed random-seed",
     "--set": "override overrides",
     "--shots": "few-shot fewshot k n-shot n-shots nshot num-fewshot num-shots shot",
     "--sort": "order order-by sort-by",
     "--suite": "group groups preset suites",
     "--tag": "adapter-name name run-name",
+    "--temperature": "temp",
     "--tensor-parallel": "tensor-parallel-size tp tp-size",
     "--think": "enable-thinking reasoning thinking",
     "--tokens-per-minute": "max-tpm tpm",
@@ -54,8 +56,8 @@ INSTEAD: Mapping[str, str] = {
     "batch batch-size bs max-batch-size auto-batch": "Batch sizes follow from the free memory.",
     "config config-file config-path run-config yaml": "medbench has no configuration files. Put the command into a "
     "script, or call medbench.evaluate from Python: docs/python.md",
-    "do-sample gen-kwargs generation-kwargs num-beams temp temperature top-k top-p": "Answers are decoded greedily. "
-    "A model entry of your own sets its generation: docs/add-a-model.md",
+    "do-sample gen-kwargs generation-kwargs num-beams top-k": "Answers are decoded greedily unless you give "
+    "--temperature. A model entry of your own sets its generation: docs/add-a-model.md",
     "force no-cache overwrite overwrite-output-dir rerun": "Stored answers are reused. To ask again, name another "
     "folder with --out.",
     "format output-format": "Each format is an option of its own: --json, --csv FILE, --markdown FILE.",

@@ -9,8 +9,9 @@ from typing import Any
 from ..core.errors import MedbenchError
 from ..core.types import AnswerKey, Item, Metric, Output, Record, Score
 from ..results.board import Board
+from ..results.item_values import item_means
 from ..results.records import ITEM_PARTS, plain
-from ..results.scoring import JUDGING, bound, item_means, load_stored
+from ..results.scoring import JUDGING, bound, load_stored
 from ..results.store import StoredRun
 from .folder import ReportFolder
 from .script_data import script
