@@ -76,11 +76,11 @@ def _checked(asked: argparse.Namespace, kind: str) -> list[tuple[str, CheckRow]]
 
 def _beside(asked: argparse.Namespace, kind: str, command: str, name: str, log: Path) -> Check:
     """Compare the original, the merged and the exported model, and one at a server that runs meanwhile."""
-    port = _free_port()
+    port = free_port()
     with log.open("wb") as written:
         server = subprocess.Popen(shlex.split(command.format(port=port)), stdout=written, stderr=written)
         try:
-            _wait(port, server)
+            wait(port, server)
             checked = medbench.export(
                 ADAPTER,
                 "gguf",
@@ -117,13 +117,13 @@ def _table(rows: list[tuple[str, CheckRow]]) -> str:
     return "\n".join(lines)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
-def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
+def wait(port: int, server: subprocess.Popen[bytes]) -> None:
     for _ in range(300):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=5).close()
