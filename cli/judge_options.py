@@ -29,11 +29,12 @@ def judge_option() -> Callable[[Any], Any]:
 
 
 def judge_options(
-    modes: Sequence[str] = GRADING, default: str = "", *, with_judge: bool = True
+    modes: Sequence[str] = GRADING, default: str = "", *, with_judge: bool = True, with_per: bool = False
 ) -> Callable[[Any], Any]:
     """Return a decorator for a command, which then takes `judging: Asked`.
 
-    With one mode there is no --judge-mode. Without `with_judge` the command adds `judge_option` itself, below this.
+    With one mode there is no --judge-mode and, unless `with_per`, no --judge-per. Without `with_judge` the command adds
+    `judge_option` itself, below this.
     """
     options = [
         click.option(
@@ -89,6 +90,8 @@ def judge_options(
             type=click.Choice(list(modes)),
             help="How answers are graded: medbench list judges.  [default: as the benchmark asks for]",
         )
+        options.insert(0, chosen)
+    if len(modes) > 1 or with_per:
         per = click.option(
             "--judge-per",
             type=click.Choice(["item", "criterion"]),
@@ -96,7 +99,7 @@ def judge_options(
             show_default=True,
             help="Grade all criteria of an answer in one call, or each in its own.",
         )
-        options[:0] = [chosen, per]
+        options.insert(1 if len(modes) > 1 else 0, per)
     if with_judge:
         options.insert(0, judge_option())
 

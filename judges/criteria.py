@@ -105,16 +105,23 @@ class CriteriaGrades(MetricDefaults):
         if why := not_to_judge(record, self.mode):
             return why
         found: list[Verdict] = []
-        groups = _groups(self.mode, record.item)
-        for done, group in enumerate(groups):
+        each = self.each_verdict(record)
+        for done, verdict in enumerate(each):
+            if isinstance(verdict, str):
+                return f"judged on {done} of {len(each)} criteria" if done and verdict == NOT_JUDGED else verdict
+            found.append(verdict)
+        return found
+
+    def each_verdict(self, record: Record) -> list[Verdict | str]:
+        """For each criterion of the record's item, the verdict on it, or why there is none."""
+        if why := not_to_judge(record, self.mode):
+            return [why] * len(record.item.criteria)
+        found: list[Verdict | str] = []
+        for group in _groups(self.mode, record.item):
             named = _named(record.item, record.output.text or "", group)
             reply = self.replies.get(f"{record.item.id}|{named}")
-            if reply is None:
-                return f"judged on {done} of {len(groups)} criteria" if done else NOT_JUDGED
-            read = verdicts_in(self.mode, reply, self.fields, len(group))
-            if isinstance(read, str):
-                return read
-            found += read
+            read = NOT_JUDGED if reply is None else verdicts_in(self.mode, reply, self.fields, len(group))
+            found += [read] * len(group) if isinstance(read, str) else read
         return found
 
     def score(self, records: Sequence[Record]) -> list[Score]:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.nominal_agreement import label_f1
 from ..core.stats import bootstrap_counts, clusters_of, percentiles
 from ..core.types import Figure, Item, MetricDefaults, Record, Score
 from .choice_extraction import CUT_OFF, ChoiceReading, read_answer_field, read_choice
@@ -149,8 +150,9 @@ def _f1(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
     chosen = [k if score.answer is None else number[score.answer] for score in kept]  # k: unparsed
     cells = [g * (k + 1) + c for g, c in zip(gold, chosen)]
 
-    each = _f1_of(np.bincount(cells, minlength=k * (k + 1))[None], k)[0]
-    resampled = _f1_of(bootstrap_counts(cells, k * (k + 1), clusters_of(used)), k)
+    shape = (-1, k, k + 1)  # gold answer by chosen answer
+    each = label_f1(np.bincount(cells, minlength=k * (k + 1)).reshape(shape))[0]
+    resampled = label_f1(bootstrap_counts(cells, k * (k + 1), clusters_of(used)).reshape(shape))
 
     def figure(name: str, value: float, over_resamples: NDArray[np.float64], headline: bool) -> Figure:
         low, high = ends(percentiles(over_resamples))
@@ -160,17 +162,6 @@ def _f1(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
     # If a resample lacks an answer, its F1 counts as 0, as in scikit-learn.
     per_answer = zip(answers, each, np.nan_to_num(resampled).T)
     return [macro, *(figure(f"f1[{a}]", f1, others, False) for a, f1, others in per_answer if not np.isnan(f1))]
-
-
-def _f1_of(counts: NDArray[np.int_], k: int) -> NDArray[np.float64]:
-    """Return 2TP / (2TP + FP + FN) of each of k answers, NaN for one that is neither gold nor chosen. Tables × k.
-
-    Each row of `counts` is one table: gold answer (k) by chosen answer (k, then unparsed).
-    """
-    tables = counts.reshape(-1, k, k + 1)
-    right = np.einsum("tgg->tg", tables[:, :, :k])
-    with np.errstate(invalid="ignore"):
-        return np.asarray(2 * right / (tables.sum(axis=2) + tables[:, :, :k].sum(axis=1)), dtype=np.float64)
 
 
 def _unread_rates(records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:

@@ -39,7 +39,7 @@ def pair(question: str, number: int, value: float | str, grades: str) -> Record:
 
 
 def graded(*records: Record) -> GradedAnswers:
-    return GradedAnswers("made-up", "1", "nobody", records, (1, 2, 3, 4), "here", notes=("made up",))
+    return GradedAnswers("made-up", "1", "nobody", records, "here", levels=(1, 2, 3, 4), notes=("made up",))
 
 
 # Question a: the metric's order is people's. b: the opposite. c: people see no difference. d: the metric sees none.
@@ -319,7 +319,7 @@ class TestCommand:
     def test_without_metrics_it_is_told_which_these_are(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("medbench.cli.commands.agreement.DEFAULT", ("token_f1",))
         done = self.medbench("agreement", "--grades", self.own())
-        assert "Text and entity metrics; others by --metrics NAMES" in done.stderr
+        assert "Scoring text and entity metrics. For others: --metrics NAMES" in done.stderr
 
     def test_a_leaderboard_of_the_runs_does_not_list_it(self) -> None:
         self.medbench("agreement", "--grades", self.own(), "--metrics", "token_f1")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,8 @@ from ..ui import output
 from ..ui.messages import LINE_SECONDS, tell
 from ..ui.progress import watch
 
-SETS = ("liveqa-grades", "mediqa-qa")  # names of the modules of results/agreement, which load slowly
+STATEMENTS = "k-qa"  # the set with labels of statements instead of grades of answers
+SETS = ("liveqa-grades", "mediqa-qa", STATEMENTS)  # names of the modules of results/agreement, which load slowly
 LEVELS = (1, 2, 3, 4)  # a judge's grades, as in judges/modes.py, which is imported only when needed
 
 # Metrics of correctness. Safety metrics are slower and measure something else.
@@ -36,6 +38,7 @@ DEFAULT = (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from ...benchmarks.sources.files import Source
     from ...results.agreement.measure import Agreement, Estimate
 
 
@@ -51,6 +54,8 @@ Examples:
   medbench agreement --judge groq --limit 200 --max-judge-calls 250
   medbench agreement --judge local:med-llama-3.2-1b --limit 200
   medbench agreement --grades mine.csv     columns question, answer, grade
+  medbench agreement --set k-qa            how far three physicians agree
+  medbench agreement --set k-qa --judge groq
 """,
 )
 @cloup.option_group(
@@ -70,7 +75,7 @@ Examples:
         type=click.Choice(SETS),
         default=SETS[0],
         show_default=True,
-        help="Whose grades: LiveQA's, or those of MEDIQA 2019, task 3.",
+        help="Grades of LiveQA or of MEDIQA 2019, task 3; K-QA's labels of statements.",
     ),
     click.option(
         "--grades",
@@ -97,7 +102,7 @@ Examples:
         help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
     ),
 )
-@judge_options(("grades",), "grades", with_judge=False)
+@judge_options(("grades",), "grades", with_judge=False, with_per=True)
 @cloup.option_group(
     "Output",
     click.option(
@@ -139,6 +144,9 @@ def command(
 
     These grades cannot show how well people agree with each other: in LiveQA, 168 answers have two grades, all of which
     conflict, and two equal grades would look like one; in MEDIQA, every answer has one grade.
+
+    --set k-qa measures judges on something else: three physicians said of 399 statements about 50 answers whether the
+    answer entails or contradicts them. Each judge is compared with the physicians, and they with each other.
     """
     from ...benchmarks.sources.files import Source
     from ...results.agreement import graded_file, liveqa_grades, mediqa_grades
@@ -146,6 +154,18 @@ def command(
     from ...results.agreement.stored_grades import FOLDER, RunSubset, draw, graded_at_least, store_grades
     from ..ui.download_progress import automatic
 
+    if graded_set == STATEMENTS:
+        unused = {
+            "--metrics": metrics,
+            "--entity-model": entity_model,
+            "--grades": grades is not None,
+            "--from-grade": from_grade is not None,
+        }
+        _refuse(graded_set, unused, "Only judges label statements: --judge NAME")
+        source = Source(data or paths.data(), automatic(quiet))
+        _statements(source, (out or paths.runs()) / FOLDER, judging, limit, seed, csv, markdown, as_json, quiet)
+        return
+    _refuse(graded_set, {"--judge-per": judging.per != "item"}, f"It is for --set {STATEMENTS}.")
     asked = output.names(metrics)
     names = output.metric_names(tuple(asked) or DEFAULT, entity_model)
     metrics_called(names)  # a mistake in the request is reported before a judge is paid
@@ -185,6 +205,57 @@ def command(
     for problem in problems:
         tell(f"Not done: {problem}")
     if problems or (found.silent and asked and "all" not in asked):
+        raise SystemExit(1)
+
+
+def _refuse(graded_set: str, options: Mapping[str, object], hint: str) -> None:
+    """Raise UsageError for an option that was given but does not apply to the set."""
+    for option, given in options.items():
+        if given:
+            raise UsageError(f"{option} does not apply to --set {graded_set}.", hint)
+
+
+def _statements(
+    source: Source,
+    root: Path,
+    judging: Asked,
+    limit: int | None,
+    seed: int,
+    csv: str,
+    markdown: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Measure judges on the physicians' labels of K-QA's statements, and the physicians on each other's."""
+    from ...results.agreement import k_qa_labels, statement_tables
+    from ...results.agreement.statement_agreement import measure_statements
+    from ...results.agreement.stored_grades import RunSubset, draw, store_grades
+    from ..ui import render_statements
+
+    progress = watch(quiet)
+    panel = make_panel(dataclasses.replace(judging, mode="statements"), progress.note)
+    labeled = k_qa_labels.load(source)
+    if not quiet:
+        for note in labeled.notes:
+            tell(f"{labeled.name}: {note}")
+        if not panel:
+            tell("The physicians' agreement with each other alone. To measure a judge: --judge NAME")
+    run = store_grades(labeled, root)
+    part = RunSubset(run, draw(run.records(), limit, seed))
+    judged = judge_runs(panel, [part], progress)[part.path] if panel else []
+    # A jury has no verdict of its own on a statement.
+    found = measure_statements(part, part.records(), [name for name in judged if not name.startswith("jury:")])
+    if csv:
+        output.write(csv, statement_tables.to_csv(found))
+    if markdown:
+        output.write(markdown, statement_tables.to_markdown(found))
+    if as_json:
+        output.show_json(statement_tables.to_json(found))
+    elif not quiet and "-" not in (csv, markdown):
+        output.show(render_statements.statements(found))
+    if panel and panel.problems:
+        for problem in panel.problems:
+            tell(f"Not done: {problem}")
         raise SystemExit(1)
 
 

@@ -51,7 +51,7 @@ def load(path: Path) -> GradedAnswers:
         for (name, answer), given in grades.items()
     )
     levels = tuple(sorted({grade for given in grades.values() for grade in given}))
-    return GradedAnswers(path.stem, "1", "graded-answers", records, levels, str(path))
+    return GradedAnswers(path.stem, "1", "graded-answers", records, str(path), levels=levels)
 
 
 def _csv(file: SourceFile) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...benchmarks.liveqa import LIVEQA
 from ...benchmarks.sources.files import FETCH_AGAIN, Source, SourceFile
@@ -48,22 +48,27 @@ _ENTRY = re.compile(r"Question: [^\n]*\nURL: [^\n]*\nAnswer: ?(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class GradedAnswers:
-    """Answers that people have graded, each as the record of a run: its answer is the output's text.
+class RatedAnswers:
+    """Answers that people have rated, each as the record of a run: its answer is the output's text.
 
-    `item.meta` has `grades` (all grades of the answer, such as "2" or "2,3") and `document` (the question, because
-    grades of one question's answers are not independent).
+    `item.meta` has `document`: the question, because ratings of one question's answers are not independent.
     """
 
     name: str
     version: str
     answerers: str  # who wrote the answers; takes the place of a model's name
     records: tuple[Record, ...]
-    levels: tuple[int, ...]  # all possible grades, from worst to best
     origin: str
     citation: str = ""
     licence: str = ""
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GradedAnswers(RatedAnswers):
+    """Answers that people have graded. `item.meta` has `grades`: all grades of the answer, such as "2" or "2,3"."""
+
+    levels: tuple[int, ...] = field(kw_only=True)  # all possible grades, from worst to best
 
 
 @downloadable(NAME, RELEASE)

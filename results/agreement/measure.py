@@ -125,7 +125,7 @@ def measure(
     lines.append(line(WORDS, "", records, lengths))
     grades = [grades_of(record) for record in records]
     return Agreement(
-        title=_title(run, len(records)),
+        title=title(run, len(records)),
         run=str(run.path),
         pairs=len(records),
         questions=len({_question(record) for record in records}),
@@ -200,6 +200,7 @@ def _question(record: Record) -> str:
     return record.item.meta["document"]
 
 
-def _title(run: StoredRun, pairs: int) -> str:
+def title(run: StoredRun, used: int, kind: str = "pairs") -> str:
+    """Return the name of a set of human judgments, and how many of its answers are used if not all."""
     whole = len(run.manifest.item_ids)
-    return f"{run.manifest.benchmark.name}" + ("" if pairs == whole else f" ({pairs:,} of {whole:,} pairs)")
+    return f"{run.manifest.benchmark.name}" + ("" if used == whole else f" ({used:,} of {whole:,} {kind})")

@@ -1,4 +1,4 @@
-"""Graded answers as a stored run, and which of them are used."""
+"""Graded and labeled answers as a stored run, and which of them are used."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..manifest_file import MANIFEST
 from ..records import encode
 from ..store import StoredRun
 from ..writer import RunWriter
-from .liveqa_grades import GradedAnswers
+from .liveqa_grades import RatedAnswers
 
 FOLDER = "agreement"  # in the folder of runs, so that a leaderboard of that folder does not list these
 ENGINE = "replay"  # no model ran
 
 
-def store_grades(graded: GradedAnswers, root: Path) -> StoredRun:
-    """Store the graded answers as a run in `root`. The same answers are always the same run.
+def store_grades(graded: RatedAnswers, root: Path) -> StoredRun:
+    """Store answers that people have rated as a run in `root`. The same answers are always the same run.
 
     Raises MedbenchError if it cannot be written.
     """
