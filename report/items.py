@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..core.errors import MedbenchError
-from ..core.types import AnswerKey, Item, Metric, Output, Record, Score
+from ..core.types import Item, Metric, Output, Score
 from ..results.board import Board
-from ..results.item_values import item_means
 from ..results.records import ITEM_PARTS, plain
-from ..results.scoring import JUDGING, bound, load_stored
-from ..results.store import StoredRun
+from ..results.scoring import JUDGING
 from .folder import ReportFolder
+from .scored import ScoredRun
 from .script_data import script
 
 CHUNK_ITEMS = 100  # the most items in a file
 CHUNK_CHARACTERS = 400_000  # about where a file ends earlier
 SNIPPET = 160  # characters of a question in the list of items
-NO_ANSWER = "-"  # in the index, where a model has no stored answer; null: unscored
 
 
-@dataclass(frozen=True)
-class _Scored:
-    """One run with the scores of its answers."""
-
-    run: StoredRun
-    answers: dict[str, list[Record]]  # by item id, in the order of samples
-    scores: dict[str, dict[AnswerKey, Score]]  # by metric
-
-    def index(self, metric: str, item_ids: Sequence[str]) -> list[float | str | None]:
-        """Return the mean of each item's scored answers."""
-        means = item_means(self.scores.get(metric, {}).values())
-        return [
-            (None if item_id not in means else round(means[item_id], 6)) if item_id in self.answers else NO_ANSWER
-            for item_id in item_ids
-        ]
-
-
-def write_items(folder: ReportFolder, name: str, board: Board, runs: Sequence[StoredRun]) -> None:
+def write_items(
+    folder: ReportFolder, name: str, board: Board, scored: Sequence[ScoredRun], metrics: Mapping[str, Metric]
+) -> None:
     """Write `data/NAME/index.js` with the score of every answer, and the items themselves in `data/NAME/0.js`, ….
 
-    `runs` are those of the board's rows, in the same order. A run or metric that cannot be read has no scores here; the
-    leaderboard has named it.
+    `scored` are the runs of the board's rows, in the same order, with the scores of `metrics`.
     """
-    metrics: dict[str, Metric] = {}
-    scored = [_scored(run, metrics) for run in runs]
-    item_ids = runs[0].manifest.item_ids
+    item_ids = scored[0].run.manifest.item_ids
     listed: list[list[str]] = []
     starts: list[int] = []
     for number, chunk in enumerate(_chunks(scored, list(metrics), item_ids)):
@@ -75,31 +53,8 @@ def write_items(folder: ReportFolder, name: str, board: Board, runs: Sequence[St
     folder.write(f"data/{name}/index.js", script(f"{name}/index", index))
 
 
-def _scored(run: StoredRun, metrics: dict[str, Metric]) -> _Scored:
-    """Return a run with its scores, and add its metrics to `metrics`."""
-    try:
-        records = run.records()
-    except MedbenchError:
-        return _Scored(run, {}, {})
-    answers: dict[str, list[Record]] = {}
-    for record in records:
-        answers.setdefault(record.item.id, []).append(record)
-    found: dict[str, dict[AnswerKey, Score]] = {}
-    for name in run.manifest.reported_metrics:
-        try:
-            plugin = load_stored(name)
-            if not isinstance(plugin, Metric):
-                continue  # measured over the run
-            plugin, scores = bound(run, plugin, records)
-        except MedbenchError:
-            continue
-        metrics.setdefault(name, plugin)
-        found[name] = {score.key: score for score in scores}
-    return _Scored(run, answers, found)
-
-
 def _chunks(
-    scored: Sequence[_Scored], metrics: Sequence[str], item_ids: Sequence[str]
+    scored: Sequence[ScoredRun], metrics: Sequence[str], item_ids: Sequence[str]
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the items in order, as many at a time as one file holds."""
     chunk: list[dict[str, Any]] = []
@@ -116,7 +71,7 @@ def _chunks(
         yield chunk
 
 
-def _item(scored: Sequence[_Scored], metrics: Sequence[str], item_id: str) -> dict[str, Any]:
+def _item(scored: Sequence[ScoredRun], metrics: Sequence[str], item_id: str) -> dict[str, Any]:
     """Return an item with its answers by model. A prompt that several models got is there once."""
     records = [run.answers.get(item_id, []) for run in scored]
     asked = next((record.item for own in records for record in own), Item(item_id, ""))

@@ -15,13 +15,12 @@ from ..core.errors import UsageError
 from ..core.text import names
 from ..results import leaderboard
 from ..results.board import Leaderboard
-from ..results.export import board_html
 from ..results.runs import Runs
 from ..results.store import StoredRun
 from ..results.summary import summarize
 from ..results.summary_export import summary_html
+from .board_pages import About, BoardPages
 from .folder import ReportFolder
-from .items import write_items
 from .pages import files, page
 from .script_data import script
 from .tables import board_table, summary_table
@@ -44,17 +43,6 @@ class Report:
         return str(self.index)
 
 
-@dataclass(frozen=True)
-class _About:
-    """What every page of one report says of it."""
-
-    title: str
-    date: str
-    version: str
-    runs: str
-    pages: tuple[tuple[str, str], ...]  # file and name, for the links at the top
-
-
 def write_report(
     runs: Runs | Sequence[StoredRun], out: str | Path, title: str = TITLE, metrics: str | Sequence[str] = ()
 ) -> Report:
@@ -72,23 +60,23 @@ def write_report(
     for source in FOLDERS:
         for name, text in files(source):
             folder.write(f"{ASSETS}/{name}", text)
-    _write_index(folder, about, found, problems)
     by_path = {str(run.path): run for run in runs}
-    for at, board in enumerate(found.boards):
-        write_items(folder, _items_key(at), board, [by_path[row.path] for row in board.rows])
-        folder.write(
-            f"{_items_key(at)}.html",
-            page("items.html", about=about, here="", scripts=(), board=board, key=_items_key(at)),
-        )
+    boards = [
+        BoardPages(number, board, [by_path[row.path] for row in board.rows])
+        for number, board in enumerate(found.boards, 1)
+    ]
+    _write_index(folder, about, found, boards, problems)
+    for each in boards:
+        each.write(folder, about)
     folder.close()
     return Report(folder.path / INDEX, problems)
 
 
-def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard) -> _About:
+def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard) -> About:
     models = {row.setup.model for board in found.boards for row in board.rows}
     benchmarks = {board.benchmark for board in found.boards}
     counted = ((len(runs), "run"), (len(models), "model"), (len(benchmarks), "benchmark"))
-    return _About(
+    return About(
         title=title,
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
@@ -97,22 +85,17 @@ def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard) -> _About:
     )
 
 
-def _items_key(board: int) -> str:
-    """Return the name of a board's page of items, without the suffix, and of its data."""
-    return f"items-{board + 1}"
-
-
-def _write_index(folder: ReportFolder, about: _About, found: Leaderboard, problems: Sequence[str]) -> None:
+def _write_index(
+    folder: ReportFolder, about: About, found: Leaderboard, boards: Sequence[BoardPages], problems: Sequence[str]
+) -> None:
     """Write the page with the summaries, then a table for each benchmark."""
     summaries = summarize(found)
     tables: dict[str, Any] = {}
-    shown, boards = [], []
+    shown = []
     for at, one in enumerate(summaries):
         tables[f"summary-{at}"] = summary_table(one)
         shown.append((f"summary-{at}", SAMPLES if one.sample else REAL, Markup(summary_html(one))))
-    for at, board in enumerate(found.boards):
-        tables[f"board-{at}"] = board_table(board)
-        boards.append((f"board-{at}", board.title, Markup(board_html(board)), f"{_items_key(at)}.html"))
+    tables |= {each.key: board_table(each.board) for each in boards}
     folder.write("data/tables.js", script("tables", tables))
     folder.write(
         INDEX,

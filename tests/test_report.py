@@ -23,6 +23,7 @@ from medbench.core.errors import UsageError
 from medbench.core.types import Item, Output, Record
 from medbench.report.script_data import script
 from medbench.report.site import write_report
+from medbench.results.manifest import Session
 from medbench.results.store import StoredRun
 from medbench.results.writer import RunWriter
 
@@ -226,9 +227,56 @@ def test_python_and_the_command_write_the_same(runs: Path, tmp_path: Path) -> No
 
 def test_licenses_of_the_libraries_are_in_the_report(runs: Path, tmp_path: Path) -> None:
     write_report(medbench.load_runs(runs), tmp_path / "site")
-    libraries = {path.name.split(".")[0] for path in (tmp_path / "site" / "assets").glob("*.min.js")}
+    libraries = {path.name.removesuffix(".min.js") for path in (tmp_path / "site" / "assets").glob("*.min.js")}
     licenses = {path.name.removeprefix("LICENSE-") for path in (tmp_path / "site" / "assets").glob("LICENSE-*")}
     assert libraries and libraries == licenses
+
+
+def tables_of(html: str) -> list[list[str]]:
+    """The rows of a page's tables, each the texts of its cells."""
+    rows = re.findall(r"<tr>(.*?)</tr>", html, re.DOTALL)
+    return [[re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)] for row in rows]
+
+
+def test_scores_are_counted_in_bins(tmp_path: Path) -> None:
+    answers = {"1": "yes", "2": "no", "3": "yes or maybe", "4": "yes yes yes", "5": "yes"}
+    made.make_run(tmp_path / "runs", answers, [*answers, "6"], metrics=("token_f1", "exact_match"))
+    index = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index
+    rows = tables_of(index.with_name("benchmark-1.html").read_text("utf-8"))
+    # F1 with "yes": 1, 0, 1/2 (one of three words, recall 1), 1/2, 1; the sixth has no answer.
+    f1 = [f"{at / 10:.3g} to {(at + 1) / 10:.3g}" for at in range(10)]
+    expected = dict.fromkeys(f1, "0") | {"0 to 0.1": "1", "0.5 to 0.6": "2", "0.9 to 1": "2", "no answer": "1"}
+    start = rows.index(["score", "tiny"])
+    assert dict(rows[start + 1 : start + 12]) == expected
+    start = rows.index(["score", "tiny"], start + 1)
+    assert rows[start + 1 : start + 4] == [["0", "3"], ["1", "2"], ["no answer", "1"]]
+
+
+def test_the_page_of_a_run_has_its_manifest_and_its_leaks(tmp_path: Path) -> None:
+    plain = made.manifest(["1", "2"], metrics=("token_f1",))
+    about = dataclasses.replace(
+        plain,
+        environment={"hardware": {"cpu": "a processor"}},
+        command=("medbench", "run", "--seed", "3"),
+        model=dataclasses.replace(plain.model, leaked=("2",), missing=frozenset()),
+    )
+    failed = {"failures": {"2": "the server said no"}}
+    with RunWriter(tmp_path / "runs", about) as writer:
+        writer.append([made.record("1", "yes")])
+        writer.update(sessions=(Session.from_json({"started": "2026-01-01T00:00:00+00:00"} | failed),))
+    index = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index
+    text = index.with_name("run-1-1.html").read_text("utf-8")
+    rows = tables_of(text)
+    (figure,) = (row[1] for row in rows if row[0] == "token_f1")
+    assert figure.startswith("1.000") and figure.endswith("(n 1 of 2)")
+    for row in (
+        ["hardware.cpu", "a processor"],
+        ["command", "medbench run --seed 3"],
+        ["2", "the server said no"],
+        ["model.revision", "0123456789abcdef"],
+    ):
+        assert row in rows, row
+    assert "1 of 2 items were found in the model" in text and '<p class="text">2</p>' in text
 
 
 # --- hostile texts
@@ -399,6 +447,24 @@ def test_every_page_fits_the_screen_and_can_be_read(chromium: Any, site: Path, w
         low = chromium.execute_script(CONTRAST)
         assert low == [], page.name
         assert complaints(chromium) == []
+
+
+def test_charts_are_drawn_in_the_colors_of_the_page(chromium: Any, site: Path) -> None:
+    show(chromium, site / "benchmark-1.html")
+    until(lambda: found(chromium, ".chart[data-drawn] svg"))
+    bars = found(chromium, ".chart svg .mark-rect.role-mark path")[:4]
+    assert [bar.get_attribute("aria-label") for bar in bars] == [
+        "bin: 0; items: 2; model: 1. alpha",
+        "bin: 0; items: 18; model: 2. beta",
+        "bin: 1; items: 28; model: 1. alpha",
+        "bin: 1; items: 12; model: 2. beta",
+    ]
+    fill = "return getComputedStyle(document.querySelector('.chart .role-axis-label text')).fill"
+    assert chromium.execute_script(fill) == "rgb(27, 31, 36)"
+    features = [{"name": "prefers-color-scheme", "value": "dark"}]
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    until(lambda: chromium.execute_script(fill) == "rgb(230, 234, 239)")
+    assert complaints(chromium) == []
 
 
 # Texts whose contrast with what is behind them is below 4.5 : 1 (WCAG 2, level AA)

@@ -1,0 +1,135 @@
+"""The pages of one benchmark: its scores and their distribution, every run, and every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from ..core.errors import UsageError
+from ..results.board import Board, BoardRow, Leaderboard, by_subject
+from ..results.export import board_html, figure_text
+from ..results.store import StoredRun
+from .distributions import chart, distributions
+from .folder import ReportFolder
+from .items import write_items
+from .pages import page
+from .run_facts import facts, leaks
+from .scored import read_scores
+from .script_data import script
+from .tables import board_table
+
+
+@dataclass(frozen=True)
+class About:
+    """What every page of one report says of it."""
+
+    title: str
+    date: str
+    version: str
+    runs: str
+    pages: tuple[tuple[str, str], ...]  # file and name, for the links at the top
+
+
+@dataclass(frozen=True)
+class BoardPages:
+    """The pages of a board. Their names have numbers, because a benchmark may be called anything."""
+
+    number: int
+    board: Board
+    runs: Sequence[StoredRun]  # of the board's rows, in the same order
+
+    @property
+    def key(self) -> str:
+        """The name of the board's data, and of its page without the suffix."""
+        return f"benchmark-{self.number}"
+
+    @property
+    def file(self) -> str:
+        return f"{self.key}.html"
+
+    @property
+    def items(self) -> str:
+        """The file of the page with every answer."""
+        return f"items-{self.number}.html"
+
+    @property
+    def table(self) -> Markup:
+        """The board as HTML, whose texts are escaped."""
+        return Markup(board_html(self.board))
+
+    def run_file(self, row: int) -> str:
+        """Return the file of the page of a row's run."""
+        return f"run-{self.number}-{row + 1}.html"
+
+    def write(self, folder: ReportFolder, about: About) -> None:
+        """Write the pages of the benchmark, of its runs and of its answers, with their data."""
+        scored, metrics = read_scores(self.runs)
+        name = self.items.removesuffix(".html")
+        write_items(folder, name, self.board, scored, metrics)
+        folder.write(
+            self.items,
+            page("items.html", about=about, here="", scripts=(), board=self.board, key=name, benchmark=self.file),
+        )
+        subjects = _subjects(self.board)
+        tables = {self.key: board_table(self.board)}
+        if subjects:
+            tables[f"{self.key}-subjects"] = board_table(subjects)
+        models = [row.label for row in self.board.rows]
+        found = distributions(scored, metrics)
+        charts = {f"distribution-{at}": chart(each, models) for at, each in enumerate(found)}
+        folder.write(f"data/{self.key}.js", script("tables", tables))
+        folder.write(f"data/charts-{self.number}.js", script("charts", charts))
+        folder.write(
+            self.file,
+            page(
+                "benchmark.html",
+                about=about,
+                here="",
+                scripts=(f"data/{self.key}.js", f"data/charts-{self.number}.js"),
+                board=self.board,
+                key=self.key,
+                table=self.table,
+                items=self.items,
+                runs=[(row.label, row.setup.text, self.run_file(at)) for at, row in enumerate(self.board.rows)],
+                subjects=Markup(board_html(subjects)) if subjects else "",
+                distributions=[(each, name) for each, name in zip(found, charts, strict=True)],
+            ),
+        )
+        for at, (row, run) in enumerate(zip(self.board.rows, self.runs, strict=True)):
+            folder.write(self.run_file(at), self._run(about, row, run))
+
+    def _run(self, about: About, row: BoardRow, run: StoredRun) -> str:
+        failures: dict[str, Any] = {}
+        for session in run.manifest.sessions:
+            failures |= session.failures
+        answered = {item_id for item_id, _ in run.answered()} if failures else set()
+        return page(
+            "run.html",
+            about=about,
+            here="",
+            scripts=(),
+            board=self.board,
+            row=row,
+            benchmark=self.file,
+            items=self.items,
+            changes=row.changes,
+            figures=[
+                (column.name, figure_text(cell.figure, self.board.answers))
+                for column, cell in zip(self.board.columns, row.cells, strict=True)
+                if cell.figure
+            ],
+            leaks=leaks(run.manifest),
+            failures=[(name, why) for name, why in failures.items() if name not in answered],
+            sections=facts(run.manifest),
+        )
+
+
+def _subjects(board: Board) -> Board | None:
+    """Return the board with its subjects as headline figures; None if its items name none."""
+    try:
+        return by_subject(Leaderboard((board,))).boards[0]
+    except UsageError:
+        return None
