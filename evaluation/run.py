@@ -114,7 +114,7 @@ def execute(
         wanted = min(plan.settings.latency_items, len(plan.items))
         # A run that copies all its answers measures nothing and needs no model.
         own = bool(open_items or writer.manifest.sessions)
-        untimed = own and timing.due(writer.manifest, wanted, plan.settings.latency_share)
+        untimed = own and timing.due(writer.manifest, wanted, plan.settings.latency_share, open_items=bool(open_items))
         if open_items or untimed:
             if scorer:
                 scorer.working()

@@ -17,14 +17,13 @@ WARM_UP_TOKENS = 8  # new tokens of the untimed request before the timed ones
 LEAST_S = 1.0  # seconds that timing may take in a run of any length
 
 
-def due(manifest: Manifest, wanted: int, share: float | None) -> bool:
-    """Return whether a run still needs timing: with `share`, no more if one request was timed or if none fits."""
-    latency, within_s = manifest.latency, _allowed_s(manifest, share)
-    if within_s is None:
-        return len(latency.seconds) < wanted
-    if latency.expected_s is not None and latency.expected_s > within_s:
-        return False
-    return len(latency.seconds) < min(wanted, 1)
+def due(manifest: Manifest, wanted: int, share: float | None, *, open_items: bool) -> bool:
+    """Return whether single requests are to be timed.
+
+    With a `share`, only in the session that answers the last open items: a complete run loads no model to be timed.
+    """
+    timed = len(manifest.latency.seconds)
+    return timed < wanted if share is None else open_items and not timed and wanted > 0
 
 
 def measure(

@@ -222,6 +222,26 @@ def test_no_text_is_timed_if_the_warm_up_shows_that_it_would_exceed_the_share(tm
 
 
 @pytest.mark.usefixtures("clock")
+def test_a_complete_run_is_not_timed_again_if_only_the_warm_up_fitted(tmp_path: Path) -> None:
+    """Warm-up and request exceed the share together, but the request alone does not."""
+    asked = {"choice": "generate", "max_new_tokens": 40, "latency_items": 5, "latency_share": 1.1}
+    run = go(tmp_path, Slow(), **asked)
+    # 22.6 s are allowed; a request takes 20.5 s after a warm-up of 4.5 s.
+    assert run.manifest.latency.expected_s == 20.5
+    engine = Slow()
+    go(tmp_path, engine, **asked)
+    assert (engine.loads, engine.asked) == (0, [])
+
+
+def test_a_complete_run_that_was_never_timed_is_timed_only_on_request(tmp_path: Path) -> None:
+    go(tmp_path, FakeEngine(), latency_items=0)
+    engine = FakeEngine()
+    assert go(tmp_path, engine, latency_items=5, latency_share=0.1).manifest.latency.seconds == ()
+    assert (engine.loads, engine.asked) == (0, [])
+    assert len(go(tmp_path, engine, latency_items=2).manifest.latency.seconds) == 2
+
+
+@pytest.mark.usefixtures("clock")
 def test_a_short_run_is_timed_for_up_to_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timing, "LEAST_S", 4.0)
     run = go(tmp_path, Slow(), latency_items=5, latency_share=0.001)

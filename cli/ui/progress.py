@@ -120,6 +120,7 @@ class RunLines(_RunProgress):
     def timing(self, item: int, items: int) -> None:
         if item == 0:
             self._line()
+        if item == 1:
             tell(f"{self.name}: timing up to {items} single requests")
 
     def end(self) -> None:
