@@ -131,7 +131,7 @@ def few_documents(clusters: Iterable[str] | None) -> str:
     if not 0 < count < FEW:
         return ""
     many = "1 document" if count == 1 else f"{count} documents"
-    return f"The items come from only {many}: below {FEW}, intervals and tests by document cannot be relied on."
+    return f"The items come from only {many}. With fewer than {FEW}, intervals and tests by document are unreliable."
 
 
 def unit_totals(values: ArrayLike, clusters: Sequence[str] | None) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -14,8 +14,9 @@ def nearest(name: str, known: Iterable[str], most: int = 2, cutoff: float = CUTO
 
 
 def question(names: Sequence[str]) -> str:
-    """Return " Did you mean a or b?", to follow a sentence; "" without names."""
-    return f" Did you mean {' or '.join(names)}?" if names else ""
+    """Return " Did you mean a, b or c?", to follow a sentence; "" without names."""
+    *others, last = names or [""]
+    return f" Did you mean {', '.join(others)}{' or ' if others else ''}{last}?" if last else ""
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 2, cutoff: float = CUTOFF) -> str:

@@ -36,7 +36,7 @@ class Progress:
         """One item was answered, or failed with `output.error`."""
 
     def timing(self, item: int, items: int) -> None:
-        """Latency is being measured: request `item` of at most `items`; 0 is the warm-up, which may show that none fits."""
+        """Latency is being measured: request `item` of at most `items`, after the warm-up, which is 0."""
 
     def end(self) -> None:
         """Answering and timing of this run ended."""

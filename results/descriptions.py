@@ -117,13 +117,14 @@ def _title(manifest: Manifest) -> list[str]:
 
 def _column(comparable: Comparable) -> str:
     """Return the benchmark with what is particular about how it was asked: "medqa (cot, 40 of 1,273 items)"."""
-    parts = (
-        comparable.protocol if comparable.protocol != "direct" else "",
-        "system text" if comparable.system_hash else "",
-        comparable.variant,
-    )
-    about = ", ".join(filter(None, parts))
+    about = ", ".join(filter(None, [asked_how(comparable), comparable.variant]))
     return comparable.benchmark + (f" ({about})" if about else "")
+
+
+def asked_how(comparable: Comparable) -> str:
+    """Return what is particular about how the items were put to the models: "cot, system text"; "" if nothing."""
+    protocol = comparable.protocol if comparable.protocol != "direct" else ""
+    return ", ".join(filter(None, [protocol, "system text" if comparable.system_hash else ""]))
 
 
 def items_of(manifest: Manifest) -> str:

@@ -11,7 +11,7 @@ from ..core.errors import UsageError
 from ..core.types import Figure
 from .board import Board, BoardRow, Cell, Leaderboard
 from .conditions import Wrong, met, parsed
-from .descriptions import label, with_passages
+from .descriptions import asked_how, label, with_passages
 
 MEAN = "mean"
 LEAKED = "†"  # marks a figure that includes items from the model's own training data
@@ -20,10 +20,11 @@ LATENCY = "latency_p50_s"
 SAVED = "replay"  # the engine of saved answers; its revision is a hash of the answers to one benchmark
 LOADED = ("revision", "adapter", "engine", "dtype", "quantize")  # what makes two lines of one model
 MEMORY = ("peak_gpu_memory_bytes", "peak_rss_bytes")  # the first that any model has
-SAMPLES = "Samples are small sets written for medbench: they show that all works, not how good a model is."
+SAMPLES = "Samples are small sets written for medbench: they show that everything works, not how good a model is."
+NO_SAFETY = "No run here has safety_rate yet. To compute it: medbench score RUN --metrics safety_rate"
 UNASKED = {  # what to do for a column that runs have only if it is asked for
-    "safety": "safety_rate is asked for by name: medbench score RUN --metrics safety_rate",
-    SAFETY: "It is asked for by name: medbench score RUN --metrics safety_rate",
+    "safety": NO_SAFETY,
+    SAFETY: NO_SAFETY,
     "latency": "These runs timed no request: --latency-items.",
 }
 SHARES = ("share", "0..1")  # scales of figures that a mean over benchmarks may take together
@@ -180,7 +181,7 @@ def _is_measured(at: int, board: Board) -> bool:
 def _names(boards: Sequence[Board]) -> list[str]:
     """Return the benchmark of each board; where two have the same, with the fields of the title that differ.
 
-    That there are passages in the prompts is said in any case.
+    A protocol other than `direct`, a system text and passages in the prompts are named in any case.
     """
     names = [board.benchmark for board in boards]
     told = []
@@ -191,7 +192,9 @@ def _names(boards: Sequence[Board]) -> list[str]:
         passages = with_passages(board.comparable)
         if board.comparable.retrieval and passages not in differs:
             differs.append(passages)
-        told.append(" · ".join(differs if differs and differs[0].startswith(name) else [name, *differs]))
+        how = asked_how(board.comparable)
+        alone = f"{name} ({how})" if how else name
+        told.append(" · ".join(differs if differs and differs[0].startswith(name) else [alone, *differs]))
     return told
 
 
@@ -372,11 +375,18 @@ def _number(cell: Cell | None) -> float | None:
 
 
 def _names_in(found: Sequence[Summary]) -> dict[str, str]:
-    """Return what a column may be called, with its name: the heading, and "safety", "latency", "memory"."""
+    """Return what a column may be called, with its name: the heading, "safety", "latency", "memory", and a benchmark
+    without what its heading says in brackets, if only one column is of it.
+    """
     headings = [heading for one in found for heading in one.headings]
     kinds: dict[str, str] = {heading.kind: heading.name for heading in headings if heading.kind != "benchmark"}
-    return {**kinds, **{heading.name: heading.name for heading in headings}}
+    plain = [heading.name.partition(" ")[0] for heading in headings]
+    short = {name: heading.name for name, heading in zip(plain, headings) if plain.count(name) == 1}
+    return {**short, **kinds, **{heading.name: heading.name for heading in headings}}
 
 
 def _listed(found: Sequence[Summary]) -> str:
-    return ", ".join(dict.fromkeys(heading.name for one in found for heading in one.headings))
+    """Return the names of all columns: "medqa, mean, memory (peak_rss_bytes)"."""
+    headings = [heading for one in found for heading in one.headings]
+    plain = {heading.name for heading in headings if heading.kind in ("benchmark", heading.name)}
+    return ", ".join(dict.fromkeys(h.name if h.name in plain else f"{h.kind} ({h.name})" for h in headings))

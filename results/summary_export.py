@@ -131,6 +131,6 @@ def _notes(found: Summary, best: str) -> str:
     if len(found.lines) + found.hidden > 1:
         parts.append(
             f"Within a benchmark: ▼ another model is significantly better, ≈ none is shown to be, {best}: the best "
-            "value where some differ. Means are not tested."
+            "value of a column whose models differ. Means are not tested."
         )
     return " ".join([*parts, *found.notes])

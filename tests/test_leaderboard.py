@@ -209,7 +209,9 @@ def test_few_documents_are_told_below_the_table_and_in_exports(tmp_path: Path) -
     for count, told in ((19, True), (20, False), (0, False)):
         documents = {i: f"doc{at % count}" for at, i in enumerate(answers)} if count else None
         table = build([made.make_run(tmp_path / str(count), answers, documents=documents)], load=LOAD)
-        words = "The items come from only 19 documents: below 20, intervals and tests by document cannot be relied on."
+        words = (
+            "The items come from only 19 documents. With fewer than 20, intervals and tests by document are unreliable."
+        )
         assert table.boards[0].few == (words if told else "")
         assert (words in to_markdown(table)) == told
         assert to_json(table)["boards"][0]["few_documents"] == table.boards[0].few

@@ -116,6 +116,15 @@ def test_a_benchmark_that_was_run_in_two_ways_has_two_columns_and_no_mean(tmp_pa
     assert "No mean: a benchmark was run in several ways, each a column." in found.notes
 
 
+def test_a_protocol_and_a_system_text_are_named_where_their_column_stands_alone(tmp_path: Path) -> None:
+    run(tmp_path, "one", "exam", "1100", protocol="cot")
+    run(tmp_path, "one", "quiz", "1100", protocol="cot", system_hash="0123")
+    found = only(tmp_path)
+    assert [heading.name for heading in found.headings] == ["exam (cot)", "quiz (cot, system text)", "mean"]
+    assert len(summary.filtered([found], "exam > 0.4 and `quiz (cot, system text)` > 0.4")[0].lines) == 1
+    assert summary.ordered([found], "quiz")[0].lines == found.lines
+
+
 def test_two_setups_of_a_model_are_two_rows(tmp_path: Path) -> None:
     for benchmark in ("exam", "quiz"):
         run(tmp_path, "one", benchmark, "1100", dtype="float32")
@@ -201,7 +210,10 @@ def test_lines_are_ordered_and_filtered(root: Path) -> None:
         (["--where", "exam + 1"], "it is a number, not true or false"),
         (["--where", "nothing > 1"], "The columns here: exam, quiz, trial, mean"),
         (["--sort", "nothing"], "no column here is called 'nothing'"),
-        (["--sort", "safety"], "medbench score RUN --metrics safety_rate"),
+        (
+            ["--sort", "safety"],
+            "No run here has safety_rate yet. To compute it: medbench score RUN --metrics safety_rate",
+        ),
         (["-m", ""], "an option that takes names was given an empty text"),
         (["-m", "thre"], "no run here has the model 'thre'. Did you mean three?"),
         (["-b", "exams"], "no run here has the benchmark 'exams'. Did you mean exam?"),

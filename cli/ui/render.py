@@ -278,8 +278,8 @@ def _legend(boards: Sequence[Board]) -> str:
     if any(len(board.rows) + board.hidden > 1 for board in boards):
         parts.append(
             "▼ another model is significantly better, ≈ none is shown to be (paired tests, 5 %, Holm-corrected over "
-            "all pairs of the table), ★ the best value of a column in which some differ (where it is the only "
-            "mark, by intervals that do not overlap, widened for so many models)."
+            "all pairs of the table), ★ the best value of a column whose models differ. Where ★ is the only mark, "
+            "nothing was tested item by item: the 95 % intervals, widened for the number of models, do not overlap."
         )
     if any(board.sample for board in boards):
         parts.append(SAMPLES)

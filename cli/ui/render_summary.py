@@ -42,7 +42,7 @@ def summary(found: Sequence[Summary]) -> list[RenderableType]:
     if any(len(one.lines) + one.hidden > 1 for one in found):
         legend += (
             " Within a benchmark: ▼ another model is significantly better, ≈ none is shown to be, ★ the best value "
-            "where some differ. Means are not tested: medbench compare tests two models."
+            "of a column whose models differ. Means are not tested: medbench compare tests two models."
         )
     parts.append(Text(legend, style="dim"))
     return parts
