@@ -283,9 +283,8 @@ def _note(board: Board, statuses: set[str]) -> str:
     of = f" answers, {samples} to each of {board.asked} items," if samples > 1 else ""
     parts = [f"n = {board.answers}{of} unless stated; in brackets the 95 % interval."]
     if "best" in statuses:
-        parts.append(
-            "**Bold**: the best value of a column whose models differ (without other marks: by their intervals)."
-        )
+        by = "by their intervals if the column has no other marks"
+        parts.append(f"**Bold**: the best value of a column whose models differ ({by}).")
     if statuses & {"tied", "worse"}:
         parts.append(
             "▼: another model is significantly better, ≈: none is shown to be (paired tests on the items both "

@@ -172,7 +172,7 @@ def test_few_documents_are_told_once_per_comparison(tmp_path: Path) -> None:
     for count, told in ((8, ["The items come from only 8 documents"]), (20, []), (0, [])):
         documents = {i: f"doc{at % count}" for at, i in enumerate(answers)} if count else None
         (match,) = two(tmp_path / str(count), answers, answers, documents=documents).matches
-        assert [note.partition(":")[0] for note in match.notes] == told
+        assert [note.partition(".")[0] for note in match.notes] == told
 
 
 def test_fewer_than_six_documents_have_no_interval(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
         ("leaderbord", "Did you mean leaderboard?"),
         ("run -b quick", "Run it with: --suite quick"),
         ("run -s quik", "no suite is called 'quik'. Did you mean quick?"),
-        ("run -s pubmedq", "Did you mean pubmedqa or"),
+        ("run -s pubmedq", "Did you mean pubmedqa, pubmedqa-pqal or medqa?"),
         ("run --set lr=1e-4", "--set is an option of medbench train, medbench agreement."),
         ("run --lr=1e-4", "medbench train --set learning_rate=VALUE"),
         ("run -b rougeL", "no benchmark is called 'rougeL'; it is a metric."),

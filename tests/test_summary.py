@@ -14,6 +14,7 @@ import made
 import pytest
 from click.testing import CliRunner, Result
 from medbench.cli import cli
+from medbench.core.errors import UsageError
 from medbench.core.types import Figure
 from medbench.results import leaderboard, summary
 from medbench.results.manifest import ModelRecord, RequestTimes, Session
@@ -150,6 +151,9 @@ def test_safety_is_a_mean_and_memory_and_latency_are_the_worst(tmp_path: Path) -
     assert cells["memory"].figure.value == 3 << 30  # type: ignore[union-attr]
     assert cells["latency"].figure.value == 2.0  # type: ignore[union-attr]
     assert "Latency (p50) is that of the slowest benchmark, memory is the largest peak." in found.notes
+    with pytest.raises(UsageError) as unknown:
+        summary.ordered([found], "GB")
+    assert unknown.value.hint == "The columns: exam, quiz, mean, latency (latency_p50_s), memory (peak_rss_bytes)"
 
 
 # --- on the terminal --------------------------------------------------------------------------------------------------
@@ -208,7 +212,7 @@ def test_lines_are_ordered_and_filtered(root: Path) -> None:
     [
         (["--where", "exam >"], "--where 'exam >' cannot be understood"),
         (["--where", "exam + 1"], "it is a number, not true or false"),
-        (["--where", "nothing > 1"], "The columns here: exam, quiz, trial, mean"),
+        (["--where", "nothing > 1"], "The columns here: exam, quiz, trial, mean\n"),
         (["--sort", "nothing"], "no column here is called 'nothing'"),
         (
             ["--sort", "safety"],
