@@ -494,7 +494,8 @@ def test_markdown_marks_best_tied_and_worse_and_explains_the_marks(table: Any) -
         "\n"
         "n = 8 unless stated; in brackets the 95 % interval. **Bold**: the best value of a column whose models differ "
         "(by their intervals if the column has no other marks). ▼: another model is significantly better, "
-        "≈: none is shown to be (paired tests on the items both answered, 5 %, Holm-corrected over all 3 pairs of this table).\n"
+        "≈: none is shown to be (paired tests on the items both answered, 5 %, Holm-corrected over all 3 pairs "
+        "of this table).\n"
     )
 
 
