@@ -19,7 +19,7 @@ TOP = """\
 # Benchmarks
 
 This page lists the benchmarks and shows how each asks its questions. `tools/benchmarks_page.py` writes it from the
-code. Your own questions can be [a table or a Python file](add-a-benchmark.md).
+code. Your own questions can be [a table](your-questions.md) or [a Python file](add-a-benchmark.md).
 """
 NOTES = """\
 `--suite quick`, the default, is `pubmedqa-sample`, `medqa-sample` and `medquad-sample`. `--suite all` is all benchmarks
