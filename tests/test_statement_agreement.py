@@ -193,6 +193,11 @@ class TestJudge:
         found = judge("x", given, [(vote[2], "") for vote in given], QUESTIONS)
         people = physicians(given, QUESTIONS)
         assert pair_of(found.pairs, "judge", "physician 3").kappa.value == 1.0
+        # With physicians 1 and 2 as physician 3 is, with himself 1: the mean of κ is greater by (1 - κ of 1 and 2)/3.
+        assert found.kappa_difference is not None
+        own = pair_of(people.pairs, "physician 1", "physician 2").kappa.value
+        assert own is not None and found.kappa_difference.value == pytest.approx((1 - own) / 3)
+        assert found.pairs[-1] == people.pairs[-1]  # the judge has a verdict on every statement
         for other in (1, 2):
             theirs = pair_of(people.pairs, f"physician {other}", "physician 3")
             assert pair_of(found.pairs, "judge", f"physician {other}").kappa == theirs.kappa

@@ -26,7 +26,7 @@ from ..ui.messages import LINE_SECONDS, tell
 from ..ui.progress import watch
 
 STATEMENTS = "k-qa"  # the set with labels of statements instead of grades of answers
-SETS = ("liveqa-grades", "mediqa-qa", STATEMENTS)  # names of the modules of results/agreement, which load slowly
+SETS = ("liveqa-grades", "mediqa-qa", STATEMENTS)  # as in the modules of results/agreement, which load slowly
 LEVELS = (1, 2, 3, 4)  # a judge's grades, as in judges/modes.py, which is imported only when needed
 
 # Metrics of correctness. Safety metrics are slower and measure something else.

@@ -6,7 +6,8 @@ Labels are not grades, so these are figures of classification, with the physicia
 - among the physicians: Fleiss' kappa, each pair, each against the majority (which holds their own vote, so it flatters
   them), and each against the other two where these two agree (which leaves out the disputed statements).
 
-A judge and a physician are compared fairly by their mean over physicians: neither has a vote in the other's label.
+A judge and a physician are compared fairly by their mean over physicians: neither has a vote in the other's label. The
+difference of the two means is given with its interval, over the statements on which the judge has a verdict.
 macro-F1 is the mean F1 of the labels that either side gives. Intervals are 95 % bootstraps that resample questions;
 resamples in which a figure is undefined are left out. A statement without a verdict is left out of the judge's figures
 and counted, never taken for a label.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -35,6 +36,7 @@ from .measure import Estimate, title
 MAJORITY = PHYSICIANS  # axis of the majority's label; the physicians' are 0, 1 and 2, the judge's comes after it
 JUDGE = MAJORITY + 1
 NAMES = (*(f"physician {number}" for number in range(1, PHYSICIANS + 1)), "majority", "judge")
+AMONG = ("a physician", "another (mean)")
 PAIRS = tuple(itertools.combinations(range(PHYSICIANS), 2))
 
 Verdict = tuple[str, str] | str  # the verdict and its reason, or why there is none
@@ -82,6 +84,7 @@ class RaterAgreement:
     pairs: tuple[RaterPair, ...]
     labels: tuple[LabelAgreement, ...]
     fleiss_kappa: Estimate | None = None  # physicians only
+    kappa_difference: Estimate | None = None  # judges only: mean with a physician minus that among the physicians
     missing: tuple[tuple[str, int], ...] = ()  # (reason, how many statements), most frequent first
 
     @property
@@ -97,7 +100,7 @@ class StatementAgreement:
     questions: int
     statements: int
     physicians: RaterAgreement
-    judges: tuple[RaterAgreement, ...] = field(default=())
+    judges: tuple[RaterAgreement, ...] = ()
 
 
 def measure_statements(
@@ -124,12 +127,12 @@ def physicians(votes: Sequence[Sequence[str]], questions: Sequence[str]) -> Rate
     """Return the physicians' agreement. `votes`: per statement, their labels and the majority's."""
     tables = nominal.resampled_tables(_numbers(votes), len(LABELS), questions)
     each = nominal.of_raters(tables, *range(PHYSICIANS))
-    between = [nominal.of_raters(tables, one, other) for one, other in PAIRS]
+    between = _between(tables)
     pairs = [_pair(tables, one, MAJORITY) for one in range(PHYSICIANS)]
     pairs += [_against_the_others(each, one) for one in range(PHYSICIANS)]
     pairs += [_pair(tables, one, other) for one, other in PAIRS]
-    pairs.append(_mean("a physician", "another (mean)", between))
-    f1 = np.mean([nominal.label_f1(table) for table in between], axis=0)
+    pairs.append(_mean(*AMONG, between))
+    f1 = _mean_of(nominal.label_f1, between)
     labels = [
         LabelAgreement(label, _given(each[0], tables[0], number), _estimate(f1[:, number], len(votes)))
         for number, label in enumerate(LABELS)
@@ -153,7 +156,8 @@ def judge(
     tables = nominal.resampled_tables(_numbers([v for v, _ in read]), len(LABELS), [q for _, q in read])
     with_each = [nominal.of_raters(tables, one, JUDGE) for one in range(PHYSICIANS)]
     pairs = [_pair(tables, JUDGE, MAJORITY), *(_pair(tables, JUDGE, one) for one in range(PHYSICIANS))]
-    pairs.append(_mean(NAMES[JUDGE], "a physician (mean)", with_each))
+    pairs += [_mean(NAMES[JUDGE], "a physician (mean)", with_each), _mean(*AMONG, _between(tables))]
+    difference = _mean_of(nominal.cohen_kappa, with_each) - _mean_of(nominal.cohen_kappa, _between(tables))
     truth = nominal.of_raters(tables, MAJORITY, JUDGE)
     precision, recall, f1 = nominal.label_precision(truth), nominal.label_recall(truth), nominal.label_f1(truth)
     labels = []
@@ -168,7 +172,15 @@ def judge(
                 _estimate(recall[:, number], by_majority),
             )
         )
-    return RaterAgreement(name, len(read), len(votes), tuple(pairs), tuple(labels), missing=missing)
+    return RaterAgreement(
+        name,
+        len(read),
+        len(votes),
+        tuple(pairs),
+        tuple(labels),
+        kappa_difference=_estimate(difference, len(read)),
+        missing=missing,
+    )
 
 
 def _verdicts(run: StoredRun, records: Sequence[Record], name: str, load: Load) -> list[Verdict]:
@@ -181,6 +193,10 @@ def _verdicts(run: StoredRun, records: Sequence[Record], name: str, load: Load) 
 
 def _numbers(votes: Sequence[Sequence[str]]) -> list[list[int]]:
     return [[LABELS.index(label) for label in vote] for vote in votes]
+
+
+def _between(tables: nominal.Tables) -> list[nominal.Tables]:
+    return [nominal.of_raters(tables, one, other) for one, other in PAIRS]
 
 
 def _pair(tables: nominal.Tables, one: int, other: int) -> RaterPair:
@@ -196,11 +212,13 @@ def _against_the_others(each: nominal.Tables, one: int) -> RaterPair:
 def _mean(rater: str, other: str, tables: Sequence[nominal.Tables]) -> RaterPair:
     """Return the mean over several tables of the same statements."""
     n = int(tables[0][0].sum())
+    figures = (nominal.same_share, nominal.macro_f1, nominal.cohen_kappa)
+    return RaterPair(rater, other, n, *(_estimate(_mean_of(figure, tables), n) for figure in figures))
 
-    def mean(figure: Callable[[nominal.Tables], NDArray[np.float64]]) -> Estimate:
-        return _estimate(np.mean([figure(table) for table in tables], axis=0), n)
 
-    return RaterPair(rater, other, n, mean(nominal.same_share), mean(nominal.macro_f1), mean(nominal.cohen_kappa))
+def _mean_of(figure: Callable[[nominal.Tables], nominal.Values], tables: Sequence[nominal.Tables]) -> nominal.Values:
+    mean: nominal.Values = np.mean([figure(table) for table in tables], axis=0)
+    return mean
 
 
 def _given(each: NDArray[np.int_], whole: NDArray[np.int_], label: int) -> dict[str, int]:

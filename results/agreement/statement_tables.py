@@ -61,6 +61,8 @@ def _section(found: RaterAgreement) -> Section:
 def _notes(found: RaterAgreement) -> Iterator[str]:
     if found.fleiss_kappa:
         yield f"Fleiss' kappa of all three: {estimate_text(found.fleiss_kappa)}."
+    if found.kappa_difference:
+        yield f"κ of the judge minus that of the physicians, by the two means: {estimate_text(found.kappa_difference)}."
     if found.missing:
         reason, count = found.missing[0]
         without = found.total - found.n
@@ -81,7 +83,10 @@ def legend(found: StatementAgreement) -> list[str]:
         "(mean): over the three physicians, or their three pairs, as is the physicians' F1 of a label.",
     ]
     if found.judges:
-        told.append("Compare the two means with each other: there, neither side has a vote in the other's label.")
+        told.append(
+            "Compare the two means with each other: there, neither side has a vote in the other's label. A judge's "
+            "table has both over the statements on which it has a verdict."
+        )
     if any(estimate.value is None for _, estimate in _estimates(found)):
         told.append("–: undefined, because no label or only one occurs.")
     if found.questions < FEW:
@@ -128,8 +133,9 @@ def _estimates(found: StatementAgreement) -> Iterator[tuple[tuple[str, str, str,
         for each in rated.labels:
             for figure, estimate in _of_label(each):
                 yield (rated.name, "", "", each.label, figure), estimate
-        if rated.fleiss_kappa:
-            yield (rated.name, "", "", "", "fleiss_kappa"), rated.fleiss_kappa
+        for figure in ("fleiss_kappa", "kappa_difference"):
+            if estimate := getattr(rated, figure):
+                yield (rated.name, "", "", "", figure), estimate
 
 
 def _of_label(each: LabelAgreement) -> Iterator[tuple[str, Estimate]]:
