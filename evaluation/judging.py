@@ -228,7 +228,7 @@ def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress:
         if len(came.unread) == came.stored:
             panel.problems.append(f"{told}\n{_advice(came.unread)}")
         else:
-            progress.note(f"{told} Each: medbench show {run.manifest.run_id} --unscored")
+            progress.note(f"{told} Each: medbench show {run.path} --unscored")
     return came.stored > len(came.unread)
 
 
