@@ -79,6 +79,7 @@ def _item(scored: Sequence[ScoredRun], metrics: Sequence[str], item_id: str) -> 
     answers = [
         [
             _answer(record.output, prompts)
+            | (_options(record.item) if record.item.options != asked.options else {})
             | {"scores": [_score(run.scores.get(metric, {}).get(record.key)) for metric in metrics]}
             for record in own
         ]
@@ -96,6 +97,11 @@ def _shown(item: Item) -> dict[str, Any]:
     fields |= {name: list(getattr(item, name)) for name in ("options", "labels", "references") if getattr(item, name)}
     fields |= {name: plain(getattr(item, name)) for name in ITEM_PARTS if getattr(item, name)}
     return fields | {"meta": dict(item.meta)}
+
+
+def _options(item: Item) -> dict[str, Any]:
+    """Return the options in the order in which one answer saw them (`run --permute-options`)."""
+    return {"options": list(item.options), "labels": list(item.labels), "gold": item.gold}
 
 
 def _answer(output: Output, prompts: dict[str, int]) -> dict[str, Any]:

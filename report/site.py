@@ -24,9 +24,11 @@ from .folder import ReportFolder
 from .pages import files, page
 from .script_data import script
 from .tables import board_table, summary_table
+from .tradeoffs import parameters_of, tradeoffs
 
 TITLE = "medbench report"
 INDEX = "index.html"
+TRADEOFFS = "tradeoffs.html"
 ASSETS = "assets"
 FOLDERS = ("vendor", "assets")  # of this package, whose files every report gets
 REAL, SAMPLES = "Benchmarks", "Samples"
@@ -56,11 +58,16 @@ def write_report(
     folder = ReportFolder(Path(out))
     found = leaderboard.build(runs, names(metrics, "metrics"))
     problems = (*getattr(runs, "problems", ()), *map(str, found.problems))
-    about = _about(title, runs, found)
+    by_path = {str(run.path): run for run in runs}
+    parameters = parameters_of(found.boards, {path: run.manifest for path, run in by_path.items()})
+    traded = [each for each in (tradeoffs(one, parameters) for one in summarize(found)) if each]
+    about = _about(title, runs, found, ((INDEX, "Summary"), *([(TRADEOFFS, "Trade-offs")] if traded else [])))
     for source in FOLDERS:
         for name, text in files(source):
             folder.write(f"{ASSETS}/{name}", text)
-    by_path = {str(run.path): run for run in runs}
+    if traded:
+        folder.write("data/tradeoffs.js", script("tradeoffs", traded))
+        folder.write(TRADEOFFS, page("tradeoffs.html", about=about, here=TRADEOFFS, scripts=("data/tradeoffs.js",)))
     boards = [
         BoardPages(number, board, [by_path[row.path] for row in board.rows])
         for number, board in enumerate(found.boards, 1)
@@ -72,7 +79,7 @@ def write_report(
     return Report(folder.path / INDEX, problems)
 
 
-def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard) -> About:
+def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard, shown: tuple[tuple[str, str], ...]) -> About:
     models = {row.setup.model for board in found.boards for row in board.rows}
     benchmarks = {board.benchmark for board in found.boards}
     counted = ((len(runs), "run"), (len(models), "model"), (len(benchmarks), "benchmark"))
@@ -81,7 +88,7 @@ def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard) -> About:
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=__version__,
         runs=", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counted),
-        pages=((INDEX, "Summary"),),
+        pages=shown,
     )
 
 

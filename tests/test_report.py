@@ -23,7 +23,7 @@ from medbench.core.errors import UsageError
 from medbench.core.types import Item, Output, Record
 from medbench.report.script_data import script
 from medbench.report.site import write_report
-from medbench.results.manifest import Session
+from medbench.results.manifest import RequestTimes, Session
 from medbench.results.store import StoredRun
 from medbench.results.writer import RunWriter
 
@@ -49,6 +49,7 @@ def hostile_run(root: Path, model: str, answers: str) -> StoredRun:
     plain = made.manifest(ids, model=hostile(model), benchmark=hostile("benchmark"), metrics=("token_f1",))
     about = dataclasses.replace(
         plain,
+        engine={"parameters": 10, hostile("engine"): hostile("value")},
         environment={hostile("key"): {"__proto__": hostile("environment")}},
         command=("medbench", hostile("command")),
         benchmark=dataclasses.replace(
@@ -279,6 +280,54 @@ def test_the_page_of_a_run_has_its_manifest_and_its_leaks(tmp_path: Path) -> Non
     assert "1 of 2 items were found in the model" in text and '<p class="text">2</p>' in text
 
 
+# Of each model: right answers of 30, parameters, peak memory in bytes, seconds of a request
+PRICED = {
+    "small": (14, 135_000_000, 900_000_000, 0.2),
+    "middle": (19, 1_200_000_000, 2_600_000_000, 0.9),
+    "clumsy": (17, 1_500_000_000, 3_400_000_000, 1.4),
+    "large": (24, 7_000_000_000, 14_000_000_000, 3.1),
+    "served": (26, None, None, 2.0),
+}
+
+
+@pytest.fixture(scope="module")
+def priced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on models with different costs. Those of a server's memory are unknown."""
+    root = tmp_path_factory.mktemp("priced")
+    metrics = ("token_f1", "peak_rss_bytes", "latency_p50_s")
+    for benchmark in ("exam", "quiz"):
+        for model, (right, parameters, memory, seconds) in PRICED.items():
+            plain = made.manifest([f"{at:03}" for at in range(30)], model=model, benchmark=benchmark, metrics=metrics)
+            about = dataclasses.replace(plain, engine={"parameters": parameters} if parameters else {})
+            session = {"started": "2026-01-01T00:00:00+00:00", "items": 30, "seconds": 9, "peak_rss_bytes": memory}
+            with RunWriter(root / "runs", about) as writer:
+                writer.append(made.record(f"{at:03}", "yes" if at < right else "no") for at in range(30))
+                times = RequestTimes.from_json({"seconds": [seconds] * 3})
+                writer.update(sessions=(Session.from_json(session),), latency=times)
+    return write_report(medbench.load_runs(root / "runs"), root / "site").index.parent
+
+
+def test_qualities_and_costs_of_each_model(priced: Path) -> None:
+    (found,) = received(priced / "data" / "tradeoffs.js")
+    assert [each["name"] for each in found["qualities"]] == ["mean ↑", "exam ↑", "quiz ↑"]
+    assert [(each["name"], each["unit"]) for each in found["costs"]] == [
+        ("latency p50 ↓", "s"),
+        ("peak RSS ↓", "GB"),
+        ("parameters", "M"),
+    ]
+    models = {model["name"]: model for model in found["models"]}
+    for name, (right, parameters, memory, seconds) in PRICED.items():
+        assert [each["value"] for each in models[name]["qualities"]] == pytest.approx([right / 30] * 3)
+        costs = [each and each["value"] for each in models[name]["costs"]]
+        assert costs == [seconds, memory and memory / 1e9, parameters and parameters / 1e6]
+    assert [each and each["text"] for each in models["middle"]["costs"]] == ["0.9 s", "2.60 GB", "1.20 B"]
+
+
+def test_nothing_to_trade_off_is_no_page(runs: Path, tmp_path: Path) -> None:
+    index = write_report(medbench.load_runs(runs), tmp_path / "site").index  # no run has a cost
+    assert not index.with_name("tradeoffs.html").exists() and "Trade-offs" not in index.read_text("utf-8")
+
+
 # --- hostile texts
 
 
@@ -305,7 +354,7 @@ def test_no_text_becomes_a_tag_or_an_address(tmp_path: Path) -> None:
         assert page.handlers == [] and page.tags.count("meta") == harmless["index.html"].tags.count("meta")
         for address in page.addresses:
             assert re.fullmatch(r"#?[\w./-]+", address), address
-        assert "model-a-field" in page.text or "benchmark-field" in page.text
+        assert "title-field" in page.text
     for path in (tmp_path / "site").rglob("*"):
         assert re.fullmatch(r"[A-Za-z0-9._-]+", path.name), path
     for path in (tmp_path / "site" / "data").rglob("*.js"):
@@ -438,8 +487,10 @@ def test_the_summary_sorts_and_filters_by_keyboard(chromium: Any, site: Path) ->
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
-def test_every_page_fits_the_screen_and_can_be_read(chromium: Any, site: Path, width: int, scheme: str) -> None:
-    for page in sorted(site.glob("*.html")):
+def test_every_page_fits_the_screen_and_can_be_read(
+    chromium: Any, site: Path, priced: Path, width: int, scheme: str
+) -> None:
+    for page in (*sorted(site.glob("*.html")), priced / "tradeoffs.html"):
         show(chromium, page, width, scheme)
         until(lambda: texts(chromium, "main")[0])
         wide = chromium.execute_script("return document.documentElement.scrollWidth")
@@ -447,6 +498,38 @@ def test_every_page_fits_the_screen_and_can_be_read(chromium: Any, site: Path, w
         low = chromium.execute_script(CONTRAST)
         assert low == [], page.name
         assert complaints(chromium) == []
+
+
+def test_trade_offs_within_limits(chromium: Any, priced: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.select import Select
+
+    def standing() -> dict[str, str]:
+        rows = found(chromium, "#table tr")[1:]
+        cells = [[cell.text for cell in row.find_elements("css selector", "td")] for row in rows]
+        return {model: place for place, model, *_ in cells}
+
+    front, within, beyond = "on the front", "within the limits", "beyond the limits"
+    show(chromium, priced / "tradeoffs.html")
+    until(lambda: found(chromium, "#chart[data-drawn] svg"))
+    assert standing() == {"served": front, "large": within, "middle": front, "clumsy": within, "small": front}
+    assert "Best mean within the limits: served" in texts(chromium, "#best")[0]
+    points = [point.get_attribute("aria-label") for point in found(chromium, "#chart .mark-symbol.role-mark path")]
+    assert len(points) == 5 and any("small: mean 0.467" in label and front in label for label in points)
+    Select(found(chromium, "#cost")[0]).select_by_visible_text("peak RSS ↓ (GB)")
+    until(lambda: standing()["large"] == front)
+    assert standing() == {"served": within, "large": front, "middle": front, "clumsy": within, "small": front}
+    memory = found(chromium, ".limit input[type=number]")[1]
+    memory.send_keys("2.6")
+    until(lambda: "middle" in texts(chromium, "#best")[0])
+    assert standing() == {"served": beyond, "large": beyond, "middle": front, "clumsy": beyond, "small": front}
+    assert "2 of 5 models meet the limits." in texts(chromium, "#best")[0]
+    slider = found(chromium, ".limit input[type=range]")[2]  # parameters
+    slider.send_keys(Keys.HOME)
+    until(lambda: texts(chromium, "#best") == ["No model meets these limits."])
+    slider.send_keys(Keys.END)
+    until(lambda: "2 of 5" in texts(chromium, "#best")[0])
+    assert complaints(chromium) == []
 
 
 def test_charts_are_drawn_in_the_colors_of_the_page(chromium: Any, site: Path) -> None:
@@ -574,6 +657,8 @@ def test_hostile_texts_stay_texts(chromium: Any, hostile_site: Path) -> None:
     for page in sorted(hostile_site.glob("*.html")):
         show(chromium, page)
         until(lambda: texts(chromium, "main")[0])
+        charts = len(found(chromium, ".chart:not([hidden])"))
+        until(lambda charts=charts: len(found(chromium, ".chart[data-drawn] svg")) == charts)
         assert chromium.execute_script("return window.pwned ?? null") is None, page.name
         assert complaints(chromium) == []
         assert chromium.execute_script("return document.querySelectorAll('iframe, img, base, main script').length") == 0

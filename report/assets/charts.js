@@ -44,7 +44,7 @@ const medbenchChart = (() => {
     draw(place, specification);
   }
 
-  const again = () => drawn.forEach(([place, specification]) => draw(place, specification));
+  const again = () => drawn.forEach(([place, specification]) => place.hidden || draw(place, specification));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   let resized = 0;
   window.addEventListener("resize", () => {

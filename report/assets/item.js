@@ -73,10 +73,12 @@ const medbenchItem = (() => {
   function answerOf(answer, { item, prompts }, metrics) {
     const parts = [];
     if (answer.error) parts.push(...part("Failed", block(answer.error)));
+    if (answer.options) parts.push(folded("Options in the order of this answer", options(answer)));
     if (answer.text !== undefined) parts.push(block(answer.text || "(empty answer)"));
     if (answer.reasoning) parts.push(folded("Reasoning (never scored)", block(answer.reasoning)));
     if (answer.logprobs) {
-      const names = item.labels || item.options || [];
+      const asked = answer.options ? answer : item;
+      const names = asked.labels?.length ? asked.labels : asked.options || [];
       const lines = answer.logprobs.map((value, at) => `${names[at]}: ${value}`);
       parts.push(element("p", { class: "soft", text: "Log-probability of each option" }), block(lines.join("\n")));
     }

@@ -1,0 +1,98 @@
+"""Quality against memory, latency and parameters: what the page of trade-offs chooses between."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..results.board import Board, Cell
+from ..results.export import figure_text
+from ..results.manifest import Manifest
+from ..results.summary import ModelRow, Summary
+from ..results.summary_export import summary_cells, summary_headings
+
+COSTS = ("latency", "memory")  # kinds of columns that one wants low, and may limit
+PARAMETERS = {"name": "parameters", "unit": "M"}
+UNITS = {"latency": "s", "memory": "GB"}
+GB = 1e9
+
+Parameters = Mapping[tuple[str, str], int | None]  # by a row's model and setup
+
+
+def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
+    """Return the models of a summary with all their qualities and costs; None if there is nothing to trade off.
+
+    Costs are in the unit that each names: GB, seconds, millions of parameters.
+    """
+    headings = summary_headings(found)[2:]
+    qualities = [at for at, heading in enumerate(found.headings) if heading.kind not in COSTS and heading.better]
+    measured = [at for at, heading in enumerate(found.headings) if heading.kind in COSTS]
+    counts = [_parameters(line, parameters) for line in found.lines]
+    if not qualities or not (measured or any(counts)) or len(found.lines) < 2:
+        return None
+    # The mean is what one asks for first, where there is one.
+    qualities.sort(key=lambda at: found.headings[at].kind != "mean")
+    costs: list[dict[str, str]] = [{"name": headings[at], "unit": UNITS[found.headings[at].kind]} for at in measured]
+    return {
+        "name": "Samples" if found.sample else "Benchmarks",
+        "qualities": [{"name": headings[at], "better": found.headings[at].better} for at in qualities],
+        "costs": [*costs, *([PARAMETERS] if any(counts) else [])],
+        "models": [
+            {
+                "name": line.label,
+                "setup": summary_cells(line)[1],
+                "qualities": [_quality(line, at) for at in qualities],
+                "costs": [
+                    *(_cost(line.cells[at]) for at in measured),
+                    *([_count(count)] if any(counts) else []),
+                ],
+            }
+            for line, count in zip(found.lines, counts, strict=True)
+        ],
+    }
+
+
+def parameters_of(boards: Sequence[Board], manifests: Mapping[str, Manifest]) -> Parameters:
+    """Return the number of parameters of each model, as its engine counted them. `manifests`: by the path of a run."""
+    found: dict[tuple[str, str], int | None] = {}
+    for board in boards:
+        for row in board.rows:
+            count = manifests[row.path].engine.get("parameters")
+            if isinstance(count, int) and count > 0:
+                key = row.setup.model, dataclasses.replace(row.setup, chat="").text
+                found[key] = count if found.get(key, count) == count else None
+    return found
+
+
+def _parameters(line: ModelRow, parameters: Parameters) -> int | None:
+    """Return the parameters of a summary's line, whose label may have more than the model's name."""
+    own = {
+        count
+        for (model, setup), count in parameters.items()
+        if setup == line.setup and (line.label == model or line.label.startswith(f"{model} ("))
+    }
+    return own.pop() if len(own) == 1 else None
+
+
+def _quality(line: ModelRow, at: int) -> dict[str, Any] | None:
+    cell = line.cells[at]
+    if cell is None or cell.figure is None or cell.figure.value is None:
+        return None
+    figure = cell.figure
+    text = summary_cells(line)[at + 2]
+    return {"value": figure.value, "low": figure.low, "high": figure.high, "text": text, "status": cell.status}
+
+
+def _cost(cell: Cell | None) -> dict[str, Any] | None:
+    if cell is None or cell.figure is None or cell.figure.value is None:
+        return None
+    scale = GB if cell.figure.unit == "bytes" else 1.0
+    return {"value": cell.figure.value / scale, "text": figure_text(cell.figure)}
+
+
+def _count(parameters: int | None) -> dict[str, Any] | None:
+    if parameters is None:
+        return None
+    text = f"{parameters / 1e9:.2f} B" if parameters >= GB else f"{parameters / 1e6:.0f} M"
+    return {"value": parameters / 1e6, "text": text}
