@@ -12,7 +12,7 @@ from ..core.errors import UsageError
 from ..results.board import Board, BoardRow, Leaderboard, by_subject
 from ..results.export import board_html, figure_text
 from ..results.store import StoredRun
-from .distributions import chart, distributions
+from .distributions import COLORS, chart, distributions
 from .folder import ReportFolder
 from .items import write_items
 from .pages import page
@@ -95,6 +95,7 @@ class BoardPages:
                 items=self.items,
                 runs=[(row.label, row.setup.text, self.run_file(at)) for at, row in enumerate(self.board.rows)],
                 subjects=Markup(board_html(subjects)) if subjects else "",
+                drawn=len(COLORS),
                 distributions=[(each, name) for each, name in zip(found, charts, strict=True)],
             ),
         )

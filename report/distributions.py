@@ -67,16 +67,20 @@ def _counted(name: str, labels: Sequence[str], values: Sequence[Values], place: 
 
 
 def chart(found: Distribution, models: Sequence[str]) -> dict[str, Any]:
-    """Return a bar chart as a Vega-Lite specification. The table beside it has the same numbers."""
+    """Return a bar chart as a Vega-Lite specification. The table beside it has the same numbers.
+
+    It shows as many models as there are colors, the best of the board.
+    """
+    drawn = models[: len(COLORS)]
     rows = [
         {"bin": label, "model": f"{at + 1}. {model}", "items": count}
         for label, row in zip(found.bins, found.counts, strict=True)
-        for at, (model, count) in enumerate(zip(models, row, strict=True))
+        for at, (model, count) in enumerate(zip(drawn, row))
     ]
     model = {
         "field": "model",
         "type": "nominal",
-        "scale": {"range": [COLORS[at % len(COLORS)] for at in range(len(models))]},
+        "scale": {"range": list(COLORS[: len(drawn)])},
         "legend": {"title": None, "orient": "bottom", "columns": 1, "labelLimit": 300},
         "sort": None,
     }

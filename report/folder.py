@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..core.durable import create
 from ..core.errors import MedbenchError, UsageError
 
 LISTED = "report.json"  # names the files of a report, and thereby says that the folder is one
@@ -25,11 +26,12 @@ class ReportFolder:
         self._written: dict[str, None] = {}
 
     def write(self, name: str, text: str) -> None:
-        """Write a file, named by its path in the folder."""
+        """Write a file, named by its path in the folder. A link of that name is replaced, not followed."""
         path = self.path / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
+            with create(path) as file:
+                file.write(text.encode())
         except OSError as error:
             raise MedbenchError(f"{path} cannot be written: {error.strerror or error}.") from error
         self._written[name] = None

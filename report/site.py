@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from .. import __version__
 from ..core.errors import UsageError
-from ..core.text import names
 from ..results import leaderboard
 from ..results.board import Leaderboard
 from ..results.runs import Runs
@@ -45,18 +44,16 @@ class Report:
         return str(self.index)
 
 
-def write_report(
-    runs: Runs | Sequence[StoredRun], out: str | Path, title: str = TITLE, metrics: str | Sequence[str] = ()
-) -> Report:
+def write_report(runs: Runs | Sequence[StoredRun], out: str | Path, title: str = TITLE) -> Report:
     """Write the report of stored runs into a folder: pages that open from disk, the first of which is `index`.
 
-    A report that is there is replaced. Missing scores are computed and stored, as `medbench leaderboard` does;
-    `metrics`: only these. Raises UsageError for no runs, and for a folder that has other files.
+    A report that is there is replaced. Missing scores are computed and stored, as `medbench leaderboard` does. Raises
+    UsageError for no runs, and for a folder that has other files.
     """
     if not runs:
         raise UsageError("there are no runs for a report.", "Make one: medbench run")
     folder = ReportFolder(Path(out))
-    found = leaderboard.build(runs, names(metrics, "metrics"))
+    found = leaderboard.build(runs)
     problems = (*getattr(runs, "problems", ()), *map(str, found.problems))
     by_path = {str(run.path): run for run in runs}
     parameters = parameters_of(found.boards, {path: run.manifest for path, run in by_path.items()})

@@ -187,6 +187,21 @@ def test_a_later_report_replaces_the_earlier_one_and_nothing_else(runs: Path, tm
     assert outside.read_text() == "not of the report"
 
 
+def test_a_link_in_the_folder_is_not_followed(runs: Path, tmp_path: Path) -> None:
+    index = write_report(medbench.load_runs(runs), tmp_path / "site").index
+    (tmp_path / "secret.txt").write_text("precious")
+    index.unlink()
+    index.symlink_to(tmp_path / "secret.txt")
+    write_report(medbench.load_runs(runs), tmp_path / "site")
+    assert (tmp_path / "secret.txt").read_text() == "precious" and not index.is_symlink()
+
+
+def test_a_folder_that_cannot_be_written(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = run_command(runs, "--out", tmp_path / "file" / "site")
+    assert result.exit_code == 1 and "cannot be written" in result.output and "Traceback" not in result.output
+
+
 def test_a_folder_with_other_files_is_left_alone(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     result = run_command(runs, "--out", tmp_path)
@@ -251,6 +266,33 @@ def test_scores_are_counted_in_bins(tmp_path: Path) -> None:
     assert dict(rows[start + 1 : start + 12]) == expected
     start = rows.index(["score", "tiny"], start + 1)
     assert rows[start + 1 : start + 4] == [["0", "3"], ["1", "2"], ["no answer", "1"]]
+
+
+def test_answers_to_permuted_options_have_their_own(tmp_path: Path) -> None:
+    about = made.manifest(["1"], metrics=("accuracy",), samples=2)
+    with RunWriter(tmp_path / "runs", about) as writer:
+        for sample, options in enumerate((("first", "second"), ("second", "first"))):
+            item = Item("1", "Which?", options=options, labels=("A", "B"), gold=options.index("first"))
+            writer.append([Record(item, Output("1", prompt="Which?", text="A", finish="stop", sample=sample))])
+    index = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index
+    (shown,) = received(index.parent / "data" / "items-1" / "0.js")
+    (answers,) = shown["answers"]
+    assert shown["item"]["options"] == ["first", "second"] and "options" not in answers[0]
+    assert (answers[1]["options"], answers[1]["gold"]) == (["second", "first"], 1)
+    assert [answer["scores"][0][0] for answer in answers] == [1, 0]
+    assert received(index.parent / "data" / "items-1" / "index.js")["values"][0] == [[0.5]]
+
+
+def test_more_models_than_colors(tmp_path: Path) -> None:
+    for at in range(8):
+        made.make_run(tmp_path / "runs", {"1": "yes", "2": "no"}, model=f"model{at}", metrics=("token_f1",))
+    index = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index
+    charts = received(index.parent / "data" / "charts-1.js")
+    models = {row["model"] for row in charts["distribution-0"]["data"]["values"]}
+    assert len(models) == len(charts["distribution-0"]["encoding"]["color"]["scale"]["range"]) == 6
+    page = index.with_name("benchmark-1.html").read_text("utf-8")
+    assert "The charts show the first 6 models" in page
+    assert len(tables_of(page)[tables_of(page).index(["score", *(f"model{at}" for at in range(8))])]) == 9
 
 
 def test_the_page_of_a_run_has_its_manifest_and_its_leaks(tmp_path: Path) -> None:
