@@ -12,6 +12,8 @@ from ..core.errors import UsageError
 from ..results.board import Board, BoardRow, Leaderboard, by_subject
 from ..results.export import board_html, figure_text
 from ..results.store import StoredRun
+from .calibration import calibration
+from .calibration import chart as calibration_chart
 from .distributions import COLORS, chart, distributions
 from .folder import ReportFolder
 from .items import write_items
@@ -20,6 +22,8 @@ from .run_facts import facts, leaks
 from .scored import read_scores
 from .script_data import script
 from .tables import board_table
+
+CALIBRATION = "calibration"  # the name of its chart
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,9 @@ class BoardPages:
         models = [row.label for row in self.board.rows]
         found = distributions(scored, metrics)
         charts = {f"distribution-{at}": chart(each, models) for at, each in enumerate(found)}
+        calibrated = calibration(scored, models)
+        if calibrated:
+            charts[CALIBRATION] = calibration_chart(calibrated)
         folder.write(f"data/{self.key}.js", script("tables", tables))
         folder.write(f"data/charts-{self.number}.js", script("charts", charts))
         folder.write(
@@ -96,7 +103,9 @@ class BoardPages:
                 runs=[(row.label, row.setup.text, self.run_file(at)) for at, row in enumerate(self.board.rows)],
                 subjects=Markup(board_html(subjects)) if subjects else "",
                 drawn=len(COLORS),
-                distributions=[(each, name) for each, name in zip(found, charts, strict=True)],
+                distributions=[(each, f"distribution-{at}") for at, each in enumerate(found)],
+                calibrated=calibrated,
+                calibration=CALIBRATION,
             ),
         )
         for at, (row, run) in enumerate(zip(self.board.rows, self.runs, strict=True)):

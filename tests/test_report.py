@@ -268,6 +268,31 @@ def test_scores_are_counted_in_bins(tmp_path: Path) -> None:
     assert rows[start + 1 : start + 4] == [["0", "3"], ["1", "2"], ["no answer", "1"]]
 
 
+def test_calibration_has_the_bins_of_ece(tmp_path: Path) -> None:
+    ids = [f"{at:02}" for at in range(40)]
+    about = made.manifest(ids, metrics=("accuracy", "ece"), method="logprob")
+    with RunWriter(tmp_path / "runs", about) as writer:
+        writer.append(
+            Record(
+                Item(item_id, "Which?", options=("first", "second"), labels=("A", "B"), gold=at % 3 and 1),
+                Output(item_id, prompt="Which?", logprobs=(-(at % 8) / 4 - 0.1, -0.5)),
+            )
+            for at, item_id in enumerate(ids)
+        )
+    runs = medbench.load_runs(tmp_path / "runs")
+    index = write_report(runs, tmp_path / "site").index
+    rows = tables_of(index.with_name("benchmark-1.html").read_text("utf-8"))
+    start = rows.index(["model", "mean confidence", "right", "answers"])
+    own = [row[1:] for row in rows[start + 1 :] if row[0] == "1. tiny"]
+    bins = [(float(confidence), float(right.split()[0]), int(answers)) for confidence, right, answers in own]
+    assert len(bins) > 2 and sum(answers for *_, answers in bins) == 40
+    error = sum(answers / 40 * abs(right - confidence) for confidence, right, answers in bins)
+    frame = runs.frame("ece")
+    assert error == pytest.approx(frame[frame["metric"] == "ece"]["value"].item(), abs=0.001)
+    (chart,) = (each for name, each in received(index.parent / "data" / "charts-1.js").items() if name == "calibration")
+    assert len(chart["layer"][1]["data"]["values"]) == len(bins)
+
+
 def test_answers_to_permuted_options_have_their_own(tmp_path: Path) -> None:
     about = made.manifest(["1"], metrics=("accuracy",), samples=2)
     with RunWriter(tmp_path / "runs", about) as writer:
@@ -449,6 +474,11 @@ def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("hostile")
     for model, answers in (("model-a", "110"), ("model-b", "010")):
         hostile_run(root / "runs", model, answers)
+    plain = made.manifest(["1"], model=hostile("chooser"), benchmark="choices", metrics=("ece",), method="logprob")
+    options = hostile("option"), "other"
+    with RunWriter(root / "runs", plain) as writer:  # for the calibration curve
+        item = Item("1", "Which?", options=options, labels=(hostile("label"), "B"), gold=0)
+        writer.append([Record(item, Output("1", prompt="Which?", logprobs=(-0.1, -2.0)))])
     return write_report(medbench.load_runs(root / "runs"), root / "site", title=hostile("title")).index.parent
 
 
@@ -704,8 +734,9 @@ def test_hostile_texts_stay_texts(chromium: Any, hostile_site: Path) -> None:
         assert chromium.execute_script("return window.pwned ?? null") is None, page.name
         assert complaints(chromium) == []
         assert chromium.execute_script("return document.querySelectorAll('iframe, img, base, main script').length") == 0
+    (items,) = (path.name for path in hostile_site.glob("items-*.html") if "benchmark-field" in path.read_text("utf-8"))
     for at in range(3):
-        show(chromium, hostile_site / "items-1.html", fragment=f"#item={at}")
+        show(chromium, hostile_site / items, fragment=f"#item={at}")
         until(lambda: texts(chromium, "#item article"))
         chromium.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
         page_text = texts(chromium, "#item")[0]
@@ -716,9 +747,8 @@ def test_hostile_texts_stay_texts(chromium: Any, hostile_site: Path) -> None:
         assert chromium.execute_script("return window.pwned ?? null") is None
         assert complaints(chromium) == []
     show(chromium, hostile_site / "index.html")
-    (first, second) = until(lambda: models(chromium))
-    shown = " ".join(printable(hostile("model-a")).split())
-    assert shown in (first, second)
+    shown = until(lambda: models(chromium))
+    assert {" ".join(printable(hostile(name)).split()) for name in ("model-a", "model-b", "chooser")} == set(shown)
     chromium.execute_script(CLICK, "main [data-table] *")
     assert complaints(chromium) == []
     assert chromium.execute_script("return window.pwned ?? null") is None
