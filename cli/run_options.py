@@ -33,7 +33,7 @@ MOST_USED = cloup.option_group(
         multiple=True,
         metavar="NAMES",
         help="Models, separated by commas: zoo entries, hub ids, folders, GGUF files, NAME@TAG as trained. At a "
-        "server: openai:NAME, groq:NAME. By other engines: gguf:FILE (llama.cpp), vllm:NAME. Saved answers: "
+        "server: openai:NAME, groq:NAME. With other engines: gguf:FILE (llama.cpp), vllm:NAME. Saved answers: "
         "replay:FILE.  [default: smollm2-135m]",
         shell_complete=completion.models,
     ),

@@ -37,14 +37,14 @@ def find(text: str, root: Path) -> Path:
             return root / found[0]
         if found:
             problem = f"'{text}' matches {len(found)} runs:{candidates([root / run for run in found])}"
-            raise UsageError(problem, f"Give the whole run id. {_listed(root)}")
+            raise UsageError(problem, f"Name one of them by its whole run id. {_listed(root)}")
     models = sorted({run.partition("__")[0] for run in ids})
     held = [run for run in ids if text in run][:NEAREST]
     meant = (
         did_you_mean(text, models, cutoff=0.7) or question(held) or did_you_mean(text, ids, most=NEAREST, cutoff=0.4)
     )
     hint = _listed(root) if ids else f"There are no runs in {root}: medbench run"
-    raise UsageError(f"no run is called '{text}'.{meant}", hint)
+    raise UsageError(f"no run or model here is called '{text}'.{meant}", hint)
 
 
 def side(text: str, root: Path, allow_changed: bool = False) -> tuple[list[StoredRun], list[MedbenchError]]:

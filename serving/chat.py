@@ -12,6 +12,9 @@ from ..core.types import Engine, Turn
 from ..engines.text_requests import Piece, TextRequest, Texts
 from .batching.worker import texts_of
 
+# What a saved conversation says of an answer that did not end by itself, by its `finish`.
+UNFINISHED = {"length": "Cut off after {limit} tokens", "stopped": "Stopped"}
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -137,8 +140,10 @@ class Chat:
             lines += ["**System**", "", self.system, ""]
         for exchange in self.exchanges:
             lines += ["**Question**", "", exchange.question, "", "**Answer**", "", exchange.answer, ""]
-            if exchange.labels:
-                lines += [f"*Labels: {', '.join(exchange.labels)}*", ""]
+            if exchange.finish in UNFINISHED:
+                lines += [f"*{UNFINISHED[exchange.finish].format(limit=self.sampling.max_new_tokens)}*", ""]
+            if self.labeled and exchange.answer:
+                lines += [f"*Safety labels: {', '.join(exchange.labels) or 'none applies'}*", ""]
         return "\n".join(lines)
 
     def _turns(self, question: str) -> Iterator[Turn]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from medbench.core.errors import MedbenchError
 from medbench.core.types import ModelSpec
 from medbench.engines.text_requests import Ended, Piece, TextRequest
 from medbench.serving import chat as module
-from medbench.serving.chat import Chat, Sampling
+from medbench.serving.chat import Chat, Exchange, Sampling
 
 
 class Texts:
@@ -108,7 +109,38 @@ def test_reasoning_that_the_template_opened_is_no_answer_when_it_is_stopped(monk
     pieces.close()  # type: ignore[attr-defined]
     stopped = chat.exchanges[0]
     assert (stopped.answer, stopped.reasoning, stopped.finish) == ("", "It may be iron.", "stopped")
-    assert list(chat_shell.remarks(stopped, 512)) == ["[no answer: the text ends inside the reasoning]", "[stopped]"]
+    assert list(chat_shell.remarks(stopped, 512, True)) == [
+        "[no answer: the text ends inside the reasoning]",
+        "[stopped]",
+    ]
+
+
+def test_what_follows_an_answer_says_so_if_no_label_applies_and_if_it_was_cut_off() -> None:
+    cut = Exchange("Why?", "Because", finish="length")
+    assert list(chat_shell.remarks(cut, 5, True)) == [
+        "[cut off after 5 tokens: --max-new-tokens]",
+        "[safety labels: none applies]",
+    ]
+    assert list(chat_shell.remarks(cut, 5, False)) == ["[cut off after 5 tokens: --max-new-tokens]"]
+    labeled = Exchange("Why?", "Ask a doctor.", labels=("disclaimer", "refusal"))
+    assert list(chat_shell.remarks(labeled, 5, True)) == ["[safety labels: disclaimer, refusal]"]
+
+
+def test_a_saved_page_says_what_the_shell_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = chat_with(Texts([]), monkeypatch, labeled=True)
+    chat.exchanges = [
+        Exchange("One?", "A", finish="length"),
+        Exchange("Two?", "B", finish="stopped", labels=("disclaimer",)),
+    ]
+    remarks = re.findall(r"^\*([^*].*)\*$", chat.as_markdown(), re.M)
+    assert remarks == [
+        "Cut off after 512 tokens",
+        "Safety labels: none applies",
+        "Stopped",
+        "Safety labels: disclaimer",
+    ]
+    chat.labeled = False
+    assert "Safety labels" not in chat.as_markdown()
 
 
 def test_a_failure_leaves_the_conversation_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

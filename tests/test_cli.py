@@ -179,7 +179,7 @@ def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path)
         (["run", "--data", "nowhere"], 2, ["--data", "'nowhere' does not exist"]),
         (["leaderbord"], 2, ["No such command", "leaderboard"]),
         (["leaderboard"], 2, ["there is no folder runs", "medbench run"]),
-        (["show", "nothing"], 2, ["no run is called 'nothing'"]),
+        (["show", "nothing"], 2, ["no run or model here is called 'nothing'"]),
         (["list", "modles"], 2, ["'modles' is not one of"]),
     ],
 )

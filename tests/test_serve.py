@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -25,9 +26,20 @@ from medbench.engines.one_by_one import OneByOne
 from medbench.engines.prompting import messages
 from medbench.engines.text_requests import Rejected, TextRequest, as_prompt
 from medbench.serving.api.server import serving
+from medbench.serving.api.service import Service
 from medbench.serving.api.settings import ServerSettings
 
 WINDOW = 256
+
+
+def test_two_adapters_of_one_base_are_told_apart() -> None:
+    def revision(adapter: str) -> str:
+        engine = SimpleNamespace(spec=ModelSpec("tiny", "tiny", "0123", adapter_hash=adapter))
+        return Service(SimpleNamespace(engine=engine), ServerSettings()).revision  # type: ignore[arg-type]
+
+    assert [revision(""), revision("a" * 64), revision("b" * 64)] == ["0123", "0123+" + "a" * 12, "0123+" + "b" * 12]
+
+
 QUESTION = "What are the symptoms of fever and cough in a child?"
 CASE = {
     "context": "The trial enrolled 120 patients.",

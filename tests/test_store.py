@@ -480,7 +480,9 @@ def test_find_takes_a_path_an_id_a_model_or_the_beginning_of_one_id(tmp_path: Pa
     assert find("smol-l", tmp_path) == other.path
     with pytest.raises(UsageError, match="matches 2 runs"):
         find("smo", tmp_path)
-    with pytest.raises(UsageError, match=f"no run is called 'large'. Did you mean {other.manifest.run_id}"):
+    with pytest.raises(
+        UsageError, match=f"no run or model here is called 'large'. Did you mean {other.manifest.run_id}"
+    ):
         find("large", tmp_path)
     with pytest.raises(UsageError, match=f"Did you mean {other.manifest.run_id}"):
         find(other.manifest.run_id.replace("large", "lrge"), tmp_path)
@@ -524,16 +526,16 @@ def test_a_models_name_means_all_its_runs(tmp_path: Path) -> None:
     made.make_run(tmp_path, made.bits("101"), model="smol", benchmark="exam")
     assert names("smol__exam") == ["smol__exam"] * 2, "the other side tells which of them is comparable"
     assert names("smol@t") == ["smol@tuned__quiz"], "the beginning of a run id"
-    with pytest.raises(UsageError, match=r"no run is called '@tuned'\. Did you mean smol@tuned\?"):
+    with pytest.raises(UsageError, match=r"no run or model here is called '@tuned'\. Did you mean smol@tuned\?"):
         names("@tuned")
     assert names(str(other.path)) == ["smol@tuned__quiz"]
-    with pytest.raises(UsageError, match="no run is called 'smal'"):
+    with pytest.raises(UsageError, match="no run or model here is called 'smal'"):
         names("smal")
 
 
 def test_a_start_that_left_no_answer_stands_in_no_runs_way(tmp_path: Path) -> None:
     empty = made.make_run(tmp_path, {}, item_ids=["a", "b"], model="smol")
-    with pytest.raises(UsageError, match="no run is called"):
+    with pytest.raises(UsageError, match="no run or model here is called"):
         find("other", tmp_path)
     assert find("smol", tmp_path) == empty.path, "it is what is meant where nothing else is"
     run = made.make_run(tmp_path, {"a": "1"}, item_ids=["a", "b"], model="smol-2")

@@ -156,8 +156,12 @@ def test_a_set_that_is_nowhere_says_what_was_looked_for(tmp_path: Path, monkeypa
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setattr("medbench.core.hub.reachable", lambda: False)
-    with pytest.raises(DataMissing, match=r"medical_flashcards\.json \(training set flashcards\) is not below"):
-        sets.get("flashcards").load(Source(tmp_path))
+    stage = Stage("one", (Part("flashcards"),))
+    with pytest.raises(
+        DataMissing, match=r"medical_flashcards\.json \(training set flashcards\) is not below"
+    ) as error:
+        prepare(stage, Source(tmp_path), seed=0)
+    assert "--set data=medical-questions" in error.value.hint and "--set data=FILE.jsonl" in error.value.hint
 
 
 # ------------------------------------------------------------------------------------- sets that a benchmark shares

@@ -15,11 +15,15 @@ from ..benchmarks.sources import hub as hub_sets
 from ..benchmarks.sources.files import Source
 from ..benchmarks.sources.splits import normalise
 from ..core import registry
-from ..core.errors import UsageError
+from ..core.errors import DataMissing, UsageError
 from ..zoo.recipe import Recipe, Stage
 from .example import Example, Examples
 from .sets import get
 
+NO_DOWNLOAD = (
+    "Without a download: the 13 pairs that ship with medbench (--set data=medical-questions), or your own rows, each "
+    "with a question and an answer (--set data=FILE.jsonl)."
+)
 MOST_HELD_OUT = 5  # at most one in this many of the drawn examples is held out
 
 
@@ -74,7 +78,10 @@ def prepare(stage: Stage, source: Source, seed: int) -> StageData:
     for part in stage.data:
         if part.source not in loaded:
             named = get(part.source)
-            loaded[part.source] = named.load(source.of(named.hub))
+            try:
+                loaded[part.source] = named.load(source.of(named.hub))
+            except DataMissing as error:
+                raise DataMissing(error.message, f"{error.hint}\n{NO_DOWNLOAD}") from error
             notes += [f"{part.source}: {note}" for note in loaded[part.source].notes]
     set_notes = len(notes)
     pool = _Pool()

@@ -109,5 +109,5 @@ def answer_once(chat: Chat, question: str, as_json: bool) -> None:
     say("")
     from ..ui.chat_shell import remarks
 
-    for line in remarks(exchange, chat.sampling.max_new_tokens):
+    for line in remarks(exchange, chat.sampling.max_new_tokens, chat.labeled):
         tell(line)

@@ -89,10 +89,12 @@ def _versions() -> Iterator[Finding]:
 def _device() -> Iterator[Finding]:
     import torch
 
-    facts = environment.hardware()
+    facts, threads = environment.hardware(), torch.get_num_threads()
     memory = f"{facts['memory_bytes'] / 1e9:.0f} GB"
     yield Finding(
-        "processor", f"{facts['cpu']}, {facts['cores']} cores, {memory}, torch uses {torch.get_num_threads()} threads"
+        "processor",
+        f"{facts['cpu']}, {facts['cores']} core{'s' * (facts['cores'] != 1)}, {memory}, torch uses {threads} "
+        f"thread{'s' * (threads != 1)}",
     )
     for index, name in enumerate(facts["gpus"]):
         total = torch.cuda.get_device_properties(index).total_memory

@@ -232,7 +232,10 @@ def _report(outcome: Outcome, root: Path, quiet: bool, as_json: bool, named: Seq
             if name not in shown:
                 tell(f"{name} had nothing to score in these runs. See what it scores: medbench list metrics {name}")
     if outcome.runs and not quiet:
-        tell(f"Answers and scores: {root}. One item: medbench show RUN ITEM. A CSV: medbench leaderboard --csv FILE")
+        tell(
+            f"Answers and scores are in {root}/. One item: medbench show RUN ITEM. A CSV: medbench leaderboard "
+            "--csv FILE"
+        )
     for problem in outcome.problems:
         tell(f"\nNot done: {problem}")
     if outcome.problems or found.problems:

@@ -279,10 +279,13 @@ def _run(
         screen.print(f"[yellow]{few}[/yellow]")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first = next(iter(scores), "")
-    for heading in ("item", "answer", "why") if reasons else ("item", first, "answer", "gold", "why"):
+    shown_keys = chosen[:limit]
+    explained = bool(first) and any(scores[first][key].reason for key in shown_keys)
+    why = ("why",) if explained else ()
+    for heading in ("item", "answer", "why") if reasons else ("item", first, "answer", "gold", *why):
         table.add_column(heading, overflow="fold")
     several = manifest.comparable.samples > 1
-    for key in chosen[:limit]:
+    for key in shown_keys:
         name = escape(f"{key[0]} (sample {key[1]})" if several else key[0])
         if reasons:
             said = _short(_answer(records[key], scores)) if key in records else ""
@@ -291,7 +294,8 @@ def _run(
         score = scores[first][key] if first else None
         value = "–" if score is None or score.value is None else f"{score.value:.3g}"
         texts = [_short(_answer(records[key], scores)), _short(_gold(records[key]))]
-        table.add_row(name, value, *map(escape, texts), escape((score and score.reason) or ""))
+        told = [(score and score.reason) or ""] if explained else []
+        table.add_row(name, value, *map(escape, [*texts, *told]))
     if chosen:
         screen.print(table)
     what = "answers" if several else "items"

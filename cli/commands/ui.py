@@ -40,7 +40,9 @@ Examples:
     click.option(
         "--system", default="", metavar="TEXT|FILE", help="System prompt: instructions before the first question."
     ),
-    click.option("--max-new-tokens", type=click.IntRange(1), default=512, show_default=True, help="Of one answer."),
+    click.option(
+        "--max-new-tokens", type=click.IntRange(1), default=512, show_default=True, help="Token limit of one answer."
+    ),
 )
 @model_options
 @cloup.option_group(

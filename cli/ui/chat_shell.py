@@ -116,17 +116,17 @@ def answer(chat: Chat, question: str) -> None:
         tell(f"Error: {error.message} {error.hint}".rstrip())
         return
     say("")
-    for line in remarks(chat.exchanges[-1], chat.sampling.max_new_tokens):
+    for line in remarks(chat.exchanges[-1], chat.sampling.max_new_tokens, chat.labeled):
         tell(line)
 
 
-def remarks(exchange: Exchange, limit: int) -> Iterator[str]:
-    """Yield the notes below an answer: whether it is complete, and its safety labels."""
+def remarks(exchange: Exchange, limit: int, labeled: bool) -> Iterator[str]:
+    """Yield the notes below an answer: whether it is complete, and its safety labels if it was `labeled`."""
     if exchange.reasoning and not exchange.answer:
         yield "[no answer: the text ends inside the reasoning]"
     if exchange.finish == "length":
         yield f"[cut off after {limit} tokens: --max-new-tokens]"
     if exchange.finish == "stopped":
         yield "[stopped]"
-    if exchange.labels:
-        yield f"[{', '.join(exchange.labels)}]"
+    if labeled and exchange.answer:
+        yield f"[safety labels: {', '.join(exchange.labels) or 'none applies'}]"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ...zoo.adapter_manifest import AdapterManifest
 
 UNKNOWN = "unknown"
+OWN_RECIPE = "medbench's own"
+OURS = "ours"  # the source of a recipe that follows no publication; also marks reasons
 
 
 def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
@@ -22,15 +24,16 @@ def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
     from rich.markup import escape
     from rich.text import Text
 
+    own = found["recipe_source"] == OURS
     here = "on this machine" if found["weights_here"] else "not on this machine yet"
     parts: list[RenderableType] = [
         Text(f"{found['adapter']} would be trained from {found['weights']} ({here})", style="bold"),
-        f"recipe: {escape(found['recipe_source'])}",
+        f"recipe: {OWN_RECIPE if own else escape(found['recipe_source'])}",
         *(f"· {escape(note)}" for note in found["notes"]),
     ]
     for number, stage in enumerate(found["stages"], start=1):
         of = f" ({number} of {len(found['stages'])})" if len(found["stages"]) > 1 else ""
-        parts += ["", Text(f"stage {stage['name']}{of}", style="bold"), _fields(stage["fields"])]
+        parts += ["", Text(f"stage {stage['name']}{of}", style="bold"), _fields(stage["fields"], own)]
         parts += ["", _needs(stage, found)]
         parts += [f"· {escape(note)}" for note in stage["data_notes"]]
         parts += [f"[yellow]Not known:[/yellow] {escape(why)}" for why in stage["unknown"]]
@@ -99,7 +102,7 @@ def result(manifest: AdapterManifest, folder: Path) -> list[RenderableType]:
 
     from ...training.leak_refusal import report
 
-    table = _table("stage", "steps", "loss first → last", "held out before → after", "time", "tokens/s", "peak")
+    table = _table("stage", "steps", "loss first → last", "held-out loss before → after", "time", "tokens/s", "peak")
     for stage in manifest.stages:
         table.add_row(
             stage["name"],
@@ -135,7 +138,7 @@ def study(rows: Sequence[tuple[str, AdapterManifest | None, str]]) -> list[Rende
     """One row per variant, the best held-out loss marked."""
     from rich.markup import escape
 
-    table = _table("variant", "adapter", "loss last", "held out before → after", "time", "tokens/s")
+    table = _table("variant", "adapter", "loss last", "held-out loss before → after", "time", "tokens/s")
     looked = [m.stages[-1]["eval_loss_after"] for _, m, _ in rows if m and m.stages[-1]["eval_loss_after"] is not None]
     best = min(looked, default=None)
     for label, manifest, problem in rows:
@@ -156,12 +159,14 @@ def study(rows: Sequence[tuple[str, AdapterManifest | None, str]]) -> list[Rende
     return [table, "★ lowest held-out loss. Losses are cross-entropy in nats per token; differences are not tested."]
 
 
-def _fields(fields: Sequence[Mapping[str, str]]) -> Table:
+def _fields(fields: Sequence[Mapping[str, str]], own: bool) -> Table:
+    """Return a table of a stage's values. In medbench's `own` recipe, no reason is marked as ours."""
     from rich.markup import escape
 
     table = _table("field", "value", "why")
     for field in fields:
-        table.add_row(field["field"], escape(field["value"]), escape(field["reason"]))
+        reason = field["reason"].removeprefix(f"{OURS}: ") if own else field["reason"]
+        table.add_row(field["field"], escape(field["value"]), escape(reason))
     return table
 
 
@@ -186,7 +191,7 @@ def _needs(stage: Mapping[str, Any], found: Mapping[str, Any]) -> Table:
         "tokens in them": f"{stage['tokens']:,}, {stage['learned_tokens']:,} of them learned"
         if stage["tokens"]
         else UNKNOWN,
-        "optimizer steps": f"{_count(stage['steps'])} of {stage['examples_per_step']} examples",
+        "optimizer steps": f"{_count(stage['steps'])}, with {stage['examples_per_step']} examples each",
         "memory": f"about {size(stage['memory_bytes'])}{of}" if memory else UNKNOWN,
         "disk while it trains": f"about {size(stage['disk_bytes'])}" if memory else UNKNOWN,
         "time": f"about {clock(stage['seconds'])} on this machine ({found['device']})" if stage["seconds"] else UNKNOWN,

@@ -55,7 +55,7 @@ class PlainTraining(QuietTraining):
 
 
 class BarTraining(QuietTraining):
-    """One bar per stage: steps, loss, held-out loss (dev), learning rate, tokens/s, time left; fits 80 columns."""
+    """One bar per stage: steps, loss, held-out loss, learning rate, tokens/s, time left; fits 80 columns."""
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
@@ -96,7 +96,7 @@ class BarTraining(QuietTraining):
         self.progress.update(self.task, completed=step, told=told)
 
     def evaluated(self, step: int, eval_loss: float) -> None:
-        self.held_out = f" dev {eval_loss:.2f}"
+        self.held_out = f" held-out {eval_loss:.2f}"
 
     def end(self) -> None:
         if self.progress is not None:

@@ -22,6 +22,7 @@ from .errors import Refusal
 from .metrics import Metrics
 from .settings import ServerSettings
 
+ADAPTER_DIGITS = 12  # of the hash of an adapter's weights, in the served revision
 GONE = 499  # the client disconnected, so nobody receives this status
 
 Result = TypeVar("Result")
@@ -34,7 +35,12 @@ class Service:
 
     def __init__(self, worker: Worker, settings: ServerSettings) -> None:
         self.worker, self.settings = worker, settings
-        self.name, self.revision = worker.engine.spec.name, worker.engine.spec.revision
+        spec = worker.engine.spec
+        # Of a fine-tuned model also its adapter: two adapters of one base must not look alike.
+        self.name, self.revision = (
+            spec.name,
+            "+".join(filter(None, [spec.revision, spec.adapter_hash[:ADAPTER_DIGITS]])),
+        )
         self.metrics = Metrics(worker)
         self.started = int(time.time())
         self.closing = False  # set while the server shuts down
