@@ -15,7 +15,7 @@ Rewrite = Callable[[str, Item], str]  # gets the text as `direct` writes it, and
 class Protocol:
     """How questions are asked under one name, which is part of a run's identity and of its column's name.
 
-    Whatever is left out is as in `direct`, the benchmark's own way. `name` must change if the prompts do.
+    A field that is not set is as in `direct`, the benchmark's own protocol. `name` must change if the prompts do.
     """
 
     name: str

@@ -232,7 +232,7 @@ def _problem(template: str) -> str:
 
 
 def _tried(template: str, turns: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """Render turns in a process of its own. Return what came of it, by name; nothing if it could not be tried."""
+    """Render turns in a process of its own. Return the results, by name; nothing if it could not be tried."""
     limits = {"seconds": CPU_SECONDS, "memory": MEMORY}
     given = {"path": sys.path, "template": template, "turns": turns, "text": SYSTEM_TEXT, **limits}
     try:

@@ -1,1 +1,1 @@
-"""Running models on benchmarks: what to run, in which order, and what came of it."""
+"""Running models on benchmarks: what to run, in which order, and the results."""

@@ -100,7 +100,7 @@ def evaluate(
     model_options: how every model is loaded and asked: dtype, device, quantize, chat, think, base_url,
         engine_options (settings that only one engine takes), …
 
-    A model, benchmark or judge that fails is a sentence in the result's `problems`, and the others go on. Raises
+    A model, benchmark or judge that fails is a sentence in the result's `problems`, and the others continue. Raises
     UsageError for a request that is wrong as a whole.
     """
     from ..benchmarks.sources import hub as hub_sets

@@ -88,11 +88,11 @@ def evaluate_all(
     passages: int | None = None,
     progress: Progress,
 ) -> None:
-    """Run every model on every benchmark, score and judge the answers, and add to `outcome` what came of it.
+    """Run every model on every benchmark, score and judge the answers, and add runs and problems to `outcome`.
 
-    A model, benchmark or judge that fails is a problem of `outcome`, and the others go on. Raises UsageError for a
+    A model, benchmark or judge that fails is a problem of `outcome`, and the others continue. Raises UsageError for a
     request that is wrong as a whole, before anything is loaded. `latency_items` None: a few where they cost nothing.
-    `retrieve`: a corpus whose best `passages` stand in every prompt; "": none.
+    `retrieve`: a corpus whose best `passages` are in every prompt; "": none.
     """
     from ..core import registry
     from ..results.folders import begun
@@ -161,7 +161,7 @@ def _resolved(
 
 
 def _judge(judges: Panel, outcome: Outcome, progress: Progress) -> None:
-    """Put the answers of these runs before judges; their metrics join the runs."""
+    """Let judges grade the answers of these runs, and add their metrics to the runs."""
     from ..results.store import StoredRun
     from .judging import judge_runs
 
@@ -199,7 +199,7 @@ def _run_model(
     progress: Progress,
     at: tuple[int, int],  # runs of the evaluation before this model's, and in all
 ) -> None:
-    """One model through all benchmarks; what fails is named and the others go on."""
+    """Run one model on all benchmarks. A failure is added to the problems, and the other benchmarks continue."""
     from ..core.asking import put
     from ..engines.server.engine import Refused
     from ..results.identity import safe
@@ -282,7 +282,7 @@ def _load(benchmark: Benchmark, data: Source, outcome: Outcome, progress: Progre
 
 
 def _of_a_plugin(what: str, error: Exception) -> str:
-    """The problem that a third party's code makes by raising this. An error of our own goes on, as a traceback."""
+    """The problem that a third party's code makes by raising this. An error of our own is raised again."""
     from ..core import registry
 
     if not registry.fault(error):

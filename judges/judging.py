@@ -91,9 +91,11 @@ def calls_told(count: int) -> str:
 
 @dataclass(frozen=True)
 class Judging:
-    """What came of it. `missing`: why replies that were wanted are not there, and how many for each reason; `unread`:
-    why a stored one grades nothing, for each; `too_dear`: USD, the least that a call may come to that the cap on cost
-    held back; `path`: where the replies lie.
+    """The result of judging.
+
+    `missing`: why replies are missing, and how many for each reason; `unread`: why a stored one grades nothing, for
+    each; `too_dear`: USD, the least that a call may come to that the cap on cost held back; `path`: where the
+    replies are.
     """
 
     metric: str

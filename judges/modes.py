@@ -1,6 +1,6 @@
 """How a judge is asked and how its reply is parsed: a prompt file and a JSON schema per mode, strictly matched.
 
-A mode's `hash` covers its prompt file and its schema and ends the name of every score that comes of it, so grades from
+A mode's `hash` covers its prompt file and its schema and ends the name of every score made with it, so grades from
 two wordings never share a column. What a stored reply is worth is read off it again each time, by the schema that it
 was asked under.
 """

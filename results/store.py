@@ -1,7 +1,7 @@
 """The run store: one folder per run, with everything that tables are computed from.
 
     RUN/manifest.json        what ran, on what, how fast; replaced as a whole
-    RUN/samples.jsonl        one Record per line, append-only, flushed to disk batch by batch
+    RUN/samples.jsonl        one Record per line, append-only, flushed to disk after every batch
     RUN/scores/METRIC.jsonl  {"metric", "version"}, then one Score per line with the hash of its record, append-only
     RUN/figures.json         figures computed from all of these, for the next table (figure_cache.py)
     RUN/judgements/…         per judge and mode: a header, then one Reply per line, append-only

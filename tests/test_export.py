@@ -165,7 +165,7 @@ def test_room_holds_the_merged_weights_what_is_between_and_the_file() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["tiny", "--to", "gguf", "--type", "q9"], "--type q9: not a type of llama.cpp"),
+        (["tiny", "--to", "gguf", "--type", "q9"], "--type q9: llama.cpp has no such type"),
         (["tiny", "--to", "safetensors", "--type", "q8_0"], "safetensors are not quantized"),
         (["tiny", "--to", "gguf", "--system", "x"], "only an Ollama model stores a system prompt"),
         (["tiny", "--to", "gguf", "--repo", "a/b"], "--repo belongs to --to hub"),

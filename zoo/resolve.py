@@ -1,4 +1,4 @@
-"""From what a user names with --model to weights on this disk, as a `ModelSpec`."""
+"""Find the weights on this disk for what a user names with --model, as a `ModelSpec`."""
 
 from __future__ import annotations
 

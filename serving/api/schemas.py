@@ -218,7 +218,9 @@ class TokenUsage(BaseModel):
 
 
 class AskResponse(BaseModel):
-    analysis: str | None = Field(description="The model's own text.")
+    analysis: str | None = Field(
+        description="The model's own text: its analysis of a case, or its answer to an open question."
+    )
     option: str | None = Field(description="The likeliest option.")
     option_text: str | None
     probabilities: dict[str, float] | None = Field(description="Of each option; they add up to 1.")

@@ -75,7 +75,8 @@ def export(
 ) -> Export:
     """Export a model for other programs, as `medbench export` does, and return what was made.
 
-    The folder gets its name when it is whole. The same call again finds it there and makes nothing.
+    The folder appears under its final name only when it is complete. The same call again finds it there
+    and makes nothing.
 
     model: whatever evaluate() takes that runs here by transformers: a zoo entry, NAME@TAG, a folder, a hub id.
     to: "safetensors" (whole weights, an adapter merged in), "gguf" (llama.cpp), or "ollama" (GGUF and Modelfile).

@@ -56,7 +56,7 @@ MOST_BITS = 8.5
 def kind_of(name: str) -> str:
     """Return the type called `name`, ignoring case. Raises UsageError that lists the types."""
     if name.lower() not in KINDS:
-        raise UsageError(f"--type {name}: not a type of llama.cpp.", f"The types: {', '.join(KINDS)}")
+        raise UsageError(f"--type {name}: llama.cpp has no such type.", f"The types: {', '.join(KINDS)}")
     return name.lower()
 
 

@@ -1,4 +1,4 @@
-"""`medbench ui`: the page behind HTTP until a signal ends it."""
+"""Serve the page of `medbench ui` over HTTP until a signal ends it."""
 
 from __future__ import annotations
 

@@ -53,7 +53,8 @@ def converted(sha256: str, obtain: Callable[[Path], Path], tell: Callable[[str],
     """Return the converted folder of the GGUF file with this hash. Convert the file if needed.
 
     `obtain` is handed an empty folder, to be thrown away afterwards, and gives the path of the file, in it or not. One
-    process converts at a time. The folder gets its name when it is whole, so nothing half-made is ever used.
+    process converts at a time. The folder appears under its final name only when it is complete, so nothing half-made
+    is ever used.
     """
     import filelock
 
