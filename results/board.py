@@ -33,7 +33,7 @@ class Cell:
     """A row's figure in one column.
 
     `status` is "worse" if the paired test shows that another run is better, "tied" if no other run is shown to be
-    better, "best" for the best value of a column in which some differ, and "" if nothing was tested. `p` (adjusted over
+    better, "best" for the best value of a column whose models differ, and "" if nothing was tested. `p` (adjusted over
     all pairs of the board), `against` (the run that beats this one most clearly) and `pairs` (items that both answered)
     describe the test.
     """
