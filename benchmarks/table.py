@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE, OPEN
 from .sources.files import SourceFile, own_file
 from .sources.rows import Row, headed_rows, json_lines, json_rows, parquet_rows, sheet_rows
+from .table_settings import read_settings
 
 READERS: Mapping[str, Callable[[SourceFile], Iterator[Row]]] = {
     ".csv": headed_rows,
@@ -58,14 +58,6 @@ KNOWN_AS: Mapping[str, tuple[str, ...]] = {
 }
 _OPTION = re.compile(r"(?:option|choice|op|answer)?([a-z])", re.I)
 _NUMBERED_OPTION = re.compile(r"(?:option|choice|op|ending)(\d+)", re.I)
-_SETTINGS = {
-    "name": str,
-    "instruction": str,
-    "metrics": list,
-    "max_new_tokens": int,
-    "answers_from": int,
-    "columns": dict,
-}
 
 
 def is_table(name: str) -> bool:
@@ -99,10 +91,10 @@ def table_benchmark(path: str | Path, columns: Mapping[str, str] | None = None) 
     if not path.is_file():
         raise UsageError(f"no such file: {path}", f"A table of questions is one of: {', '.join(READERS)}.")
     with own_file(CORRECT):
-        first = next(_rows(path), None)
-    if first is None:
+        names = dict.fromkeys(str(name) for row in _rows(path) for name in row.values)
+    if not names:
         raise UsageError(f"{path} has no rows.", "A table has a row per question, under column names.")
-    layout = _layout(path, first, columns or {})
+    layout = _layout(path, tuple(names), columns or {})
     if layout.name in registry.points("benchmarks"):
         owners = " and ".join(registry.owner(point) for point in registry.points("benchmarks")[layout.name])
         raise MedbenchError(
@@ -142,8 +134,8 @@ def _rows(path: Path) -> Iterator[Row]:
     return READERS[path.suffix.lower()](SourceFile(path.name, path))
 
 
-def _layout(path: Path, first: Row, given: Mapping[str, str]) -> Layout:
-    settings = _settings(path.with_suffix(".toml"))
+def _layout(path: Path, names: Sequence[str], given: Mapping[str, str]) -> Layout:
+    settings = read_settings(path.with_suffix(".toml"))
     mapped: dict[str, str | tuple[str, ...]] = {}
     for name, column in {**settings.pop("columns", {}), **given}.items():
         if name not in KNOWN_AS:
@@ -154,7 +146,7 @@ def _layout(path: Path, first: Row, given: Mapping[str, str]) -> Layout:
         parts = column.split("|") if isinstance(column, str) and name == "options" else column
         several = isinstance(parts, list) and (name == "options") and len(parts) > 1
         mapped[name] = tuple(parts) if several else parts[0] if isinstance(parts, list) else parts
-    guessed = {name: column for name, column in _guesses(first).items() if name not in mapped}
+    guessed = {name: column for name, column in _guesses(names).items() if name not in mapped}
     if "options" in mapped or "options" in guessed:
         guessed.pop("references", None)
     elif "answer" in guessed and "references" not in mapped and "references" not in guessed:
@@ -162,34 +154,14 @@ def _layout(path: Path, first: Row, given: Mapping[str, str]) -> Layout:
     if "options" not in mapped and "options" not in guessed:
         guessed.pop("answer", None)
     columns = {**guessed, **mapped}
-    _check(path, first, columns)
+    _check(path, names, columns)
     shown = {name: column if isinstance(column, str) else ", ".join(column) for name, column in guessed.items()}
     return Layout(columns, settings.pop("name", path.stem), **settings, guessed=shown)
 
 
-def _settings(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is not TOML: {error}.", "docs/your-questions.md shows one.") from error
-    for name, value in found.items():
-        if name not in _SETTINGS:
-            raise UsageError(
-                f"{file}: there is no setting '{name}'.{did_you_mean(name, _SETTINGS)}",
-                f"Settings: {', '.join(_SETTINGS)}.",
-            )
-        if not isinstance(value, _SETTINGS[name]):
-            raise UsageError(f"{file}: '{name}' is {value!r}; {_SETTINGS[name].__name__} is expected.")
-    if "metrics" in found:
-        found["metrics"] = tuple(found["metrics"])
-    return found
-
-
-def _guesses(first: Row) -> dict[str, str | tuple[str, ...]]:
+def _guesses(names: Sequence[str]) -> dict[str, str | tuple[str, ...]]:
     """Return the fields that the names of the columns tell."""
-    plain = {re.sub(r"[^a-z0-9]", "", str(name).lower()): str(name) for name in reversed(list(first.values))}
+    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in reversed(names)}
     found: dict[str, str | tuple[str, ...]] = {}
     for name, known in KNOWN_AS.items():
         column = next((plain[each] for each in known if each in plain), None)
@@ -212,13 +184,13 @@ def _run(found: Mapping[str, str], letters: Sequence[str]) -> int:
     return next((at for at, letter in enumerate(letters) if letter not in found), len(letters))
 
 
-def _check(path: Path, first: Row, columns: Mapping[str, str | tuple[str, ...]]) -> None:
-    have = ", ".join(map(str, first.values))
+def _check(path: Path, names: Sequence[str], columns: Mapping[str, str | tuple[str, ...]]) -> None:
+    have = ", ".join(names)
     for name, column in columns.items():
         for each in (column,) if isinstance(column, str) else column:
-            if each not in first.values and path.suffix.lower() not in (".json", ".jsonl", ".xlsx"):
+            if each not in names:
                 raise UsageError(
-                    f"{path} has no column '{each}' for {name}.{did_you_mean(each, list(first.values))}",
+                    f"{path} has no column '{each}' for {name}.{did_you_mean(each, list(names))}",
                     f"Columns: {have}",
                 )
     lacks = [name for name in ("question",) if name not in columns]
@@ -235,17 +207,19 @@ def _check(path: Path, first: Row, columns: Mapping[str, str | tuple[str, ...]])
 
 def _items(path: Path, layout: Layout) -> tuple[Item, ...]:
     rows = list(_rows(path))
-    first = _first_option(rows, layout) if "options" in layout.columns else 0
+    choice = "options" in layout.columns
+    first = _first_option(rows, layout) if choice else 0
+    letters = choice and all(_letter(str(row.values.get(str(layout.columns["answer"]), ""))) for row in rows)
     items: dict[str, Item] = {}
     for number, row in enumerate(rows, start=1):
-        item = _item(row, str(number), layout, first)
+        item = _item(row, str(number), layout, first, letters)
         if item.id in items:
             raise row.wrong(str(layout.columns["id"]), f"the id '{item.id}' is in an earlier row too")
         items[item.id] = item
     return tuple(items.values())
 
 
-def _item(row: Row, number: str, layout: Layout, first: int) -> Item:
+def _item(row: Row, number: str, layout: Layout, first: int, letters: bool) -> Item:
     columns = layout.columns
 
     def text(name: str, default: str = "") -> str:
@@ -262,7 +236,7 @@ def _item(row: Row, number: str, layout: Layout, first: int) -> Item:
         context=text("context"),
         options=options,
         labels=LETTERS[: len(options)],
-        gold=_gold(row, str(columns["answer"]), options, first) if options else None,
+        gold=_gold(row, layout, options, first, letters) if options else None,
         references=() if options else _several(row, str(columns["references"])),
         meta={name: value for name, value in about.items() if value},
     )
@@ -271,16 +245,25 @@ def _item(row: Row, number: str, layout: Layout, first: int) -> Item:
 def _options(row: Row, column: str | tuple[str, ...]) -> tuple[str, ...]:
     if isinstance(column, tuple):
         where = column[0]
-        cells = [str(row.values.get(each) if row.values.get(each) is not None else "").strip() for each in column]
-        while cells and not cells[-1]:  # questions may have fewer options than there are columns
-            cells.pop()
-        if not all(cells):
-            raise row.wrong(column[cells.index("")], "it is empty, and a later option is not")
+        cells = [_cell(row.values.get(each)) for each in column]
     else:
         where = column
-        cells = list(_several(row, column))
+        value = _unpacked(row, column)
+        if isinstance(value, Mapping):
+            value = list(value.values())
+        cells = [_cell(each) for each in value] if isinstance(value, list | tuple) else [_cell(value)]
         if len(cells) == 1:  # "rest | fluids | surgery"
             cells = [option.strip() for option in cells[0].split("|")]
+    while cells and not cells[-1]:  # questions may have fewer options than there are places for them
+        cells.pop()
+    if not all(cells):
+        empty = column[cells.index("")] if isinstance(column, tuple) else column
+        raise row.wrong(
+            empty,
+            "it is empty, and a later option is not"
+            if isinstance(column, tuple)
+            else f"option {cells.index('') + 1} is empty, and a later one is not",
+        )
     if not 2 <= len(cells) <= len(LETTERS):
         raise row.wrong(where, f"2 to {len(LETTERS)} options are expected, not {len(cells)}")
     return tuple(cells)
@@ -288,9 +271,7 @@ def _options(row: Row, column: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def _several(row: Row, column: str) -> tuple[str, ...]:
     """Return the texts of one cell: of a list or an object, also in JSON's or Python's notation, or one text."""
-    value = row.value(column)
-    if isinstance(value, str):
-        value = _parsed(value)
+    value = _unpacked(row, column)
     if isinstance(value, Mapping):
         value = list(value.values())
     if not isinstance(value, list | tuple):
@@ -299,6 +280,15 @@ def _several(row: Row, column: str) -> tuple[str, ...]:
     if not texts:
         raise row.wrong(column, "it is empty")
     return texts
+
+
+def _unpacked(row: Row, column: str) -> Any:
+    value = row.value(column)
+    return _parsed(value) if isinstance(value, str) else value
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value).strip()
 
 
 def _parsed(text: str) -> Any:
@@ -315,19 +305,41 @@ def _parsed(text: str) -> Any:
     return text
 
 
-def _gold(row: Row, column: str, options: Sequence[str], first: int) -> int:
-    """Return the index of the right option, given by its letter, its text or its number."""
-    written = row.words(column)
+def _letter(written: str) -> str:
     letter = written.strip("().: ").upper()
-    if letter in LETTERS[: len(options)]:
-        return LETTERS.index(letter)
+    return letter if letter in LETTERS else ""
+
+
+def _gold(row: Row, layout: Layout, options: Sequence[str], first: int, letters: bool) -> int:
+    """Return the index of the right option, given by its letter, its text, its number or its key in an object.
+
+    An answer that is the letter of one option and the text of another ("B", of blood groups) is the letter if the
+    answers of all rows are letters (`letters`), and else the text.
+    """
+    column = str(layout.columns["answer"])
+    written = row.words(column)
     same = [at for at, option in enumerate(options) if option.casefold() == written.casefold()]
+    keys = _keys(row, layout.columns["options"])
+    letter = _letter(written)
+    if (key := letter if letter in keys else written.upper()) in keys:
+        return keys.index(key)
+    lettered = any(key in LETTERS for key in keys)
+    if letter in LETTERS[: len(options)] and not lettered and (letters or not same):
+        return LETTERS.index(letter)
+    if len(same) > 1:
+        raise row.wrong(column, f"{len(same)} options have the text '{written}'; name one by its letter")
     if same:
         return same[0]
     number = re.fullmatch(r"(\d+)(?:\.0)?", written)
     if number and 0 <= int(number[1]) - first < len(options):
         return int(number[1]) - first
     raise row.wrong(column, f"'{written}' is not the letter, the text or the number of one of {len(options)} options")
+
+
+def _keys(row: Row, column: str | tuple[str, ...]) -> list[str]:
+    """Return the names of the options that are in an object, such as {"A": "rest"}."""
+    value = _unpacked(row, column) if isinstance(column, str) else None
+    return [str(key).strip().upper() for key in value] if isinstance(value, Mapping) else []
 
 
 def _first_option(rows: Iterable[Row], layout: Layout) -> int:

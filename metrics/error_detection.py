@@ -13,7 +13,7 @@ from .figures import UNFINISHED, by_subject, failed, mean_figure, unfinished, un
 UNPARSED = "unparsed: "
 NONE = "none"  # the answer that there is no error
 _NUMBERED = re.compile(r"^(\d+) ", re.M)
-_MARKUP = re.compile(r"[*_`#>\"'\[\]()]")
+_MARKUP = re.compile(r"[*_`#>\"'\[\](){}]|\\(?:boxed|text)\b|^[ \t]*[-•][ \t]+", re.M)
 _FINAL = re.compile(r"(?:final\s+)?answer\s*(?:is\b|:)\s*", re.I)
 _OPENS_WITH_NUMBER = re.compile(
     r"(?:(?:the\s+)?(?:error\s+is\s+in\s+)?(?:sentence|line)\s*(?:id|number|no\.?|#)?\s*[:#]?\s*)?(\d+)\b", re.I
@@ -23,6 +23,15 @@ _OPENS_CORRECT = re.compile(
     r"|no\s+(?:medical\s+)?errors?\b|there\s+(?:is|are)\s+no\s+(?:medical\s+)?errors?\b|none\b|-\s?1\b",
     re.I,
 )
+# What follows a number that is no sentence's: "5 mg of", "1 error: …", "2-year-old", "3 and 5", "7 is correct".
+_NO_SENTENCE = re.compile(
+    r"(?:\s|-)\s*(?:m?c?g|kg|m?l|mmol|units?|errors?|sentences?|(?:hour|day|week|month|year)s?)\b|\s*%"
+    r"|\s*(?:,|/|&|\band\b|\bor\b|\bto\b)\s*\d+(?:\s*(?:[.,;:]|\Z)|\s+(?:are|have|is|both|and|or)\b)"
+    r"|\s+(?:is|seems|looks)\s+(?:\w+\s+)?correct\b",
+    re.I,
+)
+_EXCEPT = re.compile(r"\b(?:except|but|however|apart\s+from|other\s+than)\b", re.I)
+_WRONG = re.compile(r"\b(?:wrong|incorrect|should)\b", re.I)
 _NAMED = re.compile(r"\b(?:sentence|line)\s*(?:id|number|no\.?|#)?\s*[:#]?\s*(\d+)\b", re.I)
 
 
@@ -32,17 +41,23 @@ def read_sentence(text: str, numbers: Sequence[str], cut: bool = False) -> tuple
     The last statement after "Answer:" counts, otherwise the first line: it opens with a number, or with CORRECT or
     words for it. Failing that, the only sentence that the whole text names, unless the token limit cut it off (`cut`).
     """
-    *_, last = _FINAL.split(_MARKUP.sub("", text))
+    text = _MARKUP.sub("", text)
+    *_, last = _FINAL.split(text)
     opening = next((line.strip() for line in last.splitlines() if line.strip()), "")
     if not opening:
         return None, "empty answer"
-    if _OPENS_CORRECT.match(opening):
-        return NONE, ""
     rivals = {number for number in _NAMED.findall(opening) if number in numbers}
-    if len(rivals) < 2 and (found := _OPENS_WITH_NUMBER.match(opening)):
+    if _OPENS_CORRECT.match(opening) and not (
+        _EXCEPT.search(opening) or (rivals and _WRONG.search(opening)) or re.search(r";\s*\d+ is\b", opening)
+    ):
+        return NONE, ""
+    found = _OPENS_WITH_NUMBER.match(opening)
+    if len(rivals) < 2 and found and not _NO_SENTENCE.match(opening, found.end()):
         return (found[1], "") if found[1] in numbers else (None, f"there is no sentence {found[1]}")
     if cut:
         return None, "cut off at the token limit"
+    if found and len(rivals) == 1 and found[1] in rivals:
+        return None, "the first line gives no single sentence as wrong"
     named = {number for number in _NAMED.findall(text) if number in numbers}
     if len(named) == 1:
         return named.pop(), ""

@@ -24,13 +24,16 @@ Kind = Literal["number", "date", "duration"]
 BRIEF = 8  # words: a longer text that was cut off is not a value and its unit
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "−": "-", "–": "-", "‑": "-"})
 _NUMBER = re.compile(
-    r"(?<![\w.,])(?P<sign>[-+]\s?)?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?<![\w.,^])(?<!\^\{)(?P<sign>[-+]\s?)?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
     r"(?:\s?(?:[x×*·]|\\times)\s?10\s?(?:\^\s?\{?(?P<power>[-+]?\d+)\}?|\*\*\s?(?P<stars>[-+]?\d+)|(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]+))"
-    r"|[eE](?P<exponent>[-+]?\d+))?(?!\d|,\d)"
+    r"|[eE](?P<exponent>[-+]?\d+))?(?![\d^⁰¹²³⁴-⁹]|[.,]\d)"
 )
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_MONTH = r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_MONTH = (
+    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
 _DATES = (
     re.compile(r"(?<!\d)(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4})(?!\d)"),
     re.compile(r"(?<!\d)(?P<y>\d{4})-(?P<m>\d{1,2})-(?P<d>\d{1,2})(?!\d)"),
@@ -38,17 +41,28 @@ _DATES = (
     re.compile(rf"\b(?P<d>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH},?\s+(?P<y>\d{{4}})\b", re.I),
 )
 _DURATION = re.compile(
-    r"(?P<weeks>\d+)\s*(?:weeks?|wks?|w)\b(?:\W{0,5}(?:and\W{1,3})?(?P<days>\d+)\s*(?:days?|d)\b)?"
-    r"|(?<!\d)(?P<only>\d+)\s*days?\b",
+    r"(?<![\d.,/-])(?P<weeks>\d+)[ \t]*(?:(?:completed|full)[ \t]+)?(?:weeks?|wks?|w)(?![A-Za-z])"
+    r"(?:\W{0,5}(?:(?:and|plus|with|a|remainder|remaining|of|gestation)\W{1,3}){0,4}(?P<days>\d+)\s*(?:days?|d)\b)?"
+    r"|(?<![\d.,/-])(?P<only>\d+)[ \t]*days?\b",
     re.I,
 )
+# "34 to 35 weeks", "34 3/7 weeks" and "2 months 3 days" give no weeks or days that stand alone.
+_PART_OF_LENGTH = re.compile(
+    r"\d\s*(?:(?:weeks?|days?)\s*)?(?:to|or)\s*\Z|\d\s*(?:months?|years?)\W{0,5}(?:and\W{1,3})?\Z", re.I
+)
+_TO_ANOTHER = re.compile(r"\s*(?:to|or|-)\s*\d+\s*(?:weeks?|days?)\b", re.I)
+_LATEX = re.compile(r"\\(?:text|mathrm|textrm)\b|\\[,;:! ]|[{}$\"'()\[\]]")
+_DAYS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6"}
+_COMPARED = re.compile(r"(?:[<≤≥]|(?:\A|[ \t:({$])>)\s?\Z")
+_LIST_MARKER = re.compile(r"(?m)^[ \t]*\d{1,2}[.)][ \t]+(?=\S)")
+WEEK = 7  # days
 _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _FIELD = re.compile(r"[\"'](?:final[_ ]?)?answer[\"']\s*:\s*(\"[^\"]*\"|'[^']*'|\([^)]*\)|\[[^\]]*\]|[^,}\n]+)", re.I)
 _NAMED = re.compile(
     r"(?im)(?:^|[.\n]|\*\*)[ \t>#*]*(?:the\s+)?(?:final\s+|correct\s+)?answer(?:\s+is)?\s*[:=]?[ \t*$]*([^\n]*)"
 )
 _STATED = re.compile(
-    r"(?:\b(?:is|are|was|equals?|equal\s+to|comes\s+(?:out\s+)?to|amounts\s+to|gives|yields|of)\b"
+    r"(?:\b(?:is|are|was|equals?|equal\s+to|comes\s+(?:out\s+)?to|amounts\s+to|gives|yields|(?:score|total|result)\s+of)\b"
     r"(?:\s+(?:about|approximately|roughly|around|therefore|thus|now))?|[=≈≃~])[ \t:*$(]*",
     re.I,
 )
@@ -79,12 +93,13 @@ def read_value(text: str, kind: Kind, cut: bool = False) -> NumericAnswer:
     text = text.translate(_SPACES)
     if not text.strip():
         return NumericAnswer(None, "empty answer")
+    text = _without_list_numbers(text)
     find = _FINDERS[kind]
     for statement in (_last(_BOXED, text), _last(_FIELD, text), _last(_NAMED, text)):
         if statement is not None and (found := find(_result(statement))):
             return _single(found)
     alone = [found for line in text.splitlines() if (found := find(line)) and _nothing_else(line, found)]
-    if alone:
+    if alone and not (kind == "duration" and len(alone) > 1 and _days_only(alone[-1])):
         return _single(alone[-1])
     if cut and len(text.split()) > BRIEF:
         return NumericAnswer(None, "cut off at the token limit")
@@ -96,6 +111,18 @@ def read_value(text: str, kind: Kind, cut: bool = False) -> NumericAnswer:
             return _single(first)
     found = find(text)
     return _single(found) if found else NumericAnswer(None, f"no {kind}")
+
+
+def _without_list_numbers(text: str) -> str:
+    """Remove the numbers of a list's lines. A lone "4. The patient …" that opens the text may be the answer."""
+    found = list(_LIST_MARKER.finditer(text))
+    lone = len(found) == 1 and not text[: found[0].start()].strip()
+    return text if lone else _LIST_MARKER.sub("", text)
+
+
+def _days_only(found: list[Value]) -> bool:
+    """Whether a line has only the days of a length whose weeks are in another line."""
+    return all(isinstance(value.value, float) and value.value < WEEK for value in found)
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:
@@ -140,6 +167,9 @@ def _numbers(text: str) -> list[Value]:
         if abs(int(power)) > 300:
             continue
         value = number * 10.0 ** int(power) * (-1 if negative else 1)
+        # Neither "> 60" nor "< 0.5" is a value.
+        if _COMPARED.search(text[: match.start()]):
+            continue
         # A digit inside a unit (m2, 1.73 m²) or behind a slash (mL/min/1.73) is not a value of its own.
         if re.search(r"/\s?\Z", text[: match.start()]) and re.search(r"[A-Za-z%]\s?/\s?\Z", text[: match.start()]):
             continue
@@ -152,7 +182,7 @@ def _dates(text: str) -> list[Value]:
     for pattern in _DATES:
         for match in pattern.finditer(text):
             parts = match.groupdict()
-            month = int(parts["m"]) if parts.get("m") else _MONTHS.index(parts["month"].lower()) + 1
+            month = int(parts["m"]) if parts.get("m") else _MONTHS.index(parts["month"][:3].lower()) + 1
             try:
                 found.append((match.start(), Value(date(int(parts["y"]), month, int(parts["d"])), match[0])))
             except ValueError:
@@ -161,10 +191,14 @@ def _dates(text: str) -> list[Value]:
 
 
 def _durations(text: str) -> list[Value]:
-    text = re.sub(r"[\"'()\[\]]", " ", text)
+    text = _LATEX.sub(" ", text)
+    text = re.sub(rf"(?i)\b({'|'.join(_DAYS)})(?=\s+days?\b)", lambda match: _DAYS[match[1].lower()], text)
     found = []
     for match in _DURATION.finditer(text):
-        days = int(match["only"] or 0) + 7 * int(match["weeks"] or 0) + int(match["days"] or 0)
+        before = text[: match.start()]
+        if _PART_OF_LENGTH.search(before) or _TO_ANOTHER.match(text, match.end()):
+            continue
+        days = int(match["only"] or 0) + WEEK * int(match["weeks"] or 0) + int(match["days"] or 0)
         found.append(Value(float(days), match[0]))
     return found
 

@@ -42,7 +42,21 @@ def value(text: str, kind: Kind = "number") -> object:
         # powers of ten
         ("1.2 x 10^3", 1200.0),
         ("1.2e3", 1200.0),
+        ('{"answer": "22.86 kg/m^2"}', 22.86),
+        ("The patient's score is 4 out of 9", 4.0),
+        ("Total = 2 points\n3. Recommend anticoagulation", 2.0),
+        ("4. The patient has four points.", 4.0),
+        ("> 5", None),
+        ("<b>Answer:</b> 5", 5.0),
         # not read
+        ("1.234,5 mg", None),
+        ("Answer: >60", None),
+        ("Answer: < 0.5", None),
+        ("Answer: 10⁵", None),
+        ("Answer: 10^5", None),
+        ("The patient has a score of 6 and a heart rate of 98 per minute.", 6.0),
+        ("A weight of 70 kg and a height of 175 cm.", None),
+        ("1. Compute\n2. Sum\n3. Done", None),
         ("70 to 75", None),
         ("The value is 70-75 mmHg", None),
         ("It is about 2,03", None),
@@ -62,14 +76,41 @@ def test_dates(text: str) -> None:
     assert value(text, "date") == date(2000, 12, 2)
 
 
-@pytest.mark.parametrize("text", ["13/40/2000", "December", "12/02/2000 or 12/03/2000"])
+@pytest.mark.parametrize(
+    "text", ["13/40/2000", "December", "12/02/2000 or 12/03/2000", "Maybe 2, 2000", "marching 2 2000"]
+)
 def test_what_is_no_single_date_is_not_read(text: str) -> None:
     assert value(text, "date") is None
 
 
-@pytest.mark.parametrize("text", ["(34 weeks, 3 days)", "('34 weeks', '3 days')", "34 weeks and 3 days", "241 days"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(34 weeks, 3 days)",
+        "('34 weeks', '3 days')",
+        "34 weeks and 3 days",
+        "241 days",
+        "34w3d",
+        "34w 3d",
+        "\\boxed{34\\text{ weeks, }3\\text{ days}}",
+        "34 weeks, with a remainder of 3 days",
+        "34 completed weeks and 3 days",
+        "34 weeks and three days",
+        "- 34 weeks\n- 3 days",
+        "241 days / 7 = 34 weeks 3 days",
+    ],
+)
 def test_lengths_of_time_are_in_days(text: str) -> None:
     assert value(text, "duration") == 34 * 7 + 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["34.4 weeks", "34 3/7 weeks", "34-35 weeks", "34 to 35 weeks", "34 weeks to 35 weeks", "2 months 3 days",
+     "1 month and 2 weeks", "weeks: 34\ndays: 3"],
+)  # fmt: skip
+def test_lengths_that_are_not_whole_weeks_and_days_are_not_read(text: str) -> None:
+    assert value(text, "duration") is None
 
 
 def test_the_reason_names_what_was_found() -> None:

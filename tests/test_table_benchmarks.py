@@ -179,3 +179,63 @@ def test_a_table_runs_like_any_benchmark(tmp_path: Path, monkeypatch: pytest.Mon
     assert '"accuracy"' in done.stdout and '"ward"' in done.stdout
     done = CliRunner().invoke(cli, ["run", "-b", "medqa", "--columns", "question=Case"], prog_name="medbench")
     assert done.exit_code == 2 and "no benchmark is a table" in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "gold"),
+    [
+        ({"B": "rest", "A": "fluids"}, "A", 1),
+        ({"1": "rest", "2": "fluids"}, "2", 1),
+        ({"opa": "rest", "opb": "fluids"}, "B", 1),
+        ({"A": "rest", "B": "fluids", "C": None}, "b ", 1),
+    ],
+)
+def test_an_answer_names_the_key_of_an_object_of_options(tmp_path: Path, options: object, answer: str, gold: int):
+    row = {"question": "What now?", "options": options, "answer": answer}
+    assert items(write(tmp_path / "t.jsonl", json.dumps(row)))[0].gold == gold
+
+
+def test_a_missing_option_does_not_move_the_later_ones(tmp_path: Path):
+    row = {"question": "What now?", "options": ["rest", None, "fluids"], "answer": "B"}
+    with pytest.raises(DataMalformed, match="option 2 is empty, and a later one is not"):
+        items(write(tmp_path / "t.jsonl", json.dumps(row)))
+
+
+def test_a_column_that_the_first_row_lacks_is_recognized(tmp_path: Path):
+    book = openpyxl.Workbook()
+    for cells in (["question", "A", "B", "C", "answer", "context"], ["Q1?", "x", "y", None, "A", None],
+                  ["Q2?", "x", "y", "z", "A", "A note."]):  # fmt: skip
+        book.active.append(cells)
+    book.save(tmp_path / "t.xlsx")
+    assert [(item.options, item.context) for item in items(tmp_path / "t.xlsx")] == [
+        (("x", "y"), ""), (("x", "y", "z"), "A note.")
+    ]  # fmt: skip
+
+
+def test_a_letter_that_is_also_an_options_text(tmp_path: Path):
+    heading = "question,A,B,C,D,answer\nGroup?,O,AB,A,B,A\n"
+    assert items(write(tmp_path / "letters.csv", heading))[0].gold == 0
+    assert items(write(tmp_path / "texts.csv", heading + "Group?,O,AB,A,B,AB\n"))[0].gold == 2
+    with pytest.raises(DataMalformed, match="2 options have the text 'x'; name one by its letter"):
+        items(write(tmp_path / "twice.csv", "question,A,B,answer\nQ?,x,x,x\n"))
+    with pytest.raises(DataMalformed, match="two columns called 'question'"):
+        items(write(tmp_path / "columns.csv", "question,question,A,B,answer\nQ?,R?,x,y,A\n"))
+
+
+@pytest.mark.parametrize(
+    ("toml", "problem"),
+    [
+        ("[columns]\nquestion = 3", "'question' is 3"),
+        ("[columns]\noptions = [1, 2]", r"'options' is \[1, 2\]"),
+        ("[columns]\noptions = []", r"'options' is \[\]"),
+        ("metrics = [1]", "'metrics'"),
+        ("answers_from = true", "'answers_from' is True"),
+        ("max_new_tokens = 0", "at least 1"),
+        ('name = "../x"', "'name'"),
+        ('name = ""', "'name'"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, toml: str, problem: str):
+    write(tmp_path / "t.toml", toml)
+    with pytest.raises(UsageError, match=problem):
+        items(write(tmp_path / "t.csv", "question,A,B,answer\nQ?,x,y,A\n"))

@@ -144,6 +144,8 @@ def headed_rows(file: SourceFile) -> Iterator[Row]:
                 names = [cell.strip() for cell in cells]
                 if len(names) == 1 and (hint := separator_hint(names)):
                     raise DataMalformed(f"{file.origin} has one column.", hint)
+                if twice := [name for name in filter(None, names) if names.count(name) > 1]:
+                    raise DataMalformed(f"{file.origin} has two columns called '{twice[0]}'.", FETCH_AGAIN)
                 continue
             number += 1
             if len(cells) > len(names):
