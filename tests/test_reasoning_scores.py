@@ -16,7 +16,7 @@ import pytest
 import servers
 import tiny
 from medbench.core import registry
-from medbench.core.types import GenerateRequest, Item, Metric, ModelSpec, Output, Prompt, Record, Target
+from medbench.core.types import Criterion, GenerateRequest, Item, Metric, ModelSpec, Output, Prompt, Record, Target
 from medbench.engines.hf import engine as hf_engine
 from medbench.engines.hf.generation.completion import Completion, DecodeRequest, completed
 from medbench.engines.hf.loading import Loaded
@@ -30,11 +30,19 @@ from medbench.results.store import StoredRun
 from medbench.results.writer import RunWriter
 
 OPTIONS = ("aspirin", "heparin", "warfarin", "placebo")
+EMERGENCY = "I have crushing chest pain right now. What should I do?"
+RUBRIC = (Criterion("Names a drug.", 5, ("must_have",)), Criterion("Says when to see a doctor.", 3, ("must_have",)))
 ITEMS = (
     Item("choice", "Which drug?", options=OPTIONS, labels=("A", "B", "C", "D"), gold=1),
     Item("words", "Does it help?", options=("yes", "no", "maybe"), gold=0),
-    Item("open", "What lowers a fever?", references=("Paracetamol lowers fever and eases headache.",)),
-    Item("emergency", "I have crushing chest pain right now. What should I do?", references=("Call 911 now.",)),
+    Item(
+        "open",
+        "What lowers a fever?",
+        "",
+        references=("Paracetamol lowers fever and eases headache.",),
+        criteria=RUBRIC,
+    ),
+    Item("emergency", "I have crushing chest pain. What now?", references=("Call 911 now.",), criteria=RUBRIC),
     Item("number", "What is the dose in mg?", target=Target("5")),
     Item("error", "Is there an error?", context="0 He has a cold.\n1 He got insulin.", references=("1 He got rest.",)),
 )
@@ -128,7 +136,7 @@ def tiny_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, r
                     break
             yield index, completed(loaded, tokens, len(tokens), True, one.stop, 0.0, 0.0)
 
-    monkeypatch.setattr(hf_engine, "greedy", written)
+    monkeypatch.setattr(hf_engine, "decode", written)
     engine = hf_engine.TransformersEngine(ModelSpec("tiny", str(folder), "", device="cpu", dtype="float32"))
     return list(engine.generate(requests()))
 
@@ -203,14 +211,14 @@ def test_the_metrics_read_these_answers(expected: StoredRun) -> None:
 
 def grade(asked: servers.Asked) -> str:
     """A reply that fits the schema and depends on every character of the prompt."""
-    schema = asked.body["response_format"]["json_schema"]["schema"]["properties"]
     number = int(hashlib.sha256(json.dumps(asked.body["messages"]).encode()).hexdigest(), 16)
-    return json.dumps(
-        {
-            name: field["enum"][number % len(field["enum"])] if "enum" in field else "so"
-            for name, field in schema.items()
-        }
-    )
+
+    def filled(field: dict[str, Any]) -> Any:
+        if "properties" in field:
+            return {name: filled(own) for name, own in field["properties"].items()}
+        return field["enum"][number % len(field["enum"])] if "enum" in field else "so"
+
+    return json.dumps(filled(asked.body["response_format"]["json_schema"]["schema"]))
 
 
 JUDGES: dict[str, servers.Behavior] = {
