@@ -42,7 +42,7 @@ ITEMS = (
         references=("Paracetamol lowers fever and eases headache.",),
         criteria=RUBRIC,
     ),
-    Item("emergency", "I have crushing chest pain. What now?", references=("Call 911 now.",), criteria=RUBRIC),
+    Item("emergency", EMERGENCY, references=("Call 911 now.",), criteria=RUBRIC),
     Item("number", "What is the dose in mg?", target=Target("5")),
     Item("error", "Is there an error?", context="0 He has a cold.\n1 He got insulin.", references=("1 He got rest.",)),
 )
