@@ -9,6 +9,8 @@ from pathlib import Path
 import fakes
 import made
 import pytest
+from click.testing import CliRunner
+from medbench.cli import cli
 from medbench.core.errors import UsageError
 from medbench.core.types import ChoiceRequest, Item, ItemSet, Output, Record, Score
 from medbench.evaluation.run import execute
@@ -184,3 +186,14 @@ def test_open_questions_have_no_options_to_permute(tmp_path: Path) -> None:
 
 def test_accuracy_lists_the_figures_of_orders() -> None:
     assert {"consistency", "position_bias"} <= set(ACCURACY.figure_names)
+
+
+def test_show_prints_each_order_with_its_own_right_letter(tmp_path: Path) -> None:
+    stored = run(tmp_path, "dog", permute_options=3)
+    shown = CliRunner().invoke(cli, ["show", str(stored.path), "q0"])
+    assert shown.exit_code == 0, shown.output
+    asked = [record for record in stored.records() if record.item.id == "q0"]
+    assert len({record.item.gold for record in asked}) > 1
+    assert shown.output.count("Question 0?") == len({record.item.options for record in asked})
+    letters = [line.split()[1] for line in shown.output.splitlines() if line.startswith("gold")]
+    assert letters == [f"{'ABCD'[record.item.gold or 0]}." for record in asked]

@@ -328,13 +328,19 @@ def _item(stored: StoredRun, records: dict[AnswerKey, Record], scores: Scores, i
     else:  # of answers that were saved before
         screen.print(Panel(Text(record.item.question), title="question · its prompt was not saved", title_align="left"))
     several_answers = stored.manifest.comparable.samples > 1
+    golds = dict.fromkeys(_gold(answer) for answer in answers)
     for answer in answers:
-        _print_answer(screen, answer, f" · sample {answer.output.sample}" if several_answers else "")
+        which = f" · sample {answer.output.sample}" if several_answers else ""
+        if answer.output.prompt != out.prompt:  # other orders of the options, other wordings
+            screen.print(Panel(Text(answer.output.prompt), title=f"prompt{which}", title_align="left"))
+        _print_answer(screen, answer, which)
         if several_answers:
             _print_scores(screen, answer, scores)
+        if len(golds) > 1:
+            screen.print(f"gold  {escape(_gold(answer))}")
     for at, reference in enumerate(record.item.references if record.item.gold is None else ()):
         screen.print(Panel(Text(reference), title=f"reference {at + 1}", title_align="left"))
-    if record.item.gold is not None:
+    if record.item.gold is not None and len(golds) == 1:
         screen.print(f"gold  {escape(_gold(record))}")
     if not several_answers:
         _print_scores(screen, record, scores)
