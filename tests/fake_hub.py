@@ -1,7 +1,8 @@
-"""A local hub of models and data sets: the parts of its HTTP interface that downloads need, and its refusals."""
+"""A local hub of models and data sets: what downloads and uploads need of its HTTP interface, and its refusals."""
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -55,6 +57,8 @@ class FakeHub(ThreadingHTTPServer):
         self.failing: set[str] = set()  # files that its storage refuses
         self.fetched: list[str] = []  # files handed out
         self.ranges: list[str] = []  # what was asked for of them: "" for the whole file
+        self.created: list[dict[str, Any]] = []  # repositories that clients created
+        self.received: dict[str, dict[str, bytes]] = {}  # files of commits, by repository
 
     @property
     def url(self) -> str:
@@ -113,7 +117,31 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def do_POST(self) -> None:
+        parts = unquote(urlsplit(self.path).path).strip("/").split("/")
+        if parts[-1] in ("create", "validate-yaml") or {"preupload", "commit"} & {*parts[-2:-1]}:
+            return self._take(parts, self.rfile.read(int(self.headers.get("Content-Length", 0))))
         self._answer(body=True)
+
+    def _take(self, parts: list[str], content: bytes) -> None:
+        """Take part in an upload: a repository is created, a card checked, files announced, a commit made."""
+        if parts[-1] == "create":
+            asked = json.loads(content)
+            self.server.created.append(asked)
+            return self._json({"url": f"{self.server.url}/{asked['organization']}/{asked['name']}"}, True)
+        if parts[-1] == "validate-yaml":
+            return self._json({"warnings": [], "errors": []}, True)
+        if parts[-2] == "preupload":
+            files = [
+                {"path": each["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for each in json.loads(content)["files"]
+            ]
+            return self._json({"files": files}, True)
+        name = "/".join(parts[2:4])
+        lines = [json.loads(line) for line in content.splitlines()]
+        self.server.received[name] = {
+            line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines if line["key"] == "file"
+        }
+        self._json({"commitOid": COMMIT, "commitUrl": f"{self.server.url}/{name}/commit/{COMMIT}"}, True)
 
     def _answer(self, body: bool) -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")

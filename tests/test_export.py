@@ -18,8 +18,9 @@ from medbench import export
 from medbench.cli import cli
 from medbench.core import hub as core_hub
 from medbench.core.errors import MedbenchError, ModelMissing, UsageError
+from medbench.report import cards
 from medbench.results.changed import changed
-from medbench.serving.export import api, converter, hub, obstacles, ollama, quantizer, to_gguf, traits
+from medbench.serving.export import api, converter, obstacles, ollama, quantizer, to_gguf, traits
 from medbench.zoo import adapters
 from medbench.zoo.resolve import resolve
 from test_resolve import write_gguf
@@ -444,6 +445,6 @@ def test_a_card_of_a_zoo_models_adapter_names_base_and_license(llama: Path) -> N
     manifest = adapters.read(folder)
     object.__setattr__(manifest, "model", "smollm2-135m")
     object.__setattr__(manifest, "base", {"weights": "HuggingFaceTB/SmolLM2-135M-Instruct"})
-    card = hub.card(resolve(str(folder)), manifest, "me/tiny", "the adapter")
+    card = cards.card(cards.Subject("smollm2-135m@first", "the adapter", manifest=manifest), (), "me/tiny").text
     assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct" in card
     assert "License of the base weights: Apache-2.0" in card

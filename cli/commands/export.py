@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +11,7 @@ import cloup
 from .. import completion
 from ..model_options import REVISION, TRUST_REMOTE_CODE
 from ..options import Command
+from ..push import push
 from ..ui import output
 from ..ui.messages import say, tell
 from ..ui.progress import watch
@@ -246,17 +246,4 @@ def _push(model: str, progress: Progress, given: dict[str, Any]) -> None:
         trust_remote_code=given["trust_remote_code"],
         progress=progress,
     ) as parcel:
-        if not given["quiet"] or not given["yes"]:
-            for line in parcel.lines():
-                tell(line)
-        if not given["yes"]:
-            if not sys.stdin.isatty():
-                raise click.UsageError("nothing was sent. To send it without being asked: --yes")
-            if not click.confirm("Send this?", err=True):
-                tell("Nothing was sent.")
-                return
-        address = parcel.send()
-    if given["as_json"]:
-        output.show_json({"repo": given["repo"], "address": address, "files": dict(parcel.files)})
-    elif not given["quiet"]:
-        say(f"sent: {address}")
+        push(parcel, yes=given["yes"], quiet=given["quiet"], as_json=given["as_json"])
