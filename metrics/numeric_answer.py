@@ -53,17 +53,18 @@ _PART_OF_LENGTH = re.compile(
 _TO_ANOTHER = re.compile(r"\s*(?:to|or|-)\s*\d+\s*(?:weeks?|days?)\b", re.I)
 _LATEX = re.compile(r"\\(?:text|mathrm|textrm)\b|\\[,;:! ]|[{}$\"'()\[\]]")
 _DAYS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6"}
-_COMPARED = re.compile(r"(?:[<≤≥]|(?:\A|[ \t:({$])>)\s?\Z")
+_COMPARED = re.compile(r"(?:[<≤≥]|[<>]=|(?:\A|[ \t:({$])>)\s?\Z")
 _LIST_MARKER = re.compile(r"(?m)^[ \t]*\d{1,2}[.)][ \t]+(?=\S)")
 WEEK = 7  # days
 _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _FIELD = re.compile(r"[\"'](?:final[_ ]?)?answer[\"']\s*:\s*(\"[^\"]*\"|'[^']*'|\([^)]*\)|\[[^\]]*\]|[^,}\n]+)", re.I)
 _NAMED = re.compile(
-    r"(?im)(?:^|[.\n]|\*\*)[ \t>#*]*(?:the\s+)?(?:final\s+|correct\s+)?answer(?:\s+is)?\s*[:=]?[ \t*$]*([^\n]*)"
+    r"(?im)(?:^|[.\n]|\*\*)[ \t>#*]*(?:the\s+)?(?:final\s+|correct\s+)?answer(?:\s+is)?\s*"
+    r"(?:[:=]|[-—](?=\s))?[ \t*$]*([^\n]*)"
 )
 _STATED = re.compile(
     r"(?:\b(?:is|are|was|equals?|equal\s+to|comes\s+(?:out\s+)?to|amounts\s+to|gives|yields|(?:score|total|result)\s+of)\b"
-    r"(?:\s+(?:about|approximately|roughly|around|therefore|thus|now))?|[=≈≃~])[ \t:*$(]*",
+    r"(?:\s+(?:about|approximately|roughly|around|therefore|thus|now))?|(?<![<>])[=≈≃~])[ \t:*$(]*",
     re.I,
 )
 

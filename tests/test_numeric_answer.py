@@ -51,6 +51,9 @@ def value(text: str, kind: Kind = "number") -> object:
         # not read
         ("1.234,5 mg", None),
         ("Answer: >60", None),
+        ("The score is >= 3", None),
+        ("Answer - 110", 110.0),
+        ("Answer: -110", -110.0),
         ("Answer: < 0.5", None),
         ("Answer: 10⁵", None),
         ("Answer: 10^5", None),
