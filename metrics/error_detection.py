@@ -25,7 +25,7 @@ _OPENS_CORRECT = re.compile(
 )
 # What follows a number that is no sentence's: "5 mg of", "1 error: …", "2-year-old", "3 and 5", "7 is correct".
 _NO_SENTENCE = re.compile(
-    r"(?:\s|-)\s*(?:m?c?g|kg|m?l|mmol|units?|errors?|sentences?|(?:hour|day|week|month|year)s?)\b|\s*%"
+    r"(?:\s|-)\s*(?:m?c?g|kg|ml|mmol|units?|errors?|sentences?|(?:hour|day|week|month|year)s?)\b(?!/)|\s*%"
     r"|\s*(?:,|/|&|\band\b|\bor\b|\bto\b)\s*\d+(?:\s*(?:[.,;:]|\Z)|\s+(?:are|have|is|both|and|or)\b)"
     r"|\s+(?:is|seems|looks)\s+(?:\w+\s+)?correct\b",
     re.I,

@@ -178,6 +178,8 @@ def test_a_flag_that_contradicts_the_sentence_is_named(tmp_path: Path):
         ("1 mg should be 2 mg", None),
         ("1 mg should be 2 mg in sentence 2", "2"),
         ("2 errors", None),
+        ("1 mg/dL", "1"),
+        ("2 L Serum potassium", "2"),
         ("1 error: sentence 2", "2"),
         ("2-year-old boy", None),
         ("Sentence 1 is correct.", None),
