@@ -286,7 +286,8 @@ def test_an_option_that_changes_answers_makes_another_run_and_one_that_does_not_
 def test_the_list_of_engines_shows_prefix_abilities_and_options() -> None:
     rows = {row["name"]: row for row in json.loads(medbench("list", "engines", "--json").stdout)}
     assert rows["toy-echo"]["model"].startswith("toy-echo:NAME, where NAME is ")
-    assert rows["toy-echo"]["can"] == "runs on this machine; log-probabilities of options: always; no --temperature and no --samples"
+    can = "runs on this machine; log-probabilities of options: always; no --temperature and no --samples"
+    assert rows["toy-echo"]["can"] == can
     assert rows["groq"]["can"] == "asks a server, so no memory is measured; log-probabilities of options: never"
     assert "no speed or memory is measured" in rows["replay"]["can"]
     (option,) = rows["vllm"]["options"]
