@@ -100,9 +100,9 @@ def test_a_proxy_that_wants_a_password_before_it_forwards_is_no_server(monkeypat
         engine = away("http://models.example.org/v1")
         with pytest.raises(Refused, match=r"the proxy in http_proxy refused the request \(407\): log in at"):
             list(engine.generate(ASKS))
-    until = time.monotonic() + 10  # a request beside the refused one may still be on its way
-    while engine.usage.calls and time.monotonic() < until:
-        time.sleep(0.02)
+        until = time.monotonic() + 10  # a request beside the refused one may still be on its way to the proxy
+        while engine.usage.calls and time.monotonic() < until:
+            time.sleep(0.02)
     assert (engine.usage.calls, engine.usage.cost) == (0, 0.0)
 
 

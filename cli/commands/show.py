@@ -280,7 +280,7 @@ def _run(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first = next(iter(scores), "")
     shown_keys = chosen[:limit]
-    explained = bool(first) and any(scores[first][key].reason for key in shown_keys)
+    explained = bool(first) and any(scores[first][key].reason for key in shown_keys if key in scores[first])
     why = ("why",) if explained else ()
     for heading in ("item", "answer", "why") if reasons else ("item", first, "answer", "gold", *why):
         table.add_column(heading, overflow="fold")
