@@ -56,6 +56,14 @@ def sides(context: click.Context, parameter: click.Parameter, begun: str) -> lis
     return _matching(begun, [*_models(context), *_runs(context)]) or files(context, parameter, begun)
 
 
+def exported(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete what `medbench export` takes: a model or, with --format, run folders."""
+    if not context.params.get("of_runs"):
+        return models(context, parameter, begun)
+    found = sorted(Path(context.params.get("runs") or paths.runs()).glob(f"*/{MANIFEST}"))
+    return _matching(begun, [manifest.parent.name for manifest in found]) or files(context, parameter, begun)
+
+
 def models_that_ran(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete models that have runs, several separated by commas."""
     return _listed(begun, _models(context))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from ..results.board import Board, BoardRow, Column
 from ..results.export import escaped, figure_text, markdown_row
 from ..results.identity import safe
 from ..results.manifest import Manifest
+from ..results.origins import hub_data
 from ..results.store import StoredRun
 from ..results.summary import SAFETY, SHARES
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 FOLDER = ".eval_results"  # the hub reads results from YAML files in this folder of a model's repository
 TASK = "question-answering"  # the hub's name for what every benchmark here asks
-# The origin of items from the hub, as benchmarks/sources writes it.
-HUB_DATA = re.compile(r"hub:(?P<id>[\w-][\w.-]*/[\w.-]+?)(?:/(?P<config>[^@/\s]+))?(?:@(?P<revision>[0-9a-f]{7,40}))?")
 PRIVATE = ("base_url", "folder")  # fields that name a server or a folder of the user
 HEADINGS = ("benchmark", "metric", "value [95 % interval]", "n", "in the training data")
 
@@ -92,7 +90,7 @@ def eval_results(found: Scores) -> list[EvalResult]:
 
     results = []
     for each in found.published:
-        data = _hub_data(each.manifest)
+        data = hub_data(each.manifest.benchmark.origin)
         figure = each.figure
         args: dict[str, Any] = {
             "n": figure.n,
@@ -132,7 +130,7 @@ def result_files(found: Scores) -> dict[str, str]:
     files: dict[str, str] = {}
     runs = set[str]()
     for each in found.published:
-        data, manifest = _hub_data(each.manifest), each.manifest
+        data, manifest = hub_data(each.manifest.benchmark.origin), each.manifest
         whole = len(manifest.item_ids) == manifest.benchmark.n_total
         if not data or not whole or each.column.name == SAFETY or manifest.run_id in runs:
             continue
@@ -164,9 +162,3 @@ def _leaked(each: Scored) -> str:
     if each.manifest.model.leaked is None:
         return "not checked"
     return f"{each.row.leaked:,} items" if each.row.leaked else "none found"
-
-
-def _hub_data(manifest: Manifest) -> dict[str, str]:
-    """Return the id, config and revision of the hub data set that the items are from; {} for other origins."""
-    found = HUB_DATA.fullmatch(manifest.benchmark.origin)
-    return {name: value for name, value in found.groupdict().items() if value} if found else {}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from .board import Leaderboard
     from .comparison import Comparison
+    from .formats.api import ExportedRuns
 
 
 # The columns of `Runs.items` besides those of metrics.
@@ -95,6 +96,16 @@ class Runs(Sequence[StoredRun]):
             for point in curve(run)
         ]
         return pd.DataFrame(rows, columns=list(names))
+
+    def export(self, format: str, out: str | Path) -> ExportedRuns:
+        """Write figures and answers as another tool's files, as `medbench export --format` does.
+
+        `format`: "every-eval-ever", "lm-eval" or "inspect". Files of an earlier export of the same runs are replaced.
+        Raises UsageError for an unknown format or no runs, MedbenchError if a file cannot be written.
+        """
+        from .formats.api import export_runs
+
+        return export_runs(self._runs, format, out)
 
     def compare(self, *models: str, metrics: str | Sequence[str] = ()) -> Comparison:
         """Test models against each other in pairs on the items they share, as `medbench compare` does.

@@ -1,4 +1,4 @@
-"""`medbench export`: exports a model for other programs and measures what that changed."""
+"""`medbench export`: exports a model for other programs and measures what that changed; or stored runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 import cloup
 
+from ...core.errors import UsageError
 from .. import completion
+from ..export_runs import export_runs
 from ..model_options import REVISION, TRUST_REMOTE_CODE
 from ..options import Command
 from ..push import push
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ...evaluation.settings import Choice
     from ...serving.export.api import Export, To
 
+FORMATS = ("every-eval-ever", "lm-eval", "inspect")
 TYPES = "q4_k_m, q8_0, f16, bf16, f32, q6_k, q5_k_m, q5_k_s, q4_k_s, q3_k_m, iq4_xs, …"
 
 
@@ -34,9 +37,11 @@ Examples:
   medbench export hera-gemma-2-2b@paper --to safetensors --out models/hera
   medbench export smollm2-135m@first --to hub --repo me/medical --private
   medbench run -m gguf:exports/smollm2-135m-first-q4_k_m -b medqa
+  medbench export --format lm-eval --out results/       all runs in runs/
+  medbench export smollm2-135m__medqa --format inspect --out logs/
 """,
 )
-@click.argument("model", metavar="NAME[@TAG]", shell_complete=completion.models)
+@click.argument("names", nargs=-1, metavar="NAME[@TAG]|[RUNS]...", shell_complete=completion.exported)
 @cloup.option_group(
     "Most used",
     click.option(
@@ -48,10 +53,19 @@ Examples:
         "or the Hugging Face hub.",
     ),
     click.option(
+        "--format",
+        "of_runs",
+        type=click.Choice(list(FORMATS)),
+        help="Export stored RUNS, not a model: figures and answers, for these tools.",
+    ),
+    click.option(
         "--type", "kind", default="", metavar="TYPE", help=f"Type of GGUF weights: {TYPES}  [default: q4_k_m]"
     ),
     click.option(
-        "--out", type=click.Path(path_type=Path), metavar="DIR", help="A new or empty folder.  [default: in exports/]"
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="A new or empty folder; with --format, any.  [default: in exports/]",
     ),
     click.option(
         "--check",
@@ -131,8 +145,9 @@ Examples:
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(
-    model: str,
+    names: tuple[str, ...],
     to: str,
+    of_runs: str | None,
     kind: str,
     out: Path | None,
     checks: tuple[str, ...],
@@ -156,12 +171,23 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Export a model for other programs, and measure what that changed.
+    """Export a model for other programs, and measure what that changed. With --format, export stored runs.
 
     The folder appears when it is complete, and the same command finds it there. A model that cannot be exported is
     rejected before any work starts. With --check, the original (base and adapter), the merged and the exported model
     answer the same items, and paired tests show which differences are significant.
+
+    With --format, RUNS are run folders, run ids, models or folders of runs (default: runs/). Their figures and answers
+    are written as files of Every Eval Ever, lm-evaluation-harness or Inspect.
     """
+    if of_runs:
+        export_runs(names, of_runs, out, runs, quiet, as_json)
+        return
+    if len(names) != 1:
+        problem = f"{len(names)} models are named: {' '.join(names)}." if names else "no model is named."
+        hint = "Models are exported one at a time. To export runs, add --format lm-eval, inspect or every-eval-ever"
+        raise UsageError(problem, hint)
+    (model,) = names
     progress = watch(quiet)
     if to == "hub":
         _push(model, progress, locals())
