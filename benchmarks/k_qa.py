@@ -1,12 +1,13 @@
 """K-QA: patients' questions, each with the statements that physicians say an answer must or may contain.
 
 Read from the authors' `questions_w_answers.jsonl`. The release has no ids, so an item's id is its row, from 1. An
-item's criteria are its statements, tagged `must_have` or `nice_to_have`; a judge says of each whether the answer
+item's criteria are its statements, tagged `must_have` or `nice_to_have`; a judge says for each whether the answer
 entails it, contradicts it or neither (`--judge NAME`). Its reference is the physicians' whole answer.
 """
 
 from __future__ import annotations
 
+from ..core.item import MUST_HAVE
 from ..core.types import Benchmark, Criterion, Item, ItemSet
 from .examples import CONSUMER
 from .protocols import OPEN
@@ -15,7 +16,7 @@ from .sources.rows import Row, json_lines, partial
 
 FILE = "questions_w_answers.jsonl"
 OFFICIAL = 201
-MUST, NICE = "must_have", "nice_to_have"
+NICE_TO_HAVE = "nice_to_have"
 
 
 def load(source: Source) -> ItemSet:
@@ -28,13 +29,13 @@ def load(source: Source) -> ItemSet:
 
 
 def _item(row: Row, item_id: str) -> Item:
-    must = [Criterion(text.strip(), 1.0, (MUST,)) for text in row.texts("Must_have")]
+    must = [Criterion(text.strip(), 1.0, (MUST_HAVE,)) for text in row.texts("Must_have")]
     nice = row.values.get("Nice_to_have") and row.texts("Nice_to_have")
     return Item(
         id=item_id,
         question=row.text("Question").strip(),
         references=(row.text("Free_form_answer").strip(),),
-        criteria=(*must, *(Criterion(text.strip(), 0.0, (NICE,)) for text in nice or ())),
+        criteria=(*must, *(Criterion(text.strip(), 0.0, (NICE_TO_HAVE,)) for text in nice or ())),
     )
 
 

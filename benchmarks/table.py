@@ -1,7 +1,7 @@
 """A benchmark without code: a table of questions (CSV, JSON lines, Parquet, Excel) whose columns have names.
 
-What is in which column is said by `columns`, by a TOML file of the same name beside the table, or by the column's own
-name ("question", "Options", "correct answer"). Questions with options are multiple choice; the others are open.
+`columns`, a TOML file of the same name beside the table, or the name of a column itself ("question", "Options",
+"correct answer") says what the column contains. Questions with options are multiple choice; the others are open.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a benchmark asks: one question with all that its answer is scored by."""
+"""One question of a benchmark, and what its answer is scored against."""
 
 from __future__ import annotations
 
@@ -32,16 +32,19 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The right value of a question that is answered by a number, a date or a length of time.
+    """The correct value of a question whose answer is a number, a date or a length of time.
 
-    All values are as they are written: "12.5", "04/27/2021", "34 weeks 3 days". Right is what lies within `low` and
-    `high`, both inclusive; without them, what equals `value`.
+    All values are stored as written: "12.5", "04/27/2021", "34 weeks 3 days". An answer is correct if it is between
+    `low` and `high` (inclusive) or, if these are not set, equal to `value`.
     """
 
     value: str
     kind: Literal["number", "date", "duration"] = "number"
     low: str = ""
     high: str = ""
+
+
+MUST_HAVE = "must_have"  # tag of a criterion: a statement that the answer must entail
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A model as its engine gets it, and what a user asked for on the way there."""
+"""What an engine loads, and the request of the user that it was resolved from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Everything that decides how a model answers. All of it is part of a run's identity but `leaked`."""
+    """Everything that decides how a model answers. All of it except `leaked` is part of a run's identity."""
 
     name: str  # as shown: NAME, or NAME+FOLDER with an adapter
     location: str  # folder on disk, hub id, or whatever the engine takes
@@ -23,19 +23,19 @@ class ModelSpec:
     quantize: Literal["", "nf4", "int8"] = ""
     device: str = "auto"
     chat: Literal["auto", "always", "never"] = "auto"
-    think: Literal["auto", "on", "off"] = "auto"  # whether it reasons before its answer; "auto": as its template has it
+    think: Literal["auto", "on", "off"] = "auto"  # whether it reasons before it answers; "auto": the template's default
     reasoning_effort: str = (
         ""  # how much it reasons: "low", "medium", "high", …; "": the template's or server's default
     )
     prompt_format: str = ""  # e.g. "Medical question: {prompt}"; used in place of a chat template
     generation: Mapping[str, Any] = field(default_factory=dict)  # beams, n-gram blocking, …; greedy if empty
     source: str = ""  # where the weights came from, in words
-    base_url: str = ""  # of the server that runs it, for engines that ask one
-    trust_remote_code: bool = False  # loading it runs Python code from its own files, as the user allowed
+    base_url: str = ""  # address of the server that runs it, if the engine uses one
+    trust_remote_code: bool = False  # loading it runs Python code from its own files, with the user's permission
     # What --engine-option gave, by name. Part of the identity if the option says that it changes answers.
     options: Mapping[str, Any] = field(default_factory=dict)
-    # By benchmark, for each that was checked, ids of the items that its training data hold (benchmarks/leaks.py). None
-    # for a model that medbench did not train. Not of the identity: the weights that were trained are, by their hash.
+    # For each benchmark that was checked: ids of its items that are in the model's training data (benchmarks/leaks.py).
+    # None for a model that medbench did not train. Not part of the identity, because the hash of the weights is.
     leaked: Mapping[str, tuple[str, ...]] | None = None
 
 
@@ -49,16 +49,16 @@ class EngineOption:
     default: Any = None
     least: float | None = None  # the smallest number allowed
     flag: str = ""  # another spelling on the command line, such as "--map"
-    # Whether answers depend on it: then it is part of a run's identity. False also where the revision covers it.
+    # Whether answers depend on it, which makes it part of a run's identity. Also False if the revision covers it.
     changes_answers: bool = True
 
     @property
     def spelling(self) -> str:
-        """The option as a user gives it, up to the value."""
+        """The option as typed on the command line, up to its value."""
         return f"{self.flag} " if self.flag else f"--engine-option {self.name}="
 
     def parsed(self, value: Any) -> Any:
-        """Return a value as its type. Raises UsageError for one that is not of the type, or too small."""
+        """Convert a value to the option's type. Raises UsageError if it has the wrong type or is too small."""
         words = {str: "a text", int: "a whole number", float: "a number", bool: "on or off"}[self.kind]
         wrong = UsageError(f"{self.spelling}{value}: it must be {words}.", f"{self.name}: {self.help}")
         if isinstance(value, str) and self.kind is bool:
@@ -81,12 +81,12 @@ class EngineOption:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """How a user asked for a model, beside its name. `Engine.resolve` makes a `ModelSpec` of both."""
+    """What a user asked of a model, without its name. `Engine.resolve` makes a `ModelSpec` of both."""
 
     engine: str  # as the user named it; `spec.engine`
     prefixed: bool  # ENGINE:NAME, where NAME may be anything that the engine understands
-    # The spec of a model that medbench finds: a zoo entry, hub id, folder, .gguf file or trained adapter, its weights
-    # on this disk. Raises UsageError or ModelMissing.
+    # Returns the spec of a model that medbench can find, with its weights on this disk: a zoo entry, hub id, folder,
+    # .gguf file or trained adapter. Raises UsageError or ModelMissing.
     find: Callable[[str], ModelSpec]
     is_model: Callable[[str], bool]  # whether a name is a zoo entry, a model's folder or a trained adapter
     content: Callable[[str], tuple[str, str]]  # full path and content hash of a file or folder; the name and "" if none

@@ -28,7 +28,7 @@ def adapters() -> Path:
 
 
 def exports() -> Path:
-    """Where `medbench export` puts what it makes: a folder per model and type."""
+    """Return the folder that `medbench export` writes to: one folder per model and type."""
     return home() / "exports"
 
 

@@ -13,9 +13,10 @@ Rewrite = Callable[[str, Item], str]  # gets the text as `direct` writes it, and
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """How questions are asked under one name, which is part of a run's identity and of its column's name.
+    """How questions are asked. The name is part of a run's identity and of its column's name.
 
-    A field that is not set is as in `direct`, the benchmark's own protocol. `name` must change if the prompts do.
+    A field that is not set has its value from `direct`, the benchmark's own protocol. If the prompts change, `name`
+    must change too.
     """
 
     name: str

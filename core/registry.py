@@ -92,7 +92,7 @@ def get(group: Group, name: str) -> Any:
     A metric may also be one of a family (`evaluate:NAME`, `judge:…`), or have a setting: `METRIC:SETTING`, for example
     `entity_f1:en_core_sci_sm`.
 
-    The name is a person's: for one from a stored file, ask `uninstalled` first.
+    The name must come from a person. For a name from a stored file, call `uninstalled` first.
 
     Raises UsageError for an unknown name (with the nearest ones) or file, and MedbenchError for a plugin that two
     packages claim, that fails to import, or that is not what its group holds; other names are untouched by either.
@@ -303,7 +303,7 @@ def _flaw(group: Group, plugin: Any) -> str:
 def _flaw_in_protocols(protocols: Any) -> str:
     """As `_flaw`, of a benchmark's protocols."""
     if not isinstance(protocols, tuple) or not all(isinstance(each, Protocol) for each in protocols):
-        return "has something else than a tuple of medbench.core.protocol.Protocol as `protocols`"
+        return "has something other than a tuple of medbench.core.protocol.Protocol as `protocols`"
     named = [DIRECT.name, *(each.name for each in protocols)]
     again = next((name for at, name in enumerate(named) if name in named[:at]), "")
     return (

@@ -33,17 +33,17 @@ _WRAPPERS = ("<answer>", "<response>", "<output>", "<solution>", "<|begin_of_sol
 
 
 class StreamedSplit:
-    """One text. What was given out is never taken back, so that what may become a mark is held until it is clear."""
+    """One text. Nothing that was released is taken back, so text that may turn out to be a mark is held back."""
 
     def __init__(self, opening: str = "") -> None:
         """`opening`: the mark that opened the reasoning in the prompt."""
         self._text = f"{opening}\n" if opening else ""
-        self._reasoning = self._answer = ""  # given out
+        self._reasoning = self._answer = ""  # released
 
     def more(self, piece: str, last: bool = False) -> tuple[str, str]:
-        """Return what is new of the reasoning and of the answer, now that `piece` is written.
+        """Add `piece` to the text, and return the new parts of the reasoning and of the answer.
 
-        `last`: the text is finished, and nothing is held any more. Together, the parts are those of `split`.
+        `last`: the text is complete, so nothing is held back. All parts together equal those of `split`.
         """
         self._text += piece
         text = self._text if last else self._text[: len(self._text) - _held(self._text)]
@@ -57,7 +57,7 @@ class StreamedSplit:
 
 
 def _held(text: str) -> int:
-    """Return how many last characters may be part of an unfinished mark."""
+    """Return how many characters at the end may be part of an unfinished mark."""
     start = text.lstrip()
     if len(start) < _OPENING_LENGTH and start.lower().startswith(_OPENINGS):
         return len(text)
@@ -72,9 +72,9 @@ def _held(text: str) -> int:
 
 
 def _new(whole: str, given: str) -> tuple[str, str]:
-    """Return what to give out of `whole`, and what was given out then.
+    """Return what to release of `whole`, and all that is released afterwards.
 
-    If what was given out turns out not to be the beginning (a closing mark that nothing opened), all of it is new.
+    If `whole` does not begin with what was released (after a closing mark without an opening one), all of it is new.
     """
     if given.startswith(whole):
         return "", given

@@ -193,7 +193,7 @@ class Prompter:
         return [Encoded(text, ids or [self._start()], 0) for text, ids in zip(texts, tokens, strict=True)]
 
     def encoded(self, text: str, special: bool) -> Encoded:
-        """A text as it is, uncut. `special`: with the tokens that the tokenizer itself puts before a text."""
+        """Encode a text without truncation. `special`: with the tokens that the tokenizer puts before a text."""
         return Encoded(text, self._ids(text, special) or [self._start()], 0)
 
     def continuations(self, prompts: Sequence[Encoded], answers: Sequence[str], wrap: Wrapping) -> list[list[int]]:

@@ -110,7 +110,7 @@ class ReplayEngine(Engine):
         self._saved = mine
 
     def check_sampling(self, samples: int, temperature: float) -> None:
-        """Any number of answers that are saved, at whatever temperature they were made."""
+        """Accept any number of samples that the file has. Their temperature is not known."""
         if temperature > 0:
             raise UsageError(
                 f"--temperature {temperature:g}: the answers in {self.path} are there already.",

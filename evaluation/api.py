@@ -1,4 +1,4 @@
-"""`medbench.evaluate`: the Python door to everything that `medbench run` does."""
+"""`medbench.evaluate`: everything that `medbench run` does, from Python."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def evaluate(
 ) -> Runs:
     """Run models on benchmarks and return the runs, each stored as it goes, as `medbench run` does.
 
-    The same call again continues where it stopped, and asks nothing when all is done. Every argument means what the
-    option of `medbench run` means that has its name.
+    The same call again continues where it stopped, and asks nothing if the runs are complete. Every argument means the
+    same as the option of `medbench run` with its name.
 
     models: zoo entries, hub ids, folders, files, or NAME@TAG as trained.
     benchmarks: names, .py files, tables of questions (.csv, .jsonl, .json, .parquet, .xlsx), or the suites "quick" and
@@ -93,10 +93,10 @@ def evaluate(
     permute_options: orders of the options in which each item is asked; prompt_variants: whether to use three wordings.
     metrics: instead of the benchmarks' own; "all" for every one that scores answers.
     judges: names such as "groq" or "local:MODEL", or `medbench.Asked` with caps and mode.
-    retrieve: a folder of texts, or "medquad"; the best `passages` of it (by default 3) stand in every prompt.
+    retrieve: a folder of texts, or "medquad"; its best `passages` (by default 3) are put into every prompt.
     data, out: folder of official releases (by default MEDBENCH_DATA), folder of runs (by default `runs/`).
     data_revisions: commits, tags or branches of hub data sets, by repository; these are then not read from `data`.
-    progress: hears what happens; by default nobody does.
+    progress: receives events; by default they are not reported.
     model_options: how every model is loaded and asked: dtype, device, quantize, chat, think, base_url,
         engine_options (settings that only one engine takes), …
 

@@ -1,4 +1,4 @@
-"""What an engine says about a run before it is planned: the only step of planning that asks the engine."""
+"""What an engine says about a run before it is planned. No other step of planning asks the engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settings: Settings) -> EngineFacts:
     """Tell the engine what will be asked, and ask it how. Raises UsageError for what the engine cannot do.
 
-    The engine hears of the items first: saved answers, for example, belong to one benchmark.
+    The engine gets the items first, because saved answers, for example, belong to one benchmark.
     """
     engine.prepare(benchmark, item_set)
     engine.check_sampling(settings.samples, settings.temperature)
@@ -41,7 +41,7 @@ def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settin
 
 
 def _method(items: Sequence[Item], engine: Engine, settings: Settings, protocol: Protocol) -> Method:
-    """How these items are asked. An engine that cannot choose says why."""
+    """Return how these items are asked. An engine that cannot choose says why."""
     if items[0].options and protocol.method == "generate" and settings.choice == "logprob":
         raise UsageError(
             f"--choice logprob: under the protocol {protocol.name} the model writes its answer.",

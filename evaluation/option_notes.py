@@ -18,7 +18,7 @@ def draws(settings: Settings, available: int, method: Method) -> bool:
 
 
 def on_reasoning(engine: EngineFacts, max_new_tokens: int) -> Iterator[str]:
-    """What --think and --reasoning-effort mean for this run, where that may surprise."""
+    """Yield what may be surprising about --think and --reasoning-effort in this run."""
     spec = engine.spec
     if engine.chat != "template":
         given = [f"--think {spec.think}"] if spec.think != "auto" else []

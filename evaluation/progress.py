@@ -1,4 +1,4 @@
-"""What a command or script hears while models run. The base class is silent; `medbench` draws bars and lines."""
+"""The events of an evaluation. The base class ignores them; the command line draws bars and lines."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def _answer(
                 flaw = _flaw(output, item, plan.method)
                 if item is None or flaw:
                     raise MedbenchError(
-                        f"the engine '{engine.spec.engine}' gave no fit answer to '{answer_name(key)}': {flaw}.",
+                        f"the engine '{engine.spec.engine}' gave an invalid answer to '{answer_name(key)}': {flaw}.",
                         "Answers before that one are stored. Fix the engine, then give the same command again.",
                     )
                 watch.answered(output)
@@ -223,9 +223,9 @@ def _answer(
 
 
 def _flaw(output: Output, item: Item | None, method: str) -> str:
-    """Return what is wrong with an engine's answer; "" if it can be stored or says itself why it failed."""
+    """Return what is wrong with an engine's answer; "" if it can be stored, also as a failure with its reason."""
     if item is None:
-        return "it was not asked that, or not twice"
+        return "it was not asked this, or only once"
     if output.error:
         return ""
     if method == "logprob" and len(output.logprobs or ()) != len(item.answers):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..core.hashing import fingerprint
+from ..core.item import MUST_HAVE
 from ..core.types import Criterion, Figure, GenerateRequest, Item, MetricDefaults, Record, Score
 from ..metrics.figures import by_subject, mean_figure, unscored
 from ..results.judgments import JudgeReply
@@ -20,7 +21,6 @@ from ..results.store import StoredRun
 from .metric import NOT_JUDGED, asked, by_itself, not_to_judge, read_reply, reply_flaw
 from .modes import CONTRADICTED, ENTAILED, MET, REASON, VERDICT, Fields, Mode, read_numbered
 
-MUST = "must_have"  # the tag of a statement that an answer must entail
 TOKENS_EACH = 96  # new tokens for one verdict with its reason
 
 Verdict = tuple[str, str]  # the verdict, and the judge's reason
@@ -180,7 +180,7 @@ def _points(criteria: Sequence[Criterion], verdicts: Sequence[str], axis: str = 
 
 def _entailed(criteria: Sequence[Criterion], verdicts: Sequence[str]) -> float | None:
     """Share of the must-have statements that are entailed; None if there are none."""
-    must = [verdict for each, verdict in zip(criteria, verdicts) if MUST in each.tags]
+    must = [verdict for each, verdict in zip(criteria, verdicts) if MUST_HAVE in each.tags]
     return must.count(ENTAILED) / len(must) if must else None
 
 

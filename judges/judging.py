@@ -43,8 +43,9 @@ class Caps:
     judges: list[Judge] = field(default_factory=list)  # those that have made a call
 
     def admit(self, judge: Judge) -> int | None:
-        """Set a served judge's engine to what is left, which then keeps to it. Of another judge, how many calls may
-        still be made; None: no cap of ours to keep.
+        """Give a served judge's engine the rest of the limits. For another judge, return how many calls it may make.
+
+        None: medbench need not limit the calls.
         """
         if judge not in self.judges:
             self.judges.append(judge)
@@ -93,8 +94,8 @@ def calls_told(count: int) -> str:
 class Judging:
     """The result of judging.
 
-    `missing`: why replies are missing, and how many for each reason; `unread`: why a stored one grades nothing, for
-    each; `too_dear`: USD, the least that a call may come to that the cap on cost held back; `path`: where the
+    `missing`: why replies are missing, and how many for each reason. `unread`: for each stored reply that grades
+    nothing, why. `too_dear`: USD, what the cheapest call that the cap on cost prevented may cost. `path`: where the
     replies are.
     """
 
@@ -129,9 +130,9 @@ def ask(
 ) -> Judging:
     """Ask a judge about the run's answers, in benchmark order, and store its replies in the run's folder.
 
-    `against`: the run whose answers these are compared with, for a mode that compares. Raises MedbenchError where the
-    folder cannot be written, another process is judging the same, or what is stored there is another model's; what
-    was stored stays. Engine failures and caps raise nothing: see `missing`.
+    `against`: the run whose answers these are compared with, for a mode that compares. Raises MedbenchError if the
+    folder cannot be written, if another process is judging the same, or if the stored replies are another model's;
+    stored replies are kept. Engine failures and caps raise nothing: see `missing`.
     """
     how, caps, progress = mode_of(mode), caps or Caps(), progress or JudgeProgress()
     name = metric_name(how, judge.label)
@@ -222,7 +223,9 @@ def _fill(
             for output in outputs:
                 if not isinstance(output, Output):
                     what = type(output).__name__
-                    raise MedbenchError(f"a plugin failed: the engine of {judge.label} gave a {what}, not an Output.")
+                    raise MedbenchError(
+                        f"a plugin failed: the engine of {judge.label} returned a {what}, not an Output."
+                    )
                 if not judge.served:
                     judge.own.calls += 1
                     judge.own.prompt_tokens += output.prompt_tokens

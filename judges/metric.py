@@ -213,7 +213,7 @@ def pair_id(item: Item, first: str, second: str) -> str:
 def read_reply(reply: JudgeReply, fields: Mapping[str, Sequence[Any]]) -> dict[str, Any] | str:
     """The grades of a stored reply, or why there are none: "unparsed: …; the judge wrote: …".
 
-    A reply that was cut off grades nothing, even if an object is whole: what would have followed is not known.
+    A reply that was cut off is not a grade, even if it contains a complete object: its end is not known.
     """
     if flaw := reply_flaw(reply):
         return flaw

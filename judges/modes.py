@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from ..core.errors import UsageError
 from ..core.hashing import fingerprint
+from ..core.item import MUST_HAVE
 from ..core.reasoning import split
 from ..core.types import Item, Output, Prompt
 
@@ -93,7 +94,7 @@ class Mode:
         return fingerprint([self.text, self.schema])[:8]
 
     def prompt(self, item: Item, answer: str, second: str = "", criteria: Sequence[str] = ()) -> Prompt:
-        """Return what a judge is sent. Tags around the material contain a number that the material cannot know."""
+        """Return what a judge is sent. Tags around the material contain a number that the material cannot predict."""
         question = f"{item.context}\n\n{item.question}" if item.context else item.question
         if item.turns:
             turns = [f"{turn.role.capitalize()}: {turn.content}" for turn in item.turns]
@@ -174,7 +175,7 @@ DEFAULT = "reference"
 
 def default_for(item: Item) -> str:
     """Return the mode in which answers to items like this one are judged unless the user names another."""
-    if any("must_have" in criterion.tags for criterion in item.criteria):
+    if any(MUST_HAVE in criterion.tags for criterion in item.criteria):
         return "statements"
     if item.criteria:
         return "criteria"
@@ -200,12 +201,12 @@ def fields_of(schema: Any) -> dict[str, tuple[Any, ...]]:
 
 
 def read(text: str, fields: Fields, shown: str = "") -> dict[str, Any] | str:
-    """The graded fields of a reply, or why there are none.
+    """Return the graded fields of a reply, or why there are none.
 
-    A reply is one JSON object with exactly these fields and a reason, each value one of those asked for. Reasoning in
-    its marks may come before it, a Markdown fence around it, and lines of other text above and below it. Two objects,
-    or one inside a sentence, grade nothing: they may be quotes. Neither does one that is part of `shown`, what the
-    judge was sent, unless it is all that the judge wrote. Nothing is rounded or repaired.
+    A reply is one JSON object with exactly these fields and a reason; each value is one of the allowed ones. Reasoning
+    in its marks may come before it, a Markdown fence may enclose it, and other lines may be above and below it. Two
+    objects, or one inside a sentence, are not grades, because they may be quotes. Neither is an object that is part of
+    `shown`, the material that the judge was sent, unless the judge wrote nothing else. Nothing is rounded or repaired.
     """
     value, problem = _object(text, shown)
     return problem or _graded(value, fields)
@@ -243,7 +244,7 @@ def _graded(value: Any, fields: Fields) -> dict[str, Any] | str:
     for name in (*sorted(wanted - value.keys()), *sorted(value.keys() - wanted)):
         return f"no field '{name}'" if name in wanted else f"a field '{name[:40]}' that was not asked for"
     if not isinstance(value[REASON], str):
-        return "its reason is no text"
+        return "its reason is not a text"
     grades = {name: _one_of(value[name], allowed) for name, allowed in fields.items()}
     for name, grade in grades.items():
         if grade is None:
@@ -297,7 +298,7 @@ def _object(text: str, shown: str) -> tuple[Any, str]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a field stands in it twice")
+        raise ValueError("it contains a field twice")
     return found
 
 

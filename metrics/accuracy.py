@@ -17,6 +17,7 @@ from .choice_extraction.text import plain
 from .choice_extraction.words import words_of
 from .figures import (
     UNFINISHED,
+    UNPARSED,
     argmax,
     by_subject,
     ends,
@@ -32,7 +33,6 @@ from .figures import (
 from .sampled_choices import sample_figures
 from .versions import order_figures
 
-UNPARSED = "unparsed: "
 MANY_CUT = 0.05  # share of truncated answers above which tables show a remark
 
 

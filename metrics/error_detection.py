@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.types import Figure, Item, MetricDefaults, Record, Score
-from .figures import UNFINISHED, by_subject, failed, mean_figure, unfinished, unread_rate, unscored
+from .figures import UNFINISHED, UNPARSED, by_subject, failed, mean_figure, unfinished, unread_rate, unscored
 
-UNPARSED = "unparsed: "
 NONE = "none"  # the answer that there is no error
 _NUMBERED = re.compile(r"^(\d+) ", re.M)
 _MARKUP = re.compile(r"[*_`#>\"'\[\](){}]|\\(?:boxed|text)\b|^[ \t]*[-•][ \t]+", re.M)

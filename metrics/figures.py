@@ -14,7 +14,8 @@ from ..core.types import Figure, Item, Output, Record, Score
 
 Indices = NDArray[np.int_]
 
-UNFINISHED = "unfinished: "
+UNFINISHED = "unfinished: "  # how the reason of such a score begins
+UNPARSED = "unparsed: "
 
 
 def unscored(record: Record, reason: str) -> Score:

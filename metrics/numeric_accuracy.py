@@ -8,10 +8,9 @@ from datetime import date
 from typing import Literal
 
 from ..core.types import Figure, Item, MetricDefaults, Record, Score, Target
-from .figures import UNFINISHED, by_subject, failed, mean_figure, unfinished, unread_rate, unscored
+from .figures import UNFINISHED, UNPARSED, by_subject, failed, mean_figure, unfinished, unread_rate, unscored
 from .numeric_answer import read_value
 
-UNPARSED = "unparsed: "
 _EPSILON = 1e-9  # relative: "1.5" must equal a limit that is written as 1.50
 
 

@@ -28,7 +28,7 @@ CALIBRATION = "calibration"  # the name of its chart
 
 @dataclass(frozen=True)
 class About:
-    """What every page of one report says of it."""
+    """What every page of one report says about it."""
 
     title: str
     date: str

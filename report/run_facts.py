@@ -1,4 +1,4 @@
-"""What a run's page shows of its manifest: what ran, on what data, where, how fast, and what is known to be wrong."""
+"""What a run's page shows of its manifest: what ran, on which data, where, how fast, and its known problems."""
 
 from __future__ import annotations
 

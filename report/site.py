@@ -1,4 +1,4 @@
-"""Write a report: which pages there are, and what each of them says."""
+"""Write a report: its pages and their content."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Report:
 def write_report(runs: Runs | Sequence[StoredRun], out: str | Path, title: str = TITLE) -> Report:
     """Write the report of stored runs into a folder: pages that open from disk, the first of which is `index`.
 
-    A report that is there is replaced. Missing scores are computed and stored, as `medbench leaderboard` does. Raises
-    UsageError for no runs, and for a folder that has other files.
+    An earlier report there is replaced. Missing scores are computed and stored, as by `medbench leaderboard`. Raises
+    UsageError if there are no runs, and for a folder that has other files.
     """
     if not runs:
         raise UsageError("there are no runs for a report.", "Make one: medbench run")

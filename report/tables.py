@@ -14,7 +14,7 @@ SCALE = {"bytes": 1e9}  # what a column's limits are given in, where it is not t
 
 
 def summary_table(found: Summary) -> dict[str, Any]:
-    """Return a summary as the page's tables take it, in the order of its lines."""
+    """Return a summary in the form of the page's tables, in the order of its lines."""
     directions = ["", "", *(heading.better for heading in found.headings)]
     return _table(
         summary_headings(found),
@@ -24,7 +24,7 @@ def summary_table(found: Summary) -> dict[str, Any]:
 
 
 def board_table(board: Board) -> dict[str, Any]:
-    """Return a board's headline figures as the page's tables take them."""
+    """Return a board's headline figures in the form of the page's tables."""
     shown = [(at, column) for at, column in enumerate(board.columns) if column.headline]
     directions = ["", "", *(column.better for _, column in shown)]
     return _table(

@@ -1,4 +1,4 @@
-"""Quality against memory, latency and parameters: what the page of trade-offs chooses between."""
+"""Quality against memory, latency and parameters: the data of the page of trade-offs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
     counts = [_parameters(line, parameters) for line in found.lines]
     if not qualities or not (measured or any(counts)) or len(found.lines) < 2:
         return None
-    # The mean is what one asks for first, where there is one.
+    # The mean comes first, if there is one.
     qualities.sort(key=lambda at: found.headings[at].kind != "mean")
     costs: list[dict[str, str]] = [{"name": headings[at], "unit": UNITS[found.headings[at].kind]} for at in measured]
     return {

@@ -1,4 +1,4 @@
-"""What a leaderboard is made of: boards of comparable runs, with their columns, rows and cells."""
+"""The types of a leaderboard: boards of comparable runs, with their columns, rows and cells."""
 
 from __future__ import annotations
 

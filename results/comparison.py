@@ -1,4 +1,4 @@
-"""What a comparison is made of: matches of two runs, each with its compared figures."""
+"""The types of a comparison: matches of two runs, each with its compared figures."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from ..core.types import Engine, Turn
 from ..engines.text_requests import Piece, TextRequest, Texts
 from .batching.worker import texts_of
 
-# What a saved conversation says of an answer that did not end by itself, by its `finish`.
+# What a saved conversation says about an answer that did not end by itself, by its `finish`.
 UNFINISHED = {"length": "Cut off after {limit} tokens", "stopped": "Stopped"}
 
 

@@ -205,10 +205,7 @@ def test_a_base_that_is_another_one_by_now_is_warned_of(llama: Path, root: Path,
     told: list[str] = []
     spec = resolve(f"{other}@first", tell=told.append)
     before, now = (resolve(str(path)).revision[:7] for path in (llama, other))
-    warning = (
-        f"warning: the adapter first was trained on tiny-llama @ {before}, "
-        f"which is not the model it is put on (@ {now})"
-    )
+    warning = f"warning: the adapter first was trained on tiny-llama @ {before}, not on this base (@ {now})"
     assert told == [warning]
     assert spec.location == str(other)
     told.clear()
@@ -226,7 +223,7 @@ def test_a_base_that_has_moved_is_the_same_base(llama: Path, root: Path, tmp_pat
 def test_a_base_that_is_gone_is_asked_for(root: Path) -> None:
     base = find("tiny-llama@first").manifest.base
     change(root / "tiny-llama/first", base=base | {"name": "/gone/tiny-llama"})
-    with pytest.raises(ModelMissing, match="was trained from is not at /gone/tiny-llama"):
+    with pytest.raises(ModelMissing, match="is no longer at /gone/tiny-llama"):
         resolve("tiny-llama@first")
 
 
@@ -235,7 +232,7 @@ def test_weights_that_were_changed_since_are_warned_of(root: Path) -> None:
     config.write_text(config.read_text().replace('"lora_alpha": 8', '"lora_alpha": 9'))
     told: list[str] = []
     resolve("tiny-llama@first", tell=told.append)
-    assert told == [f"warning: the weights in {config.parent} are not those that training saved there"]
+    assert told == [f"warning: the weights in {config.parent} have changed since training saved them"]
 
 
 def test_a_path_that_is_there_wins(llama: Path, root: Path, tmp_path: Path) -> None:
@@ -290,7 +287,7 @@ def test_two_adapters_at_once_are_refused(root: Path) -> None:
 
 
 def test_whole_weights_are_neither_an_adapter_nor_of_a_revision(llama: Path, root: Path) -> None:
-    with pytest.raises(UsageError, match="whole weights, not an adapter"):
+    with pytest.raises(UsageError, match="a full model, not an adapter"):
         resolve(str(llama), adapter="adapters/tiny-llama/whole")
     with pytest.raises(UsageError, match="tiny-llama@whole has weights of its own"):
         resolve("tiny-llama@whole", revision="v2")
@@ -298,7 +295,7 @@ def test_whole_weights_are_neither_an_adapter_nor_of_a_revision(llama: Path, roo
 
 def test_whole_weights_that_are_not_whole_are_told(root: Path) -> None:
     (root / "tiny-llama/whole/model.safetensors").unlink()
-    with pytest.raises(ModelMissing, match=r"the weights of tiny-llama@whole are not whole: in .* it has no weights"):
+    with pytest.raises(ModelMissing, match=r"the weights of tiny-llama@whole in .* are incomplete: it has no weights"):
         resolve("tiny-llama@whole")
 
 

@@ -282,7 +282,7 @@ WORKS = {"load": "pass", "output": "Output(request.item_id, text='x')", "make": 
         ({"output": "1 / 0"}, "a plugin failed: ZeroDivisionError: division by zero"),
         ({"output": "Output(request.item_id, text=5)"}, "1 not: the engine gave no text"),
         ({"output": "Output(request.item_id)"}, "1 not: the engine gave no text"),
-        ({"output": "'4'"}, "a plugin failed: the engine of broken gave a str, not an Output"),
+        ({"output": "'4'"}, "a plugin failed: the engine of broken returned a str, not an Output"),
     ],
 )
 def test_a_judge_plugin_that_fails_is_reported_and_the_others_go_on(

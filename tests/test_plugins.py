@@ -475,11 +475,11 @@ class ENGINE(EchoEngine):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("yield from outputs * 2", "gave no fit answer to 'toy-01': it was not asked that, or not twice."),
-        ("yield dataclasses.replace(outputs[0], item_id='x')", "gave no fit answer to 'x': it was not asked that"),
+        ("yield from outputs * 2", "gave an invalid answer to 'toy-01': it was not asked this, or only once."),
+        ("yield dataclasses.replace(outputs[0], item_id='x')", "gave an invalid answer to 'x': it was not asked this"),
         (
             "yield dataclasses.replace(outputs[0], logprobs=(-1.0,))",
-            "gave no fit answer to 'toy-01': 1 log-probabilities for 4 options.",
+            "gave an invalid answer to 'toy-01': 1 log-probabilities for 4 options.",
         ),
         ("yield dataclasses.replace(outputs[0], logprobs=None)", "'toy-01': 0 log-probabilities for 4 options."),
         ("yield from outputs[2:]", "2 items have no answer; toy-01: the engine gave no answer"),

@@ -155,7 +155,7 @@ def test_name_and_tag_mean_the_base_as_it_was(named: str, trained: str) -> None:
     spec = resolve(named, tell=told.append)
     assert (spec.revision, spec.source) == (OLD, f"hub {NAME} @ 1a2b3c4")
     assert told == [
-        f"dialogpt-small@default runs on {NAME} @ 1a2b3c4, as it was trained; the hub has 5d6e7f8 by now. "
+        f"dialogpt-small@default runs on {NAME} @ 1a2b3c4, on which it was trained. The hub now has 5d6e7f8. "
         "For both on the same base: --revision 1a2b3c4"
     ]
 
@@ -187,8 +187,7 @@ def test_another_revision_is_for_the_user_to_choose_and_warned_of(trained: str) 
     told: list[str] = []
     assert resolve(trained, revision="main", tell=told.append).revision == NEW
     assert told[-1] == (
-        "warning: the adapter default was trained on dialogpt-small @ 1a2b3c4, "
-        "which is not the model it is put on (@ 5d6e7f8)"
+        "warning: the adapter default was trained on dialogpt-small @ 1a2b3c4, not on this base (@ 5d6e7f8)"
     )
 
 

@@ -10,8 +10,9 @@ NAMED = 5  # ids listed in a message
 
 
 def refusal(leaks: Mapping[str, Leaks], allowed: Collection[str]) -> str:
-    """Why this may not be trained on: it holds items, question and answer, of benchmarks (by name) that are not
-    `allowed`. "" where it may.
+    """Return why training on these data is refused: they contain items of benchmarks (by name) that are not `allowed`.
+
+    "" if they contain none.
     """
     held = {name: found.items for name, found in leaks.items() if found.items and name not in allowed}
     if not held:

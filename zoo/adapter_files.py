@@ -1,4 +1,4 @@
-"""Check the files of an adapter from any source: whether they are intact, and of a method that medbench runs."""
+"""Check the files of an adapter from any source: that they are intact, and that medbench runs its method."""
 
 from __future__ import annotations
 

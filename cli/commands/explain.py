@@ -38,15 +38,15 @@ ENTITY_STYLE = {
     "reference_denied": "strike",
 }
 STYLE = SAFETY_STYLE | ENTITY_STYLE
-# What stands in the brackets where there is no color, and in the tables, which say what it means.
+# Signs inside the brackets where there is no color; the tables explain them.
 SIGN = {name: str(at) for at, name in enumerate(SAFETY_STYLE, 1)} | dict(zip(ENTITY_STYLE, "+-=!¬¬"))
 WHAT = {
-    "recalled": "entities of the reference that the answer has",
+    "recalled": "entities of the reference that the answer contains",
     "missed": "entities of the reference that the answer lacks",
-    "allowed": "entities of the answer that only the question or context has",
-    "invented": "entities of the answer that neither reference nor question nor context has",
-    "denied": "entities that the answer says are not there: they recall nothing",
-    "reference_denied": "entities that the reference says are not there: they are not asked for",
+    "allowed": "entities of the answer that are only in the question or context",
+    "invented": "entities of the answer that are not in the reference, question or context",
+    "denied": "entities that the answer negates: they recall nothing",
+    "reference_denied": "entities that the reference negates: the answer need not contain them",
 }
 BRACKETS = "⟦ ⟧ marks the words; the sign inside matches a row of the table"
 
@@ -253,7 +253,7 @@ def _words(text: str, evidence: Sequence[Evidence]) -> str:
 
 
 def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colored: bool) -> Any:
-    """A row per group: which entities, each once; `told`: what stands behind one of those that the reference denies."""
+    """Return a row per group of entities, each entity once. `told`: the note on each one that the reference negates."""
     from rich.markup import escape
 
     from ..ui import render

@@ -109,8 +109,9 @@ def command(
 
 
 def _scores(stored: StoredRun, records: list[Record], judged: list[str], named: list[str]) -> Scores:
-    """Scores by metric and answer. A metric that fails is told and left out, as is, in silence, one that fits no item
-    where another does; what a judge could not grade is shown.
+    """Return scores by metric and answer, with a note on answers that a judge could not grade.
+
+    A metric that fails is reported and left out. One that applies to no item is left out silently if another applies.
     """
     from ...core.types import Metric
     from ...results.scoring import JUDGING, load_stored, score_run
@@ -358,7 +359,7 @@ def _print_answer(screen: Console, record: Record, which: str) -> None:
         screen.print(Panel(Text(out.reasoning), title=title, title_align="left", style="dim"))
     if out.text is not None:
         ended = f" · {out.completion_tokens} tokens · ended by {out.finish}" if out.completion_tokens else ""
-        ended = ended or " · cut off at its limit of tokens" * (out.finish == "length")
+        ended = ended or " · cut off at the token limit" * (out.finish == "length")
         nothing = "(unfinished: reasoning used up all new tokens)" if out.unfinished else "(empty)"
         said = Text(out.text) if out.text.strip() else Text(nothing, style="dim")
         screen.print(Panel(said, title=f"answer{which}{ended}", title_align="left"))

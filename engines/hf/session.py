@@ -33,7 +33,7 @@ class _Text:
 
 
 class TextSession:
-    """Texts by one loaded model. Each occupies a row of the batch from its prompt until it ends."""
+    """Texts that one loaded model generates. Each occupies a row of the batch from its prompt to its end."""
 
     def __init__(self, loaded: Loaded, prompter: Prompter, wrap: Wrapping, capacity: Callable[[], Capacity]) -> None:
         """`wrap`: how chats are wrapped. `capacity` is called whenever work begins, because free memory changes."""

@@ -207,7 +207,7 @@ class Client:
     def _exchange(self, path: Endpoint, body: Mapping[str, Any], stop: threading.Event, retries: int) -> HttpReply:
         """Return the reply after at most `retries` retries; an error reply if they are used up or would not help.
 
-        Raises Failed where no reply came, Refused where none ever will, CapReached or Stopped where it was not asked.
+        Raises Failed if no reply came, Refused if none ever will, CapReached or Stopped if the request was not sent.
         """
         from .http import Unreachable, within
 
@@ -267,7 +267,7 @@ class Client:
     def _rest(self, reply: HttpReply | None, attempt: int) -> float:
         """Return the seconds to wait before retrying. A wait that the server asks for applies to all requests.
 
-        Raises Refused where it asks for more than PATIENCE_S.
+        Raises Refused if it asks for more than PATIENCE_S.
         """
         first, longest = self.backoff_s
         asked = replies.wait_asked(reply.headers, datetime.now(UTC)) if reply else None

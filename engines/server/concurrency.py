@@ -1,4 +1,4 @@
-"""Many requests to a server at once, one `Output` for each whatever becomes of it."""
+"""Many requests to a server at once, with exactly one `Output` for each."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def concurrently(
     workers: int,
     wake: Callable[[], None],
 ) -> Iterator[Output]:
-    """Yield every request's output in order of completion, `workers` at a time. Closed or interrupted, no new request
-    starts.
+    """Yield every request's output in order of completion, `workers` at a time. After a close or an interrupt, no new
+    request starts.
 
-    A request starts when an earlier one's output was taken and, by whoever asks, stored: a killed process loses no
-    more replies than were out. `failed` makes an output of a reason, and of whether it would be the same again. `wake`
-    ends the waiting of requests that are held back.
+    A request starts when the caller has taken (and stored) an earlier output, so a killed process loses only the
+    replies to running requests. `failed` makes an output from a reason and from whether it would be the same again.
+    `wake` ends the waiting of requests that are held back.
     """
     waiting, done = deque(requests), queue.SimpleQueue[Output | BaseException]()
     stop = threading.Event()

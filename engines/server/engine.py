@@ -57,7 +57,7 @@ class LogprobsFormat:
 class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what changes while it works are properties of Client
     """Asks a model at a server. `spec.location` is its name there. Making one sends nothing.
 
-    `limits` may be set at any time but while requests are out; `usage` goes on through all of an engine's life.
+    `limits` may be set whenever no request is running. `usage` counts over the engine's whole life.
     """
 
     prefix_takes = "a model's name at the server"
@@ -112,8 +112,8 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
     def cannot_choose(self, answers: Iterable[tuple[str, ...]]) -> str:
         """Return why answers like these cannot be scored by log-probability; "" if they can.
 
-        A server shows one token at a time, so what one token does not tell apart is not for it. Asks the server once
-        whether it gives log-probabilities. Raises Refused where it cannot be asked.
+        A server shows one token at a time, so options that begin with the same token cannot be told apart. Asks the
+        server once whether it gives log-probabilities. Raises Refused if it cannot be asked.
         """
         for labels in answers:
             unfit = [label for label in labels if not _ONE_TOKEN.fullmatch(label)]
@@ -122,7 +122,7 @@ class ServedEngine(Client, Engine):  # type: ignore[misc, override]  # what chan
         return "" if self._logprobs() else f"the server gives no log-probabilities for {self.spec.location}"
 
     def check_sampling(self, samples: int, temperature: float) -> None:
-        """As any engine's. A model whose own settings draw tokens, or send no temperature, may vary without one."""
+        """Check as any engine does. Answers may also vary without a temperature, if the model draws tokens."""
         if temperature > 0 or self.spec.generation.get("temperature", 0) == 0:
             super().check_sampling(samples, temperature)
 

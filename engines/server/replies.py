@@ -175,7 +175,7 @@ def usage(reply: HttpReply) -> tuple[int, int] | None:
 def wait_asked(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return how long the server asks to wait: Retry-After (seconds or a date), else x-ratelimit-reset….
 
-    None where it asks for nothing that can be read.
+    None if the reply asks for no wait, or in no form that can be read.
     """
     if (text := headers.get("retry-after-ms", "")) and (milliseconds := _number(text)) is not None:
         return milliseconds / 1000
@@ -350,7 +350,7 @@ def _choice(reply: HttpReply) -> Mapping[str, Any]:
 def first_token(reply: HttpReply) -> list[tuple[str, float]]:
     """Return the most likely first tokens with log-probabilities (nats), from a chat or either format of completions.
 
-    [] where the server gives none. Raises Failed where the reply is none.
+    [] if the server gives none. Raises Failed if the reply is not a valid one.
     """
     given = _choice(reply).get("logprobs")
     if not isinstance(given, Mapping):
@@ -373,8 +373,8 @@ def first_token(reply: HttpReply) -> list[tuple[str, float]]:
 def of_answers(tokens: Sequence[tuple[str, float]], answers: Sequence[str], exact: bool) -> tuple[float, ...] | None:
     """Return each answer's log-probability: that of the most likely token equal to it, ignoring surrounding spaces.
 
-    Minus infinity for an answer below the server's list; None where none is in it. Letters keep their case; words do
-    where `exact`.
+    Minus infinity for an answer that is not in the server's list; None if no answer is in it. Letters keep their case,
+    words only if `exact`.
     """
 
     def means(token: str, answer: str) -> bool:

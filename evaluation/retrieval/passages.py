@@ -93,7 +93,7 @@ def _by_words(sentence: str, words: int) -> list[str]:
 
 
 def block(passages: Sequence[Passage]) -> str:
-    """Return passages as they stand in a prompt, before the question; "" for none."""
+    """Return passages as a prompt shows them, before the question; "" for none."""
     if not passages:
         return ""
     shown = [

@@ -1,4 +1,4 @@
-"""`--retrieve`: a corpus by its name, and the passages of it that stand in a benchmark's prompts."""
+"""`--retrieve`: a corpus by its name, and the passages from it in a benchmark's prompts."""
 
 from __future__ import annotations
 

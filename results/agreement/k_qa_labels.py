@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...benchmarks.k_qa import K_QA, MUST, NICE
+from ...benchmarks.k_qa import K_QA, MUST_HAVE, NICE_TO_HAVE
 from ...benchmarks.sources.files import FETCH_AGAIN, Source
 from ...benchmarks.sources.rows import Row, headed_rows
 from ...core.errors import DataMalformed
@@ -22,7 +22,7 @@ LABELS = ("entailment", "neutral", "contradiction")
 PHYSICIANS = 3
 MAJORITY = "majority_label"
 _WRITTEN = tuple(label.capitalize() for label in LABELS)
-_TAGS = {"Must_have": (1.0, MUST), "Nice_to_have": (0.0, NICE)}
+_TAGS = {"Must_have": (1.0, MUST_HAVE), "Nice_to_have": (0.0, NICE_TO_HAVE)}
 
 
 def load(source: Source) -> RatedAnswers:

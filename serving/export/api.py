@@ -87,7 +87,7 @@ def export(
     check: benchmarks on which the original, the merged and the exported model are compared in pairs; limit, seed,
         choice, max_new_tokens, data: as for evaluate(). runs: the folder of their runs, by default `runs/`.
     server, base_url: a model at a server that answers the same items, e.g. "openai:llama3.2".
-    progress: hears what happens; by default nobody does.
+    progress: receives events; by default they are not reported.
 
     Raises UsageError for a model that cannot be exported so, before any work; MedbenchError where a step fails.
     """

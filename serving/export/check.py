@@ -1,4 +1,4 @@
-"""What an export cost: the original, the merged and the exported model on the same items, in pairs."""
+"""How an export changed the answers: the original, merged and exported model on the same items, in pairs."""
 
 from __future__ import annotations
 

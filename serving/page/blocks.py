@@ -1,4 +1,4 @@
-"""The page as Gradio draws it: a question, its answers side by side, and what they are worth."""
+"""The page in Gradio: a question, the answers side by side, and their safety labels."""
 
 from __future__ import annotations
 

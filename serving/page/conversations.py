@@ -1,4 +1,4 @@
-"""What the tabs of a page talk about: in each tab, a chat with every model, and one question at a time to all."""
+"""The conversations of a page: each tab has a chat with every model, and asks all of them one question at a time."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Where weights come from, and whether they are whole: hub, folder, GGUF file, package."""
+"""Where weights come from (hub, folder, GGUF file, package), and whether they are intact."""

@@ -52,9 +52,8 @@ def about(folder: Path) -> dict[str, Any]:
 def converted(sha256: str, obtain: Callable[[Path], Path], tell: Callable[[str], None]) -> Path:
     """Return the converted folder of the GGUF file with this hash. Convert the file if needed.
 
-    `obtain` is handed an empty folder, to be thrown away afterwards, and gives the path of the file, in it or not. One
-    process converts at a time. The folder appears under its final name only when it is complete, so nothing half-made
-    is ever used.
+    `obtain` gets a temporary folder, which it may use, and returns the path of the file. One process converts at a
+    time. The folder gets its final name only when it is complete, so a partial conversion is never used.
     """
     import filelock
 

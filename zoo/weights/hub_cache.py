@@ -35,8 +35,8 @@ def find(repository: str, revision: str, problem: Callable[[Path], str]) -> Path
     """Return the complete snapshot of a revision; None if there is none.
 
     `problem` says why a folder cannot be used, "" if it can. A revision is a branch, a tag, or a commit in full or by
-    its first digits. Without a revision it is the main branch, and if the commit of that is not whole because an
-    update was interrupted, the newest whole snapshot that belongs to no other branch or tag.
+    its first digits. Without a revision it is the main branch. If the main branch's snapshot is incomplete because an
+    update was interrupted, it is the newest complete snapshot that belongs to no other branch or tag.
     """
     folder = place(repository)
     branch = revision or MAIN
@@ -52,7 +52,7 @@ def find(repository: str, revision: str, problem: Callable[[Path], str]) -> Path
 
 
 def expected(repository: str, revision: str) -> str:
-    """Return the commit that a revision was when it was last asked for, downloaded or not; "" if that is unknown."""
+    """Return the commit that a revision pointed to when last requested, downloaded or not; "" if unknown."""
     return _commit(place(repository), revision or MAIN)
 
 

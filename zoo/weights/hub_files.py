@@ -30,8 +30,8 @@ class Damaged(ModelMissing):
 def intact(repository: str, folder: Path, names: Iterable[str], tell: Tell) -> Path:
     """Return `folder`, a snapshot in the hub's cache, after making sure that its files `names` are those of the hub.
 
-    Damaged ones are downloaded again, once: a server whose names are not hashes gives the same file again, which is
-    then used. Raises Damaged if that is not possible.
+    Damaged files are downloaded again, once. A server whose file names are not hashes sends the same file again, which
+    is then used. Raises Damaged if the download fails.
     """
     damaged = {name: why for name in names if (why := damage(folder / name, tell))}
     for name, why in damaged.items():

@@ -1,4 +1,4 @@
-"""What one generation is given and what it returns."""
+"""The input and the result of one generation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the next tokens are chosen where they are not simply the likeliest, and their log-probabilities noted."""
+"""Choose next tokens that are not simply the likeliest, and record their log-probabilities."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Picker:
 
 
 def draw(logits: Any, rows: Sequence[tuple[Sampling, int]]) -> list[int]:
-    """Return a token for each row of logits (rows, vocabulary): how it is drawn, and after how many tokens.
+    """Return a token for each row of logits (rows, vocabulary), given how it is drawn and how many tokens came before.
 
     As `engines.sampling.draw`, for many rows at once. A row's token does not depend on the other rows.
     """

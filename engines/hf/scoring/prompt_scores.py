@@ -23,7 +23,7 @@ class PromptScorer:
         self._cache: Any = None
 
     def scores(self, tokens: list[int], top: int) -> list[Noted]:
-        """Of every token but the first, in order, with the `top` likeliest in its place."""
+        """Return the log-probability of every token but the first, with the `top` likeliest tokens in its place."""
         import torch
 
         from ..generation.kv_cache import KVCache, chunks, masks_for
