@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...benchmarks.k_qa import K_QA, MUST_HAVE, NICE_TO_HAVE
+from ...benchmarks.k_qa import K_QA, NICE_TO_HAVE
 from ...benchmarks.sources.files import FETCH_AGAIN, Source
 from ...benchmarks.sources.rows import Row, headed_rows
 from ...core.errors import DataMalformed
+from ...core.item import MUST_HAVE
 from ...core.types import Criterion, Item, Output, Prompt, Record
 from .liveqa_grades import RatedAnswers
 
