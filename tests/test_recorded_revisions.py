@@ -156,7 +156,7 @@ def test_name_and_tag_mean_the_base_as_it_was(named: str, trained: str) -> None:
     assert (spec.revision, spec.source) == (OLD, f"hub {NAME} @ 1a2b3c4")
     assert told == [
         f"dialogpt-small@default runs on {NAME} @ 1a2b3c4, on which it was trained. The hub now has 5d6e7f8. "
-        "For both on the same base: --revision 1a2b3c4"
+        "To run the base at the same revision: --revision 1a2b3c4"
     ]
 
 

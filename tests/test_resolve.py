@@ -195,7 +195,7 @@ def test_a_folder_with_a_gguf_file_only_is_told_to_name_the_file(tmp_path: Path)
 def test_one_file_of_a_model_is_told_to_name_the_folder(llama: Path) -> None:
     with pytest.raises(UsageError) as error:
         resolve(str(llama / "model.safetensors"))
-    assert error.value.hint == f"Name its folder, if that is a model folder: --model {llama}"
+    assert error.value.hint == f"If its folder is a model folder, give that: --model {llama}"
 
 
 def test_a_revision_belongs_to_a_hub_model(llama: Path) -> None:

@@ -11,6 +11,7 @@ from medbench.benchmarks import healthbench, k_qa
 from medbench.benchmarks.samples.benchmarks import HEALTHBENCH_SAMPLE
 from medbench.benchmarks.sources.files import Source
 from medbench.core.errors import DataMalformed, DataMissing
+from medbench.core.item import MUST_HAVE
 from medbench.core.types import Criterion, Turn
 
 ROW: dict[str, Any] = {
@@ -102,4 +103,4 @@ def test_the_real_release(real_data: Path):
     items = k_qa.K_QA.load(Source(real_data)).items
     statements = [each for item in items for each in item.criteria]
     assert len(items) == 201
-    assert [sum(kind in each.tags for each in statements) for kind in (k_qa.MUST, k_qa.NICE)] == [892, 697]
+    assert [sum(kind in each.tags for each in statements) for kind in (MUST_HAVE, k_qa.NICE_TO_HAVE)] == [892, 697]
