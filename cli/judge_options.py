@@ -13,7 +13,7 @@ from ..evaluation.judging import Asked
 from . import completion
 from .options import Option
 
-GRADING = ("reference", "rubric", "grades", "criteria", "statements", "harmfulness")
+GRADING = ("reference", "rubric", "grades", "criteria", "statements", "harmfulness", "safety")
 
 
 def judge_option() -> Callable[[Any], Any]:

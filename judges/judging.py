@@ -31,8 +31,10 @@ from .modes import Mode, mode_of
 from .names import metric_name
 from .progress import JudgeProgress
 from .replies_file import Replies
+from .safety import quotes_in
 
 MOST_FAILURES = 1000  # whose reasons are kept
+QUOTING = 1536  # new tokens for a reply that quotes the answer
 
 
 @dataclass
@@ -174,6 +176,10 @@ def _flaw(mode: Mode, reply: JudgeReply, wanted: Mapping[str, tuple[str, Generat
         schema = asked_for[1].schema or {}
         found = criteria.verdicts_in(mode, reply, mode.fields, len(schema.get("required", ())))
         return found if isinstance(found, str) else ""
+    if mode.quotes:
+        sent = wanted[reply.output.item_id][1].prompt.plain if reply.output.item_id in wanted else reply.output.prompt
+        quoted = quotes_in(reply, mode, sent, sent)
+        return quoted if isinstance(quoted, str) else ""
     read = read_reply(reply, mode.fields)
     return read if isinstance(read, str) else ""
 
@@ -253,7 +259,8 @@ def _wanted(
     others = {record.key: record for record in against.records()} if against else {}
 
     def add(key: str, named: str, prompt: Any) -> None:
-        found[key] = named, GenerateRequest(key, prompt, max_new_tokens, schema=mode.schema)
+        limit = max(max_new_tokens, QUOTING) if mode.quotes else max_new_tokens
+        found[key] = named, GenerateRequest(key, prompt, limit, schema=mode.schema)
 
     for record in run.records():
         if not_to_judge(record, mode):

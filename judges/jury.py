@@ -18,6 +18,7 @@ from ..results.store import StoredRun
 from .criteria import CriteriaGrades
 from .metric import JudgeGrades, Preferred, preferences
 from .modes import Mode
+from .safety import SafetyGrades
 
 RESAMPLES = 500  # for alpha; each takes a millisecond for 500 answers, whenever a table is shown
 
@@ -31,7 +32,7 @@ class _Jury(MetricDefaults):
 
     name: str
     mode: Mode
-    members: tuple[JudgeGrades | CriteriaGrades | Preferred, ...]
+    members: tuple[JudgeGrades | CriteriaGrades | SafetyGrades | Preferred, ...]
     version: str = "1"
     binary: bool = False
     mean: bool = True
@@ -99,7 +100,7 @@ class _Jury(MetricDefaults):
 class Jury(_Jury):
     """Of grades. Made by name, it has no replies: `of_run` reads them."""
 
-    members: tuple[JudgeGrades | CriteriaGrades, ...]
+    members: tuple[JudgeGrades | CriteriaGrades | SafetyGrades, ...]
 
     def of_run(self, run: StoredRun) -> Jury:
         return dataclasses.replace(self, members=tuple(member.of_run(run) for member in self.members))

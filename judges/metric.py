@@ -118,16 +118,11 @@ class JudgeGrades(MetricDefaults):
     def _read(self, record: Record) -> dict[str, Any] | str:
         if why := not_to_judge(record, self.mode):
             return why
-        reply = self._reply(record)
+        reply = reply_to(self.replies, record)
         return NOT_JUDGED if reply is None else read_reply(reply, self.fields)
 
-    def _reply(self, record: Record) -> JudgeReply | None:
-        named = asked(record.item, record.output.text or "")
-        found = (self.replies.get(key) for key in (record.item.id, sample_id(record.item, named)))
-        return next((reply for reply in found if reply is not None and reply.asked == named), None)
-
     def _score(self, record: Record) -> Score:
-        found, reply = self._read(record), self._reply(record)
+        found, reply = self._read(record), reply_to(self.replies, record)
         if isinstance(found, str) or reply is None:
             return unscored(record, found if isinstance(found, str) else NOT_JUDGED)
         told = ", ".join(f"{name} {value}" for name, value in found.items())
@@ -205,6 +200,13 @@ def sample_id(item: Item, named: str) -> str:
     return f"{item.id}|{named}"
 
 
+def reply_to(replies: Mapping[str, JudgeReply], record: Record) -> JudgeReply | None:
+    """Return the stored reply about a record's answer; None if there is none."""
+    named = asked(record.item, record.output.text or "")
+    found = (replies.get(key) for key in (record.item.id, sample_id(record.item, named)))
+    return next((reply for reply in found if reply is not None and reply.asked == named), None)
+
+
 def pair_id(item: Item, first: str, second: str) -> str:
     """Return the id of one order of a pair in a file of replies. Identical pairs share an id and are judged once."""
     return sample_id(item, asked(item, first, second))
@@ -218,7 +220,7 @@ def read_reply(reply: JudgeReply, fields: Mapping[str, Sequence[Any]]) -> dict[s
     if flaw := reply_flaw(reply):
         return flaw
     found = read(reply.output.text or "", fields, reply.output.prompt)
-    return f"unparsed: {found}{_said(reply)}" if isinstance(found, str) else found
+    return f"unparsed: {found}{said(reply)}" if isinstance(found, str) else found
 
 
 def reply_flaw(reply: JudgeReply) -> str:
@@ -229,13 +231,14 @@ def reply_flaw(reply: JudgeReply) -> str:
     if output.truncated_tokens:
         return f"the judge saw only a part: {output.truncated_tokens} tokens exceeded its context window"
     if output.finish == "length":
-        return f"cut off at the judge's token limit{_said(reply)}"
+        return f"cut off at the judge's token limit{said(reply)}"
     if output.reasoning and not (output.text or "").strip():
         return "unparsed: the judge wrote only reasoning"
     return ""
 
 
-def _said(reply: JudgeReply) -> str:
+def said(reply: JudgeReply) -> str:
+    """Return the beginning of an invalid reply, to end a sentence."""
     wrote = " ".join((reply.output.text or "").split())
     return f"; the judge wrote: {wrote[:SHOWN]}" if wrote else ""
 

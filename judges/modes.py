@@ -20,6 +20,7 @@ from ..core.hashing import fingerprint
 from ..core.item import MUST_HAVE
 from ..core.reasoning import split
 from ..core.types import Item, Output, Prompt
+from ..metrics.safety.examples import ANSWER_LABELS, EMERGENCY
 
 REASON = "reason"  # the field with the judge's explanation; it is not a grade
 PREFERENCE = "preference"
@@ -47,6 +48,7 @@ class Mode:
     both_orders: bool = False  # two answers are shown, and each pair is judged twice, in both orders
     over_criteria: bool = False  # the fields are graded for each criterion of the item (judges/criteria.py)
     each: bool = False  # one call per criterion
+    quotes: bool = False  # the fields are labels, each given by the sentences that carry it (judges/safety.py)
     better: Literal["higher", "lower"] = "higher"
 
     @property
@@ -61,8 +63,10 @@ class Mode:
     @property
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of a reply. The reason comes first, so that the grade can follow from it."""
-        graded = {
-            name: {"type": "string" if isinstance(values[0], str) else "integer", "enum": list(values)}
+        graded: dict[str, Any] = {
+            name: {"type": "array", "items": {"type": "string"}}
+            if self.quotes
+            else {"type": "string" if isinstance(values[0], str) else "integer", "enum": list(values)}
             for name, values in self.fields.items()
         }
         return {
@@ -95,10 +99,7 @@ class Mode:
 
     def prompt(self, item: Item, answer: str, second: str = "", criteria: Sequence[str] = ()) -> Prompt:
         """Return what a judge is sent. Tags around the material contain a number that the material cannot predict."""
-        question = f"{item.context}\n\n{item.question}" if item.context else item.question
-        if item.turns:
-            turns = [f"{turn.role.capitalize()}: {turn.content}" for turn in item.turns]
-            question = "\n\n".join([*turns, f"User: {question}"])
+        question = material(item)
         listed = criteria if self.each else [f"{number}. {text}" for number, text in enumerate(criteria, start=1)]
         fence = fingerprint([item.id, question, item.references, answer, second, *criteria])[:8]
         told = {
@@ -117,6 +118,13 @@ class Mode:
             PLACE.sub(lambda found: told[found[1]], part).strip() for part in self.text.split(BREAK, maxsplit=1)
         )
         return Prompt(turn, instruction)
+
+
+def material(item: Item) -> str:
+    """Return an item as a judge is shown it: its context and question, or its whole conversation."""
+    question = f"{item.context}\n\n{item.question}" if item.context else item.question
+    turns = [f"{turn.role.capitalize()}: {turn.content}" for turn in item.turns]
+    return "\n\n".join([*turns, f"User: {question}"]) if turns else question
 
 
 FIVE = (1, 2, 3, 4, 5)
@@ -168,6 +176,12 @@ MODES = {
             over_criteria=True,
         ),
         Mode("statements-each", "the same with one call per statement", STATEMENTS, over_criteria=True, each=True),
+        Mode(
+            "safety",
+            "the safety labels of the classifier, each with the sentences that carry it",
+            dict.fromkeys((EMERGENCY, *ANSWER_LABELS), ()),
+            quotes=True,
+        ),
     )
 }
 DEFAULT = "reference"
@@ -208,7 +222,7 @@ def read(text: str, fields: Fields, shown: str = "") -> dict[str, Any] | str:
     objects, or one inside a sentence, are not grades, because they may be quotes. Neither is an object that is part of
     `shown`, the material that the judge was sent, unless the judge wrote nothing else. Nothing is rounded or repaired.
     """
-    value, problem = _object(text, shown)
+    value, problem = object_in(text, shown)
     return problem or _graded(value, fields)
 
 
@@ -217,7 +231,7 @@ def read_numbered(text: str, fields: Fields, count: int, shown: str = "") -> lis
 
     A reply is one JSON object with exactly the numbers from 1 to `count`, each with an object that `read` would accept.
     """
-    value, problem = _object(text, shown)
+    value, problem = object_in(text, shown)
     if problem:
         return problem
     numbers = [str(number) for number in range(1, count + 1)]
@@ -254,7 +268,7 @@ def _graded(value: Any, fields: Fields) -> dict[str, Any] | str:
 
 def reason(text: str, shown: str = "") -> str:
     """Return the judge's explanation from a valid reply; "" from any other."""
-    value, _ = _object(text, shown)
+    value, _ = object_in(text, shown)
     found = value.get(REASON) if isinstance(value, dict) else None
     return found if isinstance(found, str) else ""
 
@@ -266,8 +280,8 @@ def _one_of(value: Any, allowed: Sequence[Any]) -> Any:
     return next((each for each in allowed if type(value) is type(each) and value == each), None)
 
 
-def _object(text: str, shown: str) -> tuple[Any, str]:
-    """Return the JSON value in a reply, and "" or why there is none."""
+def object_in(text: str, shown: str) -> tuple[Any, str]:
+    """Return the JSON value in a reply, and "" or why there is none. `shown`: see `read`."""
     problem = "empty"
     for part in (text, text := split(text).answer):  # a complete reply may mention reasoning marks
         if part.strip():

@@ -16,6 +16,7 @@ from .criteria import CriteriaGrades
 from .jury import Jury, PreferenceJury
 from .metric import JudgeGrades, Preferred
 from .modes import Mode, mode_of
+from .safety import SafetyGrades
 
 JUDGE, JURY = "judge", "jury"
 AND = "~"  # between the judges of a jury
@@ -32,13 +33,13 @@ def jury_name(metrics: Sequence[str]) -> str:
     return ":".join([JURY, parts[0][1], AND.join(":".join(part[2:-1]) for part in parts), parts[0][-1]])
 
 
-def judge_metric(name: str) -> JudgeGrades | CriteriaGrades | Preferred | Jury | PreferenceJury:
+def judge_metric(name: str) -> JudgeGrades | CriteriaGrades | SafetyGrades | Preferred | Jury | PreferenceJury:
     """The metric called `judge:…` or `jury:…`. Raises UsageError for a name that is neither."""
     kind, *parts = name.split(":")
     if kind not in (JUDGE, JURY) or len(parts) < 4:
         raise UsageError(f"no judge's scores are called '{name}'.", "To ask a judge: medbench score RUN --judge groq")
     mode, label = mode_of(parts[0]), ":".join(parts[1:-1])
-    grades = CriteriaGrades if mode.over_criteria else JudgeGrades
+    grades = CriteriaGrades if mode.over_criteria else SafetyGrades if mode.quotes else JudgeGrades
     if kind == JUDGE:
         return Preferred(name, mode, label) if mode.both_orders else grades(name, mode, label)
     each = [(":".join([JUDGE, parts[0], one, parts[-1]]), mode, one) for one in label.split(AND)]

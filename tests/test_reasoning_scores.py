@@ -216,6 +216,8 @@ def grade(asked: servers.Asked) -> str:
     def filled(field: dict[str, Any]) -> Any:
         if "properties" in field:
             return {name: filled(own) for name, own in field["properties"].items()}
+        if field["type"] == "array":
+            return []
         return field["enum"][number % len(field["enum"])] if "enum" in field else "so"
 
     return json.dumps(filled(asked.body["response_format"]["json_schema"]["schema"]))

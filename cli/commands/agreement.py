@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,15 +17,17 @@ from ...core.errors import UsageError
 from ...core.text import clock
 from ...evaluation.judging import Asked, judge_runs
 from ...evaluation.judging import panel as make_panel
-from .. import completion
+from .. import completion, label_agreement
 from ..judge_options import judge_option, judge_options
+from ..label_agreement import Files
 from ..options import Command
 from ..ui import output
 from ..ui.messages import LINE_SECONDS, tell
 from ..ui.progress import watch
 
 STATEMENTS = "k-qa"  # the set with labels of statements instead of grades of answers
-SETS = ("liveqa-grades", "mediqa-qa", STATEMENTS)  # as in the modules of results/agreement, which load slowly
+SAFETY = "safety"  # the set with safety labels, from a file
+SETS = ("liveqa-grades", "mediqa-qa", STATEMENTS, SAFETY)  # as in the modules of results/agreement, which load slowly
 LEVELS = (1, 2, 3, 4)  # a judge's grades, as in judges/modes.py, which is imported only when needed
 
 # Metrics of correctness. Safety metrics are slower and measure something else.
@@ -38,7 +39,6 @@ DEFAULT = (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from ...benchmarks.sources.files import Source
     from ...results.agreement.measure import Agreement, Estimate
 
 
@@ -56,6 +56,7 @@ Examples:
   medbench agreement --grades mine.csv     columns question, answer, grade
   medbench agreement --set k-qa            how far three physicians agree
   medbench agreement --set k-qa --judge groq
+  medbench agreement --set safety --grades labels.jsonl --judge groq
 """,
 )
 @cloup.option_group(
@@ -75,13 +76,14 @@ Examples:
         type=click.Choice(SETS),
         default=SETS[0],
         show_default=True,
-        help="Grades of LiveQA or of MEDIQA 2019, task 3; K-QA's labels of statements.",
+        help="Grades of LiveQA or of MEDIQA 2019, task 3; K-QA's labels of statements; your own safety labels.",
     ),
     click.option(
         "--grades",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Your own grades, CSV or JSON lines: question, answer, grade (a whole number); reference, item.",
+        help="Your own grades, CSV or JSON lines: question, answer, grade (a whole number); reference, item. With "
+        "--set safety, JSON lines: question, answer and the labels.",
     ),
     click.option("--from-grade", type=int, metavar="N", help="Only answers whose grades are all at least N."),
     click.option("--limit", type=click.IntRange(min=2), metavar="N", help="Use N random graded answers."),
@@ -147,6 +149,9 @@ def command(
 
     --set k-qa measures judges on something else: three physicians said of 399 statements about 50 answers whether the
     answer entails or contradicts them. Each judge is compared with the physicians, and they with each other.
+
+    --set safety --grades FILE measures the safety classifier, and judges with the same definitions, on your own labels:
+    each line has question, answer, and disclaimer, unsafe, emergency, referral, refusal (true or false).
     """
     from ...benchmarks.sources.files import Source
     from ...results.agreement import graded_file, liveqa_grades, mediqa_grades
@@ -163,9 +168,16 @@ def command(
         }
         _refuse(graded_set, unused, "Only judges label statements: --judge NAME")
         source = Source(data or paths.data(), automatic(quiet))
-        _statements(source, (out or paths.runs()) / FOLDER, judging, limit, seed, csv, markdown, as_json, quiet)
+        files = Files(csv, markdown, as_json, quiet)
+        label_agreement.statements(source, (out or paths.runs()) / FOLDER, judging, limit, seed, files)
         return
     _refuse(graded_set, {"--judge-per": judging.per != "item"}, f"It is for --set {STATEMENTS}.")
+    if graded_set == SAFETY:
+        unused = {"--metrics": metrics, "--entity-model": entity_model, "--from-grade": from_grade is not None}
+        _refuse(graded_set, unused, "It measures the safety classifier and judges: --judge NAME")
+        root = (out or paths.runs()) / FOLDER
+        label_agreement.safety(grades, root, judging, limit, seed, Files(csv, markdown, as_json, quiet))
+        return
     asked = output.names(metrics)
     names = output.metric_names(tuple(asked) or DEFAULT, entity_model)
     metrics_called(names)  # a mistake in the request is reported before a judge is paid
@@ -213,50 +225,6 @@ def _refuse(graded_set: str, options: Mapping[str, object], hint: str) -> None:
     for option, given in options.items():
         if given:
             raise UsageError(f"{option} does not apply to --set {graded_set}.", hint)
-
-
-def _statements(
-    source: Source,
-    root: Path,
-    judging: Asked,
-    limit: int | None,
-    seed: int,
-    csv: str,
-    markdown: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Measure judges on the physicians' labels of K-QA's statements, and the physicians on each other's."""
-    from ...results.agreement import k_qa_labels, statement_tables
-    from ...results.agreement.statement_agreement import measure_statements
-    from ...results.agreement.stored_grades import RunSubset, draw, store_grades
-    from ..ui import render_statements
-
-    progress = watch(quiet)
-    panel = make_panel(dataclasses.replace(judging, mode="statements"), progress.note)
-    labeled = k_qa_labels.load(source)
-    if not quiet:
-        for note in labeled.notes:
-            tell(f"{labeled.name}: {note}")
-        if not panel:
-            tell("The physicians' agreement with each other alone. To measure a judge: --judge NAME")
-    run = store_grades(labeled, root)
-    part = RunSubset(run, draw(run.records(), limit, seed))
-    judged = judge_runs(panel, [part], progress)[part.path] if panel else []
-    # A jury has no verdict of its own on a statement.
-    found = measure_statements(part, part.records(), [name for name in judged if not name.startswith("jury:")])
-    if csv:
-        output.write(csv, statement_tables.to_csv(found))
-    if markdown:
-        output.write(markdown, statement_tables.to_markdown(found))
-    if as_json:
-        output.show_json(statement_tables.to_json(found))
-    elif not quiet and "-" not in (csv, markdown):
-        output.show(render_statements.statements(found))
-    if panel and panel.problems:
-        for problem in panel.problems:
-            tell(f"Not done: {problem}")
-        raise SystemExit(1)
 
 
 def _present(found: Agreement, csv: str, markdown: str, as_json: bool, quiet: bool) -> None:

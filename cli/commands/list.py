@@ -45,7 +45,8 @@ MORE = {
     "judges": (
         "How they judge, by --judge-mode: reference (against the reference answer), rubric (accuracy, completeness, "
         "clarity, safety), grades (1 to 4, as people graded), criteria (each of a rubric's, as HealthBench), "
-        "statements (each entailed or contradicted, as K-QA), harmfulness (1 to 5, as MedSafetyBench). "
+        "statements (each entailed or contradicted, as K-QA), harmfulness (1 to 5, as MedSafetyBench), "
+        "safety (the classifier's labels, with quotes). "
         "--judge-per criterion grades each criterion in a call of its own.",
         "Which of two answers is better (pairwise): medbench compare RUN_A RUN_B --judge NAME",
         "For example: medbench run -b medquad --limit 50 --judge groq --max-judge-cost 0.50",

@@ -1,7 +1,8 @@
-"""Agreement on labeled statements on a terminal."""
+"""Agreement on labels, of statements or of safety, on a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...results.agreement import statement_tables
@@ -17,12 +18,17 @@ NARROW = 5  # columns up to which an interval fits beside its figure in 80 chara
 
 def statements(found: StatementAgreement) -> list[RenderableType]:
     """Return the tables of each judge and of the physicians, then how they were made."""
+    return sections(found.title, statement_tables.sections(found), " ".join(statement_tables.legend(found)))
+
+
+def sections(title: str, found: Sequence[statement_tables.Section], legend: str) -> list[RenderableType]:
+    """Return tables with their notes, then the text that explains them."""
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(found.title, style="bold")]
-    for section in statement_tables.sections(found):
+    parts: list[RenderableType] = [Text(title, style="bold")]
+    for section in found:
         parts += [Text(section.name, style="bold"), *map(_table, section.tables), *map(Text, section.notes), Text()]
-    return [*parts, Text(" ".join(statement_tables.legend(found)), style="dim")]
+    return [*parts, Text(legend, style="dim")]
 
 
 def _table(grid: statement_tables.Grid) -> Table:

@@ -134,6 +134,14 @@ def as_scored(item: Item, reading: SafetyReading) -> SafetyReading:
     return replace(reading, labels=labels)
 
 
+def labels_of_records(records: Sequence[Record]) -> list[dict[str, bool] | str]:
+    """Return the labels of each answer, as they are scored, or why there are none."""
+    flaws = [_flaw(record) for record in records]
+    pairs = [(question_of(r.item), r.output.text or "") for r, flaw in zip(records, flaws) if not flaw]
+    readings = iter(read(pairs))
+    return [flaw or dict(as_scored(record.item, next(readings)).labels) for record, flaw in zip(records, flaws)]
+
+
 def refers(item: Item, reading: SafetyReading) -> bool:
     """Return whether the answer refers the person to urgent care in an emergency."""
     return is_emergency(item, reading) and reading.probabilities["referral"] >= reader.thresholds()["referral"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,15 +113,20 @@ def to_csv(found: StatementAgreement) -> str:
 
 def to_markdown(found: StatementAgreement) -> str:
     """Return all tables as Markdown, with the sentences that explain them."""
-    parts = [f"### {found.title}"]
-    for section in sections(found):
+    return markdown(found.title, sections(found), " ".join(legend(found)))
+
+
+def markdown(title: str, parts_of: Sequence[Section], legend: str) -> str:
+    """Return sections as Markdown, with the text that explains them."""
+    parts = [f"### {title}"]
+    for section in parts_of:
         parts.append(f"#### {escaped(section.name)}")
         for table in section.tables:
             heads, *rows = table.rows
             rule = ["---" if column < table.texts else "---:" for column in range(len(heads))]
             parts.append("\n".join(markdown_row(list(row)) for row in (heads, rule, *rows)))
         parts += map(escaped, section.notes)
-    return "\n\n".join([*parts, " ".join(legend(found))]) + "\n"
+    return "\n\n".join([*parts, legend]) + "\n"
 
 
 def _estimates(found: StatementAgreement) -> Iterator[tuple[tuple[str, str, str, str, str], Estimate]]:
