@@ -212,7 +212,7 @@ def test_a_prompt_holds_what_is_judged_between_tags_that_it_cannot_close(name: s
     assert f"<{asked}-{fence}>\nA trial.\n\nIs it safe?\n</{asked}-{fence}>" in prompt.question
     if MODES[name].over_criteria:
         assert f"{'' if MODES[name].each else '1. '}Warns {{answer}}.\n</" in prompt.question
-    elif name != "harmfulness":  # a refusal has no reference
+    elif name not in ("harmfulness", "safety"):  # these are judged without a reference
         assert f"<reference-answer-{fence}>\nYes.\n</reference-answer-{fence}>" in prompt.question
         assert f"<reference-answer-{fence}>\nMostly.\n</reference-answer-{fence}>" in prompt.question
     assert f"answer-{fence}>\n{answer}\n</" in prompt.question  # as it stands: nothing in it is filled in
@@ -226,7 +226,8 @@ def test_a_prompt_holds_what_is_judged_between_tags_that_it_cannot_close(name: s
 @pytest.mark.parametrize("name", list(MODES))
 def test_the_schema_asks_for_what_is_read(name: str) -> None:
     mode = MODES[name]
-    assert fields_of(json.loads(json.dumps(mode.schema))) == {field: tuple(v) for field, v in mode.fields.items()}
+    if not mode.quotes:
+        assert fields_of(json.loads(json.dumps(mode.schema))) == {field: tuple(v) for field, v in mode.fields.items()}
     assert mode.schema["required"] == ["reason", *mode.fields]
     assert mode.schema["additionalProperties"] is False
 
