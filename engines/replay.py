@@ -22,8 +22,10 @@ from ..core.types import (
     ModelSpec,
     Output,
 )
-from .saved_answers import BENCHMARK, Saved, answer_files, columns, file_for, read, twice
-from .saved_seals import SAMPLES
+from .saved.answers import Saved, columns, twice
+from .saved.files import answer_files, file_for, system_of
+from .saved.matching import facts, matched
+from .saved.rows import SavedFile, read
 
 SHOWN = 16  # hexadecimal digits of a hash
 NAMED = 3  # ids in a message
@@ -32,6 +34,8 @@ NO_ANSWER = "no answer saved for this item"
 
 class ReplayEngine(Engine):
     """Returns saved answers: --model replay:FILE, a folder with a file per benchmark, or a path with {benchmark} in it.
+
+    Files of lm-evaluation-harness and logs of Inspect are recognized. Their answers are matched by the question.
 
     `spec.location` is the path and `spec.options["map"]` is the value of --map. Nothing runs, so nothing is timed.
     """
@@ -59,7 +63,7 @@ class ReplayEngine(Engine):
         full = Path(name).expanduser().resolve()
         source = f"answers saved in {full}"
         return ModelSpec(
-            f"{request.engine}:{_system(full)}", str(full), "", request.engine, source=source, options=request.options
+            f"{request.engine}:{system_of(full)}", str(full), "", request.engine, source=source, options=request.options
         )
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -69,6 +73,7 @@ class ReplayEngine(Engine):
         self.notes = ()
         answer_files(self.path)  # raises if there are none
         self.file = self.path
+        self._content = SavedFile({}, "")
         self._saved: dict[str, dict[int, Saved]] | None = None  # by item id and sample
         self._changed = ""  # how the samples of a run were changed
         self._choice = False  # whether the benchmark is multiple choice
@@ -80,6 +85,9 @@ class ReplayEngine(Engine):
         self._read(benchmark.name)
         assert self._saved is not None
         self._choice = bool(item_set.items[0].options)
+        if self._content.peers:
+            self._match(benchmark, item_set)
+            return
         items = {item.id: item for item in item_set.items}
         others = [item_id for item_id, saved in self._saved.items() if not _answer(saved, items.get(item_id))]
         named = ", ".join(others[:NAMED]) + (", …" if len(others) > NAMED else "")
@@ -108,6 +116,22 @@ class ReplayEngine(Engine):
                 for item_id, saved in mine.items()
             }
         self._saved = mine
+
+    def _match(self, benchmark: Benchmark, item_set: ItemSet) -> None:
+        """Find out which items the answers of another tool are to. Raise UsageError if none is to one of these."""
+        peers = self._content.peers
+        found = matched(peers, item_set.items, benchmark.name)
+        notes = found.notes(benchmark.name, self.file.name, len(peers))
+        if not found.answers:
+            raise UsageError(
+                f"{self.file} has no answer to an item of {benchmark.name}. {'. '.join(notes)}.",
+                "Answers are matched by the question's text. Name the benchmark that they belong to.",
+            )
+        self._one_meaning(
+            benchmark.name, {item.id: item.question for item in item_set.items if item.id in found.answers}
+        )
+        self._saved, self.notes = found.answers, tuple(notes)
+        self._facts = {"saved_answers": len(peers), **facts(found), **self._content.about}
 
     def check_sampling(self, samples: int, temperature: float) -> None:
         """Accept any number of samples that the file has. Their temperature is not known."""
@@ -200,19 +224,10 @@ class ReplayEngine(Engine):
         """Read the answers to a benchmark. Their content and the column map determine the revision."""
         self.file = file_for(self.path, benchmark) if benchmark else answer_files(self.path)[0]
         total = hashlib.sha256(json.dumps(sorted(self.columns.items())).encode())
-        self._saved, content, self._changed = read(self.file, self.columns)
-        total.update(f"\0{content}\n".encode())
+        self._content = read(self.file, self.columns)
+        self._saved, self._changed = self._content.answers, self._content.changed
+        total.update(f"\0{self._content.digest}\n".encode())
         self.spec = dataclasses.replace(self.spec, revision=total.hexdigest()[:SHOWN])
-
-
-def _system(path: Path) -> str:
-    """Return the name of the system whose answers are saved at `path`: "alpha" for alpha.jsonl, the folder alpha,
-    alpha-{benchmark}.jsonl and alpha/{benchmark}.jsonl. Samples of a run are named after the run's folder.
-    """
-    if BENCHMARK in str(path):
-        parts = (part.replace(BENCHMARK, "").strip("-_. ") for part in (path.stem, *reversed(path.parts[1:-1])))
-        return next(filter(None, parts), path.suffix[1:])
-    return path.parent.name if path.name == SAMPLES else path.stem if path.suffix else path.name
 
 
 def _answer(saved: Mapping[int, Saved], item: Item | None) -> bool:

@@ -20,7 +20,7 @@ from medbench.core.errors import UsageError
 from medbench.core.reasoning import split
 from medbench.core.types import GenerateRequest, Item, ItemSet, ModelSpec, Prompt
 from medbench.engines.replay import NO_ANSWER, ReplayEngine
-from medbench.engines.saved_answers import columns
+from medbench.engines.saved.answers import columns
 from medbench.evaluation.settings import Settings
 
 BENCHMARK = """

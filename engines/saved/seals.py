@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from ..core.json_text import MAX_LINE, loads
-from ..core.seals import Chain, flaw
+from ...core.json_text import MAX_LINE, loads
+from ...core.seals import Chain, flaw
 
 SAMPLES = "samples.jsonl"
 MANIFEST = "manifest.json"

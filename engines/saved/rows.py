@@ -17,25 +17,26 @@ means no answer. The `samples.jsonl` of a medbench run needs no --map, and its s
 
 from __future__ import annotations
 
-import glob
+import dataclasses
 import hashlib
 import math
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
-from ..core.errors import UsageError
-from ..core.json_text import loads
-from ..core.tables import BadLine, csv_records, separator_hint, text_lines
-from .saved_seals import SAMPLES, SampleSeals
-from .server.replies import CUT
+from ...core.errors import UsageError
+from ...core.json_text import loads
+from ...core.tables import BadLine, csv_records, separator_hint, text_lines
+from ..server.replies import CUT
+from . import inspect_log, lm_eval
+from .answers import ABOUT, ANSWERS, FIELDS, FORM, Saved, twice
+from .files import LOGS
+from .peers import PeerAnswer
+from .seals import SampleSeals
 
-ABOUT = ("finish", "reasoning")  # what is known about the text
-FIELDS = ("id", "text", "prediction", "logprobs", "prompt", *ABOUT, "sample")
-ANSWERS = ("text", "prediction", "logprobs")
-# Their paths in the samples.jsonl of a run.
+# The paths of the columns in the samples.jsonl of a run.
 STORED = {
     "id": "output.item_id",
     "text": "output.text",
@@ -45,123 +46,23 @@ STORED = {
     "reasoning": "output.reasoning",
     "sample": "output.sample",
 }
-SUFFIXES = (".jsonl", ".csv")
-BENCHMARK = "{benchmark}"  # in a path: stands for the name of the benchmark
 ROUNDING = 1e-6  # nats; rounding in float32 can put a log-probability this far above 0
 COLUMNS_NAMED = 12
-FILES_NAMED = 6
 MOST_SAMPLES = 10_000  # of an item
 AS_THEY_ARE = "To score these lines as they are, marked as changed: --map id=output.item_id,text=output.text"
-_FORM = (
-    'One JSON object per line: {"id": "…", "text": "…"}, or with "prediction" or "logprobs"; or a CSV with a header.'
-)
 
 
 @dataclass(frozen=True)
-class Saved:
-    """One row: what a system answered to one item. `where` says in words which row it is."""
+class SavedFile:
+    """What a file has: answers by item id and sample, or another tool's answers, whose items are not known yet."""
 
-    where: str
-    text: str | None = None
-    prediction: str | None = None
-    logprobs: tuple[float, ...] | Mapping[str, float] | None = None
-    prompt: str = ""
-    finish: Literal["stop", "length"] = "stop"
-    reasoning: str = ""
-    question: str | None = None  # of the item, in the samples of a run
-    lacks: str = ""  # the column whose path ends early in this row
-    split: bool = False  # its text was already split from its reasoning
-    reasoning_tokens: int = 0
-    sample: int | None = None  # which of several answers to the item; None: the next
-
-
-def columns(text: str) -> dict[str, str]:
-    """Return the column of each field in --map: "id=qid,text=answer". Raises UsageError if it is invalid."""
-    found: dict[str, str] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        field, equals, column = (word.strip() for word in part.partition("="))
-        if not equals or not column or field not in FIELDS:
-            raise UsageError(
-                f"--map {part}: give FIELD=COLUMN, where FIELD is one of {', '.join(FIELDS)}.",
-                "For example: --map id=question_id,text=response",
-            )
-        if field in found:
-            raise UsageError(f"--map names the column of {field} twice: {found[field]} and {column}.")
-        found[field] = column
-    if found and not found.keys() & set(ANSWERS):
-        raise UsageError(
-            f"--map {text} does not say where the answers are.", f"Add one of {', '.join(ANSWERS)}: text=COLUMN"
-        )
-    return found
-
-
-def answer_files(path: Path) -> list[Path]:
-    """Return the files that a path means: a file, those in a folder, a run's samples, or those that fit a pattern.
-
-    Raises UsageError if there are none.
-    """
-    if BENCHMARK in str(path):
-        return _fitting(path)
-    if path.is_file():
-        if path.suffix.lower() not in SUFFIXES:
-            raise UsageError(f"{path}: saved answers must be in a file that ends in {' or '.join(SUFFIXES)}.", _FORM)
-        return [path]
-    if not path.is_dir():
-        raise UsageError(f"there is no file or folder {path} of saved answers.", _FORM)
-    if (path / SAMPLES).is_file():
-        return [path / SAMPLES]
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
-    if not found:
-        raise UsageError(f"the folder {path} has no file that ends in {' or '.join(SUFFIXES)}.", _FORM)
-    return found
-
-
-def file_for(path: Path, benchmark: str) -> Path:
-    """Return the file with the answers to a benchmark: the path itself or, in a folder, the file named after it.
-
-    Other files of a folder are never used, because their ids may match although their answers are to other questions.
-    Raises UsageError naming the missing file and those that are there.
-    """
-    files = answer_files(path)
-    if BENCHMARK in str(path):
-        file = Path(str(path).replace(BENCHMARK, benchmark))
-        if file in files:
-            return file
-        raise UsageError(
-            f"there are no answers to {benchmark}: {file} does not exist.", f"Files that fit {path}: {_listed(files)}."
-        )
-    if path.is_file() or files[0].name == SAMPLES:
-        return files[0]
-    named = [file for file in files if file.stem == benchmark]
-    if len(named) == 1:
-        return named[0]
-    if named:
-        raise UsageError(
-            f"the folder {path} has two files of answers to {benchmark}: {' and '.join(file.name for file in named)}.",
-            "Keep one of them, or name the file: --model replay:FILE",
-        )
-    alike = [file for file in files if benchmark in file.stem]
-    named_after = path / alike[0].name.replace(benchmark, BENCHMARK) if alike else None
-    raise UsageError(
-        f"the folder {path} has no answers to {benchmark}: it has no {benchmark}{SUFFIXES[0]}, but {_listed(files)}.",
-        f"Save them as {benchmark}{SUFFIXES[0]}. If one of the files has them, name it: --model "
-        + (f"'replay:{named_after}'" if named_after else f"replay:{files[0]}"),
-    )
-
-
-def _fitting(path: Path) -> list[Path]:
-    """Return the files that fit a path with {benchmark} in it, sorted. Raises UsageError if there are none."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path}: a path with {BENCHMARK} must end in {' or '.join(SUFFIXES)}.", _FORM)
-    root = Path(path.anchor)
-    found = sorted(root.glob("*".join(map(glob.escape, str(path.relative_to(root)).split(BENCHMARK)))))
-    if not found:
-        raise UsageError(f"no file fits {path}.", f"{BENCHMARK} stands for the name of a benchmark: medqa, pubmedqa, …")
-    return found
-
-
-def _listed(files: Sequence[Path]) -> str:
-    return ", ".join(file.name for file in files[:FILES_NAMED]) + (", …" if len(files) > FILES_NAMED else "")
+    answers: dict[str, dict[int, Saved]]
+    digest: str  # SHA-256 of its content
+    changed: str = ""  # what was changed in the samples of a run, in words
+    peers: tuple[PeerAnswer, ...] = ()
+    about: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict
+    )  # which tool wrote it, and what it asked of which model
 
 
 class Digest:
@@ -180,19 +81,25 @@ class Digest:
         return self._hash.hexdigest()
 
 
-def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, dict[int, Saved]], str, str]:
-    """Return the answers of a file by item id and sample, the SHA-256 of its content, and what was changed in it.
+def read(file: Path, chosen: Mapping[str, str]) -> SavedFile:
+    """Return the content of a file. `chosen`: the columns that --map names.
 
     Changed samples of a run are read only if --map names their columns. Raises UsageError naming file and line.
     """
+    if file.suffix.lower() in LOGS:
+        if chosen:
+            raise UsageError(f"--map has no effect on {file}: where a log of Inspect has its answers is known.")
+        peers, digest, about = inspect_log.read(file)
+        return SavedFile({}, digest, peers=peers, about=about)
     seals = SampleSeals(file)
     found: dict[str, dict[int, Saved]] = {}
     early: list[Saved] = []
     rows = 0
+    harness = lm_eval.Samples(file)
     try:
         with file.open("rb") as opened:
-            digest = Digest(opened)
-            for item_id, saved in _rows(file, digest, chosen, seals):
+            digest_of = Digest(opened)
+            for item_id, saved in _rows(file, digest_of, chosen, seals, harness):
                 samples = found.setdefault(item_id, {})
                 sample = len(samples) if saved.sample is None else saved.sample
                 if sample in samples:
@@ -201,32 +108,29 @@ def read(file: Path, chosen: Mapping[str, str]) -> tuple[dict[str, dict[int, Sav
                 rows += 1
                 early += [saved] if saved.lacks else []
     except BadLine as error:
-        hint = "Save the file as UTF-8." if "UTF-" in error.problem else _FORM
+        hint = "Save the file as UTF-8." if "UTF-" in error.problem else FORM
         raise UsageError(f"{file}, line {error.number}: {error.problem}.", hint) from error
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}") from error
     seals.end()
     if seals.changes and not chosen:
         raise UsageError(f"{seals.told()}.", f"Restore that file. {AS_THEY_ARE}")
-    if not found:
-        raise UsageError(f"{file} has no answers.", _FORM)
-    if len(early) == rows:  # not failed requests, but a wrong path
+    if not found and not harness.answers:
+        raise UsageError(f"{file} has no answers.", FORM)
+    if early and len(early) == rows:  # not failed requests, but a wrong path
         raise UsageError(
             f"{file.parent / early[0].where}: it has no '{early[0].lacks}', and neither has any other row.",
             "Say which columns to read: --map id=COLUMN,text=COLUMN",
         )
-    return found, digest.hexdigest(), seals.told() if seals.changes else ""
+    changed = seals.told() if seals.changes else ""
+    about = harness.about if harness.answers else {}
+    return SavedFile(found, digest_of.hexdigest(), changed, tuple(harness.answers), about)
 
 
-def twice(item_id: str, one: Saved, other: Saved) -> UsageError:
-    """Return the error for two answers in the place of one."""
-    return UsageError(
-        f"two answers are saved for the item '{item_id}': {one.where} and {other.where}.",
-        "Keep the one that counts. If each item has K answers on purpose: --samples K",
-    )
-
-
-def _rows(file: Path, content: Digest, chosen: Mapping[str, str], seals: SampleSeals) -> Iterator[tuple[str, Saved]]:
+def _rows(
+    file: Path, content: Digest, chosen: Mapping[str, str], seals: SampleSeals, harness: lm_eval.Samples
+) -> Iterator[tuple[str, Saved]]:
+    """Yield the item id and the answer of each row. Samples of lm-evaluation-harness go to `harness` instead."""
     lines = text_lines(content)
     if file.suffix.lower() == ".csv":
         for number, values in _csv(file, csv_records(lines)):
@@ -237,16 +141,19 @@ def _rows(file: Path, content: Digest, chosen: Mapping[str, str], seals: SampleS
             continue
         at = f"{file}, line {number}"
         listed = number == 1 and line.lstrip()[:1] == "["
-        hint = f"{_FORM}\nTo write a JSON list as lines: jq -c '.[]' {file}" if listed else _FORM
+        hint = f"{FORM}\nTo write a JSON list as lines: jq -c '.[]' {file}" if listed else FORM
         try:
             values = loads(line, constants=True)
         except ValueError as error:
             pretty = number == 1 and line.strip() == "{"
-            hint = f"{_FORM}\nTo put each object on one line: jq -c . {file}" if pretty else hint
+            hint = f"{FORM}\nTo put each object on one line: jq -c . {file}" if pretty else hint
             raise UsageError(f"{at}: not JSON: {error}.", hint) from error
         if not isinstance(values, dict):
             what = "a JSON list of all rows" if isinstance(values, list) else reprlib.repr(values)
             raise UsageError(f"{at}: each line must be an object, not {what}.", hint)
+        if not chosen and lm_eval.is_sample(values):
+            harness.add(values, f"{file.name}, line {number}")
+            continue
         item_id, saved = _row(values, at, f"{file.name}, line {number}", chosen)
         if isinstance(values.get("item"), dict) and isinstance(values.get("output"), dict):
             seals.check(number, line, item_id)

@@ -1,0 +1,1 @@
+"""Saved answers: files of them, and which item each answers."""
