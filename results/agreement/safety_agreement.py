@@ -149,14 +149,19 @@ def sections(found: SafetyAgreement) -> list[Section]:
 
 
 def _section(pair: RatedLabels, answers: int) -> Section:
-    rows: list[tuple[str, ...]] = [("label", "n", "positive", "precision", "recall", "F1", "κ")]
-    rows += [
-        (each.label, f"{each.n:,}", f"{each.positives:,}", *(estimate_text(getattr(each, name)) for name in FIGURES))
+    shares = [("label", "n", "positive", "precision", "recall")]
+    shares += [
+        (each.label, f"{each.n:,}", f"{each.positives:,}", estimate_text(each.precision), estimate_text(each.recall))
         for each in pair.labels
+    ]
+    both = [
+        ("label", "F1", "κ"),
+        *((each.label, estimate_text(each.f1), estimate_text(each.kappa)) for each in pair.labels),
     ]
     left = sum(count for _, count in pair.missing)
     notes = [f"Left out: {left:,} of {answers:,} answers. Most often: {pair.missing[0][0]}"] if left else []
-    return Section(f"{pair.rater} against {pair.against}", (Grid(tuple(rows), 1),) if pair.labels else (), tuple(notes))
+    tables = (Grid(tuple(shares), 1), Grid(tuple(both), 1)) if pair.labels else ()
+    return Section(f"{pair.rater} against {pair.against}", tables, tuple(notes))
 
 
 LEGEND = (
