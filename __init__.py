@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .evaluation.api import evaluate as evaluate
     from .evaluation.judging import Asked as Asked
     from .evaluation.progress import Progress as Progress
+    from .report.figures.api import figure as figure
     from .report.site import write_report as write_report
     from .results.runs import Runs as Runs
     from .results.runs import compare as compare
@@ -36,6 +37,7 @@ _PUBLIC = {
     "compare": "results.runs",
     "evaluate": "evaluation.api",
     "export": "serving.export.api",
+    "figure": "report.figures.api",
     "list_benchmarks": "core.catalog",
     "list_engines": "core.catalog",
     "list_judges": "core.catalog",

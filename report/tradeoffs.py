@@ -13,7 +13,7 @@ from ..results.summary import ModelRow, Summary
 from ..results.summary_export import summary_cells, summary_headings
 
 COSTS = ("latency", "memory")  # kinds of columns that one wants low, and may limit
-PARAMETERS = {"name": "parameters", "unit": "M"}
+PARAMETERS = {"name": "parameters", "unit": "M", "kind": "parameters"}
 UNITS = {"latency": "s", "memory": "GB"}
 GB = 1e9
 
@@ -33,7 +33,10 @@ def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
         return None
     # The mean comes first, if there is one.
     qualities.sort(key=lambda at: found.headings[at].kind != "mean")
-    costs: list[dict[str, str]] = [{"name": headings[at], "unit": UNITS[found.headings[at].kind]} for at in measured]
+    costs: list[dict[str, str]] = [
+        {"name": headings[at], "unit": UNITS[found.headings[at].kind], "kind": found.headings[at].kind}
+        for at in measured
+    ]
     return {
         "name": "Samples" if found.sample else "Benchmarks",
         "qualities": [{"name": headings[at], "better": found.headings[at].better} for at in qualities],
