@@ -6,6 +6,7 @@ a plugin or reads more than the names of files and packages.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -44,6 +45,23 @@ def adapters(context: click.Context, parameter: click.Parameter, begun: str) -> 
 def files(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Let the shell complete file names."""
     return [CompletionItem(begun, type=FILE)]
+
+
+def experiments(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete experiment files, and folders on the way to them."""
+    folder, _, name = begun.rpartition("/")
+    head = f"{folder}/" if folder or begun.startswith("/") else ""
+    found = sorted(path for path in Path(head or ".").glob(f"{glob.escape(name)}*") if name or path.name[0] != ".")
+    files = [CompletionItem(head + path.name) for path in found if path.suffix == ".toml" and path.is_file()]
+    return files + [CompletionItem(f"{head}{path.name}/") for path in found if path.is_dir() and _leads_to(path)]
+
+
+def _leads_to(folder: Path) -> bool:
+    """Whether a folder has an experiment file, or a folder that may have one."""
+    try:
+        return any(path.suffix == ".toml" or path.is_dir() for path in folder.iterdir())
+    except OSError:
+        return False
 
 
 def runs(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import cloup
 
+from ..core.text_or_file import text_or_file
 from . import completion
 from .judge_options import judge_option, judge_options
 from .model_options import (
@@ -22,7 +23,6 @@ from .model_options import (
     THINK,
     TRUST_REMOTE_CODE,
 )
-from .text_or_file import text_or_file
 
 MOST_USED = cloup.option_group(
     "Most used",
@@ -86,6 +86,17 @@ MOST_USED = cloup.option_group(
         help="Folder of official releases.  [default: MEDBENCH_DATA]",
     ),
     click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Show what would run: items, tokens, time, memory, downloads, judge costs; change nothing.",
+    ),
+    click.option(
+        "--save",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE.toml",
+        help="Write this command as an experiment file, then run it; with --dry-run, only write it.",
+    ),
 )
 MODEL = cloup.option_group(
     "Model",

@@ -110,7 +110,7 @@ def evaluate(
     from ..results.runs import Runs
     from .judging import Asked, panel
     from .settings import Choice, Settings
-    from .suite import Outcome, chosen_benchmarks, evaluate_all
+    from .suite import AskedModel, Outcome, chosen_benchmarks, evaluate_all
 
     arguments = locals()
     named_parameters = inspect.signature(evaluate).parameters
@@ -146,7 +146,7 @@ def evaluate(
     pinned = hub_sets.revisions(pins, [benchmark.hub for benchmark in chosen if benchmark.hub])
     asked = judges if isinstance(judges, Asked) else Asked(names=tuple(names(judges, "judges")))
     evaluate_all(
-        of_models,
+        [AskedModel(name, model_options) for name in of_models],
         chosen,
         Settings(
             limit=limit,
@@ -164,7 +164,6 @@ def evaluate(
             metrics=tuple(wanted),
         ),
         outcome,
-        options=model_options,
         limits=limits or {},
         judges=panel(asked, progress.note),
         data=Source(Path(data) if data else paths.data(), official.unattended(progress.note), pinned),

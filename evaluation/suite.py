@@ -62,6 +62,14 @@ class RequestLimits(TypedDict, total=False):
     tokens_per_minute: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class AskedModel:
+    """A model as the user names it, and how it is loaded and asked."""
+
+    name: str
+    options: ModelOptions = field(default_factory=lambda: ModelOptions())
+
+
 @dataclass
 class Outcome:
     """What an evaluation did: its runs, and what could not be done."""
@@ -69,15 +77,15 @@ class Outcome:
     runs: list[StoredRun] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     missing: bool = False  # whether weights or data could not be found
+    shown: dict[str, str] = field(default_factory=dict)  # names of models in tables, by the names that were given
 
 
 def evaluate_all(
-    models: Sequence[str],
+    models: Sequence[AskedModel],
     chosen: Sequence[Benchmark],
     settings: Settings,
     outcome: Outcome,
     *,
-    options: ModelOptions,
     limits: RequestLimits,
     judges: Panel | None,
     data: Source,
@@ -98,15 +106,11 @@ def evaluate_all(
     from ..results.folders import begun
     from . import startup
     from .background import BackgroundScorer
-    from .option_checks import check_options, check_servers, check_thinking
     from .retrieval.retriever import opened
 
     with startup.counted("data"):
         retriever = opened(retrieve, passages, data, progress.note)
-    specs = _resolved(models, options, outcome, progress)
-    check_servers(specs, options.get("base_url", ""), limits)
-    check_options(specs, options.get("engine_options", {}))
-    check_thinking(specs, settings.choice == "generate")
+    specs = resolved(models, limits, settings.choice == "generate", outcome, progress)
     loaded: dict[str, ItemSet | None] = {}
     with BackgroundScorer() as scorer:
         for turn, (name, spec) in enumerate(specs):
@@ -139,24 +143,42 @@ def evaluate_all(
             _judge(judges, outcome, progress)
 
 
-def _resolved(
-    models: Sequence[str], options: ModelOptions, outcome: Outcome, progress: Progress
+def resolved(
+    models: Sequence[AskedModel], limits: RequestLimits, writes: bool, outcome: Outcome, progress: Progress
 ) -> list[tuple[str, ModelSpec]]:
-    """Return each name with its weights on this disk; what cannot be found is a problem."""
+    """Return each name with its weights on this disk; what cannot be found is a problem.
+
+    `writes`: whether every model writes its answers. Raises UsageError for options that a model or its engine does not
+    take.
+    """
     from ..core import registry
     from ..zoo.resolve import resolve
+    from .option_checks import check_options, check_servers, check_thinking
 
     specs: list[tuple[str, ModelSpec]] = []
-    for name in models:
+    alike: list[tuple[ModelOptions, list[tuple[str, ModelSpec]]]] = []  # models by their options
+    for model in models:
+        name = model.name
         try:
-            spec = resolve(name, **options, tell=progress.note)
+            spec = resolve(name, **model.options, tell=progress.note)
             registry.get("engines", spec.engine)
-            specs.append((name, spec))
         except UsageError:
             raise
         except MedbenchError as error:
             outcome.problems.append(str(error) if name in error.message else f"{name}: {error}")
             outcome.missing |= isinstance(error, ModelMissing)
+            continue
+        specs.append((name, spec))
+        outcome.shown[name] = spec.name
+        group = next((found for options, found in alike if options == model.options), None)
+        if group is None:
+            alike.append((model.options, group := []))
+        group.append((name, spec))
+    check_servers(specs, "", limits)
+    for options, group in alike:
+        check_servers(group, options.get("base_url", ""), {})
+        check_options(group, options.get("engine_options", {}))
+    check_thinking(specs, writes)
     return specs
 
 

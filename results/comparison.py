@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..core.errors import MedbenchError
 from .pairing import ALPHA, Counts
@@ -80,3 +81,12 @@ class Comparison:
     tests: int  # how many p-values were adjusted together; equal metrics are one, and no difference at all is none
     left_out: tuple[str, ...] = ()  # runs of one side that have no counterpart, a sentence each
     problems: tuple[MedbenchError, ...] = ()  # metrics that failed
+
+
+def comparison_json(found: Comparison) -> dict[str, Any]:
+    """Return a comparison as plain JSON data, each figure with the side that it favors."""
+    value: dict[str, Any] = dataclasses.asdict(found) | {"problems": [*map(str, found.problems)]}
+    for match, shown in zip(found.matches, value["matches"]):
+        for line, fields in zip(match.lines, shown["lines"]):
+            fields["favours"] = line.favours
+    return value

@@ -17,6 +17,7 @@ FLOORS = (
     ("core",),
     ("benchmarks", "engines", "judges", "metrics", "results", "zoo"),
     ("evaluation", "report", "serving", "training"),
+    ("experiments",),
     ("cli", "tools"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -13,6 +13,7 @@ from ..core.option_names import with_keywords
 from ..core.text import names
 
 if TYPE_CHECKING:
+    from ..core.official import DownloadProgress
     from ..evaluation.progress import Progress
     from ..zoo.adapters import Adapter
     from ..zoo.entry import Entry
@@ -105,7 +106,7 @@ def train(
     from . import launch
     from .progress import TrainingProgress
 
-    request = _request(
+    request = request_of(
         model,
         tag,
         f"medbench.train({str(model)!r}, tag={tag!r}, settings={settings!r})",
@@ -171,7 +172,7 @@ def sweep(
     if not fields:
         raise UsageError("fields is empty: nothing is swept.", 'For example: {"learning_rate": [1e-4, 2e-4]}')
     asked = [f"{field}={','.join(map(str, _values(values)))}" for field, values in fields.items()]
-    request = _request(model, tag, f"medbench.sweep({str(model)!r}, {dict(fields)!r}, tag={tag!r})", train_options)
+    request = request_of(model, tag, f"medbench.sweep({str(model)!r}, {dict(fields)!r}, tag={tag!r})", train_options)
     planned = variants(request, asked, paired)
     progress = progress or Progress()
     found = None
@@ -194,8 +195,24 @@ def _values(values: Iterable[Any]) -> list[Any]:
     return [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
 
 
-def _request(model: str | Path, tag: str, command: str, options: TrainOptions) -> Request:
-    """Make a request from keywords of `train`. Raises UsageError."""
+def _as_text(value: Any) -> str:
+    """Return a value as --set takes it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def request_of(
+    model: str | Path,
+    tag: str,
+    command: str,
+    options: TrainOptions,
+    downloads: DownloadProgress | None = None,
+) -> Request:
+    """Make a request from keywords of `train`. Raises UsageError.
+
+    downloads: shows the progress of official files that are downloaded; by default nobody sees it.
+    """
     from ..benchmarks.sources.files import Source
     from ..core import official, paths
     from . import overrides
@@ -209,7 +226,7 @@ def _request(model: str | Path, tag: str, command: str, options: TrainOptions) -
     entry = trainable(model)
     if entry.recipe is None:
         raise UsageError(f"the zoo entry '{entry.name}' has no recipe.", "To add one: docs/add-a-model.md")
-    given = tuple(f"{field}={value}" for field, value in (options.get("settings") or {}).items())
+    given = tuple(f"{field}={_as_text(value)}" for field, value in (options.get("settings") or {}).items())
     recipe = overrides.apply(entry.recipe, given)
     pins = [f"{repository}@{revision}" for repository, revision in (options.get("data_revisions") or {}).items()]
     data = options.get("data")
@@ -218,7 +235,9 @@ def _request(model: str | Path, tag: str, command: str, options: TrainOptions) -
         entry=entry,
         recipe=recipe,
         source=Source(
-            Path(data) if data else paths.data(), official.unattended(lambda line: None), asked(recipe, pins)
+            Path(data) if data else paths.data(),
+            downloads or official.unattended(lambda line: None),
+            asked(recipe, pins),
         ),
         root=Path(options.get("out") or paths.adapters()),
         tag=tag,

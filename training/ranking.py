@@ -113,7 +113,7 @@ def evaluate(found: Development, trained: Sequence[Variant], root: Path, progres
     Raises as `rank`.
     """
     from ..evaluation.settings import Settings
-    from ..evaluation.suite import ModelOptions, Outcome, evaluate_all
+    from ..evaluation.suite import AskedModel, ModelOptions, Outcome, evaluate_all
 
     ready = [variant for variant in trained if variant.manifest]
     if not ready:
@@ -134,11 +134,10 @@ def evaluate(found: Development, trained: Sequence[Variant], root: Path, progres
     for models, model_options in turns:
         outcome = Outcome()
         evaluate_all(
-            models,
+            [AskedModel(name, model_options) for name in models],
             [found.benchmark],
             settings,
             outcome,
-            options=model_options,
             limits={},
             judges=None,
             data=request.source,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import click
@@ -71,6 +70,7 @@ def command(
     With --judge, only the preferences of these judges are shown; without it, all stored preferences.
     """
     from ...results.compare import compare
+    from ...results.comparison import comparison_json
     from ...results.lookup import side
     from ...results.scoring import load_metric
     from ...results.sides import matched
@@ -103,11 +103,8 @@ def command(
     found = compare(*sides, metrics=output.names(metrics), preferences=preferences)
     unjudged = judges.problems if judges else []
     if as_json:
-        value = dataclasses.asdict(found) | {"problems": [*left_out, *map(str, found.problems), *unjudged]}
-        for match, shown in zip(found.matches, value["matches"]):
-            for line, fields in zip(match.lines, shown["lines"]):
-                fields["favours"] = line.favours
-        output.show_json(value)
+        value = comparison_json(found)
+        output.show_json(value | {"problems": [*left_out, *value["problems"], *unjudged]})
     elif not quiet:
         output.show(render.comparison(found))
     for problem in found.problems:

@@ -164,7 +164,7 @@ def _disk() -> Iterator[Finding]:
 
 
 def _model() -> Iterator[Finding]:
-    from .run import DEFAULT_MODEL
+    from ...experiments.experiment import DEFAULT_MODEL
 
     converted = paths.cache() / "converted"
     if any(converted.glob("*/config.json")):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 import cloup
 
+from ...core.text_or_file import text_or_file
 from .. import completion
 from ..model_options import model_options
 from ..options import Command
-from ..text_or_file import text_or_file
 from ..ui.messages import tell
 
 if TYPE_CHECKING:

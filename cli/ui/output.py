@@ -18,7 +18,7 @@ from ...core.text import printable, printable_json, printable_json_parts
 from .messages import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -148,11 +148,13 @@ def present(
     summaries: Sequence[Summary] = (),
     details: bool = True,
     summary_first: bool = False,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """A leaderboard in the form asked for; its problems as lines on stderr.
 
     `top`: rows of each table, for people only (CSV and JSON have all); 0: all; None: TOP on a terminal, else all.
     `summaries` are in the JSON, and are drawn with `summary_first`; `details` draws a table per benchmark.
+    `more` is added to the JSON.
     """
     from ...results import export, summary, summary_export
     from ...results.board import top as top_rows
@@ -175,6 +177,7 @@ def present(
         show_json(
             export.to_json(found)
             | ({"summary": [summary_export.summary_json(one) for one in summaries]} if summaries else {})
+            | dict(more or {})
         )
     elif "-" not in (csv, markdown, html, latex):
         rows = top if top is not None else TOP if sys.stdout.isatty() else 0

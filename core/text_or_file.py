@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..core.errors import UsageError
+from .errors import UsageError
 
 SUFFIXES = (".txt", ".md")  # a single word that ends in one of these can only be a file name
 

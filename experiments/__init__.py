@@ -1,0 +1,1 @@
+"""An experiment as a file: what to train, run, compare and report, read, written, described and carried out."""
