@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .evaluation.api import evaluate as evaluate
     from .evaluation.judging import Asked as Asked
     from .evaluation.progress import Progress as Progress
+    from .experiments.api import run_experiment as run_experiment
     from .report.figures.api import figure as figure
     from .report.site import write_report as write_report
     from .results.runs import Runs as Runs
@@ -44,6 +45,7 @@ _PUBLIC = {
     "list_metrics": "core.catalog",
     "list_models": "core.catalog",
     "load_runs": "results.runs",
+    "run_experiment": "experiments.api",
     "serve": "serving.api.background",
     "sweep": "training.api",
     "train": "training.api",

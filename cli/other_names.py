@@ -54,8 +54,8 @@ ELSEWHERE: Mapping[str, str] = {
 INSTEAD: Mapping[str, str] = {
     "api-key key openai-api-key groq-api-key": "Keys are read from OPENAI_API_KEY and GROQ_API_KEY.",
     "batch batch-size bs max-batch-size auto-batch": "Batch sizes follow from the free memory.",
-    "config config-file config-path run-config yaml": "medbench has no configuration files. Put the command into a "
-    "script, or call medbench.evaluate from Python: docs/python.md",
+    "config config-file config-path run-config yaml": "A file that says what to run is an argument, not an option: "
+    "medbench run experiment.toml. Its keys: docs/experiments.md",
     "do-sample gen-kwargs generation-kwargs num-beams top-k": "Answers are decoded greedily unless you give "
     "--temperature. A model entry of your own sets its generation: docs/add-a-model.md",
     "force no-cache overwrite overwrite-output-dir rerun": "Stored answers are reused. To ask again, name another "
@@ -160,10 +160,12 @@ def _unnamed(context: click.Context, words: Sequence[str]) -> list[str]:
     if isinstance(context.command, click.Group):
         return []
     try:
-        _, left, _ = context.command.make_parser(context).parse_args(list(words))
+        found, left, _ = context.command.make_parser(context).parse_args(list(words))
     except click.UsageError:
         return []
-    return left
+    taken = found.get("experiment")  # the argument of `medbench run`, which takes files alone
+    words = taken if isinstance(taken, tuple | list) else ()
+    return [*left, *(word for word in words if not word.lower().endswith(".toml"))]
 
 
 def option_for(context: click.Context, word: str) -> str:

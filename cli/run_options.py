@@ -86,17 +86,6 @@ MOST_USED = cloup.option_group(
         help="Folder of official releases.  [default: MEDBENCH_DATA]",
     ),
     click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
-    click.option(
-        "--dry-run",
-        is_flag=True,
-        help="Show what would run: items, tokens, time, memory, downloads, judge costs; change nothing.",
-    ),
-    click.option(
-        "--save",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE.toml",
-        help="Write this command as an experiment file, then run it; with --dry-run, only write it.",
-    ),
 )
 MODEL = cloup.option_group(
     "Model",
@@ -283,6 +272,20 @@ SERVER = cloup.option_group(
         "--tokens-per-minute", type=click.IntRange(min=1), metavar="N", help="Use at most N tokens per minute."
     ),
 )
+EXPERIMENT = cloup.option_group(
+    "Experiment",
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Show what would run: items, tokens, time, memory, downloads, judge costs; change nothing.",
+    ),
+    click.option(
+        "--save",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE.toml",
+        help="Write this command as an experiment file, then run it; with --dry-run, only write it.",
+    ),
+)
 OUTPUT = cloup.option_group(
     "Output",
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
@@ -293,6 +296,8 @@ OUTPUT = cloup.option_group(
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add all options of `medbench run` to a command, in the order of its help."""
-    for group in reversed((MOST_USED, MODEL, ITEMS, ASKING, SCORING, judge_options(with_judge=False), SERVER, OUTPUT)):
+    for group in reversed(
+        (MOST_USED, MODEL, ITEMS, ASKING, SCORING, judge_options(with_judge=False), SERVER, EXPERIMENT, OUTPUT)
+    ):
         command = group(command)
     return command

@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-from . import hub_client
+from . import dry, hub_client
 from .errors import MedbenchError
 
 PROBE_SECONDS = 5.0  # for each address of the hub
@@ -40,17 +40,23 @@ _own_reason = ""  # why medbench itself set offline mode
 
 
 def offline() -> bool:
-    """Return whether the hub's client is in offline mode."""
+    """Return whether the hub's client is in offline mode, or a dry run is in progress."""
+    if dry.running():
+        return True
     said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
     return said.lower() in {"1", "true", "yes", "on"}
 
 
-@functools.cache
 def reachable() -> bool:
     """Return whether the hub answers within DEADLINE_SECONDS. Checked once per process.
 
     The hub's own client retries for minutes, so it is used only after this returns True.
     """
+    return not dry.running() and _reachable()
+
+
+@functools.cache
+def _reachable() -> bool:
     if offline():
         return False
     answers: list[str] = []
@@ -87,6 +93,8 @@ def _refused() -> str:
 
 
 def why_unreachable() -> str:
+    if dry.running():
+        return dry.REASON
     if offline():
         if _own_reason:
             return _own_reason

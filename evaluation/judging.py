@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from ..core.errors import MedbenchError, UsageError
 
 if TYPE_CHECKING:
+    from ..core.types import Item
     from ..judges.judge import Judge
     from ..judges.judging import Caps, Judging
     from ..results.store import StoredRun
@@ -52,10 +53,14 @@ class Panel:
 
     def mode_for(self, run: StoredRun) -> str:
         """Return the mode in which a run's answers are judged."""
+        first = next(iter(run.records()), None)
+        return self.mode_of(first.item if first else None)
+
+    def mode_of(self, item: Item | None) -> str:
+        """Return the mode in which answers to an item like this one are judged."""
         from ..judges.modes import DEFAULT, default_for, mode_of
 
-        first = next(iter(run.records()), None)
-        mode = mode_of(self.mode or (default_for(first.item) if first else DEFAULT))
+        mode = mode_of(self.mode or (default_for(item) if item else DEFAULT))
         return f"{mode.name}-each" if mode.over_criteria and self.per == "criterion" and not mode.each else mode.name
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import MedbenchError
-from ..core.types import Record
+from ..core.types import AnswerKey, Record
 from ..results.folders import alike
 from ..results.identity import Identity
+from ..results.manifest import Manifest
 from ..results.store import StoredRun
 from ..results.writer import RunWriter
 from .plan import Plan, questions
@@ -23,14 +24,28 @@ OF_THE_SELECTION = ("items_hash", "prompt_hash", "seed", "samples")
 def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, int], None]) -> None:
     """Copy the answers that other runs in `root` have to a run's open items, and record them in its manifest.
 
-    The other run must have asked the same model the same prompts in the same way. `tell` gets each run that answers
-    were copied from, how many, and how many this run needs in all. Unreadable and changed runs are skipped. A run of
-    several versions of its items copies nothing.
+    `tell` gets each run that answers were copied from, how many, and how many this run needs in all.
+    """
+    for name, found in elsewhere(plan, writer.done, writer.manifest, root):
+        writer.append(found)
+        settings = writer.manifest.settings
+        reused = {**settings.reused, name: settings.reused.get(name, 0) + len(found)}
+        writer.update(settings=dataclasses.replace(settings, reused=reused))
+        tell(name, len(found), plan.answers)
+
+
+def elsewhere(
+    plan: Plan, done: Collection[AnswerKey], manifest: Manifest, root: Path
+) -> Iterator[tuple[str, list[Record]]]:
+    """Yield other runs in `root`, by their ids, with their answers to items that are open and no earlier one answered.
+
+    The other run must have asked the same model the same prompts in the same way. Unreadable and changed runs are
+    skipped. A run of several versions of its items copies nothing.
     """
     if plan.versions:
         return
-    for folder in alike(root, writer.manifest):
-        wanted = plan.open_items(writer.done)
+    wanted = dict(plan.open_items(done))
+    for folder in alike(root, manifest):
         if not wanted:
             return
         try:
@@ -44,14 +59,8 @@ def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, i
             found = [record for record in stored.iter_records() if record.key in wanted and not record.output.error]
         except MedbenchError:
             continue
-        if not found:
-            continue
-        writer.append(Record(wanted[record.key], record.output) for record in found)
-        settings = writer.manifest.settings
-        name = stored.manifest.run_id
-        reused = {**settings.reused, name: settings.reused.get(name, 0) + len(found)}
-        writer.update(settings=dataclasses.replace(settings, reused=reused))
-        tell(name, len(found), plan.answers)
+        if found:
+            yield stored.manifest.run_id, [Record(wanted.pop(record.key), record.output) for record in found]
 
 
 def _asks_the_same(plan: Plan, ids: tuple[str, ...], identity: Identity) -> bool:

@@ -236,7 +236,7 @@ def _run_model(
             if benchmark.name not in loaded:
                 with startup.counted("data"):
                     known = any(root.glob(f"*__{safe(benchmark.name)}__*"))
-                    loaded[benchmark.name] = _load(benchmark, data, outcome, progress, notes=not known)
+                    loaded[benchmark.name] = load_items(benchmark, data, outcome, progress, notes=not known)
             item_set = loaded[benchmark.name]
             if item_set is None:
                 continue
@@ -279,7 +279,9 @@ def _run_model(
             )
 
 
-def _load(benchmark: Benchmark, data: Source, outcome: Outcome, progress: Progress, *, notes: bool) -> ItemSet | None:
+def load_items(
+    benchmark: Benchmark, data: Source, outcome: Outcome, progress: Progress, *, notes: bool
+) -> ItemSet | None:
     """Return the benchmark's items; None if its data is not available, which is then a problem named once.
 
     `notes`: whether to report the notes on its data. Runs keep them: `medbench show RUN`.

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..core.errors import MedbenchError
+from ..core import dry
+from ..core.errors import MedbenchError, UsageError
 from ..evaluation.judging import panel
 from ..evaluation.suite import Outcome, chosen_benchmarks, evaluate_all
 from ..results.runs import Runs
@@ -78,7 +79,7 @@ def prepare(experiment: Experiment, note: Tell, downloads: DownloadProgress | No
     wanted = metric_names(experiment.metrics, experiment.entity_model, note)
     if not wanted:
         metric_names((name for benchmark in chosen for name in benchmark.metrics), "", note)
-    judges = panel(experiment.judges, note)
+    judges = _judges(experiment, outcome, note)
     pinned = hub_sets.revisions(
         list(experiment.data_revisions), [benchmark.hub for benchmark in chosen if benchmark.hub]
     )
@@ -92,10 +93,22 @@ def prepare(experiment: Experiment, note: Tell, downloads: DownloadProgress | No
         dataclasses.replace(experiment.settings, metrics=tuple(wanted)),
         wanted,
         judges,
-        Source(experiment.data or paths.data(), downloads, pinned),
+        Source(experiment.data or paths.data(), downloads, pinned, cached=dry.running()),
         [(training, _request(training, downloads)) for training in experiment.train],
         outcome,
     )
+
+
+def _judges(experiment: Experiment, outcome: Outcome, note: Tell) -> Panel | None:
+    try:
+        return panel(experiment.judges, note)
+    except UsageError:
+        raise
+    except MedbenchError as error:
+        if not dry.running():
+            raise
+        outcome.problems.append(f"the judges: {error}")
+        return None
 
 
 def _request(training: Training, downloads: DownloadProgress | None) -> Request:

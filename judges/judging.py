@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from math import floor, inf, log10
@@ -20,7 +20,7 @@ from typing import Any
 from .. import __version__
 from ..core.budget import Limits
 from ..core.errors import MedbenchError
-from ..core.types import GenerateRequest, Output
+from ..core.types import GenerateRequest, Output, Record
 from ..results.identity import differing
 from ..results.judgments import JudgeHeader, JudgeReply
 from ..results.store import StoredRun
@@ -33,6 +33,8 @@ from .progress import JudgeProgress
 from .replies_file import Replies
 from .safety import quotes_in
 
+CHARACTERS_PER_TOKEN = 4  # for the estimate of a cost
+TOKENS_PER_GRADE = 60  # of a reply, likewise
 MOST_FAILURES = 1000  # whose reasons are kept
 QUOTING = 1536  # new tokens for a reply that quotes the answer
 
@@ -139,7 +141,7 @@ def ask(
     how, caps, progress = mode_of(mode), caps or Caps(), progress or JudgeProgress()
     name = metric_name(how, judge.label)
     other = against.manifest.run_id if against else ""
-    wanted = _wanted(how, run, against, judge.max_new_tokens)
+    wanted = requests_about(how, run.records(), judge.max_new_tokens, against.records() if against else None)
     if not wanted:
         return Judging(name, 0, 0)
     # A comparison of B with A has the same pairs in the same two orders.
@@ -194,14 +196,18 @@ def estimate(run: StoredRun, judge: Judge, mode: str, against: StoredRun | None 
     name = metric_name(how, judge.label)
     other = against.manifest.run_id if against else ""
     stored = run.judgements(name, other)[1]
-    todo = [
-        request for key, (_, request) in _wanted(how, run, against, judge.max_new_tokens).items() if key not in stored
-    ]
+    wanted = requests_about(how, run.records(), judge.max_new_tokens, against.records() if against else None)
+    todo = [request for key, (_, request) in wanted.items() if key not in stored]
+    return len(todo), price_of(todo, judge)
+
+
+def price_of(requests: Sequence[GenerateRequest], judge: Judge) -> float | None:
+    """Return about how many USD these requests cost, as `estimate` does."""
     if judge.prices is None:
-        return len(todo), None
-    prompt = sum(len(request.prompt.plain) / 4 for request in todo)
-    new = sum(60 * len((request.schema or {}).get("properties", ())) for request in todo)
-    return len(todo), (prompt * judge.prices[0] + new * judge.prices[1]) / 1e6
+        return None
+    prompt = sum(len(request.prompt.plain) / CHARACTERS_PER_TOKEN for request in requests)
+    new = sum(TOKENS_PER_GRADE * len((request.schema or {}).get("properties", ())) for request in requests)
+    return (prompt * judge.prices[0] + new * judge.prices[1]) / 1e6
 
 
 def _fill(
@@ -251,18 +257,21 @@ def _fill(
     return Counter(caps.told(failures.get(r.item_id, unasked)) for r in todo if r.item_id not in replies.stored)
 
 
-def _wanted(
-    mode: Mode, run: StoredRun, against: StoredRun | None, max_new_tokens: int
+def requests_about(
+    mode: Mode, records: Iterable[Record], max_new_tokens: int, against: Iterable[Record] | None = None
 ) -> dict[str, tuple[str, GenerateRequest]]:
-    """Return the requests by the id of their replies."""
+    """Return the requests about a run's records by the id of their replies, each with what it asks about.
+
+    `against`: the records of the run whose answers these are compared with, for a mode that compares.
+    """
     found: dict[str, tuple[str, GenerateRequest]] = {}
-    others = {record.key: record for record in against.records()} if against else {}
+    others = {record.key: record for record in against or ()}
 
     def add(key: str, named: str, prompt: Any) -> None:
         limit = max(max_new_tokens, QUOTING) if mode.quotes else max_new_tokens
         found[key] = named, GenerateRequest(key, prompt, limit, schema=mode.schema)
 
-    for record in run.records():
+    for record in records:
         if not_to_judge(record, mode):
             continue
         item, text = record.item, record.output.text or ""

@@ -22,7 +22,7 @@ from test_cli import HEAVY
 
 LIBRARIES = [name for name in HEAVY if not name.startswith("medbench")]
 GROUPS = {
-    "run": ["Most used", "Model", "Items", "Asking", "Scoring", "Judges", "Server", "Output"],
+    "run": ["Most used", "Model", "Items", "Asking", "Scoring", "Judges", "Server", "Experiment", "Output"],
     "train": ["Most used", "Model and machine", "Training examples", "Sweeps", "Output"],
     "leaderboard": ["Most used", "Output"],
     "score": ["Most used", "Judges", "Output"],
@@ -129,7 +129,7 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
 @pytest.mark.parametrize(
     ("words", "meant"),
     [
-        ("run --config study.yaml", "medbench has no configuration files."),
+        ("run --config study.yaml", "medbench run experiment.toml"),
         ("run --tasks medqa", "Did you mean --benchmark?"),
         ("run --num_fewshot 5", "Did you mean --shots?"),
         ("run --num-fewshot 5", "Did you mean --shots?"),

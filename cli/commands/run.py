@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
+from ...core import hub
 from ...core.errors import UsageError
 from .. import completion
 from ..options import Command
@@ -64,7 +65,7 @@ def command(
     values = _values(experiment, quiet)
     asked = Experiment.of(values)
     if dry_run and not save:
-        _dry_run(asked, as_json)
+        _dry_run(asked, quiet, as_json)
         return
     progress = watch(quiet)
     if not dry_run:  # check the whole request before loading anything
@@ -102,8 +103,21 @@ def _values(files: Sequence[str], quiet: bool) -> Values:
     return values
 
 
-def _dry_run(asked: Experiment, as_json: bool) -> None:
-    raise NotImplementedError
+def _dry_run(asked: Experiment, quiet: bool, as_json: bool) -> None:
+    """Show what would run. Exit code 1 if anything could not."""
+    from ...experiments.dry_run import describe
+    from ..ui import render_dry_run
+
+    hub.go_offline("a dry run does not ask the hub")  # what is in its cache is used, and nothing is fetched
+    found = describe(asked, (lambda line: None) if quiet else tell)
+    if as_json:
+        output.show_json(found)
+    elif not quiet:
+        output.show(render_dry_run.dry_run(found))
+    for problem in found["problems"]:
+        tell(f"\nCannot be done: {problem}")
+    if found["problems"]:
+        raise SystemExit(1)
 
 
 def _report(done: ExperimentRuns, prepared: Prepared, quiet: bool, as_json: bool) -> None:

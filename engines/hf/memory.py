@@ -21,9 +21,13 @@ class TokenBytes:
 
 
 def token_bytes(loaded: Loaded) -> TokenBytes:
-    """Estimate the bytes per token from the model's configuration. A batch that does not fit is halved."""
-    config = loaded.model.config.get_text_config(decoder=True)
-    size = int(getattr(loaded.model.dtype, "itemsize", 4))
+    """Estimate the bytes per token of a loaded model. A batch that does not fit is halved."""
+    return bytes_per_token(loaded.model.config, int(getattr(loaded.model.dtype, "itemsize", 4)))
+
+
+def bytes_per_token(configuration: Any, size: int) -> TokenBytes:
+    """Estimate the bytes per token from a model's configuration; a number of its dtype takes `size` bytes."""
+    config = configuration.get_text_config(decoder=True)
     hidden = _most(config, "hidden_size")
     heads = _most(config, "num_attention_heads") or 1  # a state-space model keeps a state of about that size
     kept_heads = _most(config, "num_key_value_heads") or heads

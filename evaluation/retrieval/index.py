@@ -21,7 +21,7 @@ from typing import Any
 import numpy
 
 from ...benchmarks.sources.splits import content_words
-from ...core import durable, json_text, paths
+from ...core import dry, durable, json_text, paths
 from ...core.errors import UsageError
 from ...core.hashing import fingerprint, fingerprint_each
 from ...core.types import Document
@@ -94,6 +94,8 @@ def _made(documents: Sequence[Document], folder: Path, digest: str) -> Index:
     if not any(words):
         raise UsageError("--retrieve: no document has a word that can be searched for.", "Name a folder of texts.")
     bm25.index(words, show_progress=False)
+    if dry.running():
+        return Index(passages, digest, folder, bm25)
     unfinished = folder.with_name(f"{folder.name}.{os.getpid()}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:

