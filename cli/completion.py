@@ -48,12 +48,15 @@ def files(context: click.Context, parameter: click.Parameter, begun: str) -> lis
 
 
 def experiments(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Complete experiment files, and folders on the way to them."""
-    folder, _, name = begun.rpartition("/")
-    head = f"{folder}/" if folder or begun.startswith("/") else ""
-    found = sorted(path for path in Path(head or ".").glob(f"{glob.escape(name)}*") if name or path.name[0] != ".")
-    files = [CompletionItem(head + path.name) for path in found if path.suffix == ".toml" and path.is_file()]
-    return files + [CompletionItem(f"{head}{path.name}/") for path in found if path.is_dir() and _leads_to(path)]
+    """Complete experiment files, and folders that lead to one. If only a folder fits, its content is offered."""
+    head, slash, name = begun.rpartition("/")
+    found = sorted(Path(head + slash or ".").glob(f"{glob.escape(name)}*"))
+    found = [path for path in found if name or not path.name.startswith(".")]
+    files = [f"{head}{slash}{path.name}" for path in found if path.suffix == ".toml" and path.is_file()]
+    folders = [f"{head}{slash}{path.name}/" for path in found if path.is_dir() and _leads_to(path)]
+    if not files and len(folders) == 1:
+        return experiments(context, parameter, folders[0])
+    return [CompletionItem(name) for name in (*files, *folders)]
 
 
 def _leads_to(folder: Path) -> bool:

@@ -51,11 +51,11 @@ def checked(values: Mapping[str, Any], where: Where) -> Values:
 
 
 def _models(value: Any, where: Where) -> list[Values]:
-    each = value if isinstance(value, list) else [value]
     found: list[Values] = []
-    for at, one in enumerate(each):
+    for at, one in enumerate(value if isinstance(value, list) else [value]):
         if isinstance(one, dict):
-            found.append(_table("models", one, ("models", at), where))
+            place: Place = ("models", at) if isinstance(value, list) else ("models",)
+            found.append(_table("models", one, place, where))
         elif isinstance(one, str) and one.strip():
             found += [{"name": name} for name in _split(one)]
         else:
@@ -70,9 +70,10 @@ def _section(key: str, value: Any, where: Where) -> Any:
     if key == "judges" and isinstance(value, str | list):
         value = {"names": value}
     if section.several:
-        each = value if isinstance(value, list) else [value]
-        if all(isinstance(one, dict) for one in each):
-            return [_table(key, one, (key, at), where) for at, one in enumerate(each)]
+        if isinstance(value, dict):
+            return [_table(key, value, (key,), where)]
+        if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+            return [_table(key, one, (key, at), where) for at, one in enumerate(value)]
     elif isinstance(value, dict):
         return _table(key, value, (key,), where)
     form = f"[[{key}]]" if section.several else f"[{key}]"

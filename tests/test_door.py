@@ -281,6 +281,20 @@ def test_more_that_is_completed() -> None:
     assert offered("score", "none") == [], "no runs are here"
 
 
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_experiment_files_are_completed_after_run(shell: str) -> None:
+    for name in ("study.toml", "stress/one.toml", "stress/two.toml", "stress/notes.txt", "stems/notes.txt", "st.csv"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    assert complete(shell, "run", "st") == ["study.toml", "stress/"]
+    assert complete(shell, "run", "stu") == ["study.toml"]
+    assert complete(shell, "run", "str") == ["stress/one.toml", "stress/two.toml"], "the only folder is opened"
+    assert complete(shell, "run", "stress/t") == ["stress/two.toml"]
+    assert complete(shell, "run", "./stu") == ["./study.toml"]
+    assert complete(shell, "run", "none") == []
+    assert complete(shell, "run", "--model", "smollm2-135m", "stu") == ["study.toml"]
+
+
 def in_shell(tmp_path: Path, *command: str) -> list[str]:
     """What a real shell prints, in which the script of docs/usage.md finds a `medbench` on its path."""
     if shutil.which(command[0]) is None:
@@ -301,10 +315,12 @@ def in_shell(tmp_path: Path, *command: str) -> list[str]:
         (["run", "--model", "smol"], ["smollm2-135m", "smollm2-135m@first"]),
         (["run", "--model", "=", "smol"], ["smollm2-135m", "smollm2-135m@first"]),
         (["run", "-b", "medqa,pubmedqa-p"], ["medqa,pubmedqa-pqal"]),
+        (["run", "stu"], ["study.toml"]),
     ],
 )
 @pytest.mark.usefixtures("made")
 def test_bash_fills_its_reply(tmp_path: Path, words: list[str], offered: list[str]) -> None:
+    Path("study.toml").touch()
     script = f"""
         eval "$(_MEDBENCH_COMPLETE=bash_source medbench)"
         COMP_WORDS=(medbench {" ".join(words)}) COMP_CWORD={len(words)}
@@ -329,6 +345,8 @@ def test_fish_offers_values_and_descriptions_with_commas(tmp_path: Path) -> None
         return in_shell(tmp_path, "fish", "--no-config", "-c", f"{source}; complete -C '{line}'")
 
     assert offered("medbench run -b medqa,pubmedqa-p") == ["medqa,pubmedqa-pqal"]
+    Path("study.toml").touch()
+    assert offered("medbench run stu") == ["study.toml"]
     assert offered("medbench run --quie") == ["--quiet\tNo progress, no table: errors only."]
 
 

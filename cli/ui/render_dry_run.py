@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UNKNOWN = "unknown"
+TEXTS = ("model", "benchmark", "engine", "adapter", "judge", "mode")  # columns that are aligned to the left
 
 
 def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
@@ -146,8 +147,9 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
     if not all(run["prompt_tokens_exact"] is not False for run in found["runs"]):
         yield "~ estimated from the length of the texts: the tokenizer is not on this machine."
     for model in found["models"]:
-        if model["weights_bytes"] and model["free_bytes"] is not None and model["weights_bytes"] > model["free_bytes"]:
-            yield f"{model['model']} needs more memory than is free: {size(model['weights_bytes'])} for its weights alone."
+        weights, free = model["weights_bytes"], model["free_bytes"]
+        if weights and free is not None and weights > free:
+            yield f"{model['model']} needs more memory than is free: {size(weights)} for its weights alone."
     timed = sum(run["timed_requests"] or 0 for run in found["runs"])
     if timed:
         yield f"Up to {timed} more requests are timed one at a time (--latency-items)."
@@ -172,13 +174,8 @@ def _table(*columns: str) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    numbers = ("items", "answers", "stored", "to ask", "prompt tokens", "new tokens", "time", "steps", "memory", "disk")
     for column in columns:
-        right = (
-            column in numbers
-            or column.endswith("up to")
-            or column in ("weights", "KV cache", "free memory", "download")
-        )
+        right = column not in TEXTS
         table.add_column(column, overflow="fold", justify="right" if right else "left")
     return table
 
