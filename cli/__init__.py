@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "Train a zoo model by its own recipe. The result is an adapter.",
     "leaderboard": "Compare the models of stored runs in one table, with intervals.",
     "report": "Write stored runs as pages for a browser: tables and every answer.",
+    "view": "Serve the report to this browser, refreshed while a run is going.",
     "figure": "Draw stored runs as a figure for a paper: PNG, SVG or PDF.",
     "card": "Write a model card from stored runs and trainings, for the hub.",
     "compare": "Test two models against each other on the items both answered.",

@@ -18,6 +18,7 @@ from .distributions import COLORS, chart, distributions
 from .folder import ReportFolder
 from .items import write_items
 from .pages import page
+from .places import Places
 from .run_facts import facts, leaks
 from .scored import read_scores
 from .script_data import script
@@ -35,6 +36,7 @@ class About:
     version: str
     runs: str
     pages: tuple[tuple[str, str], ...]  # file and name, for the links at the top
+    live: int = 0  # the number of this version, if `medbench view` serves it and writes the next; 0: a folder
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class BoardPages:
     number: int
     board: Board
     runs: Sequence[StoredRun]  # of the board's rows, in the same order
+    places: Places
 
     @property
     def key(self) -> str:
@@ -66,7 +69,7 @@ class BoardPages:
 
     def run_file(self, row: int) -> str:
         """Return the file of the page of a row's run."""
-        return f"run-{self.number}-{row + 1}.html"
+        return f"run-{self.number}-{self.places.of(self.key, self.board.rows[row].path)}.html"
 
     def write(self, folder: ReportFolder, about: About) -> None:
         """Write the pages of the benchmark, of its runs and of its answers, with their data."""

@@ -21,6 +21,7 @@ from ..results.summary_export import summary_html
 from .board_pages import About, BoardPages
 from .folder import ReportFolder
 from .pages import files, page
+from .places import Places
 from .script_data import script
 from .tables import board_table, summary_table
 from .tradeoffs import parameters_of, tradeoffs
@@ -44,11 +45,19 @@ class Report:
         return str(self.index)
 
 
-def write_report(runs: Runs | Sequence[StoredRun], out: str | Path, title: str = TITLE) -> Report:
+def write_report(
+    runs: Runs | Sequence[StoredRun],
+    out: str | Path,
+    title: str = TITLE,
+    *,
+    live: int = 0,
+    places: Places | None = None,
+) -> Report:
     """Write the report of stored runs into a folder: pages that open from disk, the first of which is `index`.
 
-    An earlier report there is replaced. Missing scores are computed and stored, as by `medbench leaderboard`. Raises
-    UsageError if there are no runs, and for a folder that has other files.
+    An earlier report there is replaced. Missing scores are computed and stored, as by `medbench leaderboard`. `live`
+    and `places` are for a server that writes it again and again: the number of this version, and the numbers of pages
+    so far. Raises UsageError if there are no runs, and for a folder that has other files.
     """
     if not runs:
         raise UsageError("there are no runs for a report.", "Make one: medbench run")
@@ -58,7 +67,8 @@ def write_report(runs: Runs | Sequence[StoredRun], out: str | Path, title: str =
     by_path = {str(run.path): run for run in runs}
     parameters = parameters_of(found.boards, {path: run.manifest for path, run in by_path.items()})
     traded = [each for each in (tradeoffs(one, parameters) for one in summarize(found)) if each]
-    about = _about(title, runs, found, ((INDEX, "Summary"), *([(TRADEOFFS, "Trade-offs")] if traded else [])))
+    about = _about(title, runs, found, ((INDEX, "Summary"), *([(TRADEOFFS, "Trade-offs")] if traded else [])), live)
+    places = places or Places()
     for source in FOLDERS:
         for name, text in files(source):
             folder.write(f"{ASSETS}/{name}", text)
@@ -66,8 +76,8 @@ def write_report(runs: Runs | Sequence[StoredRun], out: str | Path, title: str =
         folder.write("data/tradeoffs.js", script("tradeoffs", traded))
         folder.write(TRADEOFFS, page("tradeoffs.html", about=about, here=TRADEOFFS, scripts=("data/tradeoffs.js",)))
     boards = [
-        BoardPages(number, board, [by_path[row.path] for row in board.rows])
-        for number, board in enumerate(found.boards, 1)
+        BoardPages(places.of("boards", board.comparable.key), board, [by_path[row.path] for row in board.rows], places)
+        for board in found.boards
     ]
     _write_index(folder, about, found, boards, problems)
     for each in boards:
@@ -76,7 +86,21 @@ def write_report(runs: Runs | Sequence[StoredRun], out: str | Path, title: str =
     return Report(folder.path / INDEX, problems)
 
 
-def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard, shown: tuple[tuple[str, str], ...]) -> About:
+def write_waiting(out: Path, title: str, live: int) -> Report:
+    """Write the page that says that there are no answers yet."""
+    folder = ReportFolder(out)
+    for source in FOLDERS:
+        for name, text in files(source):
+            folder.write(f"{ASSETS}/{name}", text)
+    about = _about(title, (), Leaderboard(()), ((INDEX, "Summary"),), live)
+    folder.write(INDEX, page("waiting.html", about=about, here=INDEX, scripts=()))
+    folder.close()
+    return Report(folder.path / INDEX)
+
+
+def _about(
+    title: str, runs: Sequence[StoredRun], found: Leaderboard, shown: tuple[tuple[str, str], ...], live: int
+) -> About:
     models = {row.setup.model for board in found.boards for row in board.rows}
     benchmarks = {board.benchmark for board in found.boards}
     counted = ((len(runs), "run"), (len(models), "model"), (len(benchmarks), "benchmark"))
@@ -86,6 +110,7 @@ def _about(title: str, runs: Sequence[StoredRun], found: Leaderboard, shown: tup
         version=__version__,
         runs=", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counted),
         pages=shown,
+        live=live,
     )
 
 

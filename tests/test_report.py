@@ -8,15 +8,16 @@ import io
 import json
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import browser
 import made
 import medbench
 import pytest
+from browser import CONTRAST, asked_for, complaints, found, show, texts, until
 from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.errors import UsageError
@@ -440,28 +441,10 @@ def test_scripts_set_texts_and_never_html() -> None:
 
 # --- in a browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking "
-    "disable-component-update disable-sync"
-)
-
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    for flag in (*FLAGS.split(), f"user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(f"--{flag}")
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.command_executor.client_config.timeout = 60  # a page that hangs fails its test
-    yield driver
-    driver.quit()
+    yield from browser.started(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -480,50 +463,6 @@ def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         item = Item("1", "Which?", options=options, labels=(hostile("label"), "B"), gold=0)
         writer.append([Record(item, Output("1", prompt="Which?", logprobs=(-0.1, -2.0)))])
     return write_report(medbench.load_runs(root / "runs"), root / "site", title=hostile("title")).index.parent
-
-
-def show(driver: Any, path: Path, width: int = 1280, scheme: str = "light", fragment: str = "") -> None:
-    """Open a page of a report from disk."""
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    driver.get("about:blank")
-    for log in ("performance", "browser"):
-        driver.get_log(log)
-    driver.get(path.resolve().as_uri() + fragment)
-
-
-def until(met: Callable[[], Any], seconds: float = 20) -> Any:
-    end = time.monotonic() + seconds
-    while not (value := met()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-    return value
-
-
-def found(driver: Any, selector: str) -> list[Any]:
-    return list(driver.find_elements("css selector", selector))
-
-
-def texts(driver: Any, selector: str) -> list[str]:
-    """What one can read in each element; that of several lines on one."""
-    shown = driver.execute_script(
-        "return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText)", selector
-    )
-    return [" ".join(text.split()) for text in shown]
-
-
-def asked_for(driver: Any) -> list[str]:
-    """The addresses that the browser asked for since the last look."""
-    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-
-
-def complaints(driver: Any) -> list[str]:
-    """Errors of the page, and addresses that it asked for beyond the report's own files."""
-    errors = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-    return errors + [address for address in asked_for(driver) if not address.startswith(("file:", "data:", "about:"))]
 
 
 SUMMARY = "[data-table='summary-0']"
@@ -620,27 +559,6 @@ def test_charts_are_drawn_in_the_colors_of_the_page(chromium: Any, site: Path) -
     chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     until(lambda: chromium.execute_script(fill) == "rgb(230, 234, 239)")
     assert complaints(chromium) == []
-
-
-# Texts whose contrast with what is behind them is below 4.5 : 1 (WCAG 2, level AA)
-CONTRAST = """
-const light = (color) => {
-  const [r, g, b] = color.match(/[\\d.]+/g).map((n) => { n /= 255;
-    return n <= 0.04045 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4; });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const low = [];
-for (const e of document.querySelectorAll("body *")) {
-  const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-  if (!own || !e.getClientRects().length) continue;
-  let behind = e;
-  while (behind && /, 0\\)$|transparent/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
-  const back = behind ? getComputedStyle(behind).backgroundColor : "rgb(255, 255, 255)";
-  const [a, b] = [light(getComputedStyle(e).color), light(back)].sort((x, y) => y - x);
-  if ((a + 0.05) / (b + 0.05) < 4.5) low.push(`${e.className || e.tagName}: ${e.textContent.slice(0, 40)}`);
-}
-return low;
-"""
 
 
 def test_answers_side_by_side_with_filters_and_search(chromium: Any, site: Path) -> None:

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { load, element } = medbenchReport;
+  const { load, element, keep } = medbenchReport;
   const KEPT = 40; // files in memory
   const MODELS = 4; // shown at first
   const NO_ANSWER = "-";
@@ -141,6 +141,7 @@
       byId("list").setAttribute("data-ready", "");
       told(index.items.length);
       open();
+      keep("items", savePlace, restorePlace);
     });
     table.on("rowClick", (event, row) => {
       if (event.target.tagName !== "A") location.hash = `item=${row.getData().at}`;
@@ -161,6 +162,35 @@
     byId("everywhere").addEventListener("click", searchEverywhere);
     window.addEventListener("hashchange", open);
     fillFilters();
+
+    const labels = () => index.models.map(({ name, setup }) => `${name} ${setup}`);
+
+    function savePlace() {
+      return {
+        metric: index.metrics[Number(metric.value)]?.name,
+        filter: filter.selectedOptions[0].textContent,
+        search: search.value,
+        hidden: labels().filter((label, at) => !shown.has(at)),
+        sorters: table.getSorters().map(({ field, dir }) => ({ column: field, dir })),
+        scroll: byId("list").querySelector(".tabulator-tableholder").scrollTop,
+      };
+    }
+
+    function restorePlace(saved) {
+      const at = index.metrics.findIndex(({ name }) => name === saved.metric);
+      if (at >= 0) metric.value = at;
+      fillFilters();
+      const wantedFilter = [...filter.options].findIndex((option) => option.textContent === saved.filter);
+      filter.selectedIndex = Math.max(0, wantedFilter);
+      search.value = saved.search;
+      byId("models").querySelectorAll("input").forEach((box, model) => {
+        if (shown.has(model) === saved.hidden.includes(labels()[model])) box.click();
+      });
+      const sorted = saved.sorters.filter(({ column }) => table.getColumn(column));
+      if (sorted.length) table.setSort(sorted);
+      refresh();
+      byId("list").querySelector(".tabulator-tableholder").scrollTop = saved.scroll;
+    }
 
     /** Search all texts of all items, one file after the other. */
     async function searchEverywhere() {

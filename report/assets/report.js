@@ -6,12 +6,26 @@ const medbenchReport = (() => {
   const waiting = new Map(); // name -> the promise of its data, while its file is loaded
   const resolvers = new Map(); // name -> the function that keeps this promise
 
+  const listeners = new Map(); // name -> what is called whenever its data come
+  const kept = new Map(); // name -> {save, restore}: what a reader has chosen on this page
+  const version = document.body.dataset.live; // of a report that is served while runs go on
   const order = []; // names of the files that were loaded, the oldest first
 
   /** Called by each data file. The text is JSON. */
   function receive(name, text) {
     received.set(name, JSON.parse(text));
     resolvers.get(name)?.(received.get(name));
+    listeners.get(name)?.(received.get(name));
+  }
+
+  /** Call a function whenever data of this name come. */
+  function listen(name, told) {
+    listeners.set(name, told);
+  }
+
+  /** Name what a reader has chosen, so that it can be saved before the page loads again, and restored after. */
+  function keep(name, save, restore) {
+    kept.set(name, { save, restore });
   }
 
   /** Return the data of a script that the page has loaded. */
@@ -35,7 +49,7 @@ const medbenchReport = (() => {
       if (order.length > kept) received.delete(order.shift());
     });
     waiting.set(name, promise);
-    script.src = file;
+    script.src = version ? `${file}?version=${version}` : file;
     document.head.append(script);
     return promise;
   }
@@ -53,5 +67,5 @@ const medbenchReport = (() => {
     return made;
   }
 
-  return { receive, data, load, element };
+  return { receive, data, load, element, listen, keep, kept };
 })();

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { data, element } = medbenchReport;
+  const { data, element, keep } = medbenchReport;
 
   const WORDS = { best: "best", tied: "no other is shown to be better", worse: "another is significantly better" };
 
@@ -52,6 +52,7 @@
         const input = element("input", {
           type: "search",
           "aria-label": `${column.title}: ${hint}`,
+          value: cell.getValue() || null,
           oninput: () => success(input.value),
         });
         return input;
@@ -87,7 +88,30 @@
     made.on("dataFiltered", (filters, kept) => {
       count.textContent = filters.length ? `${kept.length} of ${rows.length} models meet the limits.` : "";
     });
-    made.on("tableBuilt", () => keyboard(live));
+    made.on("tableBuilt", () => {
+      keyboard(live);
+      keepPlace(place.dataset.table, table, made);
+    });
+  }
+
+  /** Keep how a table is sorted and filtered, by its headings: columns may be added. */
+  function keepPlace(name, table, made) {
+    const titleOf = (field) => table.columns[Number(field.slice(1))].title;
+    const fieldOf = (title) => {
+      const at = table.columns.findIndex((column) => column.title === title);
+      return at < 0 ? null : `c${at}`;
+    };
+    const filters = () => made.getHeaderFilters().map(({ field, value }) => [titleOf(field), value]);
+    const sorters = () => made.getSorters().map(({ field, dir }) => [titleOf(field), dir]);
+    keep(
+      `table ${name}`,
+      () => ({ filters: filters(), sorters: sorters() }),
+      (saved) => {
+        for (const [title, value] of saved.filters) if (fieldOf(title)) made.setHeaderFilterValue(fieldOf(title), value);
+        const sorted = saved.sorters.filter(([title]) => fieldOf(title)).map(([title, dir]) => ({ column: fieldOf(title), dir }));
+        if (sorted.length) made.setSort(sorted);
+      },
+    );
   }
 
   /** Headings sort by Enter and Space, as buttons do. */
