@@ -51,7 +51,7 @@ def _item(row: Row) -> Item:
 
 
 def _identified(items: list[Item]) -> tuple[Item, ...]:
-    """The items under the release's ids if it has one for each, otherwise numbered from 0."""
+    """Return the items under the release's ids if each has its own, otherwise numbered from 0."""
     if len({item.id for item in items} - {""}) == len(items):
         return tuple(items)
     return tuple(replace(item, id=str(number)) for number, item in enumerate(items))

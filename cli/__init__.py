@@ -43,7 +43,7 @@ INTERRUPTED = 130  # the shell convention: 128 + SIGINT
 
 EXAMPLES = """\b
 Examples:
-  medbench run                                        the embedded model on the samples
+  medbench run                                        the default model on the sample sets
   medbench run --model biogpt-large --suite all
   medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
   medbench train --model smollm2-135m                 then: run --model smollm2-135m,smollm2-135m@default

@@ -108,7 +108,7 @@ def _engine_options(texts: tuple[str, ...], aliases: Mapping[str, Any]) -> Value
         if not equals or not name:
             raise UsageError(f"--engine-option {text}: it must be KEY=VALUE.", "The keys: medbench list engines")
         if str(found.get(name, value)) != value:
-            raise UsageError(f"--engine-option {text}: {name} is given as {found[name]} as well.", "Keep one of them.")
+            raise UsageError(f"--engine-option {text}: {name} is also set to {found[name]}.", "Keep one of them.")
         found[name] = value
     return found
 

@@ -54,5 +54,5 @@ def _reject_model_options(format: str) -> None:
         given = context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
         if given and parameter.name not in TAKEN and (spelled := visible(parameter)):
             raise UsageError(
-                f"{spelled[0]} belongs to the export of a model, and --format {format} exports runs.", "Leave one out."
+                f"{spelled[0]} works only when a model is exported; --format {format} exports runs.", "Leave one out."
             )

@@ -88,7 +88,7 @@ def judge_options(
         chosen = click.option(
             "--judge-mode",
             type=click.Choice(list(modes)),
-            help="How answers are graded: medbench list judges.  [default: as the benchmark asks for]",
+            help="How answers are graded; medbench list judges explains the modes.  [default: the benchmark's]",
         )
         options.insert(0, chosen)
     if len(modes) > 1 or with_per:

@@ -28,7 +28,11 @@ ADAPTER = click.option(
     help="PEFT adapter for the model: folder or hub id.",
 )
 DTYPE = click.option(
-    "--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="Data type of the weights. auto: float32 on a CPU, 16 bits on a GPU.",
 )
 QUANTIZE = click.option(
     "--quantize",
@@ -50,12 +54,13 @@ THINK = click.option(
     type=click.Choice(["auto", "on", "off"]),
     default="auto",
     show_default=True,
-    help="Whether a reasoning model reasons before its answer. auto: as its chat template or server has it.",
+    help="Whether a reasoning model reasons before its answer. auto: as its chat template or server does by default.",
 )
 REASONING_EFFORT = click.option(
     "--reasoning-effort",
     type=click.Choice(["none", "minimal", "low", "medium", "high", "xhigh", "max"]),
-    help="How much it reasons: for servers, and templates such as gpt-oss's.  [default: the model's]",
+    help="How much a reasoning model reasons, if its server or chat template (such as gpt-oss's) has levels.  "
+    "[default: the model's]",
 )
 BASE_URL = click.option(
     "--base-url",

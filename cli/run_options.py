@@ -52,7 +52,8 @@ MOST_USED = cloup.option_group(
         "suites",
         multiple=True,
         metavar="NAMES",
-        help="quick (the samples), all, or benchmark names, in addition to --benchmark.  [default: quick]",
+        help="quick (the samples), all, or benchmark names, in addition to --benchmark.  "
+        "[default: quick if there is no --benchmark]",
         shell_complete=completion.plugins("benchmarks", "quick", "all"),
     ),
     click.option(
@@ -83,7 +84,7 @@ MOST_USED = cloup.option_group(
         "--data",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+        help="Folder of official data releases.  [default: MEDBENCH_DATA]",
     ),
     click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
 )
@@ -106,27 +107,30 @@ MODEL = cloup.option_group(
         "engine_option",
         multiple=True,
         metavar="KEY=VALUE",
-        help="A setting of the engine alone; medbench list engines shows them. Repeatable.",
+        help="A setting that only this engine has. medbench list engines shows them. Repeatable.",
     ),
     click.option(
         "--tensor-parallel",
         type=click.IntRange(min=1),
         metavar="N",
-        help="GPUs that share a model of vllm:NAME: --engine-option tensor_parallel=N.  [default: 1]",
+        help="Number of GPUs that share a vllm:NAME model; short for --engine-option tensor_parallel=N.  [default: 1]",
     ),
     click.option(
         "--map",
         "columns",
         default="",
         metavar="FIELD=COLUMN,…",
-        help="Columns of replay:FILE (id, text, prediction, logprobs, finish, reasoning, sample), as --engine-option "
-        "map=….",
+        help="Columns of replay:FILE (id, text, prediction, logprobs, finish, reasoning, sample); short for "
+        "--engine-option map=….",
     ),
 )
 ITEMS = cloup.option_group(
     "Items",
     click.option(
-        "--items", type=click.Path(path_type=Path), metavar="FILE", help="Only the item ids in FILE, one per line."
+        "--items",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Ask only the items whose ids FILE lists, one per line.",
     ),
     click.option(
         "--seed",
@@ -148,7 +152,7 @@ ITEMS = cloup.option_group(
         "--data-revision",
         multiple=True,
         metavar="OWNER/NAME@REV",
-        help="Read this hub data set at a commit, tag or branch, and not from --data.",
+        help="Read this data set from the hub, not from --data, at a commit, tag or branch.",
     ),
 )
 
@@ -164,7 +168,7 @@ ASKING = cloup.option_group(
         "protocols",
         multiple=True,
         metavar="NAMES",
-        help="How questions are asked: direct, cot (reasoning first), mirage-cot, patient. Several are several "
+        help="How questions are asked: direct, cot (reasoning first), mirage-cot, patient. Several make several "
         "runs. medbench list protocols shows the prompts.  [default: direct]",
         shell_complete=completion.protocols,
     ),
@@ -174,7 +178,7 @@ ASKING = cloup.option_group(
         metavar="TEXT|FILE",
         callback=_system_text,
         shell_complete=completion.files,
-        help="System text, or a file with it: a system turn, or the head of a plain prompt.",
+        help="System text, or a file that holds it. It becomes a system turn, or the beginning of a plain prompt.",
     ),
     click.option(
         "--choice",
@@ -188,7 +192,7 @@ ASKING = cloup.option_group(
         type=click.Choice(["auto", "always", "never"]),
         default="auto",
         show_default=True,
-        help="When to apply the model's chat template. auto: to generated answers, not to log-probability.",
+        help="When to apply the model's chat template. auto: for generated answers, not for log-probabilities.",
     ),
     THINK,
     REASONING_EFFORT,
@@ -210,7 +214,7 @@ ASKING = cloup.option_group(
         type=float,
         default=1.0,
         metavar="P",
-        help="Draw only from the likeliest tokens that make up this share of probability.  [default: 1]",
+        help="Draw only from the likeliest tokens that together have this probability.  [default: 1]",
     ),
     click.option(
         "--samples",
@@ -249,7 +253,7 @@ SCORING = cloup.option_group(
         "--entity-model",
         default="",
         metavar="NAME",
-        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the built-in one]",
     ),
     click.option(
         "--latency-items",
@@ -289,7 +293,7 @@ EXPERIMENT = cloup.option_group(
 OUTPUT = cloup.option_group(
     "Output",
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
-    click.option("--json", "as_json", is_flag=True, help="The leaderboard as JSON on stdout."),
+    click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON on stdout."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 

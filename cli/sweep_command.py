@@ -54,7 +54,7 @@ def _ranked_on(ask: Ask, planned: Sequence[Variant], guess: bool, quiet: bool) -
     except MedbenchError as error:
         if not guess:
             raise
-        tell(f"Not known: how many development items the training texts hold. {error}")
+        tell(f"It is not known how many development items are in the training texts. {error}")
         texts = []
     found = development.prepare(ask.by, len(planned) + 1, planned[0].request.source, texts, ask.items, tell)
     for line in () if quiet else development.sentences(found):

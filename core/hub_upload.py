@@ -81,6 +81,6 @@ class Parcel:
             said = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise MedbenchError(
                 f"the hub did not accept {self.repository}: {said}",
-                "Check that the token has write access: hf auth whoami. Then give the same command again.",
+                "Check that the token has write access: hf auth whoami. Then run the same command again.",
             ) from error
         return str(getattr(done, "commit_url", "") or f"{hub.endpoint()}/{self.repository}")

@@ -167,7 +167,7 @@ def _whole_path(name: str) -> str:
 
 
 def look_up(group: Group, name: str) -> Any:
-    """As `get`, without recording the name."""
+    """Do what `get` does, without recording the name."""
     if group == "metrics" and (prefix := family(name)):
         return _of_family(look_up(FAMILIES, prefix), name)
     if is_file(group, name):
@@ -202,7 +202,7 @@ def _of_family(family: MetricFamily, name: str) -> Any:
     except MedbenchError:
         raise
     except RAISED as error:
-        raise MedbenchError(f"the metric '{name}' cannot be made: {told(error)}") from error
+        raise MedbenchError(f"the metric '{name}' cannot be created: {told(error)}") from error
     if flaw := _flaw("metrics", plugin):
         raise MedbenchError(f"the metric '{name}' cannot be used: it {flaw}.")
     return with_defaults("metrics", plugin)
@@ -301,7 +301,7 @@ def _flaw(group: Group, plugin: Any) -> str:
 
 
 def _flaw_in_protocols(protocols: Any) -> str:
-    """As `_flaw`, of a benchmark's protocols."""
+    """Do what `_flaw` does, for a benchmark's protocols."""
     if not isinstance(protocols, tuple) or not all(isinstance(each, Protocol) for each in protocols):
         return "has something other than a tuple of medbench.core.protocol.Protocol as `protocols`"
     named = [DIRECT.name, *(each.name for each in protocols)]

@@ -50,7 +50,7 @@ class Mask:
         self._echo = _pattern(tuple(key for key in secret if not (len(key) <= WORD and _is_word(key))))
 
     def echoed(self, text: str) -> bool:
-        """Return whether `answer` changes `text`."""
+        """Return whether `text` contains a key, which `answer` would then mask."""
         return self._echo is not None and self._echo.search(text) is not None
 
     def answer(self, text: str) -> str:

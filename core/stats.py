@@ -45,9 +45,9 @@ def bootstrap(
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval (Efron 1979) of any statistic of `n` items.
 
-    `statistic` receives resampled item indices in 0..n-1, with repeats: `n` of them, or with clusters the items of as
-    many documents as there are. A resample for which it is NaN is left out. Returns UNKNOWN with fewer than two units
-    to resample.
+    `statistic` receives resampled item indices in 0..n-1, with repeats: `n` of them, or, with clusters, the
+    items of as many documents as there are. A resample for which it is NaN is left out. Returns UNKNOWN with fewer
+    than two units to resample.
     """
     ids = np.arange(n) if clusters is None else cluster_numbers(n, clusters)
     by_unit = np.argsort(ids, kind="stable")  # items, those of one document side by side

@@ -18,7 +18,10 @@ def text_or_file(option: str, value: str) -> str:
     """
     if not os.path.isfile(value):  # noqa: PTH113  # Path.is_file raises for a text too long to be a name
         if value.endswith(SUFFIXES) and len(value.split()) == 1:
-            raise UsageError(f"{option} {value}: no such file.", "To give a text, write it as a sentence.")
+            raise UsageError(
+                f"{option} {value}: no such file.",
+                "Check the path. To give a text instead of a file, use more than one word.",
+            )
         return value
     try:
         text = Path(value).read_text(encoding="utf-8").strip()

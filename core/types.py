@@ -200,7 +200,7 @@ class Score:
 
     @property
     def key(self) -> AnswerKey:
-        """As `Record.key`."""
+        """The same key as `Record.key`."""
         return self.item_id, self.sample
 
 
@@ -250,7 +250,7 @@ class MetricDefaults(Protocol):
         return None
 
     def remark_on(self, scores: Sequence[Score]) -> str:
-        """As `remark`, if it depends on the run's scores."""
+        """A remark that depends on the run's scores; for one that does not, use `remark`."""
         return ""
 
 

@@ -137,7 +137,7 @@ class ReplayEngine(Engine):
         """Accept any number of samples that the file has. Their temperature is not known."""
         if temperature > 0:
             raise UsageError(
-                f"--temperature {temperature:g}: the answers in {self.path} are there already.",
+                f"--temperature {temperature:g}: the answers in {self.path} were saved earlier, so none is drawn.",
                 "Leave out --temperature and --top-p.",
             )
         self.load()

@@ -82,12 +82,12 @@ class VllmEngine(Engine):
                 f"--device {spec.device}: vLLM uses the GPUs that it finds.", "Choose them with CUDA_VISIBLE_DEVICES."
             )
         if spec.quantize == "int8":
-            raise UsageError("--quantize int8: vLLM does not support it.", "Use nf4, or leave out the engine.")
+            raise UsageError("--quantize int8: vLLM does not support it.", "Use nf4, or run the model without vLLM.")
         if spec.generation:
             settings = ", ".join(spec.generation)
             raise UsageError(
                 f"{spec.name} generates with transformers settings ({settings}) that vLLM does not have.",
-                "Leave out the engine.",
+                "Run the model without vLLM.",
             )
         self.spec = settle(spec)
         self._model: Any = None
@@ -101,7 +101,7 @@ class VllmEngine(Engine):
         spec = self.spec
         config, self._tokenizer = opened(spec.location, spec.trust_remote_code, spec.adapter)
         if config.is_encoder_decoder:
-            raise MedbenchError(f"{spec.name} has an encoder, which vLLM does not run.", "Leave out the engine.")
+            raise MedbenchError(f"{spec.name} has an encoder, which vLLM does not run.", "Run the model without vLLM.")
         self._window = window(config, self._tokenizer)
         lora = {"enable_lora": True, "max_lora_rank": _rank(spec.adapter)} if spec.adapter else {}
         quantization = {"quantization": "bitsandbytes"} if spec.quantize else {}
@@ -293,7 +293,7 @@ def _rank(adapter: str) -> int:
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
         if settings.get("peft_type", "LORA") != "LORA" or settings.get("modules_to_save"):
-            raise UsageError(f"the adapter {adapter} is not a plain LoRA.", "Leave out the engine.")
+            raise UsageError(f"the adapter {adapter} is not a plain LoRA.", "Run the model without vLLM.")
         rank = int(settings["r"])
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UsageError(f"{config} does not give the adapter's rank: {error}", "Copy the adapter again.") from error

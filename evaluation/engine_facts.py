@@ -25,7 +25,9 @@ def engine_facts(engine: Engine, benchmark: Benchmark, item_set: ItemSet, settin
     engine.check_sampling(settings.samples, settings.temperature)
     if not engine.measured and (settings.permute_options > 1 or settings.prompt_variants):
         option = "--prompt-variants" if settings.prompt_variants else f"--permute-options {settings.permute_options}"
-        raise UsageError(f"{option}: the answers of {engine.spec.name} were saved, so it cannot be asked anew.")
+        raise UsageError(
+            f"{option}: the answers of {engine.spec.name} were saved earlier, so the model cannot be asked again."
+        )
     items = selected(benchmark, item_set, settings)
     method = _method(items, engine, settings, benchmark.protocol)
     chat = engine.chat("choose" if method == "logprob" else "generate")

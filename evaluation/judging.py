@@ -139,7 +139,7 @@ def panel(asked: Asked, say: Callable[[str], None]) -> Panel | None:
             say(f"{made.label}: ${prompt:g} and ${new:g} per million prompt and new tokens (list prices of {AS_OF})")
         judges.append(made)
     if asked.timeout_s is not None and judges and not any(judge.served for judge in judges):
-        raise UsageError(f"--judge-timeout {asked.timeout_s:g}: no judge here is at a server.", "Leave it out.")
+        raise UsageError(f"--judge-timeout {asked.timeout_s:g}: none of these judges is at a server.", "Leave it out.")
     limits = Limits(
         concurrency=asked.concurrency or Limits.concurrency,
         requests_per_minute=asked.requests_per_minute,
@@ -156,8 +156,8 @@ def judges_read_stored(asked: Asked, allow_changed: bool) -> None:
     """Raise UsageError if judges would be paid for answers that were changed after the run."""
     if allow_changed and asked.names:
         raise UsageError(
-            "--judge cannot be used with --allow-changed: judges are asked about answers as the run stored them.",
-            "The command that made the run answers its changed items again.",
+            "--judge cannot be used with --allow-changed: judges grade answers only as the run stored them.",
+            "To have the changed items answered again, repeat the command that made the run.",
         )
 
 
@@ -199,11 +199,13 @@ def judge_runs(
                 panel.problems.append(f"{judge.label}: a plugin failed: {registry.told(error)}")
                 break
             if not came.wanted:
-                progress.note(f"{run.manifest.run_id}: no open answers for {judge.label} to judge")
+                progress.note(f"{run.manifest.run_id}: it has no answers that {judge.label} can judge")
                 continue
             if "response_format" in judge.rejected_fields and not plain:
                 plain = True
-                progress.note(f"{judge.label}: its server takes no JSON schema; replies are read strictly without one")
+                progress.note(
+                    f"{judge.label}: its server does not accept a JSON schema; replies that break it are not used"
+                )
             if _useful(panel, judge, run, came, progress):
                 found[run.path].append(came.metric)
     for run in runs:

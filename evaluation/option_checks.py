@@ -22,8 +22,8 @@ def check_servers(specs: list[tuple[str, ModelSpec]], base_url: str, limits: Map
     served = {spec.engine for _, spec in specs if not registry.get("engines", spec.engine).runs_here}
     if base_url and len(served) > 1:
         raise UsageError(
-            f"--base-url {base_url}: {' and '.join(sorted(served))} models cannot be at one address; each is sent its "
-            "key.",
+            f"--base-url {base_url}: {' and '.join(sorted(served))} models cannot share one address, because each is "
+            "sent its own key.",
             "Run them in two commands.",
         )
 

@@ -22,7 +22,7 @@ OF_THE_SELECTION = ("items_hash", "prompt_hash", "seed", "samples")
 
 
 def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, int], None]) -> None:
-    """Copy the answers that other runs in `root` have to a run's open items, and record them in its manifest.
+    """Copy other runs' answers to a run's unanswered items into it, and record that in its manifest.
 
     `tell` gets each run that answers were copied from, how many, and how many this run needs in all.
     """
@@ -37,10 +37,10 @@ def reuse(plan: Plan, writer: RunWriter, root: Path, tell: Callable[[str, int, i
 def elsewhere(
     plan: Plan, done: Collection[AnswerKey], manifest: Manifest, root: Path
 ) -> Iterator[tuple[str, list[Record]]]:
-    """Yield other runs in `root`, by their ids, with their answers to items that are open and no earlier one answered.
+    """Yield other runs in `root`, by their ids, with their answers to items that nothing has answered yet.
 
-    The other run must have asked the same model the same prompts in the same way. Unreadable and changed runs are
-    skipped. A run of several versions of its items copies nothing.
+    The other runs must have asked the same model the same prompts in the same way. Unreadable and changed runs are
+    skipped. A run that asks its items in several versions copies nothing.
     """
     if plan.versions:
         return

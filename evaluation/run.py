@@ -1,4 +1,4 @@
-"""The run loop: sends a plan's open items through an engine, stores the answers, and measures."""
+"""The run loop: sends a plan's unanswered items through an engine, stores the answers, and measures."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def execute(
 def _answer(
     plan: Plan, engine: Engine, writer: RunWriter, watch: Progress, session: Session, scorer: Scorer | None
 ) -> Session:
-    """Answer the open items and return the session with what it measured, as it is stored."""
+    """Answer the unanswered items and return the session with what it measured, as it is stored."""
     unanswered = plan.open_items(writer.done)
     if plan.method == "logprob":
         outputs = engine.choose(plan.choice_requests(writer.done))
@@ -192,7 +192,7 @@ def _answer(
                 if item is None or flaw:
                     raise MedbenchError(
                         f"the engine '{engine.spec.engine}' gave an invalid answer to '{answer_name(key)}': {flaw}.",
-                        "Answers before that one are stored. Fix the engine, then give the same command again.",
+                        "Answers before that one are stored. Fix the engine, then run the same command again.",
                     )
                 watch.answered(output)
                 known = frozenset(writer.manifest.engine.get("rejected_fields", ()))

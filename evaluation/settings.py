@@ -1,4 +1,4 @@
-"""What the user can set about a run, and what an engine says about it before it is planned."""
+"""The user's settings of a run, and what the engine reports before the run is planned."""
 
 from __future__ import annotations
 

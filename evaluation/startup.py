@@ -1,7 +1,7 @@
 """From the command to the first question: where the time goes, and reading weights from disk ahead of their use.
 
 Libraries, data and weights cannot be loaded by threads side by side: all three are Python's work, which one thread at a
-time does (measured: slower, docs/measurements.md). What can go on beside it is the disk.
+time does (measured: slower, docs/measurements.md). Only reading from the disk can run beside them.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def evaluate_all(
     """Run every model on every benchmark, score and judge the answers, and add runs and problems to `outcome`.
 
     A model, benchmark or judge that fails is a problem of `outcome`, and the others continue. Raises UsageError for a
-    request that is wrong as a whole, before anything is loaded. `latency_items` None: a few where they cost nothing.
+    request that is wrong as a whole, before anything is loaded. `latency_items` None: a few, if that is quick and free.
     `retrieve`: a corpus whose best `passages` are in every prompt; "": none.
     """
     from ..core import registry
@@ -373,7 +373,9 @@ def _named_benchmarks(
         named[name] = True
     if columns and not any(map(is_table, named)):
         given = ",".join(f"{name}={column}" for name, column in columns.items())
-        raise UsageError(f"--columns {given}: no benchmark is a table.", "Name one: --benchmark questions.csv")
+        raise UsageError(
+            f"--columns {given}: none of the benchmarks is a table.", "Name one: --benchmark questions.csv"
+        )
     found: dict[str, Benchmark] = {}
     for name, said in named.items():
         try:

@@ -20,7 +20,7 @@ LEAST_S = 1.0  # seconds that timing may take in a run of any length
 def due(manifest: Manifest, wanted: int, share: float | None, *, open_items: bool) -> bool:
     """Return whether single requests are to be timed.
 
-    With a `share`, only in the session that answers the last open items: a complete run loads no model to be timed.
+    With a `share`, only in the session that answers the last items: a complete run loads no model to be timed.
     """
     timed = len(manifest.latency.seconds)
     return timed < wanted if share is None else open_items and not timed and wanted > 0

@@ -15,7 +15,7 @@ FEW = 5  # answers before there is a rate to speak of
 
 
 class Workload:
-    """The work of a run's open items, in prompt-token equivalents. Long prompts count more than short ones.
+    """The work of a run's unanswered items, in prompt-token equivalents. Long prompts count more than short ones.
 
     Items differ by a factor of a hundred in length, and an engine may take the long ones first, so a count of items
     tells little about the time left.

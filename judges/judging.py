@@ -120,7 +120,7 @@ def judge(
     progress: JudgeProgress | None = None,
     against: StoredRun | None = None,
 ) -> str:
-    """As `ask`; returns the name of the metric, which `results.scoring.load_metric` takes."""
+    """Do what `ask` does, and return the name of the metric, which `results.scoring.load_metric` takes."""
     return ask(run, judge, mode, caps, progress, against).metric
 
 

@@ -98,7 +98,7 @@ class _Jury(MetricDefaults):
 
 @dataclass(frozen=True)
 class Jury(_Jury):
-    """Of grades. Made by name, it has no replies: `of_run` reads them."""
+    """A jury that grades. When made by name, it has no replies: `of_run` reads them."""
 
     members: tuple[JudgeGrades | CriteriaGrades | SafetyGrades, ...]
 
@@ -108,7 +108,7 @@ class Jury(_Jury):
 
 @dataclass(frozen=True)
 class PreferenceJury(_Jury):
-    """Of preferences between two runs; `between` reads them."""
+    """A jury that prefers one of two runs; `between` reads its preferences."""
 
     members: tuple[Preferred, ...]
 

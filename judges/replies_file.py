@@ -93,5 +93,5 @@ class Replies:
             raise MedbenchError(
                 f"{self.path} cannot be written: {error.strerror or error}. {len(self.stored)} replies are stored and "
                 "safe.",
-                f"{remedy(error)}, then give the same command again.",
+                f"{remedy(error)}, then run the same command again.",
             ) from error

@@ -51,7 +51,7 @@ class Scores:
 
 
 def scores(runs: Sequence[StoredRun]) -> Scores:
-    """Return the scores of runs of one model, computed and stored where they are missing. Samples are left out."""
+    """Return the scores of runs of one model, computed and stored if missing. Sample sets are left out."""
     real = [run for run in runs if not run.manifest.benchmark.sample]
     found = leaderboard.build(real)
     manifests = {str(run.path): run.manifest for run in real}

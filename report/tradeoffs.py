@@ -69,7 +69,7 @@ def parameters_of(boards: Sequence[Board], manifests: Mapping[str, Manifest]) ->
 
 
 def _parameters(line: ModelRow, parameters: Parameters) -> int | None:
-    """Return the parameters of a summary's line, whose label may have more than the model's name."""
+    """Return how many parameters the model of a summary line has. The line's label may say more than its name."""
     own = {
         count
         for (model, setup), count in parameters.items()

@@ -1,4 +1,4 @@
-"""How many answers of two runs differ, right or wrong."""
+"""How many answers of two runs differ, whether right or wrong."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ STORED = "Preferences are those that judges gave in earlier commands; with --jud
 
 @runtime_checkable
 class Between(Protocol):
-    """A metric of two runs: of each item, whether A's answer is preferred (1), B's (0) or neither (1/2)."""
+    """A metric of two runs: for each item, whether A's answer is preferred (1), B's (0) or neither (1/2)."""
 
     def between(self, a: StoredRun, b: StoredRun) -> Metric:
         """Return the metric of A's records against B's. Its `remark`, if any, is shown with the comparison."""

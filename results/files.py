@@ -245,7 +245,7 @@ class Lock:
             if not wait:
                 raise LockHeld(
                     f"{self._what} is being written by {self._who()}.",
-                    "Wait for it to end, or end it; then give the same command again.",
+                    "Wait for it to end, or end it; then run the same command again.",
                 ) from None
             tell(f"Waiting: {self._what} is being written by {self._who()}. Ctrl-C ends the wait.")
             self._lock.acquire(timeout=FOREVER_S)

@@ -32,7 +32,7 @@ def metric_names(names: Iterable[str], entity_model: str, note: Callable[[str], 
                 try:
                     plugin = registry.get("metrics", each)
                 except MedbenchError as error:
-                    note(f"Left out of all metrics: {error}")
+                    note(f"Left out of --metrics all: {error}")
                     continue
                 if isinstance(plugin, Metric):
                     found.append(_kept(plugin, each, entity_model))

@@ -148,7 +148,7 @@ class Lines:
                 found = decode(loads(file.readline()))
         except (OSError, ValueError) as error:
             raise DataMalformed(
-                f"{self.path} was changed while it was read: {error}", "Give the same command again."
+                f"{self.path} was changed while it was read: {error}", "Run the same command again."
             ) from error
         self._last = start, found
         return found

@@ -73,12 +73,10 @@ class RunScores:
 def load_metric(name: str) -> Metric | Measurement:
     """Return the metric or measurement registered as `name`. Raises UsageError or MedbenchError."""
     if ":" not in name and name.startswith(JUDGING) and name not in registry.names("metrics"):
-        raise UsageError(
-            f"no metric is called '{name}'.", "A judge is asked by --judge: --judge groq --judge-mode rubric"
-        )
+        raise UsageError(f"no metric is called '{name}'.", "To ask a judge: --judge groq --judge-mode rubric")
     plugin = registry.get("metrics", name)
     if not isinstance(plugin, Metric | Measurement):
-        raise MedbenchError(f"'{name}' is no metric: it has neither score and aggregate nor read.")
+        raise MedbenchError(f"'{name}' is not a metric: it has neither score and aggregate nor read.")
     return plugin
 
 
@@ -318,7 +316,7 @@ def _complete(
             raise MedbenchError(
                 f"{path} cannot be written: {error.strerror or error}. {len(scores)} of {len(records)} scores are "
                 "stored and safe.",
-                f"{remedy(error)}, then give the same command again.",
+                f"{remedy(error)}, then run the same command again.",
             ) from error
         with contextlib.suppress(Changed):
             version, found = run.scores(metric.name)

@@ -198,7 +198,7 @@ class RunWriter:
         safe = f" {len(self.done)} of {self.manifest.answers} {what} are stored and safe." if self.done else ""
         return MedbenchError(
             f"{path} cannot be written: {error.strerror or error}.{safe}",
-            f"{remedy(error)}, then give the same command again{': it resumes' if self.done else ''}.",
+            f"{remedy(error)}, then run the same command again{': it resumes' if self.done else ''}.",
         )
 
 
@@ -215,5 +215,5 @@ def add_metrics(run: Path, names: list[str]) -> None:
     except OSError as error:
         raise MedbenchError(
             f"{run / MANIFEST} cannot be written: {error.strerror or error}.",
-            f"{remedy(error)}, then give the same command again.",
+            f"{remedy(error)}, then run the same command again.",
         ) from error

@@ -410,7 +410,7 @@ class TestCommand:
         judge = ("--judge", "openai:judge", "--judge-base-url", "http://127.0.0.1:9/v1")
         done = self.medbench("agreement", "--grades", file, "--metrics", "token_f1", *judge)
         assert done.exit_code == 2
-        assert "its grades are 1 to 4, those of five.csv 1, 5" in done.output
+        assert "judges grade from 1 to 4, but the grades of five.csv are 1, 5" in done.output
 
     @pytest.mark.parametrize(
         ("words", "code", "said"),

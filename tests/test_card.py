@@ -198,7 +198,7 @@ def test_addresses_of_servers_stay_here() -> None:
         (["nobody"], "nothing about 'nobody' is stored here"),
         (["smollm2-135m@frist"], "Did you mean"),
         (["smollm2-135m@first", "--push", "me"], "--push me: not the name of a hub repository"),
-        (["smollm2-135m@first", "--yes"], "--yes belongs to --push"),
+        (["smollm2-135m@first", "--yes"], "--yes works only with --push"),
         (["smollm2-135m@first", "--runs", "nowhere"], "--runs nowhere: there is no such folder"),
     ],
 )

@@ -261,7 +261,7 @@ def test_a_finished_training_is_found_done_after_a_new_commit(entry: Path, wikid
     wikidoc.refs["main"] = NEW
     train(entry)
     assert manifest() == before
-    assert "is another training" in train(entry, "--data-revision", f"{WIKIDOC}@{NEW}", code=2).stderr
+    assert "already holds another training" in train(entry, "--data-revision", f"{WIKIDOC}@{NEW}", code=2).stderr
 
 
 def test_a_training_from_before_commits_were_recorded_reads_what_there_is(entry: Path) -> None:

@@ -358,7 +358,7 @@ def test_the_index_lists_every_page_and_each_page_opens_with_a_sentence() -> Non
 
 
 def run_here(code: str, name: str) -> dict[str, Any]:
-    """Run Python code with the toy model in the place of the embedded one."""
+    """Run Python code with the toy model in place of the default one."""
     found: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(code.replace(DEFAULT, "toy-model"), name, "exec"), found)
     return found

@@ -89,7 +89,7 @@ def test_the_same_command_again_finds_it_and_another_one_is_refused(adapter: Pat
     before = weights.stat().st_mtime_ns
     again = export("tiny-llama@first", "safetensors", out="models/mine")
     assert (first.new, again.new, weights.stat().st_mtime_ns) == (True, False, before)
-    with pytest.raises(UsageError, match="another export is there, of tiny-llama@first as float32"):
+    with pytest.raises(UsageError, match="that folder holds another export, tiny-llama@first as float32"):
         export(llama, "safetensors", out="models/mine")
     Path("taken").mkdir()
     Path("taken/notes.txt").write_text("mine")
@@ -169,7 +169,7 @@ def test_room_holds_the_merged_weights_what_is_between_and_the_file() -> None:
         (["tiny", "--to", "gguf", "--type", "q9"], "--type q9: llama.cpp has no such type"),
         (["tiny", "--to", "safetensors", "--type", "q8_0"], "safetensors are not quantized"),
         (["tiny", "--to", "gguf", "--system", "x"], "only an Ollama model stores a system prompt"),
-        (["tiny", "--to", "gguf", "--repo", "a/b"], "--repo belongs to --to hub"),
+        (["tiny", "--to", "gguf", "--repo", "a/b"], "--repo works only with --to hub"),
         (["tiny", "--to", "hub", "--type", "q8_0"], "--type has no effect with --to hub"),
         (["tiny", "--to", "hub"], "--repo: not the name of a hub repository"),
         (["openai:llama3.2", "--to", "safetensors"], "no weights that medbench can export"),

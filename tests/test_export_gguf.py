@@ -114,7 +114,7 @@ def test_biogpt_is_refused_by_name_before_its_weights_are_read(tmp_path: Path, m
 def test_t5_becomes_gguf_and_neither_ollama_nor_the_check_takes_it(tmp_path: Path) -> None:
     base = tiny_entries.save(tmp_path / "tiny-t5", "flan-t5-base-medqa")
     for settings in ({"to": "ollama"}, {"to": "gguf", "check": "medqa-sample"}):
-        with pytest.raises(UsageError, match=r"tiny-t5 has an encoder, and .* runs models without one"):
+        with pytest.raises(UsageError, match=r"tiny-t5 has an encoder, and .* runs only models without one"):
             export(base, **settings)  # type: ignore[arg-type]
     made = export(base, "gguf", type="q8_0")
     assert made.file is not None

@@ -225,7 +225,7 @@ def test_one_run_by_its_beginning() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--format", "inspect", "--to", "gguf"], "--to belongs to the export of a model"),
+        (["--format", "inspect", "--to", "gguf"], "--to works only when a model is exported"),
         (["--format", "inspect", "nosuch"], "no run or model here is called 'nosuch'"),
         (["--format", "inspect", "--out", "quiz.py"], "--out quiz.py: it is a file"),
         (["--format", "inspect", "--runs", "alpha"], "there are no runs in alpha"),

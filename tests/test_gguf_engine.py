@@ -194,7 +194,7 @@ def test_a_run_names_the_quantization_and_the_content(folder: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        ({"device": "tpu"}, "the engine gguf knows cpu, cuda and mps"),
+        ({"device": "tpu"}, "the engine gguf supports cpu, cuda and mps"),
         ({"adapter": "some/folder"}, "takes no LoRA adapter"),
         ({"generation": {"num_beams": 4}}, "takes no generation settings (num_beams)"),
     ],

@@ -66,7 +66,7 @@ def test_an_address_is_used_if_the_command_names_it(monkeypatch: pytest.MonkeyPa
         assert server.asked[0].headers["authorization"] == "Bearer gsk_0123456789"
         both = CliRunner().invoke(cli, [*words, "-m", "openai:m", "--base-url", server.root])
         assert both.exit_code == 2
-        assert "cannot be at one address" in both.output
+        assert "cannot share one address" in both.output
         assert len(server.asked) == 1
 
 

@@ -314,7 +314,7 @@ def test_a_time_for_servers_means_nothing_to_a_judge_on_this_machine(run: Stored
     file.write_text(PLUGIN.format(**WORKS))
     done = CliRunner().invoke(cli, ["score", str(run.path), "--judge", str(file), "--judge-timeout", "5"])
     assert done.exit_code == 2
-    assert "--judge-timeout 5: no judge here is at a server" in done.output
+    assert "--judge-timeout 5: none of these judges is at a server" in done.output
 
 
 def test_a_long_wait_is_announced(run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> None:

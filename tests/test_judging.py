@@ -401,7 +401,7 @@ def test_it_is_told_once_that_a_server_takes_no_schema(run: StoredRun, tmp_path:
         process = medbench("score", run.path, other.path, "--judge", "openai:m", "--judge-base-url", server.url)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, len(server.asked)) == (0, 1 + 6 + 6)
-    assert err.count("takes no JSON schema") == 1
+    assert err.count("does not accept a JSON schema") == 1
 
 
 def test_replies_that_cannot_be_read_are_told_in_words_and_without_a_table(run: StoredRun) -> None:
@@ -553,7 +553,7 @@ def test_a_capped_command_says_how_far_it_came_and_fails(run: StoredRun) -> None
         ),
         (["--max-judge-calls", "3", "--metrics", "rougeL"], "--max-judge-calls needs --judge"),
         (["--judge-mode", "rubric"], "--judge-mode needs --judge"),
-        (["--metrics", "judge"], "A judge is asked by --judge"),
+        (["--metrics", "judge"], "To ask a judge: --judge groq"),
         (["--judge", "local:x", "--judge-base-url", "http://127.0.0.1:1/v1"], "--judge-base-url is for openai:NAME"),
         (["--judge-timeout", "3", "--metrics", "rougeL"], "--judge-timeout needs --judge"),
         (["--judge", "openai:m", "--judge-timeout", "0"], "--judge-timeout"),

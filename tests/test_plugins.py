@@ -303,7 +303,7 @@ def test_the_list_of_engines_shows_prefix_abilities_and_options() -> None:
         (("workers=many",), "--engine-option workers=many: it must be a whole number."),
         (("workers=0",), "--engine-option workers=0: it must be at least 1."),
         (("salt",), "--engine-option salt: it must be KEY=VALUE."),
-        (("salt=a", "salt=b"), "--engine-option salt=b: salt is given as a as well."),
+        (("salt=a", "salt=b"), "--engine-option salt=b: salt is also set to a."),
     ],
 )
 def test_an_option_that_cannot_be_used_is_told(words: tuple[str, ...], said: str) -> None:

@@ -241,7 +241,9 @@ def test_the_items_that_are_drawn_are_the_same_every_time_and_never_scored_ones(
 
 def test_a_split_on_which_nothing_could_ever_be_significant_is_refused(tmp_path: Path) -> None:
     assert len(prepared(quiz(tmp_path, 6), [], models=2).items) == 6  # 2 / 2⁶ < 5 %
-    with pytest.raises(UsageError, match=r"5 items are too few. With 2 models, so 1 test, fewer than 6 show") as few:
+    with pytest.raises(
+        UsageError, match=r"5 items are too few. With 2 models, and so 1 test, fewer than 6 cannot show"
+    ) as few:
         prepared(quiz(tmp_path, 5, name="five"), [], models=2)
     assert "--data DIR" in few.value.hint
     with pytest.raises(UsageError, match="6 items are too few") as more:
@@ -278,7 +280,7 @@ def test_mistakes_are_found_before_anything_is_trained(tmp_path: Path) -> None:
         (*SWEEP, "--rank-by", "pubmedqa-sample:macro_f1"): "It comes with accuracy: --rank-by pubmedqa-sample:accuracy",
         (*SWEEP, "--rank-by", "pubmedqa-sample:ece"): "not a mean over items",
         (*SWEEP, "--rank-by", "medquad-sample:latency_p50_s"): "measured once per run",
-        (*SWEEP, "--rank-by", "medquad-sample:rouge1,rouge2"): "one metric ranks",
+        (*SWEEP, "--rank-by", "medquad-sample:rouge1,rouge2"): "only one metric can rank",
         (*SWEEP, "--rank-by", f"{bench}:accuracy"): "accuracy scores no answer of quiz: not multiple choice",
         (*SWEEP, "--rank-by", "medquad-sample:rouge1"): "4 items are too few",
         (*SWEEP, "--rank-by", f"{quiz(tmp_path, 0, name='bare')}:token_f1"): "bare has no development split",

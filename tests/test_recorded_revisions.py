@@ -133,7 +133,9 @@ def test_a_paused_training_goes_on_without_the_hub(
 def test_another_revision_under_the_same_tag_is_another_training(entry: str, repository: Repository) -> None:
     medbench(*command(entry, steps=1))
     said = medbench(*command(entry, "--revision", NEW[:7], steps=1), code=2)
-    assert f"dialogpt-small@default is another training: base.revision is {OLD} there and {NEW} here." in said
+    assert (
+        f"dialogpt-small@default already holds another training: base.revision is {OLD} there and {NEW} here." in said
+    )
     medbench(*command(entry, "--revision", OLD, steps=1))  # the same one, by its name
 
 

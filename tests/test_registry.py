@@ -216,7 +216,7 @@ def test_a_stored_name_makes_a_metric_only_if_its_family_says_so(site: Site, ins
     [
         ("x = 1 / 0", "the metric family 'contains' from their-family cannot be loaded: ZeroDivisionError"),
         ("FAMILY = len", "is a builtin_function_or_method that has no name, make"),
-        (FAMILY.format(installed=True).replace("name.partition", "name.part"), "cannot be made: AttributeError"),
+        (FAMILY.format(installed=True).replace("name.partition", "name.part"), "cannot be created: AttributeError"),
         (FAMILY.format(installed=True).replace("    def aggregate", "    def total"), "has no aggregate"),
     ],
 )

@@ -202,7 +202,7 @@ def test_a_model_is_asked_again_without_and_the_manifest_says_so() -> None:
     assert server.asked[-1].body.keys() == {"model", "messages", "max_completion_tokens"}
     (manifest,) = Path("runs").glob("*/manifest.json")
     assert json.loads(manifest.read_text())["engine"]["rejected_fields"] == sorted(FIELDS)
-    assert "openai:m: the server rejects max_tokens, temperature; asked without" in done.output
+    assert "openai:m: the server rejects max_tokens, temperature; left out from now on" in done.output
 
 
 def counts(text: str, new: int, **message: Any) -> Behavior:
@@ -312,7 +312,7 @@ def test_without_log_probabilities_the_model_writes_and_the_manifest_says_so(sty
     with Server(then=answer) as server:
         done = run(server, "-b", "medqa-sample,pubmedqa-sample")
     assert done.exit_code == 0, done.output
-    assert done.output.count("openai:m: the server rejects logprobs; asked without") == 1
+    assert done.output.count("openai:m: the server rejects logprobs; left out from now on") == 1
     rejected_ones = sum("logprobs" in asked.body for asked in server.asked)
     assert rejected_ones <= 6 and len(server.asked) == rejected_ones + 6
     for manifest in Path("runs").glob("*/manifest.json"):

@@ -103,8 +103,8 @@ def test_code_that_transformers_can_do_without_is_not_run(own: Path) -> None:
         spec = resolve(str(own), trust_remote_code=trusted, tell=told.append)
         assert not spec.trust_remote_code
         assert told == [
-            f"{own} names code of its own: configuration_own.OwnConfig (config.json), modeling_own.OwnForCausalLM "
-            "(config.json). It is not run: transformers has classes for this model."
+            f"{own} comes with its own Python code: configuration_own.OwnConfig (config.json), "
+            "modeling_own.OwnForCausalLM (config.json). It is not run, because transformers has classes for this model."
         ]
         opened(spec.location, spec.trust_remote_code)
     assert not ran()

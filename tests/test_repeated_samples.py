@@ -371,7 +371,7 @@ class TestCommands:
         for more, said in (
             ((), "two answers are saved for the item"),
             (("--samples", 2), "Give --samples 3"),
-            (("--samples", 3, "--temperature", 0.7), "are there already"),
+            (("--samples", 3, "--temperature", 0.7), "were saved earlier, so none is drawn"),
         ):
             wrong = medbench(*replay, *more)
             assert wrong.exit_code in (1, 2)

@@ -490,7 +490,7 @@ def _future(path: Path) -> None:
     [
         (_cut, r"is cut short: it has [\d,]+ of [\d,]+ bytes\.\nDownload or copy it again\."),
         (_other_letters, "is not a GGUF file: it does not start with the letters GGUF"),
-        (_cut_in_head, "the head of the GGUF file .* cannot be read"),
+        (_cut_in_head, "the header of the GGUF file .* cannot be read"),
         (_future, "cannot be read: ValueError: GGUF version 9; 2 and 3 can be read"),
     ],
 )

@@ -274,7 +274,7 @@ def test_a_full_disk_leaves_what_was_stored_and_says_how_much(tmp_path: Path, mo
                 writer.update(engine={"device": "cpu"})
         assert "samples.jsonl cannot be written: No space left on device" in caught.value.message
         assert "1 of 3 items are stored and safe" in caught.value.message
-        assert caught.value.hint == "Make room on that disk, then give the same command again: it resumes."
+        assert caught.value.hint == "Make room on that disk, then run the same command again: it resumes."
         assert (writer.path / "samples.jsonl").read_bytes() == safe
         writer.append([made.record("b", "1")])  # there is room again
     assert StoredRun(writer.path).answered() == {("a", 0), ("b", 0)}

@@ -178,7 +178,7 @@ def test_a_table_runs_like_any_benchmark(tmp_path: Path, monkeypatch: pytest.Mon
     assert done.exit_code == 0, done.output
     assert '"accuracy"' in done.stdout and '"ward"' in done.stdout
     done = CliRunner().invoke(cli, ["run", "-b", "medqa", "--columns", "question=Case"], prog_name="medbench")
-    assert done.exit_code == 2 and "no benchmark is a table" in done.output
+    assert done.exit_code == 2 and "none of the benchmarks is a table" in done.output
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def chosen(by: str, tell: Tell) -> tuple[Benchmark, str]:
         )
     hint = _metrics_of(benchmark)
     if metric == "all" or "," in metric:
-        raise UsageError(f"--rank-by {by}: one metric ranks.", hint)
+        raise UsageError(f"--rank-by {by}: only one metric can rank.", hint)
     try:
         (metric,) = metric_names([metric], "", tell)
     except UsageError as error:
@@ -101,8 +101,8 @@ def prepare(
     pool = _distinct(loaded)
     if not pool:
         raise UsageError(
-            f"--rank-by {by}: {benchmark.name} has no development split: all of its items are scored, and a choice "
-            "made on them would be reported on them.",
+            f"--rank-by {by}: {benchmark.name} has no development split: all of its items are scored, and models must "
+            "not be chosen on the items that they are reported on.",
             _others(source, fewest(tests_of(models))),
         )
     _check_fit(benchmark, metric, pool, by)
@@ -239,8 +239,8 @@ def _check_size(found: Development, by: str, clean: int, source: Source) -> None
     leaked = len(found.leaked.all)
     gone = f" ({leaked:,} of {found.pool:,} are in the training texts)" if leaked and not more else ""
     raise UsageError(
-        f"--rank-by {by}: {len(found.items)} items{of} are too few{gone}. With {found.models} models, so "
-        f"{_count(found.tests)}, fewer than {least} show no difference at all, not even one on which all items agree.",
+        f"--rank-by {by}: {len(found.items)} items{of} are too few{gone}. With {found.models} models, and so "
+        f"{_count(found.tests)}, fewer than {least} cannot show a difference, even if all items agree on it.",
         f"Ask more: --rank-items {min(clean, 10 * least)}" if more else _others(source, least),
     )
 

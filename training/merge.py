@@ -173,7 +173,7 @@ def _require_room(
     if memory < size:
         raise MedbenchError(
             f"{spec.name} takes {size / 1e9:.1f} GB of memory; {memory / 1e9:.1f} GB are free.",
-            f"End other programs{smaller}.",
+            f"Close other programs{smaller}.",
         )
     tell(f"{'merging' if spec.adapter else 'writing'} {spec.name} in {spec.dtype}: {size / 1e6:,.0f} MB")
 

@@ -81,7 +81,7 @@ def begin(
                 old, new = (_sizes(facts) for facts in (stored.data, [stage.facts() for stage in stages]))
                 name = "the text of its data" if old == new else name
             raise UsageError(
-                f"{request.name} is another training: {name} is {old} there and {new} here.",
+                f"{request.name} already holds another training: {name} is {old} there and {new} here.",
                 f"Choose another name with --tag, or delete {folder}.",
             )
         if stored.status != DONE:

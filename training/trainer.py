@@ -105,7 +105,7 @@ def _trainer(job: StageJob, model: Any, tokenizer: Any, recorder: Any, fresh: bo
 
     class Trainer(SFTTrainer):  # type: ignore[misc]
         def create_model_card(self, *_: Any, **__: Any) -> None:
-            """Write none: TRL would put one into every checkpoint."""
+            """Write no model card: TRL would put one into every checkpoint."""
 
     def rows(encodings: Encodings) -> Any:
         return datasets.Dataset.from_dict(

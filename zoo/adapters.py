@@ -221,7 +221,7 @@ def merged_from(folder: Path) -> dict[str, Any] | None:
 
 
 def _shown_name(name: str) -> str:
-    """Return the name that tables show for what --model takes."""
+    """Return the name that tables show for a value of --model."""
     if name in registry.names("zoo"):
         return name
     path = Path(name).expanduser()

@@ -35,7 +35,7 @@ FETCH_AGAIN = "Download the file again from its release, or name another folder 
 
 @contextmanager
 def own_file(hint: str) -> Iterator[None]:
-    """Give errors in a file that the user wrote this hint, because there is no release to download it from."""
+    """Add this hint to errors in a file that the user wrote, because it cannot be downloaded from a release."""
     try:
         yield
     except DataMalformed as error:

@@ -55,7 +55,7 @@ Examples:
   medbench adapters list --json
 """,
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def list_(as_json: bool) -> None:
     """List trained adapters: name, status, data, steps, held-out loss, size. --json adds base, losses and dates."""
     from rich import box
@@ -101,7 +101,7 @@ Examples:
 """
 )
 @click.argument("name", metavar="NAME@TAG", shell_complete=completion.adapters)
-@click.option("--json", "as_json", is_flag=True, help="The manifest as JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON on stdout.")
 def show(name: str, as_json: bool) -> None:
     """Show how NAME@TAG was trained: base, data, recipe, and which benchmark items its data contain."""
     from ...zoo.adapters import find

@@ -91,7 +91,7 @@ Examples:
         "--data",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+        help="Folder of official data releases.  [default: MEDBENCH_DATA]",
     ),
     click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
     click.option(
@@ -101,7 +101,7 @@ Examples:
         "--entity-model",
         default="",
         metavar="NAME",
-        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the built-in one]",
     ),
 )
 @judge_options(("grades",), "grades", with_judge=False, with_per=True)
@@ -117,7 +117,7 @@ Examples:
         default="",
         help='The table as Markdown; "-": stdout.',
     ),
-    click.option("--json", "as_json", is_flag=True, help="All figures as JSON on stdout."),
+    click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON on stdout."),
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
@@ -190,7 +190,8 @@ def command(
         graded = loaders[graded_set](Source(data or paths.data(), automatic(quiet)))
     if panel and not set(graded.levels) <= set(LEVELS):
         raise UsageError(
-            f"--judge: its grades are 1 to 4, those of {graded.origin} {', '.join(map(str, graded.levels))}.",
+            "--judge: judges grade from 1 to 4, but the grades of "
+            f"{graded.origin} are {', '.join(map(str, graded.levels))}.",
             "A judge can be measured on grades from 1 (incorrect) to 4 (excellent).",
         )
     if not quiet:

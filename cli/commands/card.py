@@ -57,7 +57,9 @@ def command(model: str, out: Path | None, runs: Path | None, repository: str | N
     if repository is not None:
         require_repository("--push", repository)
     elif private or yes:
-        raise UsageError(f"{'--private' if private else '--yes'} belongs to --push.", "Name a repository: OWNER/NAME")
+        raise UsageError(
+            f"{'--private' if private else '--yes'} works only with --push.", "Name a repository: OWNER/NAME"
+        )
     if runs and not runs.is_dir():
         raise UsageError(f"--runs {runs}: there is no such folder.", "All runs: medbench list runs")
     made = card_of(model, runs, repository or "")

@@ -56,7 +56,7 @@ Examples:
     click.option(
         "--labels/--no-labels", default=True, help="Show the safety labels of each answer.  [default: labels]"
     ),
-    click.option("--json", "as_json", is_flag=True, help="With --once: the answer, labels and model as JSON."),
+    click.option("--json", "as_json", is_flag=True, help="With --once: print the answer, labels and model as JSON."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(

@@ -48,7 +48,7 @@ Examples:
 @cloup.option_group(
     "Output",
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
-    click.option("--json", "as_json", is_flag=True, help="As JSON on stdout."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(

@@ -20,7 +20,7 @@ from ...evaluation import environment
 from ..ui import output
 from ..ui.messages import say
 
-FREE_BYTES = 2e9  # what the embedded model's download and conversion need at most
+FREE_BYTES = 2e9  # what the default model's download and conversion need at most
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Finding:
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder of official releases.  [default: MEDBENCH_DATA]",
+    help="Folder of official data releases.  [default: MEDBENCH_DATA]",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(data: Path | None, as_json: bool) -> None:
     """Check versions, device, quantization, hub, cache and data. Exit code 1 if something required is broken."""
     findings = [finding for check in CHECKS for finding in check()] + list(_data(data or paths.data()))
@@ -145,7 +145,7 @@ def _hub() -> Iterator[Finding]:
         yield Finding(
             "hub",
             hub.why_unreachable(),
-            "Only local files can be used: the embedded model, --data, local models.",
+            "Only local files can be used: the default model, --data, local models.",
             needed=False,
         )
 

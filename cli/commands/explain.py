@@ -74,7 +74,7 @@ Examples:
     "--entity-model",
     default="",
     metavar="NAME",
-    help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+    help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the built-in one]",
 )
 @click.option(
     "--sample",
@@ -82,10 +82,10 @@ Examples:
     default=0,
     show_default=True,
     metavar="N",
-    help="Which of the item's answers, if it has several.",
+    help="Which of the item's answers, counted from 0, if it has several.",
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @output.allow_changed
 def command(
     run: str, item: str, entity_model: str, sample: int, out: Path | None, as_json: bool, allow_changed: bool

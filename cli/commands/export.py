@@ -80,7 +80,7 @@ Examples:
         "--data",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+        help="Folder of official data releases.  [default: MEDBENCH_DATA]",
     ),
 )
 @cloup.option_group(
@@ -141,7 +141,7 @@ Examples:
 @cloup.option_group(
     "Output",
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
-    click.option("--json", "as_json", is_flag=True, help="The export and the check, as JSON on stdout."),
+    click.option("--json", "as_json", is_flag=True, help="Print the export and the check as JSON on stdout."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(
@@ -194,7 +194,7 @@ def command(
         return
     for option, value in {"--repo": repo, "--merged": merged, "--private": private, "--yes": yes}.items():
         if value:
-            raise click.UsageError(f"{option} belongs to --to hub.")
+            raise click.UsageError(f"{option} works only with --to hub.")
     from ...serving.export.api import export
 
     made = export(

@@ -47,7 +47,7 @@ class Fetched:
     epilog=EXAMPLES + "\nExit codes: 0 done, 1 something is missing, 2 wrong usage.",
 )
 @click.argument("names", nargs=-1, metavar="[NAME…|all]", shell_complete=completion.plugins("benchmarks", "all"))
-@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def data(names: tuple[str, ...], as_json: bool) -> None:
     """Download the data of benchmarks, so that they run offline and without --data.
 

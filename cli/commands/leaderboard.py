@@ -98,7 +98,7 @@ Examples:
     click.option(
         "--latex", metavar="FILE", shell_complete=completion.files, help="LaTeX tables (booktabs); - for stdout."
     ),
-    click.option("--json", "as_json", is_flag=True, help="Everything, as JSON on stdout."),
+    click.option("--json", "as_json", is_flag=True, help="Print everything as JSON on stdout."),
     click.option("--no-pager", is_flag=True, help="Print long output directly, without a pager (as PAGER=cat does)."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
@@ -163,7 +163,11 @@ def command(
     shown = {column.metric for board in found.boards for column in board.columns}
     if found.boards and not found.problems and "all" not in output.names(metrics):
         problems += [
-            MedbenchError(f"{name} did not score any answer of these runs.") for name in wanted if name not in shown
+            MedbenchError(
+                f"{name} did not score any answer of these runs.", f"What it scores: medbench list metrics {name}"
+            )
+            for name in wanted
+            if name not in shown
         ]
     found = dataclasses.replace(found, problems=(*problems, *found.problems))
     if by:

@@ -72,7 +72,7 @@ Examples:
 @click.argument("what", type=click.Choice([*GROUPS, PROTOCOLS, TRAINING_SETS, RUNS]))
 @click.argument("name", required=False, shell_complete=completion.listed)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(what: str, name: str | None, out: Path | None, as_json: bool) -> None:
     """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), protocols,
     training sets, or stored runs. With NAME, show the details of that one."""
@@ -261,7 +261,7 @@ def _training_sets() -> list[dict[str, Any]]:
 
 
 def _first_sentence(text: str) -> str:
-    """Of a docstring, however its lines are broken."""
+    """Return the first sentence of a docstring, however its lines are broken."""
     return re.split(r"(?<=\.) (?=[A-Z])", " ".join(text.split()), maxsplit=1)[0]
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     cls=Command,
     epilog="""\b
 Examples:
-  medbench run                       the embedded model on the samples
+  medbench run                       the default model on the sample sets
   medbench run --model biogpt-large --suite all
   medbench run -m smollm2-135m -b pubmedqa,medqa --limit 50 --data releases/
   medbench run -m my/hub-model -b medqa --shots 5 --chat always

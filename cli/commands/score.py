@@ -44,7 +44,7 @@ Examples:
         "--entity-model",
         default="",
         metavar="NAME",
-        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the embedded one]",
+        help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the built-in one]",
     ),
     click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
     output.allow_changed,
@@ -53,7 +53,7 @@ Examples:
 @cloup.option_group(
     "Output",
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
-    click.option("--json", "as_json", is_flag=True, help="As JSON on stdout."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(

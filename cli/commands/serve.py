@@ -32,8 +32,21 @@ Then open http://localhost:8000/docs, or give the model a benchmark:
 @click.argument("name", metavar="NAME[@TAG]", shell_complete=completion.models)
 @cloup.option_group(
     "Address",
-    click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="0.0.0.0: all addresses."),
-    click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one."),
+    click.option(
+        "--host",
+        default="127.0.0.1",
+        show_default=True,
+        metavar="ADDRESS",
+        help="Listen on this address. 0.0.0.0: all.",
+    ),
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=8000,
+        show_default=True,
+        metavar="N",
+        help="Listen on this port. 0: any free one.",
+    ),
     click.option(
         "--api-key-env",
         default="",

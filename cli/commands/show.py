@@ -33,7 +33,7 @@ SNIPPET = 60  # characters of an answer in the list
 Examples:
   medbench show smollm2-135m__medqa              what ran, its figures, items
   medbench show smollm2-135m__medqa --wrong      wrong answers
-  medbench show smollm2-135m__medqa --unscored   no score, and why
+  medbench show smollm2-135m__medqa --unscored   unscored items, and why
   medbench show smollm2-135m__medqa 17           prompt, answer, gold, scores
   medbench explain smollm2-135m__medquad ITEM    the words behind its scores
 """
@@ -48,13 +48,13 @@ Examples:
     help="Only these metrics.  [default: those of the run]",
     shell_complete=completion.plugins("metrics"),
 )
-@click.option("--wrong", is_flag=True, help="Only items that the first metric does not score 1.")
+@click.option("--wrong", is_flag=True, help="Only items whose score under the first metric is not 1.")
 @click.option("--unscored", is_flag=True, help="Only items without a score or an answer, with the reason.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="List at most N items."
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
-@click.option("--json", "as_json", is_flag=True, help="As JSON on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @output.allow_changed
 def command(
     run: str,
@@ -348,7 +348,7 @@ def _item(stored: StoredRun, records: dict[AnswerKey, Record], scores: Scores, i
 
 
 def _print_answer(screen: Console, record: Record, which: str) -> None:
-    """Print reasoning and text, or the log-probabilities of the options. `which`: of several answers, for the title."""
+    """Print reasoning and text, or the options' log-probabilities. `which` of several answers: for the title."""
     from rich.markup import escape
     from rich.panel import Panel
     from rich.text import Text

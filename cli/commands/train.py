@@ -50,14 +50,16 @@ Examples:
         help="A zoo entry with a recipe, or a .py file with one.",
         shell_complete=completion.plugins("zoo"),
     ),
-    click.option("--tag", metavar="TAG", help="Name of the result: --model NAME@TAG.  [default: default, or sweep]"),
+    click.option(
+        "--tag", metavar="TAG", help="Name of the result: --model NAME@TAG.  [default: default; sweep for a sweep]"
+    ),
     click.option(
         "--set",
         "settings",
         multiple=True,
         metavar="FIELD=VALUE",
         help="Change the recipe in all stages, or in one with STAGE.FIELD; --dry-run shows the fields. "
-        "data=NAME:SAMPLES,pairs.jsonl takes other data.",
+        "data=NAME:SAMPLES,pairs.jsonl trains on other data.",
         shell_complete=completion.fields,
     ),
     click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="At most N optimizer steps per stage."),
@@ -70,7 +72,7 @@ Examples:
         "--data",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Folder of official releases.  [default: MEDBENCH_DATA]",
+        help="Folder of official data releases.  [default: MEDBENCH_DATA]",
     ),
     click.option("--dry-run", is_flag=True, help="Show recipe, tokens, steps, memory, disk and time; change nothing."),
     click.option("--resume", is_flag=True, help="Continue NAME@TAG with its original options."),
@@ -91,7 +93,7 @@ Examples:
         default=1,
         show_default=True,
         metavar="N",
-        help="One per GPU, or on CPU cores; each adds a batch to every step.",
+        help="Training processes: one per GPU, or several on a CPU. Each adds a batch to every step.",
     ),
 )
 @cloup.option_group(
@@ -108,7 +110,7 @@ Examples:
         "--data-revision",
         multiple=True,
         metavar="OWNER/NAME@REV",
-        help="Read this hub data set at a commit, tag or branch, and not from --data.",
+        help="Read this data set from the hub, not from --data, at a commit, tag or branch.",
     ),
     click.option(
         "--allow-leak",
@@ -157,10 +159,13 @@ Examples:
 @cloup.option_group(
     "Output",
     click.option(
-        "--report-to", multiple=True, metavar="NAMES", help="tensorboard, wandb, mlflow: as transformers names them."
+        "--report-to",
+        multiple=True,
+        metavar="NAMES",
+        help="Also log to tensorboard, wandb, mlflow, …, named as in transformers.",
     ),
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
-    click.option("--json", "as_json", is_flag=True, help="The result as JSON on stdout."),
+    click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(

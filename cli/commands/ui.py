@@ -31,8 +31,21 @@ Examples:
 @click.argument("other", metavar="[OTHER]", required=False, shell_complete=completion.models)
 @cloup.option_group(
     "Address",
-    click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="0.0.0.0: all addresses."),
-    click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0: any free one."),
+    click.option(
+        "--host",
+        default="127.0.0.1",
+        show_default=True,
+        metavar="ADDRESS",
+        help="Listen on this address. 0.0.0.0: all.",
+    ),
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=7860,
+        show_default=True,
+        metavar="N",
+        help="Listen on this port. 0: any free one.",
+    ),
     click.option("--open/--no-open", "opened", default=False, help="Open the page in the browser.  [default: no-open]"),
 )
 @cloup.option_group(
@@ -78,7 +91,7 @@ def command(
     system = text_or_file("--system", system)
     server.check_installed()
     if host not in LOOPBACK:
-        tell(f"--host {host}: everyone who reaches this machine can ask the models, WITHOUT A KEY, over plain HTTP.")
+        tell(f"--host {host}: anyone who can reach this machine can ask the models, WITHOUT A KEY, over plain HTTP.")
     engines = engines_of([name, other] if other else [name], tell, **options)
     names = " and ".join(engine.spec.name for engine in engines)
 

@@ -65,7 +65,7 @@ def answers(stored: StoredRun, item: str, records: Iterable[Record] | None = Non
 
 def allow_changed(command: Callable[..., None]) -> Callable[..., None]:
     """Add --allow-changed, for commands that show figures or answers of runs."""
-    text = "Also show runs that were changed after they were made, marked as such."
+    text = "Also show runs whose files were changed after medbench wrote them, marked as such."
     return click.option("--allow-changed", is_flag=True, help=text)(command)
 
 

@@ -175,7 +175,7 @@ def _board(board: Board, clean: bool = False) -> list[RenderableType]:
 
 
 def _dimension(metric: str) -> str:
-    """What a metric measures; "" where it does not say, or is not to be had any more."""
+    """Return what a metric measures; "" if it does not say or is no longer available."""
     try:
         return str(registry.get("metrics", metric).dimension)
     except MedbenchError:

@@ -33,7 +33,7 @@ class Screen(Console):
 
 
 def stdout() -> Screen:
-    """As wide as the terminal, or as COLUMNS says; wide enough for every table when stdout is not a terminal."""
+    """Return a console as wide as the terminal or COLUMNS; wide enough for every table if stdout is not a terminal."""
     made = Screen(highlight=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         return Screen(highlight=False, width=PIPE_WIDTH)

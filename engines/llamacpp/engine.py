@@ -64,14 +64,14 @@ class GgufEngine(Engine):
     def __init__(self, spec: ModelSpec) -> None:
         if spec.adapter or spec.generation:
             what = "LoRA adapter" if spec.adapter else f"generation settings ({', '.join(spec.generation)})"
-            raise UsageError(f"the engine gguf takes no {what}.", "Leave it out, or leave out the engine.")
+            raise UsageError(f"the engine gguf takes no {what}.", "Leave it out, or use another engine.")
         llama = llama_model.library()
         offers = bool(llama.llama_supports_gpu_offload())
         if spec.device not in ("auto", "cpu", *GPUS):
-            raise UsageError(f"--device {spec.device}: the engine gguf knows cpu, {' and '.join(GPUS)}.")
+            raise UsageError(f"--device {spec.device}: the engine gguf supports cpu, {' and '.join(GPUS)}.")
         if spec.device in GPUS and not offers:
             raise UsageError(
-                f"--device {spec.device}: this llama-cpp-python was built for the CPU alone.",
+                f"--device {spec.device}: this llama-cpp-python was built for the CPU only.",
                 "Build it for your GPU, as its own documentation says, or leave --device out.",
             )
         self.spec = dataclasses.replace(spec, device="gpu" if offers and spec.device != "cpu" else "cpu")

@@ -39,7 +39,7 @@ def library() -> Any:
         import llama_cpp
     except ImportError as error:
         raise MedbenchError(
-            f"GGUF files run as they are by llama.cpp, through llama-cpp-python: {error}.",
+            f"running GGUF files as they are needs llama-cpp-python: {error}.",
             "Install it: pip install 'medbench[gguf]' (it is compiled, which takes minutes and a C++ compiler).",
         ) from error
     if _log_callback is None:
@@ -80,7 +80,8 @@ class Model:
             )
         if self.llama.llama_model_has_encoder(self.pointer):
             raise MedbenchError(
-                f"{path} has an encoder, which this engine does not run.", f"As float32 it runs: --model {path}"
+                f"{path} has an encoder, which this engine does not run.",
+                f"To run it, converted to float32: --model {path}",
             )
         self.vocabulary = self.llama.llama_model_get_vocab(self.pointer)
         self.tokens = int(self.llama.llama_vocab_n_tokens(self.vocabulary))
@@ -202,7 +203,7 @@ class Context:
         if not self._pointer:
             raise MedbenchError(
                 f"llama.cpp has no memory for {cells:,} tokens at once{_said()}",
-                "Give --max-new-tokens N, or a smaller model.",
+                "Try a smaller --max-new-tokens or a smaller model.",
             )
         self._memory = llama.llama_get_memory(self._pointer)
         self._batch = llama.llama_batch_init(BATCH, 0, 1)

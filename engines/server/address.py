@@ -26,6 +26,6 @@ def server_url(given: str, variable: str, standard: str) -> str:
     if not known or secret or parts.username or parts.password or parts.query or parts.fragment:
         raise UsageError(
             f"the base URL{'' if secret else f' {url}'} cannot be used.",
-            "It is like http://localhost:8000/v1, without a password or key: keys are read from the environment.",
+            "Write it like http://localhost:8000/v1, without a password or key: keys are read from the environment.",
         )
     return url

@@ -197,7 +197,7 @@ class Client:
             new = names - self.rejected_fields
             self.rejected_fields |= names
         if told := sorted(new - {"response_format", "min_tokens"}):  # callers that send a schema report that themselves
-            self.tell(f"{self.spec.name}: the server rejects {', '.join(told)}; asked without")
+            self.tell(f"{self.spec.name}: the server rejects {', '.join(told)}; left out from now on")
 
     @property
     def _fixed(self) -> frozenset[str]:

@@ -40,7 +40,7 @@ class GroqEngine(ServedEngine):
         if elsewhere and not request.base_url:
             request.tell(
                 f"GROQ_BASE_URL is set to {masked(elsewhere)} but not used: {request.engine}:{name} is at Groq's "
-                "own address. To send the key there: --base-url (of a judge --judge-base-url)"
+                "own address. To send the key there: --base-url (for a judge: --judge-base-url)"
             )
         return super().resolve(name, request)
 

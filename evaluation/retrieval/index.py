@@ -62,7 +62,7 @@ class Index:
 
 
 def index(documents: Sequence[Document], tell: Callable[[str], None] = lambda line: None) -> Index:
-    """Return the index of a corpus, from the cache if it is intact there. `tell` gets a line if one is made."""
+    """Return the index of a corpus, from the cache if it is intact there. `tell` gets a line if it must be built."""
     digest = fingerprint_each([d.id, d.text, d.heading, d.source, d.document] for d in documents)
     folder = paths.cache() / "retrieval" / f"{digest}-{fingerprint([VERSION, retriever(), WORDS, K1, B])}"
     kept = _kept(folder, digest)

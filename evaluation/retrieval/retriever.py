@@ -26,7 +26,7 @@ PASSAGES = 3  # in a prompt, by default
 
 
 def opened(name: str, count: int | None, source: Source, tell: Tell) -> Retriever | None:
-    """Return the corpus `name`, to put `count` passages into each prompt (None: PASSAGES); None if `name` is empty.
+    """Return a retriever of `count` passages (None: PASSAGES) per prompt from the corpus `name`; None if that is "".
 
     Raises as `Retriever` does, and UsageError for a count without a corpus.
     """
@@ -60,7 +60,7 @@ class Retriever:
 
     @property
     def identity(self) -> str:
-        """What changes passages: "medquad passages (k=3) [bm25s 0.3.16, rules 1.1, 150 words, corpus 3f1b…]"."""
+        """What the passages depend on: "medquad passages (k=3) [bm25s 0.3.16, rules 1.1, 150 words, corpus 3f1b…]"."""
         rules = f"rules {VERSION}.{leaving_out.VERSION}"
         how = f"{retriever()}, {rules}, {WORDS} words, corpus {self.index.digest}"
         return f"{self.name} passages (k={self.count}) [{how}]"

@@ -51,7 +51,7 @@ _ENTRY = re.compile(r"Question: [^\n]*\nURL: [^\n]*\nAnswer: ?(.*)", re.DOTALL)
 class RatedAnswers:
     """Answers that people have rated, each as the record of a run: its answer is the output's text.
 
-    `item.meta` has `document`: the question, because ratings of one question's answers are not independent.
+    `item.meta["document"]` is the question, because ratings of one question's answers are not independent.
     """
 
     name: str

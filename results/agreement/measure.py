@@ -78,9 +78,9 @@ class Agreement:
 
 
 def metrics_called(names: Sequence[str], load: Load = load_metric) -> list[Metric]:
-    """Return the metrics. Raises UsageError for a measurement, which has no value per answer.
+    """Return the metrics of these names. Raises UsageError for one that has no value per answer.
 
-    Also raises what `load` raises.
+    Errors of `load`, which makes a metric from a name, are passed on.
     """
     found = []
     for name in names:

@@ -47,7 +47,7 @@ class GivesLabels(Protocol):
 
 @dataclass(frozen=True)
 class RatedLabel:
-    """One label: how far a rater agrees with another, over `n` answers; that one gave it to `positives` of them."""
+    """One rater's agreement with another on one label. The other gave it to `positives` of the `n` answers."""
 
     label: str
     n: int

@@ -53,7 +53,7 @@ class GivesVerdicts(Protocol):
 
 @dataclass(frozen=True)
 class RaterPair:
-    """How far one rater's labels are another's, over `n` statements."""
+    """How often one rater's labels are the same as another's, over `n` statements."""
 
     rater: str
     other: str
@@ -76,7 +76,7 @@ class LabelAgreement:
 
 @dataclass(frozen=True)
 class RaterAgreement:
-    """What is known of the physicians, or of one judge. Statements without a verdict are not among the `n`."""
+    """The physicians' agreement, or one judge's with them. Statements without a verdict are not counted in `n`."""
 
     name: str
     n: int

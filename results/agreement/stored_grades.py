@@ -88,7 +88,7 @@ def draw(records: Sequence[Record], limit: int | None, seed: int) -> list[Record
 
 
 class RunSubset(StoredRun):
-    """A run that shows only some of its records, for a judge to grade. Its replies are stored in the run."""
+    """A run that shows only some of its records, for a judge to grade. The judge's replies are stored in the run."""
 
     def __init__(self, run: StoredRun, records: Sequence[Record]) -> None:
         super().__init__(run.path)

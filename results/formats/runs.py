@@ -1,4 +1,4 @@
-"""What every format says of a run: its figures, its answers and the score of each, without what is private."""
+"""What every format says about a run: its figures, its answers and the score of each, without private data."""
 
 from __future__ import annotations
 

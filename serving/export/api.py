@@ -101,7 +101,7 @@ def export(
     if dtype not in DTYPES:
         raise UsageError(f"--dtype {dtype}: not one of {', '.join(DTYPES)}.")
     if type and to == "safetensors":
-        raise UsageError(f"--type {type}: safetensors are not quantized.", "Their type is --dtype.")
+        raise UsageError(f"--type {type}: safetensors are not quantized.", "Choose their data type with --dtype.")
     if system and to != "ollama":
         raise UsageError("--system: only an Ollama model stores a system prompt.", "Leave it out, or use --to ollama.")
     watch = progress or Progress()
@@ -297,7 +297,7 @@ def _there(target: Path, about: dict[str, Any]) -> Export | None:
         before.get(key) != about[key] for key in about if key != "export"
     ):
         raise UsageError(
-            f"--out {target}: another export is there, of {before['adapter']} as {said.get('type')}.",
+            f"--out {target}: that folder holds another export, {before['adapter']} as {said.get('type')}.",
             "Name another folder with --out, or remove that one.",
         )
     file = target / said["file"] if said.get("file") else None

@@ -199,5 +199,5 @@ def require(ask: Ask) -> None:
     if ask.server and not ask.server.startswith(("openai:", "groq:")):
         raise UsageError(
             f"--check-server {ask.server}: not a model at a server.",
-            "As --model takes it: --check-server openai:NAME --base-url http://localhost:11434/v1",
+            "Name one as for --model: --check-server openai:NAME --base-url http://localhost:11434/v1",
         )

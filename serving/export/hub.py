@@ -45,7 +45,7 @@ def prepared(
     require_repository("--repo", repository)
     spec, manifest = resolved(model, dtype, adapter, revision, trust_remote_code, progress)
     if merged and not spec.adapter:
-        raise UsageError(f"--merged: {spec.name} has no adapter to merge.", "Leave it out: its weights are whole.")
+        raise UsageError(f"--merged: {spec.name} has no adapter to merge.", "Leave it out: its weights are complete.")
     about = Subject(
         spec.name,
         "the adapter" if spec.adapter and not merged else "whole weights",

@@ -58,7 +58,7 @@ def prepare(spec: ModelSpec, kind: str, tell: Tell) -> Ready:
     quantizer.require(kind)
     found, config, tokenizer = traits(spec)
     if spec.trust_remote_code:
-        raise UsageError(f"{spec.name} runs its own Python code, which llama.cpp cannot.", INSTEAD)
+        raise UsageError(f"{spec.name} needs its own Python code, which llama.cpp cannot run.", INSTEAD)
     program = converter.obtain(tell)
     if found.architecture not in converter.architectures(program):
         raise UsageError(f"{spec.name} cannot become GGUF: llama.cpp has no {found.architecture}.", INSTEAD)
@@ -202,6 +202,6 @@ def require_decoder(ready: Ready, what: str) -> None:
     """Raise UsageError for an encoder-decoder, which llama.cpp converts but `what` does not run."""
     if ready.encoder_decoder:
         raise UsageError(
-            f"{ready.spec.name} has an encoder, and {what} runs models without one.",
+            f"{ready.spec.name} has an encoder, and {what} runs only models without one.",
             "llama.cpp's own programs run the file: --to gguf. transformers and medbench run: --to safetensors",
         )

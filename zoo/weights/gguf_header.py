@@ -48,7 +48,7 @@ def read_header(path: Path) -> Header:
                 header, needed = _parse(data)
     except (struct.error, IndexError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise MedbenchError(
-            f"the head of the GGUF file {path} cannot be read: {type(error).__name__}: {error}",
+            f"the header of the GGUF file {path} cannot be read: {type(error).__name__}: {error}",
             "If it was downloaded or copied, do that again.",
         ) from error
     if size < needed:

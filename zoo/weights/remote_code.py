@@ -34,7 +34,10 @@ def settle(folder: Path, trusted: bool, name: str, tell: Callable[[str], None]) 
     if needed:
         tell(f"warning: {name} runs code from its own files, as {OPTION} allows: {_listed(needed)}")
     elif named:
-        tell(f"{name} names code of its own: {_listed(named)}. It is not run: transformers has classes for this model.")
+        tell(
+            f"{name} comes with its own Python code: {_listed(named)}. It is not run, because transformers has "
+            "classes for this model."
+        )
     elif trusted:
         tell(f"{name} has no code of its own; {OPTION} changes nothing for it")
     return bool(needed)
@@ -69,9 +72,9 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", "Copy or fetch the model again.") from error
+        raise UsageError(f"{path} cannot be read: {error}", "Copy or download the model again.") from error
     if not isinstance(value, dict):
-        raise UsageError(f"{path} should be a JSON object.", "Copy or fetch the model again.")
+        raise UsageError(f"{path} should be a JSON object.", "Copy or download the model again.")
     return value
 
 

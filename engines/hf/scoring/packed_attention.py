@@ -214,7 +214,7 @@ def block(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: 
 
 
 def _explicit(query: Tensor, key: Tensor, value: Tensor, at: int, depth: int, rule: ScoreRule) -> tuple[Tensor, Tensor]:
-    """As `block`, in plain operations, for cases that no kernel covers."""
+    """Do what `block` does, in plain operations, for cases that no kernel covers."""
     wide = _sum_dtype(query)
     outs, weights = [], []
     places = torch.arange(depth, depth + key.shape[2], device=key.device)

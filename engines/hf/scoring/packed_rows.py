@@ -42,7 +42,7 @@ Results = list[tuple[TokenRead, float | OutOfMemory]]
 def packed_log_likelihoods(
     loaded: Loaded, sequences: Sequence[ScoredSequence], budget: int
 ) -> Iterator[tuple[int, LogLikelihoods | OutOfMemory, float]]:
-    """As `log_likelihoods`, from the tree of shared prefixes."""
+    """Do what `log_likelihoods` does, from the tree of shared prefixes."""
     left = dict.fromkeys((sequence.item for sequence in sequences), 0)  # reads of each item that are still to come
     for sequence in sequences:
         left[sequence.item] += sum(len(answer) for _, answer in sequence.answers)

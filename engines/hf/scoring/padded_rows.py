@@ -17,7 +17,7 @@ LOGSUMEXP_ROWS = 256  # positions whose logits are normalized at a time
 def padded_log_likelihoods(
     loaded: Loaded, sequences: Sequence[ScoredSequence], budget: int
 ) -> Iterator[tuple[int, LogLikelihoods | OutOfMemory, float]]:
-    """As `log_likelihoods`, in padded batches of at most `budget` tokens. An item is never split over batches."""
+    """Do what `log_likelihoods` does, in padded batches of up to `budget` tokens. An item is never split over two."""
     by_item: dict[int, list[ScoredSequence]] = {}
     for sequence in sequences:
         by_item.setdefault(sequence.item, []).append(sequence)
@@ -54,7 +54,7 @@ def causal_log_likelihoods(loaded: Loaded, sequences: list[ScoredSequence]) -> I
 
 
 def seq2seq_log_likelihoods(loaded: Loaded, sequences: list[ScoredSequence]) -> Iterator[LogLikelihoods]:
-    """As `causal_log_likelihoods` for an encoder-decoder model. Each prompt is encoded once for all of its answers."""
+    """Do what `causal_log_likelihoods` does, for encoder-decoder models. Each prompt is encoded only once."""
     import torch
     from transformers.modeling_outputs import BaseModelOutput
 

@@ -1,4 +1,4 @@
-"""The log-probability of every token of a prompt, a piece at a time: logits of a whole long prompt fill the memory."""
+"""The log-probability of every token of a prompt, a piece at a time: all logits at once would fill the memory."""
 
 from __future__ import annotations
 
