@@ -47,9 +47,9 @@ def obtain(
 ) -> tuple[Any, bool]:
     """Return the client's builder for a data set, ready to read, and whether its copy is known to be intact.
 
-    If the hub does not answer, the newest copy that was prepared here before is used, and the items' origin
-    names it. With a `revision`, only that revision is used; a commit, in full or abbreviated, needs no hub if it was
-    prepared before. Raises what the client raises, LookupError for a missing copy, and MedbenchError for the wrong commit.
+    If the hub does not answer, the newest copy that was prepared here before is used, and the items' origin names it.
+    With a `revision`, only that revision is used; a commit, in full or abbreviated, needs no hub if it was prepared
+    before. Raises what the client raises, LookupError for a missing copy, and MedbenchError for the wrong commit.
     """
     import datasets
 

@@ -191,7 +191,7 @@ def weights(
 
 
 def model_class(config: Any) -> Any:
-    """Return the transformers class that loads a model. Some models that read images have none without images."""
+    """Return the transformers class that loads a model. Some models that read images have no text-only one."""
     import transformers as hf
 
     if config.is_encoder_decoder:

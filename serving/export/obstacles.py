@@ -1,8 +1,8 @@
 """Models that llama.cpp's converter accepts, but that llama.cpp would compute differently from transformers.
 
 llama.cpp reads a fixed formula for each architecture and ignores settings that its converter does not write. A model
-with such a setting converts without a warning and answers differently. Each such setting is either folded into the weights, where
-that is exact, or refused before the work starts.
+with such a setting converts without a warning and answers differently. Each such setting is either folded into the
+weights, where that is exact, or the model is refused before the work starts.
 """
 
 from __future__ import annotations
