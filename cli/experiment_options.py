@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..experiments.values import Values
 
 # Parameters of the command that hold names, separated by commas.
-NAMES = ("benchmarks", "suites", "protocols", "metrics")
+NAMES = ("benchmarks", "suites", "protocols", "metrics", "report_to")
 # Other parameters whose key has another name.
 KEYS = {"table_columns": "columns", "data_revision": "data_revisions"}
 JUDGES = {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 import cloup
 from click.shell_completion import CompletionItem
+
+REPORTED = "Log figures, answers and configuration: wandb, mlflow, trackio, weave, if installed."
+TRACKERS = ("wandb", "mlflow", "trackio", "weave")
 
 
 class Option(cloup.Option):
@@ -44,3 +47,13 @@ class Command(cloup.Command):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         hidden = {alias for option in self.params if isinstance(option, Option) for alias in option.aliases}
         return [item for item in super().shell_complete(ctx, incomplete) if item.value not in hidden]
+
+
+def report_to(help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that names experiment trackers. They have the same names in every command."""
+    return click.option("--report-to", multiple=True, metavar="NAMES", help=help, shell_complete=_trackers)
+
+
+def _trackers(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    head, comma, last = begun.rpartition(",")
+    return [CompletionItem(head + comma + name) for name in TRACKERS if name.startswith(last)]

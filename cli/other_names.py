@@ -34,7 +34,7 @@ ELSEWHERE: Mapping[str, str] = {
     "--paired": "zip",
     "--quantize": "4bit 8bit bits load-in-4bit load-in-8bit quant quantization quantized",
     "--quiet": "silent",
-    "--report-to": "logger tensorboard wandb wandb-args",
+    "--report-to": "logger mlflow tensorboard tracker trackers trackio wandb wandb-args weave",
     "--reasoning-effort": "effort thinking-effort",
     "--requests-per-minute": "max-rpm rate-limit rpm",
     "--samples": "num-generations num-repeats num-return-sequences repeats",

@@ -23,6 +23,7 @@ from .model_options import (
     THINK,
     TRUST_REMOTE_CODE,
 )
+from .options import REPORTED, report_to
 
 MOST_USED = cloup.option_group(
     "Most used",
@@ -294,6 +295,7 @@ OUTPUT = cloup.option_group(
     "Output",
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
     click.option("--json", "as_json", is_flag=True, help="Print the leaderboard as JSON on stdout."),
+    report_to(REPORTED),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 

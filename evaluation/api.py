@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, get_args
@@ -29,6 +30,7 @@ KEYWORDS = {
     **{"temperature": "temperature", "top-p": "top_p", "samples": "samples"},
     **{"permute-options": "permute_options", "prompt-variants": "prompt_variants"},
     **{name: name for name in ("metrics", "data", "out")},
+    "report-to": "report_to",
     **{name: name for name in ("revision", "adapter", "dtype", "quantize", "device", "chat", "think", "engine")},
     "columns": "columns",
     **{"model": "models", "benchmark": "benchmarks", "suite": "benchmarks", "judge": "judges"},
@@ -73,6 +75,7 @@ def evaluate(
     data: str | Path | None = None,
     data_revisions: Mapping[str, str] | None = None,
     out: str | Path | None = None,
+    report_to: str | Sequence[str] = (),
     progress: Progress | None = None,
     **model_options: Unpack[ModelOptions],
 ) -> Runs:
@@ -172,8 +175,11 @@ def evaluate(
         latency_items=latency_items,
         retrieve=str(retrieve),
         passages=passages,
+        report_to=names(report_to, "report_to"),
         progress=progress,
     )
+    for text in outcome.warnings:
+        warnings.warn(text, stacklevel=2)
     return Runs(outcome.runs, [keywords_beside_options(problem, KEYWORDS) for problem in outcome.problems])
 
 

@@ -76,6 +76,7 @@ class Outcome:
 
     runs: list[StoredRun] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what failed beside the runs: a tracker
     missing: bool = False  # whether weights or data could not be found
     shown: dict[str, str] = field(default_factory=dict)  # names of models in tables, by the names that were given
 
@@ -94,20 +95,23 @@ def evaluate_all(
     latency_items: int | None = None,
     retrieve: str = "",
     passages: int | None = None,
+    report_to: Sequence[str] = (),
     progress: Progress,
 ) -> None:
     """Run every model on every benchmark, score and judge the answers, and add runs and problems to `outcome`.
 
     A model, benchmark or judge that fails is a problem of `outcome`, and the others continue. Raises UsageError for a
     request that is wrong as a whole, before anything is loaded. `latency_items` None: a few, if that is quick and free.
-    `retrieve`: a corpus whose best `passages` are in every prompt; "": none.
+    `retrieve`: a corpus whose best `passages` are in every prompt; "": none. `report_to`: trackers that get the runs.
     """
     from ..core import registry
+    from ..results import trackers
     from ..results.folders import begun
     from . import startup
     from .background import BackgroundScorer
     from .retrieval.retriever import opened
 
+    trackers.check(report_to)
     with startup.counted("data"):
         retriever = opened(retrieve, passages, data, progress.note)
     specs = resolved(models, limits, settings.choice == "generate", outcome, progress)
@@ -141,6 +145,7 @@ def evaluate_all(
             del model  # its weights make room for the next one's
         if judges:
             _judge(judges, outcome, progress)
+    trackers.report(outcome.runs, report_to, outcome.warnings.append)
 
 
 def resolved(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -50,4 +51,7 @@ def run_experiment(file: str | Path, *, progress: Progress | None = None, **over
     prepared = prepare(experiment, progress.note, official.unattended(progress.note))
     given = "".join(f", {name}={value!r}" for name, value in overrides.items())
     command = [f"medbench.run_experiment({str(file)!r}{given})"]
-    return run(prepared, root=experiment.out.absolute(), command=command, progress=progress, training=TrainingProgress)
+    done = run(prepared, root=experiment.out.absolute(), command=command, progress=progress, training=TrainingProgress)
+    for text in prepared.outcome.warnings:
+        warnings.warn(text, stacklevel=2)
+    return done

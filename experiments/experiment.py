@@ -72,6 +72,7 @@ class Experiment:
     data: Path | None = None
     data_revisions: tuple[str, ...] = ()  # OWNER/NAME@REV
     out: Path
+    report_to: tuple[str, ...] = ()  # trackers
     train: tuple[Training, ...] = ()
     compare: tuple[Pairing, ...] = ()
     report: Pages | None = None
@@ -102,6 +103,7 @@ class Experiment:
             data=data,
             data_revisions=tuple(f"{name}@{revision}" for name, revision in get("data_revisions", {}).items()),
             out=Path(values["out"]) if "out" in values else paths.runs(),
+            report_to=tuple(get("report_to", ())),
             train=tuple(_training(each, data) for each in get("train", ())),
             compare=tuple(Pairing(tuple(one["models"]), tuple(one.get("metrics", ()))) for one in get("compare", ())),
             report=_pages(values["report"]) if "report" in values else None,

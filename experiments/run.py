@@ -70,8 +70,10 @@ def prepare(experiment: Experiment, note: Tell, downloads: DownloadProgress | No
     from ..benchmarks.sources import hub as hub_sets
     from ..benchmarks.sources.files import Source
     from ..core import paths
+    from ..results import trackers
     from ..results.metric_names import metric_names
 
+    trackers.check(experiment.report_to)
     outcome = Outcome()
     chosen = chosen_benchmarks(
         experiment.benchmarks, experiment.suites, outcome, experiment.protocols, experiment.columns
@@ -165,6 +167,7 @@ def run(
         latency_items=experiment.latency_items,
         retrieve=experiment.retrieve,
         passages=experiment.passages,
+        report_to=experiment.report_to,
         progress=progress,
     )
     comparisons = list(_compared(experiment, outcome))

@@ -144,6 +144,7 @@ RUN: Mapping[str, Kind] = {
     "data": text("releases", "path", "folder of official releases"),
     "data_revisions": texts_by_name('{ "owner/name" = "main" }', "hub data sets at a commit, tag or branch"),
     "out": text("runs", "path", "folder of runs"),
+    "report_to": names('["mlflow"]', comment="experiment trackers that get figures and answers"),
 }
 LIMITS: Mapping[str, Kind] = {
     "concurrency": count(1, 8, "requests to a server in flight at once"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import paths
 from ..core.errors import UsageError
 from ..core.types import ModelSpec
+from ..results import trackers
 from ..zoo import adapters
 from ..zoo.recipe import Recipe, Stage
 from ..zoo.weights.sources import HUB_ID, recorded
@@ -181,7 +182,7 @@ def check_reports(names: Sequence[str]) -> None:
                 "The JSON-lines log and the loss curve are always written.",
             )
         if name not in get_available_reporting_integrations():
-            raise UsageError(f"--report-to {name}: its package is not installed.", f"pip install {name}")
+            raise trackers.missing(name)
 
 
 def check_quantization(stage: Stage, device: str) -> None:

@@ -143,6 +143,8 @@ def _report(done: ExperimentRuns, prepared: Prepared, quiet: bool, as_json: bool
         )
         if done.report:
             tell(f"report: {done.report.index}")
+    for warning in prepared.outcome.warnings:
+        tell(warning)
     for problem in done.problems:
         tell(f"\nNot done: {problem}")
     if done.problems or found.problems:

@@ -12,7 +12,7 @@ from ...core.errors import MedbenchError, UsageError
 from ...evaluation.judging import Asked, judge_runs, judges_read_stored, panel
 from .. import completion
 from ..judge_options import judge_option, judge_options
-from ..options import Command
+from ..options import REPORTED, Command, report_to
 from ..ui import output
 from ..ui.messages import tell
 from ..ui.progress import watch
@@ -54,6 +54,7 @@ Examples:
     "Output",
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout."),
+    report_to(REPORTED),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
 )
 def command(
@@ -65,6 +66,7 @@ def command(
     quiet: bool,
     as_json: bool,
     allow_changed: bool,
+    report_to: tuple[str, ...],
 ) -> None:
     """Score the stored answers of RUNS with METRICS, or have judges grade their open answers.
 
@@ -72,7 +74,7 @@ def command(
     that was changed after it was made are shown but not stored, and no judge is asked.
     """
     from ...core.types import Metric
-    from ...results import export, leaderboard
+    from ...results import export, leaderboard, trackers
     from ...results.lookup import find
     from ...results.scoring import load_metric
     from ...results.store import StoredRun, all_runs
@@ -86,6 +88,7 @@ def command(
             "Measured values: medbench leaderboard",
         )
     judges_read_stored(judging, allow_changed)
+    trackers.check(named_trackers := output.names(report_to))
     progress = watch(quiet)
     judges = panel(judging, progress.note)
     if not wanted and not judges:
@@ -128,6 +131,7 @@ def command(
             add_metrics(run.path, useful)  # a metric that does not apply is not added to the run
         except MedbenchError as error:  # figures are shown even if they cannot be stored
             problems.append(error)
+    trackers.report([run for run in found if str(run.path) in read], named_trackers, tell)
     unjudged = judges.problems if judges else []
     if as_json:
         value = export.to_json(board)

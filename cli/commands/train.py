@@ -16,7 +16,7 @@ from ...core.secrets import masked
 from ...training.api import RANK_ITEMS
 from .. import completion, sweep_command
 from ..model_options import DEVICE, TRUST_REMOTE_CODE
-from ..options import Command
+from ..options import Command, report_to
 from ..ui import output
 from ..ui.messages import tell
 
@@ -158,12 +158,7 @@ Examples:
 )
 @cloup.option_group(
     "Output",
-    click.option(
-        "--report-to",
-        multiple=True,
-        metavar="NAMES",
-        help="Also log to tensorboard, wandb, mlflow, …, named as in transformers.",
-    ),
+    report_to("Also log to wandb, mlflow, trackio, tensorboard, …, named as in transformers."),
     click.option("--quiet", "-q", is_flag=True, help="No progress, no table: errors only."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."),
     cloup.help_option("--help", "-h", help="Show this message and exit."),
