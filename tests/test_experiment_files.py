@@ -232,7 +232,7 @@ ALL = (
     *("--judge", "groq", "--judge-mode", "rubric", "--judge-per", "criterion", "--judge-base-url", "http://y/v1"),
     *("--judge-price", "0.1,0.25", "--max-judge-calls", 5, "--max-judge-cost", 0.5, "--judge-concurrency", 3),
     *("--judge-requests-per-minute", 9, "--judge-tokens-per-minute", 8, "--judge-timeout", 60),
-    *("--columns", "question=Case,answer=Key", "--out", "results"),
+    *("--columns", "question=Case,answer=Key", "--out", "results", "--report-to", "mlflow,trackio"),
 )
 
 
