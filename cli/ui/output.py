@@ -150,7 +150,7 @@ def present(
     summary_first: bool = False,
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """A leaderboard in the form asked for; its problems as lines on stderr.
+    """Print a leaderboard in the form asked for, and its problems as lines on stderr.
 
     `top`: rows of each table, for people only (CSV and JSON have all); 0: all; None: TOP on a terminal, else all.
     `summaries` are in the JSON, and are drawn with `summary_first`; `details` draws a table per benchmark.
