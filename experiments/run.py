@@ -188,12 +188,17 @@ def _compared(experiment: Experiment, outcome: Outcome) -> Iterable[Comparison]:
         what = f"the comparison of {' and '.join(pairing.models)}"
         shown = [outcome.shown.get(name, name) for name in pairing.models]
         try:
-            found = Runs(outcome.runs).compare(*shown, metrics=pairing.metrics)
+            found = Runs(_with(outcome.runs, pairing.metrics)).compare(*shown, metrics=pairing.metrics)
         except MedbenchError as error:
             outcome.problems.append(f"{what}: {error}")
             continue
         outcome.problems += [f"{what}: {problem}" for problem in found.problems]
         yield found
+
+
+def _with(runs: Sequence[StoredRun], metrics: Sequence[str]) -> Sequence[StoredRun]:
+    """Return the runs that list one of these metrics; all of them without metrics, and if none does."""
+    return [run for run in runs if set(metrics) & set(run.manifest.reported_metrics)] or runs
 
 
 def _reported(experiment: Experiment, outcome: Outcome) -> Report | None:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ..core.durable import replace_file
-from ..core.errors import MedbenchError
+from ..core.errors import MedbenchError, UsageError
 from ..core.secrets import masked
 from .places import for_file
 from .schema import LIMITS, MODEL_OPTIONS, RUN, SECTIONS, Kind
 from .toml_text import toml
 from .values import Values
 
+FIRST_LINE = "# Written by medbench. To run it: medbench run FILE. All keys: docs/experiments.md"
 HEADS: Mapping[str, str] = {
     "models": "Models with options of their own",
     "judges": "Models that grade open answers",
@@ -25,7 +26,7 @@ HEADS: Mapping[str, str] = {
 
 def text_of(values: Values) -> str:
     """Return the values as a file, with a comment beside keys that need one."""
-    lines = ["# An experiment of medbench: medbench run THIS-FILE. All keys: docs/experiments.md", ""]
+    lines = [FIRST_LINE, ""]
     models = values.get("models", [])
     plain = [model["name"] for model in models if set(model) == {"name"}]
     if models and len(plain) == len(models):
@@ -46,8 +47,9 @@ def text_of(values: Values) -> str:
 def save(values: Values, file: Path) -> list[str]:
     """Write a file. Return the keys that were left out because their values contain a key or password.
 
-    Raises MedbenchError if it cannot be written.
+    Raises UsageError for a file that people wrote, MedbenchError if it cannot be written.
     """
+    require_ours(file)
     left_out: list[str] = []
     kept = _without_secrets(for_file(values, file.parent), "", left_out)
     try:
@@ -56,6 +58,16 @@ def save(values: Values, file: Path) -> list[str]:
     except OSError as error:
         raise MedbenchError(f"{file} cannot be written: {error.strerror or error}", "Name another file.") from error
     return left_out
+
+
+def require_ours(file: Path) -> None:
+    """Raise UsageError for a file that is there and was not written by `save`: its comments would be lost."""
+    try:
+        first = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if file.exists() else FIRST_LINE
+    except OSError:
+        return  # writing says what is wrong
+    if first != FIRST_LINE:
+        raise UsageError(f"--save {file}: this file was not written by --save, so it is kept.", "Name another file.")
 
 
 def _lines(table: Mapping[str, Any], keys: Mapping[str, Kind]) -> Iterator[str]:

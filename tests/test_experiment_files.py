@@ -310,6 +310,16 @@ def test_a_key_or_password_is_never_written(monkeypatch: pytest.MonkeyPatch) -> 
     assert "because it contains a key or password: engine_options.header" in done.stderr
 
 
+def test_a_file_that_people_wrote_is_not_replaced() -> None:
+    mine = file("limit = 5  # why five\n", "mine.toml")
+    done = medbench("run", mine, "--limit", 6, "--save", mine, "--dry-run")
+    assert (done.exit_code, "was not written by --save, so it is kept." in done.stderr) == (2, True), done.output
+    assert "why five" in mine.read_text(encoding="utf-8")
+    for limit in (6, 7):
+        assert medbench("run", mine, "--limit", limit, "--save", "saved.toml", "--dry-run").exit_code == 0
+    assert "limit = 7" in Path("saved.toml").read_text(encoding="utf-8")
+
+
 def test_a_folder_that_cannot_be_written() -> None:
     file("", "taken")
     done = medbench("run", "--save", "taken/e.toml", "--dry-run")
@@ -319,7 +329,7 @@ def test_a_folder_that_cannot_be_written() -> None:
 def test_a_saved_file_has_comments_for_people() -> None:
     save({"limit": 5, "judges": {"names": ["groq"], "max_cost": 0.5}}, Path("e.toml"))
     assert Path("e.toml").read_text(encoding="utf-8") == (
-        "# An experiment of medbench: medbench run THIS-FILE. All keys: docs/experiments.md\n\n"
+        "# Written by medbench. To run it: medbench run FILE. All keys: docs/experiments.md\n\n"
         "limit = 5  # items of each benchmark, the same for every model\n\n"
         '# Models that grade open answers\n[judges]\nnames = ["groq"]\nmax_cost = 0.5  # USD, estimated\n'
     )

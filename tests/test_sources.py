@@ -303,7 +303,7 @@ def test_a_hub_that_takes_the_call_and_says_nothing_counts_as_unreachable(monkey
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr(hub, "PROBE_SECONDS", 60.0)
         monkeypatch.setattr(hub, "DEADLINE_SECONDS", 0.2)
-        assert hub.reachable.__wrapped__() is False
+        assert hub._reachable.__wrapped__() is False
 
 
 REVISION = "5eed" * 10

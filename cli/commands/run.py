@@ -64,6 +64,8 @@ def command(
 
     values = _values(experiment, quiet)
     asked = Experiment.of(values)
+    if save:
+        write.require_ours(save)
     if dry_run and not save:
         _dry_run(asked, quiet, as_json)
         return
