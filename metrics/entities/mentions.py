@@ -1,6 +1,6 @@
-"""The entities that a text mentions: found by a pipeline, normalized for comparison, and cached.
+"""The entities that a text mentions: found by a pipeline and the vocabulary, in comparable forms, and cached.
 
-Each text is analyzed once. The result is kept in memory and, by pipeline and text, in the cache folder.
+A text is read as prose (`layout.prose`), and analyzed once. The result is kept in memory and, by pipeline and text, in the cache folder.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ import contextlib
 import functools
 import hashlib
 import json
-import re
 import sqlite3
-import unicodedata
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,10 +17,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...core import paths
-from .negation import negated
+from .assertion import Scope, scopes
+from .concepts import forms
+from .exclusions import NO_ENTITIES, organizations
+from .layout import prose
+from .normalize import normalized
+from .phrases import Phrases, span, words
 from .pipelines import Pipeline, load
+from .vocabulary import Term, terms
 
-VERSION = "4"  # raised whenever the same pipeline would give a different analysis
+VERSION = "5"  # raised whenever the same pipeline would give a different analysis
 REMEMBERED = 1 << 16  # texts kept in memory, a few kilobytes each at most
 READ_AT_ONCE = 1024  # texts between writes to the cache
 LOCK_SECONDS = 10.0  # how long to wait for another process that writes to the cache
@@ -30,10 +34,10 @@ LOCK_SECONDS = 10.0  # how long to wait for another process that writes to the c
 
 @dataclass(frozen=True)
 class FoundMention:
-    """One mention as the pipeline found it, with `start` and `end` in characters.
+    """One mention as a pipeline or the vocabulary found it, with `start` and `end` in characters of the prose.
 
-    `forms` are what it can be matched by: its normalized text first, then, if available, its normalized lemma and its
-    id in a knowledge base ("kb:C0011849").
+    `forms` are what it can be matched by (`concepts.forms`): its normal form first, then its concept and, if available,
+    its normalized lemma and its id in a knowledge base ("kb:C0011849").
     """
 
     text: str
@@ -41,15 +45,17 @@ class FoundMention:
     end: int
     label: str
     forms: tuple[str, ...]
-    negated: bool
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What one text mentions, and the abbreviations that it defines: short form to long form, as written."""
+    """What one text mentions, the abbreviations that it defines (short form to long form, as written), and the parts
+    of it that assert nothing, each with the reason. All places are those of the text's prose (`layout.prose`).
+    """
 
     found: tuple[FoundMention, ...]
     abbreviations: Mapping[str, str] = field(default_factory=dict)
+    scopes: tuple[Scope, ...] = ()
 
 
 def analyse(pipeline: Pipeline, texts: Iterable[str]) -> dict[str, Analysis]:
@@ -76,16 +82,51 @@ def analyse(pipeline: Pipeline, texts: Iterable[str]) -> dict[str, Analysis]:
 
 
 def _read(pipeline: Pipeline, texts: Sequence[str]) -> Iterator[Analysis]:
-    for text, doc in zip(texts, load(pipeline).pipe(texts)):
+    read = [prose(text) for text in texts]
+    for each, doc in zip(read, load(pipeline).pipe([each.text for each in read])):
         lemmas = doc.has_annotation("LEMMA")
-        mentions = [span for each in doc.ents if len(span := _whole(each))]
-        denied = negated(text, [(span.start_char, span.end_char) for span in mentions])
-        found = tuple(
-            FoundMention(span.text, span.start_char, span.end_char, span.label_, _forms(span, lemmas), no)
-            for span, no in zip(mentions, denied)
-            if normalized(span.text)
-        )
-        yield Analysis(found, abbreviations(text))
+        marked = [span for ent in doc.ents for part in _parts(ent) if len(span := _whole(part))]
+        found = [FoundMention(s.text, s.start_char, s.end_char, s.label_, _forms(s, lemmas)) for s in marked]
+        yield Analysis(tuple(_kept(each.text, found)), abbreviations(each.text), tuple(scopes(each)))
+
+
+def _kept(text: str, found: Sequence[FoundMention]) -> Iterator[FoundMention]:
+    """Yield the mentions of a text in order: the pipeline's, and those of the vocabulary that it missed or cut short."""
+    outside = list(organizations(text))
+    named = [each for each in found if each.forms[0] and each.forms[0] not in NO_ENTITIES]
+    known = [
+        FoundMention(text[low:high], low, high, term.label, forms(text[low:high]))
+        for low, high, term in in_text(text)
+        if term.searched
+    ]
+    for each in longest([*named, *known]):
+        if not any(low < each.end and each.start < high for low, high in outside):
+            yield each
+
+
+def longest(found: Sequence[FoundMention]) -> list[FoundMention]:
+    """Return mentions in order, without overlaps: the longest first, of equally long ones the first in the list."""
+    kept: list[FoundMention] = []
+    for each in sorted(found, key=lambda each: each.start - each.end):
+        if all(each.end <= other.start or other.end <= each.start for other in kept):
+            kept.append(each)
+    return sorted(kept, key=lambda each: each.start)
+
+
+def _parts(span: Any) -> Iterator[Any]:
+    """Yield a mention in the parts that a comma, or "and" between two known terms, divides: "fever, cough" is two."""
+    start = 0
+    for at, token in enumerate(span):
+        if at and (token.text in (",", ";", ":") and token.whitespace_ or _joins(span, at)):
+            yield span[start:at]
+            start = at + 1
+    yield span[start:]
+
+
+def _joins(span: Any, at: int) -> bool:
+    if span[at].text not in ("and", "or", "/", "&"):
+        return False
+    return normalized(span[:at].text) in terms() and normalized(span[at + 1 :].text) in terms()
 
 
 def _whole(span: Any) -> Any:
@@ -102,78 +143,23 @@ def _whole(span: Any) -> Any:
 
 
 def _forms(span: Any, lemmas: bool) -> tuple[str, ...]:
-    forms = [normalized(span.text)]
+    found = [*forms(span.text)]
     if lemmas:
-        forms.append(normalized("".join((token.lemma_ or token.text) + token.whitespace_ for token in span)))
+        found.append(normalized("".join((token.lemma_ or token.text) + token.whitespace_ for token in span)))
     linked = span._.kb_ents if span.has_extension("kb_ents") else ()
-    return tuple(dict.fromkeys([*forms, *(f"kb:{link[0]}" for link in linked[:1])]))  # the best link only
+    return tuple(dict.fromkeys([*found, *(f"kb:{link[0]}" for link in linked[:1])]))  # the best link only
 
 
-# Normalization
+@functools.cache
+def _vocabulary() -> Phrases[Term]:
+    return Phrases(terms().items())
 
 
-def normalized(text: str) -> str:
-    """Return a text in lowercase, without accents, punctuation, possessives, determiners and plural endings.
-
-    British spelling becomes American, and Greek letters are spelled out. The result is only for comparison, so
-    "diabete" for "diabetes" is fine.
-    """
-    plain = "".join(_GREEK.get(char, char) for char in text)
-    plain = unicodedata.normalize("NFKD", plain)
-    plain = "".join(char for char in plain if not unicodedata.combining(char))
-    words = [_word(word) for word in _WORDS.findall(_POSSESSIVE.sub("", plain))]
-    while len(words) > 1 and words[0] in _DETERMINERS:
-        words = words[1:]
-    return " ".join(words)
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _word(word: str) -> str:
-    """Return one word's normal form. An acronym keeps its last S unless it is lowercase: SARS, but NSAIDs."""
-    if len(word) > 2 and word[:-1].isupper() and word.endswith("s"):
-        return word[:-1].lower()
-    low = word.lower()
-    return _american(low if word.isupper() and len(word) > 1 and len(word) < 6 else _singular(low))
-
-
-def _singular(word: str) -> str:
-    if len(word) < 4 or word in _SAME:
-        return word
-    for ending, instead in _PLURALS:
-        if word.endswith(ending):
-            return word[: len(word) - len(ending)] + instead
-    return word
-
-
-def _american(word: str) -> str:
-    for british, american in _BRITISH:
-        word = word.replace(british, american)
-    return word
-
-
-_WORDS = re.compile(r"[^\W_]+")
-_POSSESSIVE = re.compile(r"(?<=\w)['’]s\b|(?<=s)['’](?=\s)")
-_DETERMINERS = frozenset(
-    ["a", "an", "the", "any", "some", "this", "that", "these", "those", "your", "his", "her", "their"]
-)
-_GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "κ": "kappa", "ω": "omega", "µ": "mu", "μ": "mu"}
-_SAME = frozenset(
-    ["diabetes", "herpes", "rabies", "scabies", "caries", "series", "species", "measles", "mumps", "lens"]
-)
-# The first match applies. Greek and Latin plurals of medical terms; words in ss, us or is are not plurals.
-_PLURALS = (
-    ("noses", "nosis"), ("roses", "rosis"), ("boses", "bosis"), ("stases", "stasis"), ("lyses", "lysis"),
-    ("theses", "thesis"), ("crises", "crisis"), ("phyxes", "phyxis"), ("ptoses", "ptosis"), ("choses", "chosis"),
-    ("mata", "ma"), ("itides", "itis"), ("emboli", "embolus"), ("thrombi", "thrombus"), ("viri", "virus"),
-    ("bacteria", "bacterium"), ("fungi", "fungus"), ("nuclei", "nucleus"), ("bronchi", "bronchus"),
-    ("vertebrae", "vertebra"), ("ovaries", "ovary"), ("ies", "y"), ("sses", "ss"), ("xes", "x"), ("ches", "ch"),
-    ("shes", "sh"), ("uses", "us"), ("ss", "ss"), ("us", "us"), ("is", "is"), ("s", ""),
-)  # fmt: skip
-_BRITISH = (
-    ("aemi", "emi"), ("haem", "hem"), ("oed", "ed"), ("oes", "es"), ("rrhoe", "rrhe"), ("paed", "ped"), ("coel", "cel"),
-    ("caec", "cec"), ("faec", "fec"), ("gynaec", "gynec"), ("foet", "fet"), ("anaes", "anes"), ("aesth", "esth"),
-    ("tumour", "tumor"), ("sulph", "sulf"),
-)  # fmt: skip
+def in_text(text: str) -> Iterator[tuple[int, int, Term]]:
+    """Yield (start, end, term) of every phrase of the vocabulary in a running text."""
+    among = words(text)
+    for first, last, term in _vocabulary().find(among):
+        yield *span(among, first, last), term
 
 
 # Abbreviations
@@ -265,12 +251,14 @@ class _Disk:
 
 
 def _encoded(analysis: Analysis) -> str:
-    rows = [[f.text, f.start, f.end, f.label, list(f.forms), f.negated] for f in analysis.found]
-    return json.dumps([rows, dict(analysis.abbreviations)])
+    rows = [[f.text, f.start, f.end, f.label, list(f.forms)] for f in analysis.found]
+    return json.dumps([rows, dict(analysis.abbreviations), [list(scope) for scope in analysis.scopes]])
 
 
 def _decoded(text: str) -> Analysis:
-    rows, short = json.loads(text)
+    rows, short, scoped = json.loads(text)
     return Analysis(
-        tuple(FoundMention(a, b, c, d, tuple(forms), bool(no)) for a, b, c, d, forms, no in rows), dict(short)
+        tuple(FoundMention(a, b, c, d, tuple(known)) for a, b, c, d, known in rows),
+        dict(short),
+        tuple(Scope(low, high, why) for low, high, why in scoped),
     )

@@ -47,7 +47,9 @@ BEFORE = _phrases(
     not associated with, not due/related/attributed/attributable/lead/led to, not caused by, not result/resulted in,
     not consistent/compatible with, not suggestive/indicative/diagnostic of, not suffer/suffering from,
     not complain/complaining of, not at risk of/for, not raise/increase/increases your/the/her/his risk of/for,
-    doesn't raise/increase your/the risk of/for, not allergic to"""
+    doesn't raise/increase your/the risk of/for, not allergic to, never lead/leads/led to, never result/results/resulted in,
+    doesn't lead to, doesn't result in, don't lead to, no link/connection/association/relationship between/with/to,
+    no one in the/our/this/that, no longer has/have/had, no reports/cases of, not linked/connected to"""
 )
 # These negate what comes before.
 AFTER = _phrases(
@@ -57,7 +59,8 @@ AFTER = _phrases(
     was/were/is/are/been denied, is/was/seems/seem/appears/are/were unlikely/improbable/doubtful,
     is/are/was/were very/highly/most unlikely, has/have/had resolved, has/have/had disappeared,
     has/have/had not occurred/developed/recurred, did not occur/develop/recur, does not occur, do not occur,
-    isn't/aren't/wasn't/weren't present/seen/found/detected/observed/noted/reported"""
+    isn't/aren't/wasn't/weren't present/seen/found/detected/observed/noted/reported,
+    is/are/was/were a myth/misconception, is/are/was/were untrue/false"""
 )
 # These look like cues but are not.
 NEITHER = _phrases(
@@ -99,7 +102,7 @@ _VERBS = _words(
 )
 _NO_SUBJECT = _words("that it he she they we you i with")  # a noun followed by such a verb does not extend over these
 _CONDITION = _words("if when")
-_FIRST = _words("had has have been be a an any the that cause causes by to known")
+_FIRST = _words("had has have been be a an any the that cause causes by to known lead leads")
 # "no sign of X": the preposition after one of these does not end the scope.
 _EVIDENCE = _words(
     """evidence sign signs symptom symptoms history indication indications suggestion finding findings complaint
@@ -107,6 +110,9 @@ _EVIDENCE = _words(
     development recurrence occurrence incidence risk onset diagnosis manifestations stigmata problem problems
     issues trouble experience"""
 )
+_BE = _words("is are was were be been")
+_BE_NOT = _words("isn't aren't wasn't weren't")
+_SIGNS = _words("symptom symptoms sign signs feature features complication complications manifestation effect among effects")
 _LIST = frozenset([",", "or", "and", "nor", "/"])
 _DENIES = frozenset(["denies", "denied", "deny", "denying"])
 _CUES = frozenset(phrase[0] for phrase in BEFORE if len(phrase) == 1) - {"nor"}  # one cue's scope ends at the next
@@ -121,11 +127,11 @@ class _Word(NamedTuple):
 
 def negated(text: str, spans: Sequence[tuple[int, int]]) -> list[bool]:
     """Return, for each character span, whether the text negates it."""
-    denied = list(_scopes(text)) if spans else []
-    return [any(start < high and low < end for low, high in denied) for start, end in spans]
+    scopes = list(denied(text)) if spans else []
+    return [any(start < high and low < end for low, high in scopes) for start, end in spans]
 
 
-def _scopes(text: str) -> Iterator[tuple[int, int]]:
+def denied(text: str) -> Iterator[tuple[int, int]]:
     """Yield the character spans that a cue negates."""
     start = 0
     for stop in [*(match.end() for match in _STOP.finditer(text)), len(text)]:
@@ -141,6 +147,10 @@ def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
     """Yield (first word, word after the last, whether its scope is ahead) of each cue; the longest phrase wins."""
     place = 0
     while place < len(words):
+        if after := _no_sign(words, place):
+            yield place, after, False
+            place = after
+            continue
         for length in range(min(_LONGEST, len(words) - place), 0, -1):
             phrase = tuple(word.text for word in words[place : place + length])
             if phrase in NEITHER:
@@ -156,6 +166,23 @@ def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
                 break
         else:
             place += 1
+
+
+def _no_sign(words: Sequence[_Word], place: int) -> int:
+    """Return the place after "is not a symptom" or the like, which denies what comes before; 0 if it is not here."""
+    said = words[place].text
+    if said in _BE and place + 1 < len(words) and words[place + 1].text in ("not", "never"):
+        first = place + 2
+    elif said in _BE_NOT:
+        first = place + 1
+    else:
+        return 0
+    for at in range(first, min(first + 5, len(words))):
+        if words[at].text in _SIGNS:
+            return at + 1
+        if not words[at].text.isalpha() or words[at].text in _END:
+            return 0
+    return 0
 
 
 def _no_denial(words: Sequence[_Word], place: int, phrase: tuple[str, ...]) -> bool:

@@ -11,33 +11,20 @@ asserts and that neither the question nor the context mentions.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ...core.types import Figure, Item, MetricDefaults, Record, Score
 from ..figures import failed, mean_figure, unfinished, unscored
 from . import mentions, pipelines
-from .mentions import Analysis, FoundMention
-from .negation import negated
+from .items import Mention, resolved
+from .mentions import Analysis
 
-VERSION = "3"
+VERSION = "4"
 
 NO_ENTITY = "no entity in the reference"
 NONE_ASSERTED = "no entity in the answer"
-
-
-@dataclass(frozen=True)
-class Mention:
-    """One mention of a text, with `start` and `end` in characters. Mentions with the same `key` are one concept."""
-
-    text: str
-    start: int
-    end: int
-    label: str
-    key: str
-    negated: bool
 
 
 @dataclass(frozen=True)
@@ -167,7 +154,7 @@ def compare(record: Record, pipeline: str = "") -> EntityComparison:
     """
     found = pipelines.find(pipeline or pipelines.EMBEDDED)
     item, answer = record.item, record.output.text or ""
-    texts = _resolved(_texts(record), mentions.analyse(found, _texts(record)))
+    texts = resolved(_texts(record), mentions.analyse(found, _texts(record)))
     said = texts[answer]
     concepts = _sets(texts, answer, item)
     best, reference = max(
@@ -175,8 +162,8 @@ def compare(record: Record, pipeline: str = "") -> EntityComparison:
     )
     wanted = frozenset() if best is None else concepts.references[best]
     elsewhere = concepts.brought_up.union(*concepts.references)
-    asserted = [mention for mention in said if not mention.negated]
-    expected = [mention for mention in texts.get(reference, ()) if not mention.negated]
+    asserted = [mention for mention in said if mention.asserted]
+    expected = [mention for mention in texts.get(reference, ()) if mention.asserted]
     return EntityComparison(
         found.name,
         answer,
@@ -184,10 +171,10 @@ def compare(record: Record, pipeline: str = "") -> EntityComparison:
         supported=tuple(m for m in asserted if m.key in wanted),
         allowed=tuple(m for m in asserted if m.key in elsewhere - wanted),
         invented=tuple(m for m in asserted if m.key in concepts.invented),
-        denied=tuple(m for m in said if m.negated),
+        denied=tuple(m for m in said if not m.asserted),
         recalled=tuple(m for m in expected if m.key in concepts.answer),
         missed=tuple(m for m in expected if m.key not in concepts.answer),
-        reference_denied=tuple(m for m in texts.get(reference, ()) if m.negated),
+        reference_denied=tuple(m for m in texts.get(reference, ()) if not m.asserted),
     )
 
 
@@ -212,120 +199,15 @@ def _texts(record: Record) -> list[str]:
 
 
 def _concepts(record: Record, read: Mapping[str, Analysis]) -> Concepts:
-    return _sets(_resolved(_texts(record), read), record.output.text or "", record.item)
+    return _sets(resolved(_texts(record), read), record.output.text or "", record.item)
 
 
 def _sets(texts: Mapping[str, Sequence[Mention]], answer: str, item: Item) -> Concepts:
     def asserted(text: str) -> frozenset[str]:
-        return frozenset(mention.key for mention in texts[text] if not mention.negated)
+        return frozenset(mention.key for mention in texts[text] if mention.asserted)
 
     brought_up = frozenset(mention.key for text in (item.question, item.context) for mention in texts[text])
     return Concepts(asserted(answer), tuple(map(asserted, item.references)), brought_up)
-
-
-def _resolved(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, tuple[Mention, ...]]:
-    """Return the mentions of an item's texts. Those of one concept share a key: the longest of its forms."""
-    shared: dict[str, str] = {}
-    for text in texts:
-        shared = dict(read[text].abbreviations) | shared
-    long = {text: shared | dict(read[text].abbreviations) for text in texts}
-    mentioned = {text: _written_out(read[text].found, text, long[text]) for text in texts}
-    if shared:
-        every = sorted((each for found in mentioned.values() for each in found), key=lambda each: len(each.text))
-        labels = {each.forms[0]: each.label for each in every}  # the long form's own label is the most reliable
-        mentioned = {text: _with_short_forms(text, found, long[text], labels) for text, found in mentioned.items()}
-    key = _merged(each.forms for found in mentioned.values() for each in found)
-    return {
-        text: tuple(Mention(f.text, f.start, f.end, f.label, key[f.forms[0]], f.negated) for f in found)
-        for text, found in mentioned.items()
-    }
-
-
-def _with_short_forms(
-    text: str, found: Sequence[FoundMention], long: Mapping[str, str], labels: Mapping[str, str]
-) -> list[FoundMention]:
-    """Return the mentions of a text plus those that the pipeline missed.
-
-    The added ones are abbreviations whose long form is an entity (`labels`, by form) in any of the item's texts.
-    """
-    places: list[tuple[int, int, str]] = []
-    for short, whole in long.items():
-        form = mentions.normalized(whole)
-        for match in re.finditer(rf"(?<!\w){re.escape(short)}s?(?!\w)", text) if form in labels else ():
-            if all(match.end() <= each.start or each.end <= match.start() for each in found):
-                places.append((*match.span(), form))
-    denied = negated(text, [(start, end) for start, end, _ in places])
-    more = (
-        FoundMention(text[start:end], start, end, labels[form], (form,), no)
-        for (start, end, form), no in zip(places, denied)
-    )
-    return sorted([*found, *more], key=lambda each: each.start)
-
-
-def _written_out(found: Sequence[FoundMention], text: str, long: Mapping[str, str]) -> list[FoundMention]:
-    """Return a text's mentions with their abbreviations expanded.
-
-    A long form that a mention ends is one mention, whichever parts the pipeline found ("type 2" and "diabetes
-    mellitus", or the latter alone).
-    """
-    whole = [_stretched(each, text, long) for each in found]
-    spans = [(long_form.start, long_form.end) for each, long_form in zip(found, whole) if long_form is not each]
-    kept = [
-        each
-        for each in whole
-        if (each.start, each.end) in spans or not any(low <= each.start and each.end <= high for low, high in spans)
-    ]
-    return [replace(each, forms=_forms(each, long)) for each in kept]
-
-
-def _stretched(found: FoundMention, text: str, long: Mapping[str, str]) -> FoundMention:
-    """Return a mention that ends a long form, extended to the whole long form."""
-    for whole in sorted(set(long.values()), key=len, reverse=True):
-        start = found.end - len(whole)
-        if 0 <= start < found.start and text[start : found.end].lower() == whole.lower():
-            forms = (mentions.normalized(whole), *_ids(found))
-            return replace(found, text=text[start : found.end], start=start, forms=forms)
-    return found
-
-
-def _forms(found: FoundMention, long: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a mention's forms, with abbreviations replaced by their long forms.
-
-    The short form is then not one of its forms: elsewhere the same letters may mean something else.
-    """
-    if found.text in long:
-        return (mentions.normalized(long[found.text]), *_ids(found))
-    words = found.text.split()
-    bare = [word.strip("()[],.;:") for word in words]
-    full = [long.get(each) or long.get(each.removesuffix("s")) or word for each, word in zip(bare, words)]
-    return found.forms if full == words else (mentions.normalized(" ".join(full)), *_ids(found))
-
-
-def _ids(found: FoundMention) -> Iterable[str]:
-    return (form for form in found.forms if form.startswith("kb:"))
-
-
-def _merged(groups: Iterable[Sequence[str]]) -> dict[str, str]:
-    """Return one key for all forms that are connected by mentions (union-find)."""
-    above: dict[str, str] = {}
-
-    def top(form: str) -> str:
-        while (higher := above.setdefault(form, form)) != form:
-            form = higher
-        return form
-
-    for forms in groups:
-        first = top(forms[0])
-        for form in forms[1:]:
-            above[top(form)] = first
-    together: dict[str, list[str]] = {}
-    for form in above:
-        together.setdefault(top(form), []).append(form)
-    names = {
-        head: max(forms, key=lambda form: (not form.startswith("kb:"), len(form), form))
-        for head, forms in together.items()
-    }
-    return {form: names[top(form)] for form in above}
 
 
 RECALL = EntityMetric(

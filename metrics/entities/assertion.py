@@ -1,0 +1,240 @@
+"""The parts of a text that assert nothing: what it denies, says to be prevented, supposes, or tells of relatives.
+
+After ConText (Harkema et al. 2009): trigger words with a scope. Negation has a module of its own. A list takes the sense
+of the words that introduce it: under "It does not cause:" every item is denied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from .layout import Prose
+from .negation import denied
+
+Why = Literal["denied", "prevented", "condition", "family"]
+
+
+class Scope(NamedTuple):
+    """The characters `start` to `end` of a running text assert nothing, because of `why`."""
+
+    start: int
+    end: int
+    why: str
+
+
+def scopes(prose: Prose) -> Iterator[Scope]:
+    """Yield the scopes of a text. They may overlap."""
+    text = prose.text
+    for scope in [*_denied(text), *_prevented(text), *_conditions(text), *_family(text)]:
+        yield scope
+        yield from _list_below(prose, scope)
+    for lead in prose.leads:  # "Myths", "Ruled out"
+        if _DENYING_LEAD.search(text[lead.start : lead.end]):
+            yield Scope(lead.end, lead.list_end, "denied")
+
+
+def why_not(scoped: Sequence[Scope], start: int, end: int, drug: bool) -> str:
+    """Return why a mention at these characters is not asserted; "" if it is. What is taken to prevent something is not
+    itself prevented, so a `drug` can only be denied, supposed, or a relative's.
+    """
+    for low, high, why in scoped:
+        if start < high and low < end and not (drug and why == "prevented"):
+            return why
+    return ""
+
+
+_END = re.compile(r"[.!?](?=\s|$)|;(?=\s)|\n|$")
+
+
+def _sentence_end(text: str, at: int) -> int:
+    match = _END.search(text, at)
+    return match.start() if match else len(text)
+
+
+def _sentence_start(text: str, at: int) -> int:
+    return max((match.end() for match in re.finditer(r"[.!?;:]\s|\n", text[:at])), default=0)
+
+
+# Denied
+
+
+_MYTH = re.compile(
+    r"\b(?:myth|misconception|false|untrue|not true|incorrect|rumou?r|(?:people|many|some|patients) "
+    r"(?:\w+ )?(?:think|believe|claim|assume))\b[^.;!?]{0,30}?\bthat\b",
+    re.I,
+)
+_FALSE = re.compile(r"\b(?:that|this|it|which) (?:is|was)(?:n't| not)? (?:\w+ )?(?:un|in)?(?:true|false|correct|wrong|so|a myth)\b", re.I)
+_BELIEF = re.compile(r"people|many|some|patients", re.I)
+_CLAIMS = re.compile(
+    r"\b(?:caus(?:e|es|ed|ing)|leads? to|results? in|triggers?|gives? (?:you|people|children)?|produces?|brings? on|"
+    r"increases? the risk of|raises? the risk of|cures?|spreads?|ha(?:ve|s)|gets?|worsens?|linked to|due to|means?)\b",
+    re.I,
+)
+_NONE = re.compile(
+    r"(?P<what>[^.;:,!?\n]{2,60})\s?[:–—]\s?(?:none|no|absent|negative|denied|not (?:present|seen|found))(?=\s*[.,;\n]|\s*$)",
+    re.I,
+)
+
+
+def _denied(text: str) -> Iterator[Scope]:
+    for low, high in denied(text):
+        yield Scope(low, high, "denied")
+    for match in _MYTH.finditer(text):
+        end = _sentence_end(text, match.end())
+        if _BELIEF.match(match[0]) and not _FALSE.search(text, match.end(), end):
+            continue
+        if claim := _CLAIMS.search(text, match.end(), end):
+            stop = re.search(r",? (?:but|however)\b", text[claim.end() : end])
+            yield Scope(claim.end(), claim.end() + stop.start() if stop else end, "denied")
+    for match in _NONE.finditer(text):
+        yield Scope(*match.span("what"), "denied")
+
+
+# Prevented
+
+
+_PREVENTS = re.compile(
+    r"\b(?:prevent(?:s|ing|ed)?|protect(?:s|ed|ing|ion|ive)? (?:\w+ ){0,3}?(?:against|from)|prevention of|avert(?:s|ed|ing)?|"
+    r"ward(?:s|ed|ing)? off|guard(?:s|ed|ing)? against|prophylaxis (?:of|against|for)|immuni[sz](?:es?|ation|ing) against|"
+    r"vaccin(?:es?|ation|ated) against|inoculation against)\b",
+    re.I,
+)
+_PREVENTED_END = re.compile(
+    r"\b(?:by|with|when|if|because|but|however|which|who|whose|while|although|unless|whereas|in (?:people|patients|"
+    r"children|adults|those|men|women)|and (?:can|may|is|are|has|treats?|helps?|reduces?|causes?|lowers?))\b|\.\s|[;:!?\n]|\.$",
+    re.I,
+)
+
+
+def _prevented(text: str) -> Iterator[Scope]:
+    for match in _PREVENTS.finditer(text):
+        before = text[_sentence_start(text, match.start()) : match.start()]
+        passive = match[0].lower().endswith("ed") and re.search(r"\b(?:be|been|is|are|was|were|being)\s(?:\w+ ){0,1}$", before)
+        if passive or re.search(r"(?:\b(?:not|never|cannot|nothing)|n't) (?:\w+ ){0,2}$", before) or "evidence" in before:
+            continue
+        stop = _PREVENTED_END.search(text, match.end())
+        yield Scope(match.end(), stop.start() if stop else len(text), "prevented")
+
+
+# Conditions
+
+
+_IF = re.compile(r"\b(?:if|unless|in case(?: of)?|in the event of)\b", re.I)
+_NO_CONDITION = re.compile(
+    r"\s(?:needed|necessary|possible|so|present|any(?: (?:is|are|were))?\s?[,.;)]|desired|indicated|appropriate|left\b|un\w+|not\b)",
+    re.I,
+)
+_UNTREATED = re.compile(
+    r"(?:\b(?:not|never|without|left|goes|go|remains?)|n't)\s(?:\w+ ){0,2}?(?:treat\w*|control\w*|manag\w*|diagnos\w*|correct\w*|"
+    r"caught|recogni\w*|address\w*|monitor\w*)|\bun(?:treated|managed|controlled|diagnosed|recogni[sz]ed)\b",
+    re.I,
+)
+_MAIN_CLAUSE = re.compile(
+    r",\s(?:then |please |immediately |always |never |also )?(?:call|see|seek|go|stop|take|tell|contact|ask|talk|speak|get|do|don't|"
+    r"avoid|use|you|your|it|they|he|she|we|i|there|consult|visit|try|drink|rest|apply|give|let|keep|make|remove|return|have|be|"
+    r"this|that|these|the|a|an|doctors?|treatment|surgery|antibiotics?|his|her|their|some|most|many|symptoms?)\b"
+    r"|,\s(?:\w+ ){1,4}?(?:is|are|was|were|may|might|can|could|should|will|would|must|has|have|does|do|needs?|occurs?|causes?)\b"
+    r"|\bthen\b",
+    re.I,
+)
+_AFTER_CLAUSE = re.compile(r"\b(?:because|but|since|although|whereas|so that)\b", re.I)
+_SHOULD = re.compile(
+    r"(?:^|(?<=[.;,:!?\n] )|(?<=\n))should (?:\w+ ){1,5}?(?:occur|develop|appear|arise|happen|have|experience|get|notice|persist|"
+    r"worsen|start|become|suffer|show)\b",
+    re.I,
+)
+_WHEN = re.compile(r"\bwhen(?:ever)? (?:\w+ ){1,4}?(?:occurs?|develops?|appears?|strikes?|happens?|worsens?|arises?)\b", re.I)
+_WATCH = re.compile(
+    r"\b(?:watch (?:out )?for|look out for|be alert (?:to|for)|on the lookout for|return (?:to \w+ \w+ )?for|worried about|"
+    r"afraid of|(?:be|am|is|are|was|were) (?:concerned|anxious) about|in fear of)\b",
+    re.I,
+)
+
+
+def _conditions(text: str) -> Iterator[Scope]:
+    for match in _IF.finditer(text):
+        end = _sentence_end(text, match.end())
+        colon = re.search(r":(?=\s|$)", text[match.end() : end])
+        end = match.end() + colon.start() if colon else end
+        start = _sentence_start(text, match.start())
+        opens = not re.search(r"\w{2,}.*\w{2,}", text[start : match.start()]) or text[: match.start()].rstrip().endswith((",", "—", "–"))
+        main = _MAIN_CLAUSE.search(text, match.end(), end)
+        if main and (opens or main[0][0] != ","):
+            end = main.start()
+        elif opens and (comma := text.find(",", match.end(), end)) >= 0 and not re.search(r",\s+(?:or|and)\b", text[comma:end]):
+            end = comma
+        elif after := _AFTER_CLAUSE.search(text, match.end(), end):
+            end = after.start()
+        clause = text[match.end() : end]
+        if not (_NO_CONDITION.match(text, match.end()) or _UNTREATED.search(clause) or text[: match.start()].endswith("as ")):
+            yield Scope(match.end(), end, "condition")
+    for pattern in (_SHOULD, _WHEN):
+        for match in pattern.finditer(text):
+            comma = text.find(",", match.end(), _sentence_end(text, match.end()))
+            yield Scope(match.start(), match.end() if pattern is _WHEN else comma if comma >= 0 else _sentence_end(text, match.end()), "condition")
+    for match in _WATCH.finditer(text):
+        stop = re.search(r"[.;:!?](?=\s|$)|\n|,? (?:but|because|when|while|so|it|which)\b", text[match.end() :])
+        yield Scope(match.end(), match.end() + stop.start() if stop else len(text), "condition")
+
+
+# Relatives
+
+
+RELATIVES = (
+    r"(?:mother|father|parent|brother|sister|sibling|son|daughter|aunt|uncle|cousin|grand(?:mother|father|parent|ma|pa)|mom|mum|dad|"
+    r"niece|nephew|husband|wife|spouse|relative|family member)s?"
+)
+_HISTORY = re.compile(r"\bfamil(?:y|ial) (?:medical )?histor(?:y|ies)(?: (?:is|was|are))?(?: (?:of|includes?|included|positive for|significant for|with|for)|:)?", re.I)
+_RELATIVE = re.compile(
+    rf"\b(?:his|her|my|your|their|the patient's|an?|patient's|one's|whose)\s(?:\w+ ){{0,2}}?{RELATIVES}\b(?:'s)?", re.I
+)
+_OWN = re.compile(
+    r"[.;!?](?=\s|$)|\n|,?\s(?:and|but|while|whereas|so)\s(?:now |also )?(?:i|he|she|they|you|we|the patient|now|has|have|had|is|was|takes?)\b"
+    r"|,\s(?:i|he|she|you|so|which|the patient)\b",
+    re.I,
+)
+_RUNS = re.compile(r"\s?(?:\w+ )?(?:who )?(?:had|has|have|having|with|died|dies|suffers?|suffered|was|is|were|are|got|developed|diagnosed|takes?|took)\b", re.I)
+
+
+def _family(text: str) -> Iterator[Scope]:
+    for match in _HISTORY.finditer(text):
+        stop = _OWN.search(text, match.end())
+        yield Scope(match.end(), stop.start() if stop else len(text), "family")
+    for match in _RELATIVE.finditer(text):
+        if match[0].endswith("'s") or _RUNS.match(text, match.end()):
+            stop = _OWN.search(text, match.end())
+            end = stop.start() if stop else len(text)
+            if match[0].endswith("'s") and (verb := re.search(r"\s(?:does|do|is|was|can|may|will|has)\b", text[match.end() : end])):
+                end = match.end() + verb.start()
+            yield Scope(match.end(), end, "family")
+
+
+# Lists
+
+
+_SIDE_EFFECTS = re.compile(r"side effect|do(?:es)? not go away|don't go away|persist|severe or", re.I)
+_DENYING_LEAD = re.compile(
+    r"\b(?:myths?|misconceptions?|ruled out|excluded|not (?:present|seen|associated|related|caused|due|typical|expected|included)|absent|"
+    r"(?:pertinent )?negatives?)\b(?:\W|\w+\W){0,3}$",
+    re.I,
+)
+
+
+def _list_below(prose: Prose, scope: Scope) -> Iterator[Scope]:
+    """Yield the list that follows a scope which reaches a colon, or the end of the words that introduce the list."""
+    text = prose.text
+    for lead in prose.leads:
+        if scope.start < lead.end and scope.end >= len(text[: lead.end].rstrip(" :")) and scope.end <= lead.end + 1:
+            yield from _below(text, scope, lead.end, lead.list_end)
+            return
+    if text[scope.end : scope.end + 1] == ":":
+        yield from _below(text, scope, scope.end, _sentence_end(text, scope.end))
+
+
+def _below(text: str, scope: Scope, start: int, end: int) -> Iterator[Scope]:
+    said = text[max(0, scope.start - 200) : start]
+    if scope.why != "condition" or not _SIDE_EFFECTS.search(said):
+        yield Scope(start, end, scope.why)
+

@@ -1,0 +1,111 @@
+"""Characters and case that only layout has changed, restored before a pipeline reads a text.
+
+`folded` never changes a text's length, so offsets stay valid. What must become longer or shorter is an `Edit`.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .vocabulary import acronyms, proper_names
+
+
+class Edit(NamedTuple):
+    """The characters `start` to `end` are read as `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+_SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
+_BREAKS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_HYPHENS = "\u2010\u2011\u2012\u2212\ufe58\ufe63\uff0d"
+_APOSTROPHES = "\u2018\u2019\u201a\u201b\u2032\u02bc\u00b4"
+_QUOTES = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb"
+_SAME_LENGTH = {
+    **dict.fromkeys(map(ord, _SPACES), " "),
+    **dict.fromkeys(map(ord, _BREAKS), "\n"),
+    **dict.fromkeys(map(ord, _HYPHENS), "-"),
+    **dict.fromkeys(map(ord, _APOSTROPHES), "'"),
+    **dict.fromkeys(map(ord, _QUOTES), '"'),
+    **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F) if code != 0xFF0D},  # full-width ASCII
+}
+_EN_DASH = re.compile(r"(?<=\w)–(?=\w)")
+_INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+_LONGER = re.compile(
+    rf"[{_INVISIBLE}]+|[\ufb00-\ufb06]|\w[\u0300-\u036f]+|&(?:[A-Za-z][A-Za-z0-9]{{1,31}}|\#\d{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}});"
+)
+
+
+def folded(text: str) -> str:
+    """Return a text of the same length with plain spaces, line breaks, hyphens and quotes."""
+    if text.isascii() and "\t" not in text and "\r" not in text:
+        return text
+    text = text.replace("\r\n", " \n").replace("\r", "\n")
+    return _EN_DASH.sub("-", text.translate(_SAME_LENGTH))
+
+
+def edits(text: str) -> Iterator[Edit]:
+    """Yield invisible characters, ligatures, combining accents and HTML entities of a folded text, as what they mean."""
+    for match in _LONGER.finditer(text):
+        found = match[0]
+        if found[0] == "&":
+            plain = html.unescape(found)
+            if plain != found:
+                yield Edit(*match.span(), folded(plain).replace("\u00ad", "").replace("\u200b", ""))
+        elif len(found) > 1 and found[0].isalnum():
+            yield Edit(*match.span(), unicodedata.normalize("NFC", found))
+        else:
+            yield Edit(*match.span(), unicodedata.normalize("NFKC", found) if "\ufb00" <= found <= "\ufb06" else "")
+
+
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+_LETTER_AFTER = frozenset(
+    "VITAMIN HEPATITIS INFLUENZA TYPE GROUP FACTOR PROTEIN CLASS STAGE GRADE IMMUNOGLOBULIN ANTIGEN PHASE".split()
+)
+_LONG_ENOUGH = 5  # letters of a word that is unlikely to be an acronym
+
+
+def in_capitals(text: str) -> bool:
+    """Return whether the words are upper case as a whole, as in a heading, and not only because they are acronyms."""
+    if not text.isupper():
+        return False
+    return any(len(word) >= _LONG_ENOUGH and word not in acronyms() for word in _WORD.findall(text))
+
+
+def lowered(text: str) -> str:
+    """Return a line in capitals as a sentence would write it, in the same length; known acronyms and names keep theirs."""
+    before = ""
+
+    def plain(match: re.Match[str]) -> str:
+        nonlocal before
+        word, previous, before = match[0], before, match[0]
+        beside_digit = text[match.start() - 1 : match.start()].isdigit() or text[match.end() : match.end() + 1].isdigit()
+        if word in acronyms() or beside_digit or (len(word) == 1 and previous in _LETTER_AFTER):
+            return word
+        return _named(word.lower(), word)
+
+    return _WORD.sub(plain, text)
+
+
+def without_capitals(text: str) -> str:
+    """Return a list item or cell without the capital that begins it, or with all its capitals if each word has one."""
+    words = [match for match in _WORD.finditer(text)]
+    titled = len(words) > 1 and all(word[0][0].isupper() or len(word[0]) < _LONG_ENOUGH for word in words)
+    for word in words if titled else words[:1]:
+        if word[0][1:].islower():
+            text = text[: word.start()] + _named(word[0].lower(), word[0]) + text[word.end() :]
+    return text
+
+
+def _named(low: str, word: str) -> str:
+    """Return a lowercase word, with its capital if it is a name. `word` is as written."""
+    stem = low.removesuffix("'s")
+    if len(low) != len(word):  # a letter whose lowercase is longer
+        return word
+    return low[0].upper() + low[1:] if stem in proper_names() or stem.removesuffix("s") in proper_names() else low
