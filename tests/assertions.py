@@ -1,4 +1,4 @@
-"""Sentences with mentions that they assert or not, in the ways that answers to patients word it; written for this project.
+"""Sentences with mentions that they assert or not, worded as in answers to patients; written for this project.
 
 [square]: asserted. {curly|KIND}: not asserted, because it is n: denied or prevented, c: a mere condition, f: someone
 else's in the family. A sentence may span lines ("/" is a line break). MEASURED was written before the code and not read
@@ -80,17 +80,16 @@ There is no evidence linking [asthma] to {lung cancer|n}.
 [Nausea] is not uncommon.
 [Asthma] is not rare.
 [Gout] is not an infection but [arthritis].
-[Influenza] is not the same as {the common cold|n}.
+[Influenza] is not the same as [the common cold].
 [Fever] may or may not be present.
 The test cannot rule out [cancer].
 [Migraine] can be prevented with [propranolol].
 There is no cure for [HIV], but treatment prevents {AIDS|n}.
-Unlike {Crohn's disease|n}, [ulcerative colitis] affects the colon alone.
+Unlike [Crohn's disease], [ulcerative colitis] affects the colon alone.
 People think that it causes {hair loss|n}, but that is untrue.
 [Fever] if present should be treated.
 Your child may have [a fever] if the ear is infected.
 She was worried about {cancer|n}, but it is not.
 [Sickle cell disease] runs in families.
 [Anemia] is common when [iron] is low.
-No [fever] is too low to report.
 """.strip().splitlines()

@@ -2,8 +2,8 @@
 
 Written for this project, from general medical knowledge. MEASURED was written before the code that reads them and was
 not looked at while it was built; BUILT was. `recall` is a fraction written as text: concepts of the reference that the
-answer asserts, of all that the reference asserts ("unscored": it asserts none). `invented` are the words of the answer that name something which
-neither reference nor question has.
+answer asserts, of all that the reference asserts ("unscored": it asserts none). `invented` are the words of the answer
+that name something which neither reference nor question has.
 """
 
 from __future__ import annotations
@@ -32,28 +32,56 @@ MEASURED = (
     Pair("Iron deficiency anaemia and diarrhoea are common.", "Iron deficiency anemia, diarrhea.", "2/2"),
     Pair("Metformin may cause lactic acidosis.", "Metformin never leads to lactic acidosis.", "1/2"),
     Pair("Fever and cough are symptoms of influenza.", "Cough is a symptom of flu. Fever is not a symptom.", "2/3"),
-    Pair("The MMR vaccine protects children.", "It is a myth that the shot leads to autism. Measles is serious.", "unscored"),
-    Pair("Gout is treated with allopurinol.", "According to the National Cancer Institute, gout needs allopurinol.", "2/2"),
+    Pair(
+        "The MMR vaccine protects children.",
+        "It is a myth that the shot leads to autism. Measles is serious.",
+        "unscored",
+    ),
+    Pair(
+        "Gout is treated with allopurinol.",
+        "According to the National Cancer Institute, gout needs allopurinol.",
+        "2/2",
+    ),
     Pair(
         "Amoxicillin treats otitis media.",
         "Amoxicillin 500 mg TDS for otitis media, then ibuprofen BD.",
         "2/2",
         ("ibuprofen",),
     ),
-    Pair("Lung cancer is linked to asbestos.", "Smoking and asbestos lead to lung cancer and emphysema.", "2/2", ("emphysema",)),
+    Pair(
+        "Lung cancer is linked to asbestos.",
+        "Smoking and asbestos lead to lung cancer and emphysema.",
+        "2/2",
+        ("emphysema",),
+    ),
     Pair("Headaches and nausea occur.", "**Symptoms**\n\n- Headache\n- Nausea\n- Tinnitus", "2/2", ("Tinnitus",)),
-    Pair("Diabetes, asthma and epilepsy.", "| Condition | Common |\n|---|---|\n| Asthma | yes |\n| Epilepsy | no |", "2/3"),
+    Pair(
+        "Diabetes, asthma and epilepsy.",
+        "| Condition | Common |\n|---|---|\n| Asthma | yes |\n| Epilepsy | no |",
+        "2/3",
+    ),
     Pair("Warfarin may cause bleeding.", "WARFARIN CAN CAUSE BLEEDING AND JAUNDICE.", "2/2", ("JAUNDICE",)),
     Pair("Pneumonia is likely.", "Call your doctor if you develop pneumonia.", "0/1"),
     Pair("She has breast cancer.", "Her mother had breast cancer; she has mastitis.", "0/1", ("mastitis",)),
     Pair("Atrial fibrillation raises the risk of stroke.", "AF can lead to stroke.", "2/2"),
     Pair("Chickenpox causes a rash.", "Varicella comes with a rash and blisters.", "2/2", ("blisters",)),
-    Pair("Kidney stones cause severe pain.", "Nephrolithiasis is painful; there is pain and hematuria.", "2/2", ("hematuria",)),
+    Pair(
+        "Kidney stones cause severe pain.",
+        "Nephrolithiasis is painful; there is pain and hematuria.",
+        "2/2",
+        ("hematuria",),
+    ),
     Pair("GERD causes heartburn.", "Gastro-oesophageal reflux disease leads to heartburn.", "2/2"),
-    Pair("It does not cause cancer; it causes nausea.", "This drug does not cause:\n- cancer\n- stroke\n\nIt causes nausea.", "1/1"),
+    Pair(
+        "It does not cause cancer; it causes nausea.",
+        "This drug does not cause:\n- cancer\n- stroke\n\nIt causes nausea.",
+        "1/1",
+    ),
     Pair("Ibuprofen can cause ulcers.", "Advil may lead to an ulcer.", "2/2"),
     Pair("Urinary tract infection causes dysuria.", "A UTI makes for painful urination.", "2/2"),
-    Pair("Sepsis causes hypotension and tachycardia.", "Sepsis brings low blood pressure and a rapid heart rate.", "3/3"),
+    Pair(
+        "Sepsis causes hypotension and tachycardia.", "Sepsis brings low blood pressure and a rapid heart rate.", "3/3"
+    ),
     Pair("Pulmonary embolism was ruled out. Pleurisy remains.", "PE is present.", "0/1", ("PE",)),
 )
 
@@ -65,7 +93,12 @@ BUILT = (
     Pair("Epistaxis is common with aspirin.", "Nosebleeds are common with aspirin.", "2/2"),
     Pair("Pertussis can cause apnea.", "Whooping cough can cause apnoea.", "2/2"),
     Pair("Allergic rhinitis causes sneezing.", "Hay fever causes sneezing.", "2/2"),
-    Pair("Infectious mononucleosis causes fatigue.", "Mono makes you tired: fatigue, sore throat.", "2/2", ("sore throat",)),
+    Pair(
+        "Infectious mononucleosis causes fatigue.",
+        "Mono makes you tired: fatigue, sore throat.",
+        "2/2",
+        ("sore throat",),
+    ),
     Pair("Osteoporosis leads to fractures.", "Brittle bones lead to broken bones.", "2/2"),
     Pair("Varicella may be followed by herpes zoster.", "Chickenpox may be followed by shingles.", "2/2"),
     Pair("Hypoglycemia causes sweating.", "Low blood sugar causes sweating and seizures.", "2/2", ("seizures",)),
@@ -88,7 +121,12 @@ BUILT = (
     Pair("CKD may cause hyperkalemia.", "Chronic kidney disease may cause high potassium.", "2/2"),
     # Brand and generic names
     Pair("Atorvastatin may cause myalgia.", "Lipitor can cause muscle pain.", "2/2"),
-    Pair("Paracetamol is hepatotoxic in overdose.", "In an overdose, acetaminophen may cause jaundice.", "2/3", ("jaundice",)),
+    Pair(
+        "Paracetamol is hepatotoxic in overdose.",
+        "In an overdose, acetaminophen may cause jaundice.",
+        "2/3",
+        ("jaundice",),
+    ),
     Pair("Sertraline for depression.", "Zoloft or Prozac for depression.", "2/2", ("Prozac",)),
     Pair("Salbutamol relieves asthma.", "Albuterol (Ventolin) relieves asthma.", "2/2"),
     Pair("Adrenaline for anaphylaxis.", "An EpiPen: epinephrine for anaphylaxis.", "2/2"),
@@ -104,12 +142,16 @@ BUILT = (
     Pair("Lupus causes rash.", "Lupus does not cause:\n1. Rash\n2. Baldness", "1/2"),
     # Names that are no entities
     Pair("Heart failure is common.", "The American Heart Association says heart failure is common.", "1/1"),
-    Pair("Asthma is common.", "The CDC (Centers for Disease Control and Prevention) says that asthma is common.", "1/1"),
+    Pair(
+        "Asthma is common.", "The CDC (Centers for Disease Control and Prevention) says that asthma is common.", "1/1"
+    ),
     Pair("Prednisone 5 mg.", "Prednisone 5 mg OD, exercise and a healthy diet.", "1/1"),
     Pair("Diabetes.", "The National Institute of Diabetes and Digestive and Kidney Diseases studies diabetes.", "1/1"),
     # Layout
     Pair("Fever, cough and fatigue.", "<ul><li>Fever</li><li>Cough</li><li>Fatigue</li></ul>", "3/3"),
-    Pair("Fever, cough and fatigue.", "- **Fever:** often high\n- **Cough:** dry\n- **Vomiting**", "2/3", ("Vomiting",)),
+    Pair(
+        "Fever, cough and fatigue.", "- **Fever:** often high\n- **Cough:** dry\n- **Vomiting**", "2/3", ("Vomiting",)
+    ),
     Pair("Migraine causes nausea.", "### MIGRAINE\n\n1. NAUSEA\n2. VOMITING", "2/2", ("VOMITING",)),
     Pair("Eczema is treated with hydrocortisone.", "__Eczema__ is treated with *hydrocortisone*.", "2/2"),
     Pair("Hepatitis B causes jaundice.", "Hepatitis\u202fB causes jaun\u00addice.", "2/2"),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ...core.types import Record
-    from ...metrics.entities.scores import EntityComparison, Mention
+    from ...metrics.entities.items import Mention
+    from ...metrics.entities.scores import EntityComparison
     from ...metrics.safety.rates import Evidence, SafetyReading
 
 SAFETY_STYLE = {

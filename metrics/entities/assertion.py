@@ -1,7 +1,7 @@
 """The parts of a text that assert nothing: what it denies, says to be prevented, supposes, or tells of relatives.
 
-After ConText (Harkema et al. 2009): trigger words with a scope. Negation has a module of its own. A list takes the sense
-of the words that introduce it: under "It does not cause:" every item is denied.
+After ConText (Harkema et al. 2009): trigger words with a scope. Negation has a module of its own. A list takes the
+sense of the words that introduce it: under "It does not cause:" every item is denied.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ _MYTH = re.compile(
     r"(?:\w+ )?(?:think|believe|claim|assume))\b[^.;!?]{0,30}?\bthat\b",
     re.I,
 )
-_FALSE = re.compile(r"\b(?:that|this|it|which) (?:is|was)(?:n't| not)? (?:\w+ )?(?:un|in)?(?:true|false|correct|wrong|so|a myth)\b", re.I)
+_FALSE = re.compile(
+    r"\b(?:that|this|it|which) (?:is|was)(?:n't| not)? (?:\w+ )?(?:un|in)?(?:true|false|correct|wrong|so|a myth)\b",
+    re.I,
+)
 _BELIEF = re.compile(r"people|many|some|patients", re.I)
 _CLAIMS = re.compile(
     r"\b(?:caus(?:e|es|ed|ing)|leads? to|results? in|triggers?|gives? (?:you|people|children)?|produces?|brings? on|"
@@ -73,7 +76,8 @@ _CLAIMS = re.compile(
     re.I,
 )
 _NONE = re.compile(
-    r"(?P<what>[^.;:,!?\n]{2,60})\s?[:–—]\s?(?:none|no|absent|negative|denied|not (?:present|seen|found))(?=\s*[.,;\n]|\s*$)",
+    r"(?P<what>[^.;:,!?\n]{2,60})\s?[:–—]\s?(?:none|no|absent|negative|denied|not (?:present|seen|"
+    r"found))(?=\s*[.,;\n]|\s*$)",
     re.I,
 )
 
@@ -96,14 +100,17 @@ def _denied(text: str) -> Iterator[Scope]:
 
 
 _PREVENTS = re.compile(
-    r"\b(?:prevent(?:s|ing|ed)?|protect(?:s|ed|ing|ion|ive)? (?:\w+ ){0,3}?(?:against|from)|prevention of|avert(?:s|ed|ing)?|"
-    r"ward(?:s|ed|ing)? off|guard(?:s|ed|ing)? against|prophylaxis (?:of|against|for)|immuni[sz](?:es?|ation|ing) against|"
+    r"\b(?:prevent(?:s|ing|ed)?|protect(?:s|ed|ing|ion|ive)? (?:\w+ ){0,3}?(?:against|from)|prevention of|avert(?:s|"
+    r"ed|ing)?|"
+    r"ward(?:s|ed|ing)? off|guard(?:s|ed|ing)? against|prophylaxis (?:of|against|for)|immuni[sz](?:es?|ation|"
+    r"ing) against|"
     r"vaccin(?:es?|ation|ated) against|inoculation against)\b",
     re.I,
 )
 _PREVENTED_END = re.compile(
     r"\b(?:by|with|when|if|because|but|however|which|who|whose|while|although|unless|whereas|in (?:people|patients|"
-    r"children|adults|those|men|women)|and (?:can|may|is|are|has|treats?|helps?|reduces?|causes?|lowers?))\b|\.\s|[;:!?\n]|\.$",
+    r"children|adults|those|men|women)|and (?:can|may|is|are|has|treats?|helps?|reduces?|causes?|lowers?))\b|\.\s|"
+    r"[;:!?\n]|\.$",
     re.I,
 )
 
@@ -111,8 +118,14 @@ _PREVENTED_END = re.compile(
 def _prevented(text: str) -> Iterator[Scope]:
     for match in _PREVENTS.finditer(text):
         before = text[_sentence_start(text, match.start()) : match.start()]
-        passive = match[0].lower().endswith("ed") and re.search(r"\b(?:be|been|is|are|was|were|being)\s(?:\w+ ){0,1}$", before)
-        if passive or re.search(r"(?:\b(?:not|never|cannot|nothing)|n't) (?:\w+ ){0,2}$", before) or "evidence" in before:
+        passive = match[0].lower().endswith("ed") and re.search(
+            r"\b(?:be|been|is|are|was|were|being)\s(?:\w+ ){0,1}$", before
+        )
+        if (
+            passive
+            or re.search(r"(?:\b(?:no|not|never|cannot|nothing)|n't) (?:\w+ ){0,2}$", before)
+            or "evidence" in before
+        ):
             continue
         stop = _PREVENTED_END.search(text, match.end())
         yield Scope(match.end(), stop.start() if stop else len(text), "prevented")
@@ -123,31 +136,50 @@ def _prevented(text: str) -> Iterator[Scope]:
 
 _IF = re.compile(r"\b(?:if|unless|in case(?: of)?|in the event of)\b", re.I)
 _NO_CONDITION = re.compile(
-    r"\s(?:needed|necessary|possible|so|present|any(?: (?:is|are|were))?\s?[,.;)]|desired|indicated|appropriate|left\b|un\w+|not\b)",
+    r"\s(?:needed|necessary|possible|so|present|any(?: (?:is|are|were))?\s?[,.;)]|desired|indicated|appropriate|"
+    r"left\b|un\w+|not\b)",
+    re.I,
+)
+# Only what may happen to someone is a condition; "if the tumor is small" tells of the tumor.
+_SOMEONE = re.compile(
+    r"\s*(?:also |ever |at any time )?(?:you|your (?:child|baby|partner|symptoms?)|he|she|they|i|we|someone|anyone|"
+    r"anybody|"
+    r"a person|the patient|patients?|(?:your|the|a|her|his) (?:child|baby|infant)|people|children|symptoms?|"
+    r"there (?:is|are)|any)\b"
+    r"|[^,.;:]*\b(?:occurs?|develops?|appears?|happens?|persists?|worsens?|arises?|begins?|starts?|strikes?|"
+    r"continues?|recurs?)\b",
     re.I,
 )
 _UNTREATED = re.compile(
-    r"(?:\b(?:not|never|without|left|goes|go|remains?)|n't)\s(?:\w+ ){0,2}?(?:treat\w*|control\w*|manag\w*|diagnos\w*|correct\w*|"
+    r"(?:\b(?:not|never|without|left|goes|go|remains?)|n't)\s(?:\w+ ){0,2}?(?:treat\w*|control\w*|manag\w*|"
+    r"diagnos\w*|correct\w*|"
     r"caught|recogni\w*|address\w*|monitor\w*)|\bun(?:treated|managed|controlled|diagnosed|recogni[sz]ed)\b",
     re.I,
 )
 _MAIN_CLAUSE = re.compile(
-    r",\s(?:then |please |immediately |always |never |also )?(?:call|see|seek|go|stop|take|tell|contact|ask|talk|speak|get|do|don't|"
-    r"avoid|use|you|your|it|they|he|she|we|i|there|consult|visit|try|drink|rest|apply|give|let|keep|make|remove|return|have|be|"
+    r",\s(?:then |please |immediately |always |never |also )?(?:call|see|seek|go|stop|take|tell|contact|ask|talk|"
+    r"speak|get|do|don't|"
+    r"avoid|use|you|your|it|they|he|she|we|i|there|consult|visit|try|drink|rest|apply|give|let|keep|make|remove|"
+    r"return|have|be|"
     r"this|that|these|the|a|an|doctors?|treatment|surgery|antibiotics?|his|her|their|some|most|many|symptoms?)\b"
-    r"|,\s(?:\w+ ){1,4}?(?:is|are|was|were|may|might|can|could|should|will|would|must|has|have|does|do|needs?|occurs?|causes?)\b"
+    r"|,\s(?:\w+ ){1,4}?(?:is|are|was|were|may|might|can|could|should|will|would|must|has|have|does|do|needs?|"
+    r"occurs?|causes?)\b"
     r"|\bthen\b",
     re.I,
 )
 _AFTER_CLAUSE = re.compile(r"\b(?:because|but|since|although|whereas|so that)\b", re.I)
 _SHOULD = re.compile(
-    r"(?:^|(?<=[.;,:!?\n] )|(?<=\n))should (?:\w+ ){1,5}?(?:occur|develop|appear|arise|happen|have|experience|get|notice|persist|"
+    r"(?:^|(?<=[.;,:!?\n] )|(?<=\n))should (?:\w+ ){1,5}?(?:occur|develop|appear|arise|happen|have|experience|get|"
+    r"notice|persist|"
     r"worsen|start|become|suffer|show)\b",
     re.I,
 )
-_WHEN = re.compile(r"\bwhen(?:ever)? (?:\w+ ){1,4}?(?:occurs?|develops?|appears?|strikes?|happens?|worsens?|arises?)\b", re.I)
+_WHEN = re.compile(
+    r"\bwhen(?:ever)? (?:\w+ ){1,4}?(?:occurs?|develops?|appears?|strikes?|happens?|worsens?|arises?)\b", re.I
+)
 _WATCH = re.compile(
-    r"\b(?:watch (?:out )?for|look out for|be alert (?:to|for)|on the lookout for|return (?:to \w+ \w+ )?for|worried about|"
+    r"\b(?:watch (?:out )?for|look out for|be alert (?:to|for)|on the lookout for|return (?:to \w+ \w+ )?for|"
+    r"worried about|"
     r"afraid of|(?:be|am|is|are|was|were) (?:concerned|anxious) about|in fear of)\b",
     re.I,
 )
@@ -159,21 +191,34 @@ def _conditions(text: str) -> Iterator[Scope]:
         colon = re.search(r":(?=\s|$)", text[match.end() : end])
         end = match.end() + colon.start() if colon else end
         start = _sentence_start(text, match.start())
-        opens = not re.search(r"\w{2,}.*\w{2,}", text[start : match.start()]) or text[: match.start()].rstrip().endswith((",", "—", "–"))
+        before = text[start : match.start()]
+        opens = before.count(" ") < 2 or before.rstrip().endswith((",", "—", "–"))
         main = _MAIN_CLAUSE.search(text, match.end(), end)
         if main and (opens or main[0][0] != ","):
             end = main.start()
-        elif opens and (comma := text.find(",", match.end(), end)) >= 0 and not re.search(r",\s+(?:or|and)\b", text[comma:end]):
+        elif (
+            opens
+            and (comma := text.find(",", match.end(), end)) >= 0
+            and not re.search(r",\s+(?:or|and)\b", text[comma:end])
+        ):
             end = comma
         elif after := _AFTER_CLAUSE.search(text, match.end(), end):
             end = after.start()
         clause = text[match.end() : end]
-        if not (_NO_CONDITION.match(text, match.end()) or _UNTREATED.search(clause) or text[: match.start()].endswith("as ")):
+        if match[0].lower() in ("if", "unless", "in case") and not _SOMEONE.match(clause):
+            continue
+        if not (
+            _NO_CONDITION.match(text, match.end()) or _UNTREATED.search(clause) or text[: match.start()].endswith("as ")
+        ):
             yield Scope(match.end(), end, "condition")
     for pattern in (_SHOULD, _WHEN):
         for match in pattern.finditer(text):
             comma = text.find(",", match.end(), _sentence_end(text, match.end()))
-            yield Scope(match.start(), match.end() if pattern is _WHEN else comma if comma >= 0 else _sentence_end(text, match.end()), "condition")
+            yield Scope(
+                match.start(),
+                match.end() if pattern is _WHEN else comma if comma >= 0 else _sentence_end(text, match.end()),
+                "condition",
+            )
     for match in _WATCH.finditer(text):
         stop = re.search(r"[.;:!?](?=\s|$)|\n|,? (?:but|because|when|while|so|it|which)\b", text[match.end() :])
         yield Scope(match.end(), match.end() + stop.start() if stop else len(text), "condition")
@@ -183,19 +228,29 @@ def _conditions(text: str) -> Iterator[Scope]:
 
 
 RELATIVES = (
-    r"(?:mother|father|parent|brother|sister|sibling|son|daughter|aunt|uncle|cousin|grand(?:mother|father|parent|ma|pa)|mom|mum|dad|"
+    r"(?:mother|father|parent|brother|sister|sibling|son|daughter|aunt|uncle|cousin|grand(?:mother|father|parent|ma|"
+    r"pa)|mom|mum|dad|"
     r"niece|nephew|husband|wife|spouse|relative|family member)s?"
 )
-_HISTORY = re.compile(r"\bfamil(?:y|ial) (?:medical )?histor(?:y|ies)(?: (?:is|was|are))?(?: (?:of|includes?|included|positive for|significant for|with|for)|:)?", re.I)
+_HISTORY = re.compile(
+    r"\bfamil(?:y|ial) (?:medical )?histor(?:y|ies)(?: (?:is|was|are))?(?: (?:of|includes?|included|positive for|"
+    r"significant for|with|for)|:)?",
+    re.I,
+)
 _RELATIVE = re.compile(
     rf"\b(?:his|her|my|your|their|the patient's|an?|patient's|one's|whose)\s(?:\w+ ){{0,2}}?{RELATIVES}\b(?:'s)?", re.I
 )
 _OWN = re.compile(
-    r"[.;!?](?=\s|$)|\n|,?\s(?:and|but|while|whereas|so)\s(?:now |also )?(?:i|he|she|they|you|we|the patient|now|has|have|had|is|was|takes?)\b"
+    r"[.;!?](?=\s|$)|\n|,?\s(?:and|but|while|whereas|so)\s(?:now |also )?(?:i|he|she|they|you|we|the patient|now|"
+    r"has|have|had|is|was|takes?)\b"
     r"|,\s(?:i|he|she|you|so|which|the patient)\b",
     re.I,
 )
-_RUNS = re.compile(r"\s?(?:\w+ )?(?:who )?(?:had|has|have|having|with|died|dies|suffers?|suffered|was|is|were|are|got|developed|diagnosed|takes?|took)\b", re.I)
+_RUNS = re.compile(
+    r"\s?(?:\w+ )?(?:who )?(?:had|has|have|having|with|died|dies|suffers?|suffered|was|is|were|are|got|developed|"
+    r"diagnosed|takes?|took)\b",
+    re.I,
+)
 
 
 def _family(text: str) -> Iterator[Scope]:
@@ -206,7 +261,9 @@ def _family(text: str) -> Iterator[Scope]:
         if match[0].endswith("'s") or _RUNS.match(text, match.end()):
             stop = _OWN.search(text, match.end())
             end = stop.start() if stop else len(text)
-            if match[0].endswith("'s") and (verb := re.search(r"\s(?:does|do|is|was|can|may|will|has)\b", text[match.end() : end])):
+            if match[0].endswith("'s") and (
+                verb := re.search(r"\s(?:does|do|is|was|can|may|will|has)\b", text[match.end() : end])
+            ):
                 end = match.end() + verb.start()
             yield Scope(match.end(), end, "family")
 
@@ -216,7 +273,8 @@ def _family(text: str) -> Iterator[Scope]:
 
 _SIDE_EFFECTS = re.compile(r"side effect|do(?:es)? not go away|don't go away|persist|severe or", re.I)
 _DENYING_LEAD = re.compile(
-    r"\b(?:myths?|misconceptions?|ruled out|excluded|not (?:present|seen|associated|related|caused|due|typical|expected|included)|absent|"
+    r"\b(?:myths?|misconceptions?|ruled out|excluded|not (?:present|seen|associated|related|caused|due|typical|"
+    r"expected|included)|absent|"
     r"(?:pertinent )?negatives?)\b(?:\W|\w+\W){0,3}$",
     re.I,
 )
@@ -237,4 +295,3 @@ def _below(text: str, scope: Scope, start: int, end: int) -> Iterator[Scope]:
     said = text[max(0, scope.start - 200) : start]
     if scope.why != "condition" or not _SIDE_EFFECTS.search(said):
         yield Scope(start, end, scope.why)
-

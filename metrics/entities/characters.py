@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .normalize import listed
 from .vocabulary import acronyms, proper_names
 
 
@@ -51,7 +52,7 @@ def folded(text: str) -> str:
 
 
 def edits(text: str) -> Iterator[Edit]:
-    """Yield invisible characters, ligatures, combining accents and HTML entities of a folded text, as what they mean."""
+    """Yield invisible characters, ligatures, combining accents and HTML entities of a folded text, as their meaning."""
     for match in _LONGER.finditer(text):
         found = match[0]
         if found[0] == "&":
@@ -65,8 +66,17 @@ def edits(text: str) -> Iterator[Edit]:
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
-_LETTER_AFTER = frozenset(
-    "VITAMIN HEPATITIS INFLUENZA TYPE GROUP FACTOR PROTEIN CLASS STAGE GRADE IMMUNOGLOBULIN ANTIGEN PHASE".split()
+_LETTER_AFTER = listed(
+    """
+    VITAMIN HEPATITIS INFLUENZA TYPE GROUP FACTOR PROTEIN CLASS STAGE GRADE IMMUNOGLOBULIN ANTIGEN PHASE
+    """
+)
+_BRACKETED = re.compile(r"\(([A-Z]{2,5})\)")
+_VOWEL = re.compile(r"[AEIOUYÀ-ÿ]")
+_NO_ACRONYMS = listed(
+    """
+    MG ML MCG KG G CM MM HR HRS LB LBS DR MR MRS VS ST JR B C D F H J K L M N P Q R S T V W X Z
+    """
 )
 _LONG_ENOUGH = 5  # letters of a word that is unlikely to be an acronym
 
@@ -79,14 +89,22 @@ def in_capitals(text: str) -> bool:
 
 
 def lowered(text: str) -> str:
-    """Return a line in capitals as a sentence would write it, in the same length; known acronyms and names keep theirs."""
-    before = ""
+    """Return a line in capitals as a sentence would write it, in the same length.
+
+    Acronyms and names keep their capitals: known ones, words without a vowel, and what the line puts into brackets.
+    """
+    before, bracketed = "", set(_BRACKETED.findall(text))
 
     def plain(match: re.Match[str]) -> str:
         nonlocal before
         word, previous, before = match[0], before, match[0]
-        beside_digit = text[match.start() - 1 : match.start()].isdigit() or text[match.end() : match.end() + 1].isdigit()
-        if word in acronyms() or beside_digit or (len(word) == 1 and previous in _LETTER_AFTER):
+        beside_digit = (
+            text[match.start() - 1 : match.start()].isdigit() or text[match.end() : match.end() + 1].isdigit()
+        )
+        acronym = word in acronyms() or word in bracketed or not (_VOWEL.search(word) or word in _NO_ACRONYMS)
+        if word.endswith("S") and word[:-1] in acronyms():
+            return f"{word[:-1]}s"
+        if acronym or beside_digit or (len(word) == 1 and previous in _LETTER_AFTER):
             return word
         return _named(word.lower(), word)
 
@@ -95,7 +113,7 @@ def lowered(text: str) -> str:
 
 def without_capitals(text: str) -> str:
     """Return a list item or cell without the capital that begins it, or with all its capitals if each word has one."""
-    words = [match for match in _WORD.finditer(text)]
+    words = list(_WORD.finditer(text))
     titled = len(words) > 1 and all(word[0][0].isupper() or len(word[0]) < _LONG_ENOUGH for word in words)
     for word in words if titled else words[:1]:
         if word[0][1:].islower():

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import re
 
-from .normalize import normalized
+from .normalize import listed, normalized
 from .vocabulary import concept, terms
 
 # Left out where two mentions are compared, unless the words are a concept as they are ("mild cognitive impairment").
-_DEGREE = frozenset(
-    """severe mild moderate slight intense sudden persistent frequent occasional bad terrible unexplained ongoing
+_DEGREE = listed(
+    """
+    severe mild moderate slight intense sudden persistent frequent occasional bad terrible unexplained ongoing
     constant recurring worsening new newly significant excessive serious possible suspected common typical unusual
-    extreme mildly severely dangerously dangerous very""".split()
+    extreme mildly severely dangerously dangerous very
+    """
 )
 _ORGANS = {
     "renal": "kidney", "hepatic": "liver", "cardiac": "heart", "pulmonary": "lung", "cerebral": "brain",
@@ -27,7 +29,7 @@ _OF = re.compile(r"(?P<what>\w+(?: \w+)?) (?:of|in) (?:the |your |their |his |he
 
 @functools.lru_cache(maxsize=1 << 14)
 def forms(text: str) -> tuple[str, ...]:
-    """Return what a mention can be matched by: its normal form first, then what it means by the vocabulary and rules."""
+    """Return what a mention can be matched by: its normal form first, then its meaning by vocabulary and rules."""
     first = normalized(text)
     found = [first]
     for form in (first, _without_degree(first)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from . import vocabulary
 from .assertion import RELATIVES, why_not
@@ -36,8 +37,28 @@ class Mention:
         return not self.why_not
 
 
+class Placed(NamedTuple):
+    """A mention by its place in the prose, with the key of its concept, and why it is not asserted ("" if it is)."""
+
+    found: FoundMention
+    key: str
+    why_not: str
+
+
 def resolved(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, tuple[Mention, ...]]:
     """Return the mentions of an item's texts, the question and the context first. Those of one concept share a key."""
+    return {text: tuple(_mentions(text, own)) for text, own in in_prose(texts, read).items()}
+
+
+def _mentions(text: str, placed: Iterable[Placed]) -> Iterator[Mention]:
+    as_prose = prose(text)
+    for found, key, why in placed:
+        start, end = as_prose.original(found.start, found.end)
+        yield Mention(text[start:end], start, end, found.label, key, why)
+
+
+def in_prose(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, list[Placed]]:
+    """Return the same mentions by their place in the prose of each text."""
     shared: dict[str, str] = {}
     for text in texts:
         shared = dict(read[text].abbreviations) | shared
@@ -49,25 +70,43 @@ def resolved(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, tu
     labels = {form: each.label for own in found.values() for each in own for form in each.forms}
     labels |= {each[0]: _label(each[0]) for each in undefined.values()}
     found = {text: _with_short_forms(prose(text).text, own, long[text], labels) for text, own in found.items()}
-    found = _everywhere(found)
+    found = _everywhere(found, texts[:-1])
+    unmarked = _unmarked(found, texts[-1])
     keys = _merged(each.forms for own in found.values() for each in own)
-    about_relatives = any(_RELATIVES.search(text) for text in texts[:2])
-    return {text: tuple(_mentions(text, own, read[text], keys, about_relatives)) for text, own in found.items()}
+    relatives = any(_RELATIVES.search(text) for text in texts[:2])
+    asked = {keys[each.forms[0]] for text in texts[:2] for each in found[text]}
+    general = _general({text: found[text] for text in texts[2:]})
+
+    def why(each: FoundMention, text: str) -> str:
+        """A condition supposes what the question gives, and an answer to a question about a relative is about them."""
+        if each.forms[0] in general:
+            return UNMARKED
+        scoped = why_not(read[text].scopes, each.start, each.end, each.label == "CHEMICAL")
+        about_it = scoped in ("condition", "prevented") and keys[each.forms[0]] in asked
+        return "" if about_it or (scoped == "family" and relatives) else scoped
+
+    return {
+        text: [
+            *(Placed(each, keys[each.forms[0]], why(each, text)) for each in own),
+            *(Placed(each, keys[each.forms[0]], UNMARKED) for each in unmarked.get(text, ())),
+        ]
+        for text, own in found.items()
+    }
+
+
+def _general(found: Mapping[str, Sequence[FoundMention]]) -> frozenset[str]:
+    """Return words that no text uses but for something that it also names in full: "the cancer" for breast cancer."""
+    many = {text: [each.forms[0] for each in own if " " in each.forms[0]] for text, own in found.items()}
+    full = {text: {form.rpartition(" ")[2] for form in own} for text, own in many.items()}
+    bare = {text: {each.forms[0] for each in own if " " not in each.forms[0]} for text, own in found.items()}
+    heads = frozenset[str]().union(*full.values())
+    return frozenset(word for word in heads if all(word in full[text] for text in found if word in bare[text]))
+
+
+UNMARKED = "unmarked"  # of words that are no concept of their own in this text, but not invented by an answer either
 
 
 _RELATIVES = re.compile(rf"\b{RELATIVES}\b", re.I)
-
-
-def _mentions(
-    text: str, found: Sequence[FoundMention], analysis: Analysis, keys: Mapping[str, str], about_relatives: bool
-) -> Iterator[Mention]:
-    as_prose = prose(text)
-    for each in found:
-        start, end = as_prose.original(each.start, each.end)
-        why = why_not(analysis.scopes, each.start, each.end, each.label == "CHEMICAL")
-        if why == "family" and about_relatives:
-            why = ""
-        yield Mention(text[start:end], start, end, each.label, keys[each.forms[0]], why)
 
 
 # Abbreviations
@@ -133,7 +172,12 @@ def _written_out(analysis: Analysis, text: str, known: Mapping[str, Forms]) -> l
 
 
 def _stretched_all(found: Sequence[FoundMention], text: str, longs: Sequence[str]) -> list[FoundMention]:
-    whole = [_stretched(each, text, longs) for each in found]
+    if not longs:
+        return list(found)
+    ends = [tuple(normalized(long).split()) for long in sorted(set(longs), key=len, reverse=True)]
+    among = words(text)
+    at = {word.end: index for index, word in enumerate(among)}
+    whole = [_stretched(each, text, among, at.get(each.end), ends) for each in found]
     spans = [(long_form.start, long_form.end) for each, long_form in zip(found, whole) if long_form is not each]
     return [
         each
@@ -142,18 +186,20 @@ def _stretched_all(found: Sequence[FoundMention], text: str, longs: Sequence[str
     ]
 
 
-def _stretched(found: FoundMention, text: str, longs: Iterable[str]) -> FoundMention:
-    """Return a mention that ends a long form, extended to the whole long form."""
-    among = words(text)
-    last = next((at for at, word in enumerate(among) if word.end >= found.end), None)
-    if last is None or not longs:
+def _stretched(
+    found: FoundMention, text: str, among: Sequence[Word], last: int | None, longs: Sequence[Sequence[str]]
+) -> FoundMention:
+    """Return a mention that ends a long form, extended to the whole long form. `last` is the index of its last word."""
+    if last is None:
         return found
-    for whole in sorted(set(longs), key=len, reverse=True):
-        parts = normalized(whole).split()
+    for parts in longs:
         first = last + 1 - len(parts)
-        if first >= 0 and among[first].start < found.start and [w.form for w in among[first : last + 1]] == parts:
+        if first < 0 or among[first].start >= found.start:
+            continue
+        if tuple(word.form for word in among[first : last + 1]) == parts:
             start, end = span(among, first, last + 1)
-            return replace(found, text=text[start:end], start=start, end=end, forms=(*forms(text[start:end]), *_ids(found)))
+            whole = text[start:end]
+            return replace(found, text=whole, start=start, end=end, forms=(*forms(whole), *_ids(found)))
     return found
 
 
@@ -180,22 +226,65 @@ def _ids(found: FoundMention) -> Iterable[str]:
 # One text's mentions in the others
 
 
-SHORT = 5  # letters of a word in capitals that is taken for an abbreviation
+SHORT = 6  # letters of a word in capitals that is taken for an abbreviation
 
 
-def _everywhere(found: Mapping[str, Sequence[FoundMention]]) -> dict[str, list[FoundMention]]:
-    """Return the mentions of all texts, where what one text mentions is a mention in the others too.
+def _everywhere(
+    found: Mapping[str, Sequence[FoundMention]], sources: Sequence[str]
+) -> dict[str, list[FoundMention]]:
+    """Return the mentions of all texts, where what one of `sources` mentions is a mention in every text.
 
     A pipeline may miss in a list what it finds in a sentence, or cut it otherwise. The longest phrase counts.
+    The answer is no source: what a reference asks for does not depend on who answers.
     """
+    known = _phrases({text: found[text] for text in sources})
+    return {text: longest([*known.find(text), *own]) for text, own in found.items()}
+
+
+def _unmarked(found: Mapping[str, Sequence[FoundMention]], answer: str) -> dict[str, list[FoundMention]]:
+    """Return where other texts say, unmarked by the pipeline, what the answer mentions: that is not invented."""
+    known = _phrases({answer: found[answer]})
+    return {
+        text: [
+            each
+            for each in known.find(text)
+            if not any(other.start < each.end and each.start < other.end for other in own)
+        ]
+        for text, own in found.items()
+        if text != answer
+    }
+
+
+def _phrases(found: Mapping[str, Sequence[FoundMention]]) -> _Known:
     known: dict[str, FoundMention] = {}
     for text, own in found.items():
         for each, phrase in zip(own, _phrases_of(prose(text).text, own)):
-            if len(phrase) > 2:
+            if len(phrase) > 1:
                 known.setdefault(phrase, each)
     known = {phrase: each for phrase, each in known.items() if not _joins_known(phrase, known)}
-    search = Phrases(known.items())
-    return {text: _with_phrases(prose(text).text, own, search) for text, own in found.items()}
+    return _Known(
+        Phrases((phrase, each) for phrase, each in known.items() if not _is_acronym(each)),
+        [each for each in known.values() if _is_acronym(each)],
+    )
+
+
+class _Known(NamedTuple):
+    """Mentions to look for in other texts: words in normal form, and acronyms as they are written."""
+
+    phrases: Phrases[FoundMention]
+    acronyms: Sequence[FoundMention]
+
+    def find(self, text: str) -> Iterator[FoundMention]:
+        as_prose = prose(text)
+        among = words(as_prose.text)
+        for each in self.acronyms:
+            if each.text in text:
+                for match in re.finditer(rf"(?<!\w){re.escape(each.text)}(?!\w)", text):
+                    if place := as_prose.here(*match.span()):
+                        yield replace(each, text=as_prose.text[slice(*place)], start=place[0], end=place[1])
+        for first, last, each in self.phrases.find(among):
+            start, end = span(among, first, last)
+            yield replace(each, text=as_prose.text[start:end], start=start, end=end)
 
 
 def _phrases_of(text: str, found: Sequence[FoundMention]) -> Iterator[str]:
@@ -217,20 +306,9 @@ def _joins_known(phrase: str, known: Mapping[str, FoundMention]) -> bool:
     return len(parts) > 1 and all(part in known for part in parts)
 
 
-def _with_phrases(text: str, own: Sequence[FoundMention], search: Phrases[FoundMention]) -> list[FoundMention]:
-    among = words(text)
-    more = [
-        replace(each, text=text[low:high], start=low, end=high)
-        for first, last, each in search.find(among)
-        if _same_case(among[first:last], each)
-        for low, high in [span(among, first, last)]
-    ]
-    return longest([*own, *more])
-
-
-def _same_case(among: Sequence[Word], found: FoundMention) -> bool:
-    """Return whether these words can be that mention: an abbreviation is one only in its own case."""
-    return not (found.text.isupper() and len(found.text) <= SHORT) or among[0].written == found.text
+def _is_acronym(found: FoundMention) -> bool:
+    """Return whether these are letters that mean something only in this case."""
+    return found.text.isupper() and len(found.text) <= SHORT
 
 
 # Keys

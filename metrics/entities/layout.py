@@ -1,8 +1,8 @@
 """A text as prose: what a pipeline reads instead of Markdown, HTML, lists, tables, odd characters and capitals.
 
-Pipelines are trained on running text, and miss in a list or a table what they find in a sentence. So list items and cells
-become phrases or sentences of a running text, without markup. Every character keeps its place in the original, so that
-mentions can be shown there.
+Pipelines are trained on running text, and miss in a list or a table what they find in a sentence. So list items and
+cells become phrases or sentences of a running text, without markup. Every character keeps its place in the original,
+so that mentions can be shown there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .characters import Edit, edits, folded, in_capitals, lowered, without_capitals
 
@@ -40,6 +41,16 @@ class Prose:
         """Return the span of the original text that is read as the characters `start` to `end`."""
         return self._place(start)[0], self._place(end - 1)[1]
 
+    def here(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return where the characters `start` to `end` of the original are read; None if they are not, or not whole."""
+        index = bisect_right(self.pieces, start, key=lambda piece: piece[1]) - 1
+        while index >= 0:
+            place, low, high = self.pieces[index]
+            if low < high:
+                return (place + start - low, place + end - low) if end <= high else None
+            index -= 1
+        return None
+
     def _place(self, at: int) -> tuple[int, int]:
         index = bisect_right(self.pieces, at, key=lambda piece: piece[0]) - 1
         place, start, end = self.pieces[index]
@@ -63,7 +74,10 @@ def prose(text: str) -> Prose:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A line, list item or cell: characters `start` to `end`. `kind` is prose, heading, item, cell or short (a line)."""
+    """A line, list item or cell: characters `start` to `end`. `kind` is prose, heading, item or cell.
+
+    `depth` is the indentation, or of a cell its row.
+    """
 
     start: int
     end: int
@@ -72,7 +86,9 @@ class _Unit:
     paragraph: int = 0  # units of one have no blank line between them
 
 
-_BLOCKS = "address|article|aside|blockquote|body|br|caption|center|dd|details|div|dl|dt|figure|footer|form|h[1-6]|head|header"
+_BLOCKS = (
+    "address|article|aside|blockquote|body|br|caption|center|dd|details|div|dl|dt|figure|footer|form|h[1-6]|head|header"
+)
 _BLOCKS += "|hr|html|li|main|nav|ol|p|pre|section|summary|table|tbody|td|tfoot|th|thead|title|tr|ul"
 _EMOJI = "\u2600-\u27bf\u2b00-\u2bff\u25a0-\u25ff\u2460-\u24ff\U0001f000-\U0001faff"
 _BULLETS = "•‣◦⁃∙·●○■□▪▫►▶➤➢✓✔✗✘☐☑☒★☆◆◇"
@@ -102,7 +118,7 @@ def _units(text: str) -> list[_Unit]:
         if stop:
             start, broken = stop.end(), stop[0]
             tag = "\n" if broken == "\n" else "•" if broken[0] != "<" else (stop[1] or "").lower()
-            if broken[0] == "<" and tag in ("p", "div", "ul", "ol", "table") or tag[:1] == "h":
+            if (broken[0] == "<" and tag in ("p", "div", "ul", "ol", "table")) or tag[:1] == "h":
                 paragraph += 1
     return _short_lines(text, found)
 
@@ -110,7 +126,7 @@ def _units(text: str) -> list[_Unit]:
 def _parts(text: str, start: int, end: int, tag: str, paragraph: int) -> Iterator[_Unit]:
     """Yield the units of one line or HTML block."""
     line = text[start:end]
-    if _RULE.match(line) or _TABLE_RULE.match(line) and "-" in line:
+    if _RULE.match(line) or (_TABLE_RULE.match(line) and "-" in line):
         return
     depth = len(line) - len(line.lstrip())
     at = start + depth
@@ -125,7 +141,7 @@ def _parts(text: str, start: int, end: int, tag: str, paragraph: int) -> Iterato
                 continue
             at, kind = match.end(), becomes
     if text.count("|", at, end) >= 2 or text[at : at + 1] == "|":
-        yield from _pieces(text, at, end, _CELL, "cell", 0, paragraph)
+        yield from _pieces(text, at, end, _CELL, "cell", start, paragraph)
     elif len(_INLINE_DASHES.findall(text, at, end)) >= 2:
         yield from _pieces(text, at, end, _INLINE_DASHES, "item", depth, paragraph)
     else:
@@ -133,6 +149,7 @@ def _parts(text: str, start: int, end: int, tag: str, paragraph: int) -> Iterato
 
 
 _CELL = re.compile(r"(?<!\\)\|")
+_NUMBER = re.compile(r"\W*\d{0,3}\W*|No\.?")  # of a row
 _INITIAL = re.compile(r"[A-Za-z]\.\s")
 
 
@@ -151,7 +168,7 @@ def _pieces(
         low += len(piece) - len(piece.lstrip())
         high -= len(piece) - len(piece.rstrip())
         first = at is _INLINE_DASHES and index == 0 and low == start and kind == "item"
-        if low < high:
+        if low < high and not (kind == "cell" and _NUMBER.fullmatch(piece.strip())):
             yield _Unit(low, high, "prose" if first else kind, depth, paragraph)
 
 
@@ -176,7 +193,9 @@ def _is_phrase(said: str) -> bool:
 # Writing
 
 
-_TAGS = "a|abbr|b|big|cite|code|em|font|i|img|ins|kbd|label|mark|q|samp|small|span|strong|sub|sup|tt|u|var|wbr|input|button"
+_TAGS = (
+    "a|abbr|b|big|cite|code|em|font|i|img|ins|kbd|label|mark|q|samp|small|span|strong|sub|sup|tt|u|var|wbr|input|button"
+)
 _INLINE = re.compile(
     rf"""(?P<gone><!--.*?-->|~~[^~\n]+~~|<(?P<struck>del|s|strike)\b[^<>]*>.*?</(?P=struck)>|!\[[^\]\n]*\]\([^()\n]*\))
     |(?P<tag></?(?:{_TAGS})\b[^<>]*>)
@@ -283,6 +302,8 @@ def _between(text: str, said: str, unit: _Unit, after: _Unit) -> str:
     listed = after.kind in ("item", "cell")
     if said[-1:] in (",", ";", ":"):
         return " "
+    if unit.kind == after.kind == "cell" and unit.depth != after.depth:
+        return "; "
     if listed and unit.kind == after.kind and all(_is_phrase(text[u.start : u.end]) for u in (unit, after)):
         return ", "
     if listed and unit.kind in ("heading", "prose"):
@@ -295,7 +316,7 @@ def _between(text: str, said: str, unit: _Unit, after: _Unit) -> str:
 
 def _leads(text: str, units: Sequence[_Unit], places: Sequence[tuple[int, int]]) -> Iterator[Lead]:
     """Yield the lead of every list: a line that is no item, or an item above deeper ones."""
-    for index, (unit, after) in enumerate(zip(units, units[1:])):
+    for index, (unit, after) in enumerate(pairwise(units)):
         if after.kind != "item" or (unit.kind in ("item", "cell") and after.depth <= unit.depth):
             continue
         last = index + 1

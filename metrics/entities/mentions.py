@@ -1,6 +1,7 @@
 """The entities that a text mentions: found by a pipeline and the vocabulary, in comparable forms, and cached.
 
-A text is read as prose (`layout.prose`), and analyzed once. The result is kept in memory and, by pipeline and text, in the cache folder.
+A text is read as prose (`layout.prose`), and analyzed once. The result is kept in memory and, by pipeline and text, in
+the cache folder.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 import sqlite3
 import warnings
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,13 +87,13 @@ def _read(pipeline: Pipeline, texts: Sequence[str]) -> Iterator[Analysis]:
     read = [prose(text) for text in texts]
     for each, doc in zip(read, load(pipeline).pipe([each.text for each in read])):
         lemmas = doc.has_annotation("LEMMA")
-        marked = [span for ent in doc.ents for part in _parts(ent) if len(span := _whole(part))]
-        found = [FoundMention(s.text, s.start_char, s.end_char, s.label_, _forms(s, lemmas)) for s in marked]
+        marked = [(span, ent.label_) for ent in doc.ents for part in _parts(ent) if len(span := _whole(part))]
+        found = [FoundMention(s.text, s.start_char, s.end_char, label, _forms(s, lemmas)) for s, label in marked]
         yield Analysis(tuple(_kept(each.text, found)), abbreviations(each.text), tuple(scopes(each)))
 
 
 def _kept(text: str, found: Sequence[FoundMention]) -> Iterator[FoundMention]:
-    """Yield the mentions of a text in order: the pipeline's, and those of the vocabulary that it missed or cut short."""
+    """Yield the mentions of a text in order: the pipeline's, and the vocabulary's that it missed or cut short."""
     outside = list(organizations(text))
     named = [each for each in found if each.forms[0] and each.forms[0] not in NO_ENTITIES]
     known = [
@@ -106,21 +108,25 @@ def _kept(text: str, found: Sequence[FoundMention]) -> Iterator[FoundMention]:
 
 def longest(found: Sequence[FoundMention]) -> list[FoundMention]:
     """Return mentions in order, without overlaps: the longest first, of equally long ones the first in the list."""
-    kept: list[FoundMention] = []
+    kept: list[FoundMention] = []  # in order
+    starts: list[int] = []
     for each in sorted(found, key=lambda each: each.start - each.end):
-        if all(each.end <= other.start or other.end <= each.start for other in kept):
-            kept.append(each)
-    return sorted(kept, key=lambda each: each.start)
+        at = bisect_left(starts, each.start)
+        if (at == 0 or kept[at - 1].end <= each.start) and (at == len(kept) or each.end <= starts[at]):
+            kept.insert(at, each)
+            starts.insert(at, each.start)
+    return kept
 
 
 def _parts(span: Any) -> Iterator[Any]:
     """Yield a mention in the parts that a comma, or "and" between two known terms, divides: "fever, cough" is two."""
     start = 0
     for at, token in enumerate(span):
-        if at and (token.text in (",", ";", ":") and token.whitespace_ or _joins(span, at)):
+        apart = token.text in (",", ";", ":") or (token.text in ("-", "–", "—") and span[at - 1].whitespace_)
+        if at and ((apart and token.whitespace_) or _joins(span, at)):
             yield span[start:at]
             start = at + 1
-    yield span[start:]
+    yield span[start:] if start else span
 
 
 def _joins(span: Any, at: int) -> bool:

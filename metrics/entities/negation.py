@@ -47,8 +47,9 @@ BEFORE = _phrases(
     not associated with, not due/related/attributed/attributable/lead/led to, not caused by, not result/resulted in,
     not consistent/compatible with, not suggestive/indicative/diagnostic of, not suffer/suffering from,
     not complain/complaining of, not at risk of/for, not raise/increase/increases your/the/her/his risk of/for,
-    doesn't raise/increase your/the risk of/for, not allergic to, never lead/leads/led to, never result/results/resulted in,
-    doesn't lead to, doesn't result in, don't lead to, no link/connection/association/relationship between/with/to,
+    doesn't raise/increase your/the risk of/for, not allergic to, never lead/leads/led to,
+    never result/results/resulted in, doesn't lead to, doesn't result in, don't lead to,
+    no link/connection/association/relationship between/with/to,
     no one in the/our/this/that, no longer has/have/had, no reports/cases of, not linked/connected to"""
 )
 # These negate what comes before.
@@ -112,7 +113,9 @@ _EVIDENCE = _words(
 )
 _BE = _words("is are was were be been")
 _BE_NOT = _words("isn't aren't wasn't weren't")
-_SIGNS = _words("symptom symptoms sign signs feature features complication complications manifestation effect among effects")
+_SIGNS = _words(
+    "symptom symptoms sign signs feature features complication complications manifestation effect among effects"
+)
 _LIST = frozenset([",", "or", "and", "nor", "/"])
 _DENIES = frozenset(["denies", "denied", "deny", "denying"])
 _CUES = frozenset(phrase[0] for phrase in BEFORE if len(phrase) == 1) - {"nor"}  # one cue's scope ends at the next

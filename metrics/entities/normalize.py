@@ -10,6 +10,11 @@ import re
 import unicodedata
 
 
+def listed(text: str) -> frozenset[str]:
+    """Return the words of a text as a set."""
+    return frozenset(text.split())
+
+
 def normalized(text: str) -> str:
     """Return a text in lowercase, without accents, punctuation, possessives, determiners and plural endings.
 
@@ -66,20 +71,27 @@ _DETERMINERS = frozenset(
     ["a", "an", "the", "any", "some", "this", "that", "these", "those", "your", "his", "her", "their", "my", "our"]
 )
 _GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "κ": "kappa", "ω": "omega", "µ": "mu", "μ": "mu"}
-_SAME = frozenset(
-    """diabetes herpes rabies scabies caries series species measles mumps lens pancreas biceps triceps rickets ascites
-    shingles hives hiccups chills coli gas bias""".split()
+_SAME = listed(
+    """
+    diabetes herpes rabies scabies caries series species measles mumps lens pancreas biceps triceps rickets ascites
+    shingles hives hiccups chills coli gas bias
+    """
 )
 _IRREGULAR = {
     plural: singular
-    for pair in """emboli/embolus thrombi/thrombus viri/virus bacteria/bacterium fungi/fungus nuclei/nucleus
-    bronchi/bronchus calculi/calculus bacilli/bacillus cocci/coccus staphylococci/staphylococcus
-    streptococci/streptococcus stimuli/stimulus foci/focus alveoli/alveolus villi/villus nevi/nevus naevi/nevus
-    naevus/nevus menisci/meniscus tophi/tophus uteri/uterus diverticula/diverticulum ova/ovum septa/septum atria/atrium
-    sera/serum ganglia/ganglion phenomena/phenomenon criteria/criterion protozoa/protozoon spermatozoa/spermatozoon
-    appendices/appendix cortices/cortex varices/varix indices/index cervices/cervix vertices/vertex matrices/matrix
-    feet/foot teeth/tooth women/woman men/man children/child calories/calorie movies/movie diarrheas/diarrhea
-    abuses/abuse causes/cause uses/use misuses/misuse excuses/excuse ovaries/ovary""".split()
+    for pair in listed(
+        """
+        emboli/embolus thrombi/thrombus viri/virus bacteria/bacterium fungi/fungus nuclei/nucleus bronchi/bronchus
+        calculi/calculus bacilli/bacillus cocci/coccus staphylococci/staphylococcus streptococci/streptococcus
+        stimuli/stimulus foci/focus alveoli/alveolus villi/villus nevi/nevus naevi/nevus naevus/nevus
+        menisci/meniscus tophi/tophus uteri/uterus diverticula/diverticulum ova/ovum septa/septum atria/atrium
+        sera/serum ganglia/ganglion phenomena/phenomenon criteria/criterion protozoa/protozoon
+        spermatozoa/spermatozoon appendices/appendix cortices/cortex varices/varix indices/index cervices/cervix
+        vertices/vertex matrices/matrix feet/foot teeth/tooth women/woman men/man children/child calories/calorie
+        movies/movie diarrheas/diarrhea abuses/abuse causes/cause uses/use misuses/misuse excuses/excuse
+        ovaries/ovary
+        """
+    )
     for plural, singular in [pair.split("/")]
 }
 # The first match applies. Greek and Latin plurals of medical terms; words in ss, us or is are not plurals.

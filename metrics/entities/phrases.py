@@ -36,7 +36,9 @@ def words(prose: str) -> tuple[Word, ...]:
         gap = prose[match.end() : after]
         bare = match[0].split("'")[0]
         form = word(bare if bare.isascii() else plain(bare))
-        found.append(Word(form, match.start(), match.start() + len(bare), gap != " " and bool(_PARTS.search(gap)), bare))
+        found.append(
+            Word(form, match.start(), match.start() + len(bare), gap != " " and bool(_PARTS.search(gap)), bare)
+        )
     return tuple(found)
 
 

@@ -11,17 +11,16 @@ asserts and that neither the question nor the context mentions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
-from ...core.types import Figure, Item, MetricDefaults, Record, Score
-from ..figures import failed, mean_figure, unfinished, unscored
+from ...core.types import Figure, Item, Record, Score
+from ..figures import mean_figure, unfinished, unscored
 from . import mentions, pipelines
-from .items import Mention, resolved
+from .items import UNMARKED, Mention, resolved
 from .mentions import Analysis
-
-VERSION = "4"
+from .pipeline_metric import PipelineMetric, texts_of
 
 NO_ENTITY = "no entity in the reference"
 NONE_ASSERTED = "no entity in the answer"
@@ -83,62 +82,67 @@ def hallucinated(concepts: Concepts) -> float | str:
 
 
 @dataclass(frozen=True)
-class EntityMetric(MetricDefaults):
+class EntityMetric(PipelineMetric):
     """A share of concepts, 0..1, averaged over items. Unscored if no reference asserts an entity."""
 
-    name: str
-    summary: str = field()
-    value: Value
-    pipeline: str = pipelines.EMBEDDED  # an argument of `pipelines.find`
-    binary: bool = False
-    mean: bool = True
-    better: Literal["higher", "lower"] = "higher"
-    dimension: str = "accuracy"
-    unit: str = "0..1"
-
-    takes_setting: bool = True
-
-    @property
-    def canonical_name(self) -> str:  # type: ignore[override]
-        """The name including the pipeline, under which scores are stored."""
-        return self.name if ":" in self.name else f"{self.name}:{self.pipeline}"
-
-    @property
-    def version(self) -> str:
-        """The version of this code and of the pipeline: scores from another pipeline do not count as scores of this
-        one.
-        """
-        found = pipelines.find(self.pipeline)
-        return f"{VERSION}.{mentions.VERSION}+{found.version}+{found.digest}"
-
-    def with_setting(self, pipeline: str) -> EntityMetric:
-        """The same metric over another pipeline: a name or a folder, which is named by its whole path. Raises
-        MedbenchError where there is none.
-        """
-        found = pipelines.find(pipeline or pipelines.EMBEDDED).name
-        return replace(self, name=f"{self.name.partition(':')[0]}:{found}", pipeline=found)
-
-    def score(self, records: Sequence[Record]) -> list[Score]:
-        flaws = [_flaw(record) for record in records]
-        texts = [text for record, flaw in zip(records, flaws) if not flaw for text in _texts(record)]
-        read = mentions.analyse(pipelines.find(self.pipeline), texts) if texts else {}
-        return [
-            unscored(record, flaw) if flaw else self._score(record, read)
-            for record, flaw in zip(records, flaws, strict=True)
-        ]
+    value: Value = recall
+    by_label: bool = False  # whether it also has a figure for each label, e.g. `entity_recall[DISEASE]`
 
     def _score(self, record: Record, read: Mapping[str, Analysis]) -> Score:
-        concepts = _concepts(record, read)
+        texts = resolved(texts_of(record), read)
+        concepts = _sets(texts, record.output.text or "", record.item)
         if not any(concepts.references):
             return unscored(record, NO_ENTITY)
         value = self.value(concepts)
         why = unfinished(record)
         if isinstance(value, str):
             return unscored(record, why or value)
-        return Score(record.item.id, value, why or None)
+        parts = _by_label(texts, concepts) if self.by_label else ""
+        return Score(record.item.id, value, why or parts or None)
 
     def aggregate(self, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
-        return [mean_figure(self.name, records, scores, binary=False, better=self.better, in_0_1=True)]
+        """Return the mean, and the mean of each label over the items that have it, if there are several labels."""
+        return [
+            *super().aggregate(records, scores),
+            *(_label_figures(self.name, records, scores) if self.by_label else ()),
+        ]
+
+
+_PART = re.compile(r"(?P<label>\w+) (?P<recalled>\d+)/(?P<wanted>\d+)(?:, |$)")
+
+
+def _by_label(texts: Mapping[str, Sequence[Mention]], concepts: Concepts) -> str:
+    """Return how many concepts of the best reference are recalled, by label: "CHEMICAL 1/2, DISEASE 3/4"."""
+    wanted = max(
+        (each for each in concepts.references if each), key=lambda each: len(concepts.answer & each) / len(each)
+    )
+    labels = {mention.key: mention.label for mentions_ in texts.values() for mention in mentions_}
+    of_label: dict[str, list[str]] = {}
+    for key in wanted:
+        of_label.setdefault(labels[key], []).append(key)
+    return ", ".join(
+        f"{label} {len(concepts.answer.intersection(keys))}/{len(keys)}" for label, keys in sorted(of_label.items())
+    )
+
+
+def _label_figures(name: str, records: Sequence[Record], scores: Sequence[Score]) -> list[Figure]:
+    parts = [
+        {m["label"]: int(m["recalled"]) / int(m["wanted"]) for m in _PART.finditer(s.reason or "")} for s in scores
+    ]
+    labels = sorted({label for each in parts for label in each})
+    if len(labels) < 2:
+        return []
+    return [
+        mean_figure(
+            f"{name}[{label}]",
+            records,
+            [replace(score, value=each.get(label)) for score, each in zip(scores, parts, strict=True)],
+            binary=False,
+            headline=False,
+            in_0_1=True,
+        )
+        for label in labels
+    ]
 
 
 def canonical(name: str) -> str:
@@ -154,7 +158,7 @@ def compare(record: Record, pipeline: str = "") -> EntityComparison:
     """
     found = pipelines.find(pipeline or pipelines.EMBEDDED)
     item, answer = record.item, record.output.text or ""
-    texts = resolved(_texts(record), mentions.analyse(found, _texts(record)))
+    texts = resolved(texts_of(record), mentions.analyse(found, texts_of(record)))
     said = texts[answer]
     concepts = _sets(texts, answer, item)
     best, reference = max(
@@ -171,10 +175,10 @@ def compare(record: Record, pipeline: str = "") -> EntityComparison:
         supported=tuple(m for m in asserted if m.key in wanted),
         allowed=tuple(m for m in asserted if m.key in elsewhere - wanted),
         invented=tuple(m for m in asserted if m.key in concepts.invented),
-        denied=tuple(m for m in said if not m.asserted),
+        denied=tuple(m for m in said if m.why_not not in ("", UNMARKED)),
         recalled=tuple(m for m in expected if m.key in concepts.answer),
         missed=tuple(m for m in expected if m.key not in concepts.answer),
-        reference_denied=tuple(m for m in texts.get(reference, ()) if not m.asserted),
+        reference_denied=tuple(m for m in texts.get(reference, ()) if m.why_not not in ("", UNMARKED)),
     )
 
 
@@ -183,30 +187,12 @@ def _closeness(concepts: Concepts, index: int) -> tuple[float, float]:
     return (float(f1(one)), float(recall(one))) if concepts.references[index] else (0.0, 0.0)
 
 
-def _flaw(record: Record) -> str:
-    """Return why an answer has no entities to count; "" if it has a text and a reference."""
-    if reason := failed(record):
-        return reason
-    if record.output.text is None:
-        return "no generated answer"
-    return "" if any(map(str.strip, record.item.references)) else "no reference answer"
-
-
-def _texts(record: Record) -> list[str]:
-    """Return question, context, references and answer. If two define an abbreviation differently, the first counts."""
-    item = record.item
-    return [item.question, item.context, *item.references, record.output.text or ""]
-
-
-def _concepts(record: Record, read: Mapping[str, Analysis]) -> Concepts:
-    return _sets(resolved(_texts(record), read), record.output.text or "", record.item)
-
-
 def _sets(texts: Mapping[str, Sequence[Mention]], answer: str, item: Item) -> Concepts:
     def asserted(text: str) -> frozenset[str]:
         return frozenset(mention.key for mention in texts[text] if mention.asserted)
 
     brought_up = frozenset(mention.key for text in (item.question, item.context) for mention in texts[text])
+    brought_up |= {mention.key for own in texts.values() for mention in own if mention.why_not == UNMARKED}
     return Concepts(asserted(answer), tuple(map(asserted, item.references)), brought_up)
 
 
@@ -214,22 +200,23 @@ RECALL = EntityMetric(
     "entity_recall",
     "Reference entities in the answer. Of those that the reference asserts, the share that the answer asserts; "
     "a negated entity is not asserted.",
-    recall,
+    value=recall,
+    by_label=True,
 )
 PRECISION = EntityMetric(
     "entity_precision",
     "Answer entities in the reference. Of those that the answer asserts, the share that the reference asserts.",
-    precision,
+    value=precision,
 )
 F1 = EntityMetric(
     "entity_f1",
     "F1 of entity recall and precision. Computed per answer, then averaged.",
-    f1,
+    value=f1,
 )
 HALLUCINATED = EntityMetric(
     "hallucinated_entity_rate",
     "Answer entities found nowhere else. Of those that it asserts, the share that neither a reference nor "
     "question or context mentions.",
-    hallucinated,
+    value=hallucinated,
     better="lower",
 )

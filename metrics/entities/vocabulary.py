@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from .normalize import normalized, spelled
+from .normalize import listed, normalized, spelled
 
 HERE = Path(__file__).parent
 Use = Literal["always", "likely", "mentioned"]
+_USES: Mapping[str, Use] = {"always": "always", "likely": "likely", "mentioned": "mentioned"}
 
 
 class Term(NamedTuple):
@@ -55,8 +56,7 @@ def abbreviations() -> Mapping[str, Abbreviation]:
     """Return the abbreviations by how they are written."""
     found: dict[str, Abbreviation] = {}
     for short, use, meanings in _rows("abbreviations.tsv"):
-        assert use in ("always", "likely", "mentioned")
-        found[short] = Abbreviation(use, tuple(concept(normalized(each)) for each in meanings.split("|")))
+        found[short] = Abbreviation(_USES[use], tuple(concept(normalized(each)) for each in meanings.split("|")))
     return found
 
 
@@ -69,9 +69,13 @@ def concept(form: str) -> str:
 @functools.cache
 def acronyms() -> frozenset[str]:
     """Return words that stay in capitals when a line in capitals is lowered."""
-    also = "DNA RNA MRI CT ECG EKG EEG BMI LDL HDL FDA CDC NIH NHS UK USA ICU PSA TSH INR IUD PET GI IV CPR CNS CSF GFR ATP"
-    english = {"ALL", "AS", "ADD", "AIDS", "ED", "PAD", "SOB", "STEM", "POTS"}
-    return frozenset([*(short for short in abbreviations() if short.isupper()), *also.split()]) - english | {"AIDS"}
+    also = listed(
+        """
+        DNA RNA MRI CT ECG EKG EEG BMI LDL HDL FDA CDC NIH NHS UK USA ICU PSA TSH INR IUD PET GI IV CPR CNS CSF GFR ATP
+        """
+    )
+    english = {"ALL", "AS", "ADD", "ED", "PAD", "SOB", "POTS"}
+    return frozenset(short for short in abbreviations() if short.isupper()) - english | also
 
 
 @functools.cache
