@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ...core.types import Record
+    from ...metrics.entities.dose_agreement import DoseComparison
     from ...metrics.entities.items import Mention
     from ...metrics.entities.scores import EntityComparison
     from ...metrics.safety.rates import Evidence, SafetyReading
@@ -46,8 +47,14 @@ WHAT = {
     "missed": "entities of the reference that the answer lacks",
     "allowed": "entities of the answer that are only in the question or context",
     "invented": "entities of the answer that are not in the reference, question or context",
-    "denied": "entities that the answer negates: they recall nothing",
-    "reference_denied": "entities that the reference negates: the answer need not contain them",
+    "denied": "entities that the answer does not assert: they recall nothing",
+    "reference_denied": "entities that the reference does not assert: the answer need not contain them",
+}
+DOSES = {
+    "equal": "doses of the reference that the answer gives",
+    "missing": "doses of the reference that the answer lacks",
+    "contradicted": "doses of the reference for which the answer gives others",
+    "contradicting": "these others",
 }
 BRACKETS = "⟦ ⟧ marks the words; the sign inside matches a row of the table"
 
@@ -95,6 +102,7 @@ def command(
 
     `medbench show RUN` lists the items. To compute the metrics themselves, use run or score with --metrics.
     """
+    from ...metrics.entities import dose_agreement
     from ...metrics.entities import scores as entities
     from ...metrics.safety import rates as safety
     from ...results.descriptions import CHANGED, title
@@ -120,11 +128,13 @@ def command(
     (reading,) = safety.read([(asked, record.output.text)])
     reading = safety.as_scored(record.item, reading)
     compared = entities.compare(record, entity_model) if record.item.references else None
+    doses = dose_agreement.compare_doses(record, entity_model) if record.item.references else None
     if as_json:
         about = {"protocol": stored.manifest.comparable.protocol, "changed": list(stored.changes)}
-        output.show_json(_as_json(record, asked, reading, compared) | about)
+        said = {"doses": None if doses is None else dataclasses.asdict(doses)}
+        output.show_json(_as_json(record, asked, reading, compared) | said | about)
         return
-    _show(record, title(stored.manifest), asked, reading, compared)
+    _show(record, title(stored.manifest), asked, reading, compared, doses)
 
 
 def _as_json(record: Record, asked: str, reading: SafetyReading, compared: EntityComparison | None) -> dict[str, Any]:
@@ -151,7 +161,14 @@ def _as_json(record: Record, asked: str, reading: SafetyReading, compared: Entit
     }
 
 
-def _show(record: Record, board: str, asked: str, reading: SafetyReading, compared: EntityComparison | None) -> None:
+def _show(
+    record: Record,
+    board: str,
+    asked: str,
+    reading: SafetyReading,
+    compared: EntityComparison | None,
+    doses: DoseComparison | None,
+) -> None:
     from rich.markup import escape
     from rich.panel import Panel
 
@@ -185,6 +202,8 @@ def _show(record: Record, board: str, asked: str, reading: SafetyReading, compar
     wanted = [(m, name) for name in ("recalled", "missed", "reference_denied") for m in groups[name]]
     panel("reference: entities", compared.reference, wanted)
     screen.print(_entities(groups, _matched(compared), colored))
+    if doses is not None:
+        screen.print(_doses(doses))
     screen.print(f"[dim]entities found by the pipeline {compared.pipeline}[/dim]")
 
 
@@ -193,7 +212,7 @@ def _groups(compared: EntityComparison) -> dict[str, Sequence[Mention]]:
 
 
 def _matched(compared: EntityComparison) -> dict[str, str]:
-    """Return what the answer says about each concept that the reference negates."""
+    """Return what the answer says about each concept that the reference does not assert."""
     asserted = {m.key for m in (*compared.supported, *compared.allowed, *compared.invented)}
     told = dict.fromkeys((m.key for m in compared.denied), "so does the answer")
     told |= dict.fromkeys(asserted, "the answer asserts it")
@@ -253,6 +272,23 @@ def _words(text: str, evidence: Sequence[Evidence]) -> str:
     return " ".join(said.split())
 
 
+def _doses(doses: DoseComparison) -> Any:
+    """Return a row per group of doses that is not empty."""
+    from rich.markup import escape
+
+    from ..ui import render
+
+    table = render.plain_table()
+    for heading in ("doses", "n", ""):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "n" else "left")
+    for name, what in DOSES.items():
+        found = getattr(doses, name)
+        if found:
+            listed = escape("; ".join(f"{each.drug} {each.text}" for each in found))
+            table.add_row(name, str(len(found)), f"{listed}\n[dim]{what}[/dim]")
+    return table
+
+
 def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colored: bool) -> Any:
     """Return a row per group of entities, each entity once. `told`: the note on each one that the reference negates."""
     from rich.markup import escape
@@ -264,6 +300,9 @@ def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colore
         table.add_column(heading, overflow="fold", justify="right" if heading == "n" else "left")
     for name, mentions in groups.items():
         once = {m.key: " ".join(m.text.split()) for m in mentions}
+        if name == "denied":
+            why = {m.key: m.why_not for m in mentions}
+            once = {key: text if why[key] == "denied" else f"{text} ({why[key]})" for key, text in once.items()}
         if name == "reference_denied":
             once = {key: f"{text} ({told[key]})" for key, text in once.items()}
         listed = escape("; ".join(once.values())) or "–"

@@ -144,8 +144,9 @@ def _compared(answer: str, said: Sequence[Dose], reference: str, wanted: Sequenc
 
 
 def _mention(text: str, dose: Dose) -> DoseMention:
-    start, end = prose(text).original(dose.start, dose.end)
-    return DoseMention(" ".join(text[start:end].split()), start, end, dose.drug)
+    as_prose = prose(text)
+    start, end = as_prose.original(dose.start, dose.end)
+    return DoseMention(as_prose.text[dose.start : dose.end], start, end, dose.drug)
 
 
 DOSES = DoseMetric(

@@ -67,7 +67,7 @@ class Drug(NamedTuple):
 
 _NUMBER = (
     r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+"
-    r"|(?:one|two|three|four|five|six|eight|ten)\b|half (?:a|an)\b|½)"
+    r"|(?:one|two|three|four|five|six|eight|ten)\b|half[ ](?:a|an)\b|½)"
 )
 _WORDS = {
     "one": 1.0,
@@ -95,47 +95,37 @@ _UNIT = "|".join(
     sorted((rf"{re.escape(unit)}{'' if unit == '%' else 's?'}" for unit in _FACTORS), key=len, reverse=True)
 )
 _DOSE = re.compile(
-    rf"(?<![\w.,/])(?P<low>{_NUMBER})(?:[ -]?(?P<unit_low>{_UNIT}))?(?:\s?(?:-|–|to|(?(unit_low)(?!)|or|"
-    rf"and))\s?(?P<high>{_NUMBER}))?[ -]?(?P<unit>{_UNIT})"
-    r"(?![\w])(?P<per>(?:\s?(?:/|per)\s?(?:kg|kilogram|dl|l|ml|min(?:ute)?|hr?|hour|day|d|dose|m2|m²|5 ?ml|"
-    r"10 ?ml)\b){0,2})",
-    re.I,
+    rf"""(?<![\w.,/])(?P<low>{_NUMBER})(?:[ -]?(?P<unit_low>{_UNIT}))?
+    (?:\s?(?:-|–|to|(?(unit_low)(?!)|(?:or|and)))\s?(?P<high>{_NUMBER}))?[ -]?(?P<unit>{_UNIT})(?!\w)
+    (?P<per>(?:\s?(?:/|per)\s?
+        (?:kg|kilogram|dl|l|ml|min(?:ute)?|hr?|hour|day|d|dose|m2|m²|5[ ]?ml|10[ ]?ml)\b){{0,2}})""",
+    re.I | re.X,
 )
 _LABORATORY = re.compile(r"/\s?(?:dl|l|ml)\b|per (?:dl|l|ml)\b", re.I)
 _MOST = re.compile(
-    r"(?:\b(?:maximum|max\.?|at most|up to|no more than|not more than|(?:not|never|n't) exceed(?:ing)?|limit|"
-    r"less than|exceed|more than|"
-    r"over|above)\b)[^.;]{0,35}$",
+    r"\b(?:maximum|max\.?|at most|up to|no more than|not more than|(?:not|never|n't) exceed(?:ing)?|limit|less than|"
+    r"exceed|more than|over|above)\b[^.;]{0,35}$",
     re.I,
 )
-_A_DAY = re.compile(r"(?:/|per|a|each|in|in a|in any|within)\s?(?:day|24[ -]?(?:hours?|h)|d)\b|\bdaily\b", re.I)
+_A_DAY = re.compile(r"(?:/|per|a|each|in|in a|in any|within)\s?(?:day|24[ -]?(?:hours?|h)|d)\b", re.I)
 _DIVIDED = re.compile(
     r"\b(?:in|into)\s(?:(?P<n>two|three|four|2|3|4)\s)?(?:equally )?divided doses|\b(?:total|divided)\b", re.I
 )
-_TIMES = {
-    "once": 1.0,
-    "twice": 2.0,
-    "thrice": 3.0,
-    "one": 1.0,
-    "two": 2.0,
-    "three": 3.0,
-    "four": 4.0,
-    "five": 5.0,
-    "six": 6.0,
-}
+_TIMES = {"once": 1.0, "twice": 2.0, "thrice": 3.0} | _WORDS
 _OFTEN = re.compile(
-    r"\b(?P<times>once|twice|thrice|(?:one|two|three|four|five|six|\d)(?:\s?(?:-|–|to|or)\s?(?P<times_high>three|"
-    r"four|five|six|\d))? ?(?:times|x))\s?"
-    r"(?:daily|(?:a|per|each|every|/)\s?(?P<period>day|week|month|year)|(?P<periodly>weekly|monthly|yearly))"
-    r"|\bevery\s(?P<other>other|second)\s(?:day|(?P<other_week>week))"
-    r"|\b(?:every|each|q\.?)\s?(?P<every>\d+(?:\.\d+)?|two|three|four|six|eight|twelve)(?:\s?(?:-|–|"
-    r"to)\s?(?P<every_high>\d+(?:\.\d+)?|six|eight|twelve))?\s?"
-    r"(?P<unit>hours?|hrs?|h|days?|d|weeks?|wk|months?)\b"
-    r"|\b(?P<latin>bid|b\.i\.d\.|tid|t\.i\.d\.|qid|q\.i\.d\.|bd|tds|qds|od|qd|q\.d\.|nocte|qhs|nightly|at bedtime|"
-    r"at night)(?!\w)"
-    r"|\b(?P<simple>daily|(?:every|each|a|per) day|weekly|(?:every|each|a|per) week|once weekly|monthly|(?:every|"
-    r"each|a|per) month|each morning|every morning|in the morning|every night)\b",
-    re.I,
+    r"""\b(?P<times>once|twice|thrice|
+        (?:one|two|three|four|five|six|\d)(?:\s?(?:-|–|to|or)\s?(?P<times_high>three|four|five|six|\d))?[ ]?
+        (?:times|x))\s?
+        (?:daily|(?:a|per|each|every|/)\s?(?P<period>day|week|month|year)|(?P<periodly>weekly|monthly|yearly))
+    |\bevery\s(?P<other>other|second)\s(?:day|(?P<other_week>week))
+    |\b(?:every|each|q\.?)\s?(?P<every>\d+(?:\.\d+)?|two|three|four|six|eight|twelve)
+        (?:\s?(?:-|–|to)\s?(?P<every_high>\d+(?:\.\d+)?|six|eight|twelve))?\s?
+        (?P<unit>hours?|hrs?|h|days?|d|weeks?|wk|months?)\b
+    |\b(?P<latin>bid|b\.i\.d\.|tid|t\.i\.d\.|qid|q\.i\.d\.|bd|tds|qds|od|qd|q\.d\.|nocte|qhs|nightly|
+        at[ ]bedtime|at[ ]night)(?!\w)
+    |\b(?P<simple>daily|weekly|monthly|(?:every|each|a|per|once[ ]a|once)[ ](?:day|week|month|weekly)|
+        (?:each|every|in[ ]the)[ ]morning|every[ ]night)\b""",
+    re.I | re.X,
 )
 _LATIN = {"b": 2.0, "t": 3.0}
 _DAYS = {"day": 1.0, "week": 7.0, "month": 30.0, "year": 365.0}
@@ -176,22 +166,28 @@ def _drug(match: re.Match[str], drugs: Sequence[Drug], sentence: tuple[int, int]
 
 
 def _dose(drug: str, match: re.Match[str], before: str, after: str) -> Dose:
-    per = match["per"] or ""
     unit, factor = _base(match["unit"])
     low = _number(match["low"]) * (_base(match["unit_low"])[1] if match["unit_low"] else factor)
     high = _number(match["high"]) * factor if match["high"] else low
-    if re.search(r"kg|kilogram", per, re.I):
+    amount = Range(min(low, high), max(low, high))
+    if re.search(r"kg|kilogram", match["per"], re.I):
         unit += "/kg"
-    if rate := re.search(r"/\s?(?:min|h)|per (?:min|h)", per, re.I):
-        unit += "/min" if "m" in rate[0] else "/h"
-    divided = _DIVIDED.search(after) or _DIVIDED.search(before[-20:])
-    often = _per_day(after)
+    if rate := re.search(r"(?:/|per)\s?(m(?:in)|h)", match["per"], re.I):
+        unit += f"/{rate[1].lower()}"
     most = bool(_MOST.search(before))
-    total = bool(_A_DAY.search(per) or divided or (most and _A_DAY.search(after)))
-    if divided and divided.groupdict().get("n"):
-        times = {"2": 2.0, "3": 3.0, "4": 4.0}.get(divided["n"]) or _TIMES[divided["n"].lower()]
-        return Dose(drug, Range(low / times, high / times), unit, Range(times, times), False, most, *match.span())
-    return Dose(drug, Range(min(low, high), max(low, high)), unit, None if total else often, total, most, *match.span())
+    divided = _DIVIDED.search(after) or _DIVIDED.search(before[-20:])
+    often = _OFTEN.search(after)
+    start, end = match.start(), match.end() + (often.end() if often and often.start() < NEAR else 0)
+    if divided and divided["n"]:
+        times = _count(divided["n"])
+        each = Range(amount.low / times, amount.high / times)
+        return Dose(drug, each, unit, Range(times, times), False, most, start, end)
+    whole = bool(often and often["simple"] and _A_DAY.fullmatch(often["simple"]))  # "2 g per day" in how many parts?
+    total = bool(_A_DAY.search(match["per"]) or divided or whole or (most and _A_DAY.search(after)))
+    return Dose(drug, amount, unit, None if total or not often else _per_day(often), total, most, start, end)
+
+
+NEAR = 30  # characters between an amount and how often it is taken, which are shown together
 
 
 def _base(unit: str) -> tuple[str, float]:
@@ -204,10 +200,7 @@ def _number(text: str) -> float:
     return 0.5 if low.startswith("half") else _WORDS.get(low) or float(low.replace(",", ""))
 
 
-def _per_day(text: str) -> Range | None:
-    match = _OFTEN.search(text)
-    if not match:
-        return None
+def _per_day(match: re.Match[str]) -> Range:
     if match["times"]:
         first = _times(match["times"])
         last = _times(match["times_high"]) if match["times_high"] else first

@@ -75,12 +75,9 @@ def in_prose(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, li
     keys = _merged(each.forms for own in found.values() for each in own)
     relatives = any(_RELATIVES.search(text) for text in texts[:2])
     asked = {keys[each.forms[0]] for text in texts[:2] for each in found[text]}
-    general = _general({text: found[text] for text in texts[2:]})
 
     def why(each: FoundMention, text: str) -> str:
         """A condition supposes what the question gives, and an answer to a question about a relative is about them."""
-        if each.forms[0] in general:
-            return UNMARKED
         scoped = why_not(read[text].scopes, each.start, each.end, each.label == "CHEMICAL")
         about_it = scoped in ("condition", "prevented") and keys[each.forms[0]] in asked
         return "" if about_it or (scoped == "family" and relatives) else scoped
@@ -94,16 +91,7 @@ def in_prose(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, li
     }
 
 
-def _general(found: Mapping[str, Sequence[FoundMention]]) -> frozenset[str]:
-    """Return words that no text uses but for something that it also names in full: "the cancer" for breast cancer."""
-    many = {text: [each.forms[0] for each in own if " " in each.forms[0]] for text, own in found.items()}
-    full = {text: {form.rpartition(" ")[2] for form in own} for text, own in many.items()}
-    bare = {text: {each.forms[0] for each in own if " " not in each.forms[0]} for text, own in found.items()}
-    heads = frozenset[str]().union(*full.values())
-    return frozenset(word for word in heads if all(word in full[text] for text in found if word in bare[text]))
-
-
-UNMARKED = "unmarked"  # of words that are no concept of their own in this text, but not invented by an answer either
+UNMARKED = "unmarked"  # of words that are a mention in the answer, but were not found in this text
 
 
 _RELATIVES = re.compile(rf"\b{RELATIVES}\b", re.I)
@@ -229,9 +217,7 @@ def _ids(found: FoundMention) -> Iterable[str]:
 SHORT = 6  # letters of a word in capitals that is taken for an abbreviation
 
 
-def _everywhere(
-    found: Mapping[str, Sequence[FoundMention]], sources: Sequence[str]
-) -> dict[str, list[FoundMention]]:
+def _everywhere(found: Mapping[str, Sequence[FoundMention]], sources: Sequence[str]) -> dict[str, list[FoundMention]]:
     """Return the mentions of all texts, where what one of `sources` mentions is a mention in every text.
 
     A pipeline may miss in a list what it finds in a sentence, or cut it otherwise. The longest phrase counts.

@@ -60,7 +60,7 @@ def spelled(low: str) -> str:
         if british in low:
             low = low.replace(british, american)
     for ending, instead in _BRITISH_ENDINGS:
-        if low.endswith(ending) and len(low) > len(ending) + 1:
+        if low.endswith(ending) and len(low) > len(ending):
             return low[: len(low) - len(ending)] + instead
     return low
 
@@ -112,4 +112,4 @@ _BRITISH = (
     ("vapour", "vapor"), ("isation", "ization"), ("alyse", "alyze"), ("alysing", "alyzing"), ("aluminium", "aluminum"),
     ("ageing", "aging"), ("programme", "program"), ("mould", "mold"), ("grey", "gray"),
 )  # fmt: skip
-_BRITISH_ENDINGS = (("itre", "iter"), ("etre", "eter"), ("entre", "enter"), ("fibre", "fiber"), ("ised", "ized"))
+_BRITISH_ENDINGS = (("itre", "iter"), ("etre", "eter"), ("entre", "enter"), ("ibre", "iber"), ("ised", "ized"))

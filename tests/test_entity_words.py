@@ -1,0 +1,216 @@
+"""Answers worded otherwise than the reference, over the shipped model and lists: concepts, assertion, exclusions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+import assertions
+import entity_pairs
+import pytest
+from entity_pairs import Pair
+from medbench.core.types import Item, Output, Record
+from medbench.metrics.entities import mentions, vocabulary
+from medbench.metrics.entities.assertion import scopes, why_not
+from medbench.metrics.entities.concepts import forms
+from medbench.metrics.entities.exclusions import organizations
+from medbench.metrics.entities.layout import prose
+from medbench.metrics.entities.normalize import normalized
+from medbench.metrics.entities.scores import RECALL, compare
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        mentions._MEMORY.clear()
+        yield
+        mentions._MEMORY.clear()
+
+
+def record(answer: str, reference: str, question: str = "?") -> Record:
+    return Record(Item("i", question, references=(reference,)), Output("i", text=answer))
+
+
+# Pairs
+
+
+def measured(pair: Pair) -> tuple[Fraction | str, set[str]]:
+    """Return recall and the invented words of a pair."""
+    one = record(pair.answer, pair.reference, pair.question)
+    value = RECALL.score([one])[0].value
+    recall = "unscored" if value is None else Fraction(value).limit_denominator(50)
+    return recall, {mention.text for mention in compare(one).invented}
+
+
+def wanted(pair: Pair) -> tuple[Fraction | str, set[str]]:
+    return ("unscored" if pair.recall == "unscored" else Fraction(pair.recall)), set(pair.invented)
+
+
+@pytest.mark.parametrize("pair", entity_pairs.BUILT, ids=lambda pair: pair.answer[:40])
+def test_pairs_it_was_built_on(pair: Pair) -> None:
+    assert measured(pair) == wanted(pair)
+
+
+def test_pairs_it_was_not_built_on() -> None:
+    """The number that docs/measurements.md gives."""
+    right = sum(measured(pair) == wanted(pair) for pair in entity_pairs.MEASURED)
+    assert (right, len(entity_pairs.MEASURED)) == (23, 25)
+
+
+# Assertion
+
+
+MARK = re.compile(r"\[([^\]]*)\]|\{([^}|]*)\|(\w)\}")
+
+
+def parsed(line: str) -> tuple[str, list[tuple[int, int]], list[bool]]:
+    """Return a marked sentence as text, places of its mentions, and whether each is not asserted."""
+    line, text, spans, unsaid, done = line.replace("/", "\n"), "", [], [], 0
+    for mark in MARK.finditer(line):
+        text += line[done : mark.start()]
+        words = mark[1] or mark[2]
+        spans.append((len(text), len(text) + len(words)))
+        unsaid.append(bool(mark[3]))
+        text, done = text + words, mark.end()
+    return text + line[done:], spans, unsaid
+
+
+def found(text: str, spans: list[tuple[int, int]]) -> list[bool]:
+    read = prose(text)
+    scoped = list(scopes(read))
+    places = [read.here(*span) or (0, 0) for span in spans]
+    return [bool(why_not(scoped, start, end, drug=False)) for start, end in places]
+
+
+@pytest.mark.parametrize(("lines", "right", "all_"), [(assertions.BUILT, 60, 62), (assertions.MEASURED, 60, 63)])
+def test_what_sentences_assert(lines: list[str], right: int, all_: int) -> None:
+    """The numbers that docs/measurements.md gives."""
+    pairs = []
+    for line in lines:
+        text, spans, unsaid = parsed(line)
+        pairs += zip(found(text, spans), unsaid, strict=True)
+    assert (sum(said == truth for said, truth in pairs), len(pairs)) == (right, all_)
+
+
+def test_each_mention_tells_why_it_is_not_asserted() -> None:
+    said = (
+        "No fever. Call if you develop a rash. Vaccines prevent measles. Her mother had gout. "
+        "It does not cause:\n- asthma\n- stroke"
+    )
+    found_ = {mention.text: mention.why_not for mention in compare(record(said, "Nausea.")).denied}
+    assert found_ == {
+        "fever": "denied",
+        "rash": "condition",
+        "measles": "prevented",
+        "gout": "family",
+        "asthma": "denied",
+        "stroke": "denied",
+    }
+
+
+def test_a_condition_supposes_what_the_question_gives() -> None:
+    answer, reference = "If you have gout, drink water.", "Gout is painful."
+    assert RECALL.score([record(answer, reference)])[0].value == 0
+    assert RECALL.score([record(answer, reference, "What helps with gout?")])[0].value == 1
+
+
+def test_a_question_about_a_relative_is_about_them() -> None:
+    answer, reference = "Your mother has gout.", "Gout."
+    assert RECALL.score([record(answer, reference)])[0].value == 0
+    assert RECALL.score([record(answer, reference, "What is wrong with my mother's toe?")])[0].value == 1
+
+
+# Concepts
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("headaches", "headache"), ("apnoea", "apnea"), ("goitre", "goiter"), ("oesophagitis", "esophagitis"),
+        ("leukaemia", "leukemia"), ("foetal distress", "fetal distress"), ("paralyses", "paralysis"),
+        ("diverticula", "diverticulum"), ("bullae", "bulla"), ("appendices", "appendix"), ("causes", "cause"),
+        ("hospitalisation", "hospitalization"), ("aetiology", "etiology"), ("diagnoses", "diagnosis"),
+        ("calculi", "calculus"), ("dyspnoeas", "dyspnea"), ("haemorrhages", "hemorrhage"), ("fibres", "fiber"),
+    ],
+)  # fmt: skip
+def test_spelling_and_plurals(one: str, other: str) -> None:
+    assert normalized(one) == normalized(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("heart attack", "myocardial infarction"), ("acute heart attack", "acute myocardial infarction"),
+        ("cancer of the breast", "breast cancer"), ("renal failure", "kidney failure"),
+        ("Tylenol", "paracetamol"), ("severe headache", "headache"), ("anti-inflammatory", "antiinflammatory"),
+    ],
+)  # fmt: skip
+def test_words_of_one_concept_share_a_form(one: str, other: str) -> None:
+    assert set(forms(one)) & set(forms(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("hypertension", "hypotension"), ("hyperglycemia", "hypoglycemia"), ("type 1 diabetes", "type 2 diabetes"),
+        ("breast cancer", "lung cancer"), ("heart attack", "heart failure"), ("ibuprofen", "naproxen"),
+        ("heat stroke", "stroke"), ("mild cognitive impairment", "cognitive impairment after stroke"),
+    ],
+)  # fmt: skip
+def test_different_concepts_share_none(one: str, other: str) -> None:
+    assert not set(forms(one)) & set(forms(other))
+
+
+def test_no_phrase_of_the_vocabulary_names_two_concepts() -> None:
+    seen: dict[str, str] = {}
+    for name, _, synonyms in vocabulary._rows("vocabulary.tsv"):
+        for phrase in filter(None, (name, *synonyms.split("|"))):
+            form = normalized(phrase.removeprefix("~"))
+            assert seen.setdefault(form, name) == name, phrase
+    assert len(seen) > 900
+
+
+def test_an_ambiguous_abbreviation_is_what_the_item_speaks_of() -> None:
+    def recall(answer: str, reference: str) -> float | None:
+        return RECALL.score([record(answer, reference)])[0].value
+
+    assert recall("MS.", "Multiple sclerosis.") == 1
+    assert recall("MS.", "Mitral stenosis.") == 1
+    assert recall("ED.", "Erectile dysfunction.") == 1
+    assert recall("Go to the ED. Gout.", "Gout.") == 1
+    assert compare(record("Go to the ED. Gout.", "Gout.")).invented == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("The American Heart Association says so.", "The American Heart Association"),
+        ("See the National Cancer Institute.", "See the National Cancer Institute"),
+        ("Centers for Disease Control and Prevention data", "Centers for Disease Control and Prevention"),
+        ("National Institute of Diabetes and Kidney Diseases.", "National Institute of Diabetes and Kidney Diseases"),
+    ],
+)  # fmt: skip
+def test_organizations_are_no_diseases(text: str, name: str) -> None:
+    ((start, end),) = organizations(text)
+    assert text[start:end] == name
+
+
+def test_the_heart_disease_clinic_word_alone_is_no_organization() -> None:
+    assert list(organizations("Heart disease needs a clinic. The Group had asthma.")) == []
+
+
+def test_recall_is_also_shown_by_label() -> None:
+    records = [
+        record("Fever, aspirin.", "Fever, cough, aspirin."),
+        record("Asthma.", "Asthma."),
+    ]
+    scores = RECALL.score(records)
+    assert [score.reason for score in scores] == ["CHEMICAL 1/1, DISEASE 1/2", "DISEASE 1/1"]
+    figures = {figure.name: (figure.value, figure.n) for figure in RECALL.aggregate(records, scores)}
+    assert figures == {
+        "entity_recall": (pytest.approx((2 / 3 + 1) / 2), 2),
+        "entity_recall[CHEMICAL]": (1, 1),
+        "entity_recall[DISEASE]": (0.75, 2),
+    }
