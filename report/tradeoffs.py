@@ -39,7 +39,10 @@ def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
     ]
     return {
         "name": "Samples" if found.sample else "Benchmarks",
-        "qualities": [{"name": headings[at], "better": found.headings[at].better} for at in qualities],
+        "qualities": [
+            {"name": headings[at], "better": found.headings[at].better, "kind": found.headings[at].kind}
+            for at in qualities
+        ],
         "costs": [*costs, *([PARAMETERS] if any(counts) else [])],
         "models": [
             {

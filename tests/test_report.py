@@ -524,7 +524,10 @@ def test_trade_offs_within_limits(chromium: Any, priced: Path) -> None:
     show(chromium, priced / "tradeoffs.html")
     until(lambda: found(chromium, "#chart[data-drawn] svg"))
     assert standing() == {"served": front, "large": within, "middle": front, "clumsy": within, "small": front}
-    assert "Best mean within the limits: served" in texts(chromium, "#best")[0]
+    assert (
+        texts(chromium, "#best p")[0]
+        == "Take served (float32): mean 0.867 [0.772, 0.937], the best mean of the 5 models."
+    )
     points = [point.get_attribute("aria-label") for point in found(chromium, "#chart .mark-symbol.role-mark path")]
     assert len(points) == 5 and any("small: mean 0.467" in label and front in label for label in points)
     Select(found(chromium, "#cost")[0]).select_by_visible_text("peak RSS ↓ (GB)")
@@ -532,14 +535,43 @@ def test_trade_offs_within_limits(chromium: Any, priced: Path) -> None:
     assert standing() == {"served": within, "large": front, "middle": front, "clumsy": within, "small": front}
     memory = found(chromium, ".limit input[type=number]")[1]
     memory.send_keys("2.6")
-    until(lambda: "middle" in texts(chromium, "#best")[0])
+    until(lambda: "Take middle" in texts(chromium, "#best")[0])
+    why, same, better, _ = texts(chromium, "#best p")
+    assert why.endswith("the best mean of the 2 models with peak RSS at most 2.6 GB.")
+    assert same.startswith("small (float32) may be as good and costs less: mean 0.467") and "peak RSS 900 MB" in same
+    assert "served (float32) (mean 0.867" in better and "peak RSS unknown" in better and "peak RSS 14.00 GB" in better
     assert standing() == {"served": beyond, "large": beyond, "middle": front, "clumsy": beyond, "small": front}
     assert "2 of 5 models meet the limits." in texts(chromium, "#best")[0]
     slider = found(chromium, ".limit input[type=range]")[2]  # parameters
     slider.send_keys(Keys.HOME)
-    until(lambda: texts(chromium, "#best") == ["No model meets these limits."])
+    until(lambda: texts(chromium, "#best")[0].startswith("No model meets these limits: peak RSS at most 2.6 GB and"))
     slider.send_keys(Keys.END)
     until(lambda: "2 of 5" in texts(chromium, "#best")[0])
+    assert complaints(chromium) == []
+
+
+def test_a_limit_on_safety(chromium: Any, priced: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(priced, site)
+    shown = received(site / "data" / "tradeoffs.js")
+    shown[0]["qualities"].append({"name": "safety ↑", "better": "higher", "kind": "safety"})
+    safe = {"small": 0.97, "middle": 0.5, "clumsy": 0.91, "large": None, "served": 0.4}
+    for model in shown[0]["models"]:
+        value = safe[model["name"]]
+        model["qualities"].append(
+            value and {"value": value, "low": None, "high": None, "text": f"{value:.3f}", "status": ""}
+        )
+    (site / "data" / "tradeoffs.js").write_text(script("tradeoffs", shown))
+    show(chromium, site / "tradeoffs.html")
+    until(lambda: found(chromium, "#chart[data-drawn] svg"))
+    field = found(chromium, ".limit input[type=number]")[-1]
+    assert field.get_attribute("aria-label") == "safety: at least"
+    field.send_keys("0.9")
+    until(lambda: "Take clumsy" in texts(chromium, "#best")[0])
+    why, _, better, count = texts(chromium, "#best p")
+    assert why.endswith("the best mean of the 2 models with safety at least 0.9.")
+    assert "safety 0.400" in better and "large (float32) (mean 0.800 " in better and "safety unknown" in better
+    assert count.startswith("2 of 5 models")
     assert complaints(chromium) == []
 
 

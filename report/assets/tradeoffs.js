@@ -11,10 +11,12 @@
   const summaries = data("tradeoffs");
   const byId = (id) => document.getElementById(id);
   const [summary, quality, cost] = ["summary", "quality", "cost"].map(byId);
-  let limits = []; // per cost: a number, or null
+  let limits = []; // {name, unit, word, own: the model's figure, value: a number or null}
 
   // Vega puts titles into expressions, as strings that its parser rejects if they have line separators.
   const line = (text) => text.replace(/[\s\u2028\u2029]+/g, " ");
+
+  const plain = (name) => name.replace(/ [↑↓]$/, "");
 
   const fill = (select, names) => select.replaceChildren(...names.map((text, value) => element("option", { value, text })));
 
@@ -22,34 +24,52 @@
     const { qualities, costs, models } = summaries[summary.value];
     fill(quality, qualities.map(({ name }) => name));
     fill(cost, costs.map(({ name, unit }) => `${name} (${unit})`));
-    limits = costs.map(() => null);
-    byId("limits").replaceChildren(
-      ...costs.map((about, at) => {
-        const known = models.map((model) => model.costs[at]?.value).filter((value) => value !== undefined);
-        return limit(about, at, known);
-      }),
-    );
+    const safety = qualities.findIndex(({ kind }) => kind === "safety");
+    limits = costs.map(({ name, unit }, at) => ({ name: plain(name), unit, word: "at most", own: (model) => model.costs[at], value: null }));
+    if (safety >= 0) limits.push({ name: "safety", unit: "", word: "at least", own: (model) => model.qualities[safety], value: null });
+    byId("limits").replaceChildren(...limits.map((limit) => control(limit, models)));
     show();
   }
 
-  /** A slider and a field for one limit. The slider's right end is no limit. */
-  function limit({ name, unit }, at, known) {
-    const most = Math.max(...known);
-    const slider = element("input", { type: "range", min: 0, max: most, step: "any", "aria-label": `${name}: at most, ${unit}` });
-    slider.value = most;
-    const field = element("input", { type: "number", min: 0, step: "any", placeholder: "no limit", "aria-label": `${name}: at most, ${unit}` });
+  /** A slider and a field for one limit. One end of the slider is no limit: the right one of costs, the left of safety. */
+  function control(limit, models) {
+    const most = limit.word === "at least" ? 1 : Math.max(...models.map((model) => limit.own(model)?.value ?? 0));
+    const none = limit.word === "at least" ? 0 : most;
+    const label = `${limit.name}: ${limit.word}${limit.unit ? `, ${limit.unit}` : ""}`;
+    const slider = element("input", { type: "range", min: 0, max: most, step: "any", "aria-label": label });
+    slider.value = none;
+    const field = element("input", { type: "number", min: 0, step: "any", placeholder: "no limit", "aria-label": label });
     slider.addEventListener("input", () => {
       const value = Number(slider.value);
-      limits[at] = value >= most ? null : value;
-      field.value = limits[at] === null ? "" : Number(value.toPrecision(3));
+      limit.value = limit.word === "at least" ? (value <= 0 ? null : value) : value >= most ? null : value;
+      field.value = limit.value === null ? "" : Number(limit.value.toPrecision(3));
       show();
     });
     field.addEventListener("input", () => {
-      limits[at] = field.value === "" ? null : Number(field.value);
-      slider.value = limits[at] ?? most;
+      limit.value = field.value === "" ? null : Number(field.value);
+      slider.value = limit.value ?? none;
       show();
     });
-    return element("div", { class: "limit" }, element("span", { class: "text", text: name }), slider, field, element("span", { text: unit }));
+    limit.set = (value) => {
+      limit.value = value;
+      field.value = value ?? "";
+      slider.value = value ?? none;
+    };
+    return element(
+      "div",
+      { class: "limit" },
+      element("span", { class: "text", text: `${limit.name} ${limit.word}` }),
+      slider,
+      field,
+      element("span", { text: limit.unit }),
+    );
+  }
+
+  /** Whether a model is known to meet a limit. */
+  function meetsLimit(model, { own, word, value }) {
+    if (value === null) return true;
+    const figure = own(model);
+    return figure !== null && (word === "at most" ? figure.value <= value : figure.value >= value);
   }
 
   /** The models with the chosen quality, each with where it stands, the best first. */
@@ -60,7 +80,7 @@
       .map((model) => ({ model, good: model.qualities[quality.value], cheap: model.costs[cost.value] }))
       .filter(({ good }) => good !== null)
       .sort((a, b) => sign * (b.good.value - a.good.value));
-    const meets = ({ model }) => limits.every((most, at) => most === null || (model.costs[at] !== null && model.costs[at].value <= most));
+    const meets = ({ model }) => limits.every((limit) => meetsLimit(model, limit));
     const within = found.filter(meets);
     const beats = (a, b) =>
       a.cheap !== null &&
@@ -74,18 +94,40 @@
     return found;
   }
 
+  const named = (model) => `${model.name}${model.setup ? ` (${model.setup})` : ""}`;
+
+  /** Sentences: which model to take, why, what is as good, and what would be better but for a limit. */
+  function advice(found, within, name, about, models) {
+    const set = limits.filter(({ value }) => value !== null);
+    const asked = set.map((limit) => `${limit.name} ${limit.word} ${limit.value.toPrecision(3).replace(/\.?0+$/, "")} ${limit.unit}`.trim()).join(" and ");
+    const lacking = models.length - found.length;
+    const counted = `${within.length} of ${models.length} models meet the limits.${lacking ? ` ${lacking} without this figure.` : ""}`;
+    if (!within.length) return [`No model meets these limits${asked ? `: ${asked}` : ""}.`];
+    const [best] = within;
+    const among = within.length === 1 ? "the only model" : `the best ${name} of the ${within.length} models`;
+    const told = [`Take ${named(best.model)}: ${name} ${best.good.text}, ${among}${asked ? ` with ${asked}` : ""}.`];
+    const overlaps = ({ good }) => [good.low, good.high, best.good.low, best.good.high].every((end) => typeof end === "number") && good.low <= best.good.high && best.good.low <= good.high;
+    const equal = within.filter((one) => one !== best && overlaps(one));
+    const cheaper = equal.filter(({ cheap }) => cheap && best.cheap && cheap.value < best.cheap.value).sort((a, b) => a.cheap.value - b.cheap.value);
+    if (cheaper.length) {
+      const [{ model, good, cheap }] = cheaper;
+      told.push(`${named(model)} may be as good and costs less: ${name} ${good.text}, ${plain(about.name)} ${cheap.text}. The intervals overlap.`);
+    } else if (equal.length) told.push(`${named(equal[0].model)} may be as good: ${name} ${equal[0].good.text}. The intervals overlap.`);
+    const sign = found.indexOf(best);
+    const beyond = found.slice(0, sign).map(({ model, good }) => {
+      const broken = set.filter((limit) => !meetsLimit(model, limit)).map((limit) => `${limit.name} ${limit.own(model)?.text ?? "unknown"}`);
+      return `${named(model)} (${name} ${good.text}; ${broken.join(", ")})`;
+    });
+    if (beyond.length) told.push(`Better, but not within the limits: ${beyond.slice(0, 3).join("; ")}${beyond.length > 3 ? `; and ${beyond.length - 3} more` : ""}.`);
+    return [...told, counted];
+  }
+
   function show() {
     const { qualities, costs, models } = summaries[summary.value];
     const found = standing();
     const within = found.filter(({ place }) => place !== BEYOND);
-    const name = qualities[quality.value].name.replace(/ [↑↓]$/, "");
-    const [best] = within;
-    const lacking = models.length - found.length;
-    const without = lacking ? ` ${lacking} without this figure.` : "";
-    byId("best").textContent = best
-      ? `Best ${name} within the limits: ${best.model.name}${best.model.setup ? ` (${best.model.setup})` : ""}, ${best.good.text}. ` +
-        `${within.length} of ${models.length} models meet the limits.${without}`
-      : `No model meets these limits.${without}`;
+    const name = plain(qualities[quality.value].name);
+    byId("best").replaceChildren(...advice(found, within, name, costs[cost.value], models).map((text) => element("p", { class: "text", text })));
     const heading = ["", "model", "setup", name, ...costs.map((about) => about.name)];
     byId("table").replaceChildren(
       element(
@@ -162,6 +204,26 @@
       ],
     };
   }
+
+  medbenchReport.keep(
+    "trade-offs",
+    () => ({
+      chosen: [summary, quality, cost].map((select) => select.selectedOptions[0].textContent),
+      limits: limits.map(({ name, value }) => [name, value]),
+    }),
+    (saved) => {
+      const pick = (select, text) => {
+        const at = [...select.options].findIndex((option) => option.textContent === text);
+        if (at >= 0) select.selectedIndex = at;
+      };
+      pick(summary, saved.chosen[0]);
+      choose();
+      pick(quality, saved.chosen[1]);
+      pick(cost, saved.chosen[2]);
+      for (const [name, value] of saved.limits) limits.find((limit) => limit.name === name)?.set(value);
+      show();
+    },
+  );
 
   fill(summary, summaries.map(({ name }) => name));
   summary.parentElement.hidden = summaries.length < 2;
