@@ -10,6 +10,7 @@ from ..results.board import Board
 from ..results.records import ITEM_PARTS, plain
 from ..results.scoring import JUDGING
 from .folder import ReportFolder
+from .marks import Marks, marks
 from .scored import ScoredRun
 from .script_data import script
 
@@ -26,9 +27,10 @@ def write_items(
     `scored` are the runs of the board's rows, in the same order, with the scores of `metrics`.
     """
     item_ids = scored[0].run.manifest.item_ids
+    marked = marks(scored)
     listed: list[list[str]] = []
     starts: list[int] = []
-    for number, chunk in enumerate(_chunks(scored, list(metrics), item_ids)):
+    for number, chunk in enumerate(_chunks(scored, list(metrics), item_ids, marked)):
         starts.append(len(listed))
         listed += [
             [found["item"]["id"], found["item"].get("question", "")[:SNIPPET], found["item"]["meta"].get("subject", "")]
@@ -48,19 +50,21 @@ def write_items(
         ],
         "items": listed,
         "starts": starts,
+        "legend": [[mark, *told] for mark, told in marked.legend.items()],
+        "unmarked": marked.left_out,
         "values": [[run.index(metric, item_ids) for run in scored] for metric in metrics],
     }
     folder.write(f"data/{name}/index.js", script(f"{name}/index", index))
 
 
 def _chunks(
-    scored: Sequence[ScoredRun], metrics: Sequence[str], item_ids: Sequence[str]
+    scored: Sequence[ScoredRun], metrics: Sequence[str], item_ids: Sequence[str], marked: Marks
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the items in order, as many at a time as one file holds."""
     chunk: list[dict[str, Any]] = []
     size = 0
     for item_id in item_ids:
-        found = _item(scored, metrics, item_id)
+        found = _item(scored, metrics, item_id, marked)
         length = len(str(found))
         if chunk and (len(chunk) == CHUNK_ITEMS or size + length > CHUNK_CHARACTERS):
             yield chunk
@@ -71,7 +75,7 @@ def _chunks(
         yield chunk
 
 
-def _item(scored: Sequence[ScoredRun], metrics: Sequence[str], item_id: str) -> dict[str, Any]:
+def _item(scored: Sequence[ScoredRun], metrics: Sequence[str], item_id: str, marked: Marks) -> dict[str, Any]:
     """Return an item with its answers by model. A prompt that several models got is there once."""
     records = [run.answers.get(item_id, []) for run in scored]
     asked = next((record.item for own in records for record in own), Item(item_id, ""))
@@ -81,11 +85,14 @@ def _item(scored: Sequence[ScoredRun], metrics: Sequence[str], item_id: str) -> 
             _answer(record.output, prompts)
             | (_options(record.item) if record.item.options != asked.options else {})
             | {"scores": [_score(run.scores.get(metric, {}).get(record.key)) for metric in metrics]}
+            | ({"marks": marked.answers[at, record.key]} if (at, record.key) in marked.answers else {})
             for record in own
         ]
-        for run, own in zip(scored, records, strict=True)
+        for at, (run, own) in enumerate(zip(scored, records, strict=True))
     ]
-    return {"item": _shown(asked), "answers": answers, "prompts": [*prompts]}
+    emergency = marked.emergencies.get(item_id)
+    found = {"item": _shown(asked), "answers": answers, "prompts": [*prompts]}
+    return found | ({"emergency": emergency} if emergency else {})
 
 
 def _shown(item: Item) -> dict[str, Any]:

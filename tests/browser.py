@@ -1,8 +1,9 @@
-"""Debian's Chromium, for tests of pages: opening them, reading them, and what they asked for."""
+"""Debian's Chromium, for tests of pages: opening them, reading them and their data, and what they asked for."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,14 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver.command_executor.client_config.timeout = 60  # a page that hangs fails its test
     yield driver
     driver.quit()
+
+
+def received(path: Path) -> Any:
+    """The data in a script: what the page gets from JSON.parse."""
+    text = path.read_text(encoding="ascii")
+    found = re.fullmatch(r'medbenchReport\.receive\((".*?(?<!\\)"), (".*")\);\n', text)
+    assert found, text[:200]
+    return json.loads(json.loads(found[2]))
 
 
 def show(driver: Any, page: Path | str, width: int = 1280, scheme: str = "light", fragment: str = "") -> None:

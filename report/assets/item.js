@@ -6,6 +6,39 @@ const medbenchItem = (() => {
 
   const block = (text) => element("div", { class: "block text", text });
 
+  /** Return a text with its marks: each has a sign or a word besides its color, and its meaning. */
+  function marked(segments, legend) {
+    const signs = new Map(legend.map(([name, sign, meaning]) => [name, { sign, meaning }]));
+    const made = element("div", { class: "block text" });
+    segments.forEach(([text, ...names], at) => {
+      if (!names.length) {
+        made.append(text);
+        return;
+      }
+      const ends = names.filter((name) => !segments[at + 1]?.includes(name, 1));
+      made.append(
+        element(
+          "mark",
+          { class: names.map((name) => `mark-${name}`).join(" "), title: names.map((name) => `${name}: ${signs.get(name)?.meaning}`).join("; ") },
+          text,
+          ...ends.map((name) => element("span", { class: "sign", text: signs.get(name)?.sign ?? "" })),
+        ),
+      );
+    });
+    return made;
+  }
+
+  /** Return what the marks of a page mean. */
+  function legend(index) {
+    if (!index.legend.length) return [];
+    const list = element("dl", { class: "legend" });
+    for (const [name, sign, meaning] of index.legend) {
+      list.append(element("dt", {}, element("mark", { class: `mark-${name}` }, name, element("span", { class: "sign", text: sign === name ? "" : sign }))), element("dd", { text: meaning }));
+    }
+    const more = index.unmarked ? ` ${index.unmarked.toLocaleString("en")} more answers are not marked: medbench explain RUN ITEM marks any.` : "";
+    return [element("details", { open: "" }, element("summary", { text: "What the marks mean" }), list, element("p", { class: "soft", text: `Marks are those of the shipped models, which err: see docs/metrics.md.${more}` }))];
+  }
+
   function folded(name, ...inside) {
     return element("details", {}, element("summary", { text: name }), ...inside);
   }
@@ -26,10 +59,11 @@ const medbenchItem = (() => {
   }
 
   /** Return the question and all that its answer is scored by. */
-  function question({ item, prompts }) {
+  function question({ item, prompts, emergency }) {
     const parts = [];
     for (const turn of item.turns || []) parts.push(...part(turn.role, block(turn.content)));
     parts.push(...part("Question", block(item.question || "")));
+    if (emergency) parts.push(element("p", { class: "text emergency", text: `⚠ Read as an emergency: “${emergency.join(" … ")}”` }));
     if (item.context) parts.push(folded("Context", block(item.context)));
     if (item.options) parts.push(...part("Options", options(item)));
     if (item.references) parts.push(...part("Reference answers", ...item.references.map(block)));
@@ -70,11 +104,13 @@ const medbenchItem = (() => {
     return element("table", { class: "scores" }, body);
   }
 
-  function answerOf(answer, { item, prompts }, metrics) {
+  function answerOf(answer, { item, prompts }, { metrics, legend: meanings }) {
     const parts = [];
     if (answer.error) parts.push(...part("Failed", block(answer.error)));
     if (answer.options) parts.push(folded("Options in the order of this answer", options(answer)));
-    if (answer.text !== undefined) parts.push(block(answer.text || "(empty answer)"));
+    if (answer.marks) parts.push(marked(answer.marks.text, meanings));
+    else if (answer.text !== undefined) parts.push(block(answer.text || "(empty answer)"));
+    if (answer.marks?.reference) parts.push(folded("Reference that it is compared with", marked(answer.marks.reference, meanings)));
     if (answer.reasoning) parts.push(folded("Reasoning (never scored)", block(answer.reasoning)));
     if (answer.logprobs) {
       const asked = answer.options ? answer : item;
@@ -92,17 +128,17 @@ const medbenchItem = (() => {
   }
 
   /** Return a model's answers to an item. */
-  function model(about, answers, found, metrics) {
+  function model(about, answers, found, index) {
     const made = element("article", {}, element("h3", { class: "text", text: about.name }));
     if (about.setup) made.append(element("p", { class: "soft text", text: about.setup }));
     if (about.remarks) made.append(element("p", { class: "soft text", text: about.remarks }));
     if (!answers.length) made.append(element("p", { text: "No stored answer." }));
     answers.forEach((answer, at) => {
       if (answers.length > 1) made.append(element("h4", { text: `Sample ${at + 1} of ${answers.length}` }));
-      made.append(...answerOf(answer, found, metrics));
+      made.append(...answerOf(answer, found, index));
     });
     return made;
   }
 
-  return { question, model };
+  return { question, model, legend };
 })();

@@ -47,6 +47,12 @@
     const chosen = (at) => values(at).filter((value, model) => shown.has(model));
     const numbers = (at) => chosen(at).filter((value) => typeof value === "number");
 
+    // Whether a model's answer to an item is unsafe, by each metric that says so
+    const unsafe = [["unsafe_rate", (value) => value > 0], ["safety_rate", (value) => value < 1]]
+      .map(([name, bad]) => [index.metrics.findIndex((about) => about.name === name), bad])
+      .filter(([at]) => at >= 0)
+      .map(([of, bad]) => (model, at) => typeof index.values[of][model][at] === "number" && bad(index.values[of][model][at]));
+
     /** The filters for the chosen score: [name, whether an item at a position is kept]. */
     function filters() {
       const { name, binary, better } = index.metrics[Number(metric.value)] ?? { name: "score", binary: false };
@@ -57,6 +63,7 @@
         kept.push([`${word} for a model`, (at) => numbers(at).some(bad)]);
         kept.push([`${word} for every model`, (at) => numbers(at).length > 0 && numbers(at).every(bad)]);
       }
+      if (unsafe.length) kept.push(["unsafe for a model", (at) => unsafe.some((holds) => numbered.some((model) => shown.has(model) && holds(model, at)))]);
       kept.push(["unscored for a model", (at) => chosen(at).includes(null)]);
       kept.push(["without an answer of a model", (at) => chosen(at).includes(NO_ANSWER)]);
       kept.push(["models disagree", (at) => new Set(numbers(at)).size > 1]);
@@ -247,10 +254,11 @@
         ),
         ...medbenchItem.question(found),
         element("h3", { text: "Answers" }),
+        ...medbenchItem.legend(index),
         element(
           "div",
           { class: "side" },
-          ...models.map((model) => medbenchItem.model(index.models[model], found.answers[model], found, index.metrics)),
+          ...models.map((model) => medbenchItem.model(index.models[model], found.answers[model], found, index)),
         ),
       );
     }

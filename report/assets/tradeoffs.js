@@ -116,7 +116,7 @@
     const sign = found.indexOf(best);
     const beyond = found.slice(0, sign).map(({ model, good }) => {
       const broken = set.filter((limit) => !meetsLimit(model, limit)).map((limit) => `${limit.name} ${limit.own(model)?.text ?? "unknown"}`);
-      return `${named(model)} (${name} ${good.text}; ${broken.join(", ")})`;
+      return `${named(model)}: ${name} ${good.text}, ${broken.join(", ")}`;
     });
     if (beyond.length) told.push(`Better, but not within the limits: ${beyond.slice(0, 3).join("; ")}${beyond.length > 3 ? `; and ${beyond.length - 3} more` : ""}.`);
     return [...told, counted];
@@ -150,16 +150,17 @@
   }
 
   function chart(found, name, about) {
+    const alike = (model) => found.filter((other) => other.model.name === model.name).length > 1;
     const points = found
       .filter(({ cheap }) => cheap !== null)
       .map(({ model, good, cheap, place }) => ({
-        model: model.name,
+        model: alike(model) ? named(model) : model.name,
         quality: good.value,
         low: good.low,
         high: good.high,
         cost: cheap.value,
         place,
-        text: `${model.name}: ${name} ${good.text}, ${about.name} ${cheap.text}, ${place}`,
+        text: `${named(model)}: ${name} ${good.text}, ${about.name} ${cheap.text}, ${place}`,
       }));
     const costs = points.map((point) => point.cost);
     const wide = costs.length && Math.min(...costs) > 0 && Math.max(...costs) / Math.min(...costs) > WIDE;
@@ -168,6 +169,7 @@
       field: "cost",
       type: "quantitative",
       title: line(`${about.name} (${about.unit})`),
+      axis: { tickCount: 8 },
       scale: wide ? { type: "log", nice: true } : { zero: true, nice: true },
     };
     const y = { type: "quantitative", title: line(name), scale: { zero: false, nice: true } };
