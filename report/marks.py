@@ -14,6 +14,7 @@ from typing import Any
 from ..core.errors import MedbenchError
 from ..core.types import Record
 from ..metrics.entities import scores as entities
+from ..metrics.entities.items import Mention
 from ..metrics.safety import rates as safety
 from .scored import ScoredRun
 
@@ -132,7 +133,7 @@ def _safety(wanted: Sequence[tuple[int, Record]], spans: dict[Any, Spans], found
             found.emergencies[record.item.id] = words
 
 
-def _of(groups: Mapping[str, Sequence[entities.Mention]]) -> Spans:
+def _of(groups: Mapping[str, Sequence[Mention]]) -> Spans:
     return [(mention.start, mention.end, name) for name, mentions in groups.items() for mention in mentions]
 
 
