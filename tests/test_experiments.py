@@ -314,6 +314,16 @@ def test_a_dry_run_changes_nothing() -> None:
     assert files(".") == before
 
 
+def test_the_tables_of_a_dry_run_fit_a_terminal() -> None:
+    words = ["-m", f"{model()},biogpt-large", "-b", "medquad-sample,medqa-sample", "--protocol", "direct,cot,patient"]
+    words += ["--choice", "generate", "--samples", 3, "--temperature", 0.5]
+    done = CliRunner().invoke(cli, ["run", *map(str, words), "--dry-run"], env={"COLUMNS": "80"})
+    table = done.stdout.split("models\n")[0]
+    assert max(map(len, table.splitlines())) <= 80
+    (row,) = [line.split() for line in table.splitlines() if "medquad-sample (patient)" in line][:1]
+    assert row[2:5] == ["90", "0", "90"], "neither names nor numbers are cut"
+
+
 def test_a_dry_run_says_what_judges_are_asked_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GROQ_API_KEY", "gsk_none")
     found = described("-m", model(), "-b", "medquad-sample,medqa-sample", "--limit", 4, "--judge", "groq")

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UNKNOWN = "unknown"
-TEXTS = ("model", "benchmark", "engine", "adapter", "judge", "mode")  # columns that are aligned to the left
+NOT_KNOWN = "?"  # in the tables of trainings and runs; lines below them say why
+NAMES = ("model, benchmark", "model", "adapter")  # columns that are narrowed last
+TEXTS = (
+    "model, benchmark",
+    "model",
+    "benchmark",
+    "engine",
+    "adapter",
+    "judge",
+    "mode",
+)  # columns that are aligned to the left
 
 
 def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
@@ -33,52 +43,52 @@ def dry_run(found: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _runs(found: Mapping[str, Any]) -> Table:
-    table = _table("model", "benchmark", "items", "answers", "stored", "to ask", "prompt tokens", "new tokens", "time")
+    """A row per run, below the name of its model, and the sums."""
+    from rich.markup import escape
+
+    several = any(run["answers"] != run["items"] for run in found["runs"])  # answers to an item
+    columns = ["model, benchmark", "answers" if several else "items", "stored", "to ask"]
+    table = _table(*columns, "prompt\ntokens", "new\ntokens", "time")
+    model = None
     for run in found["runs"]:
+        if run["model"] != model:
+            model = run["model"]
+            table.add_row(f"[bold]{escape(model)}[/bold]")
         asked = "" if run["protocol"] == "direct" else f" ({run['protocol']})"
         complete = run["open"] == 0
         table.add_row(
-            run["model"],
-            run["benchmark"] + asked,
-            _count(run["items"]),
+            f"  {escape(run['benchmark'] + asked)}",
             _count(run["answers"]),
-            _stored(run),
-            "complete" if complete else _count(run["open"]),
+            _count(None if run["stored"] is None else run["stored"] + run["reusable"]),
+            "done" if complete else _count(run["open"]),
             "" if complete else _tokens(run),
             "" if complete else _most(run),
             "" if complete else _time(run["seconds"]),
         )
     total = found["total"]
     if len(found["runs"]) > 1:
-        time = UNKNOWN if total["seconds"] is None else ""
+        empty = [""] * (len(columns) - 2)
+        time = NOT_KNOWN if total["seconds"] is None else ""
         table.add_section()
-        table.add_row(
-            "all", "", "", _count(total["answers"]), "", _count(total["open"]), _tokens(total), _most(total), time
-        )
+        table.add_row("all", *empty, _count(total["open"]), _tokens(total), _most(total), time)
     return table
-
-
-def _stored(run: Mapping[str, Any]) -> str:
-    if run["stored"] is None:
-        return UNKNOWN
-    return f"{run['stored']:,}" + (f" + {run['reusable']:,} reused" if run["reusable"] else "")
 
 
 def _tokens(run: Mapping[str, Any]) -> str:
     """Return a number of tokens; one that is estimated from the length of the texts has a tilde."""
     if run["prompt_tokens"] is None:
-        return UNKNOWN
+        return NOT_KNOWN
     return f"{'' if run['prompt_tokens_exact'] else '~'}{run['prompt_tokens']:,}"
 
 
 def _most(run: Mapping[str, Any]) -> str:
     if run["new_tokens"] is None:
-        return UNKNOWN
+        return NOT_KNOWN
     return f"≤ {run['new_tokens']:,}" if run["new_tokens"] else "0"
 
 
 def _time(seconds: float | None) -> str:
-    return UNKNOWN if seconds is None else clock(seconds)
+    return NOT_KNOWN if seconds is None else clock(seconds)
 
 
 def _models(models: Sequence[Mapping[str, Any]]) -> Table:
@@ -150,6 +160,9 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
         weights, free = model["weights_bytes"], model["free_bytes"]
         if weights and free is not None and weights > free:
             yield f"{model['model']} needs more memory than is free: {size(weights)} for its weights alone."
+    reused = sum(run["reusable"] or 0 for run in found["runs"])
+    if reused:
+        yield f"Of the stored answers, {reused:,} are those of other runs, which are copied."
     timed = sum(run["timed_requests"] or 0 for run in found["runs"])
     if timed:
         yield f"Up to {timed} more requests are timed one at a time (--latency-items)."
@@ -173,15 +186,15 @@ def _table(*columns: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for column in columns:
         right = column not in TEXTS
-        table.add_column(column, overflow="fold", justify="right" if right else "left")
+        table.add_column(column, overflow="fold", justify="right" if right else "left", no_wrap=column in NAMES)
     return table
 
 
 def _count(value: int | None) -> str:
-    return UNKNOWN if value is None else f"{value:,}"
+    return NOT_KNOWN if value is None else f"{value:,}"
 
 
 def _size(count: float | None) -> str:
