@@ -26,16 +26,26 @@ items = runs.items()
 items[items["accuracy"] == 0][["benchmark", "item", "chosen", "gold"]]
 
 # %% [markdown]
-# The intervals show how little four items tell.
+# A figure for a paper: every score with its interval, as PNG, SVG or PDF by the file's suffix. A notebook shows it. The
+# intervals show how little four items tell.
+
+# %%
+scores = medbench.figure(runs, "scores", "scores.pdf", width="page")
+print(scores.caption)
+scores
+
+# %% [markdown]
+# What the model answered to one question.
+
+# %%
+medbench.figure(runs, "answers", "answers.png", benchmarks="medquad-sample")
+
+# %% [markdown]
+# The frame is an ordinary DataFrame, so any other plot is a few lines away.
 
 # %%
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot
-
-errors = [accuracy["value"] - accuracy["low"], accuracy["high"] - accuracy["value"]]
-pyplot.errorbar(accuracy["benchmark"], accuracy["value"], yerr=errors, fmt="o", capsize=4)
-pyplot.ylabel("accuracy, with its 95 % interval")
-pyplot.ylim(0, 1)
-pyplot.savefig("accuracy.png")
+axes = accuracy.plot.barh("benchmark", "value", legend=False, xlim=(0, 1), xlabel="accuracy")
+axes.figure.savefig("accuracy.png")
