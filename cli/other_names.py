@@ -10,6 +10,8 @@ import click
 from ..core.suggest import nearest, question
 from .options import visible
 
+NAMED = 3  # commands that have an option, in a message
+
 # Our options, each with its names in other tools (lm-evaluation-harness, inspect, lighteval, HELM, vLLM, transformers).
 ELSEWHERE: Mapping[str, str] = {
     "--adapter": "adapter-path delta lora lora-adapter lora-path peft",
@@ -83,7 +85,7 @@ COMMANDS: Mapping[str, str] = {
     "list runs": "history runs",
     "run": "bench benchmark eval evaluate infer predict test",
     "score": "judge rescore grade",
-    "show": "inspect open samples view",
+    "show": "inspect open samples",
     "train": "finetune fine-tune fit sft tune",
 }
 # Plugin names given without their option: the registry's group, and the option that takes the name.
@@ -131,7 +133,8 @@ def _option(context: click.Context, given: str) -> str:
         if name in names.split():
             return sentence
     if others := list(_commands_with(context, ours)):
-        return f"{ours} is an option of {', '.join(others)}."
+        more = " and others" if len(others) > NAMED else ""
+        return f"{ours} is an option of {', '.join(others[:NAMED])}{more}."
     if field := _field(name):
         return f"A recipe is changed by: medbench train --set {field}=VALUE"
     near = [f"--{each}" for each in nearest(name, [known.lstrip("-") for known in shown], cutoff=0.6)]

@@ -148,7 +148,10 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
         ("train -m smollm2-135m --lr 1e-4", "Did you mean --set learning_rate=VALUE?"),
         ("train -m smollm2-135m --batch_size 2", "Did you mean --set batch_size=VALUE?"),
         ("train -m smollm2-135m --output_dir x", "Did you mean --out?"),
-        ("score run --tasks medqa", "--benchmark is an option of medbench run, medbench leaderboard, medbench report."),
+        (
+            "score run --tasks medqa",
+            "--benchmark is an option of medbench run, medbench leaderboard, medbench report and others.",
+        ),
         ("run --sort accuracy", "--sort is an option of medbench leaderboard."),
         ("leaderboard --order-by medqa", "Did you mean --sort?"),
         ("leaderboard medqa", "there is no folder medqa.\nDid you mean --benchmark medqa?"),
@@ -163,9 +166,12 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
         ("train smollm2-135m", "Did you mean --model smollm2-135m?"),
         (
             "--model smollm2-135m",
-            "--model is an option of medbench run, medbench train, medbench leaderboard, medbench report.",
+            "--model is an option of medbench run, medbench train, medbench leaderboard and others.",
         ),
-        ("--tasks medqa", "--benchmark is an option of medbench run, medbench leaderboard, medbench report."),
+        (
+            "--tasks medqa",
+            "--benchmark is an option of medbench run, medbench leaderboard, medbench report and others.",
+        ),
         ("evaluate -m smollm2-135m", "No such command 'evaluate'. Did you mean run?"),
         ("finetune", "Did you mean train?"),
         ("ls", "Did you mean list?"),
