@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..results.board import Board, Cell
+from ..results.cells import cell_text
 from ..results.export import board_cells, board_headings
 from ..results.summary import Summary
 from ..results.summary_export import summary_cells, summary_headings
-
-SCALE = {"bytes": 1e9}  # what a column's limits are given in, where it is not the unit: GB
 
 
 def summary_table(found: Summary) -> dict[str, Any]:
@@ -47,7 +46,7 @@ def _table(
                 units[at] = cell.figure.unit
     rows = [
         [
-            {"text": text, "value": _scaled(cell), "status": cell.status if cell else ""}
+            {"text": text, "value": cell_text(cell).amount, "status": cell.status if cell else ""}
             for text, cell in zip(texts, cells, strict=True)
         ]
         for texts, cells in lines
@@ -57,9 +56,3 @@ def _table(
         for at, (title, better, unit) in enumerate(zip(headings, directions, units, strict=True))
     ]
     return {"columns": columns, "rows": rows}
-
-
-def _scaled(cell: Cell | None) -> float | None:
-    if cell is None or cell.figure is None or cell.figure.value is None:
-        return None
-    return cell.figure.value / SCALE.get(cell.figure.unit, 1.0)

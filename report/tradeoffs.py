@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..results.board import Board, Cell
-from ..results.export import figure_text
+from ..results.cells import GB, cell_text
 from ..results.manifest import Manifest
 from ..results.summary import ModelRow, Summary
 from ..results.summary_export import summary_cells, summary_headings
@@ -15,7 +15,6 @@ from ..results.summary_export import summary_cells, summary_headings
 COSTS = ("latency", "memory")  # kinds of columns that one wants low, and may limit
 PARAMETERS = {"name": "parameters", "unit": "M", "kind": "parameters"}
 UNITS = {"latency": "s", "memory": "GB"}
-GB = 1e9
 
 Parameters = Mapping[tuple[str, str], int | None]  # by a row's model and setup
 
@@ -93,8 +92,8 @@ def _quality(line: ModelRow, at: int) -> dict[str, Any] | None:
 def _cost(cell: Cell | None) -> dict[str, Any] | None:
     if cell is None or cell.figure is None or cell.figure.value is None:
         return None
-    scale = GB if cell.figure.unit == "bytes" else 1.0
-    return {"value": cell.figure.value / scale, "text": figure_text(cell.figure)}
+    shown = cell_text(cell)
+    return {"value": shown.amount, "text": shown.figure}
 
 
 def _count(parameters: int | None) -> dict[str, Any] | None:

@@ -12,6 +12,10 @@ from typing import Any
 from ..core.text import printable
 from ..core.types import Figure
 from .board import Board, BoardRow, Cell, Column, Leaderboard
+from .cells import MARKS as CELL_MARKS
+from .cells import CellText, cell_text
+from .cells import figure_text as figure_text
+from .cells import number as number
 
 FIELDS = (
     *("model", "revision", "adapter", "engine", "dtype", "quantize", "chat"),
@@ -31,7 +35,7 @@ TEX = {
     **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},  # other signs in LaTeX's default fonts
     **{"–": "--", "…": r"\ldots{}", "·": r"$\cdot$", "†": r"\dag{}"},
 }
-MARKS = {"best": "**{}**", "tied": "{} ≈", "worse": "{} ▼", "": "{}"}
+BEST = CELL_MARKS["best"]
 
 
 FORMULA = ("=", "+", "-", "@", "\t")  # what a formula begins with
@@ -181,44 +185,16 @@ def board_cells(row: BoardRow, board: Board) -> list[str]:
     """Return a row without markup, a text per heading of `board_headings`."""
     name = row.label + (f" ({row.remarks})" if row.remarks else "")
     shown = (cell for cell, column in zip(row.cells, board.columns, strict=True) if column.headline)
-    return [name, row.setup.text, *(_plain(cell, board) for cell in shown)]
+    return [name, row.setup.text, *(shown_cell(cell, board).text for cell in shown)]
 
 
-def _plain(cell: Cell, board: Board) -> str:
-    """Return a cell without markup. The best value of a column gets a star, as in the terminal."""
-    if not cell.figure:
-        return ""
-    mark = {"best": " ★", "tied": " ≈", "worse": " ▼", "": ""}[cell.status]
-    remark = f" {board.footnotes[cell.remark]}" if cell.remark else ""
-    return figure_text(cell.figure, board.answers) + mark + remark
-
-
-def number(value: float | None, unit: str) -> str:
-    """Return a value as in tables: shares and scores to three decimals, bytes as GB or MB, the rest to three digits."""
-    if value is None:
-        return "–"
-    if unit == "":
-        return f"{value:.3f}"
-    if unit == "bytes":
-        return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
-    return f"{value:.3g} {unit}" if abs(value) < 1000 else f"{value:.0f} {unit}"
+def shown_cell(cell: Cell, board: Board) -> CellText:
+    """Return what a board's table shows of a cell."""
+    return cell_text(cell, board.answers, board.footnotes[cell.remark] if cell.remark else "")
 
 
 def _pairs(count: int) -> str:
     return "the one pair" if count == 1 else f"all {count} pairs"
-
-
-def figure_text(figure: Figure, asked: int | None = None) -> str:
-    """ "0.612 [0.570, 0.653] (n 37 of 50)": the value, its interval if it has one, its coverage if below 100 %.
-
-    Where the figure is of another number of items than `asked`, that number is shown too.
-    """
-    text = number(figure.value, figure.unit)
-    if figure.value is not None and figure.low is not None and figure.high is not None:
-        text += f" [{number(figure.low, figure.unit)}, {number(figure.high, figure.unit)}]"
-    if figure.n < figure.total:
-        return f"{text} (n {figure.n} of {figure.total})"
-    return text + (f" (n {figure.n})" if asked not in (None, figure.n) else "")
 
 
 def _run(row: BoardRow) -> dict[str, Any]:
@@ -270,8 +246,8 @@ def _table(board: Board) -> str:
     ]
     for row in board.rows:
         name = row.label + (f" ({row.remarks})" if row.remarks else "")
-        cells = [row.cells[index] for index, _ in shown]
-        lines.append(markdown_row([escaped(name), escaped(row.setup.text), *(_cell(cell, board) for cell in cells)]))
+        cells = [marked(shown_cell(row.cells[index], board)) for index, _ in shown]
+        lines.append(markdown_row([escaped(name), escaped(row.setup.text), *cells]))
     if board.hidden:
         lines.append(markdown_row([f"{board.hidden} more below these", "", *("" for _ in shown)]))
     note = _note(board, {row.cells[index].status for row in board.rows for index, _ in shown})
@@ -306,11 +282,10 @@ def _heading(column: Column) -> str:
     return escaped(column.name) + ARROWS[column.better]
 
 
-def _cell(cell: Cell, board: Board) -> str:
-    if not cell.figure:
-        return ""
-    text = MARKS[cell.status].format(figure_text(cell.figure, board.answers))
-    return f"{text} {board.footnotes[cell.remark]}" if cell.remark else text
+def marked(shown: CellText) -> str:
+    """Return a cell in Markdown, the best value of a column in bold."""
+    figure = f"**{shown.figure}**" if shown.mark == BEST else f"{shown.figure} {shown.mark}".rstrip()
+    return f"{figure} {shown.sign}".rstrip()
 
 
 def markdown_row(cells: list[str]) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..core.text import printable
-from .board import Cell
-from .export import ARROWS, MARKS, escaped, figure_text, latex_row, markdown_row, tex
+from .cells import CellText, cell_text
+from .export import ARROWS, escaped, latex_row, markdown_row, marked, tex
 from .summary import LEAKED, ModelRow, Summary
 
 NAMES = {  # columns that are of no single benchmark
@@ -58,7 +58,7 @@ def summary_markdown(found: Summary) -> str:
     headings = [escaped(heading) for heading in summary_headings(found)]
     lines = [f"### {_title(found)}", "", markdown_row(headings), markdown_row(["---", "---", *_right(found)])]
     for line in found.lines:
-        cells = (MARKS[cell.status if cell else ""].format(text) for cell, text in _cells(line))
+        cells = map(marked, summary_texts(line))
         lines.append(markdown_row([escaped(line.label), escaped(_setup(line)), *cells]))
     return "\n".join([*lines, "", escaped(_notes(found, "Bold"))])
 
@@ -111,19 +111,15 @@ def _setup(line: ModelRow) -> str:
     return ", ".join(filter(None, [line.setup, *remarks, unchecked]))
 
 
-def _cells(line: ModelRow) -> Iterable[tuple[Cell | None, str]]:
-    for cell, leaked in zip(line.cells, line.leaked, strict=True):
-        if cell is None or cell.figure is None or cell.figure.value is None:
-            yield None, "–"
-        else:
-            yield cell, figure_text(cell.figure) + (f" {LEAKED}" if leaked else "")
+def summary_texts(line: ModelRow, places: int = 3) -> list[CellText]:
+    """Return what the summary shows of each cell of a line."""
+    cells = zip(line.cells, line.leaked, strict=True)
+    return [cell_text(cell, sign=LEAKED * bool(leaked), places=places) for cell, leaked in cells]
 
 
 def summary_cells(line: ModelRow) -> list[str]:
     """Return a line without markup, a text per heading. The best value of a column gets a star, as in the terminal."""
-    stars = {"best": " ★", "tied": " ≈", "worse": " ▼", "": ""}
-    figures = (text + stars[cell.status if cell else ""] for cell, text in _cells(line))
-    return [line.label, _setup(line), *figures]
+    return [line.label, _setup(line), *(shown.text for shown in summary_texts(line))]
 
 
 def _notes(found: Summary, best: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...core import registry
 from ...core.errors import MedbenchError
+from ...results.cells import MARKS, CellText, cell_text, figure_text, number
 from ...results.descriptions import label
-from ...results.export import figure_text, number
 from ...results.scoring import CLEAN
 from ...results.summary import SAMPLES
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from ...results.board import Board, Cell, Column, Leaderboard
     from ...results.comparison import ComparedFigure, Comparison
 
-MARK = {"best": "★", "tied": "≈", "worse": "▼", "": ""}
-STYLE = {"best": "bold green", "tied": "", "worse": "", "": ""}
+BEST_STYLE = "bold green"
 SHORT = {
     "throughput_tokens_per_s": "tokens/s",
     "latency_p50_s": "latency p50",
@@ -207,33 +206,42 @@ def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> 
         name, *below = heading(column.name.removesuffix(CLEAN) if clean else column.name).split("\n")
         table.add_column(escape("\n".join([name + arrow, *below])), justify="right", no_wrap=True)
     alone = len(board.rows) + board.hidden == 1
+
+    def text(cell: Cell) -> CellText:
+        return cell_text(cell, asked, board.footnotes[cell.remark] if cell.remark else "")
+
     for row in board.rows:
         # Of what tells two runs of a model apart, the line below the name says the most.
         rest = [(field, value) for field, value in row.apart if field not in SETUP]
         lines = [escape(label(row.setup.model, rest)), f"[dim]{escape(row.setup.text)}[/dim]"]
         if row.remarks and not clean:
             lines.append(f"[yellow]{row.remarks}[/yellow]")
-        table.add_row("\n".join(lines), *(_cell(row.cells[at], asked, alone, board.footnotes) for at, _ in shown))
+        table.add_row("\n".join(lines), *(_cell(text(row.cells[at]), alone) for at, _ in shown))
     return table
 
 
-def _cell(cell: Cell, asked: int, alone: bool, footnotes: Mapping[str, str]) -> str:
-    figure = cell.figure
-    sign = f" {footnotes[cell.remark]}" if cell.remark else ""
-    if figure is None or figure.value is None:
-        return "–" + sign
-    value = number(figure.value, figure.unit) + sign
-    mark = "" if alone else MARK[cell.status]
-    style = "" if alone else STYLE[cell.status]
-    lines = [f"[{style}]{value}[/] {mark}" if style else f"{value} {mark}".rstrip()]
-    if figure.low is not None and figure.high is not None:
-        low, high = (number(bound, figure.unit).replace("0.", ".") for bound in (figure.low, figure.high))
-        lines.append(f"[dim]{low}–{high}[/dim]")
-    if figure.n < figure.total:
-        lines.append(f"[yellow]n {figure.n} of {figure.total}[/yellow]")
-    elif figure.n != asked:
-        lines.append(f"[dim]n {figure.n}[/dim]")
+def _cell(shown: CellText, alone: bool) -> str:
+    """Lay out a cell: the value, its interval and its n below each other."""
+    value = f"{shown.value} {shown.sign}".rstrip()
+    if shown.amount is None:
+        return value
+    lines = [marked(value, "" if alone else shown.mark)]
+    if shown.low:
+        lines.append(f"[dim]{without_zero(shown.low)}–{without_zero(shown.high)}[/dim]")
+    if shown.n:
+        lines.append(f"[{'yellow' if shown.partial else 'dim'}]{shown.n}[/]")
     return "\n".join(lines)
+
+
+def marked(value: str, mark: str) -> str:
+    """Return a value with its mark; the best of a column stands out."""
+    style = BEST_STYLE if mark == MARKS["best"] else ""
+    return f"[{style}]{value}[/] {mark}" if style else f"{value} {mark}".rstrip()
+
+
+def without_zero(end: str) -> str:
+    """Return an end of an interval without a leading zero: ".570"."""
+    return re.sub(r"^(-?)0\.", r"\1.", end)
 
 
 def _measured(board: Board) -> list[tuple[int, str]]:
@@ -263,7 +271,7 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
             cells = [row.cells[at[name]] if name in at else None for name in names]
             if all(_value(cell) is None for cell in cells):
                 continue  # of answers that were saved before
-            values = [number(_value(c), c.figure.unit) if c is not None and c.figure else "–" for c in cells]
+            values = [cell_text(cell).value for cell in cells]
             several = names_seen.count(board.benchmark) > 1
             what = [row.label, board.title if several else board.benchmark]
             table.add_row(

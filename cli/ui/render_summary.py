@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...core.text import printable
-from ...results.export import number
-from ...results.summary import LEAKED
-from .render import MARK, STYLE, console, plain_table
+from ...results.summary_export import summary_texts
+from .render import console, marked, plain_table, without_zero
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from ...results.board import Cell
-    from ...results.summary import Heading, ModelRow, Summary
+    from ...results.cells import CellText
+    from ...results.summary import Heading, Summary
 
 HEADING = 8  # characters of a line of a heading that is abbreviated
 FOLDED = 10  # characters of a line of a model's name, at the least
@@ -85,7 +84,8 @@ def _table(found: Summary, columns: Sequence[int], short: bool) -> Table:
             name.append("[yellow]unfinished[/yellow]")
         if line.unchecked:
             name.append("[yellow]leaks not checked[/yellow]")
-        table.add_row("\n".join(filter(None, name)), *(_cell(line, at, found, alone, short) for at in columns))
+        shown = summary_texts(line, places=2 if short else 3)
+        table.add_row("\n".join(filter(None, name)), *(_cell(shown[at], found.headings[at], alone) for at in columns))
     return table
 
 
@@ -113,30 +113,16 @@ def _abbreviated(word: str) -> str:
     return word if len(word) <= HEADING else f"{word[: HEADING - 1]}."
 
 
-def _cell(line: ModelRow, at: int, found: Summary, alone: bool, short: bool) -> str:
-    cell, heading = line.cells[at], found.headings[at]
-    if cell is None or cell.figure is None or cell.figure.value is None:
-        return "–"
-    figure = cell.figure
-    if heading.metric in UNITS:
-        return f"{cell.figure.value / 1e9:.2f}" if figure.unit == "bytes" else f"{cell.figure.value:.3g}"
-    value = number(figure.value, figure.unit)
-    lines = [_marked(value + LEAKED * bool(line.leaked[at]), cell, alone)]
-    if figure.low is not None and figure.high is not None:
-        low, high = (_bound(end, short) for end in (figure.low, figure.high))
-        lines.append(f"[dim]{low}–{high}[/dim]")
-    if figure.n < figure.total:
-        lines.append(f"[yellow]n {figure.n}/{figure.total}[/yellow]")
+def _cell(shown: CellText, heading: Heading, alone: bool) -> str:
+    if heading.metric in UNITS or shown.amount is None:
+        return shown.bare
+    lines = [marked(shown.value + shown.sign, "" if alone else shown.mark)]
+    if shown.low:
+        lines.append(f"[dim]{_end(shown.low)}–{_end(shown.high)}[/dim]")
+    if shown.partial:
+        lines.append(f"[yellow]{shown.n.replace(' of ', '/')}[/yellow]")
     return "\n".join(lines)
 
 
-def _bound(value: float, short: bool) -> str:
-    """Return an end of an interval without its zero: ".72"."""
-    text = f"{value:.2f}" if short else f"{value:.3f}"
-    return "1" if text == "1.00" else text.replace("0.", ".", 1)
-
-
-def _marked(value: str, cell: Cell, alone: bool) -> str:
-    mark = "" if alone else MARK[cell.status]
-    style = "" if alone else STYLE[cell.status]
-    return f"[{style}]{value}[/] {mark}" if style else f"{value} {mark}".rstrip()
+def _end(end: str) -> str:
+    return "1" if end == "1.00" else without_zero(end)
