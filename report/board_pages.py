@@ -19,12 +19,15 @@ from .folder import ReportFolder
 from .items import write_items
 from .pages import page
 from .places import Places
+from .positions import chart as positions_chart
+from .positions import positions
 from .run_facts import facts, leaks
 from .scored import read_scores
 from .script_data import script
 from .tables import board_table
+from .training_facts import Training, training
 
-CALIBRATION = "calibration"  # the name of its chart
+CALIBRATION, POSITIONS, TRAINING = "calibration", "positions", "training"  # the names of their charts
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ class BoardPages:
         calibrated = calibration(scored, models)
         if calibrated:
             charts[CALIBRATION] = calibration_chart(calibrated)
+        placed = positions(scored, self.board)
+        if placed:
+            charts[POSITIONS] = positions_chart(placed, models)
         folder.write(f"data/{self.key}.js", script("tables", tables))
         folder.write(f"data/charts-{self.number}.js", script("charts", charts))
         folder.write(
@@ -109,12 +115,19 @@ class BoardPages:
                 distributions=[(each, f"distribution-{at}") for at, each in enumerate(found)],
                 calibrated=calibrated,
                 calibration=CALIBRATION,
+                placed=placed,
+                positions=POSITIONS,
             ),
         )
         for at, (row, run) in enumerate(zip(self.board.rows, self.runs, strict=True)):
-            folder.write(self.run_file(at), self._run(about, row, run))
+            trained = training(run.manifest)
+            curve = ""
+            if trained and trained.chart:
+                curve = f"data/{self.run_file(at).removesuffix('.html')}.js"
+                folder.write(curve, script("charts", {TRAINING: trained.chart}))
+            folder.write(self.run_file(at), self._run(about, row, run, trained, curve))
 
-    def _run(self, about: About, row: BoardRow, run: StoredRun) -> str:
+    def _run(self, about: About, row: BoardRow, run: StoredRun, trained: Training | None, curve: str) -> str:
         failures: dict[str, Any] = {}
         for session in run.manifest.sessions:
             failures |= session.failures
@@ -123,7 +136,9 @@ class BoardPages:
             "run.html",
             about=about,
             here="",
-            scripts=(),
+            scripts=(curve,) if curve else (),
+            trained=trained,
+            training=TRAINING,
             board=self.board,
             row=row,
             benchmark=self.file,

@@ -8,7 +8,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from medbench.report.site import write_report
 from medbench.results.manifest import RequestTimes, Session
 from medbench.results.store import StoredRun
 from medbench.results.writer import RunWriter
+from medbench.zoo import adapter_manifest
+from medbench.zoo.adapter_manifest import AdapterManifest
 
 # Tries to end whatever text, attribute, script or string it is put into. Each way sets another number.
 BREAKOUT = (
@@ -53,6 +55,9 @@ def hostile_run(root: Path, model: str, answers: str) -> StoredRun:
         engine={"parameters": 10, hostile("engine"): hostile("value")},
         environment={hostile("key"): {"__proto__": hostile("environment")}},
         command=("medbench", hostile("command")),
+        model=dataclasses.replace(
+            plain.model, adapter=str(trained(root.parent / "adapter", hostile)), adapter_hash="beef"
+        ),
         benchmark=dataclasses.replace(
             plain.benchmark, origin=hostile("origin"), notes=(hostile("note"),), citation=hostile("citation")
         ),
@@ -286,6 +291,67 @@ def test_calibration_has_the_bins_of_ece(tmp_path: Path) -> None:
     assert len(chart["layer"][1]["data"]["values"]) == len(bins)
 
 
+def test_chosen_options_beside_right_ones(tmp_path: Path) -> None:
+    options = ("first", "second")
+    with RunWriter(tmp_path / "runs", made.manifest(["1", "2", "3", "4"], metrics=("accuracy",))) as writer:
+        writer.append(
+            Record(
+                Item(item_id, "Which?", options=options, labels=("A", "B"), gold=gold),
+                Output(item_id, prompt="Which?", text=text, finish="stop"),
+            )
+            for item_id, gold, text in zip("1234", (0, 1, 1, 1), ("Answer: A", "Answer: A", "Answer: B", "who knows"))
+        )
+    index = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index
+    rows = tables_of(index.with_name("benchmark-1.html").read_text("utf-8"))
+    start = rows.index(["option", "right answers", "tiny"])
+    assert [row[:2] for row in rows[start + 1 : start + 3]] == [["A", "0.250"], ["B", "0.750"]]
+    assert rows[start + 1][2].startswith("0.667 [") and rows[start + 2][2].startswith("0.333 [")
+    assert rows[start + 3] == ["not read", "", "1"]
+    chart = received(index.parent / "data" / "charts-1.js")["positions"]
+    assert [row["share"] for row in chart["data"]["values"]] == pytest.approx([1 / 4, 3 / 4, 2 / 3, 1 / 3])
+
+
+def trained(folder: Path, word: Callable[[str], str] = str) -> Path:
+    """The folder of a finished training. `word` makes each of its texts."""
+    recipe = {"stages": [{"name": word("sft"), "learning_rate": 0.001, "why": {"learning_rate": word("because")}}]}
+    stages = [{"name": word("sft"), "steps": 2, "eval_loss_before": 3.0, "eval_loss_after": 2.5}]
+    about = AdapterManifest(
+        word("tiny"), word("tag"), "lora", "done", {}, {"weights": word("weights")}, recipe, stages=stages, hash="beef"
+    )
+    adapter_manifest.write(folder, about)
+    lines = [
+        {"step": 0, "eval_loss": 3.0},
+        {"step": 1, "loss": 4.0},
+        {"step": 2, "loss": 2.0},
+        {"step": 2, "eval_loss": 2.5},
+    ]
+    lines.append({"step": 3, "loss": float("nan")})
+    (folder / "log.jsonl").write_text("\n".join(json.dumps({"stage": word("sft")} | line) for line in lines))
+    return folder
+
+
+def test_the_training_of_an_adapter_is_on_its_page(tmp_path: Path) -> None:
+    adapter = trained(tmp_path / "adapters")
+    for hashed, known in (("beef", True), ("dead", False)):  # of a later training in the same folder
+        plain = made.manifest(["1"], metrics=("token_f1",))
+        about = dataclasses.replace(
+            plain, model=dataclasses.replace(plain.model, adapter=str(adapter), adapter_hash=hashed)
+        )
+        with RunWriter(tmp_path / hashed, about) as writer:
+            writer.append([made.record("1", "yes")])
+        index = write_report(medbench.load_runs(tmp_path / hashed), tmp_path / f"site-{hashed}").index
+        text = index.with_name("run-1-1.html").read_text("utf-8")
+        assert ("sft: held-out loss 3.000 before, 2.500 after 2 steps." in text) == known
+        assert (["learning_rate", "0.001", "because"] in tables_of(text)) == known
+        assert (index.parent / "data" / "run-1-1.js").exists() == known
+    points = received(tmp_path / "site-beef" / "data" / "run-1-1.js")["training"]["data"]["values"]
+    assert [(row["curve"], row["step"], row["loss"]) for row in points] == [
+        *[("loss, each step", 1, 4), ("loss, each step", 2, 2)],
+        *[("loss, running mean", 1, 4), ("loss, running mean", 2, 3)],
+        *[("held-out loss", 0, 3), ("held-out loss", 2, 2.5)],
+    ]
+
+
 def test_answers_to_permuted_options_have_their_own(tmp_path: Path) -> None:
     about = made.manifest(["1"], metrics=("accuracy",), samples=2)
     with RunWriter(tmp_path / "runs", about) as writer:
@@ -449,7 +515,9 @@ def hostile_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("hostile")
     for model, answers in (("model-a", "110"), ("model-b", "010")):
         hostile_run(root / "runs", model, answers)
-    plain = made.manifest(["1"], model=hostile("chooser"), benchmark="choices", metrics=("ece",), method="logprob")
+    plain = made.manifest(
+        ["1"], model=hostile("chooser"), benchmark="choices", metrics=("accuracy", "ece"), method="logprob"
+    )
     options = hostile("option"), "other"
     with RunWriter(root / "runs", plain) as writer:  # for the calibration curve
         item = Item("1", "Which?", options=options, labels=(hostile("label"), "B"), gold=0)
