@@ -31,10 +31,21 @@ def merged(stored: Values, given: Mapping[str, Any]) -> tuple[Values, list[str]]
         else:
             told += _told(found, {name: value})
             found[name] = value
+    if "models" in given:
+        _drop_comparisons(found, told)
     found["models"] = [_overruled(model, given, told) for model in found.get("models", ())]
     if not found["models"]:
         del found["models"]
     return found, told
+
+
+def _drop_comparisons(found: Values, told: list[str]) -> None:
+    """Remove the comparisons of models that an option has replaced."""
+    names = {model["name"] for model in found["models"]}
+    compare = found.pop("compare", [])
+    if kept := [each for each in compare if names.issuperset(each["models"])]:
+        found["compare"] = kept
+    told += [f"not used: [[compare]] models = {toml(each['models'])}" for each in compare if each not in kept]
 
 
 def _overruled(model: Mapping[str, Any], given: Mapping[str, Any], told: list[str]) -> Values:

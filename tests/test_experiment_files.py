@@ -192,6 +192,14 @@ def test_options_replace_what_the_file_says_and_are_reported() -> None:
     ]
 
 
+def test_comparisons_of_models_that_an_option_replaced_are_not_made() -> None:
+    pairs = "[[compare]]\nmodels = ['a', 'b']\n[[compare]]\nmodels = ['a', 'c']\n"
+    found, told = merged(read(file(f"models = ['a', 'b', 'c']\n{pairs}")), options("-m", "a,b"))
+    assert found["compare"] == [{"models": ["a", "b"]}]
+    assert 'not used: [[compare]] models = ["a", "c"]' in told
+    assert "compare" not in merged(read(file(f"models = ['a', 'b', 'c']\n{pairs}")), options("-m", "a"))[0]
+
+
 def test_an_option_that_says_the_same_is_not_reported() -> None:
     assert merged(read(file("limit = 5\n")), options("--limit", 5)) == ({"limit": 5}, [])
 
