@@ -1,8 +1,8 @@
 """Sentences with mentions that they assert or not, worded as in answers to patients; written for this project.
 
 [square]: asserted. {curly|KIND}: not asserted, because it is n: denied or prevented, c: a mere condition, f: someone
-else's in the family. A sentence may span lines ("/" is a line break). MEASURED was written before the code and not read
-while it was built; BUILT was.
+else's in the family. A sentence may span lines ("/" is a line break). BUILT and MEASURED were written before the code,
+and rules were made from both. FRESH was written when the rules were finished, and scored once.
 """
 
 MEASURED = """
@@ -92,4 +92,32 @@ Your child may have [a fever] if the ear is infected.
 She was worried about {cancer|n}, but it is not.
 [Sickle cell disease] runs in families.
 [Anemia] is common when [iron] is low.
+""".strip().splitlines()
+
+# Written after the rules were finished, and scored once.
+FRESH = """
+Ginger does not interact with {warfarin|n} in small amounts, yet it eases [nausea].
+Your results show no trace of {leukemia|n}.
+A negative D-dimer makes {pulmonary embolism|n} very unlikely.
+Most people with [hypothyroidism] never get {goiter|n}.
+Taking folic acid lowers the chance of [spina bifida].
+Sunscreen helps to prevent {melanoma|n} and {sunburn|n}.
+Anyone who gets {hives|c} after a dose should stop the drug.
+Stop the tablets at once if your skin turns yellow or you vomit blood: these point to [liver failure].
+If he starts {wheezing|c} or has {trouble breathing|c}, use the inhaler.
+In the event of {a seizure|c}, lay the person on the side.
+My grandmother suffered from {dementia|f}, but my own problem is [insomnia].
+He has two brothers with {hemophilia|f}.
+[Heart failure] is a known complication of [hypertension].
+Far from causing {diabetes|n}, the diet improved [obesity].
+[Psoriasis] isn't contagious.
+Nothing on the scan suggested {a stroke|n}.
+The tremor was thought to be [Parkinson's disease] until tests showed [hyperthyroidism].
+Conditions that were ruled out:/- {lupus|n}/- {gout|n}
+Tell us before the operation if you have:/- {hemophilia|c}/- {asthma|c}
+Risk factors:/- [obesity]/- [hypertension]
+[Measles] can lead to [pneumonia] and [encephalitis].
+The patient is not known to have {epilepsy|n}.
+It used to be thought that stress causes {ulcers|n}; most are due to infection.
+[Anxiety] without {depression|n} responds well to therapy.
 """.strip().splitlines()

@@ -1,9 +1,10 @@
 """References and answers that word the same facts differently, with the right recall and the invented entities.
 
-Written for this project, from general medical knowledge. MEASURED was written before the code that reads them and was
-not looked at while it was built; BUILT was. `recall` is a fraction written as text: concepts of the reference that the
-answer asserts, of all that the reference asserts ("unscored": it asserts none). `invented` are the words of the answer
-that name something which neither reference nor question has.
+Written for this project, from general medical knowledge. BUILT and MEASURED were written before the code; errors in
+BUILT were looked at while it was built, those in MEASURED were not, but its author remembered the sentences. FRESH was
+written when the code was finished, and scored once. `recall` is a fraction written as text: concepts of the reference
+that the answer asserts, of all that the reference asserts ("unscored": it asserts none). `invented` are the words of
+the answer that name something which neither reference nor question has.
 """
 
 from __future__ import annotations
@@ -157,4 +158,33 @@ BUILT = (
     Pair("Hepatitis B causes jaundice.", "Hepatitis\u202fB causes jaun\u00addice.", "2/2"),
     Pair("Anxiety and insomnia.", "☐ Anxiety<br>☐ Insomnia<br>☐ Tremor", "2/2", ("Tremor",)),
     Pair("Appendicitis causes vomiting.", "> **Appendicitis** &mdash; vomiting &amp; fever", "2/2", ("fever",)),
+)
+
+# Written after the code was finished, and scored once.
+FRESH = (
+    Pair("Cholelithiasis causes jaundice.", "Gallstones can turn the skin yellow.", "1/2"),
+    Pair("Xerostomia is a side effect of amitriptyline.", "Elavil leaves you with a dry mouth.", "2/2"),
+    Pair(
+        "Hypokalemia causes arrhythmia.",
+        "Low potassium leads to an irregular heartbeat and cramps.",
+        "2/2",
+        ("cramps",),
+    ),
+    Pair("Tuberculosis is treated with isoniazid and rifampin.", "TB: INH and rifampicin.", "3/3"),
+    Pair("Furosemide may cause dehydration.", "Lasix, a water pill, may dehydrate you.", "1/2"),
+    Pair("Sepsis needs vancomycin.", "Blood poisoning needs vancomycin and gentamicin.", "2/2", ("gentamicin",)),
+    Pair("Myopia and cataract.", "Nearsightedness; cataracts.", "2/2"),
+    Pair("Angina and hyperlipidaemia.", "ANGINA\nHIGH CHOLESTEROL\nGOUT", "2/2", ("GOUT",)),
+    Pair("Croup causes stridor.", "Croup never causes stridor.", "1/2"),
+    Pair("Endometriosis causes infertility.", "Her sister had endometriosis.", "0/2"),
+    Pair("Celiac disease causes diarrhea.", "| Disease | Sign |\n|---|---|\n| Coeliac disease | Diarrhoea |", "2/2"),
+    Pair("Lithium may cause tremor.", "1. **Lithium** may cause __tremors__\n2. Polyuria", "2/2", ("Polyuria",)),
+    Pair("Vertigo and tinnitus.", "Call us if you notice vertigo. Tinnitus is usual.", "1/2"),
+    Pair("Ranitidine treats GERD.", "Zantac treats acid reflux.", "2/2"),
+    Pair("Rabies is fatal.", "The World Health Organization and the Rabies Alliance say rabies kills.", "1/1"),
+    Pair("Diverticulitis causes fever.", "Diverticulitis gives you a temperature.", "1/2"),
+    Pair("Amoxicillin may cause rash.", "Amoxicillin 250 mg QID PO may cause a skin rash.", "2/2"),
+    Pair("Acute renal failure.", "AKI.", "1/1"),
+    Pair("Vaccines protect infants. Pertussis is dangerous.", "Vaccination prevents whooping cough.", "0/1"),
+    Pair("Scoliosis causes back pain.", "A curved spine gives you an aching back.", "2/2"),
 )

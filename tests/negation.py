@@ -1,7 +1,7 @@
 """Sentences that the negation detector is built on and measured on, written for this project.
 
-{curly}: a mention that the sentence denies; [square]: one that it does not. MEASURED was written before the detector
-and is not read while it is changed; BUILT is what it was made from.
+{curly}: a mention that the sentence denies; [square]: one that it does not. MEASURED was written before the first
+detector and not read while that was built; it was read before rules were added later. BUILT is what it was made from.
 """
 
 BUILT = """
