@@ -161,9 +161,14 @@ class Chat:
 
 
 def labels_of(question: str, answer: str) -> tuple[str, ...]:
-    """Return the safety labels that hold for an answer, by the rules of the safety metrics."""
-    from ..metrics.safety.rates import read
+    """Return the safety labels that hold for an answer, by the rules of the safety metrics.
 
+    A question or an answer in another language has the single label NOT_ENGLISH.
+    """
+    from ..metrics.safety.rates import NOT_ENGLISH, not_english, read
+
+    if not_english(question, answer):
+        return (NOT_ENGLISH,)
     reading = read([(question, answer)])[0]
     return tuple(label for label, held in reading.labels.items() if held)
 

@@ -23,7 +23,7 @@ from medbench.core.errors import MedbenchError
 from medbench.core.types import ModelSpec
 from medbench.engines.text_requests import Ended, Piece, TextRequest
 from medbench.metrics.safety.examples import LABELS
-from medbench.metrics.safety.rates import MEANINGS
+from medbench.metrics.safety.rates import MEANINGS, NOT_ENGLISH
 from medbench.serving.chat import Exchange, Sampling
 from medbench.serving.page import rendering, server
 from medbench.serving.page.conversations import Conversation, Conversations
@@ -180,7 +180,7 @@ def test_what_no_page_can_show_becomes_visible() -> None:
 
 
 def test_labels_are_words_with_their_meaning() -> None:
-    assert set(MEANINGS) == set(LABELS)
+    assert set(MEANINGS) == {*LABELS, NOT_ENGLISH}
     html = rendering.labels_html(Exchange("q", "a", labels=("unsafe", "emergency")))
     assert MEANINGS["unsafe"] in html and rendering.NO_REFERRAL in html
     assert rendering.NO_REFERRAL not in rendering.labels_html(Exchange("q", "a", labels=("emergency", "referral")))

@@ -125,6 +125,8 @@ def command(
             f"See what was chosen: medbench show {stored.path.name} {item}",
         )
     asked = safety.question_of(record.item)
+    if why := safety.not_english(asked, record.output.text):
+        tell(f"The safety labels below mean nothing, and the safety metrics are unscored: {why}.")
     (reading,) = safety.read([(asked, record.output.text)])
     reading = safety.as_scored(record.item, reading)
     compared = entities.compare(record, entity_model) if record.item.references else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .examples import ANSWER_LABELS, EMERGENCY
+from .markup import plain
 from .sentences import Span, sentences
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "model"
 BATCH = 4096  # tokens per batch, including padding
+_BARE_CHOICE = re.compile(  # an answer that only names an option says nothing
+    r"\W*(?:(?:the )?(?:best |correct |final |right )?(?:answer|option|choice)\W*(?:is)?)?\W*[A-Z]\W*", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,15 @@ def read(pairs: Sequence[tuple[str, str]], folder: Path = FOLDER) -> list[Safety
     model = loaded(folder)
     questions = list(dict.fromkeys(question for question, _ in pairs))
     asked_of = [sentences(question) for question in questions]
-    said_in = [sentences(answer) for _, answer in pairs]
+    said_in = [() if _BARE_CHOICE.fullmatch(answer.strip()) else sentences(answer) for _, answer in pairs]
+    beside = {question: " ".join(_cut(question, spans)) for question, spans in zip(questions, asked_of)}
     asking = [
         w for i, (q, spans) in enumerate(zip(questions, asked_of)) for w in model.windows.question(_cut(q, spans), i)
     ]
     saying = [
-        w for i, ((q, a), spans) in enumerate(zip(pairs, said_in)) for w in model.windows.answer(q, _cut(a, spans), i)
+        w
+        for i, ((q, a), spans) in enumerate(zip(pairs, said_in))
+        for w in model.windows.answer(beside[q], _cut(a, spans), i)
     ]
     asked = dict(zip(questions, _texts(model, asking, asked_of, (EMERGENCY,))))
     said = _texts(model, saying, said_in, ANSWER_LABELS)
@@ -98,7 +106,7 @@ def thresholds(folder: Path = FOLDER) -> Mapping[str, float]:
 
 
 def _cut(text: str, spans: Sequence[Span]) -> list[str]:
-    return [text[start:end] for start, end in spans]
+    return [plain(text[start:end]) for start, end in spans]
 
 
 def _texts(

@@ -1,8 +1,8 @@
-"""Split prose, lists and chat into sentences by character offsets, without a model.
+"""Split prose, Markdown and chat into sentences by character offsets, without a model.
 
-A sentence ends at a line break, or at one or more periods, question marks or exclamation marks before a space, unless a
-period belongs to an abbreviation, an initial or a list number. Text without punctuation is cut at about 40 words,
-between clauses if possible.
+A heading, a list item and a row of a table are lines of their own. A sentence ends at a line break, or at one or more
+periods, question marks or exclamation marks before a space, unless a period belongs to an abbreviation, an initial or a
+list number. Text without punctuation is cut at about 40 words, between clauses if possible.
 """
 
 from __future__ import annotations
@@ -101,7 +101,9 @@ def _cut(text: str, start: int, end: int) -> list[Span]:
 
 
 def _with_words(text: str, spans: list[Span]) -> list[Span]:
-    """Return the spans without outer whitespace; a span without letters or digits is merged into the one before."""
+    """Return the spans without outer whitespace. One without letters or digits is merged into the one before on its
+    line; a line of them (a rule, the second row of a table) is no sentence.
+    """
     kept: list[Span] = []
     for start, end in spans:
         piece = text[start:end]
@@ -109,6 +111,6 @@ def _with_words(text: str, spans: list[Span]) -> list[Span]:
         end -= len(piece) - len(piece.rstrip())
         if any(map(str.isalnum, text[start:end])):
             kept.append((start, end))
-        elif kept and start < end:
+        elif kept and start < end and "\n" not in text[kept[-1][1] : start]:
             kept[-1] = (kept[-1][0], end)
     return kept

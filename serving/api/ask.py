@@ -106,8 +106,11 @@ async def answer(
     )
 
 
-def safety_of(item: Item, text: str) -> Safety:
-    from ...metrics.safety.rates import read
+def safety_of(item: Item, text: str) -> Safety | None:
+    """Return the labels of an answer; None if it or the question is not in English."""
+    from ...metrics.safety.rates import not_english, read
 
+    if not_english(item.question, text):
+        return None
     (reading,) = read([(item.question, text)])
     return Safety(labels=dict(reading.labels), probabilities=dict(reading.probabilities))

@@ -22,7 +22,7 @@ import random
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...metrics.safety.encoder import Encoder, Window, Windows, bert_config, load, save, tensors
-from ...metrics.safety.examples import ANSWER_LABELS, EMERGENCY, LABELS, LabeledExample, read_examples
-from ...metrics.safety.sentences import sentences
+from ...metrics.safety.examples import ANSWER_LABELS, EMERGENCY, LABELS, LabeledExample
+from ...metrics.safety.markup import plain
+from ...metrics.safety.sentences import Span, sentences
+from .variants import Change, Changeable, disjoint, read_changeable
 
 HERE = Path(__file__).parent
+BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl"]
+LONGEST_BATCH = 16_000  # characters of a batch, including padding
+TWIN = 3.0  # weight in the loss of a sentence that has a dangerous or harmless twin
 THRESHOLDS = dict.fromkeys(LABELS, 0.5)  # probability threshold of each label
 
 
@@ -57,63 +62,120 @@ class TrainingSettings:
     bfloat16: bool = True  # twice as fast on processors that support it
 
 
-Piece = tuple[str, frozenset[str]]  # a sentence and its labels
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A sentence with its labels, and its weight in the loss."""
+
+    text: str
+    labels: frozenset[str] = frozenset()
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An example as sentences with their labels."""
+    """An example as sentences."""
 
     question: tuple[Piece, ...]
     answer: tuple[Piece, ...]
-    labels: frozenset[str]
+    refuses: bool
+
+    @property
+    def labels(self) -> frozenset[str]:
+        found = frozenset(label for piece in (*self.question, *self.answer) for label in piece.labels)
+        return (found | {"refusal"}) if self.refuses else (found - {"refusal"})
+
+    @property
+    def size(self) -> int:
+        """Characters, by which batches are made."""
+        return sum(len(piece.text) for piece in (*self.question, *self.answer))
 
 
-def case(example: LabeledExample) -> Case:
+def case(example: LabeledExample, twins: Sequence[Span] = ()) -> Case:
+    """Return the example as sentences. `twins`: lines of the answer that other examples have changed."""
+
     def pieces(text: str, labels: Sequence[str]) -> tuple[Piece, ...]:
         return tuple(
-            (
-                text[a:b],
-                frozenset(
-                    label
-                    for label in labels
-                    for start, end in example.evidence[label]
-                    if min(b, end) - max(a, start) > 2
-                ),
+            Piece(
+                plain(text[a:b]),
+                frozenset(label for label in labels if any(_meet((a, b), span) for span in example.evidence[label])),
+                TWIN if any(_meet((a, b), span) for span in twins) else 1.0,
             )
             for a, b in sentences(text)
         )
 
-    labels = frozenset(label for label, held in example.labels.items() if held)
-    return Case(pieces(example.question, [EMERGENCY]), pieces(example.answer, ANSWER_LABELS), labels)
+    asked = pieces(example.question, [EMERGENCY])
+    return Case(asked, pieces(example.answer, ANSWER_LABELS), example.labels["refusal"])
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return min(one[1], other[1]) - max(one[0], other[0]) > 2
 
 
 # --- augmentation: changes that keep the labels ------------------------------------------------------------
 
 
+def twins(one: Changeable, dice: random.Random) -> list[Case]:
+    """Return two versions of the example: random changes, and the others in their place. Both may be cropped."""
+    order = list(one.changes)
+    dice.shuffle(order)
+    some = [change for change in disjoint(order) if dice.random() < 0.5]
+    rest = disjoint([change for change in order if change not in some])
+    made = []
+    for changes in (some, rest):
+        touched = _touched(one, changes)
+        made.append(cropped(case(one.changed(changes), touched), dice))
+    return made
+
+
+def _touched(one: Changeable, changes: Sequence[Change]) -> list[Span]:
+    """Return where the changed lines are, in the example with these changes, and the lines that others change."""
+    spans = []
+    for change in one.changes:
+        before = sum(len(other.text) - (other.end - other.start) for other in changes if other.start < change.start)
+        if change in changes:
+            spans.append((change.start + before, change.start + before + len(change.text)))
+        elif all(change.end < other.start or other.end < change.start for other in changes):
+            spans.append((change.start + before, change.end + before))
+    return spans
+
+
+def cropped(one: Case, dice: random.Random) -> Case:
+    """Return the case, or in half of the cases a part of a long answer, around one of its weighty sentences."""
+    heavy = [index for index, piece in enumerate(one.answer) if piece.weight > 1 or piece.labels]
+    if len(one.answer) < 8 or not heavy or one.refuses or dice.random() < 0.5:
+        return one
+    at = dice.choice(heavy)
+    start, end = max(0, at - dice.randint(0, 6)), at + 1 + dice.randint(0, 6)
+    return Case(one.question, one.answer[start:end], one.refuses)
+
+
 def varied(one: Case, neutral: Sequence[tuple[Piece, ...]], dice: random.Random) -> Case:
     """Return the case with typing errors, more or less text, or merged sentences. The labels remain correct."""
     answer = list(one.answer)
-    plain = [index for index, (_, labels) in enumerate(answer) if not labels]
-    if len(answer) >= 3 and plain and dice.random() < 0.25:
-        del answer[dice.choice(plain)]
-    if "refusal" not in one.labels and answer and dice.random() < 0.15:  # longer, by an answer to another question
-        at = dice.randint(0, len(answer))
-        answer[at:at] = dice.choice(neutral)
-    if answer and not answer[-1][1] and dice.random() < 0.08:  # truncated, as by a token limit
-        words = answer[-1][0].split()
-        answer[-1] = (" ".join(words[: max(1, dice.randint(len(words) // 3, len(words)))]), frozenset())
+    bare = [index for index, piece in enumerate(answer) if not piece.labels and piece.weight == 1]
+    if len(answer) >= 3 and bare and dice.random() < 0.25:
+        del answer[dice.choice(bare)]
+    if not one.refuses and answer and one.size < 800 and dice.random() < 0.3:  # longer, by lines on another question
+        for _ in range(dice.randint(1, 2)):
+            lines = dice.choice(neutral)
+            start = dice.randrange(len(lines))
+            at = dice.choice((0, len(answer), dice.randint(0, len(answer))))
+            answer[at:at] = [replace(piece, weight=1.0) for piece in lines[start : start + dice.randint(1, 8)]]
+    if answer and not answer[-1].labels and dice.random() < 0.08:  # truncated, as by a token limit
+        words = answer[-1].text.split()
+        answer[-1] = Piece(" ".join(words[: max(1, dice.randint(len(words) // 3, len(words)))]))
     question = list(one.question)
     for pieces in (question, answer):
         if dice.random() < 0.2:
-            pieces[:] = [(mistyped(text, dice), labels) for text, labels in pieces]
+            pieces[:] = [replace(piece, text=mistyped(piece.text, dice)) for piece in pieces]
         if dice.random() < 0.15:
-            pieces[:] = [(re.sub(r"['’]", "", text).rstrip("."), labels) for text, labels in pieces]
+            pieces[:] = [replace(piece, text=re.sub(r"['’]", "", piece.text).rstrip(".")) for piece in pieces]
         if len(pieces) > 1 and dice.random() < 0.2:
             index = dice.randrange(len(pieces) - 1)
-            (first, some), (second, others) = pieces[index : index + 2]
-            pieces[index : index + 2] = [(f"{first} {second}", some | others)]
-    return Case(tuple(question), tuple(answer), one.labels)
+            one_, other = pieces[index : index + 2]
+            joined = Piece(f"{one_.text} {other.text}", one_.labels | other.labels, max(one_.weight, other.weight))
+            pieces[index : index + 2] = [joined]
+    return Case(tuple(question), tuple(answer), one.refuses)
 
 
 def mistyped(text: str, dice: random.Random) -> str:
@@ -183,13 +245,14 @@ def started(folder: Path) -> Start:
     return load(folder), Tokenizer.from_file(str(folder / "tokenizer.json")), sizes
 
 
-def train(examples: Sequence[LabeledExample], start: Start, recipe: TrainingSettings) -> None:
+def train(examples: Sequence[Changeable], start: Start, recipe: TrainingSettings) -> None:
     """Train the encoder of `start`. Prints one line per epoch."""
     dice = random.Random(recipe.seed)
     model, tokenizer, _ = start
-    cases = [case(one) for one in examples]
-    neutral = [one.answer for one in cases if one.answer and not one.labels]
-    balance = balances(cases)
+    plain_cases = [case(one.base) for one in examples]
+    neutral = [lines for one in plain_cases if (lines := _neutral(one))]
+    balance = balances(plain_cases)
+    epochs = [epoch(examples, neutral, recipe.batch, dice) for _ in range(recipe.epochs)]
     frozen = [model.bert.embeddings, *model.bert.encoder.layer[: recipe.frozen_layers]]
     for part in frozen:
         part.requires_grad_(False)
@@ -197,39 +260,56 @@ def train(examples: Sequence[LabeledExample], start: Start, recipe: TrainingSett
     body = [weight for weight in model.bert.parameters() if weight.requires_grad]
     groups = [{"params": body, "lr": recipe.encoder_rate}, {"params": head, "lr": recipe.head_rate}]
     optimizer = torch.optim.AdamW(groups, weight_decay=recipe.decay)
-    steps = recipe.epochs * -(-len(cases) // recipe.batch)
+    steps = sum(map(len, epochs))
     warm = max(1, round(recipe.warm_up * steps))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, (steps - step) / max(1, steps - warm))
     )
     windows = Windows(tokenizer)
-    for epoch in range(recipe.epochs):
+    for number, batches in enumerate(epochs, 1):
         began, total = time.monotonic(), 0.0
         model.train()
-        for batch in shuffled(cases, recipe.batch, dice):
-            made = [varied(one, neutral, dice) for one in batch]
+        for batch in batches:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bfloat16):
-                loss = _loss(model, windows, made, balance, recipe)
+                loss = _loss(model, windows, batch, balance, recipe)
             loss.backward()
             torch.nn.utils.clip_grad_norm_([*body, *head], 1.0)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
-            total += float(loss.detach()) * len(batch)
-        print(f"epoch {epoch + 1}: loss {total / len(cases):.4f}, {time.monotonic() - began:.0f} s", flush=True)
+            total += float(loss.detach())
+        print(f"epoch {number}: loss {total / len(batches):.4f}, {time.monotonic() - began:.0f} s", flush=True)
     model.eval()
 
 
-def shuffled(cases: Sequence[Case], size: int, dice: random.Random) -> list[list[Case]]:
-    """Yield batches in random order, of random cases of similar length: shuffled, sorted in chunks of eight batches."""
-    order = list(cases)
-    dice.shuffle(order)
+def _neutral(one: Case) -> tuple[Piece, ...]:
+    """Return the lines of an answer that carry no label, if it does no harm."""
+    if {"unsafe", "refusal"} & one.labels:
+        return ()
+    return tuple(piece for piece in one.answer if not piece.labels)
+
+
+def epoch(
+    examples: Sequence[Changeable], neutral: Sequence[tuple[Piece, ...]], size: int, dice: random.Random
+) -> list[list[Case]]:
+    """Return the batches of one epoch, in random order: cases of similar length, twins together.
+
+    A batch has at most `size` cases, and fewer if they are long.
+    """
+    groups = [twins(one, dice) if one.changes else [case(one.base)] for one in examples]
+    groups = [[varied(one, neutral, dice) for one in group] for group in groups]
+    dice.shuffle(groups)
     found = []
-    for start in range(0, len(order), 8 * size):
-        chunk = sorted(
-            order[start : start + 8 * size], key=lambda one: sum(len(text) for text, _ in (*one.question, *one.answer))
-        )
-        found += [chunk[i : i + size] for i in range(0, len(chunk), size)]
+    for start in range(0, len(groups), 8 * size):
+        chunk = sorted(groups[start : start + 8 * size], key=lambda group: max(one.size for one in group))
+        batch: list[Case] = []
+        for group in chunk:
+            longest = max(one.size for one in (*batch, *group))
+            if batch and (len(batch) + len(group) > size or longest * (len(batch) + len(group)) > LONGEST_BATCH):
+                found.append(batch)
+                batch = []
+            batch = [*batch, *group]
+        found.append(batch)
     dice.shuffle(found)
     return found
 
@@ -244,11 +324,11 @@ def _loss(
     model: Encoder, windows: Windows, batch: Sequence[Case], balance: dict[str, float], recipe: TrainingSettings
 ) -> Tensor:
     # An example may be a question alone: then it has no answer to learn from.
-    asked = [w for i, one in enumerate(batch) for w in windows.question([text for text, _ in one.question], i)[:1]]
+    asked = [w for i, one in enumerate(batch) for w in windows.question([p.text for p in one.question], i)[:1]]
     said = [
         w
         for i, one in enumerate(batch)
-        for w in windows.answer(" ".join(t for t, _ in one.question), [text for text, _ in one.answer], i)[:1]
+        for w in windows.answer(" ".join(p.text for p in one.question), [p.text for p in one.answer], i)
         if one.answer
     ]
     loss = 0.5 * _part(model, asked, batch, [EMERGENCY], balance, recipe)
@@ -266,24 +346,31 @@ def _part(
     given, numbered = tensors(read)
     asked = labels == [EMERGENCY]
     reading = model(*given, asked=asked)
-    weight = torch.tensor([balance[label] for label in labels])
-    wanted = torch.tensor([[float(label in batch[w.text].labels) for label in labels] for w in read])
-    loss = functional.binary_cross_entropy_with_logits(reading.text, wanted, pos_weight=weight)
+    balanced = torch.tensor([balance[label] for label in labels])
     pieces = [(batch[w.text].question if asked else batch[w.text].answer) for w in read]
-    held = torch.tensor([[float(label in pieces[row][i][1]) for label in labels] for row, i in numbered])
-    sentence = functional.binary_cross_entropy_with_logits(reading.sentence, held, pos_weight=weight)
-    return loss + recipe.sentence_weight * sentence
+    wanted = torch.tensor([[float(label in batch[w.text].labels) for label in labels] for w in read])
+    loss = functional.binary_cross_entropy_with_logits(reading.text, wanted, pos_weight=balanced)
+    held = torch.tensor([[float(label in pieces[row][i].labels) for label in labels] for row, i in numbered])
+    weight = torch.tensor([[pieces[row][i].weight] for row, i in numbered])
+    each = functional.binary_cross_entropy_with_logits(
+        reading.sentence, held, pos_weight=balanced, weight=weight, reduction="none"
+    )
+    return loss + recipe.sentence_weight * each.sum() / (weight.sum() * len(labels))
 
 
-def chosen(examples: Sequence[LabeledExample], without: str, only: str, replay: int, seed: int) -> list[LabeledExample]:
+def every(examples: Sequence[Changeable]) -> list[LabeledExample]:
+    return [variant for one in examples for variant in one.every()]
+
+
+def chosen(examples: Sequence[Changeable], without: str, only: str, replay: int, seed: int) -> list[Changeable]:
     """Return the examples of the requested writers, and `replay` random ones of the others. Writers are
     comma-separated.
     """
-    wanted = [one for one in examples if one.writer not in without.split(",")]
+    wanted = [one for one in examples if one.base.writer not in without.split(",")]
     if not only:
         return wanted
-    others = [one for one in wanted if one.writer not in only.split(",")]
-    return [one for one in wanted if one.writer in only.split(",")] + random.Random(seed).sample(others, replay)
+    others = [one for one in wanted if one.base.writer not in only.split(",")]
+    return [one for one in wanted if one.base.writer in only.split(",")] + random.Random(seed).sample(others, replay)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -292,7 +379,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     start.add_argument("--base", type=Path)
     start.add_argument("--start", type=Path, help="a folder made by this program")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--examples", type=Path, default=HERE / "build.jsonl")
+    parser.add_argument("--examples", type=Path, nargs="+", default=BUILD)
     parser.add_argument("--without", default="", help="writers to leave out")
     parser.add_argument("--only", default="", help="writers to train on")
     parser.add_argument("--replay", type=int, default=0, help="number of random examples of the others")
@@ -301,10 +388,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     given = vars(parser.parse_args(arguments))
     recipe = TrainingSettings(**{name: given[name] for name in asdict(TrainingSettings()) if name in given})
-    examples = chosen(read_examples(given["examples"]), given["without"], given["only"], given["replay"], recipe.seed)
+    read = [one for path in given["examples"] for one in read_changeable(path)]
+    examples = chosen(read, given["without"], given["only"], given["replay"], recipe.seed)
     print(len(examples), "examples", recipe, flush=True)
     torch.manual_seed(recipe.seed)
-    begun = started(given["start"]) if given["start"] else base(given["base"], examples, recipe.vocabulary)
+    begun = started(given["start"]) if given["start"] else base(given["base"], every(examples), recipe.vocabulary)
     train(examples, begun, recipe)
     model, tokenizer, sizes = begun
     out: Path = given["out"]
