@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .encoder import Encoder, Window, Windows
 
 FOLDER = Path(__file__).parent / "model"
-BATCH = 4096  # tokens per batch, including padding
+BATCH = 2048  # tokens per batch, including padding; more do not fit into a core's cache
 _BARE_CHOICE = re.compile(  # an answer that only names an option says nothing
     r"\W*(?:(?:the )?(?:best |correct |final |right )?(?:answer|option|choice)\W*(?:is)?)?\W*[A-Z]\W*", re.I
 )
@@ -123,7 +123,9 @@ def _texts(
     whole: list[list[list[float]]] = [[] for _ in spans]  # logits per label, by text and window
     each = [[[-math.inf] * len(labels) for _ in text] for text in spans]
     full = [window for window in windows if any(owner >= 0 for owner in window.owners)]  # a text may have no words
-    with torch.inference_mode():
+    # Processors that compute in bfloat16 take about half the time with it; probabilities change by up to 0.01.
+    fast = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast):
         for batch in batches(full, BATCH):
             given, numbered = tensors(batch)
             reading = model.encoder(*given, asked=labels == (EMERGENCY,))

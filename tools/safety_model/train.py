@@ -40,7 +40,7 @@ from .variants import Change, Changeable, disjoint, read_changeable
 
 HERE = Path(__file__).parent
 BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl"]
-LONGEST_BATCH = 16_000  # characters of a batch, including padding
+LONGEST_BATCH = 8_000  # characters of a batch, including padding
 TWIN = 3.0  # weight in the loss of a sentence that has a dangerous or harmless twin
 THRESHOLDS = dict.fromkeys(LABELS, 0.5)  # probability threshold of each label
 
