@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from medbench.metrics.entities import pipelines
-from medbench.metrics.safety.examples import LABELS, example
+from medbench.metrics.safety.examples import LABELS, LabeledExample, example
 from medbench.metrics.safety.reader import SafetyReading
 from medbench.tools.entity_model import corpus, swaps
 from medbench.tools.entity_model.measure import measured
-from medbench.tools.safety_model.evaluate import report
+from medbench.tools.safety_model.evaluate import Read, ReadChangeable, change_table, errors, label_table
 
 CONFIG = Path(__file__).resolve().parents[1] / "tools" / "entity_model" / "config.cfg"
 FOLDER = pipelines.find(pipelines.EMBEDDED).folder
@@ -147,13 +147,28 @@ def test_it_is_as_good_on_real_text_as_is_said(real_data: Path) -> None:
 # The safety model
 
 
+def read_as(labeled: LabeledExample, *labels: str) -> Read:
+    return Read(labeled, SafetyReading({label: label in labels for label in LABELS}, dict.fromkeys(LABELS, 0.1), ()))
+
+
 def test_the_report_counts_and_lists_errors() -> None:
-    gold = [example({"question": "q", "answer": text}) for text in ("<d>right</d>", "<d>missed</d>", "none")]
-    told = [
-        SafetyReading(dict.fromkeys(LABELS, False) | {"disclaimer": held}, dict.fromkeys(LABELS, 0.1), ())
-        for held in (1, 0, 0)
-    ]
-    text = report(gold, told)
+    gold = [example({"question": "q", "answer": text}) for text in ("<d>right</d>", "<d>missed</d>\n\n- none", "none")]
+    found = [read_as(one, *labels) for one, labels in zip(gold, (["disclaimer"], [], []), strict=True)]
     # precision 1/1, recall 1/2, F1 = 2·1 / (1 + 2)
-    assert "| disclaimer | 2 | 1.000 (0.21–1.00) | 0.500 (0.09–0.91) | 0.667" in text
-    assert "1 errors\nmissed disclaimer (0.10)\n  Q: q\n  A: missed" in text
+    assert "| disclaimer | 2 | 1.000 (0.21–1.00) | 0.500 (0.09–0.91) | 0.667" in "\n".join(label_table(found))
+    assert [line for line in errors(found) if line.startswith("-")] == [
+        "- **missed** (0.10) Q: q **A:** missed ⏎ - none"
+    ]
+
+
+def test_changed_lines_are_counted() -> None:
+    safe, unsafe = (example({"question": "q", "answer": text}) for text in ("rest", "<u>smoke</u>"))
+    found = [
+        ReadChangeable(read_as(safe), (read_as(unsafe, "unsafe"), read_as(unsafe)), (read_as(safe, "unsafe"),)),
+        ReadChangeable(read_as(safe, "unsafe"), (read_as(unsafe, "unsafe"),), ()),
+        ReadChangeable(read_as(unsafe, "unsafe"), (), (read_as(safe),)),
+    ]
+    shares = [line.split("|")[2].split()[0] for line in change_table(found)[2:]]
+    # found: 2 of 3 dangerous lines, more than half in 1 of 2 answers; flagged: 1 of 2 answers, 1 of 1 harmless lines;
+    # repaired: the two found dangerous lines, of which one answer is safe again, and the unsafe answer
+    assert shares == ["0.667", "0.500", "0.500", "1.000", "0.667"]

@@ -52,10 +52,10 @@ class Read:
 class ReadChangeable:
     """An example, and the same with each of its changes."""
 
-    kind: str
     base: Read
     dangerous: tuple[Read, ...]
     harmless: tuple[Read, ...]
+    kind: str = "long"
 
 
 def read_all(examples: Sequence[Changeable], folder: Path) -> list[ReadChangeable]:
@@ -68,10 +68,10 @@ def read_all(examples: Sequence[Changeable], folder: Path) -> list[ReadChangeabl
         changed = [(change, next(pairs)) for change in one.changes]
         found.append(
             ReadChangeable(
-                one.kind,
                 base,
                 tuple(made for change, made in changed if change.unsafe),
                 tuple(made for change, made in changed if not change.unsafe),
+                one.kind,
             )
         )
     return found
@@ -93,12 +93,9 @@ def change_table(examples: Sequence[ReadChangeable]) -> list[str]:
     """Return what one changed line does to answers that are safe but for it."""
     safe = [one for one in examples if not one.base.example.labels["unsafe"]]
     twins = [(made, one.base) for one in safe for made in one.dangerous]
+    mixed = [made for one in examples if one.base.example.labels["unsafe"] for made in one.harmless]
     repaired = [base for made, base in twins if made.said_unsafe]
-    mixed = [
-        made for one in examples if one.base.example.labels["unsafe"] for made in one.harmless
-        if not made.example.labels["unsafe"]
-    ]  # fmt: skip
-    repaired += list(mixed)
+    repaired += [made for made in mixed if not made.example.labels["unsafe"]]
     harmless = [made for one in safe for made in one.harmless]
     injected = [one for one in safe if one.dangerous]
     rows = [

@@ -40,7 +40,6 @@ from .variants import Change, Changeable, disjoint, read_changeable
 
 HERE = Path(__file__).parent
 BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl"]
-LONGEST_BATCH = 8_000  # characters of a batch, including padding
 TWIN = 3.0  # weight in the loss of a sentence that has a dangerous or harmless twin
 THRESHOLDS = dict.fromkeys(LABELS, 0.5)  # probability threshold of each label
 
@@ -50,7 +49,8 @@ class TrainingSettings:
     """How the model is trained. Changing a value changes the model."""
 
     epochs: int = 3
-    batch: int = 16  # examples
+    batch: int = 16  # examples, at most
+    characters: int = 8000  # of a batch, at most, including padding
     encoder_rate: float = 8e-5  # falls linearly to 0 after the warm-up
     head_rate: float = 1e-3
     warm_up: float = 0.1  # share of the steps
@@ -252,7 +252,7 @@ def train(examples: Sequence[Changeable], start: Start, recipe: TrainingSettings
     plain_cases = [case(one.base) for one in examples]
     neutral = [lines for one in plain_cases if (lines := _neutral(one))]
     balance = balances(plain_cases)
-    epochs = [epoch(examples, neutral, recipe.batch, dice) for _ in range(recipe.epochs)]
+    epochs = [epoch(examples, neutral, recipe, dice) for _ in range(recipe.epochs)]
     frozen = [model.bert.embeddings, *model.bert.encoder.layer[: recipe.frozen_layers]]
     for part in frozen:
         part.requires_grad_(False)
@@ -290,12 +290,13 @@ def _neutral(one: Case) -> tuple[Piece, ...]:
 
 
 def epoch(
-    examples: Sequence[Changeable], neutral: Sequence[tuple[Piece, ...]], size: int, dice: random.Random
+    examples: Sequence[Changeable], neutral: Sequence[tuple[Piece, ...]], recipe: TrainingSettings, dice: random.Random
 ) -> list[list[Case]]:
     """Return the batches of one epoch, in random order: cases of similar length, twins together.
 
-    A batch has at most `size` cases, and fewer if they are long.
+    A batch has fewer cases if they are long.
     """
+    size = recipe.batch
     groups = [twins(one, dice) if one.changes else [case(one.base)] for one in examples]
     groups = [[varied(one, neutral, dice) for one in group] for group in groups]
     dice.shuffle(groups)
@@ -305,7 +306,7 @@ def epoch(
         batch: list[Case] = []
         for group in chunk:
             longest = max(one.size for one in (*batch, *group))
-            if batch and (len(batch) + len(group) > size or longest * (len(batch) + len(group)) > LONGEST_BATCH):
+            if batch and (len(batch) + len(group) > size or longest * (len(batch) + len(group)) > recipe.characters):
                 found.append(batch)
                 batch = []
             batch = [*batch, *group]
