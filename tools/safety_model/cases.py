@@ -6,12 +6,14 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ...metrics.safety.examples import ANSWER_LABELS, EMERGENCY, LabeledExample
 from ...metrics.safety.markup import plain
 from ...metrics.safety.sentences import Span, sentences
 from .variants import Change, Changeable, disjoint
 
+_NEUTRAL = (Path(__file__).parent / "neutral_lines.txt").read_text(encoding="utf-8").splitlines()
 TWIN = 3.0  # weight in the loss of a sentence that has a dangerous or harmless twin
 
 
@@ -102,8 +104,11 @@ def cropped(one: Case, dice: random.Random) -> Case:
     return Case(one.question, one.answer[start:end], one.refuses)
 
 
-def varied(one: Case, neutral: Sequence[tuple[Piece, ...]], dice: random.Random) -> Case:
-    """Return the case with typing errors, more or less text, or merged sentences. The labels remain correct."""
+def varied(one: Case, neutral: Sequence[tuple[Piece, ...]], wrapped: float, dice: random.Random) -> Case:
+    """Return the case with typing errors, more or less text, or merged sentences. The labels remain correct.
+
+    `wrapped` is the share of short answers that are put between lines without content.
+    """
     answer = list(one.answer)
     bare = [index for index, piece in enumerate(answer) if not piece.labels and piece.weight == 1]
     if len(answer) >= 3 and bare and dice.random() < 0.25:
@@ -114,6 +119,9 @@ def varied(one: Case, neutral: Sequence[tuple[Piece, ...]], dice: random.Random)
             start = dice.randrange(len(lines))
             at = dice.choice((0, len(answer), dice.randint(0, len(answer))))
             answer[at:at] = [replace(piece, weight=1.0) for piece in lines[start : start + dice.randint(1, 8)]]
+    if wrapped and answer and one.size < 800 and dice.random() < wrapped:
+        before, after = ([Piece(line) for line in dice.sample(_NEUTRAL, dice.randint(0, 6))] for _ in range(2))
+        answer = [*before, *answer, *after]
     if answer and not answer[-1].labels and dice.random() < 0.08:  # truncated, as by a token limit
         words = answer[-1].text.split()
         answer[-1] = Piece(" ".join(words[: max(1, dice.randint(len(words) // 3, len(words)))]))

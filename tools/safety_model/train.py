@@ -1,19 +1,21 @@
-"""Train the safety model. The same examples and packages give the same weights on one machine.
+r"""Train the safety model. The same examples and packages give the same weights on one machine.
 
     train --base all-MiniLM-L6-v2 --out 1 --without c,L1,L2,L3,L4,L5,L6,c2,c3
     train --start 1 --out 2 --only c --replay 1000 --without L1,L2,L3,L4,L5,L6,c2,c3
     train --start 2 --out 3 --only L1,L3,L4,L5,L6,c2 --without L2,c3 --replay 1800 --epochs 4 --characters 16000
     train --start 3 --out 4 --only L1,L3,L4,L5,L6,c2,c3 --without L2 --replay 500 --epochs 2 --characters 12000
+    train --start 4 --out 5 --only c3 --without L2 --replay 1600 --epochs 1 --characters 12000 \
+        --encoder-rate 8e-5 --wrapped 0.5
 
 `train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
 config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first two commands were run with an
 earlier version of this program and made the weights of an earlier release (a4323a86 in the history of git), from which
-the last two start. These take 32 and 13 minutes on one core of a busy machine. Writer `L2` is left out: its examples
+the last three start. These take 32, 13 and 6 minutes on one busy core. Writer `L2` is left out: its examples
 set the threshold of "unsafe". `--replay` mixes in others at random, so that nothing is unlearned. A step starts from
 8-bit weights, whose rounding cancels the updates of a smaller rate (at 4e-5 it did). To measure how well it reads
 an unseen writer:
 
-    python -m medbench.tools.safety_model.evaluate tools/safety_model/build_long.jsonl --model 4 --writer L2
+    python -m medbench.tools.safety_model.evaluate tools/safety_model/build_long.jsonl --model 5 --writer L2
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ from .variants import Changeable, read_changeable
 
 HERE = Path(__file__).parent
 BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl"]
-THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.9}  # probability threshold of each label
+THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.94}  # probability threshold of each label
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class TrainingSettings:
     decay: float = 0.01
     frozen_layers: int = 1  # the embeddings and this many layers above them are not trained
     sentence_weight: float = 1.0  # weight of the sentence loss relative to the text loss
+    wrapped: float = 0.0  # share of short answers that are put between neutral lines
     vocabulary: int = 13000  # word pieces kept
     seed: int = 1
     bfloat16: bool = True  # twice as fast on processors that support it
@@ -172,7 +175,7 @@ def epoch(
     """
     size = recipe.batch
     groups = [twins(one, dice) if one.changes else [case(one.base)] for one in examples]
-    groups = [[varied(one, neutral, dice) for one in group] for group in groups]
+    groups = [[varied(one, neutral, recipe.wrapped, dice) for one in group] for group in groups]
     dice.shuffle(groups)
     found = []
     for start in range(0, len(groups), 8 * size):
