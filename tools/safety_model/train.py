@@ -43,7 +43,7 @@ from .variants import Changeable, read_changeable
 
 HERE = Path(__file__).parent
 BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl"]
-THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.94}  # probability threshold of each label
+THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.9}  # probability threshold of each label
 
 
 @dataclass(frozen=True, slots=True)
