@@ -40,7 +40,7 @@ Neither {depression|n} nor {anxiety|n} was present.
 The belief that [lupus] is contagious is wrong.
 People without {symptoms|n} may still carry [hepatitis C].
 Fluoride helps prevent {tooth decay|n}.
-Watch for signs of {infection|c}, such as redness.
+Watch for signs of [infection], such as redness.
 It is false that antibiotics cure {the common cold|n}.
 My sister has {lupus|f}, and I have [joint pain].
 {Fever|n}: none. [Cough]: present.

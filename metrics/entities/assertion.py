@@ -177,9 +177,8 @@ _SHOULD = re.compile(
 _WHEN = re.compile(
     r"\bwhen(?:ever)? (?:\w+ ){1,4}?(?:occurs?|develops?|appears?|strikes?|happens?|worsens?|arises?)\b", re.I
 )
-_WATCH = re.compile(
-    r"\b(?:watch (?:out )?for|look out for|be alert (?:to|for)|on the lookout for|return (?:to \w+ \w+ )?for|"
-    r"worried about|"
+_FEARED = re.compile(
+    r"\b(?:return (?:to \w+ \w+ )?for|worried about|"
     r"afraid of|(?:be|am|is|are|was|were) (?:concerned|anxious) about|in fear of)\b",
     re.I,
 )
@@ -219,7 +218,7 @@ def _conditions(text: str) -> Iterator[Scope]:
                 match.end() if pattern is _WHEN else comma if comma >= 0 else _sentence_end(text, match.end()),
                 "condition",
             )
-    for match in _WATCH.finditer(text):
+    for match in _FEARED.finditer(text):
         stop = re.search(r"[.;:!?](?=\s|$)|\n|,? (?:but|because|when|while|so|it|which)\b", text[match.end() :])
         yield Scope(match.end(), match.end() + stop.start() if stop else len(text), "condition")
 

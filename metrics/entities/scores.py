@@ -53,7 +53,7 @@ class Concepts:
 
     answer: frozenset[str]  # asserted
     references: tuple[frozenset[str], ...]  # asserted, for each reference
-    brought_up: frozenset[str]  # mentioned by question or context, asserted or not
+    brought_up: frozenset[str]  # mentioned by question or context, or supposed by a reference: not invented
 
     @property
     def invented(self) -> frozenset[str]:
@@ -193,6 +193,9 @@ def _sets(texts: Mapping[str, Sequence[Mention]], answer: str, item: Item) -> Co
 
     brought_up = frozenset(mention.key for text in (item.question, item.context) for mention in texts[text])
     brought_up |= {mention.key for own in texts.values() for mention in own if mention.why_not == UNMARKED}
+    # A reference that says how to prevent something, or what to do about it, brings it up; one that denies it does not.
+    supposed = (mention for text in item.references for mention in texts[text] if mention.why_not not in ("", "denied"))
+    brought_up |= {mention.key for mention in supposed}
     return Concepts(asserted(answer), tuple(map(asserted, item.references)), brought_up)
 
 
