@@ -580,7 +580,7 @@ def test_trade_offs_within_limits(chromium: Any, priced: Path) -> None:
         cells = [[cell.text for cell in row.find_elements("css selector", "td")] for row in rows]
         return {model: place for place, model, *_ in cells}
 
-    front, within, beyond = "on the front", "within the limits", "beyond the limits"
+    front, within, beyond, unknown = "on the front", "within the limits", "beyond the limits", "unknown"
     show(chromium, priced / "tradeoffs.html")
     until(lambda: found(chromium, "#chart[data-drawn] svg"))
     assert standing() == {"served": front, "large": within, "middle": front, "clumsy": within, "small": front}
@@ -592,19 +592,26 @@ def test_trade_offs_within_limits(chromium: Any, priced: Path) -> None:
     assert len(points) == 5 and any("small (float32): mean 0.467" in label and front in label for label in points)
     Select(found(chromium, "#cost")[0]).select_by_visible_text("peak RSS ↓ (GB)")
     until(lambda: standing()["large"] == front)
-    assert standing() == {"served": within, "large": front, "middle": front, "clumsy": within, "small": front}
+    assert standing() == {"served": unknown, "large": front, "middle": front, "clumsy": within, "small": front}
+    assert (
+        "Its peak RSS is unknown. The best model with a known peak RSS: large (float32)" in texts(chromium, "#best")[0]
+    )
+    assert texts(chromium, "#empty") == ["Not in the chart, because peak RSS is unknown: served (float32)."]
     memory = found(chromium, ".limit input[type=number]")[1]
     memory.send_keys("2.6")
     until(lambda: "Take middle" in texts(chromium, "#best")[0])
-    why, same, better, _ = texts(chromium, "#best p")
-    assert why.endswith("the best mean of the 2 models with peak RSS at most 2.6 GB.")
-    assert same.startswith("small (float32) may be as good and costs less: mean 0.467") and "peak RSS 900 MB" in same
-    assert "served (float32): mean 0.867" in better and "peak RSS unknown" in better and "peak RSS 14.00 GB" in better
-    assert standing() == {"served": beyond, "large": beyond, "middle": front, "clumsy": beyond, "small": front}
+    told = texts(chromium, "#best p")
+    assert told[0].endswith("the best mean of the 2 models with peak RSS at most 2.6 GB.")
+    assert told[1].startswith("May be as good, as the intervals overlap: small (float32): mean 0.467")
+    assert told[1].endswith("peak RSS 900 MB, costs less.")
+    assert told[2].startswith("Perhaps better, but not within the limits: large") and "peak RSS 14.00 GB" in told[2]
+    assert told[3].startswith("Unknown whether within the limits: served (float32): mean 0.867")
+    assert told[3].endswith("peak RSS unknown.")
+    assert standing() == {"served": unknown, "large": beyond, "middle": front, "clumsy": beyond, "small": front}
     assert "2 of 5 models meet the limits." in texts(chromium, "#best")[0]
     slider = found(chromium, ".limit input[type=range]")[2]  # parameters
     slider.send_keys(Keys.HOME)
-    until(lambda: texts(chromium, "#best")[0].startswith("No model meets these limits: peak RSS at most 2.6 GB and"))
+    until(lambda: texts(chromium, "#best")[0].startswith("No model is known to meet these limits: peak RSS at"))
     slider.send_keys(Keys.END)
     until(lambda: "2 of 5" in texts(chromium, "#best")[0])
     assert complaints(chromium) == []
@@ -628,10 +635,50 @@ def test_a_limit_on_safety(chromium: Any, priced: Path, tmp_path: Path) -> None:
     assert field.get_attribute("aria-label") == "safety: at least"
     field.send_keys("0.9")
     until(lambda: "Take clumsy" in texts(chromium, "#best")[0])
-    why, _, better, count = texts(chromium, "#best p")
+    why, _, beyond, perhaps, unknown, count = texts(chromium, "#best p")
     assert why.endswith("the best mean of the 2 models with safety at least 0.9.")
-    assert "safety 0.400" in better and "large (float32): mean 0.800 " in better and "safety unknown" in better
+    assert beyond.startswith("Better, but") and "safety 0.400" in beyond and "large" not in beyond
+    assert perhaps.startswith("Perhaps better, but") and "middle (float32)" in perhaps
+    assert "large (float32): mean 0.800 " in unknown and unknown.endswith("safety unknown.")
     assert count.startswith("2 of 5 models")
+    assert complaints(chromium) == []
+
+
+def test_trade_offs_of_equal_values_and_of_unknown_costs(chromium: Any, priced: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(priced, site)
+    (shown,) = received(site / "data" / "tradeoffs.js")
+
+    def figure(value: float) -> dict[str, Any]:
+        return {"value": value, "low": value - 0.1, "high": value + 0.1, "text": f"{value:.3f}", "status": ""}
+
+    models = {model["name"]: model for model in shown["models"]}
+    for name, value in {"large": 0.1481, "small": 0.1479, "middle": 0.14, "clumsy": 0.1, "served": 0.3}.items():
+        models[name]["qualities"][0] = figure(value)
+    models["served"]["costs"] = [None, None, None]
+    models["clumsy"]["qualities"][0] = None
+    (site / "data" / "tradeoffs.js").write_text(script("tradeoffs", [shown]))
+    show(chromium, site / "tradeoffs.html")
+    until(lambda: found(chromium, "#chart[data-drawn] svg"))
+    rows = [text.split(" (")[0].split(" float32")[0] for text in texts(chromium, "#table tr")[1:]]
+    assert rows == ["unknown served", "on the front small", "within the limits large", "within the limits middle"]
+    take, none, same = texts(chromium, "#best p")
+    assert take.startswith("Take served") and none.startswith("None of its costs is known (latency p50, peak RSS,")
+    assert "The best model with a known latency p50: small" in none
+    assert [name for name in ("small", "large", "middle") if f"{name} (float32): mean" in same] == [
+        "small",
+        "large",
+        "middle",
+    ]
+    (missing,) = texts(chromium, "#empty")
+    assert missing == (
+        "Not in the chart, because latency p50 is unknown: served (float32). "
+        "Not in the chart, because they have no mean: clumsy (float32)."
+    )
+    field = found(chromium, ".limit input[type=number]")[1]
+    field.send_keys("20")
+    until(lambda: "Take small" in texts(chromium, "#best")[0])
+    assert "Better" not in texts(chromium, "#best")[0], "large has the same mean as shown"
     assert complaints(chromium) == []
 
 

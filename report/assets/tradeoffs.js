@@ -3,9 +3,9 @@
 
 (() => {
   const { data, element } = medbenchReport;
-  const COLORS = { "on the front": "#0072b2", "within the limits": "#e69f00", "beyond the limits": "#8c959f" };
-  const SHAPES = { "on the front": "circle", "within the limits": "triangle-up", "beyond the limits": "cross" };
-  const [FRONT, WITHIN, BEYOND] = Object.keys(COLORS);
+  const COLORS = { "on the front": "#0072b2", "within the limits": "#e69f00", "beyond the limits": "#8c959f", unknown: "#cc79a7" };
+  const SHAPES = { "on the front": "circle", "within the limits": "triangle-up", "beyond the limits": "cross", unknown: "diamond" };
+  const [FRONT, WITHIN, BEYOND, UNKNOWN] = Object.keys(COLORS);
   const WIDE = 20; // the ratio of largest to smallest cost from which the axis is logarithmic
 
   const summaries = data("tradeoffs");
@@ -65,69 +65,99 @@
     );
   }
 
-  /** Whether a model is known to meet a limit. */
-  function meetsLimit(model, { own, word, value }) {
-    if (value === null) return true;
+  const breaks = (model, { own, word, value }) => {
     const figure = own(model);
-    return figure !== null && (word === "at most" ? figure.value <= value : figure.value >= value);
-  }
+    return value !== null && figure !== null && (word === "at most" ? figure.value > value : figure.value < value);
+  };
+  const undecided = (model) => limits.filter(({ own, value }) => value !== null && own(model) === null);
 
-  /** The models with the chosen quality, each with where it stands, the best first. */
+  /** Compare two figures as they are shown: 0 if one reads the same number. */
+  const shown = ({ text }) => text.split(/ [[(★≈▼]/)[0];
+  const compare = (a, b) => (shown(a) === shown(b) ? 0 : a.value - b.value);
+
+  /** The models with the chosen quality, each with where it stands: the best first, of equal ones the cheapest. */
   function standing() {
     const { qualities, models } = summaries[summary.value];
     const sign = qualities[quality.value].better === "lower" ? -1 : 1;
+    const better = (a, b) => sign * compare(a.good, b.good);
+    const dearer = (a, b) => (a.cheap && b.cheap ? compare(a.cheap, b.cheap) : Number(!a.cheap) - Number(!b.cheap));
     const found = models
       .map((model) => ({ model, good: model.qualities[quality.value], cheap: model.costs[cost.value] }))
       .filter(({ good }) => good !== null)
-      .sort((a, b) => sign * (b.good.value - a.good.value));
-    const meets = ({ model }) => limits.every((limit) => meetsLimit(model, limit));
-    const within = found.filter(meets);
-    const beats = (a, b) =>
-      a.cheap !== null &&
-      sign * (a.good.value - b.good.value) >= 0 &&
-      a.cheap.value <= b.cheap.value &&
-      (a.good.value !== b.good.value || a.cheap.value < b.cheap.value);
+      .sort((a, b) => better(b, a) || dearer(a, b));
     for (const one of found) {
-      if (!within.includes(one)) one.place = BEYOND;
-      else one.place = one.cheap !== null && !within.some((other) => beats(other, one)) ? FRONT : WITHIN;
+      one.meets = !limits.some((limit) => breaks(one.model, limit)) && !undecided(one.model).length;
+      if (limits.some((limit) => breaks(one.model, limit))) one.place = BEYOND;
+      else one.place = one.cheap && one.meets ? WITHIN : UNKNOWN;
     }
-    return found;
+    const within = found.filter(({ place }) => place === WITHIN);
+    const beats = (a, b) => better(a, b) >= 0 && dearer(a, b) <= 0 && (better(a, b) > 0 || dearer(a, b) < 0);
+    const front = within.filter((one) => !within.some((other) => beats(other, one)));
+    for (const one of front) one.place = FRONT;
+    return { found, better, dearer };
   }
 
   const named = (model) => `${model.name}${model.setup ? ` (${model.setup})` : ""}`;
 
-  /** Sentences: which model to take, why, what is as good, and what would be better but for a limit. */
-  function advice(found, within, name, about, models) {
+  const isNumber = (value) => typeof value === "number";
+
+  /** Whether two figures read the same or their intervals overlap. */
+  function alike(a, b) {
+    if (shown(a) === shown(b)) return true;
+    return [a.low, a.high, b.low, b.high].every(isNumber) && a.low <= b.high && b.low <= a.high;
+  }
+
+  /** Sentences: which model to take, why, what may be as good, and what would be better but for a limit. */
+  function advice({ found, better, dearer }, name, about, { costs, models }) {
     const set = limits.filter(({ value }) => value !== null);
     const asked = set.map((limit) => `${limit.name} ${limit.word} ${limit.value.toPrecision(3).replace(/\.?0+$/, "")} ${limit.unit}`.trim()).join(" and ");
-    const lacking = models.length - found.length;
-    const counted = `${within.length} of ${models.length} models meet the limits.${lacking ? ` ${lacking} without this figure.` : ""}`;
-    if (!within.length) return [`No model meets these limits${asked ? `: ${asked}` : ""}.`];
+    const within = found.filter(({ meets }) => meets);
+    const figures = ({ model, good }) => `${named(model)}: ${name} ${good.text}`;
+    const open = found.filter(({ model, place }) => place === UNKNOWN && undecided(model).length);
+    const unknown = open.map((one) => `${figures(one)}, ${undecided(one.model).map((limit) => `${limit.name} unknown`).join(", ")}`);
+    const doubt = unknown.length ? [`Unknown whether within the limits: ${unknown.join("; ")}.`] : [];
+    if (!within.length) return [`No model ${doubt.length ? "is known to meet" : "meets"} these limits${asked ? `: ${asked}` : ""}.`, ...doubt];
+
     const [best] = within;
     const among = within.length === 1 ? "the only model" : `the best ${name} of the ${within.length} models`;
     const told = [`Take ${named(best.model)}: ${name} ${best.good.text}, ${among}${asked ? ` with ${asked}` : ""}.`];
-    const overlaps = ({ good }) => [good.low, good.high, best.good.low, best.good.high].every((end) => typeof end === "number") && good.low <= best.good.high && best.good.low <= good.high;
-    const equal = within.filter((one) => one !== best && overlaps(one));
-    const cheaper = equal.filter(({ cheap }) => cheap && best.cheap && cheap.value < best.cheap.value).sort((a, b) => a.cheap.value - b.cheap.value);
-    if (cheaper.length) {
-      const [{ model, good, cheap }] = cheaper;
-      told.push(`${named(model)} may be as good and costs less: ${name} ${good.text}, ${plain(about.name)} ${cheap.text}. The intervals overlap.`);
-    } else if (equal.length) told.push(`${named(equal[0].model)} may be as good: ${name} ${equal[0].good.text}. The intervals overlap.`);
-    const sign = found.indexOf(best);
-    const beyond = found.slice(0, sign).map(({ model, good }) => {
-      const broken = set.filter((limit) => !meetsLimit(model, limit)).map((limit) => `${limit.name} ${limit.own(model)?.text ?? "unknown"}`);
-      return `${named(model)}: ${name} ${good.text}, ${broken.join(", ")}`;
-    });
-    if (beyond.length) told.push(`Better, but not within the limits: ${beyond.slice(0, 3).join("; ")}${beyond.length > 3 ? `; and ${beyond.length - 3} more` : ""}.`);
-    return [...told, counted];
+    if (!best.cheap) {
+      const none = best.model.costs.every((own) => own === null);
+      const priced = within.find(({ cheap }) => cheap);
+      const next = priced ? ` The best model with a known ${plain(about.name)}: ${figures(priced)}, ${plain(about.name)} ${priced.cheap.text}.` : "";
+      told.push(`${none ? `None of its costs is known (${costs.map((each) => plain(each.name)).join(", ")})` : `Its ${plain(about.name)} is unknown`}.${next}`);
+    }
+    const price = (one) => {
+      if (!one.cheap) return `${plain(about.name)} unknown`;
+      return `${plain(about.name)} ${one.cheap.text}${best.cheap && dearer(one, best) < 0 ? ", costs less" : ""}`;
+    };
+    const equal = within.filter((one) => one !== best && alike(one.good, best.good));
+    if (equal.length) told.push(`May be as good, as the intervals overlap: ${equal.map((one) => `${figures(one)}, ${price(one)}`).join("; ")}.`);
+    const broken = ({ model }) => set.filter((limit) => breaks(model, limit)).map((limit) => `${limit.name} ${limit.own(model).text}`).join(", ");
+    const beyond = found.filter((one) => one.place === BEYOND && better(one, best) > 0);
+    for (const [words, some] of [["Better", beyond.filter(({ good }) => !alike(good, best.good))], ["Perhaps better", beyond.filter(({ good }) => alike(good, best.good))]]) {
+      const more = some.length > 3 ? `; and ${some.length - 3} more` : "";
+      if (some.length) told.push(`${words}, but not within the limits: ${some.slice(0, 3).map((one) => `${figures(one)}, ${broken(one)}`).join("; ")}${more}.`);
+    }
+    if (set.length) doubt.push(`${within.length} of ${models.length} models meet the limits.`);
+    return [...told, ...doubt];
+  }
+
+  /** Sentences: which models the chart does not have, and why. */
+  function missing(found, models, name, about) {
+    const lists = [
+      [found.filter(({ cheap }) => !cheap).map(({ model }) => model), `${plain(about.name)} is unknown`],
+      [models.filter((model) => !found.some((one) => one.model === model)), `they have no ${name}`],
+    ];
+    return lists.filter(([some]) => some.length).map(([some, why]) => `Not in the chart, because ${why}: ${some.map(named).join("; ")}.`).join(" ");
   }
 
   function show() {
     const { qualities, costs, models } = summaries[summary.value];
-    const found = standing();
-    const within = found.filter(({ place }) => place !== BEYOND);
+    const stands = standing();
+    const { found } = stands;
     const name = plain(qualities[quality.value].name);
-    byId("best").replaceChildren(...advice(found, within, name, costs[cost.value], models).map((text) => element("p", { class: "text", text })));
+    byId("best").replaceChildren(...advice(stands, name, costs[cost.value], summaries[summary.value]).map((text) => element("p", { class: "text", text })));
     const heading = ["", "model", "setup", name, ...costs.map((about) => about.name)];
     byId("table").replaceChildren(
       element(
@@ -145,16 +175,16 @@
     );
     const drawable = found.some(({ cheap }) => cheap !== null);
     byId("chart").hidden = !drawable;
-    byId("empty").textContent = drawable ? "" : `${costs[cost.value].name} is unknown for every model with this quality.`;
+    byId("empty").textContent = missing(found, models, name, costs[cost.value]);
     if (drawable) medbenchChart.show(byId("chart"), chart(found, name, costs[cost.value]));
   }
 
   function chart(found, name, about) {
-    const alike = (model) => found.filter((other) => other.model.name === model.name).length > 1;
+    const shared = (model) => found.filter((other) => other.model.name === model.name).length > 1;
     const points = found
       .filter(({ cheap }) => cheap !== null)
       .map(({ model, good, cheap, place }) => ({
-        model: alike(model) ? named(model) : model.name,
+        model: shared(model) ? named(model) : model.name,
         quality: good.value,
         low: good.low,
         high: good.high,
