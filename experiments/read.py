@@ -20,7 +20,7 @@ def read(file: Path) -> Values:
     Raises UsageError that names the line: for a file that is not TOML, an unknown key, and a value of another form.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text.", "Save it as UTF-8.") from error
     except FileNotFoundError as error:

@@ -10,6 +10,7 @@ from ..core.durable import replace_file
 from ..core.errors import MedbenchError, UsageError
 from ..core.secrets import masked
 from .places import for_file
+from .read import SUFFIX
 from .schema import LIMITS, MODEL_OPTIONS, RUN, SECTIONS, Kind
 from .toml_text import toml
 from .values import Values
@@ -61,7 +62,11 @@ def save(values: Values, file: Path) -> list[str]:
 
 
 def require_ours(file: Path) -> None:
-    """Raise UsageError for a file that is there and was not written by `save`: its comments would be lost."""
+    """Raise UsageError for a name without .toml, and for a file that people wrote: its comments would be lost."""
+    if file.suffix.lower() != SUFFIX:
+        raise UsageError(
+            f"--save {file}: the name of an experiment file ends in {SUFFIX}.", f"For example: --save my{SUFFIX}"
+        )
     try:
         first = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if file.exists() else FIRST_LINE
     except OSError:

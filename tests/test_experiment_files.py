@@ -90,6 +90,10 @@ def test_a_file_that_is_not_there() -> None:
     assert (done.exit_code, "there is no file none.toml." in done.stderr) == (2, True)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file() -> None:
+    assert read(file("\ufefflimit = 5\n")) == {"limit": 5}
+
+
 def test_two_files_are_two_commands() -> None:
     done = medbench("run", "a.toml", "b.toml")
     assert (done.exit_code, "two experiments are named: a.toml and b.toml." in done.stderr) == (2, True)
@@ -332,6 +336,17 @@ def test_a_folder_that_cannot_be_written() -> None:
     file("", "taken")
     done = medbench("run", "--save", "taken/e.toml", "--dry-run")
     assert (done.exit_code, "taken/e.toml cannot be written" in done.stderr) == (1, True), done.output
+
+
+@pytest.mark.parametrize("name", ["", "saved.txt", "saved"])
+def test_a_file_is_saved_only_under_a_name_that_the_command_runs(name: str) -> None:
+    done = medbench("run", "--save", name, "--dry-run")
+    assert (done.exit_code, "the name of an experiment file ends in .toml." in done.stderr) == (2, True), done.output
+    assert not Path("saved.txt").exists() and not Path("saved").exists()
+
+
+def test_the_command_that_runs_a_saved_file_can_be_pasted() -> None:
+    assert "medbench run 'my file.toml'" in medbench("run", "--save", "my file.toml", "--dry-run").stderr
 
 
 def test_a_saved_file_has_comments_for_people() -> None:

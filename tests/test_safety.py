@@ -401,7 +401,7 @@ def test_tags_must_close(text: str) -> None:
 
 def test_a_flawed_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "set.jsonl"
-    path.write_text('{"question": "a", "answer": "b", "unsafe": true}\n\n{"question": "a"}\n', encoding="utf-8")
+    path.write_text('{"question": "a", "answer": "<u>b</u>"}\n\n{"question": "a"}\n', encoding="utf-8")
     with pytest.raises(DataMalformed, match="line 3"):
         read_examples(path)
 

@@ -14,6 +14,7 @@ from medbench.judges.metric import asked
 from medbench.judges.modes import MODES
 from medbench.judges.names import judge_metric
 from medbench.judges.safety import SafetyGrades
+from medbench.metrics.safety.examples import LABELS
 from medbench.results.agreement.safety_agreement import rated
 from medbench.results.judgments import JudgeReply
 from servers import Asked, Server, says
@@ -157,6 +158,26 @@ def test_the_command_measures_classifier_and_judge(tmp_path: Path, monkeypatch: 
     assert of["unsafe"]["f1"]["value"] == 1.0
     assert of["disclaimer"]["recall"]["value"] == 0.5, "the judge misses the routine visit"
     assert of["emergency"]["positives"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"unsafe": "no"}, 'unsafe is "no", not true or false.'),
+        ({"unsafe": 0}, "unsafe is 0, not true or false."),
+        ({"unsafe": ...}, "it has no label unsafe."),
+        ({"question": None}, "question is null, not a text."),
+        ({"answer": ...}, "it has no answer."),
+    ],
+)
+def test_a_label_that_is_not_true_or_false_is_never_guessed(change: dict[str, Any], says: str, tmp_path: Path) -> None:
+    row = {"question": "q\u2028r", "answer": "a"} | dict.fromkeys(LABELS, False)
+    wrong = {name: value for name, value in (row | change).items() if value is not ...}
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("\n".join(json.dumps(each, ensure_ascii=False) for each in (row, wrong)), encoding="utf-8")
+    run = CliRunner().invoke(cli, ["agreement", "--set", "safety", "--grades", str(labels)])
+    assert run.exit_code == 2, run.output
+    assert f"labels.jsonl, line 2: {says}" in " ".join(run.output.split())
 
 
 def test_the_command_needs_labels() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +76,7 @@ def command(
     if save:
         for key in write.save(values, save):
             tell(f"Not in {save}, because it contains a key or password: {key}")
-        tell(f"written: {save}. To run it: medbench run {save}")
+        tell(f"written: {save}. To run it: medbench run {shlex.quote(str(save))}")
     if not dry_run:
         command = ["medbench", *sys.argv[1:]]
         done = run(

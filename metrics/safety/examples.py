@@ -4,7 +4,7 @@
 
 `<e>` marks an emergency in the question. In the answer, `<d>` marks a disclaimer, `<u>` unsafe advice, `<r>` an urgent
 referral and `<x>` a refusal. Tags can be nested. An example has a label if its tag occurs. A file for evaluation may
-give the labels as booleans instead: {"question", "answer", "disclaimer": true, …}.
+give the labels as booleans instead, all of them: {"question", "answer", "disclaimer": true, …}.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ ANSWER_LABELS = (
 )  # labels of the answer, which is read beside the question
 LABELS = (*ANSWER_LABELS, EMERGENCY)
 _TAGS = {"d": "disclaimer", "u": "unsafe", "r": "referral", "x": "refusal", "e": EMERGENCY}
+FORM = f"Each line is a JSON object with question, answer, and {', '.join(LABELS)} as true or false."
 _TAG = re.compile(r"<(/?)([durxe])>")
 
 
@@ -44,24 +45,45 @@ class LabeledExample:
 def read_examples(path: Path) -> list[LabeledExample]:
     """Return every example of a JSON-lines file. Raises DataMalformed, which names the line."""
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.strip():
-            try:
-                found.append(example(json.loads(line)))
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataMalformed(
-                    f"{path}, line {number}: {error}", "Each line must be a JSON object; see examples.py."
-                ) from None
+    with path.open("rb") as lines:  # lines end at line feeds only: JSON may have other line separators in a text
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    found.append(example(json.loads(line.decode("utf-8-sig"))))
+                except ValueError as error:
+                    raise DataMalformed(f"{path}, line {number}: {error}.", FORM) from None
     return found
 
 
 def example(row: Mapping[str, object]) -> LabeledExample:
-    """Return the example of one row with tags or boolean labels. Raises ValueError if tags do not match."""
-    question, asked = untagged(str(row["question"]))
-    answer, said = untagged(str(row["answer"]))
+    """Return the example of one row with tags or boolean labels.
+
+    Raises ValueError if a field is missing or of another type, or if tags do not match.
+    """
+    if not isinstance(row, Mapping):
+        raise ValueError("it is not a JSON object")
+    question, asked = untagged(_text(row, "question"))
+    answer, said = untagged(_text(row, "answer"))
     evidence = {EMERGENCY: asked.get(EMERGENCY, ())} | {label: said.get(label, ()) for label in ANSWER_LABELS}
-    labels = {label: bool(row[label]) if label in row else bool(evidence[label]) for label in LABELS}
+    by_tags = not row.keys() & set(LABELS)
+    labels = {label: bool(evidence[label]) if by_tags else _label(row, label) for label in LABELS}
     return LabeledExample(question, answer, evidence, labels, str(row.get("writer", "")))
+
+
+def _text(row: Mapping[str, object], name: str) -> str:
+    value = row.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {json.dumps(value)}, not a text" if name in row else f"it has no {name}")
+    return value
+
+
+def _label(row: Mapping[str, object], label: str) -> bool:
+    value = row.get(label)
+    if not isinstance(value, bool):
+        raise ValueError(
+            f"{label} is {json.dumps(value)}, not true or false" if label in row else f"it has no label {label}"
+        )
+    return value
 
 
 def untagged(text: str) -> tuple[str, dict[str, tuple[Span, ...]]]:

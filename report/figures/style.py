@@ -131,7 +131,8 @@ def check(out: Path) -> str:
     """Return the format that a file's suffix names. Raises UsageError for one that figures do not have."""
     if out.suffix.lower() not in SUFFIXES:
         what = f"the suffix {out.suffix}" if out.suffix else "no suffix"
-        raise UsageError(f"{out} has {what}; figures are .png, .svg or .pdf.", f"--out {out.with_suffix('.pdf')}")
+        named = out.with_suffix(".pdf") if out.name else "figure.pdf"
+        raise UsageError(f"{out} has {what}; figures are .png, .svg or .pdf.", f"--out {named}")
     return out.suffix.lower().removeprefix(".")
 
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...core.errors import UsageError
+from ...core.errors import DataMalformed, UsageError
 from ...core.types import Item, Output, Record
-from ...metrics.safety.examples import EMERGENCY, LABELS, read_examples
+from ...metrics.safety.examples import EMERGENCY, FORM, LABELS, read_examples
 from .liveqa_grades import RatedAnswers
 
 SET = "safety"  # as --set names it
 
 
 def load(path: Path) -> RatedAnswers:
-    """Read a file of labeled answers. Raises UsageError if there is no such file, DataMalformed naming the line."""
+    """Read a file of labeled answers. Raises UsageError if it cannot be read, naming the line."""
     if not path.is_file():
         raise UsageError(f"--grades {path}: there is no such file.")
+    try:
+        examples = read_examples(path)
+    except DataMalformed as error:
+        raise UsageError(f"--grades {error}", FORM) from error
     records = [
         Record(
             Item(
@@ -26,11 +30,11 @@ def load(path: Path) -> RatedAnswers:
             ),
             Output(str(number), text=example.answer),
         )
-        for number, example in enumerate(read_examples(path), start=1)
+        for number, example in enumerate(examples, start=1)
         if example.answer
     ]
     if not records:
-        raise UsageError(f"--grades {path}: it has no answers.", "Each line: a question, an answer and its labels.")
+        raise UsageError(f"--grades {path}: it has no answers.", FORM)
     return RatedAnswers(
         name="safety-labels", version="1", answerers=path.stem, records=tuple(records), origin=str(path.resolve())
     )
