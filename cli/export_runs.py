@@ -33,7 +33,7 @@ def export_runs(
         found |= {run.path: run for run in runs}
         problems += broken
     if not found and not problems:
-        raise UsageError(f"there are no runs in {folder}.", "Make one: medbench run")
+        raise UsageError(f"there are no runs in {' or '.join(names) or folder}.", "Make one: medbench run")
     made = export(list(found.values()), format, out or Path("exports") / format) if found else None
     told = [*map(str, problems), *(made.problems if made else ())]
     if as_json:

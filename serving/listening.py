@@ -19,7 +19,7 @@ def bound(host: str, port: int) -> socket.socket:
         sock.bind(found[4])
     except OSError as error:
         raise UsageError(
-            f"--host {host} --port {port}: {error.strerror or error}.", "Give another, or 0 for any free port: --port 0"
+            f"{host}, --port {port}: {error.strerror or error}.", "Give another, or 0 for any free port: --port 0"
         ) from error
     return sock
 

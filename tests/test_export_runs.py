@@ -229,6 +229,7 @@ def test_one_run_by_its_beginning() -> None:
         (["--format", "inspect", "nosuch"], "no run or model here is called 'nosuch'"),
         (["--format", "inspect", "--out", "quiz.py"], "--out quiz.py: it is a file"),
         (["--format", "inspect", "--runs", "alpha"], "there are no runs in alpha"),
+        (["--format", "inspect", "alpha"], "there are no runs in alpha"),
         ([], "no model is named"),
         (["smollm2-135m", "biogpt-large"], "2 models are named"),
     ],

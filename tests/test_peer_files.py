@@ -276,6 +276,7 @@ class TestInspect:
         [
             ({"error": {"message": "out of time"}}, "are missing in the file (out of time)"),
             ({"output": {"choices": []}}, "are missing in the file (the log has no output for it)"),
+            ({"output": {"choices": [{"message": {"content": None}}]}}, "in the file (the log has no text for it)"),
         ],
     )
     def test_a_failed_sample_is_no_answer(self, change: Mapping[str, Any], told: str) -> None:

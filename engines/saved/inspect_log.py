@@ -172,6 +172,8 @@ def _said(sample: Mapping[str, Any], text: Any) -> tuple[str | None, str, str, s
     stop, content = str(choices[0].get("stop_reason", "stop")), choices[0]["message"].get("content")
     if stop == REFUSED:
         return None, stop, "", "a content filter refused to answer"
+    if content is None:
+        return None, stop, "", "the log has no text for it"
     parts = content if isinstance(content, list) else []
     thought = [part for part in parts if isinstance(part, Mapping) and part.get("type") == "reasoning"]
     return text(content), stop, "\n".join(text(part.get("reasoning")) for part in thought), ""
