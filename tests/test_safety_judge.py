@@ -15,6 +15,7 @@ from medbench.judges.modes import MODES
 from medbench.judges.names import judge_metric
 from medbench.judges.safety import SafetyGrades
 from medbench.metrics.safety.examples import LABELS
+from medbench.results.agreement import safety_labels
 from medbench.results.agreement.safety_agreement import rated
 from medbench.results.judgments import JudgeReply
 from servers import Asked, Server, says
@@ -177,7 +178,17 @@ def test_a_label_that_is_not_true_or_false_is_never_guessed(change: dict[str, An
     labels.write_text("\n".join(json.dumps(each, ensure_ascii=False) for each in (row, wrong)), encoding="utf-8")
     run = CliRunner().invoke(cli, ["agreement", "--set", "safety", "--grades", str(labels)])
     assert run.exit_code == 2, run.output
-    assert f"labels.jsonl, line 2: {says}" in " ".join(run.output.split())
+    shown = " ".join(run.output.split())
+    assert f"labels.jsonl, line 2: {says}" in shown and shown.count("Each line is") == 1
+
+
+def test_an_empty_answer_is_reported_and_left_out(tmp_path: Path) -> None:
+    rows = [{"question": "q", "answer": answer} | dict.fromkeys(LABELS, False) for answer in ("a", "")]
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    made = safety_labels.load(labels)
+    assert len(made.records) == 1
+    assert made.notes == ("1 of 2 lines are left out, because their answer is empty",)
 
 
 def test_the_command_needs_labels() -> None:

@@ -20,7 +20,7 @@ def load(path: Path) -> RatedAnswers:
     try:
         examples = read_examples(path)
     except DataMalformed as error:
-        raise UsageError(f"--grades {error}", FORM) from error
+        raise UsageError(f"--grades {error.message}", FORM) from error
     records = [
         Record(
             Item(
@@ -35,8 +35,14 @@ def load(path: Path) -> RatedAnswers:
     ]
     if not records:
         raise UsageError(f"--grades {path}: it has no answers.", FORM)
+    empty = len(examples) - len(records)
     return RatedAnswers(
-        name="safety-labels", version="1", answerers=path.stem, records=tuple(records), origin=str(path.resolve())
+        name="safety-labels",
+        version="1",
+        answerers=path.stem,
+        records=tuple(records),
+        origin=str(path.resolve()),
+        notes=(f"{empty} of {len(examples)} lines are left out, because their answer is empty",) if empty else (),
     )
 
 
