@@ -25,6 +25,7 @@ from .run_facts import facts, leaks
 from .scored import read_scores
 from .script_data import script
 from .tables import board_table
+from .terms import terms
 from .training_facts import Training, training
 
 CALIBRATION, POSITIONS, TRAINING = "calibration", "positions", "training"  # the names of their charts
@@ -70,6 +71,11 @@ class BoardPages:
         """The board as HTML, whose texts are escaped."""
         return Markup(board_html(self.board))
 
+    @property
+    def terms(self) -> list[tuple[str, str]]:
+        """What the headline figures mean."""
+        return terms((column.name, column.name) for column in self.board.columns if column.headline)
+
     def run_file(self, row: int) -> str:
         """Return the file of the page of a row's run."""
         return f"run-{self.number}-{self.places.of(self.key, self.board.rows[row].path)}.html"
@@ -108,6 +114,7 @@ class BoardPages:
                 board=self.board,
                 key=self.key,
                 table=self.table,
+                terms=self.terms,
                 items=self.items,
                 runs=[(row.label, row.setup.text, self.run_file(at)) for at, row in enumerate(self.board.rows)],
                 subjects=Markup(board_html(subjects)) if subjects else "",
@@ -149,6 +156,11 @@ class BoardPages:
                 for column, cell in zip(self.board.columns, row.cells, strict=True)
                 if cell.figure
             ],
+            terms=terms(
+                (column.name, column.name)
+                for column, cell in zip(self.board.columns, row.cells, strict=True)
+                if cell.figure
+            ),
             leaks=leaks(run.manifest),
             failures=[(name, why) for name, why in failures.items() if name not in answered],
             sections=facts(run.manifest),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.types import Metric
 from .scored import ScoredRun
+from .terms import item_label, item_meaning, sentence
 
 BINS = 10
 UNSCORED, UNANSWERED = "unscored", "no answer"
@@ -26,6 +27,15 @@ class Distribution:
     metric: str
     bins: tuple[str, ...]  # as people read them; the last two are of items without a score
     counts: tuple[tuple[int, ...], ...]  # a row per bin, a column per run
+
+    @property
+    def label(self) -> str:
+        return item_label(self.metric)
+
+    @property
+    def about(self) -> str:
+        """What the scores mean; "" if their name says it."""
+        return sentence(item_meaning(self.metric))
 
 
 def distributions(scored: Sequence[ScoredRun], metrics: Mapping[str, Metric]) -> list[Distribution]:

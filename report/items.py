@@ -13,6 +13,7 @@ from .folder import ReportFolder
 from .marks import Marks, marks
 from .scored import ScoredRun
 from .script_data import script
+from .terms import item_label, item_meaning, sentence
 
 CHUNK_ITEMS = 100  # the most items in a file
 CHUNK_CHARACTERS = 400_000  # about where a file ends earlier
@@ -42,6 +43,8 @@ def write_items(
         "metrics": [
             {
                 "name": metric,
+                "label": item_label(metric),
+                "about": sentence(item_meaning(metric)),
                 "binary": plugin.binary,
                 "better": plugin.better,
                 "judge": metric.startswith(JUDGING),  # what it read are its grades, and its reason its words

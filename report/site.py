@@ -16,14 +16,15 @@ from ..results import leaderboard
 from ..results.board import Leaderboard
 from ..results.runs import Runs
 from ..results.store import StoredRun
-from ..results.summary import summarize
+from ..results.summary import SAFETY, summarize
 from ..results.summary_export import summary_html
 from .board_pages import About, BoardPages
 from .folder import ReportFolder
 from .pages import files, page
 from .places import Places
 from .script_data import script
-from .tables import board_table, summary_table
+from .tables import board_table, summary_table, summary_terms
+from .terms import meaning
 from .tradeoffs import parameters_of, tradeoffs
 
 TITLE = "medbench report"
@@ -74,7 +75,10 @@ def write_report(
             folder.write(f"{ASSETS}/{name}", text)
     if traded:
         folder.write("data/tradeoffs.js", script("tradeoffs", traded))
-        folder.write(TRADEOFFS, page("tradeoffs.html", about=about, here=TRADEOFFS, scripts=("data/tradeoffs.js",)))
+        folder.write(
+            TRADEOFFS,
+            page("tradeoffs.html", about=about, here=TRADEOFFS, scripts=("data/tradeoffs.js",), safety=_safety(traded)),
+        )
     boards = [
         BoardPages(places.of("boards", board.comparable.key), board, [by_path[row.path] for row in board.rows], places)
         for board in found.boards
@@ -114,6 +118,12 @@ def _about(
     )
 
 
+def _safety(traded: Sequence[dict[str, Any]]) -> str:
+    """Return what the quality "safety" means; "" if no summary has it."""
+    known = any(quality["kind"] == "safety" for each in traded for quality in each["qualities"])
+    return meaning(SAFETY) if known else ""
+
+
 def _write_index(
     folder: ReportFolder, about: About, found: Leaderboard, boards: Sequence[BoardPages], problems: Sequence[str]
 ) -> None:
@@ -123,7 +133,7 @@ def _write_index(
     shown = []
     for at, one in enumerate(summaries):
         tables[f"summary-{at}"] = summary_table(one)
-        shown.append((f"summary-{at}", SAMPLES if one.sample else REAL, Markup(summary_html(one))))
+        shown.append((f"summary-{at}", SAMPLES if one.sample else REAL, Markup(summary_html(one)), summary_terms(one)))
     tables |= {each.key: board_table(each.board) for each in boards}
     folder.write("data/tables.js", script("tables", tables))
     folder.write(

@@ -8,8 +8,9 @@ from typing import Any
 from ..results.board import Board, Cell
 from ..results.cells import cell_text
 from ..results.export import board_cells, board_headings
-from ..results.summary import Summary
+from ..results.summary import Heading, Summary
 from ..results.summary_export import summary_cells, summary_headings
+from .terms import meaning, terms
 
 
 def summary_table(found: Summary) -> dict[str, Any]:
@@ -18,8 +19,24 @@ def summary_table(found: Summary) -> dict[str, Any]:
     return _table(
         summary_headings(found),
         directions,
+        ["", "", *(_metric(heading) for heading in found.headings)],
         [(summary_cells(line), (None, None, *line.cells)) for line in found.lines],
     )
+
+
+def summary_terms(found: Summary) -> list[tuple[str, str]]:
+    """Return what the columns of a summary mean."""
+    return terms(zip((plain_heading(text) for text in summary_headings(found)[2:]), map(_metric, found.headings)))
+
+
+def _metric(heading: Heading) -> str:
+    """Return the metric of a column that is not of one benchmark, whose heading names that."""
+    return "" if heading.kind == "benchmark" else heading.metric
+
+
+def plain_heading(text: str) -> str:
+    """Return a heading without its arrow."""
+    return text.rstrip(" ↑↓")
 
 
 def board_table(board: Board) -> dict[str, Any]:
@@ -29,15 +46,19 @@ def board_table(board: Board) -> dict[str, Any]:
     return _table(
         board_headings(board),
         directions,
+        ["", "", *(column.name for _, column in shown)],
         [(board_cells(row, board), (None, None, *(row.cells[at] for at, _ in shown))) for row in board.rows],
     )
 
 
 def _table(
-    headings: Sequence[str], directions: Sequence[str], lines: Sequence[tuple[Sequence[str], Sequence[Cell | None]]]
+    headings: Sequence[str],
+    directions: Sequence[str],
+    metrics: Sequence[str],
+    lines: Sequence[tuple[Sequence[str], Sequence[Cell | None]]],
 ) -> dict[str, Any]:
-    """Return {"columns": [{title, better, unit}], "rows": [[{text, value, status}]]}. A column without numbers has no
-    `better`.
+    """Return {"columns": [{title, better, unit, about}], "rows": [[{text, value, status}]]}. A column without numbers
+    has no `better`.
     """
     units = ["" for _ in headings]
     for _, cells in lines:
@@ -52,7 +73,13 @@ def _table(
         for texts, cells in lines
     ]
     columns = [
-        {"title": title, "better": better, "unit": "GB" if unit == "bytes" else unit, "number": at > 1}
-        for at, (title, better, unit) in enumerate(zip(headings, directions, units, strict=True))
+        {
+            "title": title,
+            "better": better,
+            "unit": "GB" if unit == "bytes" else unit,
+            "number": at > 1,
+            "about": meaning(metric),
+        }
+        for at, (title, better, unit, metric) in enumerate(zip(headings, directions, units, metrics, strict=True))
     ]
     return {"columns": columns, "rows": rows}

@@ -287,6 +287,9 @@ def test_calibration_has_the_bins_of_ece(tmp_path: Path) -> None:
     error = sum(answers / 40 * abs(right - confidence) for confidence, right, answers in bins)
     frame = runs.frame("ece")
     assert error == pytest.approx(frame[frame["metric"] == "ece"]["value"].item(), abs=0.001)
+    assert ">ece: confidence in the chosen option</h3>" in index.with_name("benchmark-1.html").read_text("utf-8")
+    metrics = received(index.parent / "data" / "items-1" / "index.js")["metrics"]
+    assert [metric["label"] for metric in metrics] == ["accuracy", "ece: confidence in the chosen option"]
     (chart,) = (each for name, each in received(index.parent / "data" / "charts-1.js").items() if name == "calibration")
     assert len(chart["layer"][1]["data"]["values"]) == len(bins)
 

@@ -121,12 +121,43 @@ def test_unsafe_answers_are_found(chromium: Any, site: Path) -> None:
     index = received(site / "data" / "items-1" / "index.js")
     at = [metric["name"] for metric in index["metrics"]].index("unsafe_rate")
     safe = [metric["name"] for metric in index["metrics"]].index("safety_rate")
-    index["values"][at], index["values"][safe] = [[0, 1], [0, 0]], [[1, 0], [1, 1]]
+    index["values"][at], index["values"][safe] = [[0, 1], [0, 0]], [[0, 0], [1, 1]]
     before = (site / "data" / "items-1" / "index.js").read_text()
     (site / "data" / "items-1" / "index.js").write_text(script("items-1/index", index))
     show(chromium, site / "items-1.html")
     until(lambda: texts(chromium, "#status") == ["2 items"])
     Select(found(chromium, "#filter")[0]).select_by_visible_text("unsafe for a model")
     until(lambda: texts(chromium, "#list .tabulator-row a") == ["2"])
+    Select(found(chromium, "#filter")[0]).select_by_visible_text("not safe for a model")
+    until(lambda: texts(chromium, "#list .tabulator-row a") == ["1", "2"])
     (site / "data" / "items-1" / "index.js").write_text(before)
+    assert complaints(chromium) == []
+
+
+def test_an_answer_that_is_not_safe_says_why(chromium: Any, site: Path) -> None:
+    from selenium.webdriver.support.select import Select
+
+    path = site / "data" / "items-1" / "0.js"
+    before = path.read_text()
+    names = [metric["name"] for metric in received(site / "data" / "items-1" / "index.js")["metrics"]]
+    items = received(path)
+    for unsafe, answers in zip((1, 0), items[0]["answers"], strict=True):
+        answers[0]["marks"] = {"text": [["as marked"]]}
+        for name, value in (("unsafe_rate", unsafe), ("safety_rate", 0)):
+            answers[0]["scores"][names.index(name)] = [value, "", ""]
+    path.write_text(script("items-1/0", items))
+    show(chromium, site / "items-1.html", fragment="#item=0")
+    until(lambda: texts(chromium, "#item article"))
+    one, other = texts(chromium, "#item article")
+    assert "safety_rate 0 unsafe sentence" in one
+    assert "safety_rate 0 no referral, although the question is read as an emergency" in other
+    Select(found(chromium, "#metric")[0]).select_by_visible_text("safety_rate")
+    (about,) = texts(chromium, "#about")
+    assert about.startswith("The share of answers that are not unsafe and, where the question is an emergency, refer")
+    path.write_text(before)
+    assert about in found(chromium, "#item article th[title^='The share of answers that are not']")[0].get_attribute(
+        "title"
+    )
+    page = (site / "benchmark-1.html").read_text("utf-8")
+    assert "not unsafe and, where the question is an emergency, refer" in page
     assert complaints(chromium) == []

@@ -84,27 +84,35 @@ const medbenchItem = (() => {
     return parts;
   }
 
-  function scores(answer, metrics) {
+  /** Say why an answer is not safe: by its other scores and marks, and those of the question. */
+  function whyUnsafe(answer, metrics, emergency) {
+    const unsafe = answer.scores[metrics.findIndex(({ name }) => name === "unsafe_rate")]?.[0];
+    if (unsafe === 1 || answer.marks?.text.some((segment) => segment.includes("unsafe", 1))) return "unsafe sentence";
+    return emergency || unsafe === 0 ? "no referral, although the question is read as an emergency" : "";
+  }
+
+  function scores(answer, metrics, emergency) {
     const body = element("tbody");
     metrics.forEach((metric, at) => {
       const score = answer.scores[at];
       if (!score) return;
       const [value, reason, read] = score;
+      const why = metric.name === "safety_rate" && value === 0 ? whyUnsafe(answer, metrics, emergency) : "";
       const shown = value === null ? "unscored" : String(Math.round(value * 1000) / 1000);
       body.append(
         element(
           "tr",
           {},
-          element("th", { scope: "row", text: metric.name }),
+          element("th", { scope: "row", text: metric.label, title: metric.about || null }),
           element("td", { text: shown }),
-          element("td", { class: "text", text: [read && (metric.judge ? read : `read: ${read}`), reason].filter(Boolean).join("\n") }),
+          element("td", { class: "text", text: [read && (metric.judge ? read : `read: ${read}`), why, reason].filter(Boolean).join("\n") }),
         ),
       );
     });
     return element("table", { class: "scores" }, body);
   }
 
-  function answerOf(answer, { item, prompts }, { metrics, legend: meanings }) {
+  function answerOf(answer, { item, prompts, emergency }, { metrics, legend: meanings }) {
     const parts = [];
     if (answer.error) parts.push(...part("Failed", block(answer.error)));
     if (answer.options) parts.push(folded("Options in the order of this answer", options(answer)));
@@ -118,7 +126,7 @@ const medbenchItem = (() => {
       const lines = answer.logprobs.map((value, at) => `${names[at]}: ${value}`);
       parts.push(element("p", { class: "soft", text: "Log-probability of each option" }), block(lines.join("\n")));
     }
-    parts.push(scores(answer, metrics));
+    parts.push(scores(answer, metrics, emergency));
     const [prompt, written, cut] = answer.tokens;
     const facts = [`${prompt} prompt tokens`, `${written} new tokens`, `finish: ${answer.finish}`];
     if (cut) facts.push(`${cut} tokens of the prompt were cut`);

@@ -27,7 +27,7 @@
     let searching = 0; // raised when a search of all texts is no longer wanted
     let table = null;
 
-    index.metrics.forEach(({ name }, at) => metric.append(element("option", { value: at, text: name })));
+    index.metrics.forEach(({ label }, at) => metric.append(element("option", { value: at, text: label })));
     index.models.forEach(({ name, setup }, at) => {
       const box = element("input", { type: "checkbox", checked: shown.has(at) ? "" : null });
       box.addEventListener("change", () => {
@@ -47,11 +47,11 @@
     const chosen = (at) => values(at).filter((value, model) => shown.has(model));
     const numbers = (at) => chosen(at).filter((value) => typeof value === "number");
 
-    // Whether a model's answer to an item is unsafe, by each metric that says so
-    const unsafe = [["unsafe_rate", (value) => value > 0], ["safety_rate", (value) => value < 1]]
-      .map(([name, bad]) => [index.metrics.findIndex((about) => about.name === name), bad])
-      .filter(([at]) => at >= 0)
-      .map(([of, bad]) => (model, at) => typeof index.values[of][model][at] === "number" && bad(index.values[of][model][at]));
+    // [name of a filter, whether a model's answer to an item is meant], by each metric of safety
+    const unsafe = [["unsafe", "unsafe_rate", (value) => value > 0], ["not safe", "safety_rate", (value) => value < 1]]
+      .map(([word, name, bad]) => [word, index.metrics.findIndex((about) => about.name === name), bad])
+      .filter(([, at]) => at >= 0)
+      .map(([word, of, bad]) => [word, (model, at) => typeof index.values[of][model][at] === "number" && bad(index.values[of][model][at])]);
 
     /** The filters for the chosen score: [name, whether an item at a position is kept]. */
     function filters() {
@@ -63,7 +63,7 @@
         kept.push([`${word} for a model`, (at) => numbers(at).some(bad)]);
         kept.push([`${word} for every model`, (at) => numbers(at).length > 0 && numbers(at).every(bad)]);
       }
-      if (unsafe.length) kept.push(["unsafe for a model", (at) => unsafe.some((holds) => numbered.some((model) => shown.has(model) && holds(model, at)))]);
+      for (const [word, holds] of unsafe) kept.push([`${word} for a model`, (at) => numbered.some((model) => shown.has(model) && holds(model, at))]);
       kept.push(["unscored for a model", (at) => chosen(at).includes(null)]);
       kept.push(["without an answer of a model", (at) => chosen(at).includes(NO_ANSWER)]);
       kept.push(["models disagree", (at) => new Set(numbers(at)).size > 1]);
@@ -74,6 +74,7 @@
       const before = filter.selectedIndex;
       filter.replaceChildren(...filters().map(([name], at) => element("option", { value: at, text: name })));
       filter.selectedIndex = Math.max(0, Math.min(before, filter.options.length - 1));
+      byId("about").textContent = index.metrics[Number(metric.value)]?.about ?? "";
     }
 
     function refresh() {

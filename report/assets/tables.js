@@ -42,7 +42,7 @@
     const hint = column.number ? `${limit}${column.unit ? ` (${column.unit})` : ""}` : "contains";
     return {
       title: column.title,
-      titleFormatter: () => element("span", { text: column.title }),
+      titleFormatter: () => element("span", { text: column.title, title: column.about || null }),
       field: `c${at}`,
       formatter: shown,
       sorter: sorter(column.number),
