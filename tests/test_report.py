@@ -574,6 +574,30 @@ def test_every_page_fits_the_screen_and_can_be_read(
         assert complaints(chromium) == []
 
 
+def test_long_model_names_fit_and_break_only_after_signs(chromium: Any, priced: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(priced, site)
+    path = site / "data" / "tables.js"
+    tables = received(path)
+    for row in tables["summary-0"]["rows"]:
+        row[0]["text"] = "replay:ward-assistant"
+    path.write_text(script("tables", tables))
+    show(chromium, site / "index.html")
+    until(lambda: models(chromium) == ["replay:ward-assistant"] * 5)
+    holder = found(chromium, f"{SUMMARY} .tabulator-tableholder")[0]
+    assert chromium.execute_script("return arguments[0].scrollWidth - arguments[0].clientWidth", holder) <= 0
+    (first, *_) = found(chromium, f"{SUMMARY} .tabulator-row .interval")
+    assert first.value_of_css_property("display") == "block" and first.text.startswith("[")
+    (shown,) = received(site / "data" / "tradeoffs.js")
+    for model in shown["models"]:
+        model["name"] = f"{model['name']}:ward-assistant-of-the-hospital"
+    (site / "data" / "tradeoffs.js").write_text(script("tradeoffs", [shown]))
+    show(chromium, site / "tradeoffs.html", 390)
+    until(lambda: found(chromium, "#chart[data-drawn] svg"))
+    assert chromium.execute_script("return document.documentElement.scrollWidth") <= 390
+    assert complaints(chromium) == []
+
+
 def test_trade_offs_within_limits(chromium: Any, priced: Path) -> None:
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.select import Select

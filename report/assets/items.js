@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { load, element, keep } = medbenchReport;
+  const { load, element, breakable, keep } = medbenchReport;
   const KEPT = 40; // files in memory
   const MODELS = 4; // shown at first
   const NO_ANSWER = "-";
@@ -121,9 +121,9 @@
       index.models.forEach(({ name }, model) => {
         found.push({
           title: name,
-          titleFormatter: () => element("span", { text: name }),
+          titleFormatter: () => element("span", {}, ...breakable(name).nodes),
           field: `m${model}`,
-          minWidth: 110,
+          minWidth: Math.min(260, Math.max(110, 45 + 9 * breakable(name).longest)),
           visible: shown.has(model),
           sorter: (a, b, rowA, rowB) => rank(values(rowA.getData().at)[model]) - rank(values(rowB.getData().at)[model]),
           formatter: (cell) => {

@@ -67,5 +67,11 @@ const medbenchReport = (() => {
     return made;
   }
 
-  return { receive, data, load, element, listen, keep, kept };
+  /** Return a name that lines break after its signs only, and the length of its longest part. */
+  function breakable(name) {
+    const parts = name.match(/[^:@/_\-\s]*[:@/_\-\s]*/g).filter(Boolean);
+    return { nodes: parts.flatMap((part) => [part, document.createElement("wbr")]), longest: Math.max(0, ...parts.map(({ length }) => length)) };
+  }
+
+  return { receive, data, load, element, breakable, listen, keep, kept };
 })();

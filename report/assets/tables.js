@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { data, element, keep } = medbenchReport;
+  const { data, element, breakable, keep } = medbenchReport;
 
   const WORDS = { best: "best", tied: "no other is shown to be better", worse: "another is significantly better" };
 
@@ -31,8 +31,12 @@
   }
 
   function shown(cell) {
-    const { text, status } = cell.getValue();
-    const made = element("span", { class: `figure ${status}`, text });
+    const { text, value, status } = cell.getValue();
+    const interval = value === null ? -1 : text.indexOf(" [");
+    const made = element("span", { class: `figure ${status}` });
+    if (cell.getField() === "c0") made.append(...breakable(text).nodes);
+    else if (interval < 0) made.append(text);
+    else made.append(text.slice(0, interval), element("span", { class: "interval", text: text.slice(interval + 1) }));
     if (status) made.title = WORDS[status];
     return made;
   }
@@ -42,7 +46,7 @@
     const hint = column.number ? `${limit}${column.unit ? ` (${column.unit})` : ""}` : "contains";
     return {
       title: column.title,
-      titleFormatter: () => element("span", { text: column.title, title: column.about || null }),
+      titleFormatter: () => element("span", { title: column.about || null }, ...breakable(column.title).nodes),
       field: `c${at}`,
       formatter: shown,
       sorter: sorter(column.number),
@@ -62,8 +66,8 @@
       headerFilterFunc: meets(column),
       headerFilterEmptyCheck: (value) => !value,
       frozen: at === 0 && window.innerWidth > 700,
-      minWidth: column.number ? 110 : 130,
-      maxInitialWidth: column.number ? 190 : 380,
+      minWidth: column.number ? Math.min(220, Math.max(100, 36 + 9 * breakable(column.title).longest)) : 130,
+      maxInitialWidth: column.number ? 140 : at === 0 ? 210 : 160,
       variableHeight: true,
     };
   }

@@ -194,6 +194,9 @@
       }));
     const costs = points.map((point) => point.cost);
     const wide = costs.length && Math.min(...costs) > 0 && Math.max(...costs) / Math.min(...costs) > WIDE;
+    const middle = wide ? Math.sqrt(Math.min(...costs) * Math.max(...costs)) : Math.max(...costs) / 2;
+    for (const point of points) point.side = point.cost > middle ? "left" : "right"; // of the point is its label
+    const limit = Math.max(60, Math.min(160, (byId("chart").clientWidth - 90) / 2 - 12));
     const places = Object.keys(COLORS);
     const x = {
       field: "cost",
@@ -229,10 +232,11 @@
             description: { field: "text" },
           },
         },
-        {
-          mark: { type: "text", aria: false, align: "left", dx: 9, dy: -7, limit: 160 },
+        ...["left", "right"].map((side) => ({
+          transform: [{ filter: { field: "side", equal: side } }],
+          mark: { type: "text", aria: false, align: side === "left" ? "right" : "left", dx: side === "left" ? -9 : 9, dy: side === "left" ? 14 : -7, limit },
           encoding: { x, y: { ...y, field: "quality" }, text: { field: "model" } },
-        },
+        })),
       ],
     };
   }
