@@ -20,7 +20,7 @@ from .items import write_items
 from .pages import page
 from .places import Places
 from .positions import chart as positions_chart
-from .positions import positions
+from .positions import one_sided, positions
 from .run_facts import facts, leaks
 from .scored import read_scores
 from .script_data import script
@@ -80,8 +80,8 @@ class BoardPages:
         """Return the file of the page of a row's run."""
         return f"run-{self.number}-{self.places.of(self.key, self.board.rows[row].path)}.html"
 
-    def write(self, folder: ReportFolder, about: About) -> None:
-        """Write the pages of the benchmark, of its runs and of its answers, with their data."""
+    def write(self, folder: ReportFolder, about: About) -> list[str]:
+        """Write the pages of the benchmark, of its runs and of its answers, with their data. Return its warnings."""
         scored, metrics = read_scores(self.runs)
         name = self.items.removesuffix(".html")
         write_items(folder, name, self.board, scored, metrics)
@@ -133,6 +133,7 @@ class BoardPages:
                 curve = f"data/{self.run_file(at).removesuffix('.html')}.js"
                 folder.write(curve, script("charts", {TRAINING: trained.chart}))
             folder.write(self.run_file(at), self._run(about, row, run, trained, curve))
+        return one_sided(placed, models, self.board.title) if placed else []
 
     def _run(self, about: About, row: BoardRow, run: StoredRun, trained: Training | None, curve: str) -> str:
         failures: dict[str, Any] = {}

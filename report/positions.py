@@ -16,6 +16,9 @@ from .scored import ScoredRun
 
 CHOICE = "accuracy"  # the metric that reads the chosen option off an answer
 BIAS, BIAS_P = "position_bias", "position_bias_p"  # figures of runs with `--permute-options`
+ONE_SIDED = 0.95  # share of one option from which accuracy says little, unless that option is often right
+OFTEN = 0.8
+FEW = 10  # answers below which no such sentence is made
 RIGHT = "right answers"
 GRAY = "#8c959f"
 
@@ -70,6 +73,17 @@ def positions(scored: Sequence[ScoredRun], board: Board) -> Positions | None:
         tuple(count - own.total() for count, own in zip(asked, chosen, strict=True)),
         tuple(_bias(board, row) for row in range(len(board.rows))),
     )
+
+
+def one_sided(found: Positions, models: Sequence[str], title: str) -> list[str]:
+    """Return a sentence for each model that chooses one option (nearly) always, although it is not that often right."""
+    return [
+        f"{model} chooses {letter} in {figure.value:.0%} of its {figure.n} answers read for {title}: "
+        "its accuracy says little."
+        for model, own in zip(models, found.shares, strict=True)
+        for letter, gold, figure in zip(found.letters, found.gold, own)
+        if (figure.value or 0.0) >= ONE_SIDED and gold < OFTEN and figure.n >= FEW
+    ]
 
 
 def _share(letter: str, own: Counter[str]) -> Figure:

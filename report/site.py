@@ -83,9 +83,8 @@ def write_report(
         BoardPages(places.of("boards", board.comparable.key), board, [by_path[row.path] for row in board.rows], places)
         for board in found.boards
     ]
-    _write_index(folder, about, found, boards, problems)
-    for each in boards:
-        each.write(folder, about)
+    warnings = [warning for each in boards for warning in each.write(folder, about)]
+    _write_index(folder, about, found, boards, problems, warnings)
     folder.close()
     return Report(folder.path / INDEX, problems)
 
@@ -125,7 +124,12 @@ def _safety(traded: Sequence[dict[str, Any]]) -> str:
 
 
 def _write_index(
-    folder: ReportFolder, about: About, found: Leaderboard, boards: Sequence[BoardPages], problems: Sequence[str]
+    folder: ReportFolder,
+    about: About,
+    found: Leaderboard,
+    boards: Sequence[BoardPages],
+    problems: Sequence[str],
+    warnings: Sequence[str],
 ) -> None:
     """Write the page with the summaries, then a table for each benchmark."""
     summaries = summarize(found)
@@ -146,6 +150,7 @@ def _write_index(
             summaries=shown,
             boards=boards,
             problems=problems,
+            warnings=warnings,
             notes=found.notes,
         ),
     )

@@ -314,6 +314,22 @@ def test_chosen_options_beside_right_ones(tmp_path: Path) -> None:
     assert [row["share"] for row in chart["data"]["values"]] == pytest.approx([1 / 4, 3 / 4, 2 / 3, 1 / 3])
 
 
+def test_a_model_that_always_chooses_one_option_is_named(tmp_path: Path) -> None:
+    for model, letters in (("stuck", "AAAAAAAAAAAA"), ("fair", "ABABABABABAB")):
+        ids = [f"{at:02}" for at in range(12)]
+        with RunWriter(tmp_path / "runs", made.manifest(ids, model=model, metrics=("accuracy",))) as writer:
+            writer.append(
+                Record(
+                    Item(item_id, "Which?", options=("first", "second"), labels=("A", "B"), gold=at % 2),
+                    Output(item_id, prompt="Which?", text=f"Answer: {letter}", finish="stop"),
+                )
+                for at, (item_id, letter) in enumerate(zip(ids, letters, strict=True))
+            )
+    text = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.read_text("utf-8")
+    assert "⚠ stuck chooses A in 100% of its 12 answers read for" in text and "its accuracy says little." in text
+    assert "fair chooses" not in text
+
+
 def trained(folder: Path, word: Callable[[str], str] = str) -> Path:
     """The folder of a finished training. `word` makes each of its texts."""
     recipe = {"stages": [{"name": word("sft"), "learning_rate": 0.001, "why": {"learning_rate": word("because")}}]}
