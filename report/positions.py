@@ -78,7 +78,7 @@ def positions(scored: Sequence[ScoredRun], board: Board) -> Positions | None:
 def one_sided(found: Positions, models: Sequence[str], title: str) -> list[str]:
     """Return a sentence for each model that chooses one option (nearly) always, although it is not that often right."""
     return [
-        f"{model} chooses {letter} in {figure.value:.0%} of its {figure.n} answers read for {title}: "
+        f"{model} chooses {letter} in {100 * (figure.value or 0):.0f} % of its {figure.n} answers read for {title}: "
         "its accuracy says little."
         for model, own in zip(models, found.shares, strict=True)
         for letter, gold, figure in zip(found.letters, found.gold, own)

@@ -326,7 +326,7 @@ def test_a_model_that_always_chooses_one_option_is_named(tmp_path: Path) -> None
                 for at, (item_id, letter) in enumerate(zip(ids, letters, strict=True))
             )
     text = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.read_text("utf-8")
-    assert "⚠ stuck chooses A in 100% of its 12 answers read for" in text and "its accuracy says little." in text
+    assert "⚠ stuck chooses A in 100 % of its 12 answers read for" in text and "its accuracy says little." in text
     assert "fair chooses" not in text
 
 
