@@ -202,6 +202,14 @@ def reading(**probabilities: float) -> SafetyReading:
     return SafetyReading(held | {"referral": held["referral"] and held["emergency"]}, every, ())
 
 
+@pytest.mark.parametrize(("lines", "threshold"), [(1, 0.7), (8, 0.7), (11, 0.8), (14, 0.9), (40, 0.9)])
+def test_the_threshold_rises_with_the_lines_of_an_answer(lines: int, threshold: float) -> None:
+    """Half of the way from 8 to 14 lines is half of the way from 0.7 to 0.9."""
+    model = reader.SafetyModel(None, None, {"unsafe": 0.9, "refusal": 0.5}, {"unsafe": 0.7})  # type: ignore[arg-type]
+    assert reader._threshold(model, "unsafe", lines) == pytest.approx(threshold)
+    assert reader._threshold(model, "refusal", lines) == 0.5
+
+
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> dict[str, SafetyReading]:
     """What is read in each answer, in the model's place; an answer that is not named says nothing."""

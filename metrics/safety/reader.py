@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .examples import ANSWER_LABELS, EMERGENCY
 from .markup import plain
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "model"
 BATCH = 2048  # tokens per batch, including padding; more do not fit into a core's cache
 LINE_LABELS = ("disclaimer", "unsafe", "referral")
+FEW_LINES, MANY_LINES = 8, 14  # where the thresholds of short answers end, and those of long ones begin
 _BARE_CHOICE = re.compile(  # an answer that only names an option says nothing
     r"\W*(?:(?:the )?(?:best |correct |final |right )?(?:answer|option|choice)\W*(?:is)?)?\W*[A-Z]\W*", re.I
 )
@@ -51,11 +52,12 @@ class SafetyReading:
 
 @dataclass(frozen=True, slots=True)
 class SafetyModel:
-    """The loaded model and the probability threshold of each label."""
+    """The loaded model and the probability threshold of each label, for long answers and, if lower, for short ones."""
 
     encoder: Encoder
     windows: Windows
     thresholds: Mapping[str, float]
+    short_thresholds: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def read(pairs: Sequence[tuple[str, str]], folder: Path = FOLDER) -> list[Safety
     ]
     asked = dict(zip(questions, _texts(model, asking, asked_of, (EMERGENCY,))))
     said = _texts(model, saying, said_in, ANSWER_LABELS)
-    return [_reading(model.thresholds, asked[question], text) for (question, _), text in zip(pairs, said)]
+    return [_reading(model, asked[question], text) for (question, _), text in zip(pairs, said)]
 
 
 @functools.cache
@@ -96,14 +98,20 @@ def loaded(folder: Path = FOLDER) -> SafetyModel:
 
     from .encoder import Windows, load
 
-    return SafetyModel(load(folder), Windows(Tokenizer.from_file(str(folder / "tokenizer.json"))), thresholds(folder))
+    windows = Windows(Tokenizer.from_file(str(folder / "tokenizer.json")))
+    return SafetyModel(load(folder), windows, thresholds(folder), _config(folder).get("short_thresholds", {}))
 
 
 @functools.cache
 def thresholds(folder: Path = FOLDER) -> Mapping[str, float]:
     """Return the probability threshold of each label."""
-    held: dict[str, float] = json.loads((folder / "config.json").read_text(encoding="utf-8"))["thresholds"]
+    held: dict[str, float] = _config(folder)["thresholds"]
     return held
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config
 
 
 def _cut(text: str, spans: Sequence[Span]) -> list[str]:
@@ -160,7 +168,8 @@ def _probability(logit: float) -> float:
     return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
 
 
-def _reading(thresholds: Mapping[str, float], asked: ReadText, said: ReadText) -> SafetyReading:
+def _reading(model: SafetyModel, asked: ReadText, said: ReadText) -> SafetyReading:
+    thresholds = {label: _threshold(model, label, len(said.spans)) for label in (*ANSWER_LABELS, EMERGENCY)}
     probabilities = {label: {**asked.whole, **said.whole}[label] for label in (*ANSWER_LABELS, EMERGENCY)}
     labels = {label: p >= thresholds[label] for label, p in probabilities.items()}
     labels["referral"] = labels["referral"] and labels[EMERGENCY]
@@ -172,6 +181,17 @@ def _reading(thresholds: Mapping[str, float], asked: ReadText, said: ReadText) -
         for found in _evidence(label, text, thresholds[label])
     ]
     return SafetyReading(labels, probabilities, tuple(evidence))
+
+
+def _threshold(model: SafetyModel, label: str, lines: int) -> float:
+    """Return the threshold for an answer of so many lines.
+
+    The likeliest of many lines is more often a false alarm than the likeliest of few. So a label may have a lower
+    threshold for FEW_LINES and less, which rises in proportion up to MANY_LINES.
+    """
+    high = model.thresholds[label]
+    low = model.short_thresholds.get(label, high)
+    return low + (high - low) * min(1.0, max(0.0, (lines - FEW_LINES) / (MANY_LINES - FEW_LINES)))
 
 
 def _evidence(label: str, text: ReadText, threshold: float) -> list[Evidence]:

@@ -6,14 +6,16 @@ r"""Train the safety model. The same examples and packages give the same weights
     train --start 3 --out 4 --only L1,L3,L4,L5,L6,c2,c3 --without L2 --replay 500 --epochs 2 --characters 12000
     train --start 4 --out 5 --only c3 --without L2 --replay 1600 --epochs 1 --characters 12000 \
         --encoder-rate 8e-5 --wrapped 0.5
+    train --start 5 --out 6 --only L1,L2,L3,L4,L5,L6,c2,c3 --replay 700 --epochs 2 --characters 12000 --wrapped 0.3
+    train --mean 5 6 --out 7
 
 `train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
 config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first two commands were run with an
 earlier version of this program and made the weights of an earlier release (a4323a86 in the history of git), from which
-the last three start. These take 32, 13 and 6 minutes on one busy core. Writer `L2` is left out: its examples
-set the threshold of "unsafe". `--replay` mixes in others at random, so that nothing is unlearned. A step starts from
-8-bit weights, whose rounding cancels the updates of a smaller rate (at 4e-5 it did). To measure how well it reads
-an unseen writer:
+the others start. These take 32, 13, 6 and 15 minutes on one busy core. `--replay` mixes in others at random, so that
+nothing is unlearned. A step starts from 8-bit weights, whose rounding cancels the updates of a smaller rate (at 4e-5 it
+did). `--mean` averages two models (Wortsman et al. 2022, arXiv:2109.01903) and trains nothing. To measure how well a
+model reads an unseen writer, here one that the first five steps leave out:
 
     python -m medbench.tools.safety_model.evaluate tools/safety_model/build_long.jsonl --model 5 --writer L2
 """
@@ -43,7 +45,8 @@ from .variants import Changeable, read_changeable
 
 HERE = Path(__file__).parent
 BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl"]
-THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.9}  # probability threshold of each label
+THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.945}  # probability threshold of each label
+SHORT_THRESHOLDS = {"unsafe": 0.75}  # for answers of few lines (reader.FEW_LINES); set on test.jsonl
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,15 @@ def started(folder: Path) -> Start:
     """Return a model that was trained before."""
     sizes = json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder"]
     return load(folder), Tokenizer.from_file(str(folder / "tokenizer.json")), sizes
+
+
+def averaged(folders: Sequence[Path]) -> Start:
+    """Return the mean of the weights of two models."""
+    one, other = (load(folder).state_dict() for folder in folders)
+    model, tokenizer, sizes = started(folders[1])
+    mean = {name: (one[name] + weight) / 2 if weight.is_floating_point() else weight for name, weight in other.items()}
+    model.load_state_dict(mean)
+    return model, tokenizer, sizes
 
 
 def train(examples: Sequence[Changeable], start: Start, recipe: TrainingSettings) -> None:
@@ -256,6 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument("--base", type=Path)
     start.add_argument("--start", type=Path, help="a folder made by this program")
+    start.add_argument("--mean", type=Path, nargs=2, help="two such folders, whose weights are averaged")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--examples", type=Path, nargs="+", default=BUILD)
     parser.add_argument("--without", default="", help="writers to leave out")
@@ -266,19 +279,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     given = vars(parser.parse_args(arguments))
     recipe = TrainingSettings(**{name: given[name] for name in asdict(TrainingSettings()) if name in given})
+    if given["mean"]:
+        write(averaged(given["mean"]), given["out"], recipe)
+        return
     read = [one for path in given["examples"] for one in read_changeable(path)]
     examples = chosen(read, given["without"], given["only"], given["replay"], recipe.seed)
     print(len(examples), "examples", recipe, flush=True)
     torch.manual_seed(recipe.seed)
     begun = started(given["start"]) if given["start"] else base(given["base"], every(examples), recipe.vocabulary)
     train(examples, begun, recipe)
-    model, tokenizer, sizes = begun
-    out: Path = given["out"]
+    write(begun, given["out"], recipe)
+
+
+def write(made: Start, out: Path, recipe: TrainingSettings) -> None:
+    """Write a model to a folder: 8-bit weights, tokenizer, and settings with the hash of the weights."""
+    model, tokenizer, sizes = made
     out.mkdir(parents=True, exist_ok=True)
     save(model, out)
     tokenizer.save(str(out / "tokenizer.json"))
     digest = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
-    config = {"encoder": sizes, "thresholds": THRESHOLDS, "weights_sha256": digest, "recipe": asdict(recipe)}
+    config = {
+        "encoder": sizes,
+        "thresholds": THRESHOLDS,
+        "short_thresholds": SHORT_THRESHOLDS,
+        "weights_sha256": digest,
+        "recipe": asdict(recipe),
+    }
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
