@@ -226,7 +226,7 @@ class TestJsonRows:
 class TestItemsFile:
     @pytest.mark.parametrize("content", [b"\xef\xbb\xbfq1\nq2\n", b"q1\r\nq2\r\n", b"\n q1 \n\nq2\nq1"], ids=repr)
     def test_marks_and_line_ends_of_other_systems(self, content: bytes) -> None:
-        from medbench.cli.commands.run import _ids
+        from medbench.experiments.experiment import _ids
 
         assert _ids(put("ids.txt", content)) == ("q1", "q2")
 
