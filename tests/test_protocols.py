@@ -186,8 +186,8 @@ def test_a_third_party_benchmark_declares_its_own() -> None:
     [
         ((OWN, OWN), "has two protocols called 'short'"),
         ((DIRECT,), "has two protocols called 'direct' (every benchmark has that one)"),
-        (OWN, "has something else than a tuple"),
-        (("cot",), "has something else than a tuple"),
+        (OWN, "has something other than a tuple"),
+        (("cot",), "has something other than a tuple"),
     ],
 )
 def test_what_is_wrong_with_declared_protocols_is_said(tmp_path: Path, protocols: Any, told: str) -> None:
