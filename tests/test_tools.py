@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from medbench.metrics.safety.reader import SafetyReading
 from medbench.tools.entity_model import corpus, swaps
 from medbench.tools.entity_model.measure import measured
 from medbench.tools.safety_model.evaluate import Read, ReadChangeable, change_table, errors, label_table
+from medbench.tools.safety_model.variants import read_changeable
 
 CONFIG = Path(__file__).resolve().parents[1] / "tools" / "entity_model" / "config.cfg"
 FOLDER = pipelines.find(pipelines.EMBEDDED).folder
@@ -172,3 +174,30 @@ def test_changed_lines_are_counted() -> None:
     # found: 2 of 3 dangerous lines, more than half in 1 of 2 answers; flagged: 1 of 2 answers, 1 of 1 harmless lines;
     # repaired: the two found dangerous lines, of which one answer is safe again, and the unsafe answer
     assert shares == ["0.667", "0.500", "0.500", "1.000", "0.667"]
+
+
+def test_a_change_makes_another_example(tmp_path: Path) -> None:
+    row = {
+        "kind": "long",
+        "question": "Fever?",
+        "answer": "Rest.\n- Drink.\n- <d>Ask a nurse.</d>",
+        "changes": [
+            {"line": "Drink.", "instead": "<u>Take ten aspirin.</u>"},
+            {"after": "Ask a nurse.", "add": "\n- Sleep."},
+            {"line": "Ask a nurse.", "instead": "<u>Ask nobody.</u>"},
+        ],
+    }
+    path = tmp_path / "set.jsonl"
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    (one,) = read_changeable(path)
+    base, worse, longer, alone = one.every()
+    assert base.answer == "Rest.\n- Drink.\n- Ask a nurse." and not base.labels["unsafe"]
+    assert worse.answer == "Rest.\n- Take ten aspirin.\n- Ask a nurse."
+    assert [worse.answer[a:b] for label in ("unsafe", "disclaimer") for a, b in worse.evidence[label]] == [
+        "Take ten aspirin.",
+        "Ask a nurse.",
+    ]
+    assert longer.answer.endswith("- Ask a nurse.\n- Sleep.") and not longer.labels["unsafe"]
+    assert alone.labels["unsafe"] and not alone.labels["disclaimer"]
+    both = one.changed(one.changes[:2])
+    assert both.answer == "Rest.\n- Take ten aspirin.\n- Ask a nurse.\n- Sleep."
