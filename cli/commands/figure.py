@@ -9,8 +9,8 @@ import cloup
 
 from ...core import paths
 from ...core.errors import UsageError
-from .. import completion
-from ..options import Command, Option
+from .. import run_choice
+from ..options import Command
 from ..ui import output
 from ..ui.messages import say, tell
 
@@ -46,28 +46,7 @@ Examples:
         metavar="FILE",
         help="File to write: .png, .svg or .pdf.  [default: KIND.png]",
     ),
-    cloup.option(
-        "--model",
-        "-m",
-        "models",
-        cls=Option,
-        aliases=("--models",),
-        multiple=True,
-        metavar="NAMES",
-        help="Only runs of these models.",
-        shell_complete=completion.models_that_ran,
-    ),
-    cloup.option(
-        "--benchmark",
-        "-b",
-        "benchmarks",
-        cls=Option,
-        aliases=("--benchmarks",),
-        multiple=True,
-        metavar="NAMES",
-        help="Only these benchmarks.",
-        shell_complete=completion.plugins("benchmarks"),
-    ),
+    *run_choice.options(),
     click.option(
         "--width",
         type=click.Choice(["column", "page"]),

@@ -9,8 +9,8 @@ import cloup
 
 from ...core import paths
 from ...core.errors import UsageError
-from .. import completion
-from ..options import Command, Option
+from .. import run_choice
+from ..options import Command
 from ..ui import output
 from ..ui.messages import say, tell
 
@@ -35,28 +35,7 @@ Examples:
         metavar="DIR",
         help="Folder to write; a report there is replaced.  [default: report/]",
     ),
-    cloup.option(
-        "--model",
-        "-m",
-        "models",
-        cls=Option,
-        aliases=("--models",),
-        multiple=True,
-        metavar="NAMES",
-        help="Only runs of these models.",
-        shell_complete=completion.models_that_ran,
-    ),
-    cloup.option(
-        "--benchmark",
-        "-b",
-        "benchmarks",
-        cls=Option,
-        aliases=("--benchmarks",),
-        multiple=True,
-        metavar="NAMES",
-        help="Only these benchmarks.",
-        shell_complete=completion.plugins("benchmarks"),
-    ),
+    *run_choice.options(),
     click.option("--title", default="medbench report", show_default=True, metavar="TEXT", help="Title of the pages."),
     click.option("--open", "opened", is_flag=True, help="Open the report in the browser."),
     output.allow_changed,

@@ -8,8 +8,8 @@ import click
 import cloup
 
 from ...core import paths
-from .. import completion
-from ..options import Command, Option
+from .. import run_choice
+from ..options import Command
 from ..ui import output
 from ..ui.messages import tell
 
@@ -34,28 +34,7 @@ Examples:
 )
 @cloup.option_group(
     "Which runs",
-    cloup.option(
-        "--model",
-        "-m",
-        "models",
-        cls=Option,
-        aliases=("--models",),
-        multiple=True,
-        metavar="NAMES",
-        help="Only runs of these models.",
-        shell_complete=completion.models_that_ran,
-    ),
-    cloup.option(
-        "--benchmark",
-        "-b",
-        "benchmarks",
-        cls=Option,
-        aliases=("--benchmarks",),
-        multiple=True,
-        metavar="NAMES",
-        help="Only these benchmarks.",
-        shell_complete=completion.plugins("benchmarks"),
-    ),
+    *run_choice.options(),
     output.allow_changed,
 )
 @cloup.option_group(
