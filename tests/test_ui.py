@@ -12,11 +12,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import browser
 import fakes
 import httpx
 import pytest
 import tiny
+from browser import started
 from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.errors import MedbenchError
@@ -379,7 +379,7 @@ BUSY = "[role=log][aria-busy=true]"
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    yield from browser.started(tmp_path_factory)
+    yield from started(tmp_path_factory)
 
 
 @pytest.fixture
