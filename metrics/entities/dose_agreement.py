@@ -12,7 +12,7 @@ from ...core.types import Figure, Record, Score
 from ..figures import mean_figure, unfinished, unscored
 from . import mentions, pipelines
 from .doses import Dose, Drug, doses
-from .items import Placed, in_prose
+from .items import BROADER, Placed, in_prose
 from .layout import prose
 from .mentions import Analysis
 from .pipeline_metric import PipelineMetric, texts_of
@@ -97,7 +97,9 @@ def _words(compared: DoseComparison) -> str:
 
 def _best(record: Record, read: Mapping[str, Analysis]) -> DoseComparison | None:
     item, answer = record.item, record.output.text or ""
-    placed = in_prose(texts_of(record), read)
+    placed = {
+        text: [each for each in own if each.why_not != BROADER] for text, own in in_prose(texts_of(record), read).items()
+    }
     asked = {key for text in (item.question, item.context) for found, key, _ in placed[text] if _drug(found.label)}
     default = next(iter(asked)) if len(asked) == 1 else ""
     said = list(_doses(answer, placed[answer], default))

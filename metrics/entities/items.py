@@ -22,7 +22,8 @@ Forms = tuple[str, ...]
 class Mention:
     """One mention of a text, with `start` and `end` in characters. Mentions with the same `key` are one concept.
 
-    `why_not` says why the text does not assert it: denied, prevented, condition or family; "" if it does.
+    `why_not` says why the text does not assert it: denied, prevented, condition or family, or that only the answer has
+    it in these words (`IMPLIED`); "" if it does.
     """
 
     text: str
@@ -82,16 +83,23 @@ def in_prose(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, li
         about_it = scoped in ("condition", "prevented") and keys[each.forms[0]] in asked
         return "" if about_it or (scoped == "family" and relatives) else scoped
 
+    def broader(text: str) -> Iterator[FoundMention]:
+        if text != texts[-1]:
+            yield from _broader(found[texts[-1]], [each for each in found[text] if why(each, text) != "denied"])
+
     return {
         text: [
             *(Placed(each, keys[each.forms[0]], why(each, text)) for each in own),
             *(Placed(each, keys[each.forms[0]], UNMARKED) for each in unmarked.get(text, ())),
+            *(Placed(each, keys[each.forms[0]], BROADER) for each in broader(text)),
         ]
         for text, own in found.items()
     }
 
 
 UNMARKED = "unmarked"  # of words that are a mention in the answer, but were not found in this text
+BROADER = "broader"  # of what the answer calls by a broader word than this text: "a statin" where this has atorvastatin
+IMPLIED = (UNMARKED, BROADER)
 
 
 _RELATIVES = re.compile(rf"\b{RELATIVES}\b", re.I)
@@ -239,6 +247,19 @@ def _unmarked(found: Mapping[str, Sequence[FoundMention]], answer: str) -> dict[
         for text, own in found.items()
         if text != answer
     }
+
+
+def _broader(said: Sequence[FoundMention], own: Sequence[FoundMention]) -> Iterator[FoundMention]:
+    """Yield the answer's mentions that name what a text mentions by a broader word, at the place where the text does.
+
+    Such are the last words of a phrase ("arthritis" for rheumatoid arthritis) and classes (`vocabulary.classes`).
+    """
+    for each in said:
+        members = frozenset[str]().union(*(vocabulary.classes().get(form, ()) for form in each.forms))
+        for narrow in own:
+            head = any(form.endswith(f" {each.forms[0]}") for form in narrow.forms)
+            if each.forms[0] not in narrow.forms and (head or not members.isdisjoint(narrow.forms)):
+                yield replace(each, text=narrow.text, start=narrow.start, end=narrow.end)
 
 
 def _phrases(found: Mapping[str, Sequence[FoundMention]]) -> _Known:

@@ -23,12 +23,12 @@ from .assertion import Scope, scopes
 from .concepts import forms
 from .exclusions import NO_ENTITIES, organizations
 from .layout import prose
-from .normalize import normalized
+from .normalize import listed, normalized
 from .phrases import Phrases, span, words
 from .pipelines import Pipeline, load
 from .vocabulary import Term, terms
 
-VERSION = "5"  # raised whenever the same pipeline would give a different analysis
+VERSION = "6"  # raised whenever the same pipeline would give a different analysis
 REMEMBERED = 1 << 16  # texts kept in memory, a few kilobytes each at most
 READ_AT_ONCE = 1024  # texts between writes to the cache
 LOCK_SECONDS = 10.0  # how long to wait for another process that writes to the cache
@@ -165,7 +165,11 @@ def in_text(text: str) -> Iterator[tuple[int, int, Term]]:
     """Yield (start, end, term) of every phrase of the vocabulary in a running text."""
     among = words(text)
     for first, last, term in _vocabulary().find(among):
-        yield *span(among, first, last), term
+        if term.label == "CHEMICAL" or last == len(among) or among[last].form not in _FOOD or among[last - 1].ends:
+            yield *span(among, first, last), term
+
+
+_FOOD = listed("diet food intake meal snack salt")  # "a low sodium diet" is no hyponatremia
 
 
 # Abbreviations

@@ -40,6 +40,8 @@ def word(written: str) -> str:
     if len(written) > 2 and written[:-1].isupper() and written.endswith("s"):
         return written[:-1].lower()
     low = written.lower()
+    if low in _POSSESSIVES:
+        return "the"
     return spelled(low if written.isupper() and 1 < len(written) < 6 else _singular(low))
 
 
@@ -70,6 +72,7 @@ _POSSESSIVE = re.compile(r"(?<=\w)['’]s\b|(?<=s)['’](?=\s)")
 _DETERMINERS = frozenset(
     ["a", "an", "the", "any", "some", "this", "that", "these", "those", "your", "his", "her", "their", "my", "our"]
 )
+_POSSESSIVES = frozenset(["your", "his", "her", "their", "my", "our", "its"])  # "pain in your knee": in the knee
 _GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "κ": "kappa", "ω": "omega", "µ": "mu", "μ": "mu"}
 _SAME = listed(
     """
@@ -97,7 +100,8 @@ _IRREGULAR = {
 # The first match applies. Greek and Latin plurals of medical terms; words in ss, us or is are not plurals.
 _PLURALS = (
     ("gnoses", "gnosis"), ("cnoses", "cnosis"), ("tenoses", "tenosis"), ("roses", "rosis"), ("boses", "bosis"),
-    ("moses", "mosis"), ("coses", "cosis"), ("choses", "chosis"), ("ptoses", "ptosis"), ("cytoses", "cytosis"),
+    ("moses", "mosis"), ("toses", "tosis"), ("rhoses", "rhosis"), ("loses", "losis"), ("phoses", "phosis"),
+    ("lioses", "liosis"), ("broses", "brosis"), ("iases", "iasis"), ("idides", "idis"), ("coses", "cosis"), ("choses", "chosis"), ("ptoses", "ptosis"), ("cytoses", "cytosis"),
     ("doses", "dose"), ("stases", "stasis"), ("lyses", "lysis"), ("theses", "thesis"), ("crises", "crisis"),
     ("phyxes", "phyxis"), ("areses", "aresis"), ("mata", "ma"), ("itides", "itis"), ("aches", "ache"), ("ies", "y"),
     ("sses", "ss"), ("xes", "x"), ("ches", "ch"), ("shes", "sh"), ("uses", "us"), ("ae", "a"), ("ss", "ss"),
@@ -106,7 +110,8 @@ _PLURALS = (
 _BRITISH = (
     ("aemi", "emi"), ("haem", "hem"), ("aemat", "emat"), ("oed", "ed"), ("oes", "es"), ("rrhoe", "rrhe"),
     ("pnoe", "pne"), ("paed", "ped"), ("coel", "cel"), ("caec", "cec"), ("caes", "ces"), ("faec", "fec"),
-    ("gynaec", "gynec"), ("foet", "fet"), ("anaes", "anes"), ("aesth", "esth"), ("aetiol", "etiol"), ("amoeb", "ameb"),
+    ("gynaec", "gynec"), ("phaeo", "pheo"), ("praev", "prev"), ("lachrym", "lacrim"), ("cephal", "cefal"),
+    ("cephr", "cefr"), ("amfet", "amphet"), ("flavour", "flavor"), ("humour", "humor"), ("foet", "fet"), ("anaes", "anes"), ("aesth", "esth"), ("aetiol", "etiol"), ("amoeb", "ameb"),
     ("homoe", "homeo"), ("homeoo", "homeo"), ("manoeuvre", "maneuver"), ("leuco", "leuko"), ("sulph", "sulf"),
     ("tumour", "tumor"), ("colour", "color"), ("odour", "odor"), ("labour", "labor"), ("iour", "ior"),
     ("vapour", "vapor"), ("isation", "ization"), ("alyse", "alyze"), ("alysing", "alyzing"), ("aluminium", "aluminum"),

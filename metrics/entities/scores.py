@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from ...core.types import Figure, Item, Record, Score
 from ..figures import mean_figure, unfinished, unscored
 from . import mentions, pipelines
-from .items import UNMARKED, Mention, resolved
+from .items import IMPLIED, Mention, resolved
 from .mentions import Analysis
 from .pipeline_metric import PipelineMetric, texts_of
 
@@ -175,10 +175,10 @@ def compare(record: Record, pipeline: str = "") -> EntityComparison:
         supported=tuple(m for m in asserted if m.key in wanted),
         allowed=tuple(m for m in asserted if m.key in elsewhere - wanted),
         invented=tuple(m for m in asserted if m.key in concepts.invented),
-        denied=tuple(m for m in said if m.why_not not in ("", UNMARKED)),
+        denied=tuple(m for m in said if m.why_not not in ("", *IMPLIED)),
         recalled=tuple(m for m in expected if m.key in concepts.answer),
         missed=tuple(m for m in expected if m.key not in concepts.answer),
-        reference_denied=tuple(m for m in texts.get(reference, ()) if m.why_not not in ("", UNMARKED)),
+        reference_denied=tuple(m for m in texts.get(reference, ()) if m.why_not not in ("", *IMPLIED)),
     )
 
 
@@ -192,7 +192,7 @@ def _sets(texts: Mapping[str, Sequence[Mention]], answer: str, item: Item) -> Co
         return frozenset(mention.key for mention in texts[text] if mention.asserted)
 
     brought_up = frozenset(mention.key for text in (item.question, item.context) for mention in texts[text])
-    brought_up |= {mention.key for own in texts.values() for mention in own if mention.why_not == UNMARKED}
+    brought_up |= {mention.key for own in texts.values() for mention in own if mention.why_not in IMPLIED}
     # A reference that says how to prevent something, or what to do about it, brings it up; one that denies it does not.
     supposed = (mention for text in item.references for mention in texts[text] if mention.why_not not in ("", "denied"))
     brought_up |= {mention.key for mention in supposed}

@@ -6,6 +6,7 @@ A concept's words are known in normal form (`normalize.normalized`), so that cas
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +41,52 @@ def _rows(name: str) -> Iterator[Sequence[str]]:
     yield from rows[1:]
 
 
+# What people say of a part of the body, a substance or an action ("pain:knee"): all these ways mean the same.
+_HIGH, _LOW = ("high", "elevated", "raised", "increased", "excess", "excessive"), ("low", "reduced", "decreased")
+_AMOUNT = ("{how} {}", "{how} {} level", "{how} level of {}", "{how} blood {}", "{how} blood {} level", "{how} {} count",
+           "{how} serum {}", "{how} {} in the blood", "{how} level of {} in the blood")  # fmt: skip
+_WAYS: Mapping[str, Sequence[str]] = {
+    "high": [*(way.replace("{how}", how) for how in _HIGH for way in _AMOUNT), "too much {}", "too much {} in the blood"],
+    "low": [*(way.replace("{how}", how) for how in _LOW for way in _AMOUNT), "too little {}", "not enough {}", "lack of {}",
+            "shortage of {}", "{} deficiency", "deficiency of {}"],
+    "pain": ["{} pain", "pain in the {}", "pain of the {}", "painful {}", "aching {}", "achy {}", "{} ache"],
+    "inflamed": ["inflamed {}", "inflammation of the {}", "inflammation of {}", "inflammation in the {}", "{} inflammation"],
+    "infection": ["{} infection", "infection of the {}", "infection in the {}", "infected {}"],
+    "swollen": ["swollen {}", "swelling of the {}", "swelling in the {}", "{} swelling", "puffy {}"],
+    "enlarged": ["enlarged {}", "enlargement of the {}", "{} enlargement"],
+    "narrow": ["narrowing of the {}", "narrowed {}", "{} narrowing"],
+    "cancer": ["{} cancer", "cancer of the {}", "cancer in the {}", "{} carcinoma", "carcinoma of the {}"],
+    "stone": ["{} stone", "stone in the {}"],
+    "blood in": ["blood in the {}", "blood in {}", "bloody {}", "blood stained {}"],
+    "trouble": [*(f"{noun}{link} {{}}" for noun in ("trouble", "difficulty", "problem") for link in ("", " with", " in")),
+                *(f"{{}} {noun}" for noun in ("trouble", "difficulty", "problem"))],
+}  # fmt: skip
+_LINKS = (" ", " and ", " with ", " plus ")
+
+
+def _written(phrase: str) -> Iterator[str]:
+    """Yield the ways to write a phrase of the list: "pain:knee" is one of pain, "a+b" a combination of two drugs."""
+    what, colon, of = phrase.partition(":")
+    if colon:
+        yield from (way.replace("{}", of) for way in _WAYS[what])
+    elif "+" in phrase:
+        first, second = phrase.split("+")
+        yield from (link.join(pair) for pair in ((first, second), (second, first)) for link in _LINKS)
+    else:
+        yield phrase
+
+
 @functools.cache
 def terms() -> Mapping[str, Term]:
-    """Return every known phrase, in normal form, as what it means."""
+    """Return every known phrase, in normal form, as what it means. A phrase as written goes before one by rule."""
     found: dict[str, Term] = {}
-    for name, label, synonyms in _rows("vocabulary.tsv"):
-        for phrase in filter(None, (name, *synonyms.split("|"))):
-            searched = not phrase.startswith("~")
-            found.setdefault(normalized(phrase.removeprefix("~")), Term(normalized(name), label, searched))
+    for by_rule in (False, True):
+        for name, label, synonyms in _rows("vocabulary.tsv"):
+            for phrase in filter(None, (name, *synonyms.split("|"))):
+                if bool(re.search("[:+]", phrase)) == by_rule:
+                    searched = not phrase.startswith("~")
+                    for way in _written(phrase.removeprefix("~")):
+                        found.setdefault(normalized(way), Term(normalized(name), label, searched))
     return found
 
 
@@ -58,6 +97,15 @@ def abbreviations() -> Mapping[str, Abbreviation]:
     for short, use, meanings in _rows("abbreviations.tsv"):
         found[short] = Abbreviation(_USES[use], tuple(concept(normalized(each)) for each in meanings.split("|")))
     return found
+
+
+@functools.cache
+def classes() -> Mapping[str, frozenset[str]]:
+    """Return the concepts that a broader word names too, by that word's concept: of "statin", atorvastatin and others."""
+    return {
+        concept(normalized(name)): frozenset(concept(normalized(each)) for each in members.split("|"))
+        for name, members in _rows("classes.tsv")
+    }
 
 
 def concept(form: str) -> str:
@@ -74,7 +122,7 @@ def acronyms() -> frozenset[str]:
         DNA RNA MRI CT ECG EKG EEG BMI LDL HDL FDA CDC NIH NHS UK USA ICU PSA TSH INR IUD PET GI IV CPR CNS CSF GFR ATP
         """
     )
-    english = {"ALL", "AS", "ADD", "ED", "PAD", "SOB", "POTS"}
+    english = {*"ALL AS ADD ED PAD SOB POTS TEN CAP HIT SAD ODD HAP ET CO TEN MR GIST".split()}
     return frozenset(short for short in abbreviations() if short.isupper()) - english | also
 
 
