@@ -30,9 +30,11 @@ def scopes(prose: Prose) -> Iterator[Scope]:
     for scope in [*_denied(text), *_prevented(text), *_conditions(text), *_family(text)]:
         yield scope
         yield from _list_below(prose, scope)
-    for lead in prose.leads:  # "Myths", "Ruled out"
+    for lead in prose.leads:  # "Myths", "Ruled out"; "When to see a doctor"
         if _DENYING_LEAD.search(text[lead.start : lead.end]):
             yield Scope(lead.end, lead.list_end, "denied")
+        elif _SEEKING_LEAD.search(text[lead.start : lead.end]):
+            yield Scope(lead.end, lead.list_end, "condition")
 
 
 def why_not(scoped: Sequence[Scope], start: int, end: int, drug: bool) -> str:
@@ -61,20 +63,34 @@ def _sentence_start(text: str, at: int) -> int:
 
 
 _MYTH = re.compile(
-    r"\b(?:myth|misconception|false|untrue|not true|incorrect|rumou?r|(?:people|many|some|patients) "
-    r"(?:\w+ )?(?:think|believe|claim|assume))\b[^.;!?]{0,30}?\bthat\b",
+    r"\b(?:myth|misconception|fallacy|false|untrue|not true|incorrect|wrong|mistaken|misbelief|rumou?r|old wives' tale|"
+    r"(?:people|many|some|patients) (?:\w+ )?(?:think|believe|claim|assume)|(?:used to be|once|long|was|were) "
+    r"(?:\w+ )?(?:thought|believed|assumed|claimed))\b[^.;!?]{0,30}?\bthat\b"
+    r"|\bmyth(?: \w+)?\s?[:–—-](?=\s)|\b(?:idea|notion|belief|claim|myth|rumou?r|theory) that\b",
     re.I,
 )
 _FALSE = re.compile(
-    r"\b(?:that|this|it|which) (?:is|was)(?:n't| not)? (?:\w+ )?(?:un|in)?(?:true|false|correct|wrong|so|a myth)\b",
+    r"\b(?:that|this|it|which) (?:is|was)(?:n't| not)? (?:\w+ )?(?:un|in)?(?:true|false|correct|wrong|so|a myth)\b"
+    r"|\b(?:is|are|was|were|has been|have been)(?:n't| not)? (?:\w+ ){0,2}?(?:a myth|untrue|false|incorrect|wrong|unfounded|"
+    r"debunked|disproved|disproven|outdated|a misconception|baseless|discredited|mistaken)\b|\bno (?:basis|truth)\b|"
+    r"(?:\bnot|n't) (?:true|correct|supported|so)\b",
     re.I,
 )
-_BELIEF = re.compile(r"people|many|some|patients", re.I)
+# What some say is false only if the sentence says so.
+_CLAIMED = re.compile(r"people|many|some|patients|idea|notion|belief|claim|theory|long|was|were", re.I)
 _CLAIMS = re.compile(
     r"\b(?:caus(?:e|es|ed|ing)|leads? to|results? in|triggers?|gives? (?:you|people|children)?|produces?|brings? on|"
     r"increases? the risk of|raises? the risk of|cures?|spreads?|ha(?:ve|s)|gets?|worsens?|linked to|due to|means?)\b",
     re.I,
 )
+_CLAUSE = re.compile(r",? (?:but|however|although|though|whereas|while|because|so)\b|[;:!?]|\.(?=\s|$)|\n")
+
+
+def _clause_end(text: str, at: int) -> int:
+    match = _CLAUSE.search(text, at)
+    return match.start() if match else len(text)
+
+
 _NONE = re.compile(
     r"(?P<what>[^.;:,!?\n]{2,60})\s?[:–—]\s?(?:none|no|absent|negative|denied|not (?:present|seen|"
     r"found))(?=\s*[.,;\n]|\s*$)",
@@ -82,12 +98,51 @@ _NONE = re.compile(
 )
 
 
+_CAUSES = re.compile(
+    r"\b(?:caus(?:e|es|ed|ing)|leads? to|results? in|triggers?|gives? (?:you|people|children)?|brings? on|linked to|due to|"
+    r"(?:increases?|raises?) the risk of|worsens?)\b",
+    re.I,
+)
+_NOTHING = re.compile(
+    r"\b(?:nothing|no (?:\w+ )?(?:study|studies|evidence|data|research|findings?|tests?|results?))\b[^.;:!?,]{0,40}?\b"
+    r"(?:suggest(?:s|ed|ing)?|indicat(?:es?|ed|ing)|points? to|pointed to|showed|shows?|shown|proves?|proved|proven|found|"
+    r"demonstrated?s?)\b(?! (?:what|why|how|which|who|whether|where|when|to|no|an? (?:benefit|effect))\b)(?: that)?",
+    re.I,
+)
+_QUESTION = re.compile(
+    r"(?P<asked>[^.!?\n:]{4,200})\?[\s\n]+(?:No|Nope|Not at all|Absolutely not|Never|False|Myth|(?:That|This|It) ?(?:is|'s) "
+    r"(?:a myth|not true|false|untrue))\b(?! one\b| (?:doubt|wonder)\b)"
+)
+_SEEMED = re.compile(
+    r"\b(?:looked like|seemed (?:to be|like)|appeared to be|(?:was |were )?(?:\w+ )?(?:thought|believed|suspected|assumed) "
+    r"to be|(?:was |were )?mistaken for|(?:was |were )?misdiagnosed as)\b(?P<what>[^.;:!?]{2,80}?),?\s"
+    r"(?:(?:but |which |and )?(?:later |actually |in fact |eventually |finally )?(?:turned out|proved)|but (?:was|is|it|tests?|"
+    r"in fact|actually)|(?:until|before) (?:\w+ ){0,3}(?:showed|revealed|found|proved))\b",
+    re.I,
+)
+_BLAMED = re.compile(
+    r"\b(?:blam\w+|fault\w*)\b[^.;:!?,]{1,50}?\bfor\b(?P<what>[^.;:!?,]{2,60}),[^.;!?]*?"
+    r"(?:\b(?:not|false|wrong|myth|no (?:link|evidence|proof))\b|n't)",
+    re.I,
+)
+
+
 def _denied(text: str) -> Iterator[Scope]:
     for low, high in denied(text):
         yield Scope(low, high, "denied")
+    for match in _NOTHING.finditer(text):
+        end = _clause_end(text, match.end())
+        claim = _CAUSES.search(text, match.end(), end) if match[0].endswith("that") else None
+        yield Scope(claim.end() if claim else match.end(), end, "denied")
+    for match in _QUESTION.finditer(text):
+        if claim := _CAUSES.search(match["asked"]):
+            yield Scope(match.start() + claim.end(), match.end("asked"), "denied")
+    for pattern in (_SEEMED, _BLAMED):
+        for match in pattern.finditer(text):
+            yield Scope(*match.span("what"), "denied")
     for match in _MYTH.finditer(text):
         end = _sentence_end(text, match.end())
-        if _BELIEF.match(match[0]) and not _FALSE.search(text, match.end(), end):
+        if _CLAIMED.match(match[0]) and not _FALSE.search(text, match.start(), end):
             continue
         if claim := _CLAIMS.search(text, match.end(), end):
             stop = re.search(r",? (?:but|however)\b", text[claim.end() : end])
@@ -102,16 +157,23 @@ def _denied(text: str) -> Iterator[Scope]:
 _PREVENTS = re.compile(
     r"\b(?:prevent(?:s|ing|ed)?|protect(?:s|ed|ing|ion|ive)? (?:\w+ ){0,3}?(?:against|from)|prevention of|avert(?:s|"
     r"ed|ing)?|"
-    r"ward(?:s|ed|ing)? off|guard(?:s|ed|ing)? against|prophylaxis (?:of|against|for)|immuni[sz](?:es?|ation|"
+    r"(?:to|and|helps?|can|you) avoid|stav(?:es?|ing) off|ward(?:s|ed|ing)? off|guard(?:s|ed|ing)? against|prophylaxis (?:of|against|for)|immuni[sz](?:es?|ation|"
     r"ing) against|"
     r"vaccin(?:es?|ation|ated) against|inoculation against)\b",
     re.I,
 )
 _PREVENTED_END = re.compile(
     r"\b(?:by|with|when|if|because|but|however|which|who|whose|while|although|unless|whereas|in (?:people|patients|"
-    r"children|adults|those|men|women)|and (?:can|may|is|are|has|treats?|helps?|reduces?|causes?|lowers?))\b|\.\s|"
+    r"children|adults|those|men|women)|, and (?:[\w-]+ ){1,3}(?:can|may|is|are|was|has|have|should|will)|and (?:can|may|is|are|has|treats?|helps?|reduces?|causes?|lowers?))\b|\.\s|"
     r"[;:!?\n]|\.$",
     re.I,
+)
+
+
+# "To prevent A, B and C, do D": up to the comma after the list, or the first comma.
+_PURPOSE = re.compile(r"(?:[^,.;:]{1,40}, )+(?:and|or) [^,.;:]{1,40},|[^,.;:]*,")
+_KEPT_AWAY = re.compile(
+    r"\bkeep(?:s|ing)?\b(?P<what>[^.;:!?,]{2,60}?)\b(?:away|at bay|from (?:happening|developing|occurring))\b"
 )
 
 
@@ -128,13 +190,22 @@ def _prevented(text: str) -> Iterator[Scope]:
         ):
             continue
         stop = _PREVENTED_END.search(text, match.end())
-        yield Scope(match.end(), stop.start() if stop else len(text), "prevented")
+        end = stop.start() if stop else len(text)
+        if before.strip().lower() in ("to", "") and (purpose := _PURPOSE.match(text, match.end(), end)):
+            end = purpose.end() - 1
+        yield Scope(match.end(), end, "prevented")
+    for match in _KEPT_AWAY.finditer(text):
+        yield Scope(*match.span("what"), "prevented")
 
 
 # Conditions
 
 
-_IF = re.compile(r"\b(?:if|unless|in case(?: of)?|in the event of)\b", re.I)
+_IF = re.compile(
+    r"\b(?:if|unless|in case(?: of)?|in the (?:\w+ )?event (?:of|that)|(?:at|on) the (?:first|earliest|slightest) signs? of|"
+    r"as soon as|the moment|(?:should|must) you notice)\b",
+    re.I,
+)
 _NO_CONDITION = re.compile(
     r"\s(?:needed|necessary|possible|so|present|any(?: (?:is|are|were))?\s?[,.;)]|desired|indicated|appropriate|"
     r"left\b|un\w+|not\b)",
@@ -145,9 +216,9 @@ _SOMEONE = re.compile(
     r"\s*(?:also |ever |at any time )?(?:you|your (?:child|baby|partner|symptoms?)|he|she|they|i|we|someone|anyone|"
     r"anybody|"
     r"a person|the patient|patients?|(?:your|the|a|her|his) (?:child|baby|infant)|people|children|symptoms?|"
-    r"there (?:is|are)|any)\b"
+    r"there(?: is| are|'s)|any|it (?:causes?|gives?|leads|makes|triggers))\b"
     r"|[^,.;:]*\b(?:occurs?|develops?|appears?|happens?|persists?|worsens?|arises?|begins?|starts?|strikes?|"
-    r"continues?|recurs?)\b",
+    r"continues?|recurs?|returns?|runs|(?:comes?|came) back|sets? in|gets? worse)\b",
     re.I,
 )
 _UNTREATED = re.compile(
@@ -171,11 +242,13 @@ _AFTER_CLAUSE = re.compile(r"\b(?:because|but|since|although|whereas|so that)\b"
 _SHOULD = re.compile(
     r"(?:^|(?<=[.;,:!?\n] )|(?<=\n))should (?:\w+ ){1,5}?(?:occur|develop|appear|arise|happen|have|experience|get|"
     r"notice|persist|"
-    r"worsen|start|become|suffer|show)\b",
+    r"worsen|start|become|suffer|show)\b"
+    r"|(?:^|(?<=[.;,:!?\n] )|(?<=\n))(?:were|had) [^.;,:!?]{2,60}? to (?:occur|develop|appear|arise|happen|start|begin|follow)\b"
+    r"|\b(?:anyone|anybody) (?:who|with)\b(?=[^.;:!?]*\b(?:should|must|needs? to|ought)\b)",
     re.I,
 )
 _WHEN = re.compile(
-    r"\bwhen(?:ever)? (?:\w+ ){1,4}?(?:occurs?|develops?|appears?|strikes?|happens?|worsens?|arises?)\b", re.I
+    r"\b(?:when(?:ever)?|once) (?:\w+ ){1,4}?(?:occurs?|develops?|appears?|strikes?|happens?|worsens?|arises?)\b", re.I
 )
 _FEARED = re.compile(
     r"\b(?:return (?:to \w+ \w+ )?for|worried about|"
@@ -204,7 +277,7 @@ def _conditions(text: str) -> Iterator[Scope]:
         elif after := _AFTER_CLAUSE.search(text, match.end(), end):
             end = after.start()
         clause = text[match.end() : end]
-        if match[0].lower() in ("if", "unless", "in case") and not _SOMEONE.match(clause):
+        if match[0].lower() in ("if", "unless", "in case", "as soon as", "the moment") and not _SOMEONE.match(clause):
             continue
         if not (
             _NO_CONDITION.match(text, match.end()) or _UNTREATED.search(clause) or text[: match.start()].endswith("as ")
@@ -212,6 +285,10 @@ def _conditions(text: str) -> Iterator[Scope]:
             yield Scope(match.end(), end, "condition")
     for pattern in (_SHOULD, _WHEN):
         for match in pattern.finditer(text):
+            if modal := re.compile(r"[^.;:!?]*?(?=\s(?:should|must|needs? to|ought)\b)").match(text, match.end()):
+                if match[0].lower().startswith("any"):
+                    yield Scope(match.end(), modal.end(), "condition")
+                    continue
             comma = text.find(",", match.end(), _sentence_end(text, match.end()))
             yield Scope(
                 match.start(),
@@ -232,17 +309,28 @@ RELATIVES = (
     r"niece|nephew|husband|wife|spouse|relative|family member)s?"
 )
 _HISTORY = re.compile(
-    r"\bfamil(?:y|ial) (?:medical )?histor(?:y|ies)(?: (?:is|was|are))?(?: (?:of|includes?|included|positive for|"
+    r"\b(?:famil(?:y|ial)|maternal|paternal|parental) (?:medical )?histor(?:y|ies)(?: (?:is|was|are))?(?: (?:of|includes?|included|positive for|"
     r"significant for|with|for)|:)?",
     re.I,
 )
+_DETERMINER = (
+    r"(?:his|her|my|your|their|our|the patient's|an?|patient's|one's|whose|two|three|four|several|both|many|some)"
+)
 _RELATIVE = re.compile(
-    rf"\b(?:his|her|my|your|their|the patient's|an?|patient's|one's|whose)\s(?:\w+ ){{0,2}}?{RELATIVES}\b(?:'s)?", re.I
+    rf"\b{_DETERMINER}\s(?:[\w-]+ ){{0,2}}?{RELATIVES}\b(?:,? (?:and|or) (?:{_DETERMINER} )?(?:\w+ )?{RELATIVES}\b)?(?:'s)?",
+    re.I,
+)
+_RUNS_IN = re.compile(
+    r"\bhistory of (?P<what>[^.;:!?]{2,60}?) in (?:his|her|my|your|their|the|our) (?:\w+ )?(?:family|"
+    + RELATIVES
+    + r")\b",
+    re.I,
 )
 _OWN = re.compile(
     r"[.;!?](?=\s|$)|\n|,?\s(?:and|but|while|whereas|so)\s(?:now |also )?(?:i|he|she|they|you|we|the patient|now|"
     r"has|have|had|is|was|takes?)\b"
-    r"|,\s(?:i|he|she|you|so|which|the patient)\b",
+    r"|,\s(?:i|he|she|you|so|which|the patient)\b|,?\s(?:but|while|whereas) (?:my|his|her|your|their|our)\b"
+    r"|\b(?:my|his|her|your|their|our) own\b|\bthe patient (?:himself|herself)\b",
     re.I,
 )
 _RUNS = re.compile(
@@ -253,6 +341,8 @@ _RUNS = re.compile(
 
 
 def _family(text: str) -> Iterator[Scope]:
+    for match in _RUNS_IN.finditer(text):
+        yield Scope(*match.span("what"), "family")
     for match in _HISTORY.finditer(text):
         stop = _OWN.search(text, match.end())
         yield Scope(match.end(), stop.start() if stop else len(text), "family")
@@ -271,10 +361,15 @@ def _family(text: str) -> Iterator[Scope]:
 
 
 _SIDE_EFFECTS = re.compile(r"side effect|do(?:es)? not go away|don't go away|persist|severe or", re.I)
+_SEEKING_LEAD = re.compile(
+    r"\bwhen (?:to|should (?:you|i)|you should) (?:call|see|seek|get|go|contact|visit|worry|ask|talk|consult)\b"
+    r"|\b(?:call|see|contact|seek|go to|visit|tell|consult|ask)\b[^.:!?]{0,60}\b(?:for|if|when)\b\W{0,3}(?:any of )?(?:these|the following)?\W*$",
+    re.I,
+)
 _DENYING_LEAD = re.compile(
-    r"\b(?:myths?|misconceptions?|ruled out|excluded|not (?:present|seen|associated|related|caused|due|typical|"
-    r"expected|included)|absent|"
-    r"(?:pertinent )?negatives?)\b(?:\W|\w+\W){0,3}$",
+    r"\b(?:myths?|misconceptions?|ruled out|excluded|unlikely|not (?:a |an |the )?(?:present|seen|associated|related|caused|due|typical|"
+    r"(?:\w+ )?(?:symptoms?|signs?|side effects|effects|causes|risks?|features?|complications?)|expected|included)|absent|"
+    r"(?:pertinent )?negatives?)\b(?:\W|\w+\W){0,5}$",
     re.I,
 )
 

@@ -66,7 +66,9 @@ _SALTS = listed(
     suppository nebulizer therapy treatment
     """
 )
-_ROUTES = listed("oral topical inhaled intravenous iv nasal injectable generic intranasal systemic rectal vaginal nebulized")
+_ROUTES = listed(
+    "oral topical inhaled intravenous iv nasal injectable generic intranasal systemic rectal vaginal nebulized"
+)
 
 
 def _bare_drug(form: str) -> str:

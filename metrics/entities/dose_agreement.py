@@ -98,7 +98,8 @@ def _words(compared: DoseComparison) -> str:
 def _best(record: Record, read: Mapping[str, Analysis]) -> DoseComparison | None:
     item, answer = record.item, record.output.text or ""
     placed = {
-        text: [each for each in own if each.why_not != BROADER] for text, own in in_prose(texts_of(record), read).items()
+        text: [each for each in own if each.why_not != BROADER]
+        for text, own in in_prose(texts_of(record), read).items()
     }
     asked = {key for text in (item.question, item.context) for found, key, _ in placed[text] if _drug(found.label)}
     default = next(iter(asked)) if len(asked) == 1 else ""

@@ -135,8 +135,13 @@ def _joins(span: Any, at: int) -> bool:
     return normalized(span[:at].text) in terms() and normalized(span[at + 1 :].text) in terms()
 
 
+_MODALS = listed("can may might could will should is are was were has have")
+
+
 def _whole(span: Any) -> Any:
     """Return a mention up to the first unmatched bracket: "T2DM) damages nerves" is T2DM."""
+    while len(span) > 1 and span[len(span) - 1].text in _MODALS:  # "Chest pain can"
+        span = span[:-1]
     open_ = []
     for at, token in enumerate(span):
         if token.text in ("(", "["):

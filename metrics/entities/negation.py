@@ -19,13 +19,22 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _STOP = re.compile(r"[.!?](?=\s|$)|[;:](?=\s|$)|\n")
 
 
+def _whole(word: str) -> tuple[str, ...]:
+    """Return "is", "not" for "isn't"."""
+    if word in ("cannot", "can't"):
+        return "can", "not"
+    if word == "won't":
+        return "will", "not"
+    return (word.removesuffix("n't"), "not") if word.endswith("n't") else (word,)
+
+
 def _phrases(text: str) -> frozenset[tuple[str, ...]]:
     """Return the phrases of a comma-separated list. a/b/c stands for each of the alternatives."""
     found: set[tuple[str, ...]] = set()
     for line in " ".join(text.split()).split(","):
         ways: list[tuple[str, ...]] = [()]
         for word in line.split():
-            ways = [(*way, each) for way in ways for each in word.split("/")]
+            ways = [(*way, *_whole(each)) for way in ways for each in word.split("/")]
         found.update(way for way in ways if way)
     return frozenset(found)
 
@@ -36,8 +45,7 @@ def _words(text: str) -> frozenset[str]:
 
 # These negate what follows.
 BEFORE = _phrases(
-    """no, without, denies/denied/deny/denying, not, never, cannot, can't, doesn't, don't, didn't, isn't, aren't,
-    wasn't, weren't, hasn't, haven't, hadn't, won't, neither, nor, absence of, free of/from, clear of, negative for,
+    """no, without, denies/denied/deny/denying, not, never, neither, nor, absence of, free of/from, clear of, negative for,
     was/were/is/are/been negative for, no longer, unlikely to be/have/cause,
     is/are/was/were unlikely to be/have/cause, rather than, as opposed to, ruled out, rules out, excludes/excluded,
     none had/have/has/developed/experienced/reported/showed, none of the/these/those/them/our,
@@ -50,7 +58,15 @@ BEFORE = _phrases(
     doesn't raise/increase your/the risk of/for, not allergic to, never lead/leads/led to,
     never result/results/resulted in, doesn't lead to, doesn't result in, don't lead to,
     no link/connection/association/relationship between/with/to,
-    no one in the/our/this/that, no longer has/have/had, no reports/cases of, not linked/connected to"""
+    no one in the/our/this/that, no longer has/have/had, no reports/cases of, not linked/connected/tied to,
+    very/highly/most/extremely unlikely to be/have/cause, not interact with, doesn't/don't interact with,
+    not known to have/cause/be, not thought/believed/considered/expected/shown/proven/likely/found to be/have/cause,
+    never been shown/proven/found/known/linked/associated to/with, no reason to suspect/think/believe/fear/expect,
+    no suspicion/concern/sign/signs/trace/hint of, far from causing/being/having/giving, instead of, in place of,
+    not worried/concerned about, isn't/aren't worried/concerned about, nothing to do with, no role in,
+    not expect/suspect/anticipate, wouldn't/don't/didn't expect/suspect/anticipate, nobody/no-one had/has/developed/got,
+    no one had/has/developed/experienced/reported/got, isn't/aren't associated/linked/related with/to,
+    isn't/aren't/wasn't/weren't caused by, isn't/aren't/wasn't/weren't due to"""
 )
 # These negate what comes before.
 AFTER = _phrases(
@@ -61,7 +77,15 @@ AFTER = _phrases(
     is/are/was/were very/highly/most unlikely, has/have/had resolved, has/have/had disappeared,
     has/have/had not occurred/developed/recurred, did not occur/develop/recur, does not occur, do not occur,
     isn't/aren't/wasn't/weren't present/seen/found/detected/observed/noted/reported,
-    is/are/was/were a myth/misconception, is/are/was/were untrue/false"""
+    is/are/was/were a myth/misconception, is/are/was/were untrue/false,
+    was/were/is/are both/all denied/absent/negative/excluded, was/were/is/are both/all ruled out,
+    very/highly/extremely/most unlikely/improbable, makes/made/make unlikely, 
+    was/were/is/are/been/be safely/largely/definitively/reliably/effectively ruled/excluded out,
+    doesn't/don't/didn't accompany, does/do/did not accompany, never accompanies/accompany,
+    doesn't/don't/didn't occur/happen/arise, does/do/did not happen/arise, never occurs/occur/happens/happen/arises/arise,
+    isn't/aren't/wasn't/weren't a concern/worry/risk/problem/issue, is/are/was/were not a concern/worry/risk/problem/issue,
+    isn't/aren't expected/likely/typical, is/are not expected/likely/typical, is/are/was/were not among/part,
+    is/are/was/were no longer present/seen/found/detected"""
 )
 # These look like cues but are not.
 NEITHER = _phrases(
@@ -71,14 +95,15 @@ NEITHER = _phrases(
     no cure/treatment/treatments/therapy/therapies/medicine/medicines/medication/drug/drugs/vaccine/test/tests/way,
     no single/specific/one/doubt/matter/wonder/consensus/proven, nobody, no reason/need/data/studies/study/research,
     not only/just/merely/simply/solely/all/always/every/everyone/everybody/necessarily/necessary/really/mean/sure/until,
-    not known/know/clear/certain/understood/yet/fully/well/properly/completely/entirely/adequately/enough/sufficient,
+    not treating/taking/getting/stopping/controlling/managing/finishing/completing, not known/know/clear/certain/understood/yet/fully/well/properly/completely/entirely/adequately/enough/sufficient,
     not yet known/clear/understood, not been well/fully/properly,
     not treated/controlled/managed/diagnosed/recognized/recognized/corrected/addressed/checked/caught/removed/monitored,
     not be treated/controlled/cured/reversed/prevented/managed/confused/ignored/excluded/mistaken,
     not/isn't/aren't seen/present/found in every/all, is/are/was/were not seen/present/found in every/all,
     not the same/only,
     not exclude/rule/help/treat/cure/prevent/stop/relieve/improve/affect/work/respond/reduce/protect,
-    not be ruled out, not excluded, cannot exclude/prevent/cure/treat/rule/help,
+    not be ruled out, not excluded, can't/cannot/couldn't be ruled/excluded/cured/prevented/treated/ignored,
+    no surprise/question, no more/less than, no reason to ignore/delay/stop/avoid/panic/worry, not to be ignored/missed, cannot exclude/prevent/cure/treat/rule/help,
     cannot be cured/excluded/treated/prevented, can't cure/treat/prevent/rule/exclude/help,
     don't/doesn't/didn't help/treat/cure/prevent/stop/know/work/respond/mean, not to say/mention/worry,
     not uncommon/unusual/unlikely/infrequent/rare/unheard, not uncommonly, not infrequently,
@@ -101,8 +126,14 @@ _VERBS = _words(
     """is are was were has have had does do did can could may might will would should must causes caused leads means
     occurs occur occurred remains remain remained"""
 )
+# After "and", these tell something else of the subject: "no known allergies and takes lisinopril".
+_DOES = _VERBS | _words(
+    """found showed revealed diagnosed confirmed started began gave received reported developed feels complains takes
+    took uses used needs wants now instead"""
+)
 _NO_SUBJECT = _words("that it he she they we you i with")  # a noun followed by such a verb does not extend over these
 _CONDITION = _words("if when")
+_OPENERS = _words("far instead rather")
 _FIRST = _words("had has have been be a an any the that cause causes by to known lead leads")
 # "no sign of X": the preposition after one of these does not end the scope.
 _EVIDENCE = _words(
@@ -112,10 +143,15 @@ _EVIDENCE = _words(
     issues trouble experience"""
 )
 _BE = _words("is are was were be been")
-_BE_NOT = _words("isn't aren't wasn't weren't")
 _SIGNS = _words(
     "symptom symptoms sign signs feature features complication complications manifestation effect among effects"
 )
+_EITHER = _words("develop developed")  # with a noun after them ("did not develop X") they deny that
+_ADVERBS = _words(
+    "usually typically generally normally commonly ordinarily directly actually itself themselves ever also even likely"
+)
+_LINKS = _phrases("due/linked/related/attributed to, caused/triggered by, because/result of, in fact, by itself")
+_AUXILIARIES = _words("can could has have had therefore essentially effectively usually almost practically now")
 _LIST = frozenset([",", "or", "and", "nor", "/"])
 _DENIES = frozenset(["denies", "denied", "deny", "denying"])
 _CUES = frozenset(phrase[0] for phrase in BEFORE if len(phrase) == 1) - {"nor"}  # one cue's scope ends at the next
@@ -138,12 +174,22 @@ def denied(text: str) -> Iterator[tuple[int, int]]:
     """Yield the character spans that a cue negates."""
     start = 0
     for stop in [*(match.end() for match in _STOP.finditer(text)), len(text)]:
-        words = [_Word(m[0].lower().replace("’", "'"), m.start(), m.end()) for m in _WORD.finditer(text, start, stop)]
+        words = [word for match in _WORD.finditer(text, start, stop) for word in _parted(match)]
         start = stop
         for first, last, ahead in _cues(words):
             low, high = _ahead(words, first, last) if ahead else _behind(words, first)
             if low < high:
                 yield words[low].start, words[high - 1].end
+
+
+def _parted(match: re.Match[str]) -> Iterator[_Word]:
+    """Yield a word, and "isn't" as "is" and "not"."""
+    low = match[0].lower().replace("’", "'")
+    verb, *rest = _whole(low)
+    at = match.start() + min(len(verb), len(low) - 1)
+    yield _Word(verb, match.start(), at if rest else match.end())
+    if rest:
+        yield _Word("not", at, match.end())
 
 
 def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
@@ -160,7 +206,7 @@ def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
                 place += length
                 break
             if phrase in AFTER:
-                yield place, place + length, False
+                yield place, place + length, phrase[-1] in _EITHER and _has_object(words, place + length)
                 place += length
                 break
             if phrase in BEFORE and not _no_denial(words, place, phrase):
@@ -176,8 +222,6 @@ def _no_sign(words: Sequence[_Word], place: int) -> int:
     said = words[place].text
     if said in _BE and place + 1 < len(words) and words[place + 1].text in ("not", "never"):
         first = place + 2
-    elif said in _BE_NOT:
-        first = place + 1
     else:
         return 0
     for at in range(first, min(first + 5, len(words))):
@@ -186,6 +230,12 @@ def _no_sign(words: Sequence[_Word], place: int) -> int:
         if not words[at].text.isalpha() or words[at].text in _END:
             return 0
     return 0
+
+
+def _has_object(words: Sequence[_Word], place: int) -> bool:
+    """Return whether a noun follows a verb: "did not develop pneumonia", but not "the rash did not develop"."""
+    after = words[place].text if place < len(words) else ""
+    return after[:1].isalpha() and after not in _OPEN and after not in _END and after not in _LIST
 
 
 def _no_denial(words: Sequence[_Word], place: int, phrase: tuple[str, ...]) -> bool:
@@ -197,6 +247,7 @@ def _no_denial(words: Sequence[_Word], place: int, phrase: tuple[str, ...]) -> b
 def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
     """Return the range of words after a cue that it negates."""
     denies = words[first].text in _DENIES
+    last = _linked(words, last)
     left, main = WINDOW, _main_clause(words, first)
     for place in range(last, len(words)):
         word, before = words[place].text, words[place - 1].text
@@ -207,12 +258,27 @@ def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
         if denies:  # "denies that the child had fever": the scope includes verbs and prepositions, until a new clause
             opens = word in _OPEN and before in _LIST
         else:
-            opens = word in _OPEN and before not in _EVIDENCE and not (place == last and word in _FIRST)
+            evidence = before in _EVIDENCE and word not in _VERBS
+            opens = word in _OPEN and not evidence and not (place == last and word in _FIRST)
+        if word in ("and", "but") and place + 1 < len(words) and words[place + 1].text in _DOES:
+            return last, place
         if word in _END or opens or next_cue or left < 0:
             return last, place
         if word == "of" and place > last and before not in _EVIDENCE:
             left = min(left, 3)
     return last, len(words)
+
+
+def _linked(words: Sequence[_Word], place: int) -> int:
+    """Return the place after words that only link a cue with what it negates: "not usually", "unlikely to be due to"."""
+    while place < len(words):
+        if words[place].text in _ADVERBS:
+            place += 1
+        elif tuple(word.text for word in words[place : place + 2]) in _LINKS:
+            place += 2
+        else:
+            break
+    return place
 
 
 def _clause(words: Sequence[_Word], place: int) -> bool:
@@ -227,12 +293,15 @@ def _clause(words: Sequence[_Word], place: int) -> bool:
 
 
 def _main_clause(words: Sequence[_Word], cue: int) -> int | None:
-    """Return the comma before the main clause of a sentence that opens with "if" and a cue; None in others.
+    """Return the comma before the main clause of a sentence that opens with "if" and a cue, or with "instead of" or
+    the like; None in others.
 
     It is the last comma: earlier ones are part of a list.
     """
     opening = [word.text for word in words[:cue]]
-    if "," in opening or not _CONDITION.intersection(opening[:2]):
+    if cue and ("," in opening or not _CONDITION.intersection(opening[:2])):
+        return None
+    if not cue and words[0].text not in _OPENERS:
         return None
     return max((at for at in range(cue, len(words)) if words[at].text == ","), default=None)
 
@@ -240,6 +309,8 @@ def _main_clause(words: Sequence[_Word], cue: int) -> int | None:
 def _behind(words: Sequence[_Word], first: int) -> tuple[int, int]:
     """Return the range of words before a cue that it negates."""
     left = WINDOW
+    while first > 0 and words[first - 1].text in _AUXILIARIES:
+        first -= 1
     for place in range(first - 1, -1, -1):
         word = words[place].text
         left = WINDOW if word in _LIST else left - 1

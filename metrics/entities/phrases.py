@@ -36,8 +36,15 @@ def words(prose: str) -> tuple[Word, ...]:
         gap = prose[match.end() : after]
         bare = match[0].split("'")[0]
         form = word(bare if bare.isascii() else plain(bare))
+        initial = gap == ". " and len(bare) == 1 and bare.isupper()  # "C. difficile"
         found.append(
-            Word(form, match.start(), match.start() + len(bare), gap != " " and bool(_PARTS.search(gap)), bare)
+            Word(
+                form,
+                match.start(),
+                match.start() + len(bare),
+                not initial and gap not in (" ", "/") and bool(_PARTS.search(gap)),
+                bare,
+            )
         )
     return tuple(found)
 

@@ -54,7 +54,7 @@ _WAYS: Mapping[str, Sequence[str]] = {
     "infection": ["{} infection", "infection of the {}", "infection in the {}", "infected {}"],
     "swollen": ["swollen {}", "swelling of the {}", "swelling in the {}", "{} swelling", "puffy {}"],
     "enlarged": ["enlarged {}", "enlargement of the {}", "{} enlargement"],
-    "narrow": ["narrowing of the {}", "narrowed {}", "{} narrowing"],
+    "narrow": ["narrowing of the {}", "narrowed {}", "{} narrowing", "stenosis of the {}", "{} stenosis"],
     "cancer": ["{} cancer", "cancer of the {}", "cancer in the {}", "{} carcinoma", "carcinoma of the {}"],
     "stone": ["{} stone", "stone in the {}"],
     "blood in": ["blood in the {}", "blood in {}", "bloody {}", "blood stained {}"],
