@@ -69,5 +69,39 @@ Although many people blame dairy for {acne|n}, it isn't the cause.
 [Gastritis] is less likely to cause [weight loss] than [stomach cancer].
 """.strip().splitlines()
 
+# Written when the rules were finished, and scored once.
+LATER = """
+There's no truth to the rumor that the flu shot gives you {the flu|n}.
+Contrary to what your neighbor says, tea doesn't trigger {gout|n}.
+[Iron] tablets won't cause {weight gain|n}, though [constipation] is common.
+No, metformin does not damage the kidneys or lead to {kidney failure|n}.
+{A sore throat|n} by itself isn't a sign of [mononucleosis].
+You mentioned [headaches]; these are not a symptom of {a brain tumor|n} in most cases.
+It's a persistent myth that chocolate causes {acne|n}.
+The vaccine offers strong protection against {shingles|n} and {postherpetic neuralgia|n}.
+Good foot care can help you avoid {foot ulcers|n}.
+Drinking water helps to prevent {kidney stones|n}, which are painful.
+Ibuprofen doesn't typically cause:/* {drowsiness|n}/* {dry mouth|n}
+It is **not** associated with:/1. {hair loss|n}/2. {infertility|n}
+Tell the nurse straight away if you notice:/- {itching|c}/- {wheezing|c}
+Typical signs of [appendicitis]:/- [nausea]/- [fever]
+My aunt and my cousin both had {thyroid cancer|f}.
+There's {colon cancer|f} in his family history.
+Her late husband had {dementia|f}; she suffers from [insomnia].
+If your child develops {a stiff neck|c}, go to the hospital.
+Call us if {the swelling|c} gets worse or {a fever|c} sets in.
+Should you notice {hives|c}, stop the antibiotic.
+In case of {an overdose|c}, call poison control.
+[Anxiety] can feel like {a heart attack|n}, but it isn't one.
+The scan was clear of {metastases|n}.
+[Endometriosis] is often mistaken for {irritable bowel syndrome|n}.
+[Type 2 diabetes] doesn't only affect people with [obesity].
+[Kidney stones] aren't always painful.
+There's no need to panic: [palpitations] are common.
+Not getting enough [vitamin D] leads to [rickets].
+[Celiac disease] isn't just [a stomach ache].
+The swelling is not from {heart failure|n} but from [a vein problem].
+""".strip().splitlines()
+
 _SHUFFLED = random.Random(17).sample(SENTENCES, len(SENTENCES))
 FIRST, SECOND = _SHUFFLED[:30], _SHUFFLED[30:]

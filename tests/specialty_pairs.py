@@ -302,5 +302,159 @@ PAIRS = (
     Pair("Physical examination (PE) shows jaundice.", "PE shows jaundice.", "1/1"),
 )
 
+# Written when the code was finished, and scored once.
+LATER = (
+    Pair(
+        "Gastric ulcers are often caused by Helicobacter pylori or by nonsteroidal anti-inflammatory drugs.",
+        "Stomach ulcers usually come from an infection with *H. pylori* or from NSAIDs such as naproxen.",
+        "3/3",
+        ("naproxen",),
+    ),
+    Pair(
+        "Cirrhosis can lead to ascites, jaundice and hepatic encephalopathy.",
+        "Scarring of the liver may cause fluid to build up in the belly (ascites), yellow eyes, and confusion.",
+        "3/4",
+        ("confusion",),
+    ),
+    Pair(
+        "Common side effects of sertraline: nausea, diarrhea, insomnia, decreased libido.",
+        "With Zoloft you may notice an upset stomach with nausea, loose stools, trouble sleeping and a lower sex drive.",
+        "5/5",
+        ("upset stomach",),
+    ),
+    Pair(
+        "Polymyalgia rheumatica is treated with prednisone.",
+        "PMR responds quickly to prednisolone.",
+        "1/2",
+        ("prednisolone",),
+    ),
+    Pair(
+        "The patient most likely has nephrolithiasis with hematuria.",
+        "This sounds like a kidney stone, and it explains the blood in your urine.",
+        "2/2",
+    ),
+    Pair(
+        "Hypoglycaemia may cause sweating, tremor, confusion and seizures.",
+        "When blood sugar drops too low (hypoglycemia), people sweat, tremble and get confused; some have a seizure.",
+        "5/5",
+    ),
+    Pair(
+        "Isotretinoin causes birth defects and dry skin.",
+        "Accutane can harm an unborn baby (birth defects). Dry skin is common, too.",
+        "3/3",
+    ),
+    Pair(
+        "Ciprofloxacin may cause tendon rupture.",
+        "Cipro has been linked to a torn tendon. Ceftriaxone has not.",
+        "2/2",
+        ("Ceftriaxone",),
+    ),
+    Pair("Spironolactone may cause gynaecomastia.", "Aldactone may cause breast enlargement in men.", "2/2"),
+    Pair(
+        "Herpes labialis is treated with aciclovir.",
+        "Cold sores heal faster with acyclovir cream.",
+        "2/2",
+    ),
+    Pair(
+        "Psoriasis vulgaris may be treated with methotrexate or adalimumab.",
+        "Plaque psoriasis: MTX or Humira. Both may raise the risk of infection.",
+        "3/3",
+        ("infection",),
+    ),
+    Pair(
+        "Sudden sensorineural hearing loss with tinnitus calls for prednisone.",
+        "Sudden deafness with ringing in the ears calls for steroids.",
+        "2/3",
+    ),
+    Pair(
+        "Deep vein thrombosis may lead to pulmonary embolism; heparin is given.",
+        "A DVT can travel to the lungs (PE). Blood thinners such as heparin are given.",
+        "3/3",
+    ),
+    Pair(
+        "Anaphylaxis is treated with adrenaline, not with antihistamines alone.",
+        "For a severe allergic reaction, use your EpiPen right away.",
+        "2/2",
+    ),
+    Pair(
+        "Bell's palsy is treated with prednisolone.",
+        "Facial nerve paralysis without another cause (Bell palsy) improves with prednisolone.",
+        "2/2",
+    ),
+    Pair(
+        "Trigeminal neuralgia responds to carbamazepine.",
+        "Tegretol is the usual drug for this kind of face pain, trigeminal neuralgia. Trileptal is another choice.",
+        "2/2",
+        ("face pain", "Trileptal"),
+    ),
+    Pair(
+        "Wilson disease leads to tremor and cirrhosis.", "Wilson's disease leads to shaking and a scarred liver.", "3/3"
+    ),
+    Pair(
+        "RA: rheumatoid arthritis causes joint stiffness.",
+        "In RA, joints are stiff in the morning: stiff joints are typical.",
+        "2/2",
+    ),
+    Pair(
+        "In CF, thick mucus leads to pneumonia.",
+        "Cystic fibrosis leads to repeated lung infections.",
+        "2/2",
+    ),
+    Pair(
+        "Aortic stenosis (AS) may cause syncope and angina.",
+        "AS may make you faint on exertion: syncope and angina are warning signs. It does not cause back pain.",
+        "3/3",
+    ),
+    Pair(
+        "Ankylosing spondylitis causes back pain and uveitis.",
+        "AS causes back pain and, at times, inflammation of the uvea.",
+        "3/3",
+        question="What does ankylosing spondylitis do?",
+    ),
+    Pair(
+        "Hand, foot and mouth disease causes fever and blisters.",
+        "HFMD gives children a temperature (fever) and blisters on the palms.",
+        "3/3",
+    ),
+    Pair("Scabies is treated with permethrin.", "Elimite cream clears scabies; Nix is for lice.", "2/2", ("lice",)),
+    Pair(
+        "Otosclerosis causes hearing loss.",
+        "Osteosclerosis causes hearing loss.",
+        "1/2",
+        ("Osteosclerosis",),
+    ),
+    Pair(
+        "Dysphasia may follow a stroke.",
+        "Dysphagia may follow a stroke.",
+        "1/2",
+        ("Dysphagia",),
+    ),
+    Pair(
+        "Kawasaki disease is treated with aspirin and immunoglobulin.",
+        "Give IVIG and ASA for Kawasaki disease.",
+        "3/3",
+    ),
+    Pair(
+        "Vitamin B12 deficiency causes paresthesia and macrocytic anemia.",
+        "Too little B12 causes tingling and macrocytic anaemia.",
+        "3/3",
+    ),
+    Pair(
+        "Bronchiolitis in infants is mostly caused by RSV and leads to wheezing.",
+        "Respiratory syncytial virus is the main cause of bronchiolitis; babies may wheeze.",
+        "3/3",
+    ),
+    Pair(
+        "Postpartum haemorrhage is treated with oxytocin and misoprostol.",
+        "Heavy bleeding after birth: give Pitocin, then Cytotec.",
+        "3/3",
+    ),
+    Pair(
+        "Chronic kidney disease leads to anaemia and hyperphosphataemia.",
+        "CKD → low red blood cell count, high phosphate. It never causes gallstones.",
+        "3/3",
+    ),
+)
+
 _SHUFFLED = random.Random(17).sample(PAIRS, len(PAIRS))
 FIRST, SECOND = tuple(_SHUFFLED[:30]), tuple(_SHUFFLED[30:])
