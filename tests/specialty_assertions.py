@@ -69,6 +69,108 @@ Although many people blame dairy for {acne|n}, it isn't the cause.
 [Gastritis] is less likely to cause [weight loss] than [stomach cancer].
 """.strip().splitlines()
 
+# Written while the rules were made, half of them against false denials.
+BUILT = """
+Vaccination never leads to {autism|n}.
+Statins do not lead to {diabetes|n} in most people.
+Coffee does not cause {cancer|n}.
+{Fever|n} is not a symptom of [osteoarthritis].
+{Weight loss|n} is not a typical feature of [irritable bowel syndrome].
+{Chest pain|n} isn't among the side effects of this drug; [headache] is.
+It is a myth that wet hair causes {a cold|n}.
+It's simply not true that eggs cause {heart disease|n}.
+There is a widespread myth that MSG triggers {migraine|n}.
+The claim that fluoride causes {bone cancer|n} has been debunked.
+The idea that [diabetes] is rare is wrong.
+The theory that smoking causes [lung cancer] is well supported.
+Many people believe that stress causes {stomach ulcers|n}, but that is not true.
+Many people believe that stress triggers [migraine], and studies agree.
+Measles vaccine prevents {measles|n}.
+Flossing prevents {gum disease|n}, and [gingivitis] can be reversed.
+This medicine helps prevent {blood clots|n} after surgery.
+Hand washing protects you from {diarrhea|n}.
+To prevent {nausea|n}, {vomiting|n}, and {headache|n}, take it with food.
+Avoiding triggers helps control [asthma].
+To treat [hypertension] and avoid {stroke|n}, take your pills daily.
+This drug does not cause:/- {drowsiness|n}/- {dry mouth|n}/- {constipation|n}
+Unlikely effects:/- {rash|n}
+Conditions it does NOT treat:/- [asthma]
+The following are not side effects of the vaccine:/1. {Infertility|n}/2. {Autism|n}
+Common symptoms include:/- [fever]/- [cough]/- no {rash|n}
+Seek care if:/- you have {a fever|c}/- you develop {a rash|c}
+Call your doctor for:/- {bleeding|c}/- {severe headache|c}
+**When should you see a doctor?**/- {Fever|c}/- {Bloody stools|c}
+**Symptoms**/- [Fever]/- [Chills]
+**When to worry:** {blurred vision|c} or {confusion|c} needs care.
+My brother has {schizophrenia|f}.
+Her family history includes {breast cancer|f} and {ovarian cancer|f}.
+There is a strong history of {diabetes|f} in his family.
+If your mother had {preeclampsia|f}, your risk is higher.
+Both parents have {hypertension|f}; he has [gout].
+A first-degree relative with {colon cancer|f} raises the risk.
+Her mother died of {ovarian cancer|f}, and she now has [bloating].
+If you get {hives|c}, stop the drug.
+Stop if {swelling|c} develops.
+As soon as you notice {a rash|c}, stop taking it.
+At the first sign of {anaphylaxis|c}, use the pen.
+If it causes {dizziness|c}, sit down.
+If [gout] is left untreated, [tophi] form.
+If you have [diabetes], your body can't use [insulin] well.
+Once {jaundice|c} appears, see a doctor.
+Once diagnosed, [asthma] is treated with inhalers.
+Is it true that vaccines cause {autism|n}? No.
+Is there a cure for [asthma]? No, but it can be controlled.
+Does smoking cause [lung cancer]? Yes.
+Can [shingles] come back? No one can say.
+No study has shown that mobile phones cause {brain tumors|n}.
+No evidence suggests that {cancer|n} follows.
+Nothing relieves [itching] like cool water.
+No test showed what caused the [seizure].
+She did not develop {pneumonia|n}.
+The [rash] did not develop overnight.
+[Chest pain] should not be ignored.
+[Headache] doesn't always mean {a tumor|n}.
+[Bleeding] that doesn't stop needs care.
+Don't take [ibuprofen] with [warfarin].
+Not treating [syphilis] leads to [blindness].
+[Ibuprofen] does not help [nerve pain].
+[Fatigue] isn't unusual.
+She isn't sure whether [penicillin] caused the [rash].
+[Hypertension] usually causes no {symptoms|n}.
+Without insulin, [ketoacidosis] follows.
+[Gastritis] without {bleeding|n} heals quickly.
+Patients without {fever|n} may still have [an infection].
+The tumor was benign; {metastasis|n} is not expected.
+The pain is not caused by {arthritis|n} but by [gout].
+It is not {cancer|n}; it is [a cyst].
+[Asthma] and not {COPD|n} is the cause.
+Unlike [ibuprofen], [acetaminophen] does not cause {ulcers|n}.
+[Anemia] cannot be ruled out.
+[Pneumonia] was ruled in, and {tuberculosis|n} ruled out.
+The results ruled out {leukemia|n}, but showed [anemia].
+{Lupus|n} has been safely ruled out.
+You can have [chlamydia] without any {symptoms|n}.
+{Nausea|n}: none. [Headache]: yes.
+He has no known {allergies|n} and takes [lisinopril].
+No {fever|n}, no {cough|n}, but [sore throat].
+[Vomiting] may occur even when there is no {nausea|n}.
+[Diarrhea] is more common than [constipation], not less.
+Less common side effects are [rash] and [itching].
+It rarely causes [liver damage].
+[Acne] is not caused by poor hygiene.
+[Eczema] does not spread from person to person.
+[Depression] is nothing to be ashamed of.
+[Migraine] is not just a [headache].
+Do not ignore [chest pain], even if it goes away.
+[Asthma] has no cure.
+There is no doubt that smoking causes [emphysema].
+Nothing is known about the cause of [fibromyalgia].
+[Prediabetes] can be stopped before it becomes {type 2 diabetes|n}.
+{Breast cancer|f} runs in her family, and she has [a cyst].
+There is a history of {glaucoma|f} in his family.
+Nothing on the X-ray pointed to {pneumonia|n}.
+""".strip().splitlines()
+
 # Written when the rules were finished, and scored once.
 LATER = """
 There's no truth to the rumor that the flu shot gives you {the flu|n}.

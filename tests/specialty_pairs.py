@@ -318,7 +318,7 @@ LATER = (
     ),
     Pair(
         "Common side effects of sertraline: nausea, diarrhea, insomnia, decreased libido.",
-        "With Zoloft you may notice an upset stomach with nausea, loose stools, trouble sleeping and a lower sex drive.",
+        "With Zoloft you may get an upset stomach with nausea, loose stools, trouble sleeping and a lower sex drive.",
         "5/5",
         ("upset stomach",),
     ),

@@ -417,8 +417,8 @@ def test_another_pipeline_reads_for_itself(folder: str, tmp_path: Path, monkeypa
     (other / "entity_ruler" / "patterns.jsonl").write_text('{"label":"DISEASE","pattern":"gout"}\n')
     values(folder, record("Fever.", "Fever."))
     read = count_reads(monkeypatch)
-    assert values(str(other), record("Insulin.", "Insulin."))["entity_recall"] == entities.NO_ENTITY
-    assert "Insulin." in read
+    assert values(str(other), record("Turmeric.", "Turmeric."))["entity_recall"] == entities.NO_ENTITY
+    assert "Turmeric." in read
 
 
 @pytest.mark.parametrize("broken", ["file", "rows", "folder"])
@@ -472,9 +472,9 @@ def test_negation_of_sentences_it_was_not_built_on() -> None:
         text, spans, denied = parsed(line)
         pairs += zip(negated(text, spans), denied, strict=True)
     assert len(pairs) == 117
-    assert sum(said == truth for said, truth in pairs) == 113
-    assert sum(said and truth for said, truth in pairs) == 49  # of the 52 that are denied
-    assert sum(said and not truth for said, truth in pairs) == 1
+    assert sum(said == truth for said, truth in pairs) == 116
+    assert sum(said and truth for said, truth in pairs) == 51  # of the 52 that are denied
+    assert not any(said and not truth for said, truth in pairs)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,9 @@ def test_the_package_ships_every_file_of_it() -> None:
     home = FOLDER.parent
     shipped = {path for pattern in tool["package-data"]["medbench.metrics.entities"] for path in home.glob(pattern)}
     assert {path for path in FOLDER.rglob("*") if path.is_file()} <= shipped
-    assert {home / name for name in ("MODEL_CARD.md", "vocabulary.tsv", "abbreviations.tsv", "names.txt")} <= shipped
+    assert {
+        home / name for name in ("MODEL_CARD.md", "vocabulary.tsv", "abbreviations.tsv", "classes.tsv", "names.txt")
+    } <= shipped
 
 
 def test_it_loads_with_spacy_alone() -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from .claims import sentence_end, untrue
 from .layout import Prose
 from .negation import denied
 
@@ -47,14 +48,6 @@ def why_not(scoped: Sequence[Scope], start: int, end: int, drug: bool) -> str:
     return ""
 
 
-_END = re.compile(r"[.!?](?=\s|$)|;(?=\s)|\n|$")
-
-
-def _sentence_end(text: str, at: int) -> int:
-    match = _END.search(text, at)
-    return match.start() if match else len(text)
-
-
 def _sentence_start(text: str, at: int) -> int:
     return max((match.end() for match in re.finditer(r"[.!?;:]\s|\n", text[:at])), default=0)
 
@@ -62,93 +55,9 @@ def _sentence_start(text: str, at: int) -> int:
 # Denied
 
 
-_MYTH = re.compile(
-    r"\b(?:myth|misconception|fallacy|false|untrue|not true|incorrect|wrong|mistaken|misbelief|rumou?r|old wives' tale|"
-    r"(?:people|many|some|patients) (?:\w+ )?(?:think|believe|claim|assume)|(?:used to be|once|long|was|were) "
-    r"(?:\w+ )?(?:thought|believed|assumed|claimed))\b[^.;!?]{0,30}?\bthat\b"
-    r"|\bmyth(?: \w+)?\s?[:–—-](?=\s)|\b(?:idea|notion|belief|claim|myth|rumou?r|theory) that\b",
-    re.I,
-)
-_FALSE = re.compile(
-    r"\b(?:that|this|it|which) (?:is|was)(?:n't| not)? (?:\w+ )?(?:un|in)?(?:true|false|correct|wrong|so|a myth)\b"
-    r"|\b(?:is|are|was|were|has been|have been)(?:n't| not)? (?:\w+ ){0,2}?(?:a myth|untrue|false|incorrect|wrong|unfounded|"
-    r"debunked|disproved|disproven|outdated|a misconception|baseless|discredited|mistaken)\b|\bno (?:basis|truth)\b|"
-    r"(?:\bnot|n't) (?:true|correct|supported|so)\b",
-    re.I,
-)
-# What some say is false only if the sentence says so.
-_CLAIMED = re.compile(r"people|many|some|patients|idea|notion|belief|claim|theory|long|was|were", re.I)
-_CLAIMS = re.compile(
-    r"\b(?:caus(?:e|es|ed|ing)|leads? to|results? in|triggers?|gives? (?:you|people|children)?|produces?|brings? on|"
-    r"increases? the risk of|raises? the risk of|cures?|spreads?|ha(?:ve|s)|gets?|worsens?|linked to|due to|means?)\b",
-    re.I,
-)
-_CLAUSE = re.compile(r",? (?:but|however|although|though|whereas|while|because|so)\b|[;:!?]|\.(?=\s|$)|\n")
-
-
-def _clause_end(text: str, at: int) -> int:
-    match = _CLAUSE.search(text, at)
-    return match.start() if match else len(text)
-
-
-_NONE = re.compile(
-    r"(?P<what>[^.;:,!?\n]{2,60})\s?[:–—]\s?(?:none|no|absent|negative|denied|not (?:present|seen|"
-    r"found))(?=\s*[.,;\n]|\s*$)",
-    re.I,
-)
-
-
-_CAUSES = re.compile(
-    r"\b(?:caus(?:e|es|ed|ing)|leads? to|results? in|triggers?|gives? (?:you|people|children)?|brings? on|linked to|due to|"
-    r"(?:increases?|raises?) the risk of|worsens?)\b",
-    re.I,
-)
-_NOTHING = re.compile(
-    r"\b(?:nothing|no (?:\w+ )?(?:study|studies|evidence|data|research|findings?|tests?|results?))\b[^.;:!?,]{0,40}?\b"
-    r"(?:suggest(?:s|ed|ing)?|indicat(?:es?|ed|ing)|points? to|pointed to|showed|shows?|shown|proves?|proved|proven|found|"
-    r"demonstrated?s?)\b(?! (?:what|why|how|which|who|whether|where|when|to|no|an? (?:benefit|effect))\b)(?: that)?",
-    re.I,
-)
-_QUESTION = re.compile(
-    r"(?P<asked>[^.!?\n:]{4,200})\?[\s\n]+(?:No|Nope|Not at all|Absolutely not|Never|False|Myth|(?:That|This|It) ?(?:is|'s) "
-    r"(?:a myth|not true|false|untrue))\b(?! one\b| (?:doubt|wonder)\b)"
-)
-_SEEMED = re.compile(
-    r"\b(?:looked like|seemed (?:to be|like)|appeared to be|(?:was |were )?(?:\w+ )?(?:thought|believed|suspected|assumed) "
-    r"to be|(?:was |were )?mistaken for|(?:was |were )?misdiagnosed as)\b(?P<what>[^.;:!?]{2,80}?),?\s"
-    r"(?:(?:but |which |and )?(?:later |actually |in fact |eventually |finally )?(?:turned out|proved)|but (?:was|is|it|tests?|"
-    r"in fact|actually)|(?:until|before) (?:\w+ ){0,3}(?:showed|revealed|found|proved))\b",
-    re.I,
-)
-_BLAMED = re.compile(
-    r"\b(?:blam\w+|fault\w*)\b[^.;:!?,]{1,50}?\bfor\b(?P<what>[^.;:!?,]{2,60}),[^.;!?]*?"
-    r"(?:\b(?:not|false|wrong|myth|no (?:link|evidence|proof))\b|n't)",
-    re.I,
-)
-
-
 def _denied(text: str) -> Iterator[Scope]:
-    for low, high in denied(text):
+    for low, high in (*denied(text), *untrue(text)):
         yield Scope(low, high, "denied")
-    for match in _NOTHING.finditer(text):
-        end = _clause_end(text, match.end())
-        claim = _CAUSES.search(text, match.end(), end) if match[0].endswith("that") else None
-        yield Scope(claim.end() if claim else match.end(), end, "denied")
-    for match in _QUESTION.finditer(text):
-        if claim := _CAUSES.search(match["asked"]):
-            yield Scope(match.start() + claim.end(), match.end("asked"), "denied")
-    for pattern in (_SEEMED, _BLAMED):
-        for match in pattern.finditer(text):
-            yield Scope(*match.span("what"), "denied")
-    for match in _MYTH.finditer(text):
-        end = _sentence_end(text, match.end())
-        if _CLAIMED.match(match[0]) and not _FALSE.search(text, match.start(), end):
-            continue
-        if claim := _CLAIMS.search(text, match.end(), end):
-            stop = re.search(r",? (?:but|however)\b", text[claim.end() : end])
-            yield Scope(claim.end(), claim.end() + stop.start() if stop else end, "denied")
-    for match in _NONE.finditer(text):
-        yield Scope(*match.span("what"), "denied")
 
 
 # Prevented
@@ -157,24 +66,20 @@ def _denied(text: str) -> Iterator[Scope]:
 _PREVENTS = re.compile(
     r"\b(?:prevent(?:s|ing|ed)?|protect(?:s|ed|ing|ion|ive)? (?:\w+ ){0,3}?(?:against|from)|prevention of|avert(?:s|"
     r"ed|ing)?|"
-    r"(?:to|and|helps?|can|you) avoid|stav(?:es?|ing) off|ward(?:s|ed|ing)? off|guard(?:s|ed|ing)? against|prophylaxis (?:of|against|for)|immuni[sz](?:es?|ation|"
-    r"ing) against|"
+    r"(?:to|and|helps?|can|you) avoid|stav(?:es?|ing) off|ward(?:s|ed|ing)? off|guard(?:s|ed|ing)? against|"
+    r"prophylaxis (?:of|against|for)|immuni[sz](?:es?|ation|ing) against|"
     r"vaccin(?:es?|ation|ated) against|inoculation against)\b",
     re.I,
 )
 _PREVENTED_END = re.compile(
     r"\b(?:by|with|when|if|because|but|however|which|who|whose|while|although|unless|whereas|in (?:people|patients|"
-    r"children|adults|those|men|women)|, and (?:[\w-]+ ){1,3}(?:can|may|is|are|was|has|have|should|will)|and (?:can|may|is|are|has|treats?|helps?|reduces?|causes?|lowers?))\b|\.\s|"
-    r"[;:!?\n]|\.$",
+    r"children|adults|those|men|women)|, and (?:[\w-]+ ){1,3}(?:can|may|is|are|was|has|have|should|will)|"
+    r"and (?:can|may|is|are|has|treats?|helps?|reduces?|causes?|lowers?))\b|\.\s|[;:!?\n]|\.$",
     re.I,
 )
-
-
 # "To prevent A, B and C, do D": up to the comma after the list, or the first comma.
 _PURPOSE = re.compile(r"(?:[^,.;:]{1,40}, )+(?:and|or) [^,.;:]{1,40},|[^,.;:]*,")
-_KEPT_AWAY = re.compile(
-    r"\bkeep(?:s|ing)?\b(?P<what>[^.;:!?,]{2,60}?)\b(?:away|at bay|from (?:happening|developing|occurring))\b"
-)
+_KEPT_AWAY = re.compile(r"\bkeep(?:s|ing)? (?P<what>(?:[\w-]+ ){1,3})(?:away|at bay)\b", re.I)
 
 
 def _prevented(text: str) -> Iterator[Scope]:
@@ -202,8 +107,8 @@ def _prevented(text: str) -> Iterator[Scope]:
 
 
 _IF = re.compile(
-    r"\b(?:if|unless|in case(?: of)?|in the (?:\w+ )?event (?:of|that)|(?:at|on) the (?:first|earliest|slightest) signs? of|"
-    r"as soon as|the moment|(?:should|must) you notice)\b",
+    r"\b(?:if|unless|in case(?: of)?|in the (?:\w+ )?event (?:of|that)|as soon as|the moment|"
+    r"(?:at|on) the (?:first|earliest|slightest) signs? of)\b",
     re.I,
 )
 _NO_CONDITION = re.compile(
@@ -239,13 +144,20 @@ _MAIN_CLAUSE = re.compile(
     re.I,
 )
 _AFTER_CLAUSE = re.compile(r"\b(?:because|but|since|although|whereas|so that)\b", re.I)
+# "When to worry: blurred vision or confusion"
+_WHEN_TO = re.compile(
+    r"\bwhen to (?:call|see|seek|get|go|contact|visit|worry)\b[^.:!?]{0,40}:\s(?P<what>[^.!?\n]*)", re.I
+)
 _SHOULD = re.compile(
     r"(?:^|(?<=[.;,:!?\n] )|(?<=\n))should (?:\w+ ){1,5}?(?:occur|develop|appear|arise|happen|have|experience|get|"
     r"notice|persist|"
     r"worsen|start|become|suffer|show)\b"
-    r"|(?:^|(?<=[.;,:!?\n] )|(?<=\n))(?:were|had) [^.;,:!?]{2,60}? to (?:occur|develop|appear|arise|happen|start|begin|follow)\b"
-    r"|\b(?:anyone|anybody) (?:who|with)\b(?=[^.;:!?]*\b(?:should|must|needs? to|ought)\b)",
+    r"|(?:^|(?<=[.;,:!?\n] )|(?<=\n))(?:were|had) [^.;,:!?]{2,60}? to (?:occur|develop|appear|arise|happen|start|"
+    r"begin|follow)\b",
     re.I,
+)
+_ANYONE = re.compile(
+    r"\b(?:anyone|anybody) (?:who|with)\b(?P<what>[^.;:!?]*?)\s(?:should|must|needs? to|ought)\b", re.I
 )
 _WHEN = re.compile(
     r"\b(?:when(?:ever)?|once) (?:\w+ ){1,4}?(?:occurs?|develops?|appears?|strikes?|happens?|worsens?|arises?)\b", re.I
@@ -259,7 +171,7 @@ _FEARED = re.compile(
 
 def _conditions(text: str) -> Iterator[Scope]:
     for match in _IF.finditer(text):
-        end = _sentence_end(text, match.end())
+        end = sentence_end(text, match.end())
         colon = re.search(r":(?=\s|$)", text[match.end() : end])
         end = match.end() + colon.start() if colon else end
         start = _sentence_start(text, match.start())
@@ -276,6 +188,8 @@ def _conditions(text: str) -> Iterator[Scope]:
             end = comma
         elif after := _AFTER_CLAUSE.search(text, match.end(), end):
             end = after.start()
+        if "sign" in match[0] and (verb := re.search(r"\s(?:can|may|is|could|will|should)\b", text[match.end() : end])):
+            end = match.end() + verb.start()
         clause = text[match.end() : end]
         if match[0].lower() in ("if", "unless", "in case", "as soon as", "the moment") and not _SOMEONE.match(clause):
             continue
@@ -285,16 +199,15 @@ def _conditions(text: str) -> Iterator[Scope]:
             yield Scope(match.end(), end, "condition")
     for pattern in (_SHOULD, _WHEN):
         for match in pattern.finditer(text):
-            if modal := re.compile(r"[^.;:!?]*?(?=\s(?:should|must|needs? to|ought)\b)").match(text, match.end()):
-                if match[0].lower().startswith("any"):
-                    yield Scope(match.end(), modal.end(), "condition")
-                    continue
-            comma = text.find(",", match.end(), _sentence_end(text, match.end()))
+            comma = text.find(",", match.end(), sentence_end(text, match.end()))
             yield Scope(
                 match.start(),
-                match.end() if pattern is _WHEN else comma if comma >= 0 else _sentence_end(text, match.end()),
+                match.end() if pattern is _WHEN else comma if comma >= 0 else sentence_end(text, match.end()),
                 "condition",
             )
+    for pattern in (_ANYONE, _WHEN_TO):
+        for match in pattern.finditer(text):
+            yield Scope(*match.span("what"), "condition")
     for match in _FEARED.finditer(text):
         stop = re.search(r"[.;:!?](?=\s|$)|\n|,? (?:but|because|when|while|so|it|which)\b", text[match.end() :])
         yield Scope(match.end(), match.end() + stop.start() if stop else len(text), "condition")
@@ -309,21 +222,24 @@ RELATIVES = (
     r"niece|nephew|husband|wife|spouse|relative|family member)s?"
 )
 _HISTORY = re.compile(
-    r"\b(?:famil(?:y|ial)|maternal|paternal|parental) (?:medical )?histor(?:y|ies)(?: (?:is|was|are))?(?: (?:of|includes?|included|positive for|"
+    r"\b(?:famil(?:y|ial)|maternal|paternal|parental) (?:medical )?histor(?:y|ies)(?: (?:is|was|are))?"
+    r"(?: (?:of|includes?|included|positive for|"
     r"significant for|with|for)|:)?",
     re.I,
 )
 _DETERMINER = (
-    r"(?:his|her|my|your|their|our|the patient's|an?|patient's|one's|whose|two|three|four|several|both|many|some)"
+    r"(?:his|her|my|your|their|our|the patient's|an?|patient's|one's|whose|"
+    r"(?:ha(?:s|ve|d)|and|with) (?:two|three|four|several))"
 )
 _RELATIVE = re.compile(
-    rf"\b{_DETERMINER}\s(?:[\w-]+ ){{0,2}}?{RELATIVES}\b(?:,? (?:and|or) (?:{_DETERMINER} )?(?:\w+ )?{RELATIVES}\b)?(?:'s)?",
+    rf"\b{_DETERMINER}\s(?:[\w-]+ ){{0,2}}?{RELATIVES}\b"
+    rf"(?:,? (?:and|or) (?:{_DETERMINER} )?(?:\w+ )?{RELATIVES}\b)?(?:'s)?",
     re.I,
 )
 _RUNS_IN = re.compile(
-    r"\bhistory of (?P<what>[^.;:!?]{2,60}?) in (?:his|her|my|your|their|the|our) (?:\w+ )?(?:family|"
-    + RELATIVES
-    + r")\b",
+    r"\b(?:history of|there(?: is|'s| was))\s(?P<what>[^.;:!?]{2,60}?) in (?:his|her|my|your|their|the|our) (?:\w+ )?"
+    rf"(?:family|{RELATIVES})\b"
+    r"|(?:^|(?<=[.;:!?\n] ))(?P<runs>[^.;:!?,]{2,60}?) runs? in (?:his|her|my|your|their|our) family\b",
     re.I,
 )
 _OWN = re.compile(
@@ -342,7 +258,7 @@ _RUNS = re.compile(
 
 def _family(text: str) -> Iterator[Scope]:
     for match in _RUNS_IN.finditer(text):
-        yield Scope(*match.span("what"), "family")
+        yield Scope(*match.span("what" if match["what"] else "runs"), "family")
     for match in _HISTORY.finditer(text):
         stop = _OWN.search(text, match.end())
         yield Scope(match.end(), stop.start() if stop else len(text), "family")
@@ -363,12 +279,14 @@ def _family(text: str) -> Iterator[Scope]:
 _SIDE_EFFECTS = re.compile(r"side effect|do(?:es)? not go away|don't go away|persist|severe or", re.I)
 _SEEKING_LEAD = re.compile(
     r"\bwhen (?:to|should (?:you|i)|you should) (?:call|see|seek|get|go|contact|visit|worry|ask|talk|consult)\b"
-    r"|\b(?:call|see|contact|seek|go to|visit|tell|consult|ask)\b[^.:!?]{0,60}\b(?:for|if|when)\b\W{0,3}(?:any of )?(?:these|the following)?\W*$",
+    r"|\b(?:call|see|contact|seek|go to|visit|tell|consult|ask)\b[^.:!?]{0,60}\b(?:for|if|when)\b\W{0,3}(?:any of )?"
+    r"(?:these|the following)?\W*$",
     re.I,
 )
 _DENYING_LEAD = re.compile(
-    r"\b(?:myths?|misconceptions?|ruled out|excluded|unlikely|not (?:a |an |the )?(?:present|seen|associated|related|caused|due|typical|"
-    r"(?:\w+ )?(?:symptoms?|signs?|side effects|effects|causes|risks?|features?|complications?)|expected|included)|absent|"
+    r"\b(?:myths?|misconceptions?|ruled out|excluded|unlikely|not (?:a |an |the )?(?:present|seen|associated|related|"
+    r"caused|due|typical|(?:\w+ )?(?:symptoms?|signs?|side effects|effects|causes|risks?|features?|complications?)|"
+    r"expected|included)|absent|"
     r"(?:pertinent )?negatives?)\b(?:\W|\w+\W){0,5}$",
     re.I,
 )
@@ -377,12 +295,14 @@ _DENYING_LEAD = re.compile(
 def _list_below(prose: Prose, scope: Scope) -> Iterator[Scope]:
     """Yield the list that follows a scope which reaches a colon, or the end of the words that introduce the list."""
     text = prose.text
+    if scope.why == "prevented" and text[scope.start : scope.end].strip(" :"):
+        return  # "To prevent scurvy:" is followed by how
     for lead in prose.leads:
         if scope.start < lead.end and scope.end >= len(text[: lead.end].rstrip(" :")) and scope.end <= lead.end + 1:
             yield from _below(text, scope, lead.end, lead.list_end)
             return
     if text[scope.end : scope.end + 1] == ":":
-        yield from _below(text, scope, scope.end, _sentence_end(text, scope.end))
+        yield from _below(text, scope, scope.end, sentence_end(text, scope.end))
 
 
 def _below(text: str, scope: Scope, start: int, end: int) -> Iterator[Scope]:

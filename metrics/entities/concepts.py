@@ -28,10 +28,11 @@ _ORGANS = {
     "arterial": "artery", "venous": "vein", "laryngeal": "larynx", "pharyngeal": "throat", "pharynx": "throat",
     "penile": "penis", "scrotal": "scrotum", "anal": "anus", "duodenal": "duodenum", "articular": "joint",
     "bony": "bone", "osseous": "bone", "spinal": "spine", "vertebral": "vertebra", "tracheal": "trachea",
-    "bronchial": "bronchus", "thyroidal": "thyroid", "adrenal": "adrenal gland", "gullet": "esophagus", "womb": "uterus",
-    "windpipe": "trachea", "tummy": "abdomen", "belly": "abdomen", "hyperplasia": "overgrowth", "edema": "swelling",
-    "hemorrhage": "bleeding", "stenosis": "narrowing", "obstruction": "blockage", "enlargement": "swelling",
-    "carcinoma": "cancer", "calculus": "stone", "ache": "pain", "ulceration": "ulcer", "rupture": "tear", "neoplasm": "tumor", "insufficiency": "failure",
+    "bronchial": "bronchus", "thyroidal": "thyroid", "adrenal": "adrenal gland", "womb": "uterus",
+    "gullet": "esophagus", "windpipe": "trachea", "tummy": "abdomen", "belly": "abdomen", "overgrowth": "hyperplasia",
+    "swelling": "edema", "bleeding": "hemorrhage", "narrowing": "stenosis", "blockage": "obstruction",
+    "carcinoma": "cancer", "calculus": "stone", "ache": "pain", "ulceration": "ulcer", "rupture": "tear",
+    "neoplasm": "tumor", "insufficiency": "failure",
 }  # fmt: skip
 _OF = re.compile(r"(?P<what>\w+(?: \w+)?) (?:of|in) (?:the |your |their |his |her )?(?P<where>\w+(?: \w+)?)$")
 

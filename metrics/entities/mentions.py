@@ -132,7 +132,9 @@ def _parts(span: Any) -> Iterator[Any]:
 def _joins(span: Any, at: int) -> bool:
     if span[at].text not in ("and", "or", "/", "&"):
         return False
-    return normalized(span[:at].text) in terms() and normalized(span[at + 1 :].text) in terms()
+    after = normalized(span[at + 1 :].text).split()
+    known = any(" ".join(after[start:]) in terms() for start in range(len(after)))
+    return normalized(span[:at].text) in terms() and known
 
 
 _MODALS = listed("can may might could will should is are was were has have")

@@ -45,70 +45,65 @@ def _words(text: str) -> frozenset[str]:
 
 # These negate what follows.
 BEFORE = _phrases(
-    """no, without, denies/denied/deny/denying, not, never, neither, nor, absence of, free of/from, clear of, negative for,
-    was/were/is/are/been negative for, no longer, unlikely to be/have/cause,
-    is/are/was/were unlikely to be/have/cause, rather than, as opposed to, ruled out, rules out, excludes/excluded,
-    none had/have/has/developed/experienced/reported/showed, none of the/these/those/them/our,
-    nothing to suggest/indicate,
-    failed to show/reveal/demonstrate/detect/develop/produce/cause/find/grow/identify/induce,
-    fails to show/reveal/demonstrate/detect/develop/produce/cause/find/identify, with no, not with/from,
-    not associated with, not due/related/attributed/attributable/lead/led to, not caused by, not result/resulted in,
-    not consistent/compatible with, not suggestive/indicative/diagnostic of, not suffer/suffering from,
-    not complain/complaining of, not at risk of/for, not raise/increase/increases your/the/her/his risk of/for,
-    doesn't raise/increase your/the risk of/for, not allergic to, never lead/leads/led to,
-    never result/results/resulted in, doesn't lead to, doesn't result in, don't lead to,
-    no link/connection/association/relationship between/with/to,
-    no one in the/our/this/that, no longer has/have/had, no reports/cases of, not linked/connected/tied to,
-    very/highly/most/extremely unlikely to be/have/cause, not interact with, doesn't/don't interact with,
-    not known to have/cause/be, not thought/believed/considered/expected/shown/proven/likely/found to be/have/cause,
-    never been shown/proven/found/known/linked/associated to/with, no reason to suspect/think/believe/fear/expect,
-    no suspicion/concern/sign/signs/trace/hint of, far from causing/being/having/giving, instead of, in place of,
-    not worried/concerned about, isn't/aren't worried/concerned about, nothing to do with, no role in,
-    not expect/suspect/anticipate, wouldn't/don't/didn't expect/suspect/anticipate, nobody/no-one had/has/developed/got,
-    no one had/has/developed/experienced/reported/got, isn't/aren't associated/linked/related with/to,
-    isn't/aren't/wasn't/weren't caused by, isn't/aren't/wasn't/weren't due to"""
+    """
+    no, without, denies/denied/deny/denying, not, never, neither, nor, absence of, free of/from, clear of, negative
+    for, was/were/is/are/been negative for, no longer, unlikely to be/have/cause, is/are/was/were unlikely to
+    be/have/cause, rather than, as opposed to, ruled out, rules out, excludes/excluded, none
+    had/have/has/developed/experienced/reported/showed, none of the/these/those/them/our, nothing to suggest/indicate,
+    failed to show/reveal/demonstrate/detect/develop/produce/cause/find/grow/identify/induce, fails to
+    show/reveal/demonstrate/detect/develop/produce/cause/find/identify, with no, not with/from, not associated with,
+    not due/related/attributed/attributable/lead/led to, not caused by, not result/resulted in, not
+    consistent/compatible with, not suggestive/indicative/diagnostic of, not suffer/suffering from, not
+    complain/complaining of, not at risk of/for, not raise/increase/increases your/the/her/his risk of/for, not
+    allergic to, never lead/leads/led to, never result/results/resulted in, no link/connection/association/relationship
+    between/with/to, no one in the/our/this/that, no longer has/have/had, no reports/cases of, not
+    linked/connected/tied to, very/highly/most/extremely unlikely to be/have/cause, not interact with, not known to
+    have/cause/be, not thought/believed/considered/expected/shown/proven/likely/found to be/have/cause, never been
+    shown/proven/found/known/linked/associated to/with, no reason to suspect/think/believe/fear/expect, no
+    suspicion/concern/sign/signs/trace/hint of, far from causing/being/having/giving, instead of, in place of, not
+    worried/concerned about, nothing to do with, no role in, not expect/suspect/anticipate, nobody/no-one
+    had/has/developed/got, no one had/has/developed/experienced/reported/got, not associated/linked/related with/to,
+    not raise/increase/increases the/a risk of/for
+    """
 )
 # These negate what comes before.
 AFTER = _phrases(
-    """was/were/is/are/been/be/being ruled/excluded out, was/were/is/are/been excluded,
-    was/were/is/are/been ruled out, is/are/was/were absent, is/are/was/were negative,
-    is/are/was/were/been not present/seen/found/detected/observed/noted/noticed/reported/identified/evident/visible,
-    was/were/is/are/been denied, is/was/seems/seem/appears/are/were unlikely/improbable/doubtful,
-    is/are/was/were very/highly/most unlikely, has/have/had resolved, has/have/had disappeared,
-    has/have/had not occurred/developed/recurred, did not occur/develop/recur, does not occur, do not occur,
-    isn't/aren't/wasn't/weren't present/seen/found/detected/observed/noted/reported,
-    is/are/was/were a myth/misconception, is/are/was/were untrue/false,
-    was/were/is/are both/all denied/absent/negative/excluded, was/were/is/are both/all ruled out,
-    very/highly/extremely/most unlikely/improbable, makes/made/make unlikely, 
-    was/were/is/are/been/be safely/largely/definitively/reliably/effectively ruled/excluded out,
-    doesn't/don't/didn't accompany, does/do/did not accompany, never accompanies/accompany,
-    doesn't/don't/didn't occur/happen/arise, does/do/did not happen/arise, never occurs/occur/happens/happen/arises/arise,
-    isn't/aren't/wasn't/weren't a concern/worry/risk/problem/issue, is/are/was/were not a concern/worry/risk/problem/issue,
-    isn't/aren't expected/likely/typical, is/are not expected/likely/typical, is/are/was/were not among/part,
-    is/are/was/were no longer present/seen/found/detected"""
+    """
+    was/were/is/are/been/be/being ruled/excluded out, was/were/is/are/been excluded, was/were/is/are/been ruled out,
+    is/are/was/were absent, is/are/was/were negative, is/are/was/were/been not
+    present/seen/found/detected/observed/noted/noticed/reported/identified/evident/visible, was/were/is/are/been
+    denied, is/was/seems/seem/appears/are/were unlikely/improbable/doubtful, is/are/was/were very/highly/most unlikely,
+    has/have/had resolved, has/have/had disappeared, has/have/had not occurred/developed/recurred, is/are/was/were a
+    myth/misconception, is/are/was/were untrue/false, was/were/is/are both/all denied/absent/negative/excluded,
+    was/were/is/are both/all ruled out, very/highly/extremely/most unlikely/improbable, makes/made/make unlikely,
+    was/were/is/are/been/be safely/largely/definitively/reliably/effectively ruled/excluded out, never
+    accompanies/accompany, never occurs/occur/happens/happen/arises/arise, is/are/was/were not a concern/worry, is/are
+    not expected/likely/typical, is/are/was/were not among/part, is/are/was/were no longer present/seen/found/detected,
+    does/do/did not occur/happen/arise/recur/accompany/develop
+    """
 )
 # These look like cues but are not.
 NEITHER = _phrases(
     """
     no increase/increased/decrease/change/changes/difference/differences/improvement/effect/effects/benefit/response,
-    no significant/clear/statistically/other/major change/changes/difference/differences/effect/increase/decrease,
-    no cure/treatment/treatments/therapy/therapies/medicine/medicines/medication/drug/drugs/vaccine/test/tests/way,
-    no single/specific/one/doubt/matter/wonder/consensus/proven, nobody, no reason/need/data/studies/study/research,
-    not only/just/merely/simply/solely/all/always/every/everyone/everybody/necessarily/necessary/really/mean/sure/until,
-    not treating/taking/getting/stopping/controlling/managing/finishing/completing, not known/know/clear/certain/understood/yet/fully/well/properly/completely/entirely/adequately/enough/sufficient,
-    not yet known/clear/understood, not been well/fully/properly,
-    not treated/controlled/managed/diagnosed/recognized/recognized/corrected/addressed/checked/caught/removed/monitored,
-    not be treated/controlled/cured/reversed/prevented/managed/confused/ignored/excluded/mistaken,
-    not/isn't/aren't seen/present/found in every/all, is/are/was/were not seen/present/found in every/all,
-    not the same/only,
-    not exclude/rule/help/treat/cure/prevent/stop/relieve/improve/affect/work/respond/reduce/protect,
-    not be ruled out, not excluded, can't/cannot/couldn't be ruled/excluded/cured/prevented/treated/ignored,
-    no surprise/question, no more/less than, no reason to ignore/delay/stop/avoid/panic/worry, not to be ignored/missed, cannot exclude/prevent/cure/treat/rule/help,
-    cannot be cured/excluded/treated/prevented, can't cure/treat/prevent/rule/exclude/help,
-    don't/doesn't/didn't help/treat/cure/prevent/stop/know/work/respond/mean, not to say/mention/worry,
-    not uncommon/unusual/unlikely/infrequent/rare/unheard, not uncommonly, not infrequently,
-    without treatment/therapy/treating/delay/medical/proper/prompt/help, never stop/ignore/delay/skip/forget,
-    not stop/skip/delay/ignore/forget, don't stop/skip/delay/ignore, no sooner, non, if not, whether or not"""
+    no significant/clear/statistically/other/major change/changes/difference/differences/effect/increase/decrease, no
+    cure/treatment/treatments/therapy/therapies/medicine/medicines/medication/drug/drugs/vaccine/test/tests/way, no
+    single/specific/one/doubt/matter/wonder/consensus/proven, nobody, no reason/need/data/studies/study/research, not
+    only/just/merely/simply/solely/all/always/every/everyone/everybody/necessarily/necessary/really/mean/sure/until,
+    not treating/taking/getting/stopping/controlling/managing/finishing/completing, not
+    known/know/clear/certain/understood/yet/fully/well/properly/completely/entirely/adequately/enough/sufficient, not
+    yet known/clear/understood, not been well/fully/properly, not
+    treated/controlled/managed/diagnosed/recognized/recognized/corrected/addressed/checked/caught/removed/monitored,
+    not be treated/controlled/cured/reversed/prevented/managed/confused/ignored/excluded/mistaken, is/are/was/were not
+    seen/present/found in every/all, not the same/only, not
+    exclude/rule/help/treat/cure/prevent/stop/relieve/improve/affect/work/respond/reduce/protect, not be ruled out, not
+    excluded, no surprise/question, no more/less than, no reason to ignore/delay/stop/avoid/panic/worry, not to be
+    ignored/missed, cannot exclude/prevent/cure/treat/rule/help, not to say/mention/worry, not
+    uncommon/unusual/unlikely/infrequent/rare/unheard, not uncommonly, not infrequently, without
+    treatment/therapy/treating/delay/medical/proper/prompt/help, never stop/ignore/delay/skip/forget, not
+    stop/skip/delay/ignore/forget, no sooner, non, if not, whether or not, not be
+    ruled/excluded/cured/prevented/treated/ignored, not seen/present/found in every/all, not know/mean
+    """
 )
 # These end every scope.
 _END = _words(
@@ -129,7 +124,7 @@ _VERBS = _words(
 # After "and", these tell something else of the subject: "no known allergies and takes lisinopril".
 _DOES = _VERBS | _words(
     """found showed revealed diagnosed confirmed started began gave received reported developed feels complains takes
-    took uses used needs wants now instead"""
+    took uses used needs wants now later then"""
 )
 _NO_SUBJECT = _words("that it he she they we you i with")  # a noun followed by such a verb does not extend over these
 _CONDITION = _words("if when")
@@ -147,11 +142,14 @@ _SIGNS = _words(
     "symptom symptoms sign signs feature features complication complications manifestation effect among effects"
 )
 _EITHER = _words("develop developed")  # with a noun after them ("did not develop X") they deny that
+_PRONOUNS = _words("it this that these those they")  # "these are not a symptom of a tumor": the tumor is denied
 _ADVERBS = _words(
     "usually typically generally normally commonly ordinarily directly actually itself themselves ever also even likely"
 )
 _LINKS = _phrases("due/linked/related/attributed to, caused/triggered by, because/result of, in fact, by itself")
-_AUXILIARIES = _words("can could has have had therefore essentially effectively usually almost practically now")
+_AUXILIARIES = _words(
+    "can could has have had therefore essentially effectively usually almost practically now by itself alone"
+)
 _LIST = frozenset([",", "or", "and", "nor", "/"])
 _DENIES = frozenset(["denies", "denied", "deny", "denying"])
 _CUES = frozenset(phrase[0] for phrase in BEFORE if len(phrase) == 1) - {"nor"}  # one cue's scope ends at the next
@@ -197,7 +195,10 @@ def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
     place = 0
     while place < len(words):
         if after := _no_sign(words, place):
-            yield place, after, False
+            about = (
+                place > 0 and words[place - 1].text in _PRONOUNS and after < len(words) and words[after].text == "of"
+            )
+            yield place, after + about, about
             place = after
             continue
         for length in range(min(_LONGEST, len(words) - place), 0, -1):
@@ -259,6 +260,8 @@ def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
             opens = word in _OPEN and before in _LIST
         else:
             evidence = before in _EVIDENCE and word not in _VERBS
+            evidence = evidence or (before in ("or", "nor") and word == "cause") or (before == "lead" and word == "to")
+            evidence = evidence or (words[first].text == "none" and word in ("had", "has", "have"))
             opens = word in _OPEN and not evidence and not (place == last and word in _FIRST)
         if word in ("and", "but") and place + 1 < len(words) and words[place + 1].text in _DOES:
             return last, place
@@ -270,7 +273,7 @@ def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
 
 
 def _linked(words: Sequence[_Word], place: int) -> int:
-    """Return the place after words that only link a cue with what it negates: "not usually", "unlikely to be due to"."""
+    """Return the place after words that only link a cue with what it negates: "not usually", "not be due to"."""
     while place < len(words):
         if words[place].text in _ADVERBS:
             place += 1

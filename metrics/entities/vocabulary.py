@@ -42,15 +42,20 @@ def _rows(name: str) -> Iterator[Sequence[str]]:
 
 
 # What people say of a part of the body, a substance or an action ("pain:knee"): all these ways mean the same.
-_HIGH, _LOW = ("high", "elevated", "raised", "increased", "excess", "excessive"), ("low", "reduced", "decreased")
-_AMOUNT = ("{how} {}", "{how} {} level", "{how} level of {}", "{how} blood {}", "{how} blood {} level", "{how} {} count",
-           "{how} serum {}", "{how} {} in the blood", "{how} level of {} in the blood")  # fmt: skip
+_HIGH, _LOW = ("high", "higher", "elevated", "raised", "increased", "excess"), ("low", "lower", "reduced", "decreased")
+_AMOUNT = (
+    "{how} {}", "{how} {} level", "{how} level of {}", "{how} blood {}", "{how} blood {} level", "{how} {} count",
+    "{how} serum {}", "{how} {} in the blood", "{how} level of {} in the blood",
+)  # fmt: skip
+_TROUBLE = ("trouble", "difficulty", "problem")
 _WAYS: Mapping[str, Sequence[str]] = {
-    "high": [*(way.replace("{how}", how) for how in _HIGH for way in _AMOUNT), "too much {}", "too much {} in the blood"],
-    "low": [*(way.replace("{how}", how) for how in _LOW for way in _AMOUNT), "too little {}", "not enough {}", "lack of {}",
-            "shortage of {}", "{} deficiency", "deficiency of {}"],
+    "high": [*(way.replace("{how}", how) for how in _HIGH for way in _AMOUNT),
+             "too much {}", "too much {} in the blood"],
+    "low": [*(way.replace("{how}", how) for how in _LOW for way in _AMOUNT),
+            "too little {}", "not enough {}", "lack of {}", "shortage of {}", "{} deficiency", "deficiency of {}"],
     "pain": ["{} pain", "pain in the {}", "pain of the {}", "painful {}", "aching {}", "achy {}", "{} ache"],
-    "inflamed": ["inflamed {}", "inflammation of the {}", "inflammation of {}", "inflammation in the {}", "{} inflammation"],
+    "inflamed": ["inflamed {}", "inflammation of the {}", "inflammation of {}", "inflammation in the {}",
+                 "{} inflammation"],
     "infection": ["{} infection", "infection of the {}", "infection in the {}", "infected {}"],
     "swollen": ["swollen {}", "swelling of the {}", "swelling in the {}", "{} swelling", "puffy {}"],
     "enlarged": ["enlarged {}", "enlargement of the {}", "{} enlargement"],
@@ -58,8 +63,8 @@ _WAYS: Mapping[str, Sequence[str]] = {
     "cancer": ["{} cancer", "cancer of the {}", "cancer in the {}", "{} carcinoma", "carcinoma of the {}"],
     "stone": ["{} stone", "stone in the {}"],
     "blood in": ["blood in the {}", "blood in {}", "bloody {}", "blood stained {}"],
-    "trouble": [*(f"{noun}{link} {{}}" for noun in ("trouble", "difficulty", "problem") for link in ("", " with", " in")),
-                *(f"{{}} {noun}" for noun in ("trouble", "difficulty", "problem"))],
+    "trouble": [*(f"{noun}{link} {{}}" for noun in _TROUBLE for link in ("", " with", " in")),
+                *(f"{{}} {noun}" for noun in _TROUBLE)],
 }  # fmt: skip
 _LINKS = (" ", " and ", " with ", " plus ")
 
@@ -101,7 +106,7 @@ def abbreviations() -> Mapping[str, Abbreviation]:
 
 @functools.cache
 def classes() -> Mapping[str, frozenset[str]]:
-    """Return the concepts that a broader word names too, by that word's concept: of "statin", atorvastatin and others."""
+    """Return the concepts that a broader word names, by that word's concept: of "statin", atorvastatin and others."""
     return {
         concept(normalized(name)): frozenset(concept(normalized(each)) for each in members.split("|"))
         for name, members in _rows("classes.tsv")
@@ -122,7 +127,7 @@ def acronyms() -> frozenset[str]:
         DNA RNA MRI CT ECG EKG EEG BMI LDL HDL FDA CDC NIH NHS UK USA ICU PSA TSH INR IUD PET GI IV CPR CNS CSF GFR ATP
         """
     )
-    english = {*"ALL AS ADD ED PAD SOB POTS TEN CAP HIT SAD ODD HAP ET CO TEN MR GIST".split()}
+    english = listed("ALL AS ADD ED PAD SOB POTS TEN CAP HIT SAD ODD HAP ET CO MR GIST")
     return frozenset(short for short in abbreviations() if short.isupper()) - english | also
 
 

@@ -1,0 +1,108 @@
+"""The parts of a text that say what is not so: myths, what no study shows, what something turned out not to be.
+
+Negation of single phrases ("no fever") has a module of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_END = re.compile(r"[.!?](?=\s|$)|;(?=\s)|\n|$")
+_CLAUSE = re.compile(r",? (?:but|however|although|though|whereas|while|because|so)\b|[;:!?]|\.(?=\s|$)|\n|$")
+_BUT = re.compile(r",? (?:but|however)\b")
+
+# "It is a myth that", "Myth:", "many people think that"
+_MYTH = re.compile(
+    r"\b(?:myth|misconception|fallacy|false|untrue|not true|incorrect|wrong|mistaken|misbelief|rumou?r|"
+    r"old wives' tale|(?:people|many|some|patients) (?:\w+ )?(?:think|believe|claim|assume)|"
+    r"(?:used to be|once|long|was|were) (?:\w+ )?(?:thought|believed|assumed|claimed))\b[^.;!?]{0,30}?\bthat\b"
+    r"|\bmyth(?: \w+)?\s?[:–—-](?=\s)|\b(?:idea|notion|belief|claim|myth|rumou?r|theory) that\b",
+    re.I,
+)
+# These are only claims: they are false if the sentence says so.
+_CLAIMED = re.compile(r"people|many|some|patients|idea|notion|belief|claim|theory|long|was|were", re.I)
+_FALSE = re.compile(
+    r"\b(?:that|this|it|which) (?:is|was)(?:n't| not)? (?:\w+ )?(?:un|in)?(?:true|false|correct|wrong|so|a myth)\b"
+    r"|\b(?:is|are|was|were|has been|have been)(?:n't| not)? (?:\w+ ){0,2}?(?:a myth|untrue|false|incorrect|wrong|"
+    r"unfounded|debunked|disproved|disproven|outdated|a misconception|baseless|discredited|mistaken)\b"
+    r"|\bno (?:basis|truth)\b|(?:\bnot|n't) (?:true|correct|supported|so)\b",
+    re.I,
+)
+_CAUSES = (
+    r"caus(?:e|es|ed|ing)|leads? to|results? in|triggers?|gives? (?:you|people|children)?|brings? on|linked to|due to|"
+    r"(?:increases?|raises?) the risk of|worsens?"
+)
+_CAUSE = re.compile(rf"\b(?:{_CAUSES})\b", re.I)
+_CLAIM = re.compile(rf"\b(?:{_CAUSES}|produces?|cures?|spreads?|ha(?:ve|s)|gets?|means?)\b", re.I)
+
+# "Nothing on the scan suggested a stroke", "no study has shown that"
+_NOTHING = re.compile(
+    r"\b(?:nothing|no (?:\w+ )?(?:study|studies|evidence|data|research|findings?|tests?|results?))\b[^.;:!?,]{0,40}?\b"
+    r"(?:suggest(?:s|ed|ing)?|indicat(?:es?|ed|ing)|points? to|pointed to|showed|shows?|shown|proves?|proved|proven|"
+    r"found|demonstrate[sd]?)\b(?! (?:what|why|how|which|who|whether|where|when|to|no|an? (?:benefit|effect))\b)"
+    r"(?: that)?",
+    re.I,
+)
+# "Do vaccines cause autism? No."
+_QUESTION = re.compile(
+    r"(?P<asked>[^.!?\n:]{4,200})\?[\s\n]+(?:No|Nope|Not at all|Absolutely not|Never|False|Myth|"
+    r"(?:That|This|It) ?(?:is|'s) (?:a myth|not true|false|untrue))\b(?! one\b| (?:doubt|wonder)\b)"
+)
+# "What looked like melanoma turned out to be a wart"
+_SEEMED = re.compile(
+    r"\b(?:looks? like|looked like|feels? like|mimics?|seemed (?:to be|like)|appeared to be|"
+    r"(?:thought|believed|suspected|assumed) to be)\b(?P<what>[^.;:!?]{2,80}?),?\s(?:(?:but |which |and )?"
+    r"(?:later |actually |in fact |eventually |finally )?(?:turned out|proved)|"
+    r"but (?:was|is|it|tests?|in fact|actually)|"
+    r"(?:until|before) (?:\w+ ){0,3}(?:showed|revealed|found|proved))\b",
+    re.I,
+)
+_MISTAKEN = re.compile(
+    r"(?<!not be )(?<!not to be )\b(?:mistaken for|misdiagnosed as|misread as|confused with)\b", re.I
+)
+# "Many blame dairy for acne, but it isn't the cause"
+_BLAMED = re.compile(
+    r"\bblam\w+\b[^.;:!?,]{1,50}?\bfor\b(?P<what>[^.;:!?,]{2,60}),[^.;!?]*?"
+    r"(?:\b(?:not|false|wrong|myth|no (?:link|evidence|proof))\b|n't)",
+    re.I,
+)
+# "Chest pain: none"
+_NONE = re.compile(
+    r"(?P<what>[^.;:,!?\n]{2,60})\s?[:–—]\s?(?:none|no|absent|negative|denied|not (?:present|seen|"
+    r"found))(?=\s*[.,;\n]|\s*$)",
+    re.I,
+)
+
+
+def untrue(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the characters that name what the text says is not so."""
+    for match in _MYTH.finditer(text):
+        end = sentence_end(text, match.end())
+        if _CLAIMED.match(match[0]) and not _FALSE.search(text, match.start(), end):
+            continue
+        if claim := _CLAIM.search(text, match.end(), end):
+            stop = _BUT.search(text, claim.end(), end)
+            yield claim.end(), stop.start() if stop else end
+    for match in _NOTHING.finditer(text):
+        end = _clause_end(text, match.end())
+        cause = _CAUSE.search(text, match.end(), end) if match[0].endswith("that") else None
+        yield cause.end() if cause else match.end(), end
+    for match in _QUESTION.finditer(text):
+        if cause := _CAUSE.search(match["asked"]):
+            yield match.start() + cause.end(), match.end("asked")
+    for match in _MISTAKEN.finditer(text):
+        yield match.end(), _clause_end(text, match.end())
+    for pattern in (_SEEMED, _BLAMED, _NONE):
+        for match in pattern.finditer(text):
+            yield match.span("what")
+
+
+def sentence_end(text: str, at: int) -> int:
+    match = _END.search(text, at)
+    return match.start() if match else len(text)
+
+
+def _clause_end(text: str, at: int) -> int:
+    match = _CLAUSE.search(text, at)
+    return match.start() if match else len(text)
