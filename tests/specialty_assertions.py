@@ -171,7 +171,7 @@ There is a history of {glaucoma|f} in his family.
 Nothing on the X-ray pointed to {pneumonia|n}.
 """.strip().splitlines()
 
-# Written when the rules were finished, and scored once.
+# Written when the rules were first finished, and scored then; its errors were looked at afterward.
 LATER = """
 There's no truth to the rumor that the flu shot gives you {the flu|n}.
 Contrary to what your neighbor says, tea doesn't trigger {gout|n}.
@@ -203,6 +203,34 @@ There's no need to panic: [palpitations] are common.
 Not getting enough [vitamin D] leads to [rickets].
 [Celiac disease] isn't just [a stomach ache].
 The swelling is not from {heart failure|n} but from [a vein problem].
+""".strip().splitlines()
+
+# Written when the errors of LATER were corrected, and scored once.
+LAST = """
+Antibiotics never lead to {autism|n}, but they can cause [diarrhea].
+{Vision loss|n} is not one of the usual symptoms of [migraine].
+It's a myth that you can catch {herpes|n} from a swimming pool.
+A daily aspirin may prevent {heart attacks|n} in people who have [angina].
+Sunscreen protects you from {sunburn|n} and {skin cancer|n}.
+The drug does not cause:/- {sedation|n}/- {addiction|n}
+Her grandmother had {glaucoma|f}, and her own eye pressure is high.
+He worries because {prostate cancer|f} runs in his family.
+If you have {a latex allergy|c}, tell the nurse.
+Unless {bleeding|c} occurs, no follow-up is needed.
+Seek help right away if any of these happen:/1. {Fainting|c}/2. {Blue lips|c}
+{Ulcers|n} aren't caused by spicy food; most are due to [H. pylori infection].
+Tests came back negative for {strep throat|n}, so it is probably [a viral infection].
+There's nothing to suggest {a fracture|n}.
+[Psoriasis] can't be cured, but it can be controlled.
+[Hepatitis C] often goes unnoticed because it causes no {pain|n} at first.
+We found no {tumor|n}, only [a small cyst].
+[Epilepsy] is not a mental illness.
+This isn't {a stroke|n} but [a migraine with aura].
+Patients should not assume that [fatigue] is harmless.
+Vitamin C doesn't prevent [colds].
+You don't have to have [obesity] to develop [type 2 diabetes].
+Ask your pharmacist if you have ever had {a seizure|c}.
+The swelling went down, and {infection|n} was excluded.
 """.strip().splitlines()
 
 _SHUFFLED = random.Random(17).sample(SENTENCES, len(SENTENCES))

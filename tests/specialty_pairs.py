@@ -302,7 +302,7 @@ PAIRS = (
     Pair("Physical examination (PE) shows jaundice.", "PE shows jaundice.", "1/1"),
 )
 
-# Written when the code was finished, and scored once.
+# Written when the code was first finished, and scored then; its errors were looked at afterward.
 LATER = (
     Pair(
         "Gastric ulcers are often caused by Helicobacter pylori or by nonsteroidal anti-inflammatory drugs.",
@@ -453,6 +453,59 @@ LATER = (
         "Chronic kidney disease leads to anaemia and hyperphosphataemia.",
         "CKD → low red blood cell count, high phosphate. It never causes gallstones.",
         "3/3",
+    ),
+)
+
+# Written when the errors of LATER were corrected, and scored once.
+LAST = (
+    Pair("Croup causes stridor and hoarseness.", "In croup, the voice is hoarse and there is stridor.", "3/3"),
+    Pair(
+        "Peripheral vascular disease leads to claudication.",
+        "PAD leads to leg cramps when walking (claudication) and, later, gangrene.",
+        "2/2",
+        ("leg cramps", "gangrene"),
+    ),
+    Pair("Torsemide treats edema.", "Demadex helps with fluid retention.", "2/2"),
+    Pair("Zolpidem may cause sleepwalking.", "Ambien can make people walk in their sleep (sleepwalking).", "2/2"),
+    Pair(
+        "Lice are treated with permethrin.",
+        "Use permethrin lotion for head lice. Ivermectin is an option.",
+        "2/2",
+        ("Ivermectin",),
+    ),
+    Pair("Salicylate poisoning causes tinnitus.", "Too much aspirin causes ringing in your ears.", "1/2"),
+    Pair(
+        "Vertigo with nystagmus suggests labyrinthitis.",
+        "Spinning dizziness and jerky eye movements point to an inner ear infection.",
+        "3/3",
+    ),
+    Pair("Testicular torsion causes acute scrotal pain.", "Torsion of the testicle causes sudden scrotal pain.", "2/2"),
+    Pair("Bupropion lowers the seizure threshold.", "Wellbutrin makes seizures more likely.", "2/2"),
+    Pair("Hyperemesis gravidarum leads to dehydration.", "Severe morning sickness can leave you dehydrated.", "2/2"),
+    Pair("Pruritus ani may be due to pinworms.", "An itchy bottom may be due to threadworms.", "2/2"),
+    Pair("Rosacea is treated with metronidazole gel.", "MetroGel is used for rosacea, never for psoriasis.", "2/2"),
+    Pair(
+        "Dabigatran may cause dyspepsia and bleeding.",
+        "Pradaxa can upset the stomach (indigestion) and make you bleed.",
+        "3/3",
+    ),
+    Pair(
+        "Mirabegron treats overactive bladder.", "For OAB, Myrbetriq is an alternative to Detrol.", "2/2", ("Detrol",)
+    ),
+    Pair("TB is treated with isoniazid and rifampin.", "Tuberculosis: INH plus rifampicin.", "3/3"),
+    Pair("Hypopituitarism causes amenorrhea.", "Hyperpituitarism causes amenorrhoea.", "1/2", ("Hyperpituitarism",)),
+    Pair("Tretinoin treats acne.", "Isotretinoin treats acne.", "1/2", ("Isotretinoin",)),
+    Pair(
+        "SSRIs may cause hyponatremia.",
+        "Selective serotonin reuptake inhibitors can make the sodium level fall, causing low blood sodium.",
+        "2/2",
+    ),
+    Pair("CMV causes retinitis.", "Cytomegalovirus may inflame the retina, causing retinitis.", "2/2"),
+    Pair(
+        "Diabetes insipidus causes polyuria and thirst.",
+        "DI makes people pass large amounts of urine and feel very thirsty.",
+        "3/3",
+        question="What are the symptoms of diabetes insipidus?",
     ),
 )
 

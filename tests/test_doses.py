@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
+import dose_pairs
 import pytest
 from medbench.core import registry
 from medbench.core.types import Item, Metric, Output, Record
 from medbench.metrics.entities import mentions
-from medbench.metrics.entities.dose_agreement import DOSES, NO_DOSE, compare_doses
+from medbench.metrics.entities.dose_agreement import CONTRADICTS, DOSES, NO_DOSE, compare_doses
 from medbench.metrics.entities.doses import Drug, Range, doses
 
 
@@ -35,6 +37,7 @@ def record(answer: str, *references: str, question: str = "?") -> Record:
         ("Metformin 1000 mg twice daily.", "2000 mg metformin per day."),
         ("At most 4 g of acetaminophen per day.", "Acetaminophen: do not exceed 4,000 mg in 24 hours."),
         ("Give acetaminophen 15 mg/kg.", "Acetaminophen, 15 mg per kg."),
+        ("Give acetaminophen 15 mg/kg.", "Give 15 mg of acetaminophen for every kilogram."),
         ("Amoxicillin 500 mg three times daily.", "| Drug | Dose |\n|---|---|\n| Amoxicillin | **500&nbsp;mg** TID |"),
         ("Aspirin 81 mg daily.", "Take aspirin 81 mg."),  # how often is not said
     ],
@@ -130,3 +133,13 @@ def test_reading_a_dose(text: str, amount: tuple[float, float], unit: str, per_d
     (dose,) = doses(text, [Drug("x", 0, 1)])
     assert (dose.amount, dose.unit) == (Range(*amount), unit)
     assert dose.per_day == (None if per_day is None else pytest.approx(Range(*per_day)))
+
+
+def test_pairs_written_before_reading_the_rules() -> None:
+    """The number that docs/measurements.md gives. It was 29 before the one error was corrected."""
+    right = 0
+    for pair in dose_pairs.PAIRS:
+        (score,) = DOSES.score([record(pair.answer, pair.reference, question=pair.question)])
+        share = Fraction(score.value or 0).limit_denominator(20)
+        right += (share, CONTRADICTS in (score.reason or "")) == (Fraction(pair.share), pair.contradicts)
+    assert right == len(dose_pairs.PAIRS) == 30

@@ -102,6 +102,7 @@ _DOSE = re.compile(
     re.I | re.X,
 )
 _LABORATORY = re.compile(r"/\s?(?:dl|l|ml)\b|per (?:dl|l|ml)\b", re.I)
+_PER_WEIGHT = re.compile(r"(?: of [\w-]+)? (?:per|for (?:each|every)) (?:kg|kilo(?:gram)?s?)\b", re.I)
 _MOST = re.compile(
     r"\b(?:maximum|max\.?|at most|up to|no more than|not more than|(?:not|never|n't) exceed(?:ing)?|limit|less than|"
     r"exceed|more than|over|above)\b[^.;]{0,35}$",
@@ -170,7 +171,7 @@ def _dose(drug: str, match: re.Match[str], before: str, after: str) -> Dose:
     low = _number(match["low"]) * (_base(match["unit_low"])[1] if match["unit_low"] else factor)
     high = _number(match["high"]) * factor if match["high"] else low
     amount = Range(min(low, high), max(low, high))
-    if re.search(r"kg|kilogram", match["per"], re.I):
+    if re.search(r"kg|kilogram", match["per"], re.I) or _PER_WEIGHT.match(after):
         unit += "/kg"
     if rate := re.search(r"(?:/|per)\s?(m(?:in)|h)", match["per"], re.I):
         unit += f"/{rate[1].lower()}"
