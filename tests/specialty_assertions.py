@@ -205,7 +205,7 @@ Not getting enough [vitamin D] leads to [rickets].
 The swelling is not from {heart failure|n} but from [a vein problem].
 """.strip().splitlines()
 
-# Written when the errors of LATER were corrected, and scored once.
+# Written when the errors of LATER were corrected, and scored then. One wrong label was corrected afterward.
 LAST = """
 Antibiotics never lead to {autism|n}, but they can cause [diarrhea].
 {Vision loss|n} is not one of the usual symptoms of [migraine].
@@ -218,7 +218,7 @@ He worries because {prostate cancer|f} runs in his family.
 If you have {a latex allergy|c}, tell the nurse.
 Unless {bleeding|c} occurs, no follow-up is needed.
 Seek help right away if any of these happen:/1. {Fainting|c}/2. {Blue lips|c}
-{Ulcers|n} aren't caused by spicy food; most are due to [H. pylori infection].
+[Ulcers] aren't caused by spicy food; most are due to [H. pylori infection].
 Tests came back negative for {strep throat|n}, so it is probably [a viral infection].
 There's nothing to suggest {a fracture|n}.
 [Psoriasis] can't be cured, but it can be controlled.

@@ -34,7 +34,7 @@ _CAUSES = (
     r"(?:increases?|raises?) the risk of|worsens?"
 )
 _CAUSE = re.compile(rf"\b(?:{_CAUSES})\b", re.I)
-_CLAIM = re.compile(rf"\b(?:{_CAUSES}|produces?|cures?|spreads?|ha(?:ve|s)|gets?|means?)\b", re.I)
+_CLAIM = re.compile(rf"\b(?:{_CAUSES}|produces?|cures?|spreads?|catch(?:es)?|ha(?:ve|s)|gets?|means?)\b", re.I)
 
 # "Nothing on the scan suggested a stroke", "no study has shown that"
 _NOTHING = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterator
 
 from .normalize import listed, normalized, spelled
 from .vocabulary import concept, terms
@@ -49,6 +50,14 @@ def forms(text: str) -> tuple[str, ...]:
         joined = spelled(first.replace(" ", ""))
         found += [joined, concept(joined)]
     return tuple(dict.fromkeys(found))
+
+
+def turned(form: str) -> Iterator[str]:
+    """Yield other ways to write "testicular torsion": "torsion of the testicle", "torsion of testicle", …"""
+    *about, head = form.split()
+    if 0 < len(about) < 3 and "of" not in about:
+        noun = " ".join(_ORGANS.get(each, each) for each in about)
+        yield from (f"{head} of the {noun}", f"{head} of {noun}", f"{head} in the {noun}", f"{noun} {head}")
 
 
 def _without_degree(form: str) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from . import vocabulary
 from .assertion import RELATIVES, why_not
-from .concepts import forms
+from .concepts import forms, turned
 from .layout import prose
 from .mentions import Analysis, FoundMention, longest
 from .normalize import normalized
@@ -269,6 +269,9 @@ def _phrases(found: Mapping[str, Sequence[FoundMention]]) -> _Known:
             if len(phrase) > 1:
                 known.setdefault(phrase, each)
     known = {phrase: each for phrase, each in known.items() if not _joins_known(phrase, known)}
+    for phrase, each in list(known.items()):
+        for other in turned(phrase):
+            known.setdefault(other, each)
     return _Known(
         Phrases((phrase, each) for phrase, each in known.items() if not _is_acronym(each)),
         [each for each in known.values() if _is_acronym(each)],

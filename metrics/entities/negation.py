@@ -61,7 +61,7 @@ BEFORE = _phrases(
     have/cause/be, not thought/believed/considered/expected/shown/proven/likely/found to be/have/cause, never been
     shown/proven/found/known/linked/associated to/with, no reason to suspect/think/believe/fear/expect, no
     suspicion/concern/sign/signs/trace/hint of, far from causing/being/having/giving, instead of, in place of, not
-    worried/concerned about, nothing to do with, no role in, not expect/suspect/anticipate, nobody/no-one
+    worried/concerned about, nothing to do with, no role in, not/never for, not expect/suspect/anticipate, nobody/no-one
     had/has/developed/got, no one had/has/developed/experienced/reported/got, not associated/linked/related with/to,
     not raise/increase/increases the/a risk of/for
     """
@@ -254,7 +254,7 @@ def _ahead(words: Sequence[_Word], first: int, last: int) -> tuple[int, int]:
         word, before = words[place].text, words[place - 1].text
         left = WINDOW if word in _LIST else left - 1
         next_cue = place > last and word in _CUES
-        if word == "," and place > last and (place == main or _clause(words, place + 1)):
+        if word == "," and place > last and (place == main or _clause(words, place + 1) or _only(words, place + 1)):
             return last, place
         if denies:  # "denies that the child had fever": the scope includes verbs and prepositions, until a new clause
             opens = word in _OPEN and before in _LIST
@@ -293,6 +293,11 @@ def _clause(words: Sequence[_Word], place: int) -> bool:
         if word in _LIST or word in _END or word in _NO_SUBJECT or word in _CUES:
             return False
     return False
+
+
+def _only(words: Sequence[_Word], place: int) -> bool:
+    """Return whether what follows is said instead: "no tumor, only a cyst"."""
+    return place < len(words) and words[place].text in ("only", "just", "merely", "simply")
 
 
 def _main_clause(words: Sequence[_Word], cue: int) -> int | None:
