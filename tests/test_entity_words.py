@@ -64,6 +64,7 @@ def test_pairs_it_was_built_on(pair: Pair) -> None:
         (specialty_pairs.FIRST, 29),
         (specialty_pairs.SECOND, 29),
         (specialty_pairs.LATER, 27),
+        (specialty_pairs.LAST, 19),
     ],
 )
 def test_other_pairs(pairs: tuple[Pair, ...], right: int) -> None:
@@ -153,6 +154,7 @@ def found(text: str, spans: list[tuple[int, int]]) -> list[bool]:
         (specialty_assertions.FIRST, 50, 50),
         (specialty_assertions.SECOND, 52, 55),
         (specialty_assertions.LATER, 48, 48),
+        (specialty_assertions.LAST, 36, 36),
     ],
 )
 def test_what_sentences_assert(lines: list[str], right: int, all_: int) -> None:

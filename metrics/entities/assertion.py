@@ -157,7 +157,7 @@ _SHOULD = re.compile(
     re.I,
 )
 _ANYONE = re.compile(
-    r"\b(?:anyone|anybody) (?:who|with)\b(?P<what>[^.;:!?]*?)\s(?:should|must|needs? to|ought)\b", re.I
+    r"\b(?:anyone|anybody) (?:who|with)\b(?P<what>[^.;:!?]{0,150}?)\s(?:should|must|needs? to|ought)\b", re.I
 )
 _WHEN = re.compile(
     r"\b(?:when(?:ever)?|once) (?:\w+ ){1,4}?(?:occurs?|develops?|appears?|strikes?|happens?|worsens?|arises?)\b", re.I
