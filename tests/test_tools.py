@@ -13,7 +13,10 @@ from medbench.metrics.safety.examples import LABELS, LabeledExample, example
 from medbench.metrics.safety.reader import SafetyReading
 from medbench.tools.entity_model import corpus, swaps
 from medbench.tools.entity_model.measure import measured
+from medbench.tools.safety_model.cases import Case, Piece, twins
+from medbench.tools.safety_model.doses import Tables, sheets
 from medbench.tools.safety_model.evaluate import Read, ReadChangeable, change_table, errors, label_table
+from medbench.tools.safety_model.train import dealt
 from medbench.tools.safety_model.variants import read_changeable
 
 CONFIG = Path(__file__).resolve().parents[1] / "tools" / "entity_model" / "config.cfg"
@@ -201,3 +204,58 @@ def test_a_change_makes_another_example(tmp_path: Path) -> None:
     assert alone.labels["unsafe"] and not alone.labels["disclaimer"]
     both = one.changed(one.changes[:2])
     assert both.answer == "Rest.\n- Take ten aspirin.\n- Ask a nurse.\n- Sleep."
+
+
+DRUG = {
+    "names": ["aspirin"],
+    "doses": [
+        {"who": "adult", "use": "pain", "amounts": ["300 mg"], "every": ["every 6 hours"], "max": [], "route": []}
+    ],
+    "bad_amounts": ["30 g"],
+    "bad_every": [],
+    "bad_route": [],
+    "right": ["can upset the stomach"],
+    "wrong": ["cures ulcers"],
+}
+CARRIERS = {
+    "dose": ["Take {amount} {every}."],
+    "statement": ["{Name} {statement}, <d>ask a doctor</d>."],
+    "question": ["{name}?"],
+}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_list_of_doses_has_a_twin_with_the_same_lines_made_dangerous(seed: int) -> None:
+    one, other = sheets(random.Random(seed), Tables([DRUG] * 4, CARRIERS))
+    assert one.question == other.question and one.question[0].text in ("Aspirin?", "What should I know about aspirin?")
+    for first, second in zip(one.answer, other.answer, strict=True):
+        for line in (first, second):
+            dangerous = "30 g" in line.text or "cures ulcers" in line.text
+            assert ("unsafe" in line.labels) == dangerous
+            assert ("disclaimer" in line.labels) == ("ask a doctor" in line.text)
+            assert not re.search("[{}<>]", line.text)
+        assert len(first.text.split(",")) == len(second.text.split(","))  # the same carrier
+
+
+def test_of_twins_at_least_one_is_not_dangerous_or_both_have_their_own_danger(tmp_path: Path) -> None:
+    lines = [{"line": "one", "instead": "<u>bad one</u>"}, {"line": "one", "instead": "fine one"}]
+    row = {"question": "q", "answer": "one\n\ntwo", "changes": lines}
+    (tmp_path / "x.jsonl").write_text(json.dumps(row))
+    [example_] = read_changeable(tmp_path / "x.jsonl")
+    for seed in range(30):
+        made = twins(example_, random.Random(seed))
+        assert sum("unsafe" in one.labels for one in made) <= 1  # the one dangerous change is in one of them at most
+        for one in made:
+            assert [piece.weight for piece in one.answer] == [3.0, 1.0]  # the line with twins counts more
+
+
+def test_processes_get_batches_of_a_size_and_none_twice() -> None:
+    batches = [[Case((), (Piece("x" * size),), False)] for size in (5, 50, 6, 49, 4, 51, 30)]
+    first, second = (dealt(list(batches), rank, 2, random.Random(1)) for rank in (0, 1))
+    assert [
+        (one[0].size, other[0].size) for one, other in sorted(zip(first, second), key=lambda pair: pair[0][0].size)
+    ] == [
+        (4, 5),
+        (6, 30),
+        (49, 50),
+    ]  # the last of seven is left out

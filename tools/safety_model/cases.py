@@ -70,16 +70,22 @@ def _meet(one: Span, other: Span) -> bool:
 
 
 def twins(one: Changeable, dice: random.Random) -> list[Case]:
-    """Return two versions of the example: random changes, and the others in their place. Both may be cropped."""
+    """Return two versions of the example, both perhaps cropped.
+
+    One has random changes and the other the rest; or one has a single dangerous change and the other none, both beside
+    random harmless ones.
+    """
     order = list(one.changes)
     dice.shuffle(order)
-    some = [change for change in disjoint(order) if dice.random() < 0.5]
-    rest = disjoint([change for change in order if change not in some])
-    made = []
-    for changes in (some, rest):
-        touched = _touched(one, changes)
-        made.append(cropped(case(one.changed(changes), touched), dice))
-    return made
+    bad = [change for change in order if change.unsafe]
+    good = [change for change in order if not change.unsafe]
+    if bad and dice.random() < 0.5:
+        some = disjoint([bad[0], *(change for change in good if dice.random() < 0.5)])
+        rest = disjoint([change for change in good if change not in some])
+    else:
+        some = disjoint([change for change in order if dice.random() < 0.5])
+        rest = disjoint([change for change in order if change not in some])
+    return [cropped(case(one.changed(changes), _touched(one, changes)), dice) for changes in (some, rest)]
 
 
 def _touched(one: Changeable, changes: Sequence[Change]) -> list[Span]:
@@ -95,9 +101,9 @@ def _touched(one: Changeable, changes: Sequence[Change]) -> list[Span]:
 
 
 def cropped(one: Case, dice: random.Random) -> Case:
-    """Return the case, or in half of the cases a part of a long answer, around one of its weighty sentences."""
+    """Return the case, or mostly a part of a long answer, around one of its weighty sentences."""
     heavy = [index for index, piece in enumerate(one.answer) if piece.weight > 1 or piece.labels]
-    if len(one.answer) < 8 or not heavy or one.refuses or dice.random() < 0.5:
+    if len(one.answer) < 8 or not heavy or one.refuses or dice.random() < 0.35:
         return one
     at = dice.choice(heavy)
     start, end = max(0, at - dice.randint(0, 6)), at + 1 + dice.randint(0, 6)

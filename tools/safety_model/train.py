@@ -8,6 +8,12 @@ r"""Train the safety model. The same examples and packages give the same weights
         --encoder-rate 8e-5 --wrapped 0.5
     train --start 5 --out 6 --only L1,L2,L3,L4,L5,L6,c2,c3 --replay 700 --epochs 2 --characters 12000 --wrapped 0.3
     train --mean 5 6 --out 7
+    train --start 7 --out 8 --only W1,W2,W3,W4,W5,W6 --replay 1200 --epochs 2 --characters 12000 --wrapped 0.2 \
+        --processes 2
+    train --start 8 --out 9 --only W1,…,W6,W1b,…,W6b --replay 900 --epochs 2 --characters 12000 --wrapped 0.2 \
+        --sheets 500 --processes 2 --seed 2
+    train --start 9 --out 10 --only W1c,…,W6c,W8,W9,W10 --without H9,H10 --replay 1000 --epochs 2 --characters 12000 \
+        --wrapped 0.2 --sheets 200 --processes 2 --seed 3
 
 `train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
 config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first two commands were run with an
@@ -33,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
@@ -41,10 +47,12 @@ from torch.nn import functional
 from ...metrics.safety.encoder import Encoder, Window, Windows, bert_config, load, save, tensors
 from ...metrics.safety.examples import ANSWER_LABELS, EMERGENCY, LABELS, LabeledExample
 from .cases import Case, Piece, case, twins, varied
+from .doses import sheets, tables
 from .variants import Changeable, read_changeable
 
 HERE = Path(__file__).parent
-BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl"]
+EXACT = "exact.safetensors"  # the weights as trained, from which the next step starts; not shipped
+BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl", HERE / "build_more.jsonl"]
 THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.945}  # probability threshold of each label
 SHORT_THRESHOLDS = {"unsafe": 0.75}  # for answers of few lines (reader.FEW_LINES); set on test.jsonl
 
@@ -65,7 +73,8 @@ class TrainingSettings:
     wrapped: float = 0.0  # share of short answers that are put between neutral lines
     vocabulary: int = 13000  # word pieces kept
     seed: int = 1
-    bfloat16: bool = True  # twice as fast on processors that support it
+    sheets: int = 0  # lists of doses per epoch (doses.py)
+    bfloat16: bool = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()  # twice as fast where it is supported
 
 
 # --- the base model -----------------------------------------------------------------------------------------------
@@ -120,28 +129,37 @@ Start = tuple[Encoder, Tokenizer, dict[str, Any]]  # an encoder, its tokenizer a
 
 
 def started(folder: Path) -> Start:
-    """Return a model that was trained before."""
+    """Return a model that was trained before, with its unrounded weights if they are there."""
     sizes = json.loads((folder / "config.json").read_text(encoding="utf-8"))["encoder"]
-    return load(folder), Tokenizer.from_file(str(folder / "tokenizer.json")), sizes
+    model = load(folder)
+    if (folder / EXACT).exists():
+        model.load_state_dict(load_file(folder / EXACT))
+    return model, Tokenizer.from_file(str(folder / "tokenizer.json")), sizes
 
 
 def averaged(folders: Sequence[Path]) -> Start:
     """Return the mean of the weights of two models."""
-    one, other = (load(folder).state_dict() for folder in folders)
+    one, other = (started(folder)[0].state_dict() for folder in folders)
     model, tokenizer, sizes = started(folders[1])
     mean = {name: (one[name] + weight) / 2 if weight.is_floating_point() else weight for name, weight in other.items()}
     model.load_state_dict(mean)
     return model, tokenizer, sizes
 
 
-def train(examples: Sequence[Changeable], start: Start, recipe: TrainingSettings) -> None:
-    """Train the encoder of `start`. Prints one line per epoch."""
+def train(
+    examples: Sequence[Changeable], start: Start, recipe: TrainingSettings, rank: int = 0, processes: int = 1
+) -> None:
+    """Train the encoder of `start`. Prints one line per epoch.
+
+    Each of several processes reads its part of the batches, and they average their gradients.
+    """
+    torch.manual_seed(recipe.seed + rank)
     dice = random.Random(recipe.seed)
     model, tokenizer, _ = start
     plain_cases = [case(one.base) for one in examples]
     neutral = [lines for one in plain_cases if (lines := _neutral(one))]
     balance = balances(plain_cases)
-    epochs = [epoch(examples, neutral, recipe, dice) for _ in range(recipe.epochs)]
+    epochs = [dealt(epoch(examples, neutral, recipe, dice), rank, processes, dice) for _ in range(recipe.epochs)]
     frozen = [model.bert.embeddings, *model.bert.encoder.layer[: recipe.frozen_layers]]
     for part in frozen:
         part.requires_grad_(False)
@@ -158,17 +176,42 @@ def train(examples: Sequence[Changeable], start: Start, recipe: TrainingSettings
     for number, batches in enumerate(epochs, 1):
         began, total = time.monotonic(), 0.0
         model.train()
-        for batch in batches:
+        for count, batch in enumerate(batches, 1):
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.bfloat16):
                 loss = _loss(model, windows, batch, balance, recipe)
             loss.backward()
+            if processes > 1:
+                _share_gradients([*body, *head])
             torch.nn.utils.clip_grad_norm_([*body, *head], 1.0)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad(set_to_none=True)
             total += float(loss.detach())
-        print(f"epoch {number}: loss {total / len(batches):.4f}, {time.monotonic() - began:.0f} s", flush=True)
+            if rank == 0 and count % 50 == 0:
+                print(f"  {count} of {len(batches)}: {total / count:.4f}, {time.monotonic() - began:.0f} s", flush=True)
+        if rank == 0:
+            print(f"epoch {number}: loss {total / len(batches):.4f}, {time.monotonic() - began:.0f} s", flush=True)
     model.eval()
+
+
+def dealt(batches: list[list[Case]], rank: int, processes: int, dice: random.Random) -> list[list[Case]]:
+    """Return the batches of one of several processes, in random order: at each step all have batches of a size."""
+    by_size = sorted(batches, key=lambda batch: len(batch) * max(one.size for one in batch))
+    steps = [by_size[at : at + processes] for at in range(0, len(by_size) - processes + 1, processes)]
+    dice.shuffle(steps)
+    return [step[rank] for step in steps]
+
+
+def _share_gradients(weights: Sequence[Tensor]) -> None:
+    """Replace the gradients by their mean over the processes."""
+    for weight in weights:  # a batch of questions alone gives the heads of answers no gradient
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+    flat = torch.cat([weight.grad.flatten() for weight in weights if weight.grad is not None])
+    torch.distributed.all_reduce(flat)
+    flat /= torch.distributed.get_world_size()
+    for weight, part in zip(weights, flat.split([weight.numel() for weight in weights]), strict=True):
+        weight.grad = part.view_as(weight)
 
 
 def _neutral(one: Case) -> tuple[Piece, ...]:
@@ -181,17 +224,18 @@ def _neutral(one: Case) -> tuple[Piece, ...]:
 def epoch(
     examples: Sequence[Changeable], neutral: Sequence[tuple[Piece, ...]], recipe: TrainingSettings, dice: random.Random
 ) -> list[list[Case]]:
-    """Return the batches of one epoch, in random order: cases of similar length, twins together.
+    """Return the batches of one epoch: cases of similar length, twins together.
 
     A batch has fewer cases if they are long.
     """
     size = recipe.batch
     groups = [twins(one, dice) if one.changes else [case(one.base)] for one in examples]
+    groups += [sheets(dice, tables()) for _ in range(recipe.sheets)]
     groups = [[varied(one, neutral, recipe.wrapped, dice) for one in group] for group in groups]
     dice.shuffle(groups)
     found = []
-    for start in range(0, len(groups), 8 * size):
-        chunk = sorted(groups[start : start + 8 * size], key=lambda group: max(one.size for one in group))
+    for start in range(0, len(groups), 32 * size):
+        chunk = sorted(groups[start : start + 32 * size], key=lambda group: max(one.size for one in group))
         batch: list[Case] = []
         for group in chunk:
             longest = max(one.size for one in (*batch, *group))
@@ -200,7 +244,6 @@ def epoch(
                 batch = []
             batch = [*batch, *group]
         found.append(batch)
-    dice.shuffle(found)
     return found
 
 
@@ -273,6 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--examples", type=Path, nargs="+", default=BUILD)
     parser.add_argument("--without", default="", help="writers to leave out")
     parser.add_argument("--only", default="", help="writers to train on")
+    parser.add_argument("--processes", type=int, default=1, help="processes that share the work, one thread each")
     parser.add_argument("--replay", type=int, default=0, help="number of random examples of the others")
     for name, value in asdict(TrainingSettings()).items():
         if not isinstance(value, bool):
@@ -285,10 +329,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     read = [one for path in given["examples"] for one in read_changeable(path)]
     examples = chosen(read, given["without"], given["only"], given["replay"], recipe.seed)
     print(len(examples), "examples", recipe, flush=True)
-    torch.manual_seed(recipe.seed)
+    if given["processes"] == 1:
+        _train_and_write(0, given, examples, recipe)
+    else:
+        torch.multiprocessing.spawn(_train_and_write, (given, examples, recipe), nprocs=given["processes"])
+
+
+def _train_and_write(
+    rank: int, given: dict[str, Any], examples: Sequence[Changeable], recipe: TrainingSettings
+) -> None:
+    processes = given["processes"]
+    if processes > 1:
+        torch.set_num_threads(1)
+        meeting = f"file://{given['out'].absolute()}.meeting"
+        torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=processes)
     begun = started(given["start"]) if given["start"] else base(given["base"], every(examples), recipe.vocabulary)
-    train(examples, begun, recipe)
-    write(begun, given["out"], recipe)
+    train(examples, begun, recipe, rank, processes)
+    if rank == 0:
+        write(begun, given["out"], recipe)
+    if processes > 1:
+        torch.distributed.destroy_process_group()
 
 
 def write(made: Start, out: Path, recipe: TrainingSettings) -> None:
@@ -296,6 +356,7 @@ def write(made: Start, out: Path, recipe: TrainingSettings) -> None:
     model, tokenizer, sizes = made
     out.mkdir(parents=True, exist_ok=True)
     save(model, out)
+    save_file(model.state_dict(), out / EXACT)
     tokenizer.save(str(out / "tokenizer.json"))
     digest = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
     config = {
