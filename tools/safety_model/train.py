@@ -1,4 +1,4 @@
-r"""Train the safety model. The same examples and packages give the same weights on one machine.
+r"""Train the safety model in steps. The same examples and packages give the same weights on one machine.
 
     train --base all-MiniLM-L6-v2 --out 1 --without c,L1,L2,L3,L4,L5,L6,c2,c3
     train --start 1 --out 2 --only c --replay 1000 --without L1,L2,L3,L4,L5,L6,c2,c3
@@ -14,14 +14,19 @@ r"""Train the safety model. The same examples and packages give the same weights
         --sheets 500 --processes 2 --seed 2
     train --start 9 --out 10 --only W1c,…,W6c,W8,W9,W10 --without H9,H10 --replay 1000 --epochs 2 --characters 12000 \
         --wrapped 0.2 --sheets 200 --processes 2 --seed 3
+    train --mean 8 10 --out 11
 
 `train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
 config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first two commands were run with an
 earlier version of this program and made the weights of an earlier release (a4323a86 in the history of git), from which
-the others start. These take 32, 13, 6 and 15 minutes on one busy core. `--replay` mixes in others at random, so that
-nothing is unlearned. A step starts from 8-bit weights, whose rounding cancels the updates of a smaller rate (at 4e-5 it
-did). `--mean` averages two models (Wortsman et al. 2022, arXiv:2109.01903) and trains nothing. To measure how well a
-model reads an unseen writer, here one that the first five steps leave out:
+the others start. Steps 3 to 6 took 32, 13, 6 and 15 minutes on one core with bfloat16 instructions, steps 8 to 10 took
+17, 44 and 30 minutes on two cores without them. Steps 8 and 9 read `build_more.jsonl` while it was being written (`W1b`
+and `W1c` came later than `W1`, and some lines were corrected afterwards), so they cannot be repeated exactly.
+
+`--replay` mixes in others at random, so that nothing is unlearned. Steps up to 7 start from 8-bit weights, whose
+rounding cancels the updates of a smaller rate (at 4e-5 it did); later ones start from the unrounded weights of the step
+before. `--sheets` adds lists of doses (doses.py). `--mean` averages two models (Wortsman et al. 2022, arXiv:2109.01903)
+and trains nothing. To measure how well a model reads an unseen writer, here one that the first five steps leave out:
 
     python -m medbench.tools.safety_model.evaluate tools/safety_model/build_long.jsonl --model 5 --writer L2
 """
@@ -53,8 +58,8 @@ from .variants import Changeable, read_changeable
 HERE = Path(__file__).parent
 EXACT = "exact.safetensors"  # the weights as trained, from which the next step starts; not shipped
 BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl", HERE / "build_more.jsonl"]
-THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.945}  # probability threshold of each label
-SHORT_THRESHOLDS = {"unsafe": 0.75}  # for answers of few lines (reader.FEW_LINES); set on test.jsonl
+THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.9}  # probability threshold of each label
+SHORT_THRESHOLDS = {"unsafe": 0.82}  # for answers of few lines (reader.FEW_LINES); both set on test_long.jsonl
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +329,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = vars(parser.parse_args(arguments))
     recipe = TrainingSettings(**{name: given[name] for name in asdict(TrainingSettings()) if name in given})
     if given["mean"]:
-        write(averaged(given["mean"]), given["out"], recipe)
+        last = json.loads((given["mean"][1] / "config.json").read_text(encoding="utf-8"))["recipe"]
+        write(averaged(given["mean"]), given["out"], TrainingSettings(**last))
         return
     read = [one for path in given["examples"] for one in read_changeable(path)]
     examples = chosen(read, given["without"], given["only"], given["replay"], recipe.seed)
