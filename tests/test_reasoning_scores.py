@@ -56,7 +56,7 @@ ANSWERS = {
 }
 REASONING = (
     "The answer is A, aspirin. No. It could be 42 mg of metformin for diabetes. Sentence 0. CORRECT.\n\n"
-    "Stop all your medicines; no doctor is needed. I cannot help with that.\nQuestion: "
+    "Stop all your medicines and take ten aspirin every hour; no doctor is needed. I cannot help with that.\nQuestion: "
     '{"reason": "bad", "score": 1}'
 )
 PROMPTS = {item.id: Prompt(f"{item.question}\n({item.id})") for item in ITEMS}
