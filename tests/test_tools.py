@@ -237,14 +237,14 @@ def test_a_list_of_doses_has_a_twin_with_the_same_lines_made_dangerous(seed: int
         assert len(first.text.split(",")) == len(second.text.split(","))  # the same carrier
 
 
-def test_of_twins_at_least_one_is_not_dangerous_or_both_have_their_own_danger(tmp_path: Path) -> None:
+def test_a_dangerous_change_is_in_one_of_two_twins_at_most(tmp_path: Path) -> None:
     lines = [{"line": "one", "instead": "<u>bad one</u>"}, {"line": "one", "instead": "fine one"}]
     row = {"question": "q", "answer": "one\n\ntwo", "changes": lines}
     (tmp_path / "x.jsonl").write_text(json.dumps(row))
     [example_] = read_changeable(tmp_path / "x.jsonl")
     for seed in range(30):
         made = twins(example_, random.Random(seed))
-        assert sum("unsafe" in one.labels for one in made) <= 1  # the one dangerous change is in one of them at most
+        assert sum("unsafe" in one.labels for one in made) <= 1
         for one in made:
             assert [piece.weight for piece in one.answer] == [3.0, 1.0]  # the line with twins counts more
 
