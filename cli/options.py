@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,22 @@ from click.shell_completion import CompletionItem
 
 REPORTED = "Log figures, answers and configuration: wandb, mlflow, trackio, weave, if installed."
 TRACKERS = ("wandb", "mlflow", "trackio", "weave")
+
+
+class FilePath(click.Path):
+    """The path of a file or folder. An empty one, as an unset variable of a script leaves it, would name the current
+    folder."""
+
+    def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
+        super().__init__(exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("the path is empty; name one, or leave this out.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+RUNS_FOLDER = click.option("--out", type=FilePath(), metavar="DIR", help="Folder of runs.  [default: runs/]")
 
 
 class Option(cloup.Option):

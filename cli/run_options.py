@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -23,7 +22,7 @@ from .model_options import (
     THINK,
     TRUST_REMOTE_CODE,
 )
-from .options import REPORTED, report_to
+from .options import REPORTED, RUNS_FOLDER, FilePath, report_to
 
 MOST_USED = cloup.option_group(
     "Most used",
@@ -83,11 +82,11 @@ MOST_USED = cloup.option_group(
     QUANTIZE,
     click.option(
         "--data",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=FilePath(exists=True, file_okay=False),
         metavar="DIR",
         help="Folder of official data releases.  [default: MEDBENCH_DATA]",
     ),
-    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    RUNS_FOLDER,
 )
 MODEL = cloup.option_group(
     "Model",
@@ -129,7 +128,7 @@ ITEMS = cloup.option_group(
     "Items",
     click.option(
         "--items",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         metavar="FILE",
         help="Ask only the items whose ids FILE lists, one per line.",
     ),
@@ -286,7 +285,7 @@ EXPERIMENT = cloup.option_group(
     ),
     click.option(
         "--save",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=FilePath(dir_okay=False),
         metavar="FILE.toml",
         help="Write this command as an experiment file, then run it; with --dry-run, only write it.",
     ),

@@ -15,6 +15,7 @@ from ..evaluation.engine_facts import engine_facts
 from ..evaluation.plan import Plan, plan
 from ..evaluation.progress import Progress
 from ..evaluation.suite import MEASUREMENTS, TIMED_ITEMS, Outcome, load_items
+from ..results.files import unwritable
 from . import candidates, footprint, workload
 from .candidates import Candidate, Tell
 from .experiment import Experiment
@@ -43,6 +44,8 @@ def describe(experiment: Experiment, tell: Tell) -> dict[str, Any]:
             runs += mine
             models.append(_model(candidate, mine))
         graded = [one for run in runs for one in run.pop("judged")]
+        if reason := unwritable(experiment.out):
+            prepared.outcome.problems.append(f"{reason}.")
         return {
             "trainings": trainings,
             "models": models,

@@ -122,6 +122,16 @@ def stat_of(path: Path) -> list[int] | None:
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
+def unwritable(folder: Path) -> str:
+    """Say why no folder can be made or written at this path; "" if it can be. Nothing is made."""
+    made = folder.absolute()
+    while not os.path.lexists(made):
+        made = made.parent
+    if not made.is_dir():
+        return f"{folder} cannot be written: {made} is not a folder"
+    return "" if os.access(made, os.W_OK | os.X_OK) else f"{folder} cannot be written: {made} is read-only for you"
+
+
 def remedy(error: OSError) -> str:
     """Return what to do about a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

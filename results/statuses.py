@@ -21,7 +21,7 @@ def mark(
 
     The best figure of a column is marked only if another one differs from it: by the test; if the
     column is not tested, by intervals (`intervals_apart`); if no figure has an interval (speed is measured once), by
-    its value.
+    its value, unless one of them rests on a single item or request.
     """
     known = [_known(column, at, table) for at, column in enumerate(columns)]
     # An unfinished run may look best by luck, so it is no evidence against a finished one.
@@ -47,13 +47,11 @@ def mark(
         sign = 1 if column.better == "higher" else -1
         highest = max(sign * known[at][row] for row in level)
         best = [row for row in level if sign * known[at][row] == highest]
-        first, models = table[best[0]][at].figure, len(known[at])
-        once = all(figure is None or figure.low is None for figure in (table[row][at].figure for row in known[at]))
-        differs = (
-            len(best) < models
-            if once
-            else any(intervals_apart(first, table[row][at].figure, models) for row in known[at])
-        )
+        figures = [figure for row in known[at] if (figure := table[row][at].figure)]
+        if all(figure.low is None for figure in figures):
+            differs = len(best) < len(figures) and all(figure.n > 1 for figure in figures)
+        else:
+            differs = any(intervals_apart(table[best[0]][at].figure, figure, len(figures)) for figure in figures)
         if at in worse or differs:
             for row in best:
                 table[row][at] = dataclasses.replace(table[row][at], status="best")

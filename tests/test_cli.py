@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import tiny
 from click.testing import CliRunner, Result
@@ -74,6 +75,27 @@ def test_every_command_helps_with_examples(name: str) -> None:
     assert done.exit_code == 0
     assert "Usage: medbench " + name in done.output
     assert "Examples:" in done.output or name == "doctor"
+
+
+FIRST = {"figure": ["scores"]}  # the arguments before a path
+
+
+def test_an_empty_path_is_a_mistake_in_every_command() -> None:
+    """`--out "$FOLDER"` with FOLDER unset would otherwise write into the current folder."""
+
+    def check(words: list[str], one: click.Command) -> None:
+        if isinstance(one, click.Group):
+            for name in one.list_commands(context):
+                check([*words, name], one.get_command(context, name))
+            return
+        for parameter in one.params:
+            if isinstance(parameter.type, click.Path):
+                before = parameter.opts[:1] if isinstance(parameter, click.Option) else FIRST.get(words[-1], [])
+                done = medbench(*words, *before, "")
+                assert (done.exit_code, "the path is empty" in done.stderr) == (2, True), (words, before, done.output)
+
+    context = click.Context(cli)
+    check([], cli)
 
 
 def test_a_real_model_from_start_to_leaderboard(model: Path) -> None:

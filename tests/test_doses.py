@@ -102,6 +102,14 @@ def test_the_best_reference_counts() -> None:
     assert DOSES.score([record("Aspirin 81 mg.", "Aspirin 325 mg.", "Aspirin 81 mg.", "Aspirin.")])[0].value == 1
 
 
+def test_an_endless_number_is_not_stored_in_full() -> None:
+    (score,) = DOSES.score([record(f"Aspirin {'8' * 4000} mg.", "Aspirin 81 mg.")])
+    assert score.value == 0
+    assert score.reason is not None
+    assert score.reason.startswith("contradicting: 888")
+    assert len(score.reason) < 120
+
+
 def test_figures() -> None:
     records = [record("Aspirin 81 mg.", "Aspirin 81 mg."), record("Aspirin 8 mg.", "Aspirin 81 mg."), record("?", "?")]
     scores = DOSES.score(records)

@@ -335,6 +335,9 @@ def test_a_dry_run_says_what_judges_are_asked_at_most(monkeypatch: pytest.Monkey
 
 
 def test_a_dry_run_refuses_what_the_run_refuses() -> None:
+    Path("file").touch()
+    done = medbench("run", "-m", model(), "-b", "medquad-sample", "--out", "file/runs", "--dry-run", code=1)
+    assert f"Cannot be done: file/runs cannot be written: {Path('file').absolute()} is not a folder." in done.stderr
     assert "no benchmark is called 'medqqa'" in medbench("run", "-b", "medqqa", "--dry-run", code=2).stderr
     done = medbench("run", "-m", model(), "-b", "medquad-sample", "--permute-options", 3, "--dry-run", code=1)
     assert "Cannot be done: tiny on medquad-sample: --permute-options 3: the questions" in done.stderr

@@ -236,6 +236,18 @@ def test_nothing_is_tested_for_one_row_for_no_mean_or_for_a_measurement(tmp_path
         assert all(cell.p is None for cell in cells(board, name).values())
 
 
+def test_what_was_measured_on_a_single_item_is_not_best(tmp_path: Path) -> None:
+    runs = [
+        made.make_run(tmp_path, made.bits("1"), model=model, metrics=["speed"], sessions=[Session(items=1, seconds=s)])
+        for model, s in (("fast", 2.0), ("slow", 20.0))
+    ]
+    board = only(runs, load=made.loader(made.Speed()))
+    assert {model: (cell.value, cell.status) for model, cell in cells(board, "speed").items()} == {
+        "fast": (0.5, ""),
+        "slow": (0.05, ""),
+    }
+
+
 class WithEnds(made.Read):
     """A statistic that is no mean, within 0.1 of its value."""
 

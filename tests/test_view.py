@@ -161,7 +161,8 @@ def test_only_files_of_the_report_and_only_for_this_machine(tmp_path: Path, monk
         assert asked(url, "/", host=f"localhost:{port}")[0] == 200
 
 
-def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_leaves_nothing(tmp_path: Path, stop: signal.Signals) -> None:
     made.make_run(tmp_path / "runs", {"1": "yes"}, metrics=("token_f1",))
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -174,7 +175,7 @@ def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path) -> None:
     said = process.stderr.readline()
     (url,) = re.findall(r"^Open (http://127\.0\.0\.1:\d+)  \(Ctrl-C ends it\)$", said.strip())
     assert asked(url, "/")[0] == 200 and list(temporary.iterdir())
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     assert process.communicate(timeout=20)[1] == "\nEnded.\n"
     assert process.returncode == 0 and not list(temporary.iterdir())
 

@@ -12,6 +12,7 @@ from ...core import paths
 from ...core.text import size
 from .. import completion
 from ..model_options import TRUST_REMOTE_CODE
+from ..options import FilePath
 from ..ui import output
 from ..ui.messages import tell
 
@@ -132,7 +133,7 @@ Examples:
 """
 )
 @click.argument("name", metavar="NAME@TAG", shell_complete=completion.adapters)
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="A new or empty folder.")
+@click.option("--out", required=True, type=FilePath(), metavar="DIR", help="A new or empty folder.")
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "bfloat16", "float16"]),

@@ -20,7 +20,7 @@ from ...evaluation.judging import panel as make_panel
 from .. import completion, label_agreement
 from ..judge_options import judge_option, judge_options
 from ..label_agreement import Files
-from ..options import Command
+from ..options import RUNS_FOLDER, Command, FilePath
 from ..ui import output
 from ..ui.messages import LINE_SECONDS, tell
 from ..ui.progress import watch
@@ -80,7 +80,7 @@ Examples:
     ),
     click.option(
         "--grades",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         metavar="FILE",
         help="Your own grades, CSV or JSON lines: question, answer, grade (a whole number); reference, item. With "
         "--set safety, JSON lines: question, answer and the labels.",
@@ -89,11 +89,11 @@ Examples:
     click.option("--limit", type=click.IntRange(min=2), metavar="N", help="Use N random graded answers."),
     click.option(
         "--data",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=FilePath(exists=True, file_okay=False),
         metavar="DIR",
         help="Folder of official data releases.  [default: MEDBENCH_DATA]",
     ),
-    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    RUNS_FOLDER,
     click.option(
         "--seed", type=int, default=0, show_default=True, metavar="N", help="Random seed for the --limit answers."
     ),

@@ -9,7 +9,7 @@ import click
 import cloup
 
 from .. import completion
-from ..options import Command
+from ..options import Command, FilePath
 from ..push import push as send
 from ..ui import output
 from ..ui.messages import tell
@@ -29,11 +29,11 @@ Examples:
     "Most used",
     click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         metavar="FILE|DIR",
         help="Write the card to a file (NAME.md), or the card and its results into a folder.  [default: stdout]",
     ),
-    click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    click.option("--runs", type=FilePath(), metavar="DIR", help="Folder of runs.  [default: runs/]"),
 )
 @cloup.option_group(
     "Hub",

@@ -12,7 +12,7 @@ from ...core.errors import UsageError
 from ...evaluation.judging import Asked, judge_runs, judges_read_stored, panel
 from .. import completion
 from ..judge_options import judge_option, judge_options
-from ..options import Command
+from ..options import RUNS_FOLDER, Command
 from ..ui import output
 from ..ui.messages import tell
 from ..ui.progress import watch
@@ -41,7 +41,7 @@ Examples:
         shell_complete=completion.plugins("metrics"),
     ),
     judge_option(),
-    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    RUNS_FOLDER,
     output.allow_changed,
 )
 @judge_options(modes=("pairwise",), default="pairwise", with_judge=False)

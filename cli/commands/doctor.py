@@ -17,6 +17,7 @@ from ...core import hub, paths, registry
 from ...core.errors import DataMissing, MedbenchError
 from ...core.text import printable
 from ...evaluation import environment
+from ..options import FilePath
 from ..ui import output
 from ..ui.messages import say
 
@@ -36,7 +37,7 @@ class Finding:
 @click.command()
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FilePath(exists=True, file_okay=False),
     metavar="DIR",
     help="Folder of official data releases.  [default: MEDBENCH_DATA]",
 )

@@ -12,6 +12,7 @@ import click
 from ...core import paths
 from ...core.errors import UsageError
 from .. import completion
+from ..options import RUNS_FOLDER
 from ..ui import output
 from ..ui.messages import tell
 
@@ -92,7 +93,7 @@ Examples:
     metavar="N",
     help="Which of the item's answers, counted from 0, if it has several.",
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
+@RUNS_FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @output.allow_changed
 def command(

@@ -12,7 +12,7 @@ from ...core.errors import UsageError
 from .. import completion
 from ..export_runs import export_runs
 from ..model_options import REVISION, TRUST_REMOTE_CODE
-from ..options import Command
+from ..options import Command, FilePath
 from ..push import push
 from ..ui import output
 from ..ui.messages import say, tell
@@ -63,7 +63,7 @@ Examples:
     ),
     click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         metavar="DIR",
         help="A new or empty folder; with --format, any.  [default: in exports/]",
     ),
@@ -78,7 +78,7 @@ Examples:
     click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use N items of each --check benchmark."),
     click.option(
         "--data",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=FilePath(exists=True, file_okay=False),
         metavar="DIR",
         help="Folder of official data releases.  [default: MEDBENCH_DATA]",
     ),
@@ -129,7 +129,7 @@ Examples:
         metavar="N",
         help="Token limit of an answer.  [default: the benchmark's]",
     ),
-    click.option("--runs", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    click.option("--runs", type=FilePath(), metavar="DIR", help="Folder of runs.  [default: runs/]"),
 )
 @cloup.option_group(
     "Hub",

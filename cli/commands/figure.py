@@ -10,7 +10,7 @@ import cloup
 from ...core import paths
 from ...core.errors import UsageError
 from .. import run_choice
-from ..options import Command
+from ..options import Command, FilePath
 from ..ui import output
 from ..ui.messages import say, tell
 
@@ -37,12 +37,12 @@ Examples:
 """,
 )
 @click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
-@click.argument("folders", nargs=-1, metavar="[RUNS]...", type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, metavar="[RUNS]...", type=FilePath())
 @cloup.option_group(
     "Most used",
     click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         metavar="FILE",
         help="File to write: .png, .svg or .pdf.  [default: KIND.png]",
     ),

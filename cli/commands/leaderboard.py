@@ -11,7 +11,7 @@ import cloup
 from ...core import paths
 from ...core.errors import MedbenchError, UsageError
 from .. import completion
-from ..options import Command
+from ..options import Command, FilePath
 from ..ui import output
 
 
@@ -29,7 +29,7 @@ Examples:
   medbench leaderboard --metrics accuracy,ece --markdown -
 """,
 )
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, type=FilePath())
 @cloup.option_group(
     "Most used",
     click.option(

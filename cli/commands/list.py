@@ -11,6 +11,7 @@ import click
 from ...core import paths, registry
 from ...core.errors import MedbenchError, UsageError
 from .. import completion
+from ..options import RUNS_FOLDER
 from ..ui import engine_facts, output
 from ..ui.messages import tell
 
@@ -71,7 +72,7 @@ Examples:
 )
 @click.argument("what", type=click.Choice([*GROUPS, PROTOCOLS, TRAINING_SETS, RUNS]))
 @click.argument("name", required=False, shell_complete=completion.listed)
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
+@RUNS_FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(what: str, name: str | None, out: Path | None, as_json: bool) -> None:
     """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), protocols,

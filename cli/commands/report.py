@@ -10,7 +10,7 @@ import cloup
 from ...core import paths
 from ...core.errors import UsageError
 from .. import run_choice
-from ..options import Command
+from ..options import Command, FilePath
 from ..ui import output
 from ..ui.messages import say, tell
 
@@ -25,12 +25,12 @@ Examples:
   medbench report -m smollm2-135m,biogpt-large -b medqa,pubmedqa
 """,
 )
-@click.argument("folders", nargs=-1, metavar="[RUNS]...", type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, metavar="[RUNS]...", type=FilePath())
 @cloup.option_group(
     "Most used",
     click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         default=Path("report"),
         metavar="DIR",
         help="Folder to write; a report there is replaced.  [default: report/]",

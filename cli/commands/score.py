@@ -12,7 +12,7 @@ from ...core.errors import MedbenchError, UsageError
 from ...evaluation.judging import Asked, judge_runs, judges_read_stored, panel
 from .. import completion
 from ..judge_options import judge_option, judge_options
-from ..options import REPORTED, Command, report_to
+from ..options import REPORTED, RUNS_FOLDER, Command, report_to
 from ..ui import output
 from ..ui.messages import tell
 from ..ui.progress import watch
@@ -46,7 +46,7 @@ Examples:
         metavar="NAME",
         help="spaCy pipeline of the entity metrics: a package or a folder.  [default: the built-in one]",
     ),
-    click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    RUNS_FOLDER,
     output.allow_changed,
 )
 @judge_options(with_judge=False)

@@ -12,6 +12,7 @@ import click
 from ...core import paths
 from ...core.errors import MedbenchError, UsageError
 from .. import completion
+from ..options import RUNS_FOLDER
 from ..ui import output
 from ..ui.messages import tell
 
@@ -53,7 +54,7 @@ Examples:
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="List at most N items."
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of runs.  [default: runs/]")
+@RUNS_FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @output.allow_changed
 def command(

@@ -16,7 +16,7 @@ from ...core.secrets import masked
 from ...training.api import RANK_ITEMS
 from .. import completion, sweep_command
 from ..model_options import DEVICE, TRUST_REMOTE_CODE
-from ..options import Command, report_to
+from ..options import Command, FilePath, report_to
 from ..ui import output
 from ..ui.messages import tell
 
@@ -70,15 +70,13 @@ Examples:
     ),
     click.option(
         "--data",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        type=FilePath(exists=True, file_okay=False),
         metavar="DIR",
         help="Folder of official data releases.  [default: MEDBENCH_DATA]",
     ),
     click.option("--dry-run", is_flag=True, help="Show recipe, tokens, steps, memory, disk and time; change nothing."),
     click.option("--resume", is_flag=True, help="Continue NAME@TAG with its original options."),
-    click.option(
-        "--out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of adapters.  [default: adapters/]"
-    ),
+    click.option("--out", type=FilePath(), metavar="DIR", help="Folder of adapters.  [default: adapters/]"),
 )
 @cloup.option_group(
     "Model and machine",
@@ -151,7 +149,7 @@ Examples:
     ),
     click.option(
         "--rank-out",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         metavar="DIR",
         help="Folder for the answers of the ranking.  [default: rankings/]",
     ),

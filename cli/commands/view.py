@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import cloup
 
 from ...core import paths
 from .. import run_choice
-from ..options import Command
+from ..options import Command, FilePath
 from ..ui import output
 from ..ui.messages import tell
 
@@ -24,7 +25,7 @@ Examples:
   medbench view -b medqa-sample
 """,
 )
-@click.argument("folders", nargs=-1, metavar="[RUNS]...", type=click.Path(path_type=Path))
+@click.argument("folders", nargs=-1, metavar="[RUNS]...", type=FilePath())
 @cloup.option_group(
     "Address",
     click.option("--port", type=click.IntRange(0, 65535), default=7861, show_default=True, help="0: any free one."),
@@ -74,7 +75,10 @@ def command(
             click.launch(url)
 
     tell("Writing the report …")
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and leaves no files
     try:
         view(places, choose=choose, title=title, port=port, allow_changed=allow_changed, ready=ready, tell=tell)
     except KeyboardInterrupt:
         tell("\nEnded.")
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -19,6 +19,7 @@ from .pipeline_metric import PipelineMetric, texts_of
 
 NO_DOSE = "no dose in the reference"
 SHOWN = 3  # contradicting doses named in a score
+SHOWN_LENGTH = 80  # characters of each
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,16 @@ def compare_doses(record: Record, pipeline: str = "") -> DoseComparison | None:
 
 def _words(compared: DoseComparison) -> str:
     """Return what a score rests on, in words."""
-    parts = [f"missing: {each.text}" for each in compared.missing[:SHOWN]]
+    parts = [f"missing: {_shown(each)}" for each in compared.missing[:SHOWN]]
     if compared.contradicting:
-        said = "; ".join(each.text for each in compared.contradicting[:SHOWN])
-        wanted = "; ".join(each.text for each in compared.contradicted[:SHOWN])
+        said = "; ".join(_shown(each) for each in compared.contradicting[:SHOWN])
+        wanted = "; ".join(_shown(each) for each in compared.contradicted[:SHOWN])
         parts.insert(0, f"{CONTRADICTS}{said}" + (f" instead of {wanted}" if wanted else ""))
     return ", ".join(parts)
+
+
+def _shown(dose: DoseMention) -> str:
+    return dose.text if len(dose.text) <= SHOWN_LENGTH else f"{dose.text[: SHOWN_LENGTH - 1]}…"
 
 
 def _best(record: Record, read: Mapping[str, Analysis]) -> DoseComparison | None:
