@@ -188,6 +188,12 @@ class Server:
         self._http.server_close()
         self._thread.join()
 
+    def wait_for(self, requests: int, seconds: float = 2.0) -> None:
+        """Wait until so many requests have been here at once, at most so long: then they are not sent together."""
+        until = time.monotonic() + seconds
+        while self.most_at_once < requests and time.monotonic() < until:
+            time.sleep(0.005)
+
     def _answer(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
         with self._lock:
             self.asked.append(asked)

@@ -102,7 +102,7 @@ class TestAnswers:
     @BOTH
     def test_every_request_is_answered_at_most_so_many_at_once(self, kind: str) -> None:
         def slowly(asked: servers.Asked) -> servers.Answer:
-            time.sleep(0.02)
+            server.wait_for(3)
             return servers.says(lambda a: f"to {a.text}")(asked)
 
         with Server(then=slowly) as server:
@@ -479,8 +479,11 @@ class TestRateLimits:
         assert engine.usage.calls == len(server.asked) == 4
 
     def test_a_date_is_waited_for(self) -> None:
-        date = datetime.now(UTC) + timedelta(seconds=2)  # written in whole seconds: at least one is left
-        with Server(servers.busy(email.utils.format_datetime(date, usegmt=True))) as server:
+        def busy(asked: servers.Asked) -> servers.Answer:
+            date = datetime.now(UTC) + timedelta(seconds=2)  # written in whole seconds: at least one is left
+            return servers.busy(email.utils.format_datetime(date, usegmt=True))(asked)
+
+        with Server(busy) as server:
             only(made("openai", server).generate(asks()))
         assert server.asked[1].at - server.asked[0].at > 0.9
 
@@ -621,7 +624,7 @@ class TestWhatAServerRefusesToBeTold:
 
     def test_a_schema_that_is_taken_is_then_sent_by_many_at_once(self) -> None:
         def slowly(asked: servers.Asked) -> servers.Answer:
-            time.sleep(0.02)
+            server.wait_for(4)
             return servers.says("4")(asked)
 
         with Server(then=slowly) as server:

@@ -7,7 +7,9 @@ sense of the words that introduce it: under "It does not cause:" every item is d
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from .claims import sentence_end, untrue
@@ -49,7 +51,13 @@ def why_not(scoped: Sequence[Scope], start: int, end: int, drug: bool) -> str:
 
 
 def _sentence_start(text: str, at: int) -> int:
-    return max((match.end() for match in re.finditer(r"[.!?;:]\s|\n", text[:at])), default=0)
+    starts = _sentence_starts(text)
+    return starts[bisect_right(starts, at) - 1]
+
+
+@lru_cache(maxsize=4)  # asked once per trigger word, of the same text
+def _sentence_starts(text: str) -> list[int]:
+    return [0, *(match.end() for match in re.finditer(r"[.!?;:]\s|\n", text))]
 
 
 # Denied
@@ -194,7 +202,9 @@ def _conditions(text: str) -> Iterator[Scope]:
         if match[0].lower() in ("if", "unless", "in case", "as soon as", "the moment") and not _SOMEONE.match(clause):
             continue
         if not (
-            _NO_CONDITION.match(text, match.end()) or _UNTREATED.search(clause) or text[: match.start()].endswith("as ")
+            _NO_CONDITION.match(text, match.end())
+            or _UNTREATED.search(clause)
+            or text.endswith("as ", 0, match.start())
         ):
             yield Scope(match.end(), end, "condition")
     for pattern in (_SHOULD, _WHEN):
@@ -298,7 +308,7 @@ def _list_below(prose: Prose, scope: Scope) -> Iterator[Scope]:
     if scope.why == "prevented" and text[scope.start : scope.end].strip(" :"):
         return  # "To prevent scurvy:" is followed by how
     for lead in prose.leads:
-        if scope.start < lead.end and scope.end >= len(text[: lead.end].rstrip(" :")) and scope.end <= lead.end + 1:
+        if scope.start < lead.end and scope.end <= lead.end + 1 and not text[scope.end : lead.end].strip(" :"):
             yield from _below(text, scope, lead.end, lead.list_end)
             return
     if text[scope.end : scope.end + 1] == ":":
