@@ -45,7 +45,7 @@ BATCHES = {
     ("cuda", "choose"): (8, 16, 32, 64, 128),
     ("cuda", "generate"): (64, 32, 16, 8),
 }
-# Nats: a difference that hangs on less is rounding. Batches of other shapes sum in another order.
+# Nats: a difference that depends on less is rounding. Batches of other shapes sum in another order.
 ROUNDING = {"float32": 1e-3, "bfloat16": 0.25, "float16": 0.05}
 
 
@@ -71,7 +71,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Difference:
-    """One item that two sides answered differently. `gap` is the nats that it hangs on."""
+    """One item that two sides answered differently. `gap` is the nats that it depends on."""
 
     item: str
     ours: str
@@ -228,7 +228,7 @@ def told(results: Sequence[Result], rounding: float) -> list[str]:
         for difference in result.differences:
             kind = "beyond rounding" if difference.gap > rounding else "rounding"
             parts = f"{difference.ours} here, {difference.theirs} there"
-            lines.append(f"{where}, item {difference.item}: {parts}; it hangs on {difference.gap:.1e} nats ({kind}).")
+            lines.append(f"{where}, item {difference.item}: {parts}; it depends on {difference.gap:.1e} nats ({kind}).")
     return lines
 
 
@@ -242,7 +242,7 @@ def page(
         "The same items, prompts, folder of weights and number of threads for every side. Each run is a process of its",
         "own that imports, loads, answers two made-up items, and is then timed around the calls that answer:",
         "medbench's `engine.choose` and `engine.generate`, lm-eval's `loglikelihood` and `generate_until`, Inspect's",
-        "`ModelAPI.generate`. Tokenising and batching are inside, loading, reading items and metrics outside. Runs",
+        "`ModelAPI.generate`. Tokenizing and batching are inside, loading, reading items and metrics outside. Runs",
         "alternate; ratio: the peer's median seconds over medbench's, in brackets the lowest and highest of two runs",
         "side by side. Peers run at their best batch size of a few. Written by `tests/peers/speed.py`.",
         "",
@@ -251,7 +251,8 @@ def page(
         "*tokens/s*: of the prompts, each counted once, where a model chooses; of the answers where it writes.",
         f"*peak*: {'GPU memory' if cuda else 'resident memory'} while answering, the weights included.",
         "*other answers*: another likeliest option or another text than medbench's, in any round; *beyond rounding*:",
-        f"those where it hangs on more than {rounding:g} nats. Inspect reads choices off the 100 likeliest tokens.",
+        f"those where the difference depends on more than {rounding:g} nats. Inspect reads choices off the 100",
+        "likeliest tokens.",
         "",
     ]
     choosing = next((result for result in results if result.ours and "peak_flops" in result.ours[0].facts), None)

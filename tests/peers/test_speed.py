@@ -101,7 +101,7 @@ def test_differences_are_told_with_what_they_hang_on():
 
     prompts, difference = speed.told([found], rounding=1e-3)
     assert prompts == "zero-shot choice, lm-eval: 2 prompts differ."
-    assert difference.endswith("option 0 here, option 1 there; it hangs on 5.0e-01 nats (beyond rounding).")
+    assert difference.endswith("option 0 here, option 1 there; it depends on 5.0e-01 nats (beyond rounding).")
 
 
 def test_a_section_is_replaced_and_what_is_around_it_stays():
