@@ -338,7 +338,7 @@ def test_a_folder_that_cannot_be_written() -> None:
     assert (done.exit_code, "taken/e.toml cannot be written" in done.stderr) == (1, True), done.output
 
 
-@pytest.mark.parametrize("name", ["", "saved.txt", "saved"])
+@pytest.mark.parametrize("name", ["saved.txt", "saved"])
 def test_a_file_is_saved_only_under_a_name_that_the_command_runs(name: str) -> None:
     done = medbench("run", "--save", name, "--dry-run")
     assert (done.exit_code, "the name of an experiment file ends in .toml." in done.stderr) == (2, True), done.output

@@ -503,6 +503,7 @@ class TestCommand:
         assert again.stdout.count(", here: ") == 3
         assert len(releases.asked) == asked == 4
 
+    @pytest.mark.slow
     def test_medquad_is_the_same_from_its_archive_and_from_the_folder_of_data(
         self, releases: Site, real_data: Path
     ) -> None:

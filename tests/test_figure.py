@@ -213,7 +213,6 @@ def test_help_names_every_kind() -> None:
     [
         (("scores", "--out", "a.gif"), "figures are .png, .svg or .pdf"),
         (("scores", "--out", "a"), "--out a.pdf"),
-        (("scores", "--out", ""), "--out figure.pdf"),
         (("scores", "-m", "smal"), "Did you mean small or small@tuned?"),
         (("scores", "-b", "nothing"), "no run here has the benchmark 'nothing'"),
         (("scores", "--item", "3"), "--item belongs to the figure answers"),

@@ -195,6 +195,7 @@ def test_nothing_to_find_and_nothing_to_find_it_in() -> None:
 # --- the real releases ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_medquads_own_train_split_against_what_is_scored(real_data: Path) -> None:
     source = Source(real_data)
     train = [example(i.question, i.references[0], name=i.id) for i in medquad.load_split(source, "train")]

@@ -276,6 +276,7 @@ def test_boilerplate_that_is_none_any_more_once_others_are_left_out_is_left_out_
     assert kept.hash == dataclasses.replace(data, train=(rest,)).hash
 
 
+@pytest.mark.slow
 def test_medquads_near_duplicates_can_be_left_out(real_data: Path) -> None:
     """The train split holds 278 items of medquad and liveqa in one way or another, none question and answer."""
     from medbench.benchmarks import liveqa, medquad

@@ -373,6 +373,7 @@ def test_real_medquad_has_every_answered_pair_once_and_no_answer_in_two_splits(r
     )
 
 
+@pytest.mark.slow
 def test_real_medquad_as_hub_rows_is_the_same(real_data):
     """The hub copy's columns, read off the XML here by other means and in another order."""
     rows, folders = [], set()
