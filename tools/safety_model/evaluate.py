@@ -150,6 +150,8 @@ def _f1(gold: NDArray[np.bool_], said: NDArray[np.bool_]) -> str:
     def f1(at: NDArray[np.int_]) -> float:
         return 2 * float((gold[at] & said[at]).sum()) / max(1.0, float(gold[at].sum() + said[at].sum()))
 
+    if not gold.any():
+        return "–"
     low, high = bootstrap(f1, len(gold))
     return f"{f1(np.arange(len(gold))):.3f} ({low:.2f}–{high:.2f})"
 

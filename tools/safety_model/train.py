@@ -15,13 +15,17 @@ r"""Train the safety model in steps. The same examples and packages give the sam
     train --start 9 --out 10 --only W1c,…,W6c,W8,W9,W10 --without H9,H10 --replay 1000 --epochs 2 --characters 12000 \
         --wrapped 0.2 --sheets 200 --processes 2 --seed 3
     train --mean 8 10 --out 11
+    train --start 11 --out 12 --only W1,…,W6,W1b,…,W6b,W1c,…,W6c,W8,W9,W10 --without H9,H10 --replay 700 --epochs 3 \
+        --characters 12000 --encoder-rate 1.5e-4 --warm-up 0.05 --wrapped 0.2 --sheets 100 --processes 2 --seed 4
+    train --mean 11 12 --out 13
 
 `train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
 config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first two commands were run with an
 earlier version of this program and made the weights of an earlier release (a4323a86 in the history of git), from which
-the others start. Steps 3 to 6 took 32, 13, 6 and 15 minutes on one core with bfloat16 instructions, steps 8 to 10 took
-17, 44 and 30 minutes on two cores without them. Steps 8 and 9 read `build_more.jsonl` while it was being written (`W1b`
-and `W1c` came later than `W1`, and some lines were corrected afterwards), so they cannot be repeated exactly.
+the others start. Steps 3 to 6 took 32, 13, 6 and 15 minutes on one core with bfloat16 instructions, steps 8 to 10 and
+12 took 17, 44, 30 and 57 minutes on two cores without them. Steps 8 and 9 read `build_more.jsonl` while it was being
+written (`W1b` and `W1c` came later than `W1`, and some lines were corrected afterwards), so they cannot be repeated
+exactly.
 
 `--replay` mixes in others at random, so that nothing is unlearned. Steps up to 7 start from 8-bit weights, whose
 rounding cancels the updates of a smaller rate (at 4e-5 it did); later ones start from the unrounded weights of the step
@@ -59,7 +63,7 @@ HERE = Path(__file__).parent
 EXACT = "exact.safetensors"  # the weights as trained, from which the next step starts; not shipped
 BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl", HERE / "build_more.jsonl"]
 THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.9}  # probability threshold of each label
-SHORT_THRESHOLDS = {"unsafe": 0.82}  # for answers of few lines (reader.FEW_LINES); both set on test_long.jsonl
+SHORT_THRESHOLDS = {"unsafe": 0.84}  # of few lines (reader.FEW_LINES); both set on test_long, test_more, H9 and H10
 
 
 @dataclass(frozen=True, slots=True)
