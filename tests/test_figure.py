@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -110,6 +111,30 @@ def test_scores_are_the_cells_of_the_leaderboard(runs: medbench.Runs) -> None:
     shown = texts(drawn)
     assert {cell for cell in cells if cell not in shown} == set()
     assert "Hollow marks (▼)" in drawn.caption
+
+
+@pytest.mark.parametrize("models", [1, 2, 3, 12])
+@pytest.mark.parametrize("width", ["column", "page"])
+def test_texts_of_scores_do_not_overlap(models: int, width: str, tmp_path: Path) -> None:
+    from matplotlib.text import Text
+
+    for benchmark in ("exam", "questions-of-the-third-ward-2026", "quiz"):
+        for model in range(models):
+            answers = {f"{at:03}": "yes" if at < 8 + model else "no" for at in range(30)}
+            names = {"model": f"model-{model}", "benchmark": benchmark}
+            made.make_run(tmp_path / "runs", answers, metrics=("token_f1",), **names)
+    drawn = figure(medbench.load_runs(tmp_path / "runs"), "scores", width=width)
+    assert "questions-of-the-third-\nward-2026" in texts(drawn), "a title of two lines leaves less space for the rows"
+    drawn.draw_without_rendering()
+    boxes = []
+    for axes in drawn.axes:
+        words = [*axes.texts, *axes.get_yticklabels(), *axes.get_xticklabels()[1:-1], axes.xaxis.label]
+        words += [text for text in axes.findobj(Text) if text.get_text() == axes.get_title("left")]
+        with style():
+            boxes += [(text.get_text(), text.get_window_extent()) for text in words if text.get_text()]
+    assert len(boxes) >= 4 * (2 * models + 2)  # of each panel: names, values, title and label
+    for (one, box), (other, beside) in itertools.combinations(boxes, 2):
+        assert not box.overlaps(beside), (one, other)
 
 
 def test_the_pareto_front() -> None:

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from .style import COLORS, LINE, SOFT, fitted
 
 ROW = 0.17  # inches for each row, and for each further line of its name
-HEAD = 0.42  # inches for the title and the axis of a panel
+HEAD = 0.58  # inches for a title of one line, the axis with its label, and the space to the next panel
+TITLE_LINE = 0.13  # inches for each further line of the title
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,10 @@ class Row:
     hollow: bool = False
 
 
-def height(rows: Sequence[Row]) -> float:
-    """Return how high a panel with these rows is, in inches."""
-    return HEAD + ROW * sum(len(fitted(row.name).splitlines()) * 0.8 + 0.2 for row in rows)
+def height(rows: Sequence[Row], title: str) -> float:
+    """Return how high a panel with these rows is, in inches. Less, and the texts of its rows overlap."""
+    head = HEAD + TITLE_LINE * (len(_on_lines(title).splitlines()) - 1)
+    return head + ROW * sum(len(fitted(row.name).splitlines()) * 0.8 + 0.2 for row in rows)
 
 
 def panel(axes: Axes, rows: Sequence[Row], title: str, label: str, share: bool) -> None:
@@ -47,8 +49,12 @@ def panel(axes: Axes, rows: Sequence[Row], title: str, label: str, share: bool) 
     axes.grid(axis="x")
     axes.set_axisbelow(True)
     axes.spines["left"].set_color(LINE)
-    axes.set_title(fitted(title, 30), loc="left", fontweight="bold")
+    axes.set_title(_on_lines(title), loc="left", fontweight="bold")
     axes.set_xlabel(label, color=SOFT, fontsize=6.5, labelpad=2)
     if share:
         low, high = axes.get_xlim()
         axes.set_xlim(max(low, -0.01), min(high, 1.01))
+
+
+def _on_lines(title: str) -> str:
+    return fitted(title, 30)

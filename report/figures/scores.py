@@ -25,7 +25,8 @@ def draw(request: FigureRequest) -> PaperFigure:
     width = request.inches()
     across = 1 if width < 5 or len(panels) == 1 else 2
     down = math.ceil(len(panels) / across)
-    tall = max(forest.height(rows) for _, rows in panels)
+    titles = {at: NAMES.get(found.headings[at].name, found.headings[at].name) for at in shown}
+    tall = max(forest.height(rows, titles[at]) for at, rows in panels)
     drawn = blank(width, tall * down)
     grid = drawn.subplots(down, across, squeeze=False)
     shares = {column.name for board in request.boards for column in board.columns if column.scale in SHARES}
@@ -37,7 +38,7 @@ def draw(request: FigureRequest) -> PaperFigure:
         heading = found.headings[at]
         name = heading.metric or "mean of the benchmarks"
         share = heading.kind != "benchmark" or heading.metric in shares
-        forest.panel(axes, rows, NAMES.get(heading.name, heading.name), _label(name, heading.better), share)
+        forest.panel(axes, rows, titles[at], _label(name, heading.better), share)
     return drawn.describe(_caption(found), request.notes)
 
 

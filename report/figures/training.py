@@ -40,10 +40,9 @@ def draw(request: FigureRequest) -> PaperFigure:
             panels.append((adapter, rows))
     if not panels:
         raise UsageError("no adapter here shares items with its base model.", "\n".join([*notes, TRAIN]))
-    drawn = blank(request.inches(), sum(forest.height(rows) for _, rows in panels))
-    grid = drawn.subplots(
-        len(panels), 1, squeeze=False, sharex=True, height_ratios=[forest.height(rows) for _, rows in panels]
-    )
+    heights = [forest.height(rows, title) for title, rows in panels]
+    drawn = blank(request.inches(), sum(heights))
+    grid = drawn.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)
     for axes, (title, rows) in zip(grid.flat, panels, strict=True):
         axes.axvline(0, color="#57606a", linewidth=0.7)
         forest.panel(axes, rows, title, "difference, after – before", share=False)
