@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -151,6 +152,28 @@ def test_show_and_score_a_stored_run(model: Path) -> None:
         assert f"{name} scores no item" in other.output
         assert name not in medbench("leaderboard", "--csv", "-").stdout, "what does not apply joins no table"
     assert medbench("show", "tiny-llama", "no-such-item").exit_code == 2
+
+
+@pytest.mark.parametrize("folder", ["runs", "my runs"])
+def test_hints_work_when_they_are_pasted(folder: str, model: Path) -> None:
+    def pasted(hint: str, output: str) -> Result:
+        (command,) = re.findall(f"{hint}: medbench (.+)", output)
+        return medbench(*shlex.split(command.replace("RUN", run.name).replace("ITEM", item)))
+
+    done = run_fast(model, "--benchmark", "pubmedqa-sample", "--limit", 2, "--seed", 0, "--out", folder)
+    (run,) = Path(folder).glob("*__*")
+    item = json.loads(medbench("show", run, "--json").stdout)["items"][0]["item"]["id"]
+    told = done.stderr.replace(". A CSV:", "\nA CSV:")
+    assert ("One item: medbench show RUN ITEM" in told) == (folder == "runs")
+    shown = pasted("One item", told)
+    assert shown.exit_code == 0 and "gold" in shown.output, shown.output
+    assert pasted("A CSV", told.replace("FILE", "-")).stdout.startswith("model,revision,")
+    for words in ((run,), (run.name, "--out", folder)):
+        listed = medbench("show", *words)
+        assert pasted("One of them", listed.output).output == shown.output
+        unknown = medbench("show", *words, "badid")
+        assert unknown.exit_code == 2
+        assert pasted("Its items", unknown.output).output == listed.output
 
 
 def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_choice_has_no_text_to_explain(run: Path) -> None:
     result = explain(str(run), "b")
     assert result.exit_code == 2
     assert "no text to explain" in result.output
-    assert f"medbench show {run.name} b" in result.output
+    assert f"medbench show {run} b" in result.output
 
 
 def test_an_item_that_is_not_there_is_told_with_the_nearest(run: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -123,7 +124,7 @@ def command(
     if record.output.text is None:
         raise UsageError(
             f"'{item}' of {stored.path.name} was answered by log-probability, so there is no text to explain.",
-            f"See what was chosen: medbench show {stored.path.name} {item}",
+            f"See what was chosen: medbench show {output.run_name(stored)} {shlex.quote(item)}",
         )
     asked = safety.question_of(record.item)
     if why := safety.not_english(asked, record.output.text):

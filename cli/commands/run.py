@@ -140,9 +140,10 @@ def _report(done: ExperimentRuns, prepared: Prepared, quiet: bool, as_json: bool
             if name not in shown:
                 tell(f"{name} had nothing to score in these runs. See what it scores: medbench list metrics {name}")
     if len(done) and not quiet:
+        folder = "" if output.usual(root) else f"{shlex.quote(str(root))} "
         tell(
-            f"Answers and scores are in {root}/. One item: medbench show RUN ITEM. A CSV: medbench leaderboard "
-            "--csv FILE"
+            f"Answers and scores are in {root}/. One item: medbench show {folder and f'--out {folder}'}RUN ITEM. "
+            f"A CSV: medbench leaderboard {folder}--csv FILE"
         )
         if done.report:
             tell(f"report: {done.report.index}")

@@ -302,8 +302,8 @@ def _run(
         screen.print(table)
     what = "answers" if several else "items"
     listed = f"{min(limit, len(chosen))} of {len(chosen)} {what}."
-    example = f" One of them: medbench show {stored.path.name} ITEM" if records.keys() & set(chosen) else ""
-    screen.print(f"[dim]{listed}{example}[/dim]")
+    example = f" One of them: medbench show {output.run_name(stored)} ITEM" if records.keys() & set(chosen) else ""
+    screen.print(f"[dim]{listed}{escape(example)}[/dim]", soft_wrap=True)
 
 
 def _item(stored: StoredRun, records: dict[AnswerKey, Record], scores: Scores, item: str, as_json: bool) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...core import paths
 from ...core.durable import replace_file
 from ...core.errors import MedbenchError, UsageError
 from ...core.suggest import did_you_mean
@@ -57,10 +59,18 @@ def answers(stored: StoredRun, item: str, records: Iterable[Record] | None = Non
     asked = item in stored.manifest.item_ids
     meant = "" if asked else did_you_mean(item, dict.fromkeys(record.item.id for record in known), most=3, cutoff=0.3)
     why = "has no answer" if asked else "is not an item of this run"
-    hint = (
-        f"Why: medbench show {stored.path.name} --unscored" if asked else f"Its items: medbench show {stored.path.name}"
-    )
-    raise UsageError(f"'{item}' {why}.{meant}", hint)
+    command = f"medbench show {run_name(stored)}"
+    raise UsageError(f"'{item}' {why}.{meant}", f"Why: {command} --unscored" if asked else f"Its items: {command}")
+
+
+def run_name(stored: StoredRun) -> str:
+    """Return how a command names a run, quoted for a shell: its id, or its folder if that is not in `runs/`."""
+    return shlex.quote(stored.path.name if usual(stored.path.parent) else str(stored.path))
+
+
+def usual(root: Path) -> bool:
+    """Whether a folder of runs is the one that commands read by default."""
+    return root.resolve() == paths.runs().resolve()
 
 
 def allow_changed(command: Callable[..., None]) -> Callable[..., None]:
