@@ -377,6 +377,9 @@ def test_mistakes_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
         ("--set", "data=nothing.jsonl"): "nothing.jsonl",
         ("--sweep", "lora.rank=1,2", "--sweep", "epochs=1", "--paired"): "lora.rank has 2, epochs has 1",
         ("--tag", "a/b"): "is not a valid tag",
+        ("--tag", ""): "--tag is empty",
+        ("--tag", "", "--dry-run"): "--tag is empty",
+        ("--tag", "", "--sweep", "epochs=1,2"): "--tag is empty",
     }.items():
         refused = medbench("train", "--model", entry, *words)
         assert refused.exit_code == 2, (words, refused.output)

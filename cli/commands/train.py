@@ -202,6 +202,8 @@ def command(
     from ...zoo import adapters
     from ..ui.download_progress import automatic
 
+    if tag == "":
+        raise UsageError("--tag is empty.", "Give the adapter a name, or leave --tag out.")
     if paired and not sweeps:
         raise UsageError("--paired needs --sweep options, and there are none.")
     if resume:
