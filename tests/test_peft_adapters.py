@@ -467,6 +467,7 @@ def on_hub(
         return done, server.fetched
 
 
+@pytest.mark.slow
 def test_an_adapter_of_the_hub(llama: Path, tmp_path: Path) -> None:
     """Downloaded with its tokenizer and without anything else, named by its id, and offline found in the cache."""
     words = with_tokens("<dose>")

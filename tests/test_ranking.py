@@ -379,6 +379,7 @@ def test_a_variant_that_fails_is_named_and_the_others_are_ranked(tmp_path: Path)
     assert {each["label"] for each in found["ranking"]["places"]} == {UNTRAINED, "max_length=200"}
 
 
+@pytest.mark.slow
 def test_killed_while_it_ranks_the_same_command_ends_with_the_same_ranking(tmp_path: Path) -> None:
     entry, data = entries.entry(tmp_path, "smollm2-135m"), entries.data(tmp_path)
     bench = quiz(tmp_path, 40)

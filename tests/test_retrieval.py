@@ -564,6 +564,7 @@ def test_the_release_as_a_corpus(real_data: Path) -> None:
     assert found[0].source == "https://www.cancer.gov/types/leukemia/patient/adult-all-treatment-pdq"
 
 
+@pytest.mark.slow
 def test_no_scored_item_of_the_release_gets_its_own_page_or_answer(real_data: Path) -> None:
     source = Source(real_data)
     loaded = medquad.load(source)

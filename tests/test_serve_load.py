@@ -127,6 +127,7 @@ def test_nothing_is_lost_and_nothing_is_kept(folder: Path, count: int) -> None:
         assert server.process.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_requests_leave_no_objects_behind(folder: Path) -> None:
     """In this process, where they can be counted: 480 more requests of all kinds, no more objects."""
     engine = TransformersEngine(ModelSpec("tiny", str(folder), "r1", device="cpu"))

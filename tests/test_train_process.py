@@ -136,6 +136,7 @@ def test_two_processes_train_one_adapter_on_the_batches_of_both(entry: Path) -> 
     finish(words(entry, "two", "--num-processes", 2))  # done: nothing to do
 
 
+@pytest.mark.slow
 def test_two_processes_are_started_from_a_script_without_a_main_guard(entry: Path) -> None:
     """The same training from Python, one of whose workers is killed: the same call continues, to the same adapter."""
     settings = dict(word.split("=", 1) for word in words(entry, "") if "=" in word and not word.startswith("-"))
@@ -159,6 +160,7 @@ def test_two_processes_are_started_from_a_script_without_a_main_guard(entry: Pat
     assert lines("python") == lines("two")
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_process_that_started_them(entry: Path) -> None:
     process = start(words(entry, "orphans", "--num-processes", 2))
     wait_for_step(process, "orphans", 1)
@@ -169,6 +171,7 @@ def test_workers_end_with_the_process_that_started_them(entry: Path) -> None:
     assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_two_processes_and_is_recorded(entry: Path) -> None:
     process = start(words(entry, "stopped-two", "--num-processes", 2))
     wait_for_step(process, "stopped-two", 1)
@@ -179,6 +182,7 @@ def test_ctrl_c_stops_two_processes_and_is_recorded(entry: Path) -> None:
     assert (manifest["status"], manifest["stopped"]) == ("stopped", "stopped by the user")
 
 
+@pytest.mark.slow
 def test_a_process_of_several_that_fails_ends_the_others_and_says_why(entry: Path) -> None:
     command = words(entry, "bad", "--num-processes", 2)
     command[command.index("max_length=96")] = "max_length=8"
