@@ -432,7 +432,9 @@ ALWAYS = {
 
 
 @pytest.mark.parametrize("maker", ["groq", "openai"])
-@pytest.mark.parametrize("name", list(ALWAYS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "too slow" else []) for name in ALWAYS]
+)
 def test_a_server_that_always_fails_leaves_nothing_scored_and_all_to_ask(
     run: StoredRun, monkeypatch: pytest.MonkeyPatch, name: str, maker: str
 ) -> None:
