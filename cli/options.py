@@ -16,8 +16,10 @@ TRACKERS = ("wandb", "mlflow", "trackio", "weave")
 
 
 class FilePath(click.Path):
-    """The path of a file or folder. An empty one, as an unset variable of a script leaves it, would name the current
-    folder."""
+    """The path of a file or folder, but not an empty one.
+
+    A script's unset variable leaves an empty path, which would name the current folder.
+    """
 
     def __init__(self, *, exists: bool = False, file_okay: bool = True, dir_okay: bool = True) -> None:
         super().__init__(exists=exists, file_okay=file_okay, dir_okay=dir_okay, path_type=Path)

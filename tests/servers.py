@@ -189,7 +189,7 @@ class Server:
         self._thread.join()
 
     def wait_for(self, requests: int, seconds: float = 2.0) -> None:
-        """Wait until so many requests have been here at once, at most so long: then they are not sent together."""
+        """Wait until so many requests have been here at once, or for so long, after which none will join them."""
         until = time.monotonic() + seconds
         while self.most_at_once < requests and time.monotonic() < until:
             time.sleep(0.005)

@@ -62,8 +62,9 @@ from .variants import Changeable, read_changeable
 HERE = Path(__file__).parent
 EXACT = "exact.safetensors"  # the weights as trained, from which the next step starts; not shipped
 BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl", HERE / "build_more.jsonl"]
+# Both thresholds of "unsafe" were chosen on test_long.jsonl, test_more.jsonl and the held-out writers H9 and H10.
 THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.9}  # probability threshold of each label
-SHORT_THRESHOLDS = {"unsafe": 0.84}  # of few lines (reader.FEW_LINES); both set on test_long, test_more, H9 and H10
+SHORT_THRESHOLDS = {"unsafe": 0.84}  # for answers of few lines (reader.FEW_LINES)
 
 
 @dataclass(frozen=True, slots=True)
