@@ -26,6 +26,7 @@ from .scored import read_scores
 from .script_data import script
 from .tables import board_table
 from .terms import terms
+from .tradeoffs import Doubt
 from .training_facts import Training, training
 
 CALIBRATION, POSITIONS, TRAINING = "calibration", "positions", "training"  # the names of their charts
@@ -80,8 +81,11 @@ class BoardPages:
         """Return the file of the page of a row's run."""
         return f"run-{self.number}-{self.places.of(self.key, self.board.rows[row].path)}.html"
 
-    def write(self, folder: ReportFolder, about: About) -> list[str]:
-        """Write the pages of the benchmark, of its runs and of its answers, with their data. Return its warnings."""
+    def write(self, folder: ReportFolder, about: About) -> list[Doubt]:
+        """Write the pages of the benchmark, of its runs and of its answers, with their data.
+
+        Return which of its figures say little.
+        """
         scored, metrics = read_scores(self.runs)
         name = self.items.removesuffix(".html")
         write_items(folder, name, self.board, scored, metrics)
@@ -133,7 +137,8 @@ class BoardPages:
                 curve = f"data/{self.run_file(at).removesuffix('.html')}.js"
                 folder.write(curve, script("charts", {TRAINING: trained.chart}))
             folder.write(self.run_file(at), self._run(about, row, run, trained, curve))
-        return one_sided(placed, models, self.board.title) if placed else []
+        found_one_sided = one_sided(placed, models, self.board.title) if placed else {}
+        return [Doubt(self.board.benchmark, self.board.rows[at].setup, why) for at, why in found_one_sided.items()]
 
     def _run(self, about: About, row: BoardRow, run: StoredRun, trained: Training | None, curve: str) -> str:
         failures: dict[str, Any] = {}

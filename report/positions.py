@@ -75,15 +75,18 @@ def positions(scored: Sequence[ScoredRun], board: Board) -> Positions | None:
     )
 
 
-def one_sided(found: Positions, models: Sequence[str], title: str) -> list[str]:
-    """Return a sentence for each model that chooses one option (nearly) always, although it is not that often right."""
-    return [
-        f"{model} chooses {letter} in {100 * (figure.value or 0):.0f} % of its {figure.n} answers read for {title}: "
-        "its accuracy says little."
-        for model, own in zip(models, found.shares, strict=True)
+def one_sided(found: Positions, models: Sequence[str], title: str) -> dict[int, str]:
+    """Return a sentence for each model that chooses one option (nearly) always, although it is not that often right.
+
+    The keys are places in `models`.
+    """
+    return {
+        at: f"{model} chooses {letter} in {100 * (figure.value or 0):.0f} % of its {figure.n} answers read for {title}: its "
+        "accuracy says little."
+        for at, (model, own) in enumerate(zip(models, found.shares, strict=True))
         for letter, gold, figure in zip(found.letters, found.gold, own)
         if (figure.value or 0.0) >= ONE_SIDED and gold < OFTEN and figure.n >= FEW
-    ]
+    }
 
 
 def _share(letter: str, own: Counter[str]) -> Figure:

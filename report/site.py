@@ -25,7 +25,7 @@ from .places import Places
 from .script_data import script
 from .tables import board_table, summary_table, summary_terms
 from .terms import meaning
-from .tradeoffs import parameters_of, tradeoffs
+from .tradeoffs import add_doubts, parameters_of, tradeoffs
 
 TITLE = "medbench report"
 INDEX = "index.html"
@@ -73,18 +73,19 @@ def write_report(
     for source in FOLDERS:
         for name, text in files(source):
             folder.write(f"{ASSETS}/{name}", text)
+    boards = [
+        BoardPages(places.of("boards", board.comparable.key), board, [by_path[row.path] for row in board.rows], places)
+        for board in found.boards
+    ]
+    doubts = [doubt for each in boards for doubt in each.write(folder, about)]
     if traded:
+        add_doubts(traded, doubts)
         folder.write("data/tradeoffs.js", script("tradeoffs", traded))
         folder.write(
             TRADEOFFS,
             page("tradeoffs.html", about=about, here=TRADEOFFS, scripts=("data/tradeoffs.js",), safety=_safety(traded)),
         )
-    boards = [
-        BoardPages(places.of("boards", board.comparable.key), board, [by_path[row.path] for row in board.rows], places)
-        for board in found.boards
-    ]
-    warnings = [warning for each in boards for warning in each.write(folder, about)]
-    _write_index(folder, about, found, boards, problems, warnings)
+    _write_index(folder, about, found, boards, problems, [doubt.why for doubt in doubts])
     folder.close()
     return Report(folder.path / INDEX, problems)
 

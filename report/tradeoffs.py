@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..results.board import Board, Cell
 from ..results.cells import GB, cell_text
+from ..results.descriptions import Setup
 from ..results.manifest import Manifest
 from ..results.summary import ModelRow, Summary
 from ..results.summary_export import summary_cells, summary_headings
@@ -17,6 +19,15 @@ PARAMETERS = {"name": "parameters", "unit": "M", "kind": "parameters"}
 UNITS = {"latency": "s", "memory": "GB"}
 
 Parameters = Mapping[tuple[str, str], int | None]  # by a row's model and setup
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why a model's figure for one benchmark says little."""
+
+    benchmark: str
+    setup: Setup  # of the model
+    why: str  # a sentence
 
 
 def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
@@ -30,8 +41,9 @@ def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
     counts = [_parameters(line, parameters) for line in found.lines]
     if not qualities or not (measured or any(counts)) or len(found.lines) < 2:
         return None
-    # The mean comes first, if there is one.
-    qualities.sort(key=lambda at: found.headings[at].kind != "mean")
+    # The mean comes first, if there is one, then what most models have: the page opens on the first.
+    having = [sum(_quality(line, at) is not None for line in found.lines) for at in range(len(found.headings))]
+    qualities.sort(key=lambda at: (found.headings[at].kind != "mean", -having[at]))
     costs: list[dict[str, str]] = [
         {"name": headings[at], "unit": UNITS[found.headings[at].kind], "kind": found.headings[at].kind}
         for at in measured
@@ -58,6 +70,22 @@ def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
     }
 
 
+def add_doubts(traded: Sequence[Mapping[str, Any]], doubts: Sequence[Doubt]) -> None:
+    """Add to the qualities of `tradeoffs` why some of them say little: to a benchmark's figure, and to the mean."""
+    for one in traded:
+        for model in one["models"]:
+            own = [
+                doubt
+                for doubt in doubts
+                if _labels(model["name"], doubt.setup.model) and model["setup"].startswith(_without_chat(doubt.setup))
+            ]
+            for about, quality in zip(one["qualities"], model["qualities"], strict=True):
+                name = about["name"].split(" ")[0]
+                why = [each.why for each in own if about["kind"] == "mean" or name == each.benchmark]
+                if quality and about["kind"] in ("mean", "benchmark") and why:
+                    quality["doubt"] = " ".join(why)
+
+
 def parameters_of(boards: Sequence[Board], manifests: Mapping[str, Manifest]) -> Parameters:
     """Return the number of parameters of each model, as its engine counted them. `manifests`: by the path of a run."""
     found: dict[tuple[str, str], int | None] = {}
@@ -65,19 +93,25 @@ def parameters_of(boards: Sequence[Board], manifests: Mapping[str, Manifest]) ->
         for row in board.rows:
             count = manifests[row.path].engine.get("parameters")
             if isinstance(count, int) and count > 0:
-                key = row.setup.model, dataclasses.replace(row.setup, chat="").text
+                key = row.setup.model, _without_chat(row.setup)
                 found[key] = count if found.get(key, count) == count else None
     return found
 
 
 def _parameters(line: ModelRow, parameters: Parameters) -> int | None:
     """Return how many parameters the model of a summary line has. The line's label may say more than its name."""
-    own = {
-        count
-        for (model, setup), count in parameters.items()
-        if setup == line.setup and (line.label == model or line.label.startswith(f"{model} ("))
-    }
+    own = {count for (model, setup), count in parameters.items() if setup == line.setup and _labels(line.label, model)}
     return own.pop() if len(own) == 1 else None
+
+
+def _labels(label: str, model: str) -> bool:
+    """Tell whether a summary line's label names a model. It may say more than the name."""
+    return label == model or label.startswith(f"{model} (")
+
+
+def _without_chat(setup: Setup) -> str:
+    """Return a setup as the lines of a summary have it, which take all ways of asking together."""
+    return dataclasses.replace(setup, chat="").text
 
 
 def _quality(line: ModelRow, at: int) -> dict[str, Any] | None:

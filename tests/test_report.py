@@ -8,7 +8,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -314,10 +314,12 @@ def test_chosen_options_beside_right_ones(tmp_path: Path) -> None:
     assert [row["share"] for row in chart["data"]["values"]] == pytest.approx([1 / 4, 3 / 4, 2 / 3, 1 / 3])
 
 
-def test_a_model_that_always_chooses_one_option_is_named(tmp_path: Path) -> None:
-    for model, letters in (("stuck", "AAAAAAAAAAAA"), ("fair", "ABABABABABAB")):
-        ids = [f"{at:02}" for at in range(12)]
-        with RunWriter(tmp_path / "runs", made.manifest(ids, model=model, metrics=("accuracy",))) as writer:
+def choosing(root: Path, chosen: Mapping[tuple[str, str], str]) -> None:
+    """Write runs that used 1 GB. `chosen`: the letters, by model and benchmark."""
+    for (model, benchmark), letters in chosen.items():
+        ids = [f"{at:02}" for at in range(len(letters))]
+        about = made.manifest(ids, model=model, benchmark=benchmark, metrics=("accuracy", "peak_rss_bytes"))
+        with RunWriter(root, about) as writer:
             writer.append(
                 Record(
                     Item(item_id, "Which?", options=("first", "second"), labels=("A", "B"), gold=at % 2),
@@ -325,6 +327,12 @@ def test_a_model_that_always_chooses_one_option_is_named(tmp_path: Path) -> None
                 )
                 for at, (item_id, letter) in enumerate(zip(ids, letters, strict=True))
             )
+            session = {"started": "2026-01-01T00:00:00+00:00", "items": 12, "seconds": 9, "peak_rss_bytes": 10**9}
+            writer.update(sessions=(Session.from_json(session),))
+
+
+def test_a_model_that_always_chooses_one_option_is_named(tmp_path: Path) -> None:
+    choosing(tmp_path / "runs", {("stuck", "quiz"): "A" * 12, ("fair", "quiz"): "AB" * 6})
     text = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.read_text("utf-8")
     assert "⚠ stuck chooses A in 100 % of its 12 answers read for" in text and "its accuracy says little." in text
     assert "fair chooses" not in text
@@ -466,6 +474,25 @@ def test_qualities_and_costs_of_each_model(priced: Path) -> None:
         costs = [each and each["value"] for each in models[name]["costs"]]
         assert costs == [seconds, memory and memory / 1e9, parameters and parameters / 1e6]
     assert [each and each["text"] for each in models["middle"]["costs"]] == ["0.9 s", "2.60 GB", "1.20 B"]
+
+
+def test_the_page_opens_on_what_most_models_have_and_carries_doubts(tmp_path: Path) -> None:
+    right, stuck = "AB" * 6, "A" * 12
+    chosen = {("fair", "alone"): right, ("fair", "exam"): right, ("stuck", "exam"): stuck, ("stuck", "quiz"): stuck}
+    choosing(tmp_path / "runs", chosen)
+    site = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.parent
+    (found,) = received(site / "data" / "tradeoffs.js")
+    names = [each["name"] for each in found["qualities"]]
+    assert names == ["mean ↑", "exam ↑", "alone ↑", "quiz ↑"]
+    doubts = {
+        model["name"]: {
+            name: quality["doubt"].count("stuck chooses A in 100 % of its 12 answers")
+            for name, quality in zip(names, model["qualities"], strict=True)
+            if quality and "doubt" in quality
+        }
+        for model in found["models"]
+    }
+    assert doubts == {"fair": {}, "stuck": {"exam ↑": 1, "quiz ↑": 1}}
 
 
 def test_nothing_to_trade_off_is_no_page(runs: Path, tmp_path: Path) -> None:

@@ -120,7 +120,11 @@
 
     const [best] = within;
     const among = within.length === 1 ? "the only model" : `the best ${name} of the ${within.length} models`;
-    const told = [`Take ${named(best.model)}: ${name} ${best.good.text}, ${among}${asked ? ` with ${asked}` : ""}.`];
+    const told =
+      found.length === 1 && models.length > 1
+        ? [`Only ${named(best.model)} has ${name}: ${best.good.text}. There is nothing to compare it with.`]
+        : [`Take ${named(best.model)}: ${name} ${best.good.text}, ${among}${asked ? ` with ${asked}` : ""}.`];
+    if (best.good.doubt) told.push(`But ${best.good.doubt}`);
     if (!best.cheap) {
       const none = best.model.costs.every((own) => own === null);
       const priced = within.find(({ cheap }) => cheap);
