@@ -113,11 +113,16 @@ def explained(error: click.UsageError, words: Sequence[str]) -> click.UsageError
 
 
 def _listed(context: click.Context, words: Sequence[str]) -> str:
-    """Return the command for what other tools call the first word of `medbench list`; "" if it is not known."""
-    if context.info_name != "list" or not words:
+    """Return the command that the first word of `medbench list` probably means, by its use in other tools, else by
+    spelling; "" if it is not known.
+    """
+    (what, *_) = context.command.params
+    if context.info_name != "list" or not words or not isinstance(what.type, click.Choice):
         return ""
     found = (command for command, names in COMMANDS.items() if words[0].lower() in names.split())
-    return next((f"medbench {command}" for command in found if command.startswith("list ")), "")
+    named = [command for command in found if command.startswith("list ")]
+    spelled = [f"list {near}" for near in nearest(words[0], what.type.choices)]
+    return next((f"medbench {command}" for command in [*named, *spelled]), "")
 
 
 def _option(context: click.Context, given: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core import hub
+from ..core import dry, hub
 from ..core.errors import MedbenchError, UsageError
 from .ui import output
 from .ui.messages import tell
@@ -33,7 +33,7 @@ class Ask:
 def run(planned: Sequence[Variant], ask: Ask, *, dry_run: bool, quiet: bool, as_json: bool) -> None:
     """Train and rank the variants, or show what that takes. Exits with 1 if anything failed."""
     if dry_run:
-        hub.go_offline("a dry run does not ask the hub")  # what is in its cache is used, and nothing is fetched
+        hub.go_offline(dry.REASON)  # what is in its cache is used, and nothing is fetched
     ranked_on = _ranked_on(ask, planned, guess=dry_run, quiet=quiet or dry_run) if ask.by else None
     if dry_run:
         _dry_run(planned, ranked_on, as_json)

@@ -237,10 +237,11 @@ def _model(candidate: Candidate, runs: Sequence[Mapping[str, Any]]) -> dict[str,
     """Return what a model takes, as much as the most demanding of its runs."""
     spec = candidate.engine.spec
     loads = [run["_load"] for run in runs if run["_load"]]
-    weights = footprint.weights_bytes(candidate) if loads else 0
+    undecided = any(run["open"] is None for run in runs)  # its data are not here
+    weights = footprint.weights_bytes(candidate) if loads or undecided else 0
     here = candidate.engine.measured and candidate.engine.runs_here
     free = footprint.free_bytes(spec) if here else None
-    caches = [footprint.cache_bytes(candidate, load) for load in loads]
+    caches = [footprint.cache_bytes(candidate, load) for load in loads] + [None] * (undecided and here)
     cache = None if None in caches else max((each for each in caches if each is not None), default=0)
     if cache is not None and weights is not None and free is not None:
         cache = min(cache, footprint.room(free - weights))

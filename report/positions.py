@@ -81,8 +81,8 @@ def one_sided(found: Positions, models: Sequence[str], title: str) -> dict[int, 
     The keys are places in `models`.
     """
     return {
-        at: f"{model} chooses {letter} in {100 * (figure.value or 0):.0f} % of its {figure.n} answers read for {title}: its "
-        "accuracy says little."
+        at: f"{model} chooses {letter} in {100 * (figure.value or 0):.0f} % of its {figure.n} answers read for "
+        f"{title}: its accuracy says little."
         for at, (model, own) in enumerate(zip(models, found.shares, strict=True))
         for letter, gold, figure in zip(found.letters, found.gold, own)
         if (figure.value or 0.0) >= ONE_SIDED and gold < OFTEN and figure.n >= FEW

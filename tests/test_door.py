@@ -144,6 +144,7 @@ def test_quantize_takes_nf4_and_none_in_run_and_train(words: str) -> None:
         ("run --bencmark medqa", "Did you mean --benchmark?"),
         ("run --judge-rm 3", "Did you mean --judge"),
         ("list tasks", "Did you mean medbench list benchmarks?"),
+        ("list runz", "Did you mean medbench list runs?"),
         ("run --qwertyuiop", "All options: medbench run --help"),
         ("train -m smollm2-135m --lr 1e-4", "Did you mean --set learning_rate=VALUE?"),
         ("train -m smollm2-135m --batch_size 2", "Did you mean --set batch_size=VALUE?"),

@@ -309,7 +309,7 @@ def test_a_dry_run_changes_nothing() -> None:
     assert list(found["data_missing"]) == ["medqa"]
     assert {run["items"] for run in found["runs"]} == {40, None}
     shown = medbench("run", *words, "--dry-run").stdout
-    assert "The data of medqa are not on this machine; a run downloads them if it can." in " ".join(shown.split())
+    assert "and a run asks the hub for GBaker/MedQA-USMLE-4-options." in " ".join(shown.split())
     assert "Nothing was loaded, fetched, trained or written." in shown
     assert files(".") == before
 

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from ...core import hub, official, paths
+from ...core import dry, hub, official, paths
 from ...core.errors import DataMalformed, DataMissing
 from ...core.tables import BadLine, text_lines
 from ...core.types import ItemSet
@@ -280,6 +280,8 @@ class Source:
         """Return the error for data that is neither in the folder nor on the hub: what, where it was searched, what
         next.
         """
+        if dry.running():
+            return DataMissing(f"{self._looked(needed)}, and a run asks the hub for {repository}.")
         return DataMissing(
             f"{self._looked(needed)}, and the hub copy {repository} is not in the cache and cannot be fetched: "
             f"{hub.why_unreachable()}.",

@@ -70,13 +70,13 @@ Examples:
   medbench list runs                      by time, with how much is answered
 """
 )
-@click.argument("what", type=click.Choice([*GROUPS, PROTOCOLS, TRAINING_SETS, RUNS]))
+@click.argument("what", type=click.Choice([*GROUPS, PROTOCOLS, TRAINING_SETS, RUNS]), metavar="WHAT")
 @click.argument("name", required=False, shell_complete=completion.listed)
 @RUNS_FOLDER
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(what: str, name: str | None, out: Path | None, as_json: bool) -> None:
     """List models, benchmarks, metrics, judges or engines (ours and those of installed plugin packages), protocols,
-    training sets, or stored runs. With NAME, show the details of that one."""
+    training-sets, or stored runs: WHAT is one of these words. With NAME, show the details of that one."""
     if what == PROTOCOLS and not out:
         from ..ui import protocols
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import cloup
 
-from ...core import hub
+from ...core import dry, hub
 from ...core.errors import UsageError
 from .. import completion
 from ..options import Command
@@ -111,7 +111,7 @@ def _dry_run(asked: Experiment, quiet: bool, as_json: bool) -> None:
     from ...experiments.dry_run import describe
     from ..ui import render_dry_run
 
-    hub.go_offline("a dry run does not ask the hub")  # what is in its cache is used, and nothing is fetched
+    hub.go_offline(dry.REASON)  # what is in its cache is used, and nothing is fetched
     found = describe(asked, (lambda line: None) if quiet else tell)
     if as_json:
         output.show_json(found)

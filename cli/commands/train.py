@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import cloup
 
-from ...core import hub, paths
+from ...core import dry, hub, paths
 from ...core.errors import UsageError
 from ...core.secrets import masked
 from ...training.api import RANK_ITEMS
@@ -317,7 +317,7 @@ def _dry_run(request: Request, as_json: bool) -> None:
     from ...training import dry_run
     from ..ui import render_training
 
-    hub.go_offline("a dry run does not ask the hub")  # what is in its cache is used, and nothing is fetched
+    hub.go_offline(dry.REASON)  # what is in its cache is used, and nothing is fetched
     found = dry_run.describe(request, tell)
     if as_json:
         output.show_json(found)

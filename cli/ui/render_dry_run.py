@@ -166,8 +166,8 @@ def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
     timed = sum(run["timed_requests"] or 0 for run in found["runs"])
     if timed:
         yield f"Up to {timed} more requests are timed one at a time (--latency-items)."
-    for name in found["data_missing"]:
-        yield f"The data of {name} are not on this machine; a run downloads them if it can."
+    for name, why in found["data_missing"].items():
+        yield why if why.startswith(name) else f"{name}: {why}"
     if total["judge_calls"]:
         cost = "" if total["judge_cost"] is None else f", about ${total['judge_cost']:.4f} by the price table"
         yield f"Judges: up to {total['judge_calls']:,} calls{cost}, if every answer is as long as it may be."
