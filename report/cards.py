@@ -35,6 +35,7 @@ LICENSES = {  # the hub's ids of the licenses that zoo entries name
     "BigScience BLOOM RAIL 1.0": "bigscience-bloom-rail-1.0",
     "Llama 3.2 Community License": "llama3.2",
 }
+OURS = "ours"  # the source of a recipe that follows no publication
 SETTINGS = ("learning_rate", "batch_size", "gradient_accumulation_steps", "epochs", "max_length", "quantize")
 
 
@@ -154,7 +155,7 @@ def card(about: Subject, runs: Sequence[StoredRun] = (), repository: str = "") -
     body = [f"# {escaped(title)}", "", f"{made}, described by medbench from its stored manifests."]
     if about.what:
         origin = base or escaped(manifest.model if manifest else about.name)
-        revision = f", revision `{about.revision}`" if about.revision else ""
+        revision = f", whose weights have the revision `{about.revision}`" if about.revision else ""
         # Folders of this machine are private; packages are not.
         source = f", read from the {escaped(about.source)}" if about.source.startswith("package ") else ""
         body += [f"Base: {origin}{revision}{source}."]
@@ -211,19 +212,31 @@ def _metadata(about: Subject, entry: Entry | None, title: str, found: Scores) ->
 
 
 def _training(manifest: AdapterManifest) -> list[str]:
-    lines = [f"Recipe: {escaped(str(manifest.recipe.get('source', 'its own')))}; seed {manifest.seed}."]
+    source = str(manifest.recipe.get("source", OURS))
+    recipe = "medbench's own for this model" if source == OURS else f"by {escaped(source)}"
+    lines = [f"Recipe: {recipe}; seed {manifest.seed}."]
+    measured = {stage.get("name"): stage for stage in manifest.stages}
+    planned = {stage.get("stage"): stage for stage in manifest.data}
     for stage in manifest.recipe.get("stages", ()):
         values = {name: stage.get(name) for name in SETTINGS}
         if lora := stage.get("lora"):
             values |= {"LoRA rank": lora.get("rank"), "LoRA alpha": lora.get("alpha")}
-        given = ", ".join(f"{name} {value}" for name, value in values.items() if value not in (None, "", 0))
-        lines += [f"- {stage.get('name')}: {given}"]
+        given = [f"{name} {value}" for name, value in values.items() if value not in (None, "", 0)]
+        name = stage.get("name")
+        took, whole = measured.get(name, {}).get("steps"), planned.get(name, {}).get("recipe_steps")
+        if took:
+            short = f" of the {whole:,} that the recipe would take" if whole and took < whole else ""
+            given.append(f"trained for {took:,} optimizer step{'s' * (took != 1)}{short}")
+        lines += [f"- {name}: {', '.join(given)}"]
     for stage in manifest.data:
         hashed = f" (hash `{stage['hash']}` of what was learned)" if stage.get("hash") else ""
         for part in stage.get("parts", ()):
             drawn = part.get("drawn") or 0
             source = escaped(_name_only(str(part.get("source"))))
-            lines += [f"- {stage.get('stage')}: {source}, {drawn:,} examples{hashed}"]
+            lines += [f"- {stage.get('stage')}: {source}, {drawn:,} examples drawn{hashed}"]
+        if stage.get("rows"):
+            held = f", {stage['held_out']:,} held out to measure the loss" if stage.get("held_out") else ""
+            lines += [f"- {stage.get('stage')}: {stage['rows']:,} examples to learn from{held}"]
     for repository, revision in sorted(manifest.data_revisions.items()):
         lines += [f"- {repository} on the hub, commit `{revision.get('commit', '')}`"]
     return lines

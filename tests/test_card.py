@@ -124,8 +124,8 @@ def test_it_says_what_the_manifests_say_and_no_path_of_this_machine() -> None:
     run("quiz", right=6, leaked=("1", "2"))
     run("exam", right=3, leaked=None)
     text = card_of("smollm2-135m@first").text
-    assert "Recipe: ours; seed 0." in text and "learning_rate 0.001, LoRA rank 16" in text
-    assert "notes.jsonl, 1,200 examples (hash `373ec0979ac4abce`" in text
+    assert "Recipe: medbench's own for this model; seed 0." in text and "learning_rate 0.001, LoRA rank 16" in text
+    assert "notes.jsonl, 1,200 examples drawn (hash `373ec0979ac4abce`" in text
     assert "- quiz: 2 items" in text and "- exam: none found" in text and "- headqa-en: not checked" in text
     quiz = next(line for line in text.splitlines() if line.startswith("| quiz") and "| token_f1 |" in line)
     assert "0.600 [" in quiz and quiz.endswith("| 10 | 2 items |")
@@ -134,6 +134,27 @@ def test_it_says_what_the_manifests_say_and_no_path_of_this_machine() -> None:
     assert "was not measured" in text and "not a medical device" in text
     assert "training data not checked against this benchmark" in text.partition("## Limits")[2]
     assert "/home/me" not in text and "/data/" not in text
+
+
+def test_it_says_how_much_was_learned_and_from_how_much() -> None:
+    train(
+        stages=[{"name": "sft", "steps": 2}],
+        data=[
+            {
+                "stage": "sft",
+                "hash": "373ec0979ac4abce",
+                "parts": [{"source": "notes.jsonl", "drawn": 13, "available": 13}],
+                "examples": 11,
+                "rows": 11,
+                "held_out": 2,
+                "recipe_steps": 300,
+            }
+        ],
+    )
+    text = card_of("smollm2-135m@first").text
+    assert "trained for 2 optimizer steps of the 300 that the recipe would take" in text
+    assert "notes.jsonl, 13 examples drawn" in text
+    assert "- sft: 11 examples to learn from, 2 held out to measure the loss" in text
 
 
 def test_unfinished_runs_samples_and_other_models_are_no_results() -> None:
