@@ -251,8 +251,10 @@ def _run_model(
             with startup.counted("data"):
                 retrieval = retriever.on(benchmark, item_set) if retriever else None
                 planned = plan(benchmark, item_set, engine_facts(model, benchmark, item_set, asked), asked, retrieval)
-            for note in (*model.notes, *planned.notes):
+            for note in model.notes:
                 progress.note(f"{model.spec.name}: {note}")
+            for note in planned.notes:
+                progress.note(f"{model.spec.name} on {benchmark.name}: {note}")
             run = execute(planned, model, root, progress, list(command), scorer)
             if model.refused_items:
                 refused = f"{model.spec.name} on {benchmark.name}: {len(model.refused_items)} answers were refused"

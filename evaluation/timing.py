@@ -14,6 +14,7 @@ from .plan import Plan
 from .progress import Progress
 
 WARM_UP_TOKENS = 8  # new tokens of the untimed request before the timed ones
+FEW = 20  # items of a run that is a trial: nobody misses its latency
 LEAST_S = 1.0  # seconds that timing may take in a run of any length
 
 
@@ -39,7 +40,8 @@ def measure(
 
     With a share (`Settings.latency_share`), timing takes no more than that part of the time that the answers took, or
     `LEAST_S` seconds if that is more: requests that are not expected to fit are not sent. If none fits, `watch` is
-    notified. `new_tokens` has the length of each stored answer, from which the duration of a request is estimated.
+    notified, except in runs of a few items. `new_tokens` has the length of each stored answer, from which the duration
+    of a request is estimated.
 
     The first request that fails ends the timing.
     """
@@ -110,6 +112,8 @@ def _allowed_s(manifest: Manifest, share: float | None) -> float | None:
 
 
 def _report_none(plan: Plan, expected_s: float, manifest: Manifest, watch: Progress) -> None:
+    if len(plan.items) < FEW:
+        return
     share, answering_s = plan.settings.latency_share or 0.0, _answering_s(manifest)
     watch.note(
         f"{plan.benchmark.name}: latency not measured. One request takes about {_about(expected_s)}, more than "
