@@ -32,6 +32,11 @@ def exports() -> Path:
     return home() / "exports"
 
 
+def pages() -> Path:
+    """Return the folder that reports are written to."""
+    return Path("pages")
+
+
 def cache() -> Path:
     """Return the folder for files that can be recreated: MEDBENCH_CACHE, or the platform's cache folder."""
     override = os.environ.get("MEDBENCH_CACHE")

@@ -18,7 +18,6 @@ from .schema import LIMITS, MODEL_OPTIONS
 from .values import Values
 
 DEFAULT_MODEL = "smollm2-135m"
-REPORT = "report"  # folder of the pages, if a report is asked for without one
 TITLE = "medbench report"
 
 
@@ -167,7 +166,7 @@ def _training(table: Mapping[str, Any], data: Path | None) -> Training:
 
 
 def _pages(table: Mapping[str, Any]) -> Pages:
-    return Pages(Path(table.get("out", REPORT)), table.get("title", TITLE))
+    return Pages(Path(table["out"]) if "out" in table else paths.pages(), table.get("title", TITLE))
 
 
 def _check(made: Experiment) -> None:

@@ -182,7 +182,7 @@ COMPARE: Mapping[str, Kind] = {
     "metrics": names('["accuracy"]', "plugin"),
 }
 REPORT: Mapping[str, Kind] = {
-    "out": text("report", "path", "folder of the pages"),
+    "out": text("pages", "path", "folder of the pages"),
     "title": text("medbench report"),
 }
 

@@ -165,7 +165,7 @@ def test_the_example_of_the_page_trains_runs_compares_and_reports() -> None:
     shown = medbench("run", file)
     assert f"{entry}@short is already trained: nothing to do" in shown.stderr
     assert "accuracy: both right" in shown.stdout, "the comparisons are shown"
-    assert "report: report/index.html" in shown.stderr
+    assert "report: pages/index.html" in shown.stderr
     changed = {name for name, when in files("runs", "adapters").items() if before.get(name) != when}
     assert {Path(name).name for name in changed} <= {".lock", "figures.json"}, "no answer, score or weight"
     again = described(file)
@@ -192,15 +192,15 @@ def test_what_fails_is_reported_and_the_rest_is_done() -> None:
     assert "Not done: smollm2-135m.py@short is not trained: " in done.stderr
     assert "Not done: the comparison of smollm2-135m.py and smollm2-135m.py@short: no run here is of" in done.stderr
     assert len(runs()) == 6, "of the other two models"
-    assert Path("report/index.html").is_file()
+    assert Path("pages/index.html").is_file()
 
 
 def test_a_folder_that_is_no_report_is_found_before_anything_is_trained() -> None:
     file = experiment()
-    Path("report").mkdir()
-    Path("report/mine.txt").write_text("keep", encoding="utf-8")
+    Path("pages").mkdir()
+    Path("pages/mine.txt").write_text("keep", encoding="utf-8")
     done = medbench("run", file, code=2)
-    assert "report is not empty and is not a report." in done.stderr
+    assert "pages is not empty and is not a report." in done.stderr
     assert not Path("adapters").exists()
 
 

@@ -37,7 +37,7 @@ Examples:
   medbench export hera-gemma-2-2b@paper --to safetensors --out models/hera
   medbench export smollm2-135m@first --to hub --repo me/medical --private
   medbench run -m gguf:exports/smollm2-135m-first-q4_k_m -b medqa
-  medbench export --format lm-eval --out results/       all runs in runs/
+  medbench export --format lm-eval --out shared/        all runs in runs/
   medbench export smollm2-135m__medqa --format inspect --out logs/
 """,
 )

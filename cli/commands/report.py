@@ -19,7 +19,7 @@ from ..ui.messages import say, tell
     cls=Command,
     epilog="""\b
 Examples:
-  medbench report                            runs/ as pages in report/
+  medbench report                            runs/ as pages in pages/
   medbench report --open
   medbench report runs/ other-machine/runs/ --out board/
   medbench report -m smollm2-135m,biogpt-large -b medqa,pubmedqa
@@ -31,9 +31,9 @@ Examples:
     click.option(
         "--out",
         type=FilePath(),
-        default=Path("report"),
+        default=paths.pages(),
         metavar="DIR",
-        help="Folder to write; a report there is replaced.  [default: report/]",
+        help="Folder to write; a report there is replaced.  [default: pages/]",
     ),
     *run_choice.options(),
     click.option("--title", default="medbench report", show_default=True, metavar="TEXT", help="Title of the pages."),
