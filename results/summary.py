@@ -186,9 +186,12 @@ def _names(boards: Sequence[Board]) -> list[str]:
     names = [board.benchmark for board in boards]
     told = []
     for board, name in zip(boards, names):
-        alike = [other.title.split(" · ") for other, its in zip(boards, names) if its == name and other is not board]
+        namesakes = [other for other, its in zip(boards, names) if its == name and other is not board]
+        alike = [other.title.split(" · ") for other in namesakes]
         own = board.title.split(" · ")
         differs = [part for part in own if not all(part in other for other in alike)] if alike else []
+        if all(other.asked != board.asked or other.items == board.items for other in namesakes):
+            differs = [f"{board.asked} items" if part == board.items else part for part in differs]
         passages = with_passages(board.comparable)
         if board.comparable.retrieval and passages not in differs:
             differs.append(passages)

@@ -110,6 +110,7 @@ def _heading(heading: Heading, short: bool) -> str:
 
 
 def _abbreviated(word: str) -> str:
+    word = word if len(word) <= HEADING else word.removesuffix("-")
     return word if len(word) <= HEADING else f"{word[: HEADING - 1]}."
 
 
