@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def _whole_parts(run: str, text: str) -> bool:
 
 def _listed(root: Path) -> str:
     """Return the hint that names the command that lists all runs in `root`."""
-    return "All of them: medbench list runs" + ("" if root == paths.runs() else f" --out {root}")
+    return "All of them: medbench list runs" + ("" if root == paths.runs() else f" --out {shlex.quote(str(root))}")
 
 
 def chosen(runs: Sequence[StoredRun], models: Sequence[str], benchmarks: Sequence[str]) -> list[StoredRun]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,7 +84,8 @@ def _chosen(request: FigureRequest) -> tuple[Board, str]:
     if not holding:
         ids = [item for board in boards for item in by_path[board.rows[0].path].manifest.item_ids]
         meant = did_you_mean(request.item, dict.fromkeys(ids), most=3, cutoff=0.3)
-        raise UsageError(f"no run here was asked an item '{request.item}'.{meant}", "Items: medbench show RUN")
+        runs = [f"medbench show {shlex.quote(board.rows[0].path)}" for board in boards]
+        raise UsageError(f"no run here was asked an item '{request.item}'.{meant}", f"Items: {' or '.join(runs[:3])}")
     if len({board.benchmark for board in holding}) > 1:
         named = ", ".join(dict.fromkeys(board.benchmark for board in holding))
         raise UsageError(f"the item '{request.item}' is in several benchmarks: {named}.", "Choose: --benchmark NAME")
