@@ -373,6 +373,12 @@ def test_list_of_nothing_says_how_to_train(tmp_path: Path, monkeypatch: pytest.M
     assert json.loads(medbench("adapters", "list", "--json").stdout) == []
 
 
+def test_show_gives_the_reason_of_a_few_benchmarks_that_were_not_checked(root: Path) -> None:
+    change(root / "tiny-llama/first", leaks={}, unchecked={f"exam-{at}": f"no file {at}" for at in range(6)})
+    shown = " ".join(medbench("adapters", "show", "tiny-llama@first").stdout.split())
+    assert "exam-2: no file 2 exam-3, exam-4, exam-5: --json shows why" in shown
+
+
 def test_show(root: Path) -> None:
     stage = {
         "name": "qa",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ...zoo.adapters import Adapter
 
 HASH_DIGITS = 12  # of a revision or hash in tables
+REASONS = 3  # of benchmarks that were not checked for leaks, shown without --json
 # Measurements of every stage that `show` prints, in this order, with their labels.
 MEASURED = {
     "steps": "steps",
@@ -259,8 +260,10 @@ def _show(adapter: Adapter) -> None:
     if manifest.unchecked:
         total = len(manifest.leaked) + len(manifest.unchecked)
         fact("not checked", f"{len(manifest.unchecked)} of {total} benchmarks:")
-        for benchmark, why in manifest.unchecked.items():
+        for benchmark, why in list(manifest.unchecked.items())[:REASONS]:
             fact("", f"{benchmark}: {str(why).splitlines()[0] if why else 'no reason was recorded'}")
+        if others := list(manifest.unchecked)[REASONS:]:
+            fact("", f"{', '.join(others)}: --json shows why")
     fact("versions", ", ".join(versions))
     fact("created", manifest.created)
     fact("command", " ".join(manifest.command))
