@@ -843,8 +843,15 @@ def test_files_of_items_are_loaded_when_they_are_needed(chromium: Any, tmp_path:
     (data / "3.js").unlink()
     chromium.execute_script("location.hash = 'item=301'")
     until(lambda: "items-1/3.js could not be loaded" in texts(chromium, "#item")[0])
-    chromium.execute_script("location.hash = 'item=401'")
-    until(lambda: texts(chromium, "#item h2") == ["Item 0401"])
+    for address, shown_id in (("item=401", "0401"), ("id=0007", "0007")):
+        chromium.execute_script("location.hash = arguments[0]", address)
+        until(lambda shown_id=shown_id: texts(chromium, "#item h2") == [f"Item {shown_id}"])
+    for address in ("id=7", "id=%E0%A4%A", "item=1050"):
+        chromium.execute_script("location.hash = arguments[0]", address)
+        named = address.partition("=")[2]
+        until(
+            lambda named=named: texts(chromium, "#item") == [f"No item here is called {named}. The search finds ids."]
+        )
 
 
 CLICK = "for (const e of document.querySelectorAll(arguments[0])) { e.focus?.(); e.click?.(); }"

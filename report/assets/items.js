@@ -227,13 +227,23 @@
       return value !== null && typeof value === "object" && Object.values(value).some((held) => holds(held, typed));
     }
 
+    /** The place in the list of the item that the address names: #id=ID, or #item= and its place, from 0. */
+    function addressed() {
+      const [, kind, given] = /^#(id|item)=(.*)$/.exec(location.hash) ?? [];
+      if (kind === "item") return { at: Number(given), given };
+      try {
+        return { at: kind ? index.items.findIndex(([id]) => id === decodeURIComponent(given)) : -1, given };
+      } catch {
+        return { at: -1, given }; // a % that encodes nothing
+      }
+    }
+
     /** Show the item that the address names. */
     async function open() {
-      const match = /^#item=(\d+)$/.exec(location.hash);
-      const at = match ? Number(match[1]) : -1;
+      const { at, given } = addressed();
       const place = byId("item");
-      if (at < 0 || at >= index.items.length) {
-        place.replaceChildren();
+      if (!(at in index.items)) {
+        place.replaceChildren(...(given === undefined ? [] : [element("p", { text: `No item here is called ${given}. The search finds ids.` })]));
         return;
       }
       const number = index.starts.findLastIndex((start) => start <= at);
