@@ -21,7 +21,7 @@ fast *arguments:
 
 # Run all tests, about twenty minutes on two cores; or those of one file: just test tests/test_plan.py
 test *arguments:
-    OMP_NUM_THREADS=1 {{ python }} -m pytest {{ arguments }}
+    OMP_NUM_THREADS=1 {{ python }} -m pytest -n 2 --dist worksteal {{ arguments }}
 
 # Check style and types
 lint:
