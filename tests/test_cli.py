@@ -363,7 +363,7 @@ def test_a_stopped_process_resumes_to_the_same_table(model: Path, tmp_path: Path
         running = process(*words, "--out", tmp_path / "torn")
         while running.poll() is None and len(stored()) == before:
             time.sleep(0.02)
-        time.sleep(patience.uniform(0, 0.5))
+        time.sleep(patience.uniform(0.2, 1.2))
         running.send_signal(stop)
         _, err = running.communicate(timeout=60)
         stopped += 1

@@ -115,19 +115,24 @@ class TestArithmetic:
         found = physicians([(*row, max(LABELS, key=row.count)) for row in named], questions)
 
         def fleiss(drawn: Any) -> float:
-            return float(inter_rater.fleiss_kappa(inter_rater.aggregate_raters(ratings[drawn], n_cat=3)[0]))
+            counts = np.stack([(ratings[drawn] == label).sum(axis=1) for label in range(3)], axis=1)
+            agreed = ((counts**2).sum(axis=1) - 3).mean() / 6
+            expected = ((counts.sum(axis=0) / counts.sum()) ** 2).sum()
+            return float((agreed - expected) / (1 - expected))
 
         def mean_kappa(drawn: Any) -> float:
-            tables = [
-                [[int(((r[:, a] == i) & (r[:, b] == j)).sum()) for j in range(3)] for i in range(3)]
-                for r in [ratings[drawn]]
-                for a, b in itertools.combinations(range(3), 2)
-            ]
-            return float(np.mean([inter_rater.cohens_kappa(np.array(table)).kappa for table in tables]))
+            kappas = []
+            for a, b in itertools.combinations(ratings[drawn].T, 2):
+                expected = sum((a == label).mean() * (b == label).mean() for label in range(3))
+                kappas.append(((a == b).mean() - expected) / (1 - expected))
+            return float(np.mean(kappas))
 
-        mean = found.pairs[-1].kappa
-        for estimate, statistic in ((found.fleiss_kappa, fleiss), (mean, mean_kappa)):
-            assert estimate is not None and estimate.value == pytest.approx(statistic(np.arange(80)))
+        pairs = [np.histogram2d(a, b, bins=3)[0] for a, b in itertools.combinations(ratings.T, 2)]
+        whole = np.arange(80)
+        assert fleiss(whole) == pytest.approx(inter_rater.fleiss_kappa(inter_rater.aggregate_raters(ratings)[0]))
+        assert mean_kappa(whole) == pytest.approx(np.mean([inter_rater.cohens_kappa(pair).kappa for pair in pairs]))
+        for estimate, statistic in ((found.fleiss_kappa, fleiss), (found.pairs[-1].kappa, mean_kappa)):
+            assert estimate is not None and estimate.value == pytest.approx(statistic(whole))
             assert (estimate.low, estimate.high) == pytest.approx(bootstrap(statistic, 80, questions))
 
 

@@ -112,10 +112,11 @@ def test_a_dry_run_of_every_entry_shows_its_recipe_offline_and_touches_nothing(n
         assert stage["memory_bytes"] > 0
         assert stage["tokens"] is None  # neither data nor tokenizer are here
         assert stage["unknown"]
+    if name == "smollm2-135m":  # the same for people
+        shown = medbench("train", "--model", name, "--dry-run", "--device", "cpu")
+        assert shown.exit_code == 0
+        assert "unknown" in shown.stdout
     assert [path.name for path in tmp_path.iterdir()] == []
-    as_read = medbench("train", "--model", name, "--dry-run", "--device", "cpu")
-    assert as_read.exit_code == 0
-    assert "unknown" in as_read.stdout
 
 
 def test_a_dry_run_where_everything_is_at_hand_knows_tokens_steps_and_time(tmp_path: Path) -> None:
