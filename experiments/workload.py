@@ -15,6 +15,7 @@ from ..results.manifest import Manifest
 
 ENCODED = 5_000  # prompts whose tokens are counted; of more, every n-th is, and the rest is estimated from these
 RECORD_BYTES = 700  # of a stored answer, besides its texts
+CUT = 0.75  # share of the limit of new tokens from which a model is taken to write as long as it may
 BYTES_PER_TOKEN = 5  # of a stored answer's text
 
 
@@ -74,13 +75,13 @@ class Speed:
 
     work_per_s: float  # prompt tokens, and new ones at their cost
     new_tokens: float  # per answer
+    used: float  # the share that these are of the limit of new tokens
     load_seconds: float
-    runs: tuple[str, ...]
 
     def seconds(self, prompt_tokens: int, answers: int, most_new_tokens: int) -> float:
         """Return how long the rest of a run takes, its loading included."""
-        new = min(self.new_tokens, most_new_tokens) * answers
-        return self.load_seconds + (prompt_tokens + NEW_TOKEN_COST * new) / self.work_per_s
+        each = self.used * most_new_tokens if self.used > CUT else min(self.new_tokens, most_new_tokens)
+        return self.load_seconds + (prompt_tokens + NEW_TOKEN_COST * each * answers) / self.work_per_s
 
 
 def speed_of(plan: Plan, root: Path) -> Speed | None:
@@ -102,8 +103,9 @@ def speed_of(plan: Plan, root: Path) -> Speed | None:
     if not (work and seconds and items):
         return None
     loads = [session.load_seconds or 0.0 for manifest, _ in found for session in manifest.sessions]
-    new = sum(m.completion_tokens or 0 for _, m in found) / items
-    return Speed(work / seconds, new, sum(loads) / len(loads), tuple(manifest.run_id for manifest, _ in found))
+    new = sum(m.completion_tokens or 0 for _, m in found)
+    allowed = sum(m.items * (manifest.identity.max_new_tokens or 0) for manifest, m in found)
+    return Speed(work / seconds, new / items, new / allowed if allowed else 0.0, sum(loads) / len(loads))
 
 
 def _measured(root: Path) -> Iterable[Manifest]:

@@ -18,6 +18,7 @@ import tiny
 from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.types import Output
+from medbench.experiments.workload import Speed
 from medbench.results.store import StoredRun
 from test_docs import Page
 
@@ -279,6 +280,13 @@ def test_a_dry_run_counts_the_tokens_that_the_run_then_has() -> None:
         assert sum(record.output.completion_tokens for record in stored) <= expected["new_tokens"]
         assert (expected["open"], expected["requests"]) == (len(stored), 3)
     assert {run["new_tokens"] for run in planned.values()} == {0, 12}, "options are chosen without a new token"
+
+
+def test_answers_that_filled_their_limit_are_expected_to_fill_another() -> None:
+    # 10 answers of 15/16 of 512 tokens, at 4 each, after 800 tokens of prompts: 1 s + 20,000 / 100.
+    assert Speed(work_per_s=100, new_tokens=120, used=15 / 16, load_seconds=1).seconds(800, 10, 512) == 201
+    # A model that ends by itself, after 50 tokens, is expected to do so again: 1 s + 2,800 / 100.
+    assert Speed(work_per_s=100, new_tokens=50, used=50 / 128, load_seconds=1).seconds(800, 10, 512) == 29
 
 
 def test_a_dry_run_knows_what_is_stored_reused_and_how_fast_it_was() -> None:
