@@ -36,13 +36,15 @@ def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
     Costs are in the unit that each names: GB, seconds, millions of parameters.
     """
     headings = summary_headings(found)[2:]
-    qualities = [at for at, heading in enumerate(found.headings) if heading.kind not in COSTS and heading.better]
+    having = [sum(_quality(line, at) is not None for line in found.lines) for at in range(len(found.headings))]
+    qualities = [
+        at for at, heading in enumerate(found.headings) if heading.kind not in COSTS and heading.better and having[at]
+    ]
     measured = [at for at, heading in enumerate(found.headings) if heading.kind in COSTS]
     counts = [_parameters(line, parameters) for line in found.lines]
     if not qualities or not (measured or any(counts)) or len(found.lines) < 2:
         return None
     # The mean comes first, if there is one, then what most models have: the page opens on the first.
-    having = [sum(_quality(line, at) is not None for line in found.lines) for at in range(len(found.headings))]
     qualities.sort(key=lambda at: (found.headings[at].kind != "mean", -having[at]))
     costs: list[dict[str, str]] = [
         {"name": headings[at], "unit": UNITS[found.headings[at].kind], "kind": found.headings[at].kind}
