@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .stats import UNKNOWN, bootstrap_counts, cluster_numbers, draws, percentiles
 
+MOST_UNDEFINED = 0.05  # share of resamples without the statistic above which no 95 % interval is given
+
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
     """Return Spearman's rank correlation (1904): Pearson's of the ranks; equal values share their mean rank.
@@ -28,7 +30,8 @@ def bootstrap_spearman(
 ) -> tuple[float, float]:
     """Return the bootstrap interval of Spearman's correlation: as `bootstrap`, same resamples, but vectorized.
 
-    Resamples in which either side is constant are left out.
+    Resamples in which either side is constant have no correlation and are left out: up to 5 %. With more, the interval
+    is unknown.
     """
     left, right = _pairs(a, b)
     ids = np.arange(len(left)) if clusters is None else cluster_numbers(len(left), clusters)
@@ -47,7 +50,7 @@ def bootstrap_spearman(
         squares *= np.einsum("rg,rg,rg->r", counts_b, ranks_b, ranks_b)
         products = np.einsum("rn,rn,rn->r", times, ranks_a[:, group_a], ranks_b[:, group_b])
         found.append(products[squares > 0] / np.sqrt(squares[squares > 0]))
-    return percentiles(np.concatenate(found))
+    return _interval(np.concatenate(found), resamples)
 
 
 def weighted_kappa(a: Sequence[Any], b: Sequence[Any], levels: Sequence[Any]) -> float | None:
@@ -68,10 +71,13 @@ def bootstrap_kappa(
     seed: int = 0,
     resamples: int = 2000,
 ) -> tuple[float, float]:
-    """Return the bootstrap interval of `weighted_kappa`. Resamples where kappa is undefined are left out."""
+    """Return the bootstrap interval of `weighted_kappa`.
+
+    Resamples where kappa is undefined are left out: up to 5 %. With more, the interval is unknown.
+    """
     tables = bootstrap_counts(_cells(a, b, levels), len(levels) ** 2, clusters, seed, resamples)
     kappas = _kappas(tables, len(levels))
-    return percentiles(kappas[~np.isnan(kappas)])
+    return _interval(kappas[~np.isnan(kappas)], resamples)
 
 
 def krippendorff_alpha(
@@ -101,6 +107,11 @@ def krippendorff_alpha(
     observed = (counts.T @ shares * apart).sum()
     expected = totals @ apart @ totals / (totals.sum() - 1)
     return float(1 - observed / expected) if expected > 0 else None
+
+
+def _interval(values: NDArray[np.float64], resamples: int) -> tuple[float, float]:
+    """Return the percentiles of a statistic over the resamples that have it; UNKNOWN if too many have none."""
+    return percentiles(values) if len(values) >= (1 - MOST_UNDEFINED) * resamples else UNKNOWN
 
 
 def _pairs(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

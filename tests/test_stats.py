@@ -295,8 +295,11 @@ class TestSpearman:
         assert bootstrap_spearman([1, 2, 3], [1, 2, 3], ["one"] * 3) == UNKNOWN
         assert bootstrap_spearman([1, 1, 1], [1, 2, 3]) == UNKNOWN
         assert bootstrap_spearman([], []) == UNKNOWN
-        # Resamples of a single pair are constant and left out; all others order the two pairs rightly.
-        assert bootstrap_spearman([1, 2], [5, 6]) == (1.0, 1.0)
+        # Half of the resamples of two pairs have one of them twice, and no correlation.
+        assert bootstrap_spearman([1, 2], [5, 6]) == UNKNOWN
+        # One pair in 100 that differs is missing from 37 % of the resamples; the ten best are from next to none.
+        assert bootstrap_spearman([0] * 99 + [1], range(100)) == UNKNOWN
+        assert bootstrap_spearman([0] * 90 + [1] * 10, range(100))[0] > 0
 
 
 class TestWeightedKappa:
@@ -351,7 +354,8 @@ class TestWeightedKappa:
 
     def test_its_bootstrap_leaves_out_resamples_without_kappa(self) -> None:
         assert bootstrap_kappa([1, 1], [1, 1], (1, 2)) == UNKNOWN
-        assert bootstrap_kappa([1, 2], [1, 2], (1, 2), ["a", "b"]) == (1.0, 1.0)
+        assert bootstrap_kappa([1, 2], [1, 2], (1, 2), ["a", "b"]) == UNKNOWN  # as for a correlation
+        assert bootstrap_kappa([1, 2] * 10, [1, 2] * 10, (1, 2)) == (1.0, 1.0)
 
 
 class TestKrippendorff:
