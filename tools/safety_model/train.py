@@ -18,19 +18,32 @@ r"""Train the safety model in steps. The same examples and packages give the sam
     train --start 11 --out 12 --only W1,…,W6,W1b,…,W6b,W1c,…,W6c,W8,W9,W10 --without H9,H10 --replay 700 --epochs 3 \
         --characters 12000 --encoder-rate 1.5e-4 --warm-up 0.05 --wrapped 0.2 --sheets 100 --processes 2 --seed 4
     train --mean 11 12 --out 13
+    train --start 13 --out 14 --only W1,…,W6,W1b,…,W6b,W1c,…,W6c,W8,W9,W10 --without H9,H10 --replay 700 --epochs 1 \
+        --characters 12000 --warm-up 0.05 --wrapped 0.2 --sheets 100 --seed 5
+    train --mean 13 14 --out 15
+    train --start 15 --out 16 --only S1,…,S12 --without H9,H10 --replay 900 --epochs 2 --characters 12000 \
+        --encoder-rate 1.2e-4 --warm-up 0.05 --wrapped 0.2 --sheets 60 --processes 2 --seed 5
+    train --mean 15 16 --out 17
+    train --start 17 --out 18 --only S1,…,S12 --without H9,H10,S13,S14 --replay 1500 --epochs 1 \
+        --characters 12000 --warm-up 0.05 --wrapped 0.2 --sheets 60 --seed 6
+    train --start 18 --out 19 --only S13,S14 --without H9,H10 --replay 1200 --epochs 1 --characters 12000 \
+        --encoder-rate 8e-5 --wrapped 0.2 --sheets 20 --processes 2 --seed 7
+    train --mean 17 18 19 --out 20
 
 `train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
 config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first two commands were run with an
 earlier version of this program and made the weights of an earlier release (a4323a86 in the history of git), from which
-the others start. Steps 3 to 6 took 32, 13, 6 and 15 minutes on one core with bfloat16 instructions, steps 8 to 10 and
-12 took 17, 44, 30 and 57 minutes on two cores without them. Steps 8 and 9 read `build_more.jsonl` while it was being
-written (`W1b` and `W1c` came later than `W1`, and some lines were corrected afterwards), so they cannot be repeated
-exactly.
+the others start. Steps 3 to 6 took 32, 13, 6 and 15 minutes on one core with bfloat16 instructions. Without them, steps
+8 to 10, 12, 16 and 19 took 17, 44, 30, 57, 20 and 4 minutes on two cores, and steps 14 and 18 took 34 and 20 on one.
+Steps 8, 9 and 16 read files that were still being written (`W1b` and `W1c` came later than `W1`, the last rows of `S10`
+and `S11` after step 16, `S13` and `S14` after step 18, and some lines were corrected afterwards), so they cannot be
+repeated exactly.
 
-`--replay` mixes in others at random, so that nothing is unlearned. Steps up to 7 start from 8-bit weights, whose
-rounding cancels the updates of a smaller rate (at 4e-5 it did); later ones start from the unrounded weights of the step
-before. `--sheets` adds lists of doses (doses.py). `--mean` averages two models (Wortsman et al. 2022, arXiv:2109.01903)
-and trains nothing. To measure how well a model reads an unseen writer, here one that the first five steps leave out:
+Steps up to 15 were given the first three files of `BUILD` alone (`--examples`). `--replay` mixes in others at random,
+so that nothing is unlearned. Steps up to 7 start from 8-bit weights, whose rounding cancels the updates of a smaller
+rate (at 4e-5 it did); later ones start from the unrounded weights of the step before. `--sheets` adds lists of doses
+(doses.py). `--mean` averages models (Wortsman et al. 2022, arXiv:2109.01903) and trains nothing. To measure how
+well a model reads an unseen writer, here one that the first five steps leave out:
 
     python -m medbench.tools.safety_model.evaluate tools/safety_model/build_long.jsonl --model 5 --writer L2
 """
@@ -61,9 +74,9 @@ from .variants import Changeable, read_changeable
 
 HERE = Path(__file__).parent
 EXACT = "exact.safetensors"  # the weights as trained, from which the next step starts; not shipped
-BUILD = [HERE / "build.jsonl", HERE / "build_long.jsonl", HERE / "build_more.jsonl"]
-# Both thresholds of "unsafe" were chosen on test_long.jsonl, test_more.jsonl and the held-out writers H9 and H10.
-THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.9}  # probability threshold of each label
+BUILD = [HERE / name for name in ("build.jsonl", "build_long.jsonl", "build_more.jsonl", "build_voices.jsonl")]
+# Chosen on test_long.jsonl, test_more.jsonl, test_fourth.jsonl and the held-out writers H9 and H10.
+THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.91}  # probability threshold of each label
 SHORT_THRESHOLDS = {"unsafe": 0.84}  # for answers of few lines (reader.FEW_LINES)
 
 
@@ -148,10 +161,13 @@ def started(folder: Path) -> Start:
 
 
 def averaged(folders: Sequence[Path]) -> Start:
-    """Return the mean of the weights of two models."""
-    one, other = (started(folder)[0].state_dict() for folder in folders)
-    model, tokenizer, sizes = started(folders[1])
-    mean = {name: (one[name] + weight) / 2 if weight.is_floating_point() else weight for name, weight in other.items()}
+    """Return the mean of the weights of several models."""
+    states = [started(folder)[0].state_dict() for folder in folders]
+    model, tokenizer, sizes = started(folders[-1])
+    mean = {
+        name: sum(state[name] for state in states) / len(states) if weight.is_floating_point() else weight
+        for name, weight in states[-1].items()
+    }
     model.load_state_dict(mean)
     return model, tokenizer, sizes
 
@@ -321,7 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument("--base", type=Path)
     start.add_argument("--start", type=Path, help="a folder made by this program")
-    start.add_argument("--mean", type=Path, nargs=2, help="two such folders, whose weights are averaged")
+    start.add_argument("--mean", type=Path, nargs="+", help="such folders, whose weights are averaged")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--examples", type=Path, nargs="+", default=BUILD)
     parser.add_argument("--without", default="", help="writers to leave out")
@@ -334,7 +350,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = vars(parser.parse_args(arguments))
     recipe = TrainingSettings(**{name: given[name] for name in asdict(TrainingSettings()) if name in given})
     if given["mean"]:
-        last = json.loads((given["mean"][1] / "config.json").read_text(encoding="utf-8"))["recipe"]
+        last = json.loads((given["mean"][-1] / "config.json").read_text(encoding="utf-8"))["recipe"]
         write(averaged(given["mean"]), given["out"], TrainingSettings(**last))
         return
     read = [one for path in given["examples"] for one in read_changeable(path)]
