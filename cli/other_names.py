@@ -116,12 +116,12 @@ def _listed(context: click.Context, words: Sequence[str]) -> str:
     """Return the command that the first word of `medbench list` probably means, by its use in other tools, else by
     spelling; "" if it is not known.
     """
-    (what, *_) = context.command.params
-    if context.info_name != "list" or not words or not isinstance(what.type, click.Choice):
+    if context.info_name != "list" or not words:
         return ""
     found = (command for command, names in COMMANDS.items() if words[0].lower() in names.split())
     named = [command for command in found if command.startswith("list ")]
-    spelled = [f"list {near}" for near in nearest(words[0], what.type.choices)]
+    kinds = next(each.type.choices for each in context.command.params if isinstance(each.type, click.Choice))
+    spelled = [f"list {near}" for near in nearest(words[0], kinds)]
     return next((f"medbench {command}" for command in [*named, *spelled]), "")
 
 

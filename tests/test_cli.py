@@ -225,7 +225,7 @@ def test_compare_pairs_two_runs_and_refuses_what_cannot_be_compared(model: Path)
         (["leaderbord"], 2, ["No such command", "leaderboard"]),
         (["leaderboard"], 2, ["there is no folder runs", "medbench run"]),
         (["show", "nothing"], 2, ["no run or model here is called 'nothing'"]),
-        (["list", "modles"], 2, ["'modles' is not one of"]),
+        (["list", "modles"], 2, ["medbench list has no 'modles'. Did you mean medbench list models?"]),
     ],
 )
 def test_a_wrong_request_is_answered_in_words(words: list[str], code: int, said: list[str], model: Path) -> None:

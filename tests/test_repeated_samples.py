@@ -387,6 +387,7 @@ class TestCommands:
         assert [record.output.text for record in StoredRun(run).records()] == ["A", "B", "C"]
 
 
+@pytest.mark.slow
 def test_killed_twice_inside_items_a_run_ends_with_exactly_five_answers_each(tmp_path: Path) -> None:
     tiny.save(tmp_path / "model", "llama")
     words = ["-m", "model", "--engine", ENGINE, "-b", "medqa-sample", "--limit", "8", "--choice", "generate"]

@@ -454,6 +454,7 @@ def test_without_bm25s_the_message_says_how_to_install_it(monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+@pytest.mark.slow
 def test_a_killed_process_is_continued_by_the_same_command_and_not_after_a_change() -> None:
     gout()
     model = str(tiny.save(Path("tiny-llama"), "llama", window=2048))

@@ -336,6 +336,7 @@ def test_a_taken_port_is_an_error_before_the_model_loads(folder: Path) -> None:
     assert done.exit_code == 2 and "--port 0" in done.output
 
 
+@pytest.mark.slow
 def test_the_page_as_a_process_ends_by_ctrl_c(folder: Path) -> None:
     with served(str(folder), "--host", "0.0.0.0", command="ui") as running:
         assert any("WITHOUT A KEY" in line for line in running.lines)
