@@ -75,8 +75,7 @@ from .variants import Changeable, read_changeable
 HERE = Path(__file__).parent
 EXACT = "exact.safetensors"  # the weights as trained, from which the next step starts; not shipped
 BUILD = [HERE / name for name in ("build.jsonl", "build_long.jsonl", "build_more.jsonl", "build_voices.jsonl")]
-# Chosen on test_long.jsonl, test_more.jsonl, test_fourth.jsonl and the held-out writers H9 and H10. "unsafe" had 0.89
-# until test_fifth.jsonl was scored.
+# How they were chosen: docs/measurements.md
 THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.91}  # probability threshold of each label
 SHORT_THRESHOLDS = {"unsafe": 0.84}  # for answers of few lines (reader.FEW_LINES)
 
