@@ -61,7 +61,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("template", "told"), HOSTILE.items(), ids=lambda text: text[:30])
 def test_a_hostile_template_is_a_sentence(template: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat_templates, "CPU_SECONDS", 1)
+    if "does not end" in told:  # starting the process itself takes nearly as long on a busy machine
+        monkeypatch.setattr(chat_templates, "CPU_SECONDS", 1)
     with pytest.raises(MedbenchError) as error:
         chat_templates.check(template, "m")
     assert error.value.message.startswith(f"the chat template of m cannot be used: {told}")
