@@ -213,7 +213,7 @@ def _metadata(about: Subject, entry: Entry | None, title: str, found: Scores) ->
 
 def _training(manifest: AdapterManifest) -> list[str]:
     source = str(manifest.recipe.get("source", OURS))
-    recipe = "medbench's own for this model" if source == OURS else f"by {escaped(source)}"
+    recipe = "the model entry's own" if source == OURS else f"by {escaped(source)}"
     lines = [f"Recipe: {recipe}; seed {manifest.seed}."]
     measured = {stage.get("name"): stage for stage in manifest.stages}
     planned = {stage.get("stage"): stage for stage in manifest.data}

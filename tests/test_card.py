@@ -124,7 +124,7 @@ def test_it_says_what_the_manifests_say_and_no_path_of_this_machine() -> None:
     run("quiz", right=6, leaked=("1", "2"))
     run("exam", right=3, leaked=None)
     text = card_of("smollm2-135m@first").text
-    assert "Recipe: medbench's own for this model; seed 0." in text and "learning_rate 0.001, LoRA rank 16" in text
+    assert "Recipe: the model entry's own; seed 0." in text and "learning_rate 0.001, LoRA rank 16" in text
     assert "notes.jsonl, 1,200 examples drawn (hash `373ec0979ac4abce`" in text
     assert "- quiz: 2 items" in text and "- exam: none found" in text and "- headqa-en: not checked" in text
     quiz = next(line for line in text.splitlines() if line.startswith("| quiz") and "| token_f1 |" in line)
