@@ -34,7 +34,7 @@ def exports() -> Path:
 
 def pages() -> Path:
     """Return the folder that reports are written to."""
-    return Path("pages")
+    return home() / "pages"
 
 
 def cache() -> Path:

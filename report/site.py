@@ -25,7 +25,7 @@ from .places import Places
 from .script_data import script
 from .tables import board_table, summary_table, summary_terms
 from .terms import meaning
-from .tradeoffs import add_doubts, parameters_of, tradeoffs
+from .tradeoffs import parameters_of, tradeoffs
 
 TITLE = "medbench report"
 INDEX = "index.html"
@@ -67,7 +67,8 @@ def write_report(
     problems = (*getattr(runs, "problems", ()), *map(str, found.problems))
     by_path = {str(run.path): run for run in runs}
     parameters = parameters_of(found.boards, {path: run.manifest for path, run in by_path.items()})
-    traded = [each for each in (tradeoffs(one, parameters) for one in summarize(found)) if each]
+    summaries = summarize(found)
+    traded = any(tradeoffs(one, parameters) for one in summaries)
     about = _about(title, runs, found, ((INDEX, "Summary"), *([(TRADEOFFS, "Trade-offs")] if traded else [])), live)
     places = places or Places()
     for source in FOLDERS:
@@ -79,11 +80,11 @@ def write_report(
     ]
     doubts = [doubt for each in boards for doubt in each.write(folder, about)]
     if traded:
-        add_doubts(traded, doubts)
-        folder.write("data/tradeoffs.js", script("tradeoffs", traded))
+        told = [each for each in (tradeoffs(one, parameters, doubts) for one in summaries) if each]
+        folder.write("data/tradeoffs.js", script("tradeoffs", told))
         folder.write(
             TRADEOFFS,
-            page("tradeoffs.html", about=about, here=TRADEOFFS, scripts=("data/tradeoffs.js",), safety=_safety(traded)),
+            page("tradeoffs.html", about=about, here=TRADEOFFS, scripts=("data/tradeoffs.js",), safety=_safety(told)),
         )
     _write_index(folder, about, found, boards, problems, [doubt.why for doubt in doubts])
     folder.close()

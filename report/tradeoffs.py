@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.types import Figure
 from ..results.board import Board, Cell
 from ..results.cells import GB, cell_text
 from ..results.descriptions import Setup
 from ..results.manifest import Manifest
-from ..results.summary import ModelRow, Summary
+from ..results.summary import Heading, ModelRow, Summary
 from ..results.summary_export import summary_cells, summary_headings
 
 COSTS = ("latency", "memory")  # kinds of columns that one wants low, and may limit
@@ -30,13 +31,14 @@ class Doubt:
     why: str  # a sentence
 
 
-def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
+def tradeoffs(found: Summary, parameters: Parameters, doubts: Sequence[Doubt] = ()) -> dict[str, Any] | None:
     """Return the models of a summary with all their qualities and costs; None if there is nothing to trade off.
 
-    Costs are in the unit that each names: GB, seconds, millions of parameters.
+    Costs are in the unit that each names: GB, seconds, millions of parameters. A quality that says little has the
+    doubts about it: those about its benchmark, or, if it is a mean, about any.
     """
     headings = summary_headings(found)[2:]
-    having = [sum(_quality(line, at) is not None for line in found.lines) for at in range(len(found.headings))]
+    having = [sum(_figure(line.cells[at]) is not None for line in found.lines) for at in range(len(found.headings))]
     qualities = [
         at for at, heading in enumerate(found.headings) if heading.kind not in COSTS and heading.better and having[at]
     ]
@@ -61,7 +63,7 @@ def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
             {
                 "name": line.label,
                 "setup": summary_cells(line)[1],
-                "qualities": [_quality(line, at) for at in qualities],
+                "qualities": [_quality(line, at, found.headings[at], doubts) for at in qualities],
                 "costs": [
                     *(_cost(line.cells[at]) for at in measured),
                     *([_count(count)] if any(counts) else []),
@@ -70,22 +72,6 @@ def tradeoffs(found: Summary, parameters: Parameters) -> dict[str, Any] | None:
             for line, count in zip(found.lines, counts, strict=True)
         ],
     }
-
-
-def add_doubts(traded: Sequence[Mapping[str, Any]], doubts: Sequence[Doubt]) -> None:
-    """Add to the qualities of `tradeoffs` why some of them say little: to a benchmark's figure, and to the mean."""
-    for one in traded:
-        for model in one["models"]:
-            own = [
-                doubt
-                for doubt in doubts
-                if _labels(model["name"], doubt.setup.model) and model["setup"].startswith(_without_chat(doubt.setup))
-            ]
-            for about, quality in zip(one["qualities"], model["qualities"], strict=True):
-                name = about["name"].split(" ")[0]
-                why = [each.why for each in own if about["kind"] == "mean" or name == each.benchmark]
-                if quality and about["kind"] in ("mean", "benchmark") and why:
-                    quality["doubt"] = " ".join(why)
 
 
 def parameters_of(boards: Sequence[Board], manifests: Mapping[str, Manifest]) -> Parameters:
@@ -101,14 +87,8 @@ def parameters_of(boards: Sequence[Board], manifests: Mapping[str, Manifest]) ->
 
 
 def _parameters(line: ModelRow, parameters: Parameters) -> int | None:
-    """Return how many parameters the model of a summary line has. The line's label may say more than its name."""
-    own = {count for (model, setup), count in parameters.items() if setup == line.setup and _labels(line.label, model)}
-    return own.pop() if len(own) == 1 else None
-
-
-def _labels(label: str, model: str) -> bool:
-    """Tell whether a summary line's label names a model. It may say more than the name."""
-    return label == model or label.startswith(f"{model} (")
+    """Return how many parameters the model of a summary line has."""
+    return parameters.get((line.model, line.setup))
 
 
 def _without_chat(setup: Setup) -> str:
@@ -116,17 +96,31 @@ def _without_chat(setup: Setup) -> str:
     return dataclasses.replace(setup, chat="").text
 
 
-def _quality(line: ModelRow, at: int) -> dict[str, Any] | None:
+def _figure(cell: Cell | None) -> Figure | None:
+    """Return the figure of a cell; None if it has no value."""
+    return cell.figure if cell and cell.figure and cell.figure.value is not None else None
+
+
+def _quality(line: ModelRow, at: int, heading: Heading, doubts: Sequence[Doubt]) -> dict[str, Any] | None:
     cell = line.cells[at]
-    if cell is None or cell.figure is None or cell.figure.value is None:
+    figure = _figure(cell)
+    if cell is None or figure is None:
         return None
-    figure = cell.figure
     text = summary_cells(line)[at + 2]
-    return {"value": figure.value, "low": figure.low, "high": figure.high, "text": text, "status": cell.status}
+    found = {"value": figure.value, "low": figure.low, "high": figure.high, "text": text, "status": cell.status}
+    if why := [doubt.why for doubt in doubts if _is_about(doubt, line, heading)]:
+        found["doubt"] = " ".join(why)
+    return found
+
+
+def _is_about(doubt: Doubt, line: ModelRow, heading: Heading) -> bool:
+    if (doubt.setup.model, _without_chat(doubt.setup)) != (line.model, line.setup):
+        return False
+    return heading.kind == "mean" or (heading.kind == "benchmark" and heading.name.split(" ")[0] == doubt.benchmark)
 
 
 def _cost(cell: Cell | None) -> dict[str, Any] | None:
-    if cell is None or cell.figure is None or cell.figure.value is None:
+    if cell is None or _figure(cell) is None:
         return None
     shown = cell_text(cell)
     return {"value": shown.amount, "text": shown.figure}

@@ -46,7 +46,8 @@ class Heading:
 class ModelRow:
     """One model, as loaded and run in one way. `cells` has a place per heading: None if there is no figure."""
 
-    label: str
+    label: str  # the model's name, with what tells its lines apart
+    model: str
     setup: str
     cells: tuple[Cell | None, ...]
     changed: bool = False
@@ -117,6 +118,7 @@ def _summary(boards: Sequence[Board]) -> Summary:
         lines.append(
             ModelRow(
                 _label(key, models),
+                key.label,
                 setup,
                 tuple(cells),
                 any(row.changes for row in mine if row),

@@ -31,7 +31,6 @@ Examples:
     click.option(
         "--out",
         type=FilePath(),
-        default=paths.pages(),
         metavar="DIR",
         help="Folder to write; a report there is replaced.  [default: pages/]",
     ),
@@ -43,7 +42,7 @@ Examples:
 @cloup.option_group("Output", cloup.help_option("--help", "-h", help="Show this message and exit."))
 def command(
     folders: tuple[Path, ...],
-    out: Path,
+    out: Path | None,
     models: tuple[str, ...],
     benchmarks: tuple[str, ...],
     title: str,
@@ -70,7 +69,7 @@ def command(
     if not found:
         raise SystemExit(1)
     runs = chosen(found, output.names(models), output.names(benchmarks))
-    written = write_report(Runs(runs, map(str, problems)), out, title)
+    written = write_report(Runs(runs, map(str, problems)), out or paths.pages(), title)
     for text in written.problems[len(problems) :]:
         tell(f"Not shown: {text}")
     say(str(written.index))
