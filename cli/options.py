@@ -30,7 +30,9 @@ class FilePath(click.Path):
         return super().convert(value, param, ctx)
 
 
-RUNS_FOLDER = click.option("--out", type=FilePath(), metavar="DIR", help="Folder of runs.  [default: runs/]")
+_OF_RUNS: Any = {"type": FilePath(), "metavar": "DIR", "help": "Folder of runs.  [default: runs/]"}
+RUNS_FOLDER = click.option("--out", **_OF_RUNS)
+RUNS_READ = click.option("--runs", **_OF_RUNS)
 
 
 class Option(cloup.Option):

@@ -27,6 +27,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 os.environ["MEDBENCH_MIRROR"] = "http://127.0.0.1:9"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_objects_to_walk() -> None:
+    """Keep the garbage collector from walking, again and again, through every object of the libraries loaded so far."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def nothing_fetched(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide what the person who runs the tests has fetched, unless a test names a cache folder of its own."""
@@ -91,13 +98,9 @@ def toy_here(toy_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def brisk_trainings() -> Iterator[None]:
-    """Dozens of trainings in this process, each without what takes half its time and is tested elsewhere: the estimate
-    of its memory, and a walk through every object that was there before it."""
+    """Dozens of trainings in this process, each without an estimate of its memory, which is tested elsewhere."""
     from medbench.training import train
 
-    gc.collect()
-    gc.freeze()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "_check_room", lambda *arguments: None)
         yield
-    gc.unfreeze()

@@ -9,7 +9,7 @@ import click
 import cloup
 
 from .. import completion
-from ..options import Command, FilePath
+from ..options import RUNS_READ, Command, FilePath
 from ..push import push as send
 from ..ui import output
 from ..ui.messages import tell
@@ -33,7 +33,7 @@ Examples:
         metavar="FILE|DIR",
         help="Write the card to a file (NAME.md), or the card and its results into a folder.  [default: stdout]",
     ),
-    click.option("--runs", type=FilePath(), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    RUNS_READ,
 )
 @cloup.option_group(
     "Hub",

@@ -12,7 +12,7 @@ from ...core.errors import UsageError
 from .. import completion
 from ..export_runs import export_runs
 from ..model_options import REVISION, TRUST_REMOTE_CODE
-from ..options import Command, FilePath
+from ..options import RUNS_READ, Command, FilePath
 from ..push import push
 from ..ui import output
 from ..ui.messages import say, tell
@@ -129,7 +129,7 @@ Examples:
         metavar="N",
         help="Token limit of an answer.  [default: the benchmark's]",
     ),
-    click.option("--runs", type=FilePath(), metavar="DIR", help="Folder of runs.  [default: runs/]"),
+    RUNS_READ,
 )
 @cloup.option_group(
     "Hub",
