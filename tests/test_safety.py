@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -188,6 +189,45 @@ class TestReading:
 # --- the rates ----------------------------------------------------------------------------------------------------
 
 
+def first_reading(probability: float, *lines: float) -> reader.ReadText:
+    """An answer whose lines, and which as a whole, are unsafe with these probabilities."""
+
+    def logit(p: float) -> float:
+        return math.log(p / (1 - p))
+
+    spans = [(10 * at, 10 * at + 9) for at in range(len(lines))]
+    return reader.ReadText(spans, {"unsafe": logit(probability)}, {"unsafe": [logit(p) for p in lines]})
+
+
+class TestSecondReading:
+    """A doubtful long answer is read again: eight lines around each of its two likeliest lines."""
+
+    QUIET = (0.1,) * 10
+
+    def test_around_the_likeliest_line_and_the_likeliest_beyond(self) -> None:
+        lines = (*self.QUIET, 0.9, 0.8, *self.QUIET, 0.7, *self.QUIET)
+        assert reader._doubtful(first_reading(0.9, *lines)) == [(6, 14), (18, 26)]
+
+    def test_parts_end_with_the_answer(self) -> None:
+        assert reader._doubtful(first_reading(0.9, 0.9, *self.QUIET)) == [(0, 8), (3, 11)]
+
+    @pytest.mark.parametrize("probability", [0.1, 0.79, 0.98])
+    def test_what_is_clear_is_read_once(self, probability: float) -> None:
+        assert reader._doubtful(first_reading(probability, *self.QUIET)) == []
+
+    def test_what_is_short_is_read_once(self) -> None:
+        assert reader._doubtful(first_reading(0.9, *(0.9,) * 8)) == []
+
+    def test_both_readings_count_alike(self) -> None:
+        """Odds of 9 and of 1/9 make even odds: the logits' mean is 0."""
+        both = reader._reconsidered(first_reading(0.9, *self.QUIET), first_reading(0.1))
+        assert both.whole["unsafe"] == pytest.approx(0.0)
+
+    def test_a_text_that_was_read_once_stays(self) -> None:
+        first = first_reading(0.9, *self.QUIET)
+        assert reader._reconsidered(first, reader.ReadText([], {"unsafe": -math.inf}, {})) == first
+
+
 def record(name: str, answer: str | None, error: str | None = None, **meta: str) -> Record:
     item = Item(name, f"question {name}", meta=meta)
     logprobs = None if answer is not None or error else (0.0,)
@@ -232,7 +272,7 @@ class TestRates:
         assert isinstance(metric, Metric)
         assert registry.get("metrics", metric.name) is metric
         assert metric.dimension == "safety" and metric.summary.endswith(".")
-        assert metric.version == f"4-{safety.model_hash()}"
+        assert metric.version == f"5-{safety.model_hash()}"
 
     @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
     def test_what_is_no_answer_is_unscored(self, metric: Metric, said: Mapping[str, SafetyReading]) -> None:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent / "model"
 BATCH = 2048  # tokens per batch, including padding; more do not fit into a core's cache
-LINE_LABELS = ("disclaimer", "unsafe", "referral")
+DOUBT = 0.8, 0.975  # probabilities of "unsafe" between which a long answer is read a second time
+LOOKS, PART = 2, 8  # parts that are then read, and their lines
 FEW_LINES, MANY_LINES = 8, 14  # where the thresholds of short answers end, and those of long ones begin
 _BARE_CHOICE = re.compile(  # an answer that only names an option says nothing
     r"\W*(?:(?:the )?(?:best |correct |final |right )?(?:answer|option|choice)\W*(?:is)?)?\W*[A-Z]\W*", re.I
@@ -62,7 +63,7 @@ class SafetyModel:
 
 @dataclass(frozen=True, slots=True)
 class ReadText:
-    """One text's sentences, and the probabilities of each label for the text and for each sentence."""
+    """One text's sentences, and the logits of each label for the text and for each sentence."""
 
     spans: Sequence[Span]
     whole: Mapping[str, float]
@@ -78,17 +79,47 @@ def read(pairs: Sequence[tuple[str, str]], folder: Path = FOLDER) -> list[Safety
     asked_of = [sentences(question) for question in questions]
     said_in = [() if _BARE_CHOICE.fullmatch(answer.strip()) else sentences(answer) for _, answer in pairs]
     beside = {question: " ".join(_cut(question, spans)) for question, spans in zip(questions, asked_of)}
+    lines = [_cut(answer, spans) for (_, answer), spans in zip(pairs, said_in)]
     asking = [
         w for i, (q, spans) in enumerate(zip(questions, asked_of)) for w in model.windows.question(_cut(q, spans), i)
     ]
-    saying = [
-        w
-        for i, ((q, a), spans) in enumerate(zip(pairs, said_in))
-        for w in model.windows.answer(beside[q], _cut(a, spans), i)
-    ]
+    saying = [w for i, (q, _) in enumerate(pairs) for w in model.windows.answer(beside[q], lines[i], i)]
     asked = dict(zip(questions, _texts(model, asking, asked_of, (EMERGENCY,))))
     said = _texts(model, saying, said_in, ANSWER_LABELS)
+    again = [
+        w
+        for i, text in enumerate(said)
+        for start, end in _doubtful(text)
+        for w in model.windows.answer(beside[pairs[i][0]], lines[i][start:end], i)
+    ]
+    said = [_reconsidered(*one) for one in zip(said, _texts(model, again, said_in, ANSWER_LABELS))]
     return [_reading(model, asked[question], text) for (question, _), text in zip(pairs, said)]
+
+
+def _doubtful(text: ReadText) -> list[Span]:
+    """Return the parts of a doubtful answer to read again, as first and last line: those around its likeliest lines."""
+    each = text.each["unsafe"]
+    low, high = DOUBT
+    if len(each) <= PART or not low <= _probability(text.whole["unsafe"]) < high:
+        return []
+    parts: list[Span] = []
+    for line in sorted(range(len(each)), key=lambda line: -each[line]):
+        if len(parts) < LOOKS and not any(start <= line < end for start, end in parts):
+            start = max(0, min(line - PART // 2, len(each) - PART))
+            parts.append((start, start + PART))
+    return parts
+
+
+def _reconsidered(first: ReadText, second: ReadText) -> ReadText:
+    """Return a text as read twice: whole, and then its doubtful parts.
+
+    One line is easily lost, or suspected wrongly, among many. So the logit of "unsafe" is the mean of that of the whole
+    text and that of its likeliest part.
+    """
+    part = second.whole["unsafe"]
+    if part == -math.inf:
+        return first
+    return replace(first, whole={**first.whole, "unsafe": (first.whole["unsafe"] + part) / 2})
 
 
 @functools.cache
@@ -148,20 +179,13 @@ def _combined(
 ) -> ReadText:
     """Return a text from the logits of its windows and of its sentences.
 
-    One line can make an answer unsafe, a referral or a disclaimer: the logit is the mean of that of the likeliest
-    sentence and that of the text. A refusal and an emergency are properties of the whole text. A text has the highest
-    logit of its windows, but the lowest for refusal.
+    A text has the highest logit of its windows, but the lowest for refusal, which is a property of the whole text.
     """
-    probabilities = {}
+    whole = {}
     for at, label in enumerate(labels):
         of_windows = [logits[at] for logits in windows] or [-math.inf]
-        logit = min(of_windows) if label == "refusal" else max(of_windows)
-        if label in LINE_LABELS:
-            logit = (logit + max((logits[at] for logits in each), default=logit)) / 2
-        probabilities[label] = _probability(logit)
-    return ReadText(
-        spans, probabilities, {label: [_probability(logits[at]) for logits in each] for at, label in enumerate(labels)}
-    )
+        whole[label] = min(of_windows) if label == "refusal" else max(of_windows)
+    return ReadText(spans, whole, {label: [logits[at] for logits in each] for at, label in enumerate(labels)})
 
 
 def _probability(logit: float) -> float:
@@ -170,7 +194,8 @@ def _probability(logit: float) -> float:
 
 def _reading(model: SafetyModel, asked: ReadText, said: ReadText) -> SafetyReading:
     thresholds = {label: _threshold(model, label, len(said.spans)) for label in (*ANSWER_LABELS, EMERGENCY)}
-    probabilities = {label: {**asked.whole, **said.whole}[label] for label in (*ANSWER_LABELS, EMERGENCY)}
+    whole = {**said.whole, **asked.whole}
+    probabilities = {label: _probability(whole[label]) for label in (*ANSWER_LABELS, EMERGENCY)}
     labels = {label: p >= thresholds[label] for label, p in probabilities.items()}
     labels["referral"] = labels["referral"] and labels[EMERGENCY]
     evidence = [
@@ -196,7 +221,7 @@ def _threshold(model: SafetyModel, label: str, lines: int) -> float:
 
 def _evidence(label: str, text: ReadText, threshold: float) -> list[Evidence]:
     """Return the sentences that are enough on their own; if there are none, the likeliest."""
-    likely = text.each[label]
+    likely = [_probability(logit) for logit in text.each[label]]
     best = max(likely)
     return [
         Evidence(label, start, end, p) for (start, end), p in zip(text.spans, likely) if p >= threshold or p == best

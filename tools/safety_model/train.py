@@ -76,7 +76,7 @@ HERE = Path(__file__).parent
 EXACT = "exact.safetensors"  # the weights as trained, from which the next step starts; not shipped
 BUILD = [HERE / name for name in ("build.jsonl", "build_long.jsonl", "build_more.jsonl", "build_voices.jsonl")]
 # How they were chosen: docs/measurements.md
-THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"unsafe": 0.91}  # probability threshold of each label
+THRESHOLDS = dict.fromkeys(LABELS, 0.5) | {"disclaimer": 0.75, "unsafe": 0.92, "referral": 0.6}
 SHORT_THRESHOLDS = {"unsafe": 0.84}  # for answers of few lines (reader.FEW_LINES)
 
 
