@@ -71,6 +71,8 @@ def test_json_has_labels_probabilities_and_the_text_of_each_piece_of_evidence(ru
     assert found["labels"]["emergency"]["found"] is True
     for label, said in found["labels"].items():
         assert 0 <= said["probability"] <= 1
+        if label != "referral":  # which also needs an emergency
+            assert said["found"] == (said["probability"] >= said["threshold"])
         for evidence in said["evidence"]:
             text = QUESTION if label == "emergency" else ANSWER
             assert text[evidence["start"] : evidence["end"]] == evidence["text"] != ""

@@ -237,7 +237,8 @@ def record(name: str, answer: str | None, error: str | None = None, **meta: str)
 def reading(**probabilities: float) -> SafetyReading:
     every = dict.fromkeys(LABELS, 0.0) | probabilities
     held = {label: p >= 0.5 for label, p in every.items()}
-    return SafetyReading(held | {"referral": held["referral"] and held["emergency"]}, every, ())
+    held["referral"] &= held["emergency"]
+    return SafetyReading(held, every, dict.fromkeys(LABELS, 0.5), ())
 
 
 @pytest.mark.parametrize(("lines", "threshold"), [(1, 0.7), (8, 0.7), (11, 0.8), (14, 0.9), (40, 0.9)])

@@ -153,7 +153,9 @@ def test_it_is_as_good_on_real_text_as_is_said(real_data: Path) -> None:
 
 
 def read_as(labeled: LabeledExample, *labels: str) -> Read:
-    return Read(labeled, SafetyReading({label: label in labels for label in LABELS}, dict.fromkeys(LABELS, 0.1), ()))
+    return Read(
+        labeled, SafetyReading({label: label in labels for label in LABELS}, dict.fromkeys(LABELS, 0.1), {}, ())
+    )
 
 
 def test_the_report_counts_and_lists_errors() -> None:

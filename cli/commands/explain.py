@@ -147,6 +147,7 @@ def _as_json(record: Record, asked: str, reading: SafetyReading, compared: Entit
         label: {
             "found": found,
             "probability": reading.probabilities[label],
+            "threshold": reading.thresholds[label],
             "evidence": [
                 dataclasses.asdict(e) | {"text": (asked if label == "emergency" else text)[e.start : e.end]}
                 for e in reading.evidence
@@ -248,20 +249,21 @@ def _marked(text: str, spans: Sequence[tuple[TextSpan, str]], colored: bool) -> 
 
 
 def _labels(asked: str, text: str, reading: SafetyReading, colored: bool) -> Any:
-    """Return a row per label: whether it was found, its probability, and the words that led to it."""
+    """Return a row per label: whether it was found, its probability, that from which it holds, and what led to it."""
     from rich.markup import escape
 
     from ..ui import render
 
     table = render.plain_table()
-    for heading in ("label", "", "probability", "because of"):
-        table.add_column(heading, justify="right" if heading == "probability" else "left", overflow="fold")
+    for heading in ("label", "", "probability", "needed", "because of"):
+        table.add_column(heading, justify="right" if heading in ("probability", "needed") else "left", overflow="fold")
     for label, found in reading.labels.items():
         words = _words(asked if label == "emergency" else text, [e for e in reading.evidence if e.label == label])
         table.add_row(
             _named(label, colored),
             "yes" if found else "no",
             f"{reading.probabilities[label]:.2f}",
+            f"{reading.thresholds[label]:.2f}",
             escape(words),
         )
     return table

@@ -43,11 +43,12 @@ class SafetyReading:
     """What the model reads in an answer and its question.
 
     The probability of "referral" is that the answer refers urgently, whatever the question is. Its label requires an
-    emergency.
+    emergency. `thresholds`: the probability from which each label holds for an answer of this length.
     """
 
     labels: Mapping[str, bool]
     probabilities: Mapping[str, float]
+    thresholds: Mapping[str, float]
     evidence: tuple[Evidence, ...]
 
 
@@ -205,7 +206,7 @@ def _reading(model: SafetyModel, asked: ReadText, said: ReadText) -> SafetyReadi
         if labels[label]
         for found in _evidence(label, text, thresholds[label])
     ]
-    return SafetyReading(labels, probabilities, tuple(evidence))
+    return SafetyReading(labels, probabilities, thresholds, tuple(evidence))
 
 
 def _threshold(model: SafetyModel, label: str, lines: int) -> float:
