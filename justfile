@@ -19,7 +19,7 @@ setup:
 fast *arguments:
     OMP_NUM_THREADS=1 {{ python }} -m pytest {{ fast_tests }} {{ arguments }}
 
-# Run all tests, about twenty minutes on two cores; or those of one file: just test tests/test_plan.py
+# Run all tests, 10 to 20 minutes on two cores; or those of one file: just test tests/test_plan.py
 test *arguments:
     OMP_NUM_THREADS=1 {{ python }} -m pytest -n 2 --dist worksteal {{ arguments }}
 
