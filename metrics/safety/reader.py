@@ -98,7 +98,7 @@ def read(pairs: Sequence[tuple[str, str]], folder: Path = FOLDER) -> list[Safety
 
 
 def _doubtful(text: ReadText) -> list[Span]:
-    """Return the parts of a doubtful answer to read again, around its likeliest lines, each from line start to end - 1."""
+    """Return the parts of a doubtful answer to read again, as ranges of lines around its likeliest ones."""
     each = text.each["unsafe"]
     low, high = DOUBT
     if len(each) <= PART or not low <= _probability(text.whole["unsafe"]) < high:
