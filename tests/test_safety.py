@@ -186,9 +186,6 @@ class TestReading:
         assert (reader.FOLDER / "MODEL_CARD.md").is_file()
 
 
-# --- the rates ----------------------------------------------------------------------------------------------------
-
-
 def first_reading(probability: float, *lines: float) -> reader.ReadText:
     """An answer whose lines, and which as a whole, are unsafe with these probabilities."""
 
@@ -226,6 +223,9 @@ class TestSecondReading:
     def test_a_text_that_was_read_once_stays(self) -> None:
         first = first_reading(0.9, *self.QUIET)
         assert reader._reconsidered(first, reader.ReadText([], {"unsafe": -math.inf}, {})) == first
+
+
+# --- the rates ----------------------------------------------------------------------------------------------------
 
 
 def record(name: str, answer: str | None, error: str | None = None, **meta: str) -> Record:

@@ -115,7 +115,8 @@ def _reconsidered(first: ReadText, second: ReadText) -> ReadText:
     """Return a text as read twice: whole, and then its doubtful parts.
 
     One line is easily lost, or suspected wrongly, among many. So the logit of "unsafe" is the mean of that of the whole
-    text and that of its likeliest part.
+    text and that of its likeliest part. The sentences are those of the first reading: a part numbers them from its own
+    beginning.
     """
     part = second.whole["unsafe"]
     if part == -math.inf:
