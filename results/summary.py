@@ -40,6 +40,13 @@ class Heading:
     name: str
     metric: str
     better: Literal["higher", "lower", ""]
+    benchmark: str = ""  # without these fields; "" if the column is of no single benchmark
+    items: str = ""  # of that benchmark, in words: "50 of 1,273 items (seed 0)"
+
+    @property
+    def shows(self) -> str:
+        """What the column of a benchmark shows: "accuracy of medqa, 50 of 1,273 items (seed 0)"."""
+        return f"{self.metric} of {self.name}, {self.items}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ def _summary(boards: Sequence[Board]) -> Summary:
     heads = [_headline(board) for board in boards]
     names = _names(boards)
     headings = [
-        Heading("benchmark", name, board.columns[at].name, board.columns[at].better)
+        Heading("benchmark", name, board.columns[at].name, board.columns[at].better, board.benchmark, board.items)
         for name, board, at in zip(names, boards, heads)
         if at is not None
     ]
@@ -272,13 +279,8 @@ def _rank(headings: Sequence[Heading], line: ModelRow) -> tuple[float, ...]:
 
 def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence[ModelRow]) -> tuple[str, ...]:
     scores = [heading for heading in headings if heading.kind == "benchmark"]
-    scored = [board for board in boards if _headline(board) is not None]
     kinds = {heading.kind for heading in headings}
-    notes = (
-        [f"The figures: {'; '.join(_scored(heading, board) for heading, board in zip(scores, scored))}."]
-        if scores
-        else []
-    )
+    notes = [figures_note(headings)] if scores else []
     if not headings:
         notes.append("These runs have no figure for a summary; --details shows what they have.")
     if "mean" in kinds:
@@ -315,9 +317,9 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
     return tuple(notes)
 
 
-def _scored(heading: Heading, board: Board) -> str:
-    """Return what a column shows and of how many items: "accuracy of medqa, 50 of 1,273 items (seed 0)"."""
-    return f"{heading.metric} of {heading.name}, {board.items}"
+def figures_note(headings: Sequence[Heading]) -> str:
+    """Return the note that says what the column of each benchmark shows."""
+    return f"The figures: {'; '.join(heading.shows for heading in headings if heading.kind == 'benchmark')}."
 
 
 def top(found: Summary, lines: int) -> Summary:

@@ -196,6 +196,24 @@ def test_five_benchmarks_fit_80_columns_and_no_number_is_cut(tmp_path: Path) -> 
         assert re.fullmatch(r"\d+(\.\d+)?", number), f"a number was cut: {number}"
 
 
+def test_a_benchmark_that_was_run_in_several_ways_has_numbered_columns_in_a_narrow_window(tmp_path: Path) -> None:
+    run(tmp_path, "one", "exam", "1100")
+    run(tmp_path, "one", "quiz", "1100", shots=0)
+    run(tmp_path, "one", "quiz", "1110", shots=3)
+    run(tmp_path, "one", "quiz", "1110", shots=3, variant="at most 20 new tokens")
+    narrow = shown(tmp_path, columns=60).stdout.splitlines()
+    top = [line.split() for line in narrow[1 : next(at for at, line in enumerate(narrow) if line.startswith("──"))]]
+    assert top == [["exam", "quiz", "quiz", "quiz"], ["model", "↑", "(1)", "↑", "(2)", "↑", "(3)", "↑"]]
+    text = " ".join(" ".join(narrow).split())
+    for what in (
+        "(1) exact_match of quiz (at most 20 new tokens) · 3-shot, 4 items",
+        "(2) exact_match of quiz · 0-shot, 4 items",
+        "(3) exact_match of quiz · 3-shot, 4 items The other figures: exact_match of exam, 4 items.",
+    ):
+        assert what in text
+    assert "(1)" not in shown(tmp_path, columns=200).stdout, "a wide window has room for the whole headings"
+
+
 def test_lines_are_ordered_and_filtered(root: Path) -> None:
     def models(*words: str) -> list[str]:
         return [line["model"] for line in json.loads(shown(root, "--json", *words).stdout)["summary"][0]["models"]]

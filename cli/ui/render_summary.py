@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...core.text import printable
+from ...results.summary import figures_note
 from ...results.summary_export import summary_texts
 from .render import console, marked, plain_table, without_zero
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ...results.summary import Heading, Summary
 
 HEADING = 8  # characters of a line of a heading that is abbreviated
+TALLEST = 4  # lines of such a heading; of longer ones, a number stands for how the benchmark was run
 FOLDED = 10  # characters of a line of a model's name, at the least
 UNITS = {"latency_p50_s": "p50\ns", "peak_rss_bytes": "RSS\nGB", "peak_gpu_memory_bytes": "GPU\nGB"}
 NAMES = {"mean": "mean", "safety_rate": "safety"}
@@ -32,11 +34,16 @@ def summary(found: Sequence[Summary]) -> list[RenderableType]:
     for one in found:
         several = len(found) > 1 or one.sample
         parts.append(Text(("samples" if one.sample else "benchmarks") if several else "summary", style="bold"))
-        parts += _tables(one)
+        tables, numbers = _tables(one)
+        parts += tables
         if one.hidden:
             word = "models are" if one.hidden > 1 else "model is"
             parts.append(Text(f"{one.hidden} more {word} not shown, below these: --top 0 shows all.", style="yellow"))
-        parts += [Text(printable(note), style="dim") for note in one.notes]
+        notes = one.notes
+        if numbers:
+            parts += [Text(printable(line), style="dim") for line in _key(one, numbers)]
+            notes = tuple(note for note in notes if note != figures_note(one.headings))
+        parts += [Text(printable(note), style="dim") for note in notes]
     legend = "Below each figure its 95 % interval. – no run, or no figure."
     if any(len(one.lines) + one.hidden > 1 for one in found):
         legend += (
@@ -47,34 +54,57 @@ def summary(found: Sequence[Summary]) -> list[RenderableType]:
     return parts
 
 
-def _tables(found: Summary) -> list[RenderableType]:
-    """Return one table if the window holds it, else as few as hold all columns, each with the models' names."""
+def _tables(found: Summary) -> tuple[list[RenderableType], Mapping[int, int]]:
+    """Return one table if the window holds it, else as few as hold all columns, each with the models' names.
+
+    And the numbers that stand for long headings, by column.
+    """
     from rich.measure import Measurement
 
     screen = console()
+    numbers = _numbers(found.headings)
 
     def fits(columns: Sequence[int], short: bool) -> bool:
-        table = _table(found, columns, short)
+        table = _table(found, columns, short, numbers)
         table.columns[0].max_width = FOLDED
         return Measurement.get(screen, screen.options.update(width=10_000), table).maximum <= screen.width
 
     rest = list(range(len(found.headings)))
     if fits(rest, short=False):
-        return [_table(found, rest, short=False)]
+        return [_table(found, rest, short=False, numbers={})], {}
     parts: list[RenderableType] = []
     while rest:
         most = next((n for n in range(len(rest), 1, -1) if fits(rest[:n], short=True)), 1)
-        parts.append(_table(found, rest[:most], short=True))
+        parts.append(_table(found, rest[:most], short=True, numbers=numbers))
         rest = rest[most:]
-    return parts
+    return parts, numbers
 
 
-def _table(found: Summary, columns: Sequence[int], short: bool) -> Table:
+def _numbers(headings: Sequence[Heading]) -> Mapping[int, int]:
+    """Return a number for each column of a benchmark whose abbreviated headings would be too tall, by column."""
+
+    def height(heading: Heading) -> int:
+        return _heading(heading, short=True).count("\n") + 1
+
+    tall = {each.benchmark for each in headings if each.benchmark != each.name and height(each) > TALLEST}
+    columns = [at for at, each in enumerate(headings) if each.benchmark in tall]
+    return {at: number for number, at in enumerate(columns, 1)}
+
+
+def _key(found: Summary, numbers: Mapping[int, int]) -> list[str]:
+    """Return what the columns of benchmarks show, the numbered ones on a line each."""
+    lines = [f"({number}) {found.headings[at].shows}" for at, number in numbers.items()]
+    rest = [heading for at, heading in enumerate(found.headings) if at not in numbers and heading.kind == "benchmark"]
+    return [*lines, f"The other figures: {'; '.join(heading.shows for heading in rest)}."] if rest else lines
+
+
+def _table(found: Summary, columns: Sequence[int], short: bool, numbers: Mapping[int, int]) -> Table:
     table = plain_table()
     table.padding, table.show_edge = ((0, 0), False) if short else ((0, 1), True)
     table.add_column("model", overflow="fold", min_width=FOLDED)
     for at in columns:
-        table.add_column(_safe(_heading(found.headings[at], short)), justify="right", no_wrap=True)
+        heading = _heading(found.headings[at], short, numbers.get(at))
+        table.add_column(_safe(heading), justify="right", no_wrap=True)
     alone = len(found.lines) + found.hidden == 1
     for line in found.lines:
         name = [_safe(line.label), f"[dim]{_safe(line.setup)}[/dim]" if line.setup else ""]
@@ -96,13 +126,16 @@ def _safe(text: str) -> str:
     return escape(printable(text))
 
 
-def _heading(heading: Heading, short: bool) -> str:
+def _heading(heading: Heading, short: bool, number: int | None = None) -> str:
+    """Return a column's heading, abbreviated if it is to be short: the name, or the benchmark and a number."""
     arrow = {"higher": "↑", "lower": "↓", "": ""}[heading.better]
     if heading.metric in UNITS:
         return f"{UNITS[heading.metric]} {arrow}"
     name = NAMES.get(heading.name, heading.name)
     if not short:
         return f"{name} {arrow}"
+    if number is not None:
+        name, arrow = heading.benchmark, f"({number}) {arrow}"
     for word, short_word in SHORT.items():
         name = name.replace(word, short_word)
     words = re.split(r"(?<=-)|\s+·\s+|\s+", name)
