@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 
 from ..core.text import printable
 
@@ -35,4 +37,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
+    environment.filters["breakable"] = breakable
     return environment
+
+
+def breakable(name: str) -> Markup:
+    """Return the name of a field, whose lines break after its signs: "generation.max_new_tokens"."""
+    return Markup("<wbr>").join(re.findall(r"[^._:/\-]*[._:/\-]*", printable(name)))

@@ -641,6 +641,41 @@ def test_long_model_names_fit_and_break_only_after_signs(chromium: Any, priced: 
     assert complaints(chromium) == []
 
 
+BROKEN_WORDS = r"""
+const broken = [];
+for (const heading of document.querySelectorAll("th, .tabulator-col-title")) {
+  const walker = document.createTreeWalker(heading, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  let before = null; // the letter or digit before this one, without anything between
+  while (walker.nextNode()) for (let at = 0; at < walker.currentNode.length; at++) {
+    const sign = walker.currentNode.data[at];
+    range.setStart(walker.currentNode, at);
+    range.setEnd(walker.currentNode, at + 1);
+    const { top, bottom, width } = range.getBoundingClientRect();
+    const letter = /[\p{L}\p{N}]/u.test(sign);
+    if (letter && width && before !== null && top > before - 2) broken.push(heading.textContent);
+    before = letter && width ? bottom : null;
+  }
+}
+return broken;
+"""
+
+
+@pytest.mark.parametrize("width", [320, 700, 1280])
+def test_headings_never_break_inside_a_word(chromium: Any, site: Path, tmp_path: Path, width: int) -> None:
+    shutil.copytree(site, tmp_path / "site")
+    path = tmp_path / "site" / "data" / "tables.js"
+    tables = received(path)
+    for table in tables.values():
+        table["columns"][0]["title"] = "throughput_tokens_per_s ↑"
+        table["columns"][-1]["title"] = "accuracy[gastroenterology] ↑"
+    path.write_text(script("tables", tables))
+    for page in sorted((tmp_path / "site").glob("*.html")):
+        show(chromium, page, width)
+        until(lambda: texts(chromium, "main")[0])
+        assert chromium.execute_script(BROKEN_WORDS) == [], page.name
+
+
 def test_trade_offs_within_limits(chromium: Any, priced: Path) -> None:
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.select import Select

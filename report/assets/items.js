@@ -123,7 +123,7 @@
           title: name,
           titleFormatter: () => element("span", {}, ...breakable(name).nodes),
           field: `m${model}`,
-          minWidth: Math.min(260, Math.max(110, 45 + 9 * breakable(name).longest)),
+          minWidth: Math.min(260, Math.max(110, breakable(name).width)),
           visible: shown.has(model),
           sorter: (a, b, rowA, rowB) => rank(values(rowA.getData().at)[model]) - rank(values(rowB.getData().at)[model]),
           formatter: (cell) => {

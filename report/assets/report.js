@@ -10,6 +10,8 @@ const medbenchReport = (() => {
   const kept = new Map(); // name -> {save, restore}: what a reader has chosen on this page
   const version = document.body.dataset.live; // of a report that is served while runs go on
   const order = []; // names of the files that were loaded, the oldest first
+  const pen = document.createElement("canvas").getContext("2d"); // measures text
+  const BESIDE = 40; // pixels of a heading beside its text: padding, a border, and the sign of the order
 
   /** Called by each data file. The text is JSON. */
   function receive(name, text) {
@@ -67,10 +69,13 @@ const medbenchReport = (() => {
     return made;
   }
 
-  /** Return a name that lines break after its signs only, and the length of its longest part. */
+  /** Return a name that lines break after its signs and before brackets only, and the width of a heading for its longest part. */
   function breakable(name) {
-    const parts = name.match(/[^:@/_\-\s]*[:@/_\-\s]*/g).filter(Boolean);
-    return { nodes: parts.flatMap((part) => [part, document.createElement("wbr")]), longest: Math.max(0, ...parts.map(({ length }) => length)) };
+    const parts = name.match(/\[?[^:@/_\-\s[]*[:@/_\-\s]*/g).filter(Boolean);
+    const { fontFamily, fontSize } = getComputedStyle(document.body);
+    pen.font = `700 ${0.9 * parseFloat(fontSize)}px ${fontFamily}`; // as in report.css
+    const longest = Math.max(0, ...parts.map((part) => pen.measureText(part.trimEnd()).width));
+    return { nodes: parts.flatMap((part) => [part, document.createElement("wbr")]), width: Math.ceil(longest) + BESIDE };
   }
 
   return { receive, data, load, element, breakable, listen, keep, kept };

@@ -66,7 +66,7 @@
       headerFilterFunc: meets(column),
       headerFilterEmptyCheck: (value) => !value,
       frozen: at === 0 && window.innerWidth > 700,
-      minWidth: column.number ? Math.min(220, Math.max(100, 36 + 9 * breakable(column.title).longest)) : 130,
+      minWidth: Math.min(220, Math.max(column.number ? 100 : 130, breakable(column.title).width)),
       maxInitialWidth: column.number ? 140 : at === 0 ? 210 : 160,
       variableHeight: true,
     };
