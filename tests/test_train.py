@@ -119,6 +119,18 @@ def test_a_dry_run_of_every_entry_shows_its_recipe_offline_and_touches_nothing(n
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
+def test_a_dry_run_shows_the_limit_of_steps_in_force() -> None:
+    def shown(*words: object) -> dict[str, tuple[str, str]]:
+        done = medbench("train", "--model", "smollm2-135m", "--dry-run", "--device", "cpu", "--json", *words)
+        return {f["field"]: (f["value"], f["reason"]) for f in json.loads(done.stdout)["stages"][0]["fields"]}
+
+    assert shown()["steps"] == ("0", "ours: 0: set by epochs")
+    limited = shown("--max-steps", 2)
+    assert limited["steps"] == ("at most 2", "set by the user")
+    assert "one pass over the recipe's 1,200 examples" in limited["batch_size"][1]
+    assert shown("--max-steps", 9, "--set", "steps=5")["steps"] == ("5", "set by the user")
+
+
 def test_a_dry_run_where_everything_is_at_hand_knows_tokens_steps_and_time(tmp_path: Path) -> None:
     entry = entries.entry(tmp_path, "smollm2-135m")
     file = entries.data(tmp_path, 30)

@@ -10,7 +10,7 @@ from typing import Any
 from ..core.errors import MedbenchError, UsageError
 from ..core.resources import is_cpu
 from ..evaluation.workload import CHARACTERS_PER_TOKEN, NEW_TOKEN_COST
-from ..zoo.recipe import Stage
+from ..zoo.recipe import BY_USER, Stage
 from . import architecture, development, estimate, leak_check
 from .data import StageData, prepare
 from .development import Development
@@ -116,7 +116,7 @@ def _stage(
     device: str,
     trusted: bool,
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": stage.name, "fields": fields(stage), "unknown": []}
+    found: dict[str, Any] = {"name": stage.name, "fields": fields(stage, request.max_steps), "unknown": []}
     data: StageData | None = None
     rows: int | None = sum(part.samples for part in stage.data) or None
     if not all(part.samples for part in stage.data):
@@ -174,8 +174,8 @@ def _stage(
     return found
 
 
-def fields(stage: Stage) -> list[dict[str, str]]:
-    """Return every value of a stage that has an effect, as text, with its reason."""
+def fields(stage: Stage, max_steps: int = 0) -> list[dict[str, str]]:
+    """Return every value of a stage that has an effect, as text, with its reason. `max_steps`: the user's limit."""
     found = []
     for field in dataclasses.fields(stage):
         if field.name in ("name", "why") or (field.name in NF4_ONLY and stage.quantize == "none"):
@@ -193,7 +193,10 @@ def fields(stage: Stage) -> list[dict[str, str]]:
             continue
         if field.name == "disclaimer_text" and not stage.disclaimer:
             continue
-        found.append({"field": field.name, "value": _words(value), "reason": stage.reason(field.name)})
+        shown, reason = _words(value), stage.reason(field.name)
+        if field.name == "steps" and max_steps and not 0 < stage.steps <= max_steps:
+            shown, reason = f"at most {max_steps}", BY_USER
+        found.append({"field": field.name, "value": shown, "reason": reason})
     return found
 
 

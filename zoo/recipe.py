@@ -45,7 +45,7 @@ DEFAULT_REASONS: Mapping[str, str] = {
     "weight_decay": "off: the low rank already regularizes",
     "max_grad_norm": "transformers' default",
     "batch_size": "small enough for a consumer GPU; gradient accumulation makes up for it",
-    "gradient_accumulation_steps": "16 examples per optimizer step",
+    "gradient_accumulation_steps": "with a batch of 4, 16 examples per optimizer step",
     "epochs": "one pass: more passes overfit on data of this size",
     "steps": "0: set by epochs",
     "gradient_checkpointing": "saves the memory of the activations and takes a third more time",
