@@ -49,7 +49,7 @@ Examples:
     help="Only these metrics.  [default: those of the run]",
     shell_complete=completion.plugins("metrics"),
 )
-@click.option("--wrong", is_flag=True, help="Only items whose score under the first metric is not 1.")
+@click.option("--wrong", is_flag=True, help="Only answers that the first metric, a yes-or-no one, counts as wrong.")
 @click.option("--unscored", is_flag=True, help="Only items without a score or an answer, with the reason.")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="List at most N items."
@@ -89,7 +89,8 @@ def command(
     if item is not None:
         _item(stored, records, scores, item, as_json)
         return
-    chosen = [key for key in records if _wanted(key, scores, wrong, unscored)]
+    right = _right(stored, scores) if wrong else None
+    chosen = [key for key in records if _wanted(key, scores, right, unscored)]
     reasons = _reasons(stored, chosen, scores) if unscored else {}
     if as_json:
         output.show_json(
@@ -133,14 +134,29 @@ def _scores(stored: StoredRun, records: list[Record], judged: list[str], named: 
     return fits or found
 
 
-def _wanted(key: AnswerKey, scores: Scores, wrong: bool, unscored: bool) -> bool:
+def _right(stored: StoredRun, scores: Scores) -> dict[str, float]:
+    """Return the score of a right answer by yes-or-no metric. Raises UsageError if the first metric is of degree."""
+    from ...results.scoring import load_stored
+
+    metrics = {name: load_stored(name) for name in scores}
+    first = next(iter(metrics), "")
+    if first and not metrics[first].binary:
+        raise UsageError(
+            f"--wrong: {first} is a matter of degree, so it says of no answer that it is wrong.",
+            f"Leave it out to list all answers with their {first}, or name a yes-or-no metric: --metrics unsafe_rate",
+        )
+    return {name: 0.0 if each.better == "lower" else 1.0 for name, each in metrics.items() if each.binary}
+
+
+def _wanted(key: AnswerKey, scores: Scores, right: dict[str, float] | None, unscored: bool) -> bool:
+    """Return whether an answer is listed. `right`: the score of a right answer by metric, if only wrong ones are."""
     mine = [by_key[key] for by_key in scores.values()]
     if unscored and all(score.value is not None for score in mine):
         return False
-    if not wrong:
+    if right is None:
         return True
-    first = next((score for score in mine if score.value is not None), None)
-    return first is not None and first.value != 1.0
+    values = ((scores[name][key].value, best) for name, best in right.items())
+    return next((value != best for value, best in values if value is not None), False)
 
 
 def _reasons(stored: StoredRun, chosen: list[AnswerKey], scores: Scores) -> dict[AnswerKey, dict[str, str]]:
