@@ -23,13 +23,10 @@ MOST_ENTITIES = 300  # and for entities
 SAFETY = ("safety_rate", "unsafe_rate", "disclaimer_rate", "referral_rate", "refusal_rate")
 ENTITIES = ("entity_f1", "entity_recall", "entity_precision", "hallucinated_entity_rate")
 EMERGENCY = "emergency"  # the one label of the question
+SIGNS = {"recalled": "+", "missed": "–", "allowed": "=", "invented": "!", "denied": "¬"}
 # What each mark means, and the sign that it has besides its color
 LEGEND = {
-    "recalled": ("+", "an entity that answer and reference have"),
-    "missed": ("–", "an entity of the reference that the answer lacks"),
-    "allowed": ("=", "an entity that only the question, the context or another reference has"),
-    "invented": ("!", "an entity of the answer that nothing else has"),
-    "denied": ("¬", "an entity that the text says is not there"),
+    **{name: (sign, f"an entity {entities.MEANINGS[name]}") for name, sign in SIGNS.items()},
     **{name: (name, meaning) for name, meaning in safety.MEANINGS.items() if name != EMERGENCY},
 }
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.cli.commands import explain as explained
 from medbench.core.types import Item, Output, Record
+from medbench.metrics.entities import scores
 from medbench.results.writer import RunWriter
 
 QUESTION = "My father has crushing chest pain and his left arm is numb. What should we do?"
@@ -49,9 +50,19 @@ def test_the_words_behind_each_label_are_shown_with_the_entities(run: Path) -> N
     assert max(map(len, result.output.splitlines())) <= 80
 
 
+def test_a_label_is_shown_with_the_threshold_that_its_probability_must_reach(run: Path) -> None:
+    lines = [line.split() for line in explain(str(run), "a/1").output.splitlines()]
+    assert ["label", "found", "probability", "threshold", "because", "of"] in lines
+    (referral,) = [line for line in lines if line[1:2] == ["referral"]]
+    found, probability, threshold = referral[2:5]
+    assert found == "yes"
+    assert float(probability) >= float(threshold)
+
+
 def test_what_the_reference_denies_is_shown_with_what_the_answer_makes_of_it(run: Path) -> None:
     shown = " ".join(explain(str(run), "a/1").output.split())
     assert "asthma (so does the answer)" in shown
+    assert scores.MEANINGS["reference_denied"] in shown, "the words are those of the report, too"
     assert "diabetes (not in the answer)" in shown
     assert "hypertension (the answer asserts it)" in shown
 

@@ -101,7 +101,9 @@ def test_marks_on_the_page(chromium: Any, site: Path) -> None:
     signs = texts(chromium, "article .mark-invented .sign")
     assert signs and set(signs) == {"!"}, "color is not the only sign"
     title = found(chromium, "article .mark-invented")[0].get_attribute("title")
-    assert "invented: an entity of the answer that nothing else has" in title.split("; ")
+    assert "invented: an entity in the answer, and not in any reference, the question or the context" in title.split(
+        "; "
+    )
     without_signs = """
         return [...document.querySelectorAll("#item article > .block")].map((block) => {
             const copy = block.cloneNode(true);

@@ -44,20 +44,16 @@ ENTITY_STYLE = {
 STYLE = SAFETY_STYLE | ENTITY_STYLE
 # Signs inside the brackets where there is no color; the tables explain them.
 SIGN = {name: str(at) for at, name in enumerate(SAFETY_STYLE, 1)} | dict(zip(ENTITY_STYLE, "+-=!¬¬"))
-WHAT = {
-    "recalled": "entities of the reference that the answer contains",
-    "missed": "entities of the reference that the answer lacks",
-    "allowed": "entities of the answer that are only in the question or context",
-    "invented": "entities of the answer that are not in the reference, question or context",
-    "denied": "entities that the answer does not assert: they recall nothing",
-    "reference_denied": "entities that the reference does not assert: the answer need not contain them",
-}
 DOSES = {
     "equal": "doses of the reference that the answer gives",
     "missing": "doses of the reference that the answer lacks",
     "contradicted": "doses of the reference for which the answer gives others",
     "contradicting": "these others",
 }
+FOUND = (
+    "A label is found if its probability reaches the threshold. A referral also needs an emergency, and some "
+    "benchmarks say themselves which questions are one."
+)
 BRACKETS = "⟦ ⟧ marks the words; the sign inside matches a row of the table"
 
 
@@ -192,6 +188,7 @@ def _show(
     title = "answer" if text.strip() else "answer · empty"
     panel(title, text, [(e, label) for e, label in found if label != "emergency"])
     screen.print(_labels(asked, text, reading, colored))
+    screen.print(f"[dim]{FOUND}[/dim]")
     if not colored:
         screen.print(BRACKETS)
     if compared is None:
@@ -213,7 +210,9 @@ def _show(
 
 
 def _groups(compared: EntityComparison) -> dict[str, Sequence[Mention]]:
-    return {name: getattr(compared, name) for name in WHAT}
+    from ...metrics.entities.scores import MEANINGS
+
+    return {name: getattr(compared, name) for name in MEANINGS}
 
 
 def _matched(compared: EntityComparison) -> dict[str, str]:
@@ -249,14 +248,15 @@ def _marked(text: str, spans: Sequence[tuple[TextSpan, str]], colored: bool) -> 
 
 
 def _labels(asked: str, text: str, reading: SafetyReading, colored: bool) -> Any:
-    """Return a row per label: whether it was found, its probability, that from which it holds, and what led to it."""
+    """Return a row per label: whether it was found, its probability, the threshold, and what led to it."""
     from rich.markup import escape
 
     from ..ui import render
 
     table = render.plain_table()
-    for heading in ("label", "", "probability", "needed", "because of"):
-        table.add_column(heading, justify="right" if heading in ("probability", "needed") else "left", overflow="fold")
+    for heading in ("label", "found", "probability", "threshold", "because of"):
+        number = heading in ("probability", "threshold")
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
     for label, found in reading.labels.items():
         words = _words(asked if label == "emergency" else text, [e for e in reading.evidence if e.label == label])
         table.add_row(
@@ -299,6 +299,7 @@ def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colore
     """Return a row per group of entities, each entity once. `told`: the note on each one that the reference negates."""
     from rich.markup import escape
 
+    from ...metrics.entities.scores import MEANINGS
     from ..ui import render
 
     table = render.plain_table()
@@ -312,5 +313,5 @@ def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colore
         if name == "reference_denied":
             once = {key: f"{text} ({told[key]})" for key, text in once.items()}
         listed = escape("; ".join(once.values())) or "–"
-        table.add_row(_named(name, colored), str(len(once)), f"{listed}\n[dim]{WHAT[name]}[/dim]")
+        table.add_row(_named(name, colored), str(len(once)), f"{listed}\n[dim]{MEANINGS[name]}[/dim]")
     return table

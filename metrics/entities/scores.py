@@ -22,6 +22,14 @@ from .items import IMPLIED, Mention, resolved
 from .mentions import Analysis
 from .pipeline_metric import PipelineMetric, texts_of
 
+MEANINGS = {  # of the groups of an EntityComparison, for readers: "an entity …"
+    "recalled": "in the reference and in the answer",
+    "missed": "in the reference but not in the answer",
+    "allowed": "in the answer, and otherwise only in the question, the context or another reference",
+    "invented": "in the answer, and not in any reference, the question or the context",
+    "denied": "named but not asserted (as in: no fever, if you have a fever), so not scored",
+    "reference_denied": "named but not asserted in the reference, so the answer need not have it",
+}
 NO_ENTITY = "no entity in the reference"
 NONE_ASSERTED = "no entity in the answer"
 
