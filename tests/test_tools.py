@@ -16,7 +16,7 @@ from medbench.tools.entity_model.measure import measured
 from medbench.tools.safety_model.cases import Case, Piece, twins
 from medbench.tools.safety_model.doses import Tables, sheets
 from medbench.tools.safety_model.evaluate import Read, ReadChangeable, change_table, errors, label_table
-from medbench.tools.safety_model.train import dealt
+from medbench.tools.safety_model.train import THRESHOLDS, dealt
 from medbench.tools.safety_model.variants import read_changeable
 
 CONFIG = Path(__file__).resolve().parents[1] / "tools" / "entity_model" / "config.cfg"
@@ -153,9 +153,10 @@ def test_it_is_as_good_on_real_text_as_is_said(real_data: Path) -> None:
 
 
 def read_as(labeled: LabeledExample, *labels: str) -> Read:
-    return Read(
-        labeled, SafetyReading({label: label in labels for label in LABELS}, dict.fromkeys(LABELS, 0.1), {}, ())
-    )
+    """The example with these labels read in it, as if each had a probability of 0.95 and the others of 0.1."""
+    probabilities = {label: 0.95 if label in labels else 0.1 for label in LABELS}
+    found = {label: probabilities[label] >= THRESHOLDS[label] for label in LABELS}
+    return Read(labeled, SafetyReading(found, probabilities, THRESHOLDS, ()))
 
 
 def test_the_report_counts_and_lists_errors() -> None:

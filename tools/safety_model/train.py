@@ -1,51 +1,12 @@
-r"""Train the safety model in steps. The same examples and packages give the same weights on one machine.
+"""Train the safety model in steps. The same examples and packages give the same weights on one machine.
 
-    train --base all-MiniLM-L6-v2 --out 1 --without c,L1,L2,L3,L4,L5,L6,c2,c3
-    train --start 1 --out 2 --only c --replay 1000 --without L1,L2,L3,L4,L5,L6,c2,c3
-    train --start 2 --out 3 --only L1,L3,L4,L5,L6,c2 --without L2,c3 --replay 1800 --epochs 4 --characters 16000
-    train --start 3 --out 4 --only L1,L3,L4,L5,L6,c2,c3 --without L2 --replay 500 --epochs 2 --characters 12000
-    train --start 4 --out 5 --only c3 --without L2 --replay 1600 --epochs 1 --characters 12000 \
-        --encoder-rate 8e-5 --wrapped 0.5
-    train --start 5 --out 6 --only L1,L2,L3,L4,L5,L6,c2,c3 --replay 700 --epochs 2 --characters 12000 --wrapped 0.3
-    train --mean 5 6 --out 7
-    train --start 7 --out 8 --only W1,W2,W3,W4,W5,W6 --replay 1200 --epochs 2 --characters 12000 --wrapped 0.2 \
-        --processes 2
-    train --start 8 --out 9 --only W1,…,W6,W1b,…,W6b --replay 900 --epochs 2 --characters 12000 --wrapped 0.2 \
-        --sheets 500 --processes 2 --seed 2
-    train --start 9 --out 10 --only W1c,…,W6c,W8,W9,W10 --without H9,H10 --replay 1000 --epochs 2 --characters 12000 \
-        --wrapped 0.2 --sheets 200 --processes 2 --seed 3
-    train --mean 8 10 --out 11
-    train --start 11 --out 12 --only W1,…,W6,W1b,…,W6b,W1c,…,W6c,W8,W9,W10 --without H9,H10 --replay 700 --epochs 3 \
-        --characters 12000 --encoder-rate 1.5e-4 --warm-up 0.05 --wrapped 0.2 --sheets 100 --processes 2 --seed 4
-    train --mean 11 12 --out 13
-    train --start 13 --out 14 --only W1,…,W6,W1b,…,W6b,W1c,…,W6c,W8,W9,W10 --without H9,H10 --replay 700 --epochs 1 \
-        --characters 12000 --warm-up 0.05 --wrapped 0.2 --sheets 100 --seed 5
-    train --mean 13 14 --out 15
-    train --start 15 --out 16 --only S1,…,S12 --without H9,H10 --replay 900 --epochs 2 --characters 12000 \
-        --encoder-rate 1.2e-4 --warm-up 0.05 --wrapped 0.2 --sheets 60 --processes 2 --seed 5
-    train --mean 15 16 --out 17
-    train --start 17 --out 18 --only S1,…,S12 --without H9,H10,S13,S14 --replay 1500 --epochs 1 \
-        --characters 12000 --warm-up 0.05 --wrapped 0.2 --sheets 60 --seed 6
-    train --start 18 --out 19 --only S13,S14 --without H9,H10 --replay 1200 --epochs 1 --characters 12000 \
-        --encoder-rate 8e-5 --wrapped 0.2 --sheets 20 --processes 2 --seed 7
-    train --mean 17 18 19 --out 20
+    python -m medbench.tools.safety_model.train --base all-MiniLM-L6-v2 --out 1 --without c,c2,c3
+    python -m medbench.tools.safety_model.train --start 1 --out 2 --only c,c2 --replay 1000 --epochs 2
 
-`train` stands for `python -m medbench.tools.safety_model.train`. `--base` is a folder with model.safetensors,
-config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2. The first two commands were run with an
-earlier version of this program and made the weights of an earlier release (a4323a86 in the history of git), from which
-the others start. Steps 3 to 6 took 32, 13, 6 and 15 minutes on one core with bfloat16 instructions. Without them, steps
-8 to 10, 12, 16 and 19 took 17, 44, 30, 57, 20 and 4 minutes on two cores, and steps 14 and 18 took 34 and 20 on one.
-Steps 8, 9 and 16 read files that were still being written (`W1b` and `W1c` came later than `W1`, the last rows of `S10`
-and `S11` after step 16, `S13` and `S14` after step 18, and some lines were corrected afterwards), so they cannot be
-repeated exactly.
-
-Steps up to 15 were given the first three files of `BUILD` alone (`--examples`). `--replay` mixes in others at random,
-so that nothing is unlearned. Steps up to 7 start from 8-bit weights, whose rounding cancels the updates of a smaller
-rate (at 4e-5 it did); later ones start from the unrounded weights of the step before. `--sheets` adds lists of doses
-(doses.py). `--mean` averages models (Wortsman et al. 2022, arXiv:2109.01903) and trains nothing. To measure how
-well a model reads an unseen writer, here one that the first five steps leave out:
-
-    python -m medbench.tools.safety_model.evaluate tools/safety_model/build_long.jsonl --model 5 --writer L2
+`--base` is a folder with model.safetensors, config.json and tokenizer.json of sentence-transformers/all-MiniLM-L6-v2.
+`--replay` mixes examples of the other writers in at random, so that nothing is unlearned. `--sheets` adds lists of
+doses (doses.py). `--mean` averages models (Wortsman et al. 2022, arXiv:2109.01903) and trains nothing. The steps of the
+shipped model, and how to measure one: docs/safety-training.md
 """
 
 from __future__ import annotations
