@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 import tiny
 from click.testing import CliRunner, Result
 from medbench.cli import COMMANDS, cli
+from medbench.cli.commands import doctor
 from medbench.core import registry
 from medbench.judges.modes import MODES
 
@@ -354,6 +356,15 @@ def test_doctor_says_of_each_thing_ok_or_what_to_do() -> None:
         assert name in names
     (hub,) = (finding for finding in findings if finding["name"] == "hub")
     assert "HF_HUB_OFFLINE" in hub["found"]
+
+
+def test_doctor_shows_each_finding_as_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow() -> Iterator[doctor.Finding]:
+        yield doctor.Finding("first", "is shown")
+        raise RuntimeError("while the second is still being checked")
+
+    monkeypatch.setattr(doctor, "CHECKS", (slow,))
+    assert "first          is shown" in medbench("doctor").output
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])

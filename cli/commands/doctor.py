@@ -44,21 +44,27 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 def command(data: Path | None, as_json: bool) -> None:
     """Check versions, device, quantization, hub, cache and data. Exit code 1 if something required is broken."""
-    findings = [finding for check in CHECKS for finding in check()] + list(_data(data or paths.data()))
+    findings = []
+    for check in (*CHECKS, lambda: _data(data or paths.data())):
+        for finding in check():
+            findings.append(finding)
+            if not as_json:  # at once: torch and bitsandbytes take seconds to import
+                _show(finding)
     if as_json:
         output.show_json([asdict(finding) for finding in findings])
-    else:
-        for finding in findings:
-            state = (
-                click.style("ok  ", fg="green")
-                if not finding.todo
-                else click.style("todo" if finding.needed else "note", fg="yellow")
-            )
-            click.echo(f"{state}  {printable(f'{finding.name:<14} {finding.found}')}")
-            if finding.todo:
-                say(f"{'':<21}{finding.todo}")
     if any(finding.todo and finding.needed for finding in findings):
         raise SystemExit(1)
+
+
+def _show(finding: Finding) -> None:
+    state = (
+        click.style("ok  ", fg="green")
+        if not finding.todo
+        else click.style("todo" if finding.needed else "note", fg="yellow")
+    )
+    click.echo(f"{state}  {printable(f'{finding.name:<14} {finding.found}')}")
+    if finding.todo:
+        say(f"{'':<21}{finding.todo}")
 
 
 def _versions() -> Iterator[Finding]:
