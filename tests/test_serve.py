@@ -324,6 +324,11 @@ def test_a_wrong_request_gets_a_reason(client: httpx.Client, path: str, body: di
     assert error["message"]
 
 
+def test_a_limit_that_is_too_large_is_answered_with_the_option_that_allows_it(client: httpx.Client) -> None:
+    told = client.post("/v1/chat/completions", json=chat("x", max_tokens=101)).json()["error"]["message"]
+    assert told == "at most 100 new tokens (medbench serve --max-tokens N allows more)."
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_wrong_request_for_a_stream_gets_its_status(client: httpx.Client, stream: bool) -> None:
     reply = client.post("/v1/completions", json={"prompt": [10**6], "stream": stream})

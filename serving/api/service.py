@@ -76,7 +76,9 @@ class Service:
         """Yield (index of a request, event) as texts are written. If closed early, the texts leave the batch."""
         for one in asked:
             if one.max_new_tokens is not None and one.max_new_tokens > self.settings.max_tokens:
-                raise Refusal(400, f"at most {self.settings.max_tokens} new tokens.", "max_tokens", "too_many_tokens")
+                most = self.settings.max_tokens
+                why = f"at most {most} new tokens (medbench serve --max-tokens N allows more)."
+                raise Refusal(400, why, "max_tokens", "too_many_tokens")
         async with contextlib.aclosing(self._events(asked)) as events:
             async for index, event in events:
                 if isinstance(event, Piece | Ended):
