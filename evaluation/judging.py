@@ -225,7 +225,7 @@ def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress:
 
     where = f"{judge.label} on {run.manifest.run_id}"
     if came.missing:
-        why = "; ".join(f"{count} not: {reason}" for reason, count in came.missing.most_common(3))
+        why = "; ".join(f"{count} not: {reason.removesuffix('.')}" for reason, count in came.missing.most_common(3))
         cap, next_step = panel.caps.limits.max_cost, "The same command asks only what is missing."
         if cap is not None and came.too_dear is not None and came.too_dear > cap:
             next_step = f"One call may cost up to {dollars(came.too_dear)}, more than the cap: raise --max-judge-cost."
@@ -241,8 +241,12 @@ def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress:
 
 def _advice(unread: Sequence[str]) -> str:
     """Return what to do about a judge none of whose replies is a grade."""
+    from ..judges.safety import NOT_IN_THE
+
     if all(why.startswith("refused") for why in unread):
         return "This judge refuses these answers: use another one."
+    if all(NOT_IN_THE in why for why in unread):
+        return "This judge does not quote word for word: use another one."
     if all(why.startswith("cut off") for why in unread):
         return "This judge does not finish within its token limit: use another one."
     return "This judge did not return the required JSON: use another one."
@@ -252,7 +256,8 @@ def _unreadable(where: str, came: Judging) -> str:
     """Return how many replies are not grades, what one of them says, and what happens to them."""
     problem, _, wrote = came.unread[0].partition("; the judge wrote: ")
     excerpt = wrote if len(wrote) <= EXCERPT else f"{wrote[:EXCERPT]}…"
-    one = f'"{excerpt}"' if excerpt else problem.removeprefix("unparsed: ")
+    prose = problem.startswith("unparsed: not one JSON object")  # what it wrote says more than how JSON breaks in it
+    one = f'"{excerpt}"' if excerpt and prose else problem.removeprefix("unparsed: ")
     many = f"{len(came.unread)} of {came.stored} replies"
     return (
         f"{where}: {many} could not be read as a grade. The first: {one}\n"

@@ -26,8 +26,8 @@ from ..results.judgments import JudgeHeader, JudgeReply
 from ..results.store import StoredRun
 from . import criteria
 from .judge import Judge
-from .metric import asked, not_to_judge, pair_id, read_reply, sample_id
-from .modes import Mode, mode_of
+from .metric import asked, not_to_judge, pair_id, read_reply, reply_to, sample_id
+from .modes import Mode, material, mode_of
 from .names import metric_name
 from .progress import JudgeProgress
 from .replies_file import Replies
@@ -164,13 +164,27 @@ def ask(
         finally:
             replies.learned(sorted(judge.rejected_fields), dict(list(failures.items())[:MOST_FAILURES]))
         too_dear = judge.engine.blocked_cost
-        unread = tuple(filter(None, (_flaw(how, reply, wanted) for reply in replies.stored.values())))
+        unread = tuple(filter(None, _flaws(how, run, replies.stored, wanted)))
         dear = too_dear if missing and too_dear < inf else None
         return Judging(name, len(wanted), len(replies.stored), missing, unread, dear, path)
 
 
+def _flaws(
+    mode: Mode, run: StoredRun, stored: Mapping[str, JudgeReply], wanted: Mapping[str, tuple[str, GenerateRequest]]
+) -> Iterable[str]:
+    """Return, for each stored reply, why it grades nothing; "" if it grades something."""
+    if not mode.quotes:
+        return [_flaw(mode, reply, wanted) for reply in stored.values()]
+    found = {}
+    for record in run.records():
+        reply = None if not_to_judge(record, mode) else reply_to(stored, record)
+        if reply is not None:
+            quotes = quotes_in(reply, mode, material(record.item), record.output.text or "")
+            found[reply.output.item_id] = quotes if isinstance(quotes, str) else ""
+    return found.values()
+
+
 def _flaw(mode: Mode, reply: JudgeReply, wanted: Mapping[str, tuple[str, GenerateRequest]]) -> str:
-    """Return why a stored reply grades nothing; "" if it grades something."""
     if mode.over_criteria:
         asked_for = wanted.get(reply.output.item_id)
         if asked_for is None:  # of another answer
@@ -178,10 +192,6 @@ def _flaw(mode: Mode, reply: JudgeReply, wanted: Mapping[str, tuple[str, Generat
         schema = asked_for[1].schema or {}
         found = criteria.verdicts_in(mode, reply, mode.fields, len(schema.get("required", ())))
         return found if isinstance(found, str) else ""
-    if mode.quotes:
-        sent = wanted[reply.output.item_id][1].prompt.plain if reply.output.item_id in wanted else reply.output.prompt
-        quoted = quotes_in(reply, mode, sent, sent)
-        return quoted if isinstance(quoted, str) else ""
     read = read_reply(reply, mode.fields)
     return read if isinstance(read, str) else ""
 

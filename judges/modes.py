@@ -269,7 +269,8 @@ def _graded(value: Any, fields: Fields) -> dict[str, Any] | str:
 def reason(text: str, shown: str = "") -> str:
     """Return the judge's explanation from a valid reply; "" from any other."""
     value, _ = object_in(text, shown)
-    found = value.get(REASON) if isinstance(value, dict) else None
+    fields = value if isinstance(value, dict) else {}
+    found = next((each for name, each in fields.items() if name.casefold() == REASON), None)
     return found if isinstance(found, str) else ""
 
 
