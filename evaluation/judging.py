@@ -229,6 +229,8 @@ def _useful(panel: Panel, judge: Judge, run: StoredRun, came: Judging, progress:
         cap, next_step = panel.caps.limits.max_cost, "The same command asks only what is missing."
         if cap is not None and came.too_dear is not None and came.too_dear > cap:
             next_step = f"One call may cost up to {dollars(came.too_dear)}, more than the cap: raise --max-judge-cost."
+        if any(reason.startswith("no reply in time") for reason in came.missing):
+            next_step += " To wait longer for each: --judge-timeout SECONDS."
         panel.problems.append(f"{where}: {came.stored} of {came.wanted} replies are there; {why}.\n{next_step}")
     if came.unread:
         told = _unreadable(where, came)

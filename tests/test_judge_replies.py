@@ -309,6 +309,14 @@ def test_a_judge_is_waited_for_as_long_as_asked(run: StoredRun) -> None:
     assert len(server.asked) == 2, "the first reply did not come in time"
 
 
+def test_a_server_that_is_too_slow_is_reported_with_the_option_that_waits_longer(run: StoredRun) -> None:
+    with Server(then=servers.hangs(20.0)) as server:
+        done = judge(run, server, "--judge-timeout", "0.3")
+    assert done.exit_code == 1
+    assert "0 of 1 replies are there; 1 not: no reply in time" in done.stderr
+    assert "To wait longer for each: --judge-timeout SECONDS." in done.stderr
+
+
 def test_a_time_for_servers_means_nothing_to_a_judge_on_this_machine(run: StoredRun, tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(PLUGIN.format(**WORKS))
