@@ -171,6 +171,7 @@ def judge_runs(
     from ..core import registry
     from ..engines.server.engine import Refused
     from ..judges.judging import ask, dollars, estimate
+    from ..judges.modes import mode_of
     from ..judges.names import jury_name
     from ..results.writer import add_metrics
 
@@ -208,6 +209,8 @@ def judge_runs(
                 )
             if _useful(panel, judge, run, came, progress):
                 found[run.path].append(came.metric)
+                if todo and mode_of(mode).quotes:  # minutes, for many long answers
+                    progress.note(f"{run.manifest.run_id}: the safety classifier reads these answers too, to compare")
     for run in runs:
         metrics = found[run.path]
         if len(panel.judges) > 1 and len(metrics) == len(panel.judges):

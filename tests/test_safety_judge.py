@@ -248,6 +248,16 @@ def test_the_command_says_that_quotes_are_not_in_the_answer(
     assert "This judge does not quote word for word" in done.stderr
 
 
+def test_it_is_told_once_that_the_classifier_reads_the_answers_too(tmp_path: Path) -> None:
+    run = made.make_run(tmp_path / "runs", {"q0": "answer 0"})
+    with Server(then=says(reply())) as server:
+        options = ["--judge", "openai:m", "--judge-base-url", server.url, "--judge-mode", "safety"]
+        first, again = (CliRunner().invoke(cli, ["score", str(run.path), *options]) for _ in range(2))
+    assert (first.exit_code, again.exit_code, len(server.asked)) == (0, 0, 1)
+    assert "the safety classifier reads these answers too" in first.stderr
+    assert "the safety classifier" not in again.stderr, "its figures are stored"
+
+
 def test_a_servers_sentence_ends_with_one_period(tmp_path: Path) -> None:
     run = made.make_run(tmp_path / "runs", {"q0": "answer 0"})
     with Server(then=error(400, "at most 1024 new tokens.")) as server:
