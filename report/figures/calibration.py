@@ -15,6 +15,11 @@ from .request import FigureRequest
 from .style import COLORS, DASHES, MARKERS, SOFT, PaperFigure, blank, fitted
 
 NONE = "Only choices by log-probability have confidences, scored by the metric ece: medbench score RUN --metrics ece"
+LEFT, RIGHT, GAP = 0.46, 0.08, 0.16  # inches left of the panels for their label, right of them, and between two
+LARGEST = 2.4  # inches: the side of a panel
+TITLE, TICKS, LINE_OF_TEXT = 0.08, 0.2, 0.13  # inches above a title, for tick labels, and for a line of text
+CHARACTER = 0.07  # inches of a bold character in a title
+KEY = 0.15  # inches for a line of the key
 
 
 def draw(request: FigureRequest) -> PaperFigure:
@@ -30,23 +35,50 @@ def draw(request: FigureRequest) -> PaperFigure:
         raise UsageError("no run here has a confidence to draw.", NONE)
     every = list(dict.fromkeys(_name(each) for _, bins in panels for each in bins))
     models = every[: len(COLORS)]
-    width = request.inches()
-    across = min(len(panels), 3 if width > 5 else 2 if len(panels) > 1 else 1)
+    drawn = _layout(request.inches(), panels, models)
+    left_out = every[len(COLORS) :]
+    notes = [f"The figure shows {len(models)} of {len(every)} models: choose with --model."] if left_out else []
+    caption = (
+        "How often answers are right, by the probability that the model gives to the option it chose (the bins of the "
+        "metric ece), with 95 % Wilson intervals. On the dotted line, confidence equals the share of right answers; "
+        "below it, the model is too confident."
+    )
+    return drawn.describe(caption, (*request.notes, *notes))
+
+
+def _layout(width: float, panels: Sequence[tuple[str, list[Bin]]], models: Sequence[str]) -> PaperFigure:
+    """Draw panels of one size, with room for their titles and labels in inches, and the key below them.
+
+    matplotlib's own layouts do not leave room for texts beside axes whose height follows from their width.
+    """
+    wide = width > 5
+    across = min(len(panels), 3 if wide else 2)
     down = math.ceil(len(panels) / across)
-    side = min(width / across, 3.0)
-    drawn = blank(width, side * down + 0.16 * (1 + len(models) // (3 if width > 5 else 1)))
-    grid = drawn.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-    for place, axes in enumerate(grid.flat):
-        if place >= len(panels):
-            axes.set_axis_off()
-            continue
-        name, bins = panels[place]
-        _panel(axes, name, [each for each in bins if _name(each) in models], models)
-        if place + across >= len(panels):
-            axes.set_xlabel("confidence in the chosen option")
-            axes.tick_params(labelbottom=True)
-        if place % across == 0:
-            axes.set_ylabel("share of right answers")
+    side = min((width - LEFT - RIGHT - GAP * (across - 1)) / across, LARGEST)
+    titles = [fitted(name, int(side / CHARACTER)) for name, _ in panels]
+    labels = [place for place in range(len(panels)) if place + across >= len(panels)]  # no panel is below these
+    label = "confidence in the chosen option" if side > 1.6 else "confidence in the\nchosen option"
+    rows = [range(row * across, min((row + 1) * across, len(panels))) for row in range(down)]
+    tops = [TITLE + LINE_OF_TEXT * max(titles[place].count("\n") + 1 for place in row) for row in rows]
+    bottoms = [TICKS + LINE_OF_TEXT * (label.count("\n") + 1) if set(row) & set(labels) else GAP for row in rows]
+    names = [fitted(model, 40, 1) for model in models]
+    columns = (3 if max(map(len, names)) <= 28 else 2) if wide else 1
+    key = KEY * math.ceil(len(models) / columns) + 0.1
+    height = sum(tops) + side * down + sum(bottoms) + key
+    drawn = blank(width, height, layout=None)
+    left = LEFT + (width - LEFT - RIGHT - side * across - GAP * (across - 1)) / 2
+    for at, row in enumerate(rows):
+        low = height - sum(tops[: at + 1]) - side * (at + 1) - sum(bottoms[:at])
+        for place in row:
+            x = left + (place - row[0]) * (side + GAP)
+            axes = drawn.add_axes((x / width, low / height, side / width, side / height))
+            _panel(axes, [each for each in panels[place][1] if _name(each) in models], models)
+            axes.set_title(titles[place], loc="left", fontweight="bold")
+            axes.tick_params(labelbottom=place in labels, labelleft=place == row[0])
+            if place in labels:
+                axes.set_xlabel(label)
+            if place == row[0]:
+                axes.set_ylabel("share of right answers")
     marks = [
         Line2D(
             [],
@@ -56,19 +88,12 @@ def draw(request: FigureRequest) -> PaperFigure:
             linestyle=DASHES[at],
             markerfacecolor=_face(at),
             markersize=4,
-            label=fitted(model, 40, 1),
+            label=name,
         )
-        for at, model in enumerate(models)
+        for at, name in enumerate(names)
     ]
-    drawn.legend(handles=marks, loc="outside lower center", ncols=3 if width > 5 else 1, handlelength=3.2)
-    left_out = every[len(COLORS) :]
-    notes = [f"The figure shows {len(models)} of {len(every)} models: choose with --model."] if left_out else []
-    caption = (
-        "How often answers are right, by the probability that the model gives to the option it chose (the bins of the "
-        "metric ece), with 95 % Wilson intervals. On the dotted line, confidence equals the share of right answers; "
-        "below it, the model is too confident."
-    )
-    return drawn.describe(caption, (*request.notes, *notes))
+    drawn.legend(handles=marks, loc="lower center", ncols=columns, handlelength=3.2, borderaxespad=0.2)
+    return drawn
 
 
 def _name(each: Bin) -> str:
@@ -81,7 +106,7 @@ def _face(at: int) -> str:
     return COLORS[at] if at % 2 == 0 else "white"
 
 
-def _panel(axes: Axes, title: str, bins: Sequence[Bin], models: Sequence[str]) -> None:
+def _panel(axes: Axes, bins: Sequence[Bin], models: Sequence[str]) -> None:
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=0.7, linestyle=(0, (1, 2)))
     for at, model in enumerate(models):
         own = [each for each in bins if _name(each) == model]
@@ -101,9 +126,8 @@ def _panel(axes: Axes, title: str, bins: Sequence[Bin], models: Sequence[str]) -
             markerfacecolor=_face(at),
             markersize=4,
         )
-    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
     axes.grid(True)
     axes.set_axisbelow(True)
-    axes.set_title(fitted(title, 30), loc="left", fontweight="bold")
