@@ -14,6 +14,7 @@ from ..results.export import board_html, figure_text
 from ..results.store import StoredRun
 from .calibration import calibration
 from .calibration import chart as calibration_chart
+from .chance import not_above_chance
 from .distributions import COLORS, chart, distributions
 from .folder import ReportFolder
 from .items import write_items
@@ -138,7 +139,10 @@ class BoardPages:
                 folder.write(curve, script("charts", {TRAINING: trained.chart}))
             folder.write(self.run_file(at), self._run(about, row, run, trained, curve))
         found_one_sided = one_sided(placed, models, self.board.title) if placed else {}
-        return [Doubt(self.board.benchmark, self.board.rows[at].setup, why) for at, why in found_one_sided.items()]
+        name, rows = self.board.benchmark, self.board.rows
+        doubts = [Doubt(name, rows[at].setup, why) for at, why in found_one_sided.items()]
+        guessed = not_above_chance(scored, self.board)
+        return doubts + [Doubt(name, rows[at].setup, chance=chance) for at, chance in guessed.items()]
 
     def _run(self, about: About, row: BoardRow, run: StoredRun, trained: Training | None, curve: str) -> str:
         failures: dict[str, Any] = {}

@@ -25,7 +25,7 @@ from .places import Places
 from .script_data import script
 from .tables import board_table, summary_table, summary_terms
 from .terms import meaning
-from .tradeoffs import parameters_of, tradeoffs
+from .tradeoffs import left_out, parameters_of, tradeoffs
 
 TITLE = "medbench report"
 INDEX = "index.html"
@@ -84,9 +84,16 @@ def write_report(
         folder.write("data/tradeoffs.js", script("tradeoffs", told))
         folder.write(
             TRADEOFFS,
-            page("tradeoffs.html", about=about, here=TRADEOFFS, scripts=("data/tradeoffs.js",), safety=_safety(told)),
+            page(
+                "tradeoffs.html",
+                about=about,
+                here=TRADEOFFS,
+                scripts=("data/tradeoffs.js",),
+                safety=_safety(told),
+                left_out=[text for text in (left_out(one, parameters) for one in summaries) if text],
+            ),
         )
-    _write_index(folder, about, found, boards, problems, [doubt.why for doubt in doubts])
+    _write_index(folder, about, found, boards, problems, [doubt.why for doubt in doubts if doubt.why])
     folder.close()
     return Report(folder.path / INDEX, problems)
 

@@ -28,7 +28,8 @@ class Doubt:
 
     benchmark: str
     setup: Setup  # of the model
-    why: str  # a sentence
+    why: str = ""  # a sentence
+    chance: float | None = None  # what guessing gets right, if the figure is not shown to be above it
 
 
 def tradeoffs(found: Summary, parameters: Parameters, doubts: Sequence[Doubt] = ()) -> dict[str, Any] | None:
@@ -54,8 +55,14 @@ def tradeoffs(found: Summary, parameters: Parameters, doubts: Sequence[Doubt] = 
     ]
     return {
         "name": "Samples" if found.sample else "Benchmarks",
+        "sample": found.sample,
         "qualities": [
-            {"name": headings[at], "better": found.headings[at].better, "kind": found.headings[at].kind}
+            {
+                "name": headings[at],
+                "better": found.headings[at].better,
+                "kind": found.headings[at].kind,
+                "about": _about(found, found.headings[at]),
+            }
             for at in qualities
         ],
         "costs": [*costs, *([PARAMETERS] if any(counts) else [])],
@@ -72,6 +79,28 @@ def tradeoffs(found: Summary, parameters: Parameters, doubts: Sequence[Doubt] = 
             for line, count in zip(found.lines, counts, strict=True)
         ],
     }
+
+
+def left_out(found: Summary, parameters: Parameters) -> str:
+    """Return which models of a summary without trade-offs are missing, and why; "" if there are trade-offs."""
+    if tradeoffs(found, parameters) is not None:
+        return ""
+    known = any(_parameters(line, parameters) for line in found.lines)
+    known = known or any(heading.kind in COSTS for heading in found.headings)
+    scored = any(_figure(cell) is not None for line in found.lines for cell in line.cells)
+    why = "they have no score" if not scored else "none of their costs is known" if not known else ""
+    kind = "samples" if found.sample else "benchmarks"
+    why = why or f"no other model was run on the {kind}"
+    names = ", ".join(dict.fromkeys(line.label for line in found.lines))
+    return f"Not on this page ({kind}): {names}, because {why}."
+
+
+def _about(found: Summary, heading: Heading) -> str:
+    """Return what a quality is, with its items: "accuracy of medqa, 1,273 items"."""
+    if heading.kind == "benchmark":
+        return heading.shows
+    shown = "; ".join(each.shows for each in found.headings if each.kind == "benchmark")
+    return f"the mean of {shown}" if heading.kind == "mean" else ""
 
 
 def parameters_of(boards: Sequence[Board], manifests: Mapping[str, Manifest]) -> Parameters:
@@ -107,9 +136,19 @@ def _quality(line: ModelRow, at: int, heading: Heading, doubts: Sequence[Doubt])
     if cell is None or figure is None:
         return None
     text = summary_cells(line)[at + 2]
-    found = {"value": figure.value, "low": figure.low, "high": figure.high, "text": text, "status": cell.status}
-    if why := [doubt.why for doubt in doubts if _is_about(doubt, line, heading)]:
-        found["doubt"] = " ".join(why)
+    found: dict[str, Any] = {
+        "value": figure.value,
+        "low": figure.low,
+        "high": figure.high,
+        "text": text,
+        "status": cell.status,
+    }
+    about = [doubt for doubt in doubts if _is_about(doubt, line, heading)]
+    why = [doubt.why for doubt in about if doubt.why]
+    if guessed := [f"{doubt.benchmark} ({doubt.chance:.3f})" for doubt in about if doubt.chance is not None]:
+        why.append(f"its accuracy is not shown to be above chance on {', '.join(guessed)}.")
+    if why:
+        found["doubts"] = why
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import re
 import shutil
@@ -486,18 +487,45 @@ def test_the_page_opens_on_what_most_models_have_and_carries_doubts(tmp_path: Pa
     assert names == ["exam ↑", "alone ↑", "quiz ↑"], "and no mean, which no model has"
     doubts = {
         model["name"]: {
-            name: quality["doubt"].count("stuck chooses A in 100 % of its 12 answers")
+            name: quality["doubts"]
             for name, quality in zip(names, model["qualities"], strict=True)
-            if quality and "doubt" in quality
+            if quality and "doubts" in quality
         }
         for model in found["models"]
     }
-    assert doubts == {"fair": {}, "stuck": {"exam ↑": 1, "quiz ↑": 1}}
+    one_sided = "stuck chooses A in 100 % of its 12 answers read for {} · 12 items · generated · 0-shot: "
+    one_sided += "its accuracy says little."
+    chance = "its accuracy is not shown to be above chance on {} (0.500)."
+    assert doubts["fair"] == {}
+    assert doubts["stuck"] == {f"{name} ↑": [one_sided.format(name), chance.format(name)] for name in ("exam", "quiz")}
+    assert "chance" not in (site / "index.html").read_text(), "models that guess are common: only the advice says it"
 
 
 def test_nothing_to_trade_off_is_no_page(runs: Path, tmp_path: Path) -> None:
     index = write_report(medbench.load_runs(runs), tmp_path / "site").index  # no run has a cost
     assert not index.with_name("tradeoffs.html").exists() and "Trade-offs" not in index.read_text("utf-8")
+
+
+def test_the_trade_offs_name_the_models_that_they_leave_out(tmp_path: Path) -> None:
+    """Saved answers have no cost; the samples of a model that ran here have."""
+    for model, benchmark, about in (
+        ("saved", "exam", {}),
+        ("also-saved", "exam", {}),
+        ("small", "drill", {"sample": True}),
+        ("large", "drill", {"sample": True}),
+    ):
+        session = Session.from_json({"started": "2026-01-01T00:00:00+00:00", "items": 8, "peak_rss_bytes": 10**9})
+        metrics = ("token_f1", "peak_rss_bytes") if about else ("token_f1",)
+        answers, sessions = {f"{at}": "yes" for at in range(8)}, (session,) if about else ()
+        made.make_run(
+            tmp_path / "runs", answers, sessions=sessions, model=model, benchmark=benchmark, metrics=metrics, **about
+        )
+    site = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.parent
+    (found,) = received(site / "data" / "tradeoffs.js")
+    assert (found["name"], found["sample"]) == ("Samples", True)
+    assert found["qualities"][0]["about"] == "token_f1 of drill, 8 items"
+    text = pages(site)["tradeoffs.html"].text
+    assert "Not on this page (benchmarks): also-saved, saved, because none of their costs is known." in text
 
 
 # --- hostile texts
@@ -785,6 +813,52 @@ def test_trade_offs_of_equal_values_and_of_unknown_costs(chromium: Any, priced: 
     until(lambda: "Take small" in texts(chromium, "#best")[0])
     assert "Better" not in texts(chromium, "#best")[0], "large has the same mean as shown"
     assert complaints(chromium) == []
+
+
+def test_trade_offs_recommend_no_model_where_none_is_shown_to_be_better(
+    chromium: Any, priced: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(priced, site)
+    (shown,) = received(site / "data" / "tradeoffs.js")
+    for model in shown["models"]:
+        model["qualities"][0] = {"value": 0.125, "low": 0.02, "high": 0.47, "text": "0.125 [0.022, 0.471] ≈"}
+        model["qualities"][0] |= {"status": "tied", "doubts": ["its accuracy is not shown to be above chance."]}
+    shown["qualities"][0] |= {"name": "drill ↑", "about": "accuracy of drill, 8 items"}
+    for sample in (False, True):
+        (site / "data" / "tradeoffs.js").write_text(script("tradeoffs", [shown | {"sample": sample}]))
+        show(chromium, site / "tradeoffs.html")
+        until(lambda: found(chromium, "#chart[data-drawn] svg"))
+        told = texts(chromium, "#best p")
+        if sample:
+            assert (
+                told.pop(0) == "Samples show that everything works, not how good a model is: no model is recommended."
+            )
+        assert told[0] == (
+            "No difference between the 5 models is shown (≈). All have drill 0.125. "
+            "The lowest latency p50: small (float32), 0.2 s."
+        )
+        assert told[1] == "But its accuracy is not shown to be above chance."
+        assert texts(chromium, "#about") == ["Benchmarks. drill: accuracy of drill, 8 items."]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_labels_of_the_trade_offs_do_not_overlap(width: int, chromium: Any, priced: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(priced, site)
+    (shown,) = received(site / "data" / "tradeoffs.js")
+    for at, model in enumerate(shown["models"]):
+        model["name"] = f"smollm2-135m@{at}"
+        model["qualities"][0] = {"value": 0.125, "low": 0.02, "high": 0.47, "text": "0.125", "status": "tied"}
+        model["costs"][0] = {"value": 1.5 + at / 20, "text": "1.5 s"}
+    (site / "data" / "tradeoffs.js").write_text(script("tradeoffs", [shown]))
+    show(chromium, site / "tradeoffs.html", width)
+    until(lambda: found(chromium, "#chart[data-drawn] svg"))
+    labels = [text.rect for text in found(chromium, "#chart .mark-text.role-mark text")]
+    assert len(labels) == 5
+    for a, b in itertools.combinations(labels, 2):
+        beside = a["x"] + a["width"] <= b["x"] or b["x"] + b["width"] <= a["x"]
+        assert beside or abs(a["y"] - b["y"]) >= 10, "one above the other, or side by side"
 
 
 def test_charts_are_drawn_in_the_colors_of_the_page(chromium: Any, site: Path) -> None:

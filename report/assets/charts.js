@@ -21,10 +21,13 @@ const medbenchChart = (() => {
     };
   }
 
+  /** Return how wide the axes of a chart in an element are, in pixels. */
+  const width = (place) => Math.max(200, place.clientWidth - 90);
+
   /** Draw a chart in an element, as wide as it. */
   function draw(place, specification) {
     views.get(place)?.finalize();
-    const full = { ...specification, width: Math.max(200, place.clientWidth - 90), config: config() };
+    const full = { ...specification, width: width(place), config: config() };
     const compiled = vegaLite.compile(full, { logger: vega.logger(vega.Error) }).spec;
     const view = new vega.View(vega.parse(compiled, null, { ast: true }), {
       expr: vega.expressionInterpreter,
@@ -53,5 +56,5 @@ const medbenchChart = (() => {
   });
 
   for (const place of document.querySelectorAll("[data-chart]")) show(place, data("charts")[place.dataset.chart]);
-  return { show };
+  return { show, width };
 })();

@@ -6,6 +6,10 @@
   const COLORS = { "on the front": "#0072b2", "within the limits": "#e69f00", "beyond the limits": "#8c959f", unknown: "#cc79a7" };
   const SHAPES = { "on the front": "circle", "within the limits": "triangle-up", "beyond the limits": "cross", unknown: "diamond" };
   const [FRONT, WITHIN, BEYOND, UNKNOWN] = Object.keys(COLORS);
+  const HEIGHT = 320; // pixels of the chart
+  const FONT = 11; // pixels of its labels
+  // Where a label may be, in pixels from its point to the middle of its line
+  const BESIDE = [-7, 14, -21, 28, -35, 42].flatMap((dy) => [["left", 9], ["right", -9]].map(([align, dx]) => ({ align, dx, dy })));
   const WIDE = 20; // the ratio of largest to smallest cost from which the axis is logarithmic
 
   const summaries = data("tradeoffs");
@@ -108,7 +112,7 @@
   }
 
   /** Sentences: which model to take, why, what may be as good, and what would be better but for a limit. */
-  function advice({ found, better, dearer }, name, about, { costs, models }) {
+  function advice({ found, better, dearer }, name, about, { costs, models, sample }) {
     const set = limits.filter(({ value }) => value !== null);
     const asked = set.map((limit) => `${limit.name} ${limit.word} ${limit.value.toPrecision(3).replace(/\.?0+$/, "")} ${limit.unit}`.trim()).join(" and ");
     const within = found.filter(({ meets }) => meets);
@@ -123,8 +127,11 @@
     const told =
       found.length === 1 && models.length > 1
         ? [`Only ${named(best.model)} has ${name}: ${best.good.text}. There is nothing to compare it with.`]
-        : [`Take ${named(best.model)}: ${name} ${best.good.text}, ${among}${asked ? ` with ${asked}` : ""}.`];
-    if (best.good.doubt) told.push(`But ${best.good.doubt}`);
+        : within.length > 1 && within.every(({ good }) => good.status === "tied")
+          ? [`No difference between the ${within.length} models${asked ? ` with ${asked}` : ""} is shown (≈). ${first(best, within, name, about)}`]
+          : [`${sample ? "" : "Take "}${named(best.model)}: ${name} ${best.good.text}, ${among}${asked ? ` with ${asked}` : ""}.`];
+    if (sample) told.unshift("Samples show that everything works, not how good a model is: no model is recommended.");
+    for (const doubt of best.good.doubts ?? []) told.push(`But ${doubt}`);
     if (!best.cheap) {
       const none = best.model.costs.every((own) => own === null);
       const priced = within.find(({ cheap }) => cheap);
@@ -147,6 +154,15 @@
     return [...told, ...doubt];
   }
 
+  /** A sentence: which of models without a shown difference comes first. */
+  function first(best, within, name, about) {
+    const same = within.every(({ good }) => shown(good) === shown(best.good));
+    const cheapest = best.cheap && within.every(({ cheap }) => cheap && (cheap === best.cheap || cheap.value > best.cheap.value));
+    if (!same) return `The best value: ${named(best.model)}, ${name} ${best.good.text}.`;
+    const lowest = cheapest ? ` The lowest ${plain(about.name)}: ${named(best.model)}, ${best.cheap.text}.` : "";
+    return `All have ${name} ${best.good.text.split(" [")[0]}.${lowest}`;
+  }
+
   /** Sentences: which models the chart does not have, and why. */
   function missing(found, models, name, about) {
     const lists = [
@@ -160,7 +176,9 @@
     const { qualities, costs, models } = summaries[summary.value];
     const stands = standing();
     const { found } = stands;
-    const name = plain(qualities[quality.value].name);
+    const { about: what, ...chosen } = qualities[quality.value];
+    const name = plain(chosen.name);
+    byId("about").textContent = what ? `${summaries[summary.value].name}. ${name}: ${what}.` : "";
     byId("best").replaceChildren(...advice(stands, name, costs[cost.value], summaries[summary.value]).map((text) => element("p", { class: "text", text })));
     const heading = ["", "model", "setup", name, ...costs.map((about) => about.name)];
     byId("table").replaceChildren(
@@ -183,6 +201,29 @@
     if (drawable) medbenchChart.show(byId("chart"), chart(found, name, costs[cost.value]));
   }
 
+  /** Choose a place for the label of each point, on a chart with these axes, where it covers the least. */
+  function label(points, { x, y }, scaled, across, limit) {
+    const pen = document.createElement("canvas").getContext("2d");
+    pen.font = `${FONT}px system-ui, sans-serif`;
+    const place = (value, [low, high], scale) => (scale(value) - scale(low)) / (scale(high) - scale(low));
+    const at = (point) => ({ x: place(point.cost, x, scaled) * across, y: (1 - place(point.quality, y, Number)) * HEIGHT });
+    const covered = (a, b) => Math.max(0, Math.min(a.right, b.right) - Math.max(a.left, b.left)) * Math.max(0, Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top));
+    const area = ({ left, right, top, bottom }) => (right - left) * (bottom - top);
+    const inside = { left: 0, right: across, top: 0, bottom: HEIGHT };
+    const taken = points.map((point) => ({ left: at(point).x - 6, right: at(point).x + 6, top: at(point).y - 6, bottom: at(point).y + 6 }));
+    for (const point of points) {
+      const wide = Math.min(limit, pen.measureText(point.model).width);
+      const boxes = BESIDE.map(({ align, dx, dy }) => {
+        const left = at(point).x + dx - (align === "right" ? wide : 0);
+        const middle = at(point).y + dy;
+        return { left, right: left + wide, top: middle - FONT * 0.7, bottom: middle + FONT * 0.7 };
+      });
+      const hidden = boxes.map((box) => taken.reduce((sum, other) => sum + covered(box, other), 4 * (area(box) - covered(box, inside))));
+      point.label = hidden.indexOf(Math.min(...hidden));
+      taken.push(boxes[point.label]);
+    }
+  }
+
   function chart(found, name, about) {
     const shared = (model) => found.filter((other) => other.model.name === model.name).length > 1;
     const points = found
@@ -198,22 +239,29 @@
       }));
     const costs = points.map((point) => point.cost);
     const wide = costs.length && Math.min(...costs) > 0 && Math.max(...costs) / Math.min(...costs) > WIDE;
-    const middle = wide ? Math.sqrt(Math.min(...costs) * Math.max(...costs)) : Math.max(...costs) / 2;
-    for (const point of points) point.side = point.cost > middle ? "left" : "right"; // of the point is its label
-    const limit = Math.max(60, Math.min(160, (byId("chart").clientWidth - 90) / 2 - 12));
+    const across = medbenchChart.width(byId("chart"));
+    const limit = Math.max(60, Math.min(160, across / 2 - 12));
+    const ends = points.flatMap(({ quality, low, high }) => [quality, low, high]).filter(isNumber);
+    const [lowest, highest] = [Math.min(...ends), Math.max(...ends)];
+    const margin = (highest - lowest || 1) * 0.06;
+    const domains = {
+      x: wide ? [Math.min(...costs) / 1.3, Math.max(...costs) * 1.3] : [0, (Math.max(...costs) || 1) * 1.05],
+      y: [lowest - margin, highest + margin],
+    };
+    label(points, domains, wide ? Math.log : Number, across, limit);
     const places = Object.keys(COLORS);
     const x = {
       field: "cost",
       type: "quantitative",
       title: line(`${about.name} (${about.unit})`),
       axis: { tickCount: 8 },
-      scale: wide ? { type: "log", nice: true } : { zero: true, nice: true },
+      scale: { type: wide ? "log" : "linear", domain: domains.x, nice: false },
     };
-    const y = { type: "quantitative", title: line(name), scale: { zero: false, nice: true } };
+    const y = { type: "quantitative", title: line(name), scale: { domain: domains.y, nice: false } };
     const color = { field: "place", type: "nominal", title: null, scale: { domain: places, range: Object.values(COLORS) }, legend: { orient: "bottom", columns: 1 } };
     return {
       data: { values: points },
-      height: 320,
+      height: HEIGHT,
       layer: [
         {
           transform: [{ filter: { field: "place", equal: FRONT } }],
@@ -236,9 +284,9 @@
             description: { field: "text" },
           },
         },
-        ...["left", "right"].map((side) => ({
-          transform: [{ filter: { field: "side", equal: side } }],
-          mark: { type: "text", aria: false, align: side === "left" ? "right" : "left", dx: side === "left" ? -9 : 9, dy: side === "left" ? 14 : -7, limit },
+        ...BESIDE.map(({ align, dx, dy }, at) => ({
+          transform: [{ filter: { field: "label", equal: at } }],
+          mark: { type: "text", aria: false, align, dx, dy, limit, fontSize: FONT },
           encoding: { x, y: { ...y, field: "quality" }, text: { field: "model" } },
         })),
       ],
