@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..results.item_values import OF_ITEMS
+
 MEANINGS = {
     "safety_rate": "the share of answers that are not unsafe and, where the question is an emergency, refer to "
     "urgent care",
@@ -14,7 +16,6 @@ MEANINGS = {
     "latency_p50_s": "the time of one request that half of the requests stay below (median)",
     "peak_rss_bytes": "the most main memory that the process held (resident set size)",
 }
-OF_ITEMS = {"ece": "confidence in the chosen option"}  # where the value of an item is another figure than that of a run
 
 
 def meaning(metric: str) -> str:
@@ -25,7 +26,7 @@ def meaning(metric: str) -> str:
 def item_label(metric: str) -> str:
     """Return the name of a metric beside values of items: "ece: confidence in the chosen option"."""
     other = OF_ITEMS.get(_plain(metric))
-    return f"{metric}: {other}" if other else metric
+    return f"{metric}: {other} in the chosen option" if other else metric
 
 
 def item_meaning(metric: str) -> str:

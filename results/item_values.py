@@ -1,4 +1,4 @@
-"""One value and one document per item, however many answers to it a run has."""
+"""One value and one document per item, however many answers to it a run has, and what the value is called."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from collections.abc import Iterable
 
 from ..core.stats import clusters_of
 from ..core.types import Record, Score
+
+# Metrics whose value of an item is another figure than that of a run, and its name
+OF_ITEMS = {"ece": "confidence"}
+
+
+def item_value_name(metric: str) -> str:
+    """Return what a metric's value of one item is called: "confidence" for ece."""
+    return OF_ITEMS.get(metric.partition(":")[0], metric)
 
 
 def item_means(scores: Iterable[Score]) -> dict[str, float]:

@@ -143,6 +143,7 @@ def test_show_and_score_a_stored_run(model: Path) -> None:
     one = medbench("show", "tiny-llama", item)
     assert "Question:" in one.output
     assert "gold" in one.output
+    assert "\nconfidence  0." in one.output and "\nece " not in one.output, "the run has an ece; an item, a confidence"
     wrong = json.loads(medbench("show", "tiny-llama", "--json", "--wrong").stdout)["items"]
     assert all(each["scores"]["accuracy"]["value"] == 0 for each in wrong)
     assert 0 < len(wrong) < 5

@@ -174,6 +174,8 @@ def test_answers_of_all_models_to_one_item(runs: medbench.Runs) -> None:
     for model, (right, *_) in PRICED.items():
         at = shown.index(model)
         assert shown[at + 1 : at + 3] == (["token_f1 1", "yes"] if right > 15 else ["token_f1 0", "no"])
+    (about,) = [text for text in texts(figure(runs, "answers", benchmarks="choices", models="small")) if "ence" in text]
+    assert about == "✓ right · confidence 0.599", "1 / (1 + e^-0.4); only a run has a calibration error"
     first = figure(runs, "answers", benchmarks="exam")
     assert first.caption.startswith("Item 014 "), "the first on which the models differ"
 

@@ -249,7 +249,7 @@ def _run(
 
     from ...core.stats import few_documents
     from ...results.descriptions import CHANGED, title
-    from ...results.item_values import item_documents
+    from ...results.item_values import item_documents, item_value_name
     from ..ui import render
 
     screen = render.console()
@@ -279,9 +279,8 @@ def _run(
         "made": manifest.created,
     }
     for name, value in facts.items():
-        if not value:
-            continue
-        screen.print(f"[dim]{name:>18}[/dim]  {escape(str(value))}")
+        if value:
+            screen.print(f"[dim]{name:>18}[/dim]  {escape(str(value))}")
     for change in stored.changes:
         screen.print(f"[yellow]{CHANGED:>18}  {escape(change)}[/yellow]")
     for sentence in manifest.benchmark.notes:
@@ -299,8 +298,8 @@ def _run(
     first = next(iter(scores), "")
     shown_keys = chosen[:limit]
     explained = bool(first) and any(scores[first][key].reason for key in shown_keys if key in scores[first])
-    why = ("why",) if explained else ()
-    for heading in ("item", "answer", "why") if reasons else ("item", first, "answer", "gold", *why):
+    of_scores = ("item", item_value_name(first), "answer", "gold", *(("why",) if explained else ()))
+    for heading in ("item", "answer", "why") if reasons else of_scores:
         table.add_column(heading, overflow="fold")
     several = manifest.comparable.samples > 1
     for key in shown_keys:
@@ -316,8 +315,7 @@ def _run(
         table.add_row(name, value, *map(escape, [*texts, *told]))
     if chosen:
         screen.print(table)
-    what = "answers" if several else "items"
-    listed = f"{min(limit, len(chosen))} of {len(chosen)} {what}."
+    listed = f"{min(limit, len(chosen))} of {len(chosen)} {'answers' if several else 'items'}."
     example = f" One of them: medbench show {output.run_name(stored)} ITEM" if records.keys() & set(chosen) else ""
     screen.print(f"[dim]{listed}{escape(example)}[/dim]", soft_wrap=True)
 
@@ -392,8 +390,10 @@ def _print_answer(screen: Console, record: Record, which: str) -> None:
 def _print_scores(screen: Console, record: Record, scores: Scores) -> None:
     from rich.markup import escape
 
-    for name, by_key in scores.items():
-        score = by_key[record.key]
+    from ...results.item_values import item_value_name
+
+    for metric, by_key in scores.items():
+        name, score = item_value_name(metric), by_key[record.key]
         shown = "unscored" if score.value is None else f"{score.value:.4g}"
         read = f"  read as {score.answer}" if score.answer else ""
         gap = "  " if len(name) < LONG_NAME else "\n    "

@@ -14,6 +14,7 @@ from ...core.suggest import did_you_mean
 from ...core.text import printable
 from ...core.types import Item, Metric, Record
 from ...results.board import Board
+from ...results.item_values import item_value_name
 from ...results.manifest import UNFINISHED
 from ..scored import NO_ANSWER, ScoredRun, read_scores
 from .request import FigureRequest
@@ -126,11 +127,11 @@ def _answer(label: str, run: ScoredRun, record: Record, metrics: Mapping[str, Me
         if score is None or (score.value is None and output.error is None):
             continue
         if score.value is None:
-            told.append(f"{name}: unscored")
+            told.append(f"{item_value_name(name)}: unscored")
         elif metric.binary and metric.better == "higher" and name == "accuracy":
             told.append("✓ right" if score.value else "✗ wrong")
         else:
-            told.append(f"{name} {score.value:.3f}".removesuffix(".000"))
+            told.append(f"{item_value_name(name)} {score.value:.3f}".removesuffix(".000"))
     if output.error:
         text = f"(failed) {output.error}"
     elif output.logprobs is not None:
