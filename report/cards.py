@@ -175,7 +175,7 @@ def card(about: Subject, runs: Sequence[StoredRun] = (), repository: str = "") -
         how = f"--model {base or 'BASE'} --adapter {repository}" if about.what == "the adapter" and repository else ""
         body += ["", "## Run it", "", "```sh", f"medbench run {how or f'--model {model}'} --benchmark medqa", "```"]
     head = _metadata(about, entry, title, found)
-    text = _without_paths(f"---\n{head}\n---\n\n" + printable("\n".join(body)) + "\n", runs)
+    text = f"---\n{head}\n---\n\n" + printable("\n".join(body)) + "\n"
     late = [f"{run.path.name} is a run of an earlier training of {about.name}." for run in stale]
     return Card(text, result_files(found), tuple(late), found.problems)
 
@@ -284,11 +284,3 @@ def _limits(found: Scores, manifest: AdapterManifest | None) -> list[str]:
 def _name_only(source: str) -> str:
     """Return a training source without the folder of this machine that a file is in."""
     return Path(source).name if Path(source).is_absolute() or Path(source).exists() else source
-
-
-def _without_paths(text: str, runs: Sequence[StoredRun]) -> str:
-    """Return the text with files of ids, which titles of boards name, by their last part."""
-    for run in runs:
-        if chosen := run.manifest.settings.items_file:
-            text = text.replace(chosen, Path(chosen).name)
-    return text

@@ -11,6 +11,7 @@ from ..results.records import ITEM_PARTS, plain
 from ..results.scoring import JUDGING
 from .folder import ReportFolder
 from .marks import Marks, marks
+from .private_paths import without_folders
 from .scored import ScoredRun
 from .script_data import script
 from .terms import item_label, item_meaning, sentence
@@ -120,7 +121,7 @@ def _answer(output: Output, prompts: dict[str, int]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "text": output.text,
         "reasoning": output.reasoning,
-        "error": output.error,
+        "error": output.error and without_folders(output.error),
         "finish": output.finish,
         "tokens": [output.prompt_tokens, output.completion_tokens, output.truncated_tokens],
         "logprobs": None if logprobs is None else [f"{value:.3f}" for value in logprobs],

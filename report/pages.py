@@ -12,12 +12,16 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..core.text import printable
+from .private_paths import without_folders
 
 TEMPLATES = "templates"
 
 
 def page(template: str, **values: Any) -> str:
-    """Return a page. Every text in `values` is escaped, unless it is marked as HTML that escapes its own texts."""
+    """Return a page. Every text in `values` is escaped, unless it is marked as HTML that escapes its own texts.
+
+    Paths of this machine lose their folders.
+    """
     return _environment().get_template(template).render(**values)
 
 
@@ -35,7 +39,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
+        finalize=lambda value: printable(without_folders(value)) if type(value) is str else value,
     )
     environment.filters["breakable"] = breakable
     return environment

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..results.descriptions import title
 from ..results.manifest import Manifest
+from .private_paths import is_path, last_part, without_folders
 
 Facts = list[tuple[str, str]]
 SHOWN_IDS = 200  # leaked items that are named
+NAME = r"[^\s,]([^\n,]*[^\s,])?"  # in a list, a text that needs no quotation marks
 
 
 def facts(manifest: Manifest) -> list[tuple[str, Facts]]:
-    """Return sections of (name, value), without those that are empty."""
+    """Return sections of (name, value), without those that are empty, and paths without their folders."""
     sessions = [session.as_json() for session in manifest.sessions]
     sections: list[tuple[str, Any]] = [
         (
@@ -23,7 +26,7 @@ def facts(manifest: Manifest) -> list[tuple[str, Facts]]:
                 "id": manifest.run_id,
                 "asked": title(manifest),
                 "created": manifest.created,
-                "command": " ".join(manifest.command),
+                "command": " ".join(last_part(word) if is_path(word) else word for word in manifest.command),
             },
         ),
         ("Model", {name: value for name, value in manifest.model.as_json().items() if name != "leaked"}),
@@ -34,7 +37,8 @@ def facts(manifest: Manifest) -> list[tuple[str, Facts]]:
         ("Environment", manifest.environment),
         *((f"Session {at}", session) for at, session in enumerate(sessions, 1)),
     ]
-    found = [(name, _flat(value)) for name, value in sections]
+    paths = {text for _, value in sections for text in _texts(value) if is_path(text)}
+    found = [(name, [(key, without_folders(text, paths)) for key, text in _flat(value)]) for name, value in sections]
     return [(name, rows) for name, rows in found if rows]
 
 
@@ -58,6 +62,21 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Facts:
         if isinstance(held, Mapping):
             rows += _flat(held, f"{prefix}{name}.")
         elif held not in (None, "", [], ()):
-            text = held if isinstance(held, str) else json.dumps(held, ensure_ascii=False, default=str)
-            rows.append((f"{prefix}{name}", text))
+            rows.append((f"{prefix}{name}", _shown(held)))
     return rows
+
+
+def _shown(value: Any) -> str:
+    """Return a value as text; a list of names without the marks of JSON."""
+    if isinstance(value, list | tuple) and all(isinstance(each, str) and re.fullmatch(NAME, each) for each in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in nested values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)

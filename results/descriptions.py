@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .identity import Comparable, differing, passages_of
@@ -134,7 +135,7 @@ def items_of(manifest: Manifest) -> str:
         return f"{asked} items"
     how = []
     if settings.items_file:
-        how.append(f"from {settings.items_file}")
+        how.append(f"from {Path(settings.items_file).name}")
     elif settings.items:
         how.append("chosen by id")
     if settings.limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import html
 import io
 import itertools
 import json
@@ -432,6 +433,40 @@ def test_the_page_of_a_run_has_its_manifest_and_its_leaks(tmp_path: Path) -> Non
     ):
         assert row in rows, row
     assert "1 of 2 items were found in the model" in text and '<p class="text">2</p>' in text
+
+
+def test_pages_name_files_without_the_folders_of_this_machine(tmp_path: Path) -> None:
+    plain = made.manifest(
+        ["1", "2"], metrics=("token_f1",), settings={"items_file": "/home/me/study/ids.txt"}, n_total=9
+    )
+    about = dataclasses.replace(
+        plain,
+        model=dataclasses.replace(
+            plain.model, location="/home/me/my answers/strong", source="answers saved in /home/me/my answers/strong"
+        ),
+        engine={"files": ["/home/me/my answers/strong/quiz.jsonl", "/home/me/b.jsonl"], "stop": ["\n", "a, b"]},
+        benchmark=dataclasses.replace(plain.benchmark, origin="/home/me/data/quiz.jsonl"),
+        command=("medbench", "run", "--data", "/home/me/data", "-m", "replay:/home/me/strong", "--out", "a/b"),
+    )
+    failed = {"failures": {"2": "no such file: '/home/me/.cache/weights.bin' (see https://example.org/home/me)"}}
+    with RunWriter(tmp_path / "runs", about) as writer:
+        writer.append([made.record("1", "yes")])
+        writer.update(sessions=(Session.from_json({"started": "2026-01-01T00:00:00+00:00"} | failed),))
+    site = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.parent
+    rows = [[*map(html.unescape, row)] for row in tables_of((site / "run-1-1.html").read_text("utf-8"))]
+    for row in (
+        ["location", "strong"],
+        ["source", "answers saved in strong"],
+        ["files", "quiz.jsonl, b.jsonl"],
+        ["stop", '["\\n", "a, b"]'],
+        ["origin", "quiz.jsonl"],
+        ["command", "medbench run --data data -m replay:strong --out a/b"],
+        ["2", "no such file: 'weights.bin' (see https://example.org/home/me)"],
+    ):
+        assert row in rows, row
+    for path in site.rglob("*"):
+        if path.suffix in (".html", ".js") and path.parent.name != "assets":
+            assert "home/me/" not in path.read_text("utf-8") and str(tmp_path) not in path.read_text("utf-8"), path
 
 
 # Of each model: right answers of 30, parameters, peak memory in bytes, seconds of a request
