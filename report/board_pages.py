@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup
 
 from ..core.errors import UsageError
-from ..results.board import Board, BoardRow, Leaderboard, by_subject
-from ..results.export import board_html, figure_text
+from ..core.types import Figure
+from ..results.board import Board, BoardRow, Cell, Leaderboard, by_subject
+from ..results.cells import cell_text
+from ..results.export import board_html
 from ..results.store import StoredRun
 from .calibration import calibration
 from .calibration import chart as calibration_chart
@@ -161,8 +163,9 @@ class BoardPages:
             benchmark=self.file,
             items=self.items,
             changes=row.changes,
+            several=run.manifest.comparable.samples > 1,
             figures=[
-                (column.name, figure_text(cell.figure, self.board.answers))
+                (column.name, *_with_n(cell.figure))
                 for column, cell in zip(self.board.columns, row.cells, strict=True)
                 if cell.figure
             ],
@@ -175,6 +178,12 @@ class BoardPages:
             failures=[(name, why) for name, why in failures.items() if name not in answered],
             sections=facts(run.manifest),
         )
+
+
+def _with_n(figure: Figure) -> tuple[str, str]:
+    """Return the value of a figure with its interval, and of how many answers it is: "37 of 50"."""
+    text = replace(cell_text(Cell(figure)), n="").figure
+    return text, f"{figure.n:,} of {figure.total:,}" if figure.n < figure.total else f"{figure.n:,}"
 
 
 def _subjects(board: Board) -> Board | None:
