@@ -260,6 +260,23 @@ def test_mistakes_are_explained(words: tuple[str, ...], said: str, folder: Path,
     assert not (tmp_path / "a.png").exists() and "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("kind", ["calibration", "trade-off", "training"])
+def test_what_only_the_samples_have_is_not_called_missing(kind: str, folder: Path, tmp_path: Path) -> None:
+    """Saved answers to a real benchmark have no confidence, no cost and no adapter; the samples beside them have."""
+    for path in sorted(folder.glob("small*__exam__*")) + sorted(folder.glob("*__choices__*")):
+        manifest = medbench.load_runs(path)[0].manifest
+        about = dataclasses.replace(manifest, benchmark=dataclasses.replace(manifest.benchmark, sample=True))
+        with RunWriter(tmp_path / "runs", dataclasses.replace(about, checkpoint=None)) as writer:
+            writer.append(medbench.load_runs(path)[0].records())
+    made.make_run(tmp_path / "runs", made.bits("110"), model="saved", benchmark="ward", metrics=("token_f1",))
+    result = run_command(kind, tmp_path / "runs", "--out", tmp_path / "a.png")
+    assert result.exit_code == 2, result.output
+    said = " ".join(result.output.split())
+    assert "Samples are left out, because there are real benchmarks. To draw them: --benchmark choices,exam" in said
+    benchmarks = ("--benchmark", "choices" if kind == "calibration" else "exam")
+    assert run_command(kind, tmp_path / "runs", "--out", tmp_path / "a.png", *benchmarks).exit_code == 0
+
+
 def test_a_file_that_cannot_be_written(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = run_command("scores", folder, "--out", tmp_path / "file" / "a.png")

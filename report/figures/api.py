@@ -11,7 +11,7 @@ from ...core.text import names
 from ...results.lookup import chosen
 from ...results.store import StoredRun
 from . import answers, calibration, scores, tradeoff, training
-from .request import FigureRequest
+from .request import SAMPLES_LEFT_OUT, FigureRequest
 from .style import WIDTHS, PaperFigure, check, save, style
 
 KINDS: dict[str, Callable[[FigureRequest], PaperFigure]] = {
@@ -52,7 +52,23 @@ def figure(
         raise UsageError("there are no runs to draw.", "Make one: medbench run")
     kept = chosen(runs, names(models, "models"), names(benchmarks, "benchmarks"))
     with style():
-        drawn = KINDS[kind](FigureRequest(kept, width, quality, cost, item))
+        drawn = _drawn(kind, FigureRequest(kept, width, quality, cost, item))
     if out is not None:
         save(drawn, Path(out))
     return drawn
+
+
+def _drawn(kind: str, request: FigureRequest) -> PaperFigure:
+    """Draw the figure. If only the samples that it leaves out have something to draw, the error says so."""
+    try:
+        return KINDS[kind](request)
+    except UsageError as error:
+        samples = request.samples
+        try:
+            if samples is None:
+                raise
+            KINDS[kind](samples)
+        except UsageError:
+            raise error from None
+        names = ",".join(sorted({run.manifest.comparable.benchmark for run in samples.runs}))
+        raise UsageError(f"{error.message} {SAMPLES_LEFT_OUT}", f"To draw them: --benchmark {names}") from None

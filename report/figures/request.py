@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ...core.errors import UsageError
@@ -12,6 +12,8 @@ from ...results.board import Board, Leaderboard
 from ...results.store import StoredRun
 from ...results.summary import Summary, summarize
 from .style import WIDTHS
+
+SAMPLES_LEFT_OUT = "Samples are left out, because there are real benchmarks."
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,21 @@ class FigureRequest:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the figure leaves out, a sentence each."""
-        problems = [f"Not shown: {problem}" for problem in self.leaderboard.problems]
-        samples = sum(board.sample for board in self.leaderboard.boards)
-        if samples and not self.summary.sample:
-            problems.append("Samples are left out, because there are real benchmarks.")
-        return tuple(problems)
+        return (*(f"Not shown: {problem}" for problem in self.leaderboard.problems), *self.samples_left_out)
+
+    @property
+    def samples_left_out(self) -> tuple[str, ...]:
+        """The sentence that says so, if they are."""
+        return (SAMPLES_LEFT_OUT,) if self.samples else ()
+
+    @property
+    def shown(self) -> list[StoredRun]:
+        """The runs of that summary's kind: of real benchmarks, or of samples."""
+        real = [run for run in self.runs if not run.manifest.benchmark.sample]
+        return real or list(self.runs)
+
+    @property
+    def samples(self) -> FigureRequest | None:
+        """The same request for the samples that it leaves out; None if it leaves none out."""
+        samples = [run for run in self.runs if run.manifest.benchmark.sample]
+        return replace(self, runs=samples) if samples and len(samples) < len(self.runs) else None

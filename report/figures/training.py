@@ -20,8 +20,8 @@ TRAIN = "Train one, run both on the same items: medbench run -m NAME,NAME@TAG -b
 
 def draw(request: FigureRequest) -> PaperFigure:
     """Draw the figure: a panel per adapter, a row per benchmark and tested figure."""
-    bases, adapters = _sides(request.runs)
-    panels, tests, notes = [], 0, list[str]()
+    bases, adapters = _sides(request.shown)
+    panels, tests, notes = [], 0, [*request.samples_left_out]
     for adapter, runs in adapters.items():
         base = adapter.partition("@")[0]
         if base not in bases:
