@@ -129,10 +129,10 @@ def asked_how(comparable: Comparable) -> str:
 
 
 def items_of(manifest: Manifest) -> str:
-    """Return which items were asked, in words: "500 items", "50 of 500 items (seed 0)"."""
+    """Return which items were asked, in words: "500 items", "50 of 1,273 items (seed 0)"."""
     asked, total, settings = len(manifest.item_ids), manifest.benchmark.n_total, manifest.settings
     if not total or asked >= total:
-        return f"{asked} items"
+        return f"{asked:,} items"
     how = []
     if settings.items_file:
         how.append(f"from {Path(settings.items_file).name}")
@@ -140,7 +140,7 @@ def items_of(manifest: Manifest) -> str:
         how.append("chosen by id")
     if settings.limit:
         how.append(f"seed {settings.seed}")
-    return f"{asked} of {total} items" + (f" ({', '.join(how)})" if how else "")
+    return f"{asked:,} of {total:,} items" + (f" ({', '.join(how)})" if how else "")
 
 
 def notes_on(runs: Sequence[StoredRun]) -> tuple[str, ...]:

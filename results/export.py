@@ -257,7 +257,7 @@ def _table(board: Board) -> str:
 def _note(board: Board, statuses: set[str]) -> str:
     samples = board.comparable.samples
     of = f" answers, {samples} to each of {board.asked} items," if samples > 1 else ""
-    parts = [f"n = {board.answers}{of} unless stated; in brackets the 95 % interval."]
+    parts = [f"n = {board.answers:,}{of} unless stated; in brackets the 95 % interval."]
     if "best" in statuses:
         by = "by their intervals if the column has no other marks"
         parts.append(f"**Bold**: the best value of a column whose models differ ({by}).")

@@ -200,7 +200,7 @@ def _names(boards: Sequence[Board]) -> list[str]:
         own = board.title.split(" · ")
         differs = [part for part in own if not all(part in other for other in alike)] if alike else []
         if all(other.asked != board.asked or other.items == board.items for other in namesakes):
-            differs = [f"{board.asked} items" if part == board.items else part for part in differs]
+            differs = [f"{board.asked:,} items" if part == board.items else part for part in differs]
         passages = with_passages(board.comparable)
         if board.comparable.retrieval and passages not in differs:
             differs.append(passages)

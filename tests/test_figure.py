@@ -111,6 +111,8 @@ def test_scores_are_the_cells_of_the_leaderboard(runs: medbench.Runs) -> None:
     shown = texts(drawn)
     assert {cell for cell in cells if cell not in shown} == set()
     assert "Hollow marks (▼)" in drawn.caption
+    assert len({axes.get_xlim() for axes in drawn.axes}) == 1, "shares of all benchmarks have one axis"
+    assert "Axes do not start at 0. Panels of shares have the same axis." in drawn.caption
 
 
 @pytest.mark.parametrize("models", [1, 2, 3, 12])

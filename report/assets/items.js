@@ -139,7 +139,7 @@
       data: index.items.map(([id, question, subject], at) => ({ at, id, question, subject })),
       columns: columns(),
       layout: "fitColumns",
-      maxHeight: "22rem",
+      maxHeight: "max(22rem, 60vh)",
       rowHeight: 36,
       placeholder: "No item meets these filters.",
       headerSortElement: () => element("span", { class: "sort", "aria-hidden": "true" }).outerHTML,

@@ -30,6 +30,7 @@ def draw(request: FigureRequest) -> PaperFigure:
     drawn = blank(width, tall * down)
     grid = drawn.subplots(down, across, squeeze=False)
     shares = {column.name for board in request.boards for column in board.columns if column.scale in SHARES}
+    of_shares = []
     for place, axes in enumerate(grid.flat):
         if place >= len(panels):
             axes.set_axis_off()
@@ -39,7 +40,13 @@ def draw(request: FigureRequest) -> PaperFigure:
         name = heading.metric or "mean of the benchmarks"
         share = heading.kind != "benchmark" or heading.metric in shares
         forest.panel(axes, rows, titles[at], _label(name, heading.better), share)
-    return drawn.describe(_caption(found), request.notes)
+        of_shares += [axes] if share else []
+    if of_shares:  # on one axis, so that panels can be compared by eye
+        ends = [end for axes in of_shares for end in axes.get_xlim()]
+        for axes in of_shares:
+            axes.set_xlim(min(ends), max(ends))
+    cut = any(axes.axison and axes.get_xlim()[0] > 0 for axes in drawn.axes)
+    return drawn.describe(_caption(found, len(of_shares), cut), request.notes)
 
 
 def _rows(found: Summary, at: int) -> list[forest.Row]:
@@ -69,10 +76,15 @@ def _label(name: str, better: str) -> str:
     return name if better != "lower" else f"{name} (lower is better)"
 
 
-def _caption(found: Summary) -> str:
+def _caption(found: Summary, same_axis: int, cut: bool) -> str:
+    """Return the caption. `same_axis`: how many panels have one axis; `cut`: whether an axis does not start at 0."""
     cells = [cell for line in found.lines for cell in line.cells if cell]
     statuses = {cell.status for cell in cells}
     parts = ["Scores with 95 % intervals."]
+    if cut:
+        parts.append("Axes do not start at 0.")
+    if same_axis > 1:
+        parts.append("Panels of shares have the same axis.")
     if "worse" in statuses:
         parts.append("Hollow marks (▼): another model is significantly better (paired tests, 5 %, Holm-corrected).")
     if "tied" in statuses:
