@@ -8,9 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..core.errors import UsageError
 from ..core.types import Figure
-from ..results.board import Board, BoardRow, Cell, Leaderboard, by_subject
+from ..results.board import Board, BoardRow, Cell
 from ..results.cells import cell_text
 from ..results.export import board_html
 from ..results.store import StoredRun
@@ -27,7 +26,7 @@ from .positions import one_sided, positions
 from .run_facts import facts, leaks
 from .scored import read_scores
 from .script_data import script
-from .tables import board_table
+from .tables import board_table, subject_table
 from .terms import terms
 from .tradeoffs import Doubt
 from .training_facts import Training, training
@@ -96,10 +95,10 @@ class BoardPages:
             self.items,
             page("items.html", about=about, here="", scripts=(), board=self.board, key=name, benchmark=self.file),
         )
-        subjects = _subjects(self.board)
+        subjects = subject_table(self.board)
         tables = {self.key: board_table(self.board)}
         if subjects:
-            tables[f"{self.key}-subjects"] = board_table(subjects)
+            tables[f"{self.key}-subjects"] = subjects
         models = [row.label for row in self.board.rows]
         found = distributions(scored, metrics)
         charts = {f"distribution-{at}": chart(each, models) for at, each in enumerate(found)}
@@ -124,7 +123,7 @@ class BoardPages:
                 terms=self.terms,
                 items=self.items,
                 runs=[(row.label, row.setup.text, self.run_file(at)) for at, row in enumerate(self.board.rows)],
-                subjects=Markup(board_html(subjects)) if subjects else "",
+                subjects=subjects,
                 drawn=len(COLORS),
                 distributions=[(each, f"distribution-{at}") for at, each in enumerate(found)],
                 calibrated=calibrated,
@@ -184,11 +183,3 @@ def _with_n(figure: Figure) -> tuple[str, str]:
     """Return the value of a figure with its interval, and of how many answers it is: "37 of 50"."""
     text = replace(cell_text(Cell(figure)), n="").figure
     return text, f"{figure.n:,} of {figure.total:,}" if figure.n < figure.total else f"{figure.n:,}"
-
-
-def _subjects(board: Board) -> Board | None:
-    """Return the board with its subjects as headline figures; None if its items name none."""
-    try:
-        return by_subject(Leaderboard((board,))).boards[0]
-    except UsageError:
-        return None

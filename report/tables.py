@@ -51,14 +51,47 @@ def board_table(board: Board) -> dict[str, Any]:
     )
 
 
+def subject_table(board: Board) -> dict[str, Any] | None:
+    """Return the accuracy by subject in the form of the page's tables, a row per subject; None if items name none."""
+    shown = [
+        (column.name.removeprefix("accuracy[").removesuffix("]"), [row.cells[at] for row in board.rows])
+        for at, column in enumerate(board.columns)
+        if column.name.startswith("accuracy[") and not column.clean
+    ]
+    if not shown:
+        return None
+    most = [max((cell.figure.total for cell in cells if cell.figure), default=0) for _, cells in shown]
+    columns = [
+        {"title": "subject", "better": "", "unit": "", "number": False, "about": ""},
+        {"title": "n", "better": "higher", "unit": "", "number": True, "about": "answers"},
+        *(
+            {"title": row.label, "better": "higher", "unit": "", "number": True, "about": row.setup.text}
+            for row in board.rows
+        ),
+    ]
+    rows = [
+        [
+            {"text": subject, "value": None, "status": ""},
+            {"text": f"{n:,}", "value": n, "status": ""},
+            *(
+                {"text": (text := cell_text(cell, n)).text, "value": text.amount, "status": cell.status}
+                for cell in cells
+            ),
+        ]
+        for (subject, cells), n in zip(shown, most, strict=True)
+    ]
+    return {"columns": columns, "rows": rows, "of": "subjects"}
+
+
 def _table(
     headings: Sequence[str],
     directions: Sequence[str],
     metrics: Sequence[str],
     lines: Sequence[tuple[Sequence[str], Sequence[Cell | None]]],
 ) -> dict[str, Any]:
-    """Return {"columns": [{title, better, unit, about}], "rows": [[{text, value, status}]]}. A column without numbers
-    has no `better`.
+    """Return {"columns": [{title, better, unit, about}], "rows": [[{text, value, status}]], "of": what a row is}.
+
+    A column without numbers has no `better`.
     """
     units = ["" for _ in headings]
     for _, cells in lines:
@@ -82,4 +115,4 @@ def _table(
         }
         for at, (title, better, unit, metric) in enumerate(zip(headings, directions, units, metrics, strict=True))
     ]
-    return {"columns": columns, "rows": rows}
+    return {"columns": columns, "rows": rows, "of": "models"}

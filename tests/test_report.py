@@ -408,6 +408,36 @@ def test_more_models_than_colors(tmp_path: Path) -> None:
     assert len(tables_of(page)[tables_of(page).index(["score", *(f"model{at}" for at in range(8))])]) == 9
 
 
+def test_subjects_are_rows_and_models_are_columns(chromium: Any, tmp_path: Path) -> None:
+    """A benchmark may have dozens of subjects. 2 of 3 answers about the heart are right, and 1 of 1 about the lung."""
+    subjects = ["heart", "heart", "heart", "lung"]
+    for model, chosen in (("one", "AABA"), ("two", "BBBB")):
+        ids = [str(at) for at in range(4)]
+        with RunWriter(tmp_path / "runs", made.manifest(ids, model=model, metrics=("accuracy",))) as writer:
+            writer.append(
+                Record(
+                    Item(
+                        item_id, "Which?", options=("a", "b"), labels=("A", "B"), gold=0, meta={"subject": subjects[at]}
+                    ),
+                    Output(item_id, prompt="Which?", text=f"Answer: {chosen[at]}", finish="stop"),
+                )
+                for at, item_id in enumerate(ids)
+            )
+    site = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.parent
+    rows = tables_of((site / "benchmark-1.html").read_text("utf-8"))
+    assert ["subject", "n", "one", "two"] in rows
+    assert [[row[0], row[1], row[2][:5], row[3][:5]] for row in rows if row[0] in subjects] == [
+        ["heart", "3", "0.667", "0.000"],
+        ["lung", "1", "1.000", "0.000"],
+    ]
+    show(chromium, site / "benchmark-1.html")
+    until(lambda: found(chromium, "[data-table='benchmark-1-subjects'] .tabulator-row"))
+    field = found(chromium, "[data-table='benchmark-1-subjects'] input")[1]
+    field.send_keys("2")
+    until(lambda: texts(chromium, "[data-table='benchmark-1-subjects'] .count") == ["1 of 2 subjects meet the limits."])
+    assert complaints(chromium) == []
+
+
 def test_the_page_of_a_run_has_its_manifest_and_its_leaks(tmp_path: Path) -> None:
     plain = made.manifest(["1", "2"], metrics=("token_f1",))
     about = dataclasses.replace(

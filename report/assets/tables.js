@@ -85,12 +85,12 @@
       columns: table.columns.map(columnOf),
       layout: "fitDataFill",
       headerSortElement: () => element("span", { class: "sort", "aria-hidden": "true" }).outerHTML,
-      placeholder: "No model meets these limits.",
+      placeholder: `No ${table.of.slice(0, -1)} meets these limits.`,
       renderVertical: "basic",
       autoResize: true,
     });
     made.on("dataFiltered", (filters, kept) => {
-      count.textContent = filters.length ? `${kept.length} of ${rows.length} models meet the limits.` : "";
+      count.textContent = filters.length ? `${kept.length} of ${rows.length} ${table.of} meet the limits.` : "";
     });
     made.on("tableBuilt", () => {
       keyboard(live);
