@@ -231,6 +231,20 @@ def test_the_command_writes_the_file_and_prints_the_caption(folder: Path, tmp_pa
     assert out.read_bytes().startswith(b"%PDF") and "Caption: Scores with 95 % intervals." in result.stderr
 
 
+def test_models_and_runs_are_found_by_name(
+    folder: Path, runs: medbench.Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in show, compare and score; a folder still goes first."""
+    monkeypatch.setenv("MEDBENCH_HOME", str(folder.parent))
+    whole = next(run.path.name for run in runs if run.path.name.startswith("clumsy__exam"))
+    for named in (["small__choices", "clumsy__choices"], ["small", "clumsy", "-b", "choices"]):
+        result = run_command("calibration", *named, "--out", tmp_path / "a.png")
+        assert result.exit_code == 0, result.output
+    assert run_command("scores", whole, "--out", tmp_path / "a.png").exit_code == 0
+    unknown = run_command("scores", "clumzy", "--out", tmp_path / "a.png")
+    assert unknown.exit_code == 2 and "Did you mean clumsy?" in unknown.output
+
+
 def test_help_names_every_kind() -> None:
     assert tuple(KINDS) == IN_HELP
     shown = run_command("--help").output

@@ -31,6 +31,7 @@ Kinds:
 Examples:
   medbench figure scores                     runs/ as scores.png
   medbench figure scores --out scores.pdf --width page
+  medbench figure calibration smollm2-135m           runs of this model
   medbench figure trade-off --quality medqa --cost memory --out cost.svg
   medbench figure training -m smollm2-135m,smollm2-135m@default
   medbench figure answers -b medquad --item 2_GARD_QA/0002442/2
@@ -83,12 +84,13 @@ def command(
 ) -> None:
     """Draw stored runs as a figure for a paper.
 
-    RUNS are run folders or folders of runs (default: runs/). Numbers, intervals and tests are those of medbench
-    leaderboard and compare. Fonts are embedded, and marks differ in shape as well as in color. The caption is printed,
-    and is in the file as its text alternative.
+    RUNS are run folders, folders of runs (default: runs/), or models and runs in runs/. Numbers, intervals and tests
+    are those of medbench leaderboard and compare. Fonts are embedded, and marks differ in shape as well as in color.
+    The caption is printed, and is in the file as its text alternative.
     """
     from ...report.figures.api import figure
     from ...report.figures.style import check
+    from ...results.lookup import side
     from ...results.store import all_runs
 
     for name, given, of in (
@@ -100,7 +102,16 @@ def command(
             raise UsageError(f"{name} belongs to the figure {of}, not to {kind}.", f"medbench figure {of} {name} …")
     target = out or Path(f"{kind}.png")
     check(target)
-    found, problems = all_runs(*(folders or (paths.runs(),)), allow_changed=allow_changed)
+    places: list[Path] = []
+    for named in folders or (paths.runs(),):
+        if named.exists() or not paths.runs().is_dir():
+            places.append(named)
+        else:
+            named_runs, damaged = side(str(named), paths.runs(), allow_changed)
+            places += [run.path for run in named_runs]
+            for problem in damaged:
+                tell(f"Not shown: {problem}")
+    found, problems = all_runs(*places, allow_changed=allow_changed)
     for problem in problems:
         tell(f"Not shown: {problem}")
     if not found:
