@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -132,7 +133,15 @@ def cli() -> None:
     """Evaluate language models on medical questions, with figures you can defend."""
 
 
+def never_fail_to_encode() -> None:
+    """Print characters that the encoding of stdout lacks (Windows' cp1252 has no ↑) as "?" instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
+
+
 def main() -> None:
+    never_fail_to_encode()
     if "_MEDBENCH_COMPLETE" in os.environ:  # a shell completes a command
         from .shells import use
 

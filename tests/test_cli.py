@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shlex
@@ -24,6 +25,7 @@ from medbench.cli.commands import doctor
 from medbench.core import registry
 from medbench.judges.modes import MODES
 
+MEDBENCH = [sys.executable, "-m", "medbench"]
 ENGINE = str(Path(__file__).with_name("fakes.py"))
 HEAVY = ("torch", "transformers", "datasets", "pandas", "numpy", "spacy", "rich", "evaluate", "medbench.core.registry")
 
@@ -52,8 +54,9 @@ def run_fast(model: Path, *words: object) -> Result:
 
 
 def process(*words: object, **options: Any) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "medbench", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(
+        [*MEDBENCH, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
 
 
 def figures(board: dict[str, Any]) -> dict[str, Any]:
@@ -423,3 +426,16 @@ def test_an_output_folder_that_cannot_be_is_told(model: Path, tmp_path: Path) ->
     assert done.exit_code == 1
     assert "cannot be written" in done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
+def test_an_encoding_without_arrows_is_no_failure(model: Path, encoding: str) -> None:
+    """Windows redirects to files in cp1252, which has no ↑."""
+    assert run_fast(model, "-b", "medqa-sample", "--limit", 2).exit_code == 0
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    table = subprocess.run([*MEDBENCH, "leaderboard"], capture_output=True, env=environment)
+    assert (table.returncode, table.stderr) == (0, b"")
+    assert "accuracy ?" in table.stdout.decode(encoding)
+    # Documents are UTF-8, as in files, so that no character of a name is lost.
+    found = subprocess.run([*MEDBENCH, "leaderboard", "--markdown", "-"], capture_output=True, env=environment)
+    assert "accuracy ↑" in found.stdout.decode("utf-8")

@@ -106,14 +106,19 @@ def show(parts: Sequence[RenderableType], pager: bool = False) -> None:
 def show_json(value: Any) -> None:
     """Print as JSON. In an object, a value may be an iterator: it is printed as a list while it is made."""
     for part in printable_json_parts(value) if isinstance(value, dict) else [printable_json(value)]:
-        click.echo(part, nl=False)
+        click.echo(_as_file(part), nl=False)
     click.echo()
+
+
+def _as_file(text: str) -> str | bytes:
+    """Return what to print of a document: UTF-8, as in every file of medbench, unless a person reads it."""
+    return text if sys.stdout.isatty() else text.encode()
 
 
 def write(target: str, text: str) -> None:
     """Write to a file, or to stdout if `target` is "-". Raises MedbenchError if the file cannot be written."""
     if target == "-":
-        click.echo(printable(text) if sys.stdout.isatty() else text, nl=False)
+        click.echo(_as_file(printable(text) if sys.stdout.isatty() else text), nl=False)
         return
     path = Path(target)
     try:
