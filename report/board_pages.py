@@ -22,7 +22,7 @@ from .items import write_items
 from .pages import page
 from .places import Places
 from .positions import chart as positions_chart
-from .positions import one_sided, positions
+from .positions import positions
 from .run_facts import facts, leaks
 from .scored import read_scores
 from .script_data import script
@@ -139,9 +139,8 @@ class BoardPages:
                 curve = f"data/{self.run_file(at).removesuffix('.html')}.js"
                 folder.write(curve, script("charts", {TRAINING: trained.chart}))
             folder.write(self.run_file(at), self._run(about, row, run, trained, curve))
-        found_one_sided = one_sided(placed, models, self.board.title) if placed else {}
         name, rows = self.board.benchmark, self.board.rows
-        doubts = [Doubt(name, rows[at].setup, why) for at, why in found_one_sided.items()]
+        doubts = [Doubt(name, rows[at].setup, why) for at, why in self.board.doubts.items()]
         guessed = not_above_chance(scored, self.board)
         return doubts + [Doubt(name, rows[at].setup, chance=chance) for at, chance in guessed.items()]
 

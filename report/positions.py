@@ -11,14 +11,11 @@ from ..core.stats import wilson
 from ..core.types import Figure
 from ..results.board import Board
 from ..results.export import figure_text, number
+from ..results.one_sided import CHOICE
 from .distributions import COLORS
 from .scored import ScoredRun
 
-CHOICE = "accuracy"  # the metric that reads the chosen option off an answer
 BIAS, BIAS_P = "position_bias", "position_bias_p"  # figures of runs with `--permute-options`
-ONE_SIDED = 0.95  # share of one option from which accuracy says little, unless that option is often right
-OFTEN = 0.8
-FEW = 10  # answers below which no such sentence is made
 RIGHT = "right answers"
 GRAY = "#8c959f"
 
@@ -73,20 +70,6 @@ def positions(scored: Sequence[ScoredRun], board: Board) -> Positions | None:
         tuple(count - own.total() for count, own in zip(asked, chosen, strict=True)),
         tuple(_bias(board, row) for row in range(len(board.rows))),
     )
-
-
-def one_sided(found: Positions, models: Sequence[str], title: str) -> dict[int, str]:
-    """Return a sentence for each model that chooses one option (nearly) always, although it is not that often right.
-
-    The keys are places in `models`.
-    """
-    return {
-        at: f"{model} chooses {letter} in {100 * (figure.value or 0):.0f} % of its {figure.n} answers read for "
-        f"{title}: its accuracy says little."
-        for at, (model, own) in enumerate(zip(models, found.shares, strict=True))
-        for letter, gold, figure in zip(found.letters, found.gold, own)
-        if (figure.value or 0.0) >= ONE_SIDED and gold < OFTEN and figure.n >= FEW
-    }
 
 
 def _share(letter: str, own: Counter[str]) -> Figure:

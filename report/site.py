@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +146,14 @@ def _write_index(
     shown = []
     for at, one in enumerate(summaries):
         tables[f"summary-{at}"] = summary_table(one)
-        shown.append((f"summary-{at}", SAMPLES if one.sample else REAL, Markup(summary_html(one)), summary_terms(one)))
+        shown.append(
+            (
+                f"summary-{at}",
+                SAMPLES if one.sample else REAL,
+                Markup(summary_html(replace(one, doubts=()))),
+                summary_terms(one),
+            )
+        )
     tables |= {each.key: board_table(each.board) for each in boards}
     folder.write("data/tables.js", script("tables", tables))
     folder.write(

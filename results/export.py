@@ -104,7 +104,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
             for board in leaderboard.boards
         ],
         "problems": [str(problem) for problem in leaderboard.problems],
-        "notes": list(leaderboard.notes),
+        "notes": [*leaderboard.notes, *(doubt for board in leaderboard.boards for doubt in board.doubts.values())],
     }
 
 
@@ -269,6 +269,7 @@ def _note(board: Board, statuses: set[str]) -> str:
     parts += [f"{sign} {escaped(remark)}." for remark, sign in board.footnotes.items()]
     if board.few:
         parts.append(escaped(board.few))
+    parts += map(escaped, board.doubts.values())
     if board.clean:
         parts.append(f"{escaped(board.clean)}.")
     if any(not row.complete for row in board.rows):

@@ -14,6 +14,7 @@ from .board import Board, BoardRow, Cell, Column, Leaderboard
 from .descriptions import clean_note, distinguishing_fields, items_of, leaked_in, notes_on, setup_of, short_text, title
 from .identity import differing
 from .manifest import UNFINISHED, Manifest
+from .one_sided import CHOICE
 from .scoring import JUDGING, Load, RunScores, load_metric, load_stored, run_scores
 from .statuses import mark
 from .store import StoredRun
@@ -74,6 +75,7 @@ def _board(sheets: Sequence[RunScores], group: Sequence[StoredRun], load: Load) 
             changes=tuple(made.run.changes),
             sealed=made.run.manifest.sealed,
             leaked=len(leaked_in([made.run])),
+            one_sided=made.results[CHOICE].one_sided if CHOICE in made.results else "",
         )
         for made, cells, told in zip(sheets, table, told_apart, strict=True)
     ]

@@ -21,6 +21,7 @@ from . import figure_cache
 from .files import NO_LOCKS, READ_ONLY, LineFile, Lock, chain_at_end, remedy, set_aside, to_json
 from .item_values import item_documents, item_means
 from .manifest_file import Changed
+from .one_sided import CHOICE, one_sided
 from .records import encode_score
 from .samples import SAMPLES
 from .store import StoredRun
@@ -56,6 +57,7 @@ class Result:
     measured: bool = False  # over the whole run, not per item
     clean: Figure | None = None  # the first figure without leaked items, if there are any
     remark: str = ""  # what readers must know: that a judge graded itself
+    one_sided: str = ""  # "chooses A in 100 % of its 40 answers read" (one_sided.py)
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,9 @@ def evaluate(
         clean = _clean(run, metric, records, scores, leaked) if leaked and found else None
         remark = str(metric.remark_on(scores) or metric.remark)
         binary = metric.binary and samples == 1  # the mean of several samples is neither right nor wrong
-        return Result(tuple(found), item_means(scores), binary, metric.mean, clean=clean, remark=remark)
+        one = one_sided(records, scores) if metric.name == CHOICE else ""
+        values = item_means(scores)
+        return Result(tuple(found), values, binary, metric.mean, clean=clean, remark=remark, one_sided=one)
     with _blaming(metric):
         return Result((_finite(metric.read(run.manifest.measured())),), measured=True)
 

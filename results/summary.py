@@ -72,6 +72,7 @@ class Summary:
     lines: tuple[ModelRow, ...]
     notes: tuple[str, ...] = ()
     hidden: int = 0  # lines that were left out by `top`
+    doubts: tuple[str, ...] = ()  # a sentence for each model whose accuracy on a benchmark says little
 
 
 def summarize(found: Leaderboard) -> tuple[Summary, ...]:
@@ -135,7 +136,9 @@ def _summary(boards: Sequence[Board]) -> Summary:
             )
         )
     ordered = sorted(lines, key=lambda line: _rank([*headings, *extra], line))
-    return Summary(boards[0].sample, (*headings, *extra), tuple(ordered), _notes([*headings, *extra], boards, ordered))
+    notes = _notes([*headings, *extra], boards, ordered)
+    doubts = tuple(doubt for board in boards for doubt in board.doubts.values())
+    return Summary(boards[0].sample, (*headings, *extra), tuple(ordered), notes, doubts=doubts)
 
 
 @dataclass(frozen=True)

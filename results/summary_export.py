@@ -49,7 +49,7 @@ def summary_json(found: Summary) -> dict[str, Any]:
             }
             for line in found.lines
         ],
-        "notes": list(found.notes),
+        "notes": [*found.notes, *found.doubts],
     }
 
 
@@ -129,4 +129,4 @@ def _notes(found: Summary, best: str) -> str:
             f"Within a benchmark: ▼ another model is significantly better, ≈ none is shown to be, {best}: the best "
             "value of a column whose models differ. Means are not tested."
         )
-    return " ".join([*parts, *found.notes])
+    return " ".join([*parts, *found.notes, *found.doubts])

@@ -58,6 +58,7 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
         parts += [Text(f"{sign} {remark}", style="yellow") for remark, sign in board.footnotes.items()]
         if board.few:
             parts.append(Text(board.few, style="yellow"))
+        parts += [Text(doubt, style="yellow") for doubt in board.doubts.values()]
         if board.hidden:
             word = "runs are" if board.hidden > 1 else "run is"
             parts.append(Text(f"{board.hidden} more {word} not shown, below these: --top 0 shows all.", style="yellow"))
