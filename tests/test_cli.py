@@ -24,6 +24,7 @@ from medbench.cli import COMMANDS, cli
 from medbench.cli.commands import doctor
 from medbench.core import registry
 from medbench.judges.modes import MODES
+from medbench.zoo.weights import converted, packaged
 
 MEDBENCH = [sys.executable, "-m", "medbench"]
 ENGINE = str(Path(__file__).with_name("fakes.py"))
@@ -265,17 +266,23 @@ def test_missing_data_is_named_and_the_others_run(model: Path) -> None:
     assert "medqa-sample" in done.stdout
 
 
-def test_missing_weights_are_named_with_what_runs_without_them() -> None:
+def test_missing_weights_are_named() -> None:
     done = medbench("run", "--model", "biogpt-large", "--suite", "all")
     assert done.exit_code == 1
     assert "microsoft/BioGPT-Large" in done.stderr
-    assert "medbench run" in done.stderr
     assert len(done.output.strip().splitlines()) < 12
 
 
-def test_missing_weights_alone_are_told_with_what_runs_without_them() -> None:
-    done = medbench("run", "--model", "biogpt-large", "-b", "medqa-sample")
+def test_the_default_is_suggested_only_where_its_weights_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setattr(packaged, "installed", lambda package: None)
+    asked = ("run", "--model", "biogpt-large", "-b", "medqa-sample")
+    done = medbench(*asked)
+    assert (done.exit_code, "medbench run" in done.output) == (1, False), done.output
+    converted.place(registry.get("zoo", "smollm2-135m").package.sha256).mkdir(parents=True)
+    done = medbench(*asked)
     assert done.exit_code == 1
+    assert done.stderr.count("medbench run") == 1
     assert "This needs no data and no download: medbench run" in done.stderr
 
 

@@ -14,7 +14,7 @@ from . import adapter_files, adapters, hub_adapter
 from .adapters import Adapter
 from .entry import Entry
 from .model_names import content, is_model, means_a_model, split_prefix, unknown
-from .weights import converted, hub_cache, hub_files, remote_code, tokenizer_files
+from .weights import converted, hub_cache, hub_files, packaged, remote_code, tokenizer_files
 from .weights.sources import (
     HUB_ID,
     SHORT,
@@ -310,6 +310,15 @@ def _of_entry(entry: Entry, revision: str, tell: Tell, trusted: bool = False) ->
             tell(error.message)
             tell(f"using the package {entry.package.requirement} instead")
     return from_package(entry.package, tell)
+
+
+def needs_no_download(name: str) -> bool:
+    """Whether the weights of a zoo entry are on this disk, in the hub's cache or from the package that ships them."""
+    entry: Entry = registry.get("zoo", name)
+    package = entry.package
+    if package and (converted.place(package.sha256).is_dir() or packaged.installed(package)):
+        return True
+    return hub_cache.find(entry.weights, entry.revision, problem) is not None
 
 
 def _of_name(name: str, revision: str, tell: Tell, trusted: bool = False) -> tuple[str, Weights]:

@@ -260,8 +260,7 @@ def _not_here(repository: str, revision: str, entry: Entry | None) -> tuple[str,
         terms = f"\nFirst accept its terms at {hub.endpoint()}/{repository} and set HF_TOKEN."
     return (
         f"{what} are not on this machine: hub model {repository}{at}{more}.\n{_sentence(hub.why_unreachable())}",
-        f"Run this once with network to fetch them, or name a hub cache that has them with HF_HOME.{terms}\n"
-        "Without them: medbench run (the embedded default).",
+        f"Run this once with network to fetch them, or name a hub cache that has them with HF_HOME.{terms}",
     )
 
 
