@@ -106,6 +106,11 @@ class StoredRun:
         except Changed:
             return False
 
+    @property
+    def begun(self) -> bool:
+        """Whether it ever had an answer."""
+        return self.manifest.had_answers or has_answers(self.path)
+
     def score_file(self, metric: str) -> Path:
         """Return the path of a metric's score file."""
         return self.path / SCORES / f"{file_name(metric)}.jsonl"
@@ -233,7 +238,7 @@ def all_runs(
             if resolved in given or looks_like_run(folder):
                 problems.append(error)
             continue  # another program's manifest.json
-        if resolved in given or empty or run.manifest.had_answers or has_answers(folder):
+        if resolved in given or empty or run.begun:
             runs.append(run)
     return runs, problems
 

@@ -52,6 +52,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_run_that_was_killed_before_its_first_answer_is_named(root: Path) -> None:
+    made.make_run(root, {}, item_ids=[f"{at:02}" for at in range(40)], model="one", benchmark="trial")
+    done = shown(root)
+    assert (done.exit_code, done.stderr) == (0, "one on trial: 0 of 40 answered, not shown.\n")
+    assert json.loads(shown(root, "--json").stdout)["notes"] == ["one on trial: 0 of 40 answered, not shown."]
+    assert shown(root, "-m", "two").stderr == "", "only what was asked for"
+    only_that = shown(root, "-m", "one", "-b", "trial")
+    assert (only_that.exit_code, "has an answer yet" in only_that.stderr) == (2, True), only_that.output
+
+
 def test_a_row_per_model_and_a_column_per_benchmark(root: Path) -> None:
     found = only(root)
     assert [heading.name for heading in found.headings] == ["exam", "quiz", "trial", "mean"]

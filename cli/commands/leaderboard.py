@@ -130,6 +130,7 @@ def command(
     """
     from ...results import leaderboard, summary
     from ...results.board import by_subject
+    from ...results.descriptions import setup_of
     from ...results.lookup import chosen
     from ...results.store import all_runs
 
@@ -152,13 +153,14 @@ def command(
 
             if meant := option_for(click.get_current_context(), name):
                 raise UsageError(f"there is no folder {name}.", f"Did you mean {meant}?")
-    runs, problems = all_runs(*(folders or (paths.runs(),)), allow_changed=allow_changed)
+    looked = ", ".join(map(str, folders)) or str(paths.runs())
+    runs, problems = all_runs(*(folders or (paths.runs(),)), empty=True, allow_changed=allow_changed)
     if not runs and not problems:
-        looked = ", ".join(map(str, folders)) or str(paths.runs())
-        if all_runs(*(folders or (paths.runs(),)), empty=True, allow_changed=allow_changed)[0]:
-            raise UsageError(f"no run in {looked} has an answer yet.", "See them: medbench list runs")
         raise UsageError(f"there are no runs in {looked}.", "Make one: medbench run")
-    runs = chosen(runs, output.names(models), output.names(benchmarks))
+    asked = chosen(runs, output.names(models), output.names(benchmarks))
+    runs = [run for run in asked if run.begun]
+    if not runs and not problems:
+        raise UsageError(f"no run in {looked} has an answer yet.", "See them: medbench list runs")
     found = leaderboard.build(runs, wanted)
     shown = {column.metric for board in found.boards for column in board.columns}
     if found.boards and not found.problems and "all" not in output.names(metrics):
@@ -169,7 +171,11 @@ def command(
             for name in wanted
             if name not in shown
         ]
-    found = dataclasses.replace(found, problems=(*problems, *found.problems))
+    waiting = [
+        f"{setup_of(about).model} on {about.benchmark.name}: 0 of {about.answers} answered, not shown."
+        for about in (run.manifest for run in asked if not run.begun)
+    ]
+    found = dataclasses.replace(found, problems=(*problems, *found.problems), notes=(*found.notes, *waiting))
     if by:
         found = by_subject(found)
     summaries = summary.summarize(found)
