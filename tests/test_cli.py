@@ -435,6 +435,18 @@ def test_an_output_folder_that_cannot_be_is_told(model: Path, tmp_path: Path) ->
     assert "Traceback" not in done.output
 
 
+def test_a_run_whose_metrics_score_nothing_fails(model: Path) -> None:
+    done = run_fast(model, "-b", "medqa-sample", "--limit", 2, "--metrics", "rouge1")
+    assert done.exit_code == 1
+    assert (
+        "Not done: rouge1 had nothing to score in these runs. What it scores: medbench list metrics rouge1"
+        in done.stderr
+    )
+    assert "95 %" not in done.stdout, "no interval below no figure"
+    both = run_fast(model, "-b", "medqa-sample", "--limit", 2, "--metrics", "accuracy,rouge1")
+    assert (both.exit_code, "accuracy" in both.stdout) == (1, True)
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii"])
 def test_an_encoding_without_arrows_is_no_failure(model: Path, encoding: str) -> None:
     """Windows redirects to files in cp1252, which has no ↑."""

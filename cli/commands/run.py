@@ -134,11 +134,10 @@ def _report(done: ExperimentRuns, prepared: Prepared, quiet: bool, as_json: bool
         output.present(found, as_json=as_json, more=_besides(done, prepared.experiment))
     for comparison in () if as_json or quiet else done.comparisons:
         output.show(render.comparison(comparison))
-    if len(done) and not found.problems:
-        shown = {column.metric for board in found.boards for column in board.columns}
-        for name in () if "all" in named else prepared.metrics:
-            if name not in shown:
-                tell(f"{name} had nothing to score in these runs. See what it scores: medbench list metrics {name}")
+    scored = {column.metric for board in found.boards for column in board.columns}
+    unused = [name for name in prepared.metrics if name not in scored and "all" not in named]
+    if not len(done) or found.problems:
+        unused = []  # because of a problem that is reported anyway
     if len(done) and not quiet:
         folder = "" if output.usual(root) else f"{shlex.quote(str(root))} "
         tell(
@@ -151,7 +150,9 @@ def _report(done: ExperimentRuns, prepared: Prepared, quiet: bool, as_json: bool
         tell(warning)
     for problem in done.problems:
         tell(f"\nNot done: {problem}")
-    if done.problems or found.problems:
+    for name in unused:
+        tell(f"\nNot done: {name} had nothing to score in these runs. What it scores: medbench list metrics {name}")
+    if done.problems or found.problems or unused:
         if prepared.outcome.missing and not len(done) and _default_is_here():
             tell("\nThis needs no data and no download: medbench run")
         raise SystemExit(1)

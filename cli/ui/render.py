@@ -68,7 +68,8 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
             parts += _board(board, clean=True)
     if any(_measured(board) for board in found.boards):
         parts += [Text("speed and memory, measured once on this machine", style="bold"), _measurements(found.boards)]
-    parts.append(Text(_legend(found.boards), style="dim"))
+    if legend := _legend(found.boards):
+        parts.append(Text(legend, style="dim"))
     return parts
 
 
@@ -146,12 +147,7 @@ def _board(board: Board, clean: bool = False) -> list[RenderableType]:
     from rich.text import Text
 
     screen = console()
-    shown = [
-        (at, column)
-        for at, column in enumerate(board.columns)
-        if column.headline and not column.unit and column.clean == clean
-        if any(_value(row.cells[at]) is not None for row in board.rows)
-    ]
+    shown = _scores(board, clean)
 
     def fits(columns: Sequence[tuple[int, Column]]) -> bool:
         table = _figures(board, columns, clean)
@@ -221,6 +217,16 @@ def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> 
     return table
 
 
+def _scores(board: Board, clean: bool = False) -> list[tuple[int, Column]]:
+    """Return the columns of scores that have a figure, each with its place."""
+    return [
+        (at, column)
+        for at, column in enumerate(board.columns)
+        if column.headline and not column.unit and column.clean == clean
+        if any(_value(row.cells[at]) is not None for row in board.rows)
+    ]
+
+
 def _cell(shown: CellText, alone: bool) -> str:
     """Lay out a cell: the value, its interval and its n below each other."""
     value = f"{shown.value} {shown.sign}".rstrip()
@@ -283,7 +289,7 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
 
 
 def _legend(boards: Sequence[Board]) -> str:
-    parts = ["Below each figure its 95 % interval."]
+    parts = ["Below each figure its 95 % interval."] if any(_scores(board) for board in boards) else []
     if any(len(board.rows) + board.hidden > 1 for board in boards):
         parts.append(
             "▼ another model is significantly better, ≈ none is shown to be (paired tests, 5 %, Holm-corrected over "
