@@ -5,6 +5,7 @@ from __future__ import annotations
 import fakes
 import pytest
 from fakes import FakeEngine
+from medbench.cli.ui import progress
 from medbench.core.types import Item, ItemSet, Output
 from medbench.evaluation.plan import Plan
 from medbench.evaluation.settings import Settings
@@ -64,3 +65,25 @@ def test_an_item_that_failed_is_done_with_and_one_that_was_not_asked_is_nothing(
     for n in range(6):
         work.answered(Output(f"i{n}", finish="error", error="out of memory"))
     assert work.seconds_left(elapsed_s=6.0) == 0.0
+
+
+def test_a_line_has_the_time_left_or_the_rate_because_long_prompts_come_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = planned(*["x" * 1000] * 5, *["x" * 10] * 5)
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    lines = progress.RunLines()
+    lines.begin(made, done=())
+    for n in range(10):
+        now += 10.0 if n < 5 else 0.1
+        lines.answered(Output(f"i{n}"))
+    lines.end()
+    said = capsys.readouterr().err.splitlines()
+    # 5 of 10 items took 50 s, and the others will take 1.3 s: "0.1 items/s" would say 50 s.
+    assert said[-2:] == ["fake-bench: 5/10, 0:01 left", "fake-bench: 10/10, 0.2 items/s"]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.00004, "0.00004"), (0.14, "0.14"), (1.44, "1.4"), (140.2, "140")])
+def test_a_rate_is_a_plain_number(value: float, shown: str) -> None:
+    assert progress.plain_number(value) == shown

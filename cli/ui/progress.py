@@ -80,11 +80,16 @@ class _RunProgress(Progress):
 
     @property
     def rate(self) -> str:
-        """Return items and new tokens per second, in words."""
+        """Return items and new tokens per second, in words.
+
+        Without items while the time left is known: that is by tokens, because engines take long prompts first, and the
+        items so far would contradict it.
+        """
         assert self.work is not None
         what = "answers" if self.several else "items"
-        items = f"{self.work.answered_items / self.elapsed:.2g} {what}/s"
-        return items + (f", {self.new_tokens / self.elapsed:.0f} tokens/s" if self.new_tokens else "")
+        items = "" if self.left else f"{plain_number(self.work.answered_items / self.elapsed)} {what}/s"
+        tokens = f"{self.new_tokens / self.elapsed:.0f} tokens/s" if self.new_tokens else ""
+        return ", ".join(filter(None, [items, tokens]))
 
     @property
     def left(self) -> str:
@@ -92,6 +97,11 @@ class _RunProgress(Progress):
         assert self.work is not None
         seconds = self.work.seconds_left(self.elapsed)
         return f"{clock(seconds)} left" if seconds else ""
+
+
+def plain_number(value: float) -> str:
+    """Return two digits at least, without an exponent: "0.14", "1.4", "140"."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}" if value >= 1e-3 else f"{value:.5f}"
 
 
 class RunLines(_RunProgress):
