@@ -541,6 +541,13 @@ def test_texts_and_ids_come_back_to_the_letter(tmp_path_factory: pytest.TempPath
     assert found == saved
 
 
+def test_a_saved_answer_is_shown_with_the_options_because_its_prompt_was_not_saved() -> None:
+    assert run(save("alpha.jsonl", RIGHT)).exit_code == 0
+    shown = CliRunner().invoke(cli, ["show", "replay_alpha__quiz", "i1"]).output
+    for line in ("question · its prompt was not saved", "first?", "A. aspirin", "B. heparin", "C. placebo"):
+        assert line in shown
+
+
 def test_minus_infinity_is_a_log_probability() -> None:
     rows = [{"id": "i1", "logprobs": [-math.inf, -0.1, None]}]
     done = run(save("mine.jsonl", rows))

@@ -223,8 +223,13 @@ def _gold(record: Record) -> str:
     item = record.item
     if item.gold is None:
         return " ".join(item.references[0].split()) if item.references else ""
-    label, option = item.answers[item.gold], item.options[item.gold]
-    return label if label == option else f"{label}. {option}"
+    return _options(record)[item.gold]
+
+
+def _options(record: Record) -> list[str]:
+    """Return the options with their letters: "A. Adenosine"; "yes" where the options are their own labels."""
+    pairs = zip(record.item.answers, record.item.options)
+    return [label if label == option else f"{label}. {option}" for label, option in pairs]
 
 
 def _answer(record: Record, scores: Scores) -> str:
@@ -342,7 +347,8 @@ def _item(stored: StoredRun, records: dict[AnswerKey, Record], scores: Scores, i
     if out.prompt:
         screen.print(Panel(Text(out.prompt), title=f"prompt · {out.prompt_tokens} tokens{cut}", title_align="left"))
     else:  # of answers that were saved before
-        screen.print(Panel(Text(record.item.question), title="question · its prompt was not saved", title_align="left"))
+        asked = Text("\n".join(filter(None, [record.item.context, record.item.question, *_options(record)])))
+        screen.print(Panel(asked, title="question · its prompt was not saved", title_align="left"))
     several_answers = stored.manifest.comparable.samples > 1
     golds = dict.fromkeys(_gold(answer) for answer in answers)
     for answer in answers:
