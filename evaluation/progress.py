@@ -23,6 +23,9 @@ class Progress:
     def reused(self, run: str, items: int, total: int) -> None:
         """Of `total` answers, `items` were taken from another run."""
 
+    def complete(self, plan: Plan) -> None:
+        """All answers of this run were stored earlier, so no model is loaded."""
+
     def loading(self, model: str) -> None:
         """The model's libraries and weights are being loaded."""
 

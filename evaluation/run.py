@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from ..core.errors import MedbenchError
 from ..core.resources import PeakMemorySampler
 from ..core.secrets import masked
 from ..core.types import Engine, Item, ModelSpec, Output, Record, answer_name
+from ..results.folders import has_manifest
 from ..results.identity import run_id
 from ..results.manifest import BenchmarkRecord, Manifest, ModelRecord, RunSettings, Session
 from ..results.store import StoredRun
@@ -107,7 +109,11 @@ def execute(
     """
     described = manifest(plan, engine, command)
     new = not (root / described.run_id).exists()
+    if finished := _complete_and_read_only(root / described.run_id, described):
+        watch.complete(plan)
+        return finished
     with RunWriter(root, described) as writer:
+        complete = not plan.open_items(writer.done)
         if not writer.done:
             reuse(plan, writer, root, watch.reused)
         open_items = plan.open_items(writer.done)
@@ -153,7 +159,19 @@ def execute(
                     writer.update(latency=latency)
             finally:
                 watch.end()
+        elif complete:
+            watch.complete(plan)
         return StoredRun(writer.path)
+
+
+def _complete_and_read_only(path: Path, asked: Manifest) -> StoredRun | None:
+    """Return the run that was asked for, if it is complete in a folder that cannot be written; else None."""
+    if os.access(path, os.W_OK) or not has_manifest(path):
+        return None
+    found = StoredRun(path)
+    stored = found.manifest
+    same = stored.identity == asked.identity and stored.item_ids == asked.item_ids
+    return found if same and stored.with_metrics(asked.metrics) == stored and found.complete else None
 
 
 def _answer(

@@ -132,12 +132,12 @@ def unwritable(folder: Path) -> str:
     return "" if os.access(made, os.W_OK | os.X_OK) else f"{folder} cannot be written: {made} is read-only for you"
 
 
-def remedy(error: OSError) -> str:
-    """Return what to do about a failed write."""
+def remedy(error: OSError, path: Path | None = None) -> str:
+    """Return what to do about a failed write. `path`: what exists and may not be written; else as the error says."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return "Make room on that disk"
     if error.errno in READ_ONLY:
-        return "Make that folder writable or choose another one"
+        return f"Make {path or 'that folder'} writable or choose another folder"
     if error.errno in NO_LOCKS:
         return "That file system has no locks: choose a folder on another one"
     if error.errno == errno.ELOOP:

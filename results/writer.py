@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -195,10 +196,11 @@ class RunWriter:
 
     def _not_written(self, path: Path, error: OSError) -> MedbenchError:
         what = "items" if self.manifest.comparable.samples == 1 else "answers"
+        here = next(folder for folder in (self.path, *self.path.parents) if os.access(folder, os.F_OK))
         safe = f" {len(self.done)} of {self.manifest.answers} {what} are stored and safe." if self.done else ""
         return MedbenchError(
             f"{path} cannot be written: {error.strerror or error}.{safe}",
-            f"{remedy(error)}, then run the same command again{': it resumes' if self.done else ''}.",
+            f"{remedy(error, here)}, then run the same command again{': it resumes' if self.done else ''}.",
         )
 
 
@@ -215,5 +217,5 @@ def add_metrics(run: Path, names: list[str]) -> None:
     except OSError as error:
         raise MedbenchError(
             f"{run / MANIFEST} cannot be written: {error.strerror or error}.",
-            f"{remedy(error)}, then run the same command again.",
+            f"{remedy(error, run)}, then run the same command again.",
         ) from error

@@ -12,6 +12,7 @@ import pytest
 from fakes import FakeEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medbench.core.errors import MedbenchError
 from medbench.core.types import ChoiceRequest, GenerateRequest, Item, ItemSet, Output
 from medbench.evaluation import run as run_module
 from medbench.evaluation import timing
@@ -30,6 +31,9 @@ class Seen:
 
     def reused(self, run: str, items: int, total: int) -> None:
         self.events.append(f"reused {items} of {run}")
+
+    def complete(self, plan: Any) -> None:
+        self.events.append("complete")
 
     def loading(self, model: str) -> None:
         self.events.append(f"loading {model}")
@@ -80,10 +84,24 @@ def test_a_run_stores_every_answer_with_its_item_and_prompt(tmp_path: Path) -> N
 
 def test_the_same_command_again_does_nothing(tmp_path: Path) -> None:
     go(tmp_path, FakeEngine())
-    engine = FakeEngine()
-    run = go(tmp_path, engine)
+    engine, watch = FakeEngine(), Seen()
+    run = go(tmp_path, engine, watch=watch)
     assert run.complete
-    assert (engine.loads, engine.asked) == (0, [])
+    assert (engine.loads, engine.asked, watch.events) == (0, [], ["complete"])
+
+
+def test_a_complete_run_needs_no_writable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise MedbenchError("this folder cannot be written.")
+
+    go(tmp_path, FakeEngine())
+    monkeypatch.setattr(run_module.os, "access", lambda path, mode: False)  # root may write everywhere
+    monkeypatch.setattr(run_module, "RunWriter", refuse)
+    assert go(tmp_path, FakeEngine()).complete
+    with pytest.raises(MedbenchError):
+        go(tmp_path, FakeEngine(), metrics=("brier",))  # would be added to the run
+    with pytest.raises(MedbenchError):
+        go(tmp_path, FakeEngine(), limit=3)  # another run
 
 
 @settings(max_examples=10, deadline=None)

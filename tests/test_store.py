@@ -331,8 +331,8 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(MedbenchError, match=os.strerror(code)) as caught:
-        RunWriter(tmp_path, made.manifest(IDS)).__enter__()
-    assert caught.value.hint.startswith("Make that folder writable or choose another one")
+        RunWriter(tmp_path / "new", made.manifest(IDS)).__enter__()
+    assert caught.value.hint.startswith(f"Make {tmp_path} writable or choose another folder"), "not one to be made"
 
 
 def test_an_interrupted_append_is_replaced_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

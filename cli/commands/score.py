@@ -98,6 +98,7 @@ def command(
         )
     found: list[StoredRun] = []
     problems: list[MedbenchError] = []
+    unstored: list[MedbenchError] = []
     for text in runs:
         if Path(text).is_dir() and not (Path(text) / "manifest.json").exists():
             runs_there, broken = all_runs(Path(text), allow_changed=allow_changed)
@@ -130,12 +131,12 @@ def command(
         try:
             add_metrics(run.path, useful)  # a metric that does not apply is not added to the run
         except MedbenchError as error:  # figures are shown even if they cannot be stored
-            problems.append(error)
+            unstored.append(error)
     trackers.report([run for run in found if str(run.path) in read], named_trackers, tell)
     unjudged = judges.problems if judges else []
     if as_json:
         value = export.to_json(board)
-        output.show_json(value | {"problems": [*value["problems"], *map(str, problems), *unjudged]})
+        output.show_json(value | {"problems": [*value["problems"], *map(str, [*problems, *unstored]), *unjudged]})
     elif shown and not quiet:
         output.show(render.leaderboard(board))
     for note in board.notes:
@@ -144,7 +145,10 @@ def command(
         tell(f"Not shown: {told}")
     for problem in problems:
         tell(f"Not scored: {problem}")
+    if unstored:
+        others = f" (and {len(unstored) - 1} other runs)" if len(unstored) > 1 else ""
+        tell(f"Shown above, but not stored{others}: {unstored[0]}")
     for text in unjudged:
         tell(f"Not judged: {text}")
-    if board.problems or problems or unjudged:
+    if board.problems or problems or unstored or unjudged:
         raise SystemExit(1)

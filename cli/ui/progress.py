@@ -43,6 +43,10 @@ class _RunProgress(Progress):
     def reused(self, run: str, items: int, total: int) -> None:
         tell(f"{items} of {total} answers reused from {run}")
 
+    def complete(self, plan: Plan) -> None:
+        what = "answers" if plan.settings.samples > 1 else "items"
+        tell(f"{plan.benchmark.name}{self.which}: already complete, {plan.answers} {what}")
+
     def judging(self) -> JudgeProgress:
         from . import judge_progress
 
