@@ -374,6 +374,7 @@ def test_a_gguf_file_becomes_the_model_it_was_made_from(gguf_file: Path, llama: 
     assert spec.name == "tiny.Q8_0"
     assert spec.source == f"file {gguf_file} (GGUF Q8_0, dequantized)"
     assert len(told) == 1 and told[0].startswith("converting tiny.Q8_0.gguf to float32, once")
+    assert told[0].endswith("; this takes about 1 minute")
 
     original = AutoModelForCausalLM.from_pretrained(llama)
     kind = gguf.GGMLQuantizationType.Q8_0
@@ -394,6 +395,18 @@ def test_a_gguf_file_becomes_the_model_it_was_made_from(gguf_file: Path, llama: 
     assert after.model_max_length == tiny.WINDOW
     text = "<|start|>user\nWhat are the symptoms of fever?<|end|>\n<|start|>assistant\n A"
     assert after(text).input_ids == before(text).input_ids
+
+
+def test_a_gguf_file_is_parsed_once_per_conversion(gguf_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers would parse it again for the weights and the tokenizer: seconds each for a large vocabulary."""
+    import gguf
+
+    parsed, plain = [], gguf.GGUFReader
+    monkeypatch.setattr(gguf, "GGUFReader", lambda path: parsed.append(path) or plain(path))
+    resolve(str(gguf_file))
+    assert len(parsed) == 1
+    resolve(str(gguf_file))
+    assert len(parsed) == 1, "converted already"
 
 
 def test_text_is_split_as_the_gguf_file_says(gguf_file: Path, llama: Path) -> None:
