@@ -241,7 +241,7 @@ def test_the_added_metric_leaves_what_it_cannot_score_unscored() -> None:
     page = Page.read("add-a-metric.md")
     page.save()
     done = medbench("run", "-m", "toy-model", "-b", "toy", "-M", page.file, "--json")
-    assert done.exit_code == 0, done.stderr
+    assert (done.exit_code, "had nothing to score in these runs" in done.stderr) == (1, True), done.stderr
     (_, *scores) = rows("scores/referral.jsonl")
     assert {(score["value"], score["reason"]) for score in scores} == {(None, "the model chose and wrote nothing")}
 
