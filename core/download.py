@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from .errors import MedbenchError
 from .secrets import masked
-from .text import size
+from .text import plain_reason, size
 
 CONNECT_SECONDS = 15.0  # until a server begins to answer, including the DNS lookup
 READ_SECONDS = 30.0  # until the next bytes arrive
@@ -243,7 +243,7 @@ def _reason(error: Exception) -> str:
         return f"{error.code} {error.reason}"
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     said = (isinstance(reason, OSError) and reason.strerror) or str(reason)
-    return masked(" ".join(str(said).split())) or type(reason).__name__
+    return plain_reason(masked(" ".join(str(said).split()))) or type(reason).__name__
 
 
 # What is kept of an interrupted download

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from .errors import MedbenchError
 from .secrets import masked
+from .text import plain_reason
 
 WAITS = (1.0, 2.0, 4.0)  # seconds before each further attempt
 LONGEST_WAIT = 60.0  # seconds; if a server asks for more, give up
@@ -91,7 +92,7 @@ def trouble(error: Exception, url: str) -> str:
     if isinstance(error, library.TimeoutException):
         return f"{host} sent nothing for {stall_seconds():g} s"
     if isinstance(error, library.ConnectError):
-        return f"{host} cannot be reached ({without_queries(str(error)) or 'connection failed'})"
+        return f"{host} cannot be reached ({plain_reason(without_queries(str(error))) or 'connection failed'})"
     return f"the connection to {host} broke off"
 
 

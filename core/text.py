@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 # surrogate pairs.
 _UNSAFE = re.compile(r"\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _DELETE = 0x7F
+_ERROR_NUMBER = re.compile(r"^\[(?:Errno|WinError) -?\d+\] ")
+_UNKNOWN_HOST = re.compile(  # as Linux, macOS and Windows say it
+    "Name or service not known|Temporary failure in name resolution|nodename nor servname|getaddrinfo failed"
+)
 Value = TypeVar("Value")
 REPLACEMENT = "\ufffd"
 
@@ -38,6 +42,12 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def plain_reason(said: str) -> str:
+    """Return the reason of a failed connection without the system's error number, and an unknown host in words."""
+    said = _ERROR_NUMBER.sub("", said)
+    return "no name server knows this host, or there is no network" if _UNKNOWN_HOST.search(said) else said
 
 
 def printable_json(value: Any) -> str:

@@ -280,7 +280,7 @@ def _run_model(
             many = "1 item has" if len(failures) == 1 else f"{len(failures)} items have"
             also = ", ".join(item for item, _ in others[:NAMED]) + (", …" if len(others) > NAMED else "")
             outcome.problems.append(
-                f"{model.spec.name} on {benchmark.name}: {many} no answer; {first}: {why}\n"
+                f"{model.spec.name} on {benchmark.name}: {many} no answer. Item '{first}': {why}\n"
                 + (f"The others: {also}\n" if also else "")
                 + model.retry_hint
             )

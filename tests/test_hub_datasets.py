@@ -81,7 +81,7 @@ def test_a_hub_that_stays_busy_is_named_with_its_status_and_its_words(server: An
     server.trouble = hub_trouble.refuses(503, path=path, headers={"X-Error-Message": "back at noon"})
     error, told = refused()
     assert error.message == (
-        "exam.jsonl: no data folder was named, and dataset 'owner/exam' could not be fetched from the hub: "
+        "no data folder with exam.jsonl was named, and dataset 'owner/exam' could not be fetched from the hub: "
         f"{server.url} answers 503 Service Unavailable: back at noon (4 attempts)."
     )
     assert [line.partition("; ")[2] for line in told if "again" in line] == [

@@ -186,7 +186,7 @@ def test_items_that_an_engine_fails_on_are_named_and_tried_again(monkeypatch: py
     monkeypatch.setenv("TOY_FAILS", "toy-02,toy-07")
     first = run("-b", "toy")
     assert first.exit_code == 1
-    told = "2 items have no answer; toy-02: told to fail\nThe others: toy-07\nThe same command tries them again."
+    told = "2 items have no answer. Item 'toy-02': told to fail\nThe others: toy-07\nThe same command tries them again."
     assert told in first.stderr
     assert "10 of 12" in first.stdout
     monkeypatch.delenv("TOY_FAILS")
@@ -482,7 +482,7 @@ class ENGINE(EchoEngine):
             "gave an invalid answer to 'toy-01': 1 log-probabilities for 4 options.",
         ),
         ("yield dataclasses.replace(outputs[0], logprobs=None)", "'toy-01': 0 log-probabilities for 4 options."),
-        ("yield from outputs[2:]", "2 items have no answer; toy-01: the engine gave no answer"),
+        ("yield from outputs[2:]", "2 items have no answer. Item 'toy-01': the engine gave no answer"),
         ("yield outputs['first']", "a plugin failed: TypeError: list indices must be integers or slices, not str ("),
     ],
 )

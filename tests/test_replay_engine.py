@@ -144,7 +144,7 @@ class TestMissing:
         done = run(save("mine.jsonl", RIGHT[:2]))
         assert done.exit_code == 1
         assert figures(done)["accuracy"] == (1.0, 2, 3)
-        assert f"1 item has no answer; 3: {NO_ANSWER}" in done.stderr
+        assert f"1 item has no answer. Item '3': {NO_ANSWER}" in done.stderr
         save("mine.jsonl", RIGHT)
         again = run("mine.jsonl", "--out", "other")
         assert figures(again)["accuracy"] == (1.0, 3, 3)
@@ -154,7 +154,7 @@ class TestMissing:
         rows = [{"id": "i1", "text": None}, {"id": "i2", "text": ""}, RIGHT[2]]
         done = run(save("mine.jsonl", rows))
         assert figures(done)["accuracy"] == (0.5, 2, 3), "nothing is a wrong answer; null is none"
-        assert "i1: no answer saved for this item: mine.jsonl, line 1 has no text" in done.stderr
+        assert "Item 'i1': no answer saved for this item: mine.jsonl, line 1 has no text" in done.stderr
 
     def test_answers_to_unknown_items_are_told(self) -> None:
         done = run(save("mine.jsonl", [*RIGHT, {"id": "x9", "text": "A"}]))
@@ -351,7 +351,7 @@ class TestColumns:
         done = run(save("mine.jsonl", rows), "--map", "id=custom_id,text=response.choices.0.content")
         assert done.exit_code == 1
         assert figures(done)["accuracy"] == (1.0, 2, 3)
-        assert "3: no answer saved for this item: mine.jsonl, line 3 has no text" in flat(done.stderr)
+        assert "Item '3': no answer saved for this item: mine.jsonl, line 3 has no text" in flat(done.stderr)
 
     def test_a_path_that_no_row_has_is_refused(self) -> None:
         rows = [{"id": r["id"], "response": {"content": r["text"]}} for r in RIGHT]

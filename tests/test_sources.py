@@ -271,7 +271,7 @@ def test_neither_folder_nor_hub_says_what_where_and_what_next(no_hub: None, tmp_
     with pytest.raises(DataMissing) as nowhere:
         Source().hub("someone/exam", "test", needed="exam.jsonl")
     assert nowhere.value.message == (
-        "exam.jsonl: no data folder was named, and the hub copy someone/exam is not in the cache and "
+        "no data folder with exam.jsonl was named, and the hub copy someone/exam is not in the cache and "
         f"cannot be fetched: the hub ({hub.endpoint()}) does not answer."
     )
     assert nowhere.value.hint == (
@@ -366,7 +366,7 @@ def test_a_hub_that_refuses_is_told_with_what_to_do(
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(DataMissing) as error:
         Source().hub("a/b", "test", needed="exam.jsonl")
-    assert error.value.message.startswith("exam.jsonl: no data folder was named, and ")
+    assert error.value.message.startswith("no data folder with exam.jsonl was named, and ")
     assert message in error.value.message and hint in error.value.hint
 
 

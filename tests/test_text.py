@@ -13,7 +13,7 @@ from medbench import cli as cli_package
 from medbench.cli import cli
 from medbench.cli.ui.messages import tell
 from medbench.cli.ui.screen import Screen
-from medbench.core.text import printable, printable_json, printable_json_parts
+from medbench.core.text import plain_reason, printable, printable_json, printable_json_parts
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -100,3 +100,16 @@ def test_every_command_prints_through_these() -> None:
     files = {file.name: file.read_text(encoding="utf-8") for file in Path(cli_package.__file__).parent.glob("**/*.py")}
     assert {"run.py", "show.py", *doors} <= files.keys()
     assert [name for name, text in files.items() if name not in doors and raw.search(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("[Errno -2] Name or service not known", "no name server knows this host, or there is no network"),
+        ("[Errno 11001] getaddrinfo failed", "no name server knows this host, or there is no network"),
+        ("[Errno 111] Connection refused", "Connection refused"),
+        ("certificate has expired", "certificate has expired"),
+    ],
+)
+def test_why_a_connection_failed_in_plain_words(said: str, shown: str) -> None:
+    assert plain_reason(said) == shown

@@ -302,7 +302,7 @@ class Source:
         if self._hub_alone:
             return f"{what}: a revision of the hub copy was asked for"
         if self.data is None:
-            return f"{what}: no data folder was named"
+            return f"no data folder with {what} was named"
         damaged = "".join(f" ({path} is damaged: {why})" for path, why in self._damaged.items())
         closed = ", ".join(map(str, self._closed))
         closed = f" (not searched, because the benchmark's name is not in their path: {closed})" if closed else ""
