@@ -78,6 +78,7 @@ def to_json(leaderboard: Leaderboard) -> dict[str, Any]:
             {
                 "title": board.title,
                 **_board(board),
+                "stop": list(board.comparable.stop or ()),
                 "tests": board.tests,
                 "clean": board.clean,
                 "leaked": list(board.leaked),

@@ -501,3 +501,10 @@ def test_the_summary_is_in_the_files_for_papers_and_pages(root: Path, tmp_path: 
     assert text["html"].startswith("<table><caption>Summary</caption>")
     assert text["latex"].startswith("\\begin{table}\n\\caption{Summary.")
     assert "### exam" in text["markdown"], "the tables of the benchmarks follow"
+
+
+def test_stop_strings_are_a_list_in_json_and_json_in_a_cell_of_csv(tmp_path: Path) -> None:
+    run(tmp_path, "one", "exam", "10", stop=["\nQuestion:"])
+    (board,) = json.loads(shown(tmp_path, "--json").stdout)["boards"]
+    assert board["stop"] == ["\nQuestion:"]
+    assert '"[""\\nQuestion:""]"' in shown(tmp_path, "--csv", "-").stdout
