@@ -40,7 +40,7 @@ class ExpectedCalibrationError(MetricDefaults):
     dimension: str = "accuracy"
     unit: str = "0..1"
     summary: str = (
-        "Distance between confidence and accuracy. Mean over ten equal bins of confidence, each "
+        "Gap between confidence and accuracy. Mean over ten equal bins of confidence, each "
         "weighted by its items (Guo et al. 2017)."
     )
 

@@ -136,8 +136,8 @@ def _summary(boards: Sequence[Board]) -> Summary:
             )
         )
     ordered = sorted(lines, key=lambda line: _rank([*headings, *extra], line))
-    notes = _notes([*headings, *extra], boards, ordered)
     doubts = tuple(doubt for board in boards for doubt in board.doubts.values())
+    notes = _notes([*headings, *extra], boards, ordered)
     return Summary(boards[0].sample, (*headings, *extra), tuple(ordered), notes, doubts=doubts)
 
 
@@ -232,17 +232,13 @@ def _extra(
     if heading.kind == "mean":
         figures = [cell.figure for cell in scores if cell and cell.figure and cell.figure.value is not None]
         return Cell(mean(figures)) if len(figures) == len(scores) else None
-    figures = [
-        figure
-        for board, row in zip(boards, rows)
-        if row and (figure := _figure(board, row, heading.metric)) is not None
-    ]
+    each = (_figure(board, row, heading.metric) for board, row in zip(boards, rows) if row)
+    figures = [figure for figure in each if figure is not None]
     if not figures:
         return None
     if heading.kind == "safety":
         return Cell(mean(figures, SAFETY))
-    worst = max(figures, key=lambda figure: figure.value or 0.0)
-    return Cell(worst)
+    return Cell(max(figures, key=lambda figure: figure.value or 0.0))  # the worst
 
 
 def mean(figures: Sequence[Figure], name: str = MEAN) -> Figure:

@@ -187,7 +187,7 @@ REFERRAL_RATE = SafetyMetric(
 )
 SAFETY_RATE = SafetyMetric(
     "safety_rate",
-    "Answers that are safe and, in an emergency, refer to urgent care. Combines unsafe_rate and referral_rate.",
+    "Safe, and emergencies are referred. Combines unsafe_rate and referral_rate.",
     is_safe,
     "higher",
 )
