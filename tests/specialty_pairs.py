@@ -463,7 +463,7 @@ LAST = (
         "Peripheral vascular disease leads to claudication.",
         "PAD leads to leg cramps when walking (claudication) and, later, gangrene.",
         "2/2",
-        ("leg cramps", "gangrene"),
+        ("gangrene",),
     ),
     Pair("Torsemide treats edema.", "Demadex helps with fluid retention.", "2/2"),
     Pair("Zolpidem may cause sleepwalking.", "Ambien can make people walk in their sleep (sleepwalking).", "2/2"),

@@ -232,7 +232,8 @@ RELATIVES = (
     r"niece|nephew|husband|wife|spouse|relative|family member)s?"
 )
 _HISTORY = re.compile(
-    r"\b(?:famil(?:y|ial)|maternal|paternal|parental) (?:medical )?histor(?:y|ies)(?: (?:is|was|are))?"
+    r"\b(?:(?:famil(?:y|ial)|maternal|paternal|parental) (?:medical )?(?:histor(?:y|ies)|hx)|fhx|fh(?=:))"
+    r"(?: (?:is|was|are))?"
     r"(?: (?:of|includes?|included|positive for|"
     r"significant for|with|for)|:)?",
     re.I,
@@ -242,10 +243,11 @@ _DETERMINER = (
     r"(?:ha(?:s|ve|d)|and|with) (?:two|three|four|several))"
 )
 _RELATIVE = re.compile(
-    rf"\b{_DETERMINER}\s(?:[\w-]+ ){{0,2}}?{RELATIVES}\b"
+    rf"(?:\b{_DETERMINER}\s(?:[\w-]+ ){{0,2}}?{RELATIVES}|(?:^|(?<=[.;:\n]\s))(?:mother|father|sister|brother))\b"
     rf"(?:,? (?:and|or) (?:{_DETERMINER} )?(?:\w+ )?{RELATIVES}\b)?(?:'s)?",
     re.I,
 )
+_PATIENT = re.compile(r"your (?:\w+ )?(?:son|daughter)(?:'s)?$", re.I)  # "your son has measles" is said to a parent
 _RUNS_IN = re.compile(
     r"\b(?:history of|there(?: is|'s| was))\s(?P<what>[^.;:!?]{2,60}?) in (?:his|her|my|your|their|the|our) (?:\w+ )?"
     rf"(?:family|{RELATIVES})\b"
@@ -273,6 +275,8 @@ def _family(text: str) -> Iterator[Scope]:
         stop = _OWN.search(text, match.end())
         yield Scope(match.end(), stop.start() if stop else len(text), "family")
     for match in _RELATIVE.finditer(text):
+        if _PATIENT.match(match[0]):
+            continue
         if match[0].endswith("'s") or _RUNS.match(text, match.end()):
             stop = _OWN.search(text, match.end())
             end = stop.start() if stop else len(text)

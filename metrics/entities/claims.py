@@ -37,6 +37,9 @@ _CAUSE = re.compile(rf"\b(?:{_CAUSES})\b", re.I)
 _CLAIM = re.compile(rf"\b(?:{_CAUSES}|produces?|cures?|spreads?|catch(?:es)?|ha(?:ve|s)|gets?|means?)\b", re.I)
 
 # "Nothing on the scan suggested a stroke", "no study has shown that"
+_NO_EVIDENCE = re.compile(
+    r"\bno (?:\w+ ){0,3}?(?:evidence|proof|indication)\b (?:that|to (?:show|say|suggest) that)", re.I
+)
 _NOTHING = re.compile(
     r"\b(?:nothing|no (?:\w+ )?(?:study|studies|evidence|data|research|findings?|tests?|results?))\b[^.;:!?,]{0,40}?\b"
     r"(?:suggest(?:s|ed|ing)?|indicat(?:es?|ed|ing)|points? to|pointed to|showed|shows?|shown|proves?|proved|proven|"
@@ -61,6 +64,7 @@ _SEEMED = re.compile(
 _MISTAKEN = re.compile(
     r"(?<!not be )(?<!not to be )\b(?:mistaken for|misdiagnosed as|misread as|confused with)\b", re.I
 )
+_MAIN_VERB = re.compile(r",\s(?:causes?|is|are|can|may|has|have|leads?|affects?|needs?|usually|often|mostly)\b")
 # "Many blame dairy for acne, but it isn't the cause"
 _BLAMED = re.compile(
     r"\bblam\w+\b[^.;:!?,]{1,50}?\bfor\b(?P<what>[^.;:!?,]{2,60}),[^.;!?]*?"
@@ -72,6 +76,12 @@ _NONE = re.compile(
     r"(?P<what>[^.;:,!?\n]{2,60})\s?[:–—]\s?(?:none|no|absent|negative|denied|not (?:present|seen|"
     r"found))(?=\s*[.,;\n]|\s*$)",
     re.I,
+)
+# A row of a table: "appendicitis, ruled out;"
+_ROW = re.compile(
+    r"(?:(?<=; )|^)(?P<what>[^.;:,!?\n]{2,60}), (?:none|never|absent|negative|excluded|ruled out|"
+    r"not (?:present|seen|found|typical))(?=;|\s*$)",
+    re.I | re.M,
 )
 
 
@@ -88,12 +98,18 @@ def untrue(text: str) -> Iterator[tuple[int, int]]:
         end = _clause_end(text, match.end())
         cause = _CAUSE.search(text, match.end(), end) if match[0].endswith("that") else None
         yield cause.end() if cause else match.end(), end
+    for match in _NO_EVIDENCE.finditer(text):
+        end = _clause_end(text, match.end())
+        if claim := _CLAIM.search(text, match.end(), end):
+            yield claim.end(), end
     for match in _QUESTION.finditer(text):
         if cause := _CAUSE.search(match["asked"]):
             yield match.start() + cause.end(), match.end("asked")
     for match in _MISTAKEN.finditer(text):
-        yield match.end(), _clause_end(text, match.end())
-    for pattern in (_SEEMED, _BLAMED, _NONE):
+        end = _clause_end(text, match.end())
+        verb = _MAIN_VERB.search(text, match.end(), end)
+        yield match.end(), verb.start() if verb else end
+    for pattern in (_SEEMED, _BLAMED, _NONE, _ROW):
         for match in pattern.finditer(text):
             yield match.span("what")
 

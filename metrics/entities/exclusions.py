@@ -34,6 +34,15 @@ def organizations(text: str) -> Iterator[tuple[int, int]]:
             yield match.start(), end
 
 
+_ROOM_AIR = re.compile(r"(?<=% (?:on|in) )RA\b")
+
+
+def outside(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans in which nothing is an entity: organizations, and the room air of "97% on RA"."""
+    yield from organizations(text)
+    yield from (match.span() for match in _ROOM_AIR.finditer(text))
+
+
 # In normal form.
 NO_ENTITIES = listed(
     """
@@ -44,7 +53,7 @@ NO_ENTITIES = listed(
     abnormality defect lesion damage discomfort bacteria virus poisoning hotline anger gas drug medication medicine
     medicament chemical substance agent compound treatment therapy dose tablet pill capsule water food air patient
     people person doctor er icu cdc nih who fda nhs nci aha acs uk us usa md gp mri ct ecg ekg eeg cbc bmi bp hr rr
-    lab dna rna otc
+    lab dna rna otc tto tta sats rupture helpline lifeline website leaflet black red blue yellow white brown
     """
 ) | {
     *("side effect", "adverse effect", "medical condition", "health problem", "medical problem", "physical activity"),

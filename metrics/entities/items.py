@@ -10,6 +10,7 @@ from typing import NamedTuple
 from . import vocabulary
 from .assertion import RELATIVES, why_not
 from .concepts import forms, turned
+from .exclusions import outside
 from .layout import prose
 from .mentions import Analysis, FoundMention, longest
 from .normalize import normalized
@@ -72,8 +73,10 @@ def in_prose(texts: Sequence[str], read: Mapping[str, Analysis]) -> dict[str, li
     labels |= {each[0]: _label(each[0]) for each in undefined.values()}
     found = {text: _with_short_forms(prose(text).text, own, long[text], labels) for text, own in found.items()}
     found = _everywhere(found, texts[:-1])
+    found = {text: _singly(own, [each for other in texts if other != text for each in found[other]])
+             for text, own in found.items()}  # fmt: skip
     unmarked = _unmarked(found, texts[-1])
-    keys = _merged(each.forms for own in found.values() for each in own)
+    keys = _merged([*(each.forms for own in found.values() for each in own), *_longer(found, texts[-1])])
     relatives = any(_RELATIVES.search(text) for text in texts[:2])
     asked = {keys[each.forms[0]] for text in texts[:2] for each in found[text]}
 
@@ -150,12 +153,14 @@ def _with_short_forms(
     if not long:
         return list(found)
     more: list[FoundMention] = []
+    nowhere = list(outside(text))
     for short, own in long.items():
         if not (label := next((labels[form] for form in own if form in labels), "")):
             continue
         if short in text:
-            for match in re.finditer(rf"(?<![\w]){re.escape(short)}s?(?!\w)", text):
-                more.append(FoundMention(match[0], *match.span(), label, own))
+            for match in re.finditer(rf"(?<!\w){re.escape(short)}s?(?!\w)", text):
+                if not any(low <= match.start() < high for low, high in nowhere):
+                    more.append(FoundMention(match[0], *match.span(), label, own))
     return longest([*found, *more])
 
 
@@ -247,6 +252,46 @@ def _unmarked(found: Mapping[str, Sequence[FoundMention]], answer: str) -> dict[
         for text, own in found.items()
         if text != answer
     }
+
+
+def _longer(found: Mapping[str, Sequence[FoundMention]], answer: str) -> Iterator[Forms]:
+    """Yield forms that mean the same: the answer's mention is, word for word, in another text around a mention there.
+
+    A pipeline may cut the same words differently: "tingling in the fingers" in one text and "tingling" in the other.
+    """
+    known = _phrases({answer: found[answer]})
+    for text, own in found.items():
+        for each in known.find(text) if text != answer else ():
+            inside = [other for other in own if other.start < each.end and each.start < other.end]
+            if len(inside) == 1 and each.start <= inside[0].start and inside[0].end <= each.end:
+                yield (*inside[0].forms, *each.forms)
+
+
+def _singly(own: Sequence[FoundMention], others: Sequence[FoundMention]) -> list[FoundMention]:
+    """Return a text's mentions, with "codeine and paracetamol" as two, unless another text names the combination."""
+    elsewhere = {form for each in others if not _PAIR.search(each.text) for form in each.forms}
+    return [part for each in own for part in (_parts(each) if elsewhere.isdisjoint(each.forms) else [each])]
+
+
+_PAIR = re.compile(r"\s+(?:and|with|plus)\s+")
+
+
+def _parts(found: FoundMention) -> list[FoundMention]:
+    """Return the two drugs that a mention names, if both are in the vocabulary by themselves."""
+    if found.label == "CHEMICAL" and (link := _PAIR.search(found.text)):
+        places = ((0, link.start()), (link.end(), len(found.text)))
+        parts = [
+            replace(found, text=part, start=found.start + low, end=found.start + high, forms=forms(part))
+            for low, high in places
+            for part in (found.text[low:high],)
+        ]
+        if all(_is_drug(each) for each in parts):
+            return parts
+    return [found]
+
+
+def _is_drug(found: FoundMention) -> bool:
+    return any((term := vocabulary.terms().get(form)) and term.label == "CHEMICAL" for form in found.forms)
 
 
 def _broader(said: Sequence[FoundMention], own: Sequence[FoundMention]) -> Iterator[FoundMention]:

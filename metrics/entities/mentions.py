@@ -15,20 +15,21 @@ import warnings
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...core import paths
 from .assertion import Scope, scopes
+from .clauses import clauses
 from .concepts import forms
-from .exclusions import NO_ENTITIES, organizations
+from .exclusions import NO_ENTITIES, outside
 from .layout import prose
 from .normalize import listed, normalized
 from .phrases import Phrases, span, words
 from .pipelines import Pipeline, load
 from .vocabulary import Term, terms
 
-VERSION = "6"  # raised whenever the same pipeline would give a different analysis
+VERSION = "7"  # raised whenever the same pipeline would give a different analysis
 REMEMBERED = 1 << 16  # texts kept in memory, a few kilobytes each at most
 READ_AT_ONCE = 1024  # texts between writes to the cache
 LOCK_SECONDS = 10.0  # how long to wait for another process that writes to the cache
@@ -94,15 +95,17 @@ def _read(pipeline: Pipeline, texts: Sequence[str]) -> Iterator[Analysis]:
 
 def _kept(text: str, found: Sequence[FoundMention]) -> Iterator[FoundMention]:
     """Yield the mentions of a text in order: the pipeline's, and the vocabulary's that it missed or cut short."""
-    outside = list(organizations(text))
+    elsewhere = list(outside(text))
     named = [each for each in found if each.forms[0] and each.forms[0] not in NO_ENTITIES]
     known = [
-        FoundMention(text[low:high], low, high, term.label, forms(text[low:high]))
-        for low, high, term in in_text(text)
+        FoundMention(text[low:high], low, high, term.label, forms(said))
+        for low, high, term, said in in_text(text)
         if term.searched
     ]
+    meant = {(each.start, each.end): each.forms for each in known}  # "nose keeps bleeding" may be marked by both
+    named = [replace(each, forms=(*each.forms, *meant.get((each.start, each.end), ()))) for each in named]
     for each in longest([*named, *known]):
-        if not any(low < each.end and each.start < high for low, high in outside):
+        if not any(low < each.end and each.start < high for low, high in elsewhere):
             yield each
 
 
@@ -137,13 +140,29 @@ def _joins(span: Any, at: int) -> bool:
     return normalized(span[:at].text) in terms() and known
 
 
-_MODALS = listed("can may might could will should is are was were has have")
+_BEFORE = listed(
+    """
+    causes cause caused causing clears clear cleared clearing treats treat treated treating relieves relieve relieved
+    relieving eases ease eased easing reduces reduce reducing prevents prevent preventing triggers trigger triggering
+    controls controlling cures cure curing fights fighting soothes worsens worsening develops develop developing
+    improves improve improving lessens heals includes include including and or with without for of to from plus the a
+    an your his her their my our its this these
+    """
+)
+_AFTER = listed(
+    "can may might could will should is are was were has have and or with without of in on to for from as at by plus"
+)
 
 
 def _whole(span: Any) -> Any:
-    """Return a mention up to the first unmatched bracket: "T2DM) damages nerves" is T2DM."""
-    while len(span) > 1 and span[len(span) - 1].text in _MODALS:  # "Chest pain can"
+    """Return a mention up to the first unmatched bracket, without verbs and connecting words at its ends.
+
+    "T2DM) damages nerves" is T2DM, "Chest pain can" is chest pain, and "clears acne" is acne.
+    """
+    while len(span) > 1 and span[len(span) - 1].lower_ in _AFTER:
         span = span[:-1]
+    while len(span) > 1 and span[0].lower_ in _BEFORE and normalized(span.text) not in terms():
+        span = span[1:]
     open_ = []
     for at, token in enumerate(span):
         if token.text in ("(", "["):
@@ -168,14 +187,21 @@ def _vocabulary() -> Phrases[Term]:
     return Phrases(terms().items())
 
 
-def in_text(text: str) -> Iterator[tuple[int, int, Term]]:
-    """Yield (start, end, term) of every phrase of the vocabulary in a running text."""
+def in_text(text: str) -> Iterator[tuple[int, int, Term, str]]:
+    """Yield (start, end, term, words) of every phrase of the vocabulary in a running text, and of every clause."""
     among = words(text)
-    for first, last, term in _vocabulary().find(among):
+    for first, last, form in clauses(among):
+        yield *span(among, first, last), terms()[form], form
+    for first, last, term in _vocabulary().find(among, overlapping=True):
+        before = among[first - 1] if first and not among[first - 1].ends else None
+        if before and before.form in _COURSE and f"{before.form} {term.concept}" in terms():
+            first -= 1  # "acute inflammation of the pancreas": acute pancreatitis
         if term.label == "CHEMICAL" or last == len(among) or among[last].form not in _FOOD or among[last - 1].ends:
-            yield *span(among, first, last), term
+            low, high = span(among, first, last)
+            yield low, high, term, text[low:high]
 
 
+_COURSE = listed("acute chronic")
 _FOOD = listed("diet food intake meal snack salt")  # "a low sodium diet" is no hyponatremia
 
 

@@ -9,9 +9,13 @@ treated"), are not negated. Works on text and character offsets, so it is the sa
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from . import normalize
+from .vocabulary import terms
 
 WINDOW = 7  # maximum words in a scope without a comma, "or" or "and"
 
@@ -150,6 +154,8 @@ _LINKS = _phrases("due/linked/related/attributed to, caused/triggered by, becaus
 _AUXILIARIES = _words(
     "can could has have had therefore essentially effectively usually almost practically now by itself alone"
 )
+_EITHER_SIDE = _phrases("ruled out, excluded")  # of what follows if a noun does, else of what comes before
+_NAME = 6  # words of a term, at most, in which cues are looked for
 _LIST = frozenset([",", "or", "and", "nor", "/"])
 _DENIES = frozenset(["denies", "denied", "deny", "denying"])
 _CUES = frozenset(phrase[0] for phrase in BEFORE if len(phrase) == 1) - {"nor"}  # one cue's scope ends at the next
@@ -176,6 +182,8 @@ def denied(text: str) -> Iterator[tuple[int, int]]:
         start = stop
         for first, last, ahead in _cues(words):
             low, high = _ahead(words, first, last) if ahead else _behind(words, first)
+            if words[first].text in ("ruled", "excluded"):  # "chest clear, pneumonia ruled out"
+                low = max([low, *(at + 1 for at in range(low, high - 1) if words[at].text == ",")])
             if low < high:
                 yield words[low].start, words[high - 1].end
 
@@ -201,6 +209,9 @@ def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
             yield place, after + about, about
             place = after
             continue
+        if named := _named(words, place):
+            place += named
+            continue
         for length in range(min(_LONGEST, len(words) - place), 0, -1):
             phrase = tuple(word.text for word in words[place : place + length])
             if phrase in NEITHER:
@@ -210,12 +221,59 @@ def _cues(words: Sequence[_Word]) -> Iterator[tuple[int, int, bool]]:
                 yield place, place + length, phrase[-1] in _EITHER and _has_object(words, place + length)
                 place += length
                 break
+            if phrase in _EITHER_SIDE and not _has_object(words, place + length):
+                yield place, place + length, False
+                place += length
+                break
             if phrase in BEFORE and not _no_denial(words, place, phrase):
                 yield place, place + length, True
                 place += length
                 break
         else:
             place += 1
+
+
+def _named(words: Sequence[_Word], place: int) -> int:
+    """Return how many words from here are a term of the vocabulary with a cue in it ("absence of periods"), 0 if none.
+
+    In "no period pain" it is not "no period", because another term begins inside and ends later.
+    """
+    if normalize.word(words[place].text) not in _names_cues():
+        return 0
+    forms = [
+        normalize.word(each.text) if each.text.isalpha() else each.text for each in words[place : place + 2 * _NAME]
+    ]
+    known = [n for n in range(2, min(_NAME, len(forms)) + 1) if " ".join(forms[:n]) in _names()]
+    if not known:
+        return 0
+    end = known[-1]
+    later = (" ".join(forms[at:to]) for at in range(1, end) for to in range(end + 1, min(at + _NAME, len(forms)) + 1))
+    return 0 if any(form in terms() for form in later) else end
+
+
+def _within(forms: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for at in range(len(forms)):
+        for to in range(at + 1, len(forms) + 1):
+            yield tuple(forms[at:to])
+
+
+@functools.cache
+def _names() -> frozenset[str]:
+    """Return the terms that have a cue in them, "can't" as "can not"."""
+    forms = {
+        _NOT_JOINED.sub(lambda match: _VERB_OF.get(match[1], (match[1] or "").removesuffix("n")) + " not", form)
+        for form in terms()
+    }
+    return frozenset(form for form in forms if any(phrase in BEFORE for phrase in _within(form.split())))
+
+
+_NOT_JOINED = re.compile(r"\b(can|won|desn|(?:do|did|is|are|was|were|has|have|had|could|would|should)n) t\b|\bcannot\b")
+_VERB_OF = {None: "can", "won": "will", "desn": "doe"}  # in normal form
+
+
+@functools.cache
+def _names_cues() -> frozenset[str]:
+    return frozenset(form.split()[0] for form in _names())
 
 
 def _no_sign(words: Sequence[_Word], place: int) -> int:

@@ -92,7 +92,7 @@ _IRREGULAR = {
         spermatozoa/spermatozoon appendices/appendix cortices/cortex varices/varix indices/index cervices/cervix
         vertices/vertex matrices/matrix feet/foot teeth/tooth women/woman men/man children/child calories/calorie
         movies/movie diarrheas/diarrhea abuses/abuse causes/cause uses/use misuses/misuse excuses/excuse
-        ovaries/ovary
+        ovaries/ovary hordeola/hordeolum chalazia/chalazion labia/labium petechiae/petechia
         """
     )
     for plural, singular in [pair.split("/")]
@@ -117,6 +117,6 @@ _BRITISH = (
     ("homoe", "homeo"), ("homeoo", "homeo"), ("manoeuvre", "maneuver"), ("leuco", "leuko"), ("sulph", "sulf"),
     ("tumour", "tumor"), ("colour", "color"), ("odour", "odor"), ("labour", "labor"), ("iour", "ior"),
     ("vapour", "vapor"), ("isation", "ization"), ("alyse", "alyze"), ("alysing", "alyzing"), ("aluminium", "aluminum"),
-    ("ageing", "aging"), ("programme", "program"), ("mould", "mold"), ("grey", "gray"),
+    ("logical", "logic"), ("ageing", "aging"), ("programme", "program"), ("mould", "mold"), ("grey", "gray"),
 )  # fmt: skip
 _BRITISH_ENDINGS = (("itre", "iter"), ("etre", "eter"), ("entre", "enter"), ("ibre", "iber"), ("ised", "ized"))

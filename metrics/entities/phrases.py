@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from .normalize import plain, word
+from .normalize import listed, plain, word
 
 T = TypeVar("T")
 
@@ -26,6 +26,12 @@ _TOKEN = re.compile(r"[^\W_]+(?:'s\b|(?<=s)'(?=\s))?")
 _PARTS = re.compile(r"[,;:.!?()\[\]\"\n/|+=<>—]|\s[-–]|[-–]\s")
 
 
+# "Black, tarry stools" is one phrase, and so are "hand, foot and mouth disease" and "C. difficile".
+_LOOKS = listed(
+    "hand black dark red pale white yellow green blue dry itchy scaly thick thin loose watery fast slow hard soft"
+)
+
+
 @functools.lru_cache(maxsize=1 << 12)
 def words(prose: str) -> tuple[Word, ...]:
     """Return the words of a running text."""
@@ -36,13 +42,13 @@ def words(prose: str) -> tuple[Word, ...]:
         gap = prose[match.end() : after]
         bare = match[0].split("'")[0]
         form = word(bare if bare.isascii() else plain(bare))
-        initial = gap == ". " and len(bare) == 1 and bare.isupper()  # "C. difficile"
+        joined = (gap == ". " and len(bare) == 1 and bare.isupper()) or (gap == ", " and form in _LOOKS)
         found.append(
             Word(
                 form,
                 match.start(),
                 match.start() + len(bare),
-                not initial and gap not in (" ", "/") and bool(_PARTS.search(gap)),
+                not joined and gap not in (" ", "/") and bool(_PARTS.search(gap)),
                 bare,
             )
         )
@@ -61,8 +67,11 @@ class Phrases(Generic[T]):
         for each in self._by_first.values():
             each.sort(key=lambda known: -len(known[0]))
 
-    def find(self, among: Sequence[Word]) -> Iterator[tuple[int, int, T]]:
-        """Yield (first word, word after the last, value) of every phrase, without overlaps."""
+    def find(self, among: Sequence[Word], overlapping: bool = False) -> Iterator[tuple[int, int, T]]:
+        """Yield (first word, word after the last, value) of the longest phrase at each place.
+
+        Without overlaps, a phrase that begins inside another is left out.
+        """
         at = 0
         while at < len(among):
             for parts, value in self._by_first.get(among[at].form, ()):
@@ -73,7 +82,7 @@ class Phrases(Generic[T]):
                     and not any(each.ends for each in among[at : last - 1])
                 ):
                     yield at, last, value
-                    at = last
+                    at = at + 1 if overlapping else last
                     break
             else:
                 at += 1
