@@ -47,7 +47,7 @@ def clock(seconds: float) -> str:
 def plain_reason(said: str) -> str:
     """Return the reason of a failed connection without the system's error number, and an unknown host in words."""
     said = _ERROR_NUMBER.sub("", said)
-    return "no name server knows this host, or there is no network" if _UNKNOWN_HOST.search(said) else said
+    return "host name not found, or no network" if _UNKNOWN_HOST.search(said) else said
 
 
 def printable_json(value: Any) -> str:

@@ -210,7 +210,9 @@ def judge_runs(
             if _useful(panel, judge, run, came, progress):
                 found[run.path].append(came.metric)
                 if todo and mode_of(mode).quotes:  # minutes, for many long answers
-                    progress.note(f"{run.manifest.run_id}: the safety classifier reads these answers too, to compare")
+                    progress.note(
+                        f"{run.manifest.run_id}: the safety classifier also scores these answers for comparison"
+                    )
     for run in runs:
         metrics = found[run.path]
         if len(panel.judges) > 1 and len(metrics) == len(panel.judges):

@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterable
 
 # An absolute path of a file or folder in a folder, but no part of an address or of a relative path
-_PATH = re.compile(r"""(?<![\w/.~<-])(?:file:/)?(?:~|/(?!/))[^\s/"'<>,;:()\[\]]*(?:/[^\s/"'<>,;:()\[\]]+)+/?""")
+_NAME = r"""[^\s/"'<>,;:()\[\]]"""
+_PATH = re.compile(
+    rf"""(?<=['"])(?:~|/(?!/))[^"'<>\n]*/[^"'<>\n/]+(?=['"])"""
+    rf"""|(?<![\w/.~<-])(?:file:/{{0,2}})?(?:~(?:[A-Za-z]{_NAME}*)?|/(?!/|v\d+/){_NAME}*)(?:/{_NAME}+)+/?"""
+    rf"""|\b[A-Za-z]:\\(?:[^\s\\"'<>,;:()\[\]]+\\)+[^\s\\"'<>,;:()\[\]]+"""
+)
 
 
 def last_part(path: str) -> str:
     """Return the name of a file or folder, with the run that it is in: "medqa.jsonl", "m__medqa__0123456789/lock"."""
     of_run = re.search(r"[^/]+__[^/]+(/.*)?$", path)
-    return of_run[0] if of_run else path.rstrip("/").rpartition("/")[2]
+    return of_run[0] if of_run else path.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def is_path(text: str) -> bool:

@@ -254,7 +254,7 @@ def test_it_is_told_once_that_the_classifier_reads_the_answers_too(tmp_path: Pat
         options = ["--judge", "openai:m", "--judge-base-url", server.url, "--judge-mode", "safety"]
         first, again = (CliRunner().invoke(cli, ["score", str(run.path), *options]) for _ in range(2))
     assert (first.exit_code, again.exit_code, len(server.asked)) == (0, 0, 1)
-    assert "the safety classifier reads these answers too" in first.stderr
+    assert "the safety classifier also scores these answers for comparison" in first.stderr
     assert "the safety classifier" not in again.stderr, "its figures are stored"
 
 

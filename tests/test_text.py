@@ -105,8 +105,8 @@ def test_every_command_prints_through_these() -> None:
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        ("[Errno -2] Name or service not known", "no name server knows this host, or there is no network"),
-        ("[Errno 11001] getaddrinfo failed", "no name server knows this host, or there is no network"),
+        ("[Errno -2] Name or service not known", "host name not found, or no network"),
+        ("[Errno 11001] getaddrinfo failed", "host name not found, or no network"),
         ("[Errno 111] Connection refused", "Connection refused"),
         ("certificate has expired", "certificate has expired"),
     ],

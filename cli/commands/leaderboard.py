@@ -160,7 +160,10 @@ def command(
     asked = chosen(runs, output.names(models), output.names(benchmarks))
     runs = [run for run in asked if run.begun]
     if not runs and not problems:
-        raise UsageError(f"no run in {looked} has an answer yet.", "See them: medbench list runs")
+        which = "of the chosen runs" if models or benchmarks else f"run in {looked}"
+        raise UsageError(
+            f"{'none' if models or benchmarks else 'no'} {which} has an answer yet.", "See them: medbench list runs"
+        )
     found = leaderboard.build(runs, wanted)
     shown = {column.metric for board in found.boards for column in board.columns}
     if found.boards and not found.problems and "all" not in output.names(metrics):

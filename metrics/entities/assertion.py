@@ -243,11 +243,14 @@ _DETERMINER = (
     r"(?:ha(?:s|ve|d)|and|with) (?:two|three|four|several))"
 )
 _RELATIVE = re.compile(
-    rf"(?:\b{_DETERMINER}\s(?:[\w-]+ ){{0,2}}?{RELATIVES}|(?:^|(?<=[.;:\n]\s))(?:mother|father|sister|brother))\b"
+    rf"(?:\b{_DETERMINER}\s(?:[\w-]+ ){{0,2}}?{RELATIVES}"
+    r"|(?:^|(?<=[.;:\n]\s))(?:mother|father|sister|brother)(?= (?:had|died|with)\b))\b"
     rf"(?:,? (?:and|or) (?:{_DETERMINER} )?(?:\w+ )?{RELATIVES}\b)?(?:'s)?",
     re.I,
 )
-_PATIENT = re.compile(r"your (?:\w+ )?(?:son|daughter)(?:'s)?$", re.I)  # "your son has measles" is said to a parent
+_PATIENT = re.compile(  # "your son has measles" is said to a parent
+    r"your (?:\w+ )?(?:son|daughter)s?(?:,? (?:and|or) (?:your )?(?:\w+ )?(?:son|daughter)s?)?(?:'s)?$", re.I
+)
 _RUNS_IN = re.compile(
     r"\b(?:history of|there(?: is|'s| was))\s(?P<what>[^.;:!?]{2,60}?) in (?:his|her|my|your|their|the|our) (?:\w+ )?"
     rf"(?:family|{RELATIVES})\b"

@@ -100,8 +100,8 @@ def untrue(text: str) -> Iterator[tuple[int, int]]:
         yield cause.end() if cause else match.end(), end
     for match in _NO_EVIDENCE.finditer(text):
         end = _clause_end(text, match.end())
-        if claim := _CLAIM.search(text, match.end(), end):
-            yield claim.end(), end
+        if cause := _CAUSE.search(text, match.end(), end):
+            yield cause.end(), end
     for match in _QUESTION.finditer(text):
         if cause := _CAUSE.search(match["asked"]):
             yield match.start() + cause.end(), match.end("asked")

@@ -16,8 +16,22 @@ _LINKING = listed(
     """
 )
 _MODALS = listed("may might can could will would also often sometime usually then suddenly have has had")
-_ADVERBS = listed(
-    "very too so quite more extremely really a little bit unusually often also always alway getting slightly somewhat"
+_ADVERBS = listed("very too so quite more extremely really unusually often also always alway slightly somewhat")
+_LOOKS = listed(
+    """
+    dry itchy sore stiff swollen red pale yellow blurry blurred numb weak painful tender runny stuffy blocked bleeding
+    running pounding racing fluttering burning tingling twitching shaking trembling drooping peeling puffy watery cloudy
+    foamy bloody dark black tarry loose hard high low elevated raised increased decreased reduced irregular fast rapid
+    slow heavy late missed inflamed infected enlarged cracked scaly flaky bulging droopy tight clogged ringing itching
+    aching throbbing swelling bruised cold clammy sweaty brittle dilated sunken shaky
+    """
+)
+# What may follow: otherwise the word belongs to a longer phrase ("the problem is high blood pressure").
+_NEXT = listed(
+    """
+    and or but in on at for when after before with during because so if all most every than from to as while too again
+    easily then which that even
+    """
 )
 _VERBS: Mapping[str, Sequence[str]] = {
     "hurt": ("{} pain", "painful {}"),
@@ -26,8 +40,6 @@ _VERBS: Mapping[str, Sequence[str]] = {
     "itch": ("itchy {}", "{} itching"),
     "bleed": ("bleeding {}", "{} bleeding"),
     "burn": ("burning {}", "{} burning"),
-    "run": ("runny {}",),
-    "water": ("watery {}",),
     "tingle": ("tingling {}", "{} tingling"),
     "twitch": ("twitching {}", "{} twitching"),
     "cramp": ("{} cramp",),
@@ -44,12 +56,14 @@ _VERBS: Mapping[str, Sequence[str]] = {
 def clauses(among: Sequence[Word]) -> Iterator[tuple[int, int, str]]:
     """Yield (first word, word after the last, term in normal form) of every clause that says a term."""
     for at, word in enumerate(among):
-        if word.form in _LINKING:
-            last = _after(among, at)
-            ways: Sequence[str] = (among[last].form + " {}",) if last else ()
+        linking = word.form in _LINKING
+        last = _after(among, at) if linking else at
+        if linking:
+            ways: Sequence[str] = (among[last].form + " {}",) if among[last].form in _LOOKS else ()
         else:
-            last, ways = at, _VERBS.get(word.form, ())
-        if ways and (found := _said(among, at, ways)):
+            ways = _VERBS.get(word.form, ())
+        ends = last + 1 == len(among) or among[last].ends or among[last + 1].form in _NEXT
+        if ways and ends and (found := _said(among, at, ways)) and (linking or _is_subject(among, found[0], at)):
             yield found[0], last + 1, found[1]
 
 
@@ -60,6 +74,13 @@ def _after(among: Sequence[Word], at: int) -> int:
         if among[at].form not in _ADVERBS and among[at].form not in _LINKING:
             return at
     return 0
+
+
+def _is_subject(among: Sequence[Word], first: int, verb: int) -> bool:
+    """Return whether the words before a verb are its subject, and not part of a noun: "your hands shake"."""
+    nouns = [each.written for each in among[first:verb] if each.form not in _MODALS]
+    the = first > 0 and among[first - 1].form == "the"
+    return the or len(nouns) < verb - first or nouns[-1].lower().endswith("s") or nouns[-1].lower() in ("feet", "teeth")
 
 
 def _said(among: Sequence[Word], verb: int, ways: Sequence[str]) -> tuple[int, str] | None:

@@ -159,9 +159,9 @@ def _whole(span: Any) -> Any:
 
     "T2DM) damages nerves" is T2DM, "Chest pain can" is chest pain, and "clears acne" is acne.
     """
-    while len(span) > 1 and span[len(span) - 1].lower_ in _AFTER:
+    while len(span) > 1 and _lowered(span[len(span) - 1]) in _AFTER:
         span = span[:-1]
-    while len(span) > 1 and span[0].lower_ in _BEFORE and normalized(span.text) not in terms():
+    while len(span) > 1 and _lowered(span[0]) in _BEFORE and normalized(span.text) not in terms():
         span = span[1:]
     open_ = []
     for at, token in enumerate(span):
@@ -172,6 +172,11 @@ def _whole(span: Any) -> Any:
                 return span[:at]
             open_.pop()
     return span[: open_[0]] if open_ else span
+
+
+def _lowered(token: Any) -> str:
+    """Return a word in lowercase; an abbreviation as it is ("severe AS" is no "severe as")."""
+    return str(token.text if token.is_upper and len(token) > 1 else token.lower_)
 
 
 def _forms(span: Any, lemmas: bool) -> tuple[str, ...]:

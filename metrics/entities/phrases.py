@@ -28,8 +28,16 @@ _PARTS = re.compile(r"[,;:.!?()\[\]\"\n/|+=<>—]|\s[-–]|[-–]\s")
 
 # "Black, tarry stools" is one phrase, and so are "hand, foot and mouth disease" and "C. difficile".
 _LOOKS = listed(
-    "hand black dark red pale white yellow green blue dry itchy scaly thick thin loose watery fast slow hard soft"
+    """
+    black dark red pale white yellow green blue dry itchy scaly thick thin loose watery fast slow hard soft tarry bloody
+    sticky smelly crusty hacking painful pounding irregular shallow
+    """
 )
+
+
+def _joins(form: str, after: str) -> bool:
+    """Return whether a comma between two words does not part them."""
+    return (form in _LOOKS and after in _LOOKS) or (form == "hand" and after == "foot")
 
 
 @functools.lru_cache(maxsize=1 << 12)
@@ -42,7 +50,9 @@ def words(prose: str) -> tuple[Word, ...]:
         gap = prose[match.end() : after]
         bare = match[0].split("'")[0]
         form = word(bare if bare.isascii() else plain(bare))
-        joined = (gap == ". " and len(bare) == 1 and bare.isupper()) or (gap == ", " and form in _LOOKS)
+        joined = (gap == ". " and len(bare) == 1 and bare.isupper()) or (
+            gap == ", " and _joins(form, matches[index + 1][0].lower())
+        )
         found.append(
             Word(
                 form,

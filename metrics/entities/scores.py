@@ -28,7 +28,7 @@ MEANINGS = {  # of the groups of an EntityComparison, for readers: "an entity â€
     "allowed": "in the answer, and otherwise only in the question, the context or another reference",
     "invented": "in the answer, and not in any reference, the question or the context",
     "denied": "named but not asserted (as in: no fever, if you have a fever), so not scored",
-    "reference_denied": "named but not asserted in the reference, so the answer need not have it",
+    "reference_denied": "named but not asserted in the reference, so the answer does not have to contain it",
 }
 NO_ENTITY = "no entity in the reference"
 NONE_ASSERTED = "no entity in the answer"

@@ -42,7 +42,8 @@ def _rows(name: str) -> Iterator[Sequence[str]]:
 
 
 # What people say of a part of the body, a substance or an action ("pain:knee"): all these ways mean the same.
-_HIGH, _LOW = ("high", "higher", "elevated", "raised", "increased", "excess"), ("low", "lower", "reduced", "decreased")
+# No "lower": "statins lower cholesterol" names no deficiency.
+_HIGH, _LOW = ("high", "higher", "elevated", "raised", "increased", "excess"), ("low", "reduced", "decreased")
 _AMOUNT = (
     "{how} {}", "{how} {} level", "{how} level of {}", "{how} blood {}", "{how} blood {} level", "{how} {} count",
     "{how} serum {}", "{how} {} in the blood", "{how} level of {} in the blood",
