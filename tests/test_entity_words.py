@@ -65,7 +65,7 @@ def test_pairs_it_was_built_on(pair: Pair) -> None:
         (entity_pairs.FRESH, 19),
         (specialty_pairs.FIRST, 29),
         (specialty_pairs.SECOND, 30),
-        (specialty_pairs.LATER, 28),
+        (specialty_pairs.LATER, 27),
         (specialty_pairs.LAST, 19),
     ],
 )
@@ -76,7 +76,7 @@ def test_other_pairs(pairs: tuple[Pair, ...], right: int) -> None:
 
 @pytest.mark.parametrize(
     ("written", "right"),
-    [("A", 44), ("B", 44), ("C", 44), ("D", 44), ("E", 43), ("F", 42), ("G", 44), ("H", 41), ("I", 43)],
+    [("A", 44), ("B", 44), ("C", 44), ("D", 44), ("E", 43), ("F", 42), ("G", 44), ("H", 40), ("I", 43)],
 )
 def test_pairs_by_writers_who_saw_neither_rules_nor_lists(written: str, right: int) -> None:
     """The last column of the table in docs/measurements.md, which also gives the first score of each set."""
@@ -149,6 +149,11 @@ def test_a_broader_word_for_what_the_reference_names_is_not_invented() -> None:
             set(),
         ),
         ("It causes hypercalcemia.", "Your blood calcium may be too high.", "1/1", set()),
+        ("Liver failure.", "The most common problem is liver failure.", "1/1", set()),
+        ("Gout.", "Gout. My pain is back.", "1/1", {"pain"}),
+        ("Gout.", "Gout. The tongue is red, eyes are normal.", "1/1", set()),
+        ("Atorvastatin.", "Atorvastatin can lower cholesterol.", "1/1", {"cholesterol"}),
+        ("Asthma.", "There is no evidence that people who have asthma should avoid milk.", "1/1", set()),
         ("It causes hypercalcemia.", "Your blood calcium is not high.", "0/1", set()),
         # A name with a word of negation in it denies nothing, and a denied name with one is denied.
         ("It causes amenorrhea and gout.", "It leads to absence of periods and gout.", "2/2", set()),

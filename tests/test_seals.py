@@ -397,7 +397,7 @@ def test_what_is_no_run_is_passed_over(run: StoredRun) -> None:
     with RunWriter(root, made.manifest(["a"], model="interrupted")):
         pass  # before its first answer
     done = medbench("leaderboard", root)
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "interrupted on quiz: 0 of 1 answered, not shown.\n")
     assert "interrupted" not in done.stdout
     listed = medbench("list", "runs", "--out", root)
     assert (listed.exit_code, listed.stderr) == (0, "")

@@ -20,10 +20,10 @@ _ADVERBS = listed("very too so quite more extremely really unusually often also 
 _LOOKS = listed(
     """
     dry itchy sore stiff swollen red pale yellow blurry blurred numb weak painful tender runny stuffy blocked bleeding
-    running pounding racing fluttering burning tingling twitching shaking trembling drooping peeling puffy watery cloudy
-    foamy bloody dark black tarry loose hard high low elevated raised increased decreased reduced irregular fast rapid
-    slow heavy late missed inflamed infected enlarged cracked scaly flaky bulging droopy tight clogged ringing itching
-    aching throbbing swelling bruised cold clammy sweaty brittle dilated sunken shaky
+    running watering hurting pounding racing fluttering burning tingling twitching shaking trembling drooping peeling
+    puffy watery cloudy foamy bloody dark black tarry loose hard high low elevated raised increased decreased reduced
+    irregular fast rapid slow heavy late missed inflamed infected enlarged cracked scaly flaky bulging droopy tight
+    clogged ringing itching aching throbbing swelling bruised cold clammy sweaty brittle dilated sunken shaky
     """
 )
 # What may follow: otherwise the word belongs to a longer phrase ("the problem is high blood pressure").

@@ -163,6 +163,10 @@ def _whole(span: Any) -> Any:
         span = span[:-1]
     while len(span) > 1 and _lowered(span[0]) in _BEFORE and normalized(span.text) not in terms():
         span = span[1:]
+    for at, token in enumerate(span):  # "problem is liver failure"
+        if token.lower_ in ("is", "are", "was", "were") and normalized(span[at + 1 :].text) in terms():
+            span = span[at + 1 :]
+            break
     open_ = []
     for at, token in enumerate(span):
         if token.text in ("(", "["):
