@@ -158,6 +158,7 @@ def test_a_broader_word_for_what_the_reference_names_is_not_invented() -> None:
         # A name with a word of negation in it denies nothing, and a denied name with one is denied.
         ("It causes amenorrhea and gout.", "It leads to absence of periods and gout.", "2/2", set()),
         ("It causes insomnia.", "You can't sleep.", "1/1", set()),
+        ("It causes constipation.", "You can't poop.", "1/1", set()),
         ("It causes dysmenorrhea.", "There is no period pain.", "0/1", set()),
         ("Pneumonia.", "Lungs clear, pneumonia ruled out.", "0/1", set()),
         ("Pneumonia.", "There is no good evidence that it causes pneumonia.", "0/1", set()),

@@ -268,7 +268,7 @@ def _names() -> frozenset[str]:
 
 
 _NOT_JOINED = re.compile(r"\b(can|won|desn|(?:do|did|is|are|was|were|has|have|had|could|would|should)n) t\b|\bcannot\b")
-_VERB_OF = {None: "can", "won": "will", "desn": "doe"}  # in normal form
+_VERB_OF = {None: "can", "can": "can", "won": "will", "desn": "doe"}  # in normal form
 
 
 @functools.cache
