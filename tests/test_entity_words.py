@@ -149,6 +149,7 @@ def test_a_broader_word_for_what_the_reference_names_is_not_invented() -> None:
             set(),
         ),
         ("It causes hypercalcemia.", "Your blood calcium may be too high.", "1/1", set()),
+        ("Gout.", "Gout. Dry and itchy: how the skin feels.", "1/1", {"itchy"}),
         ("Liver failure.", "The most common problem is liver failure.", "1/1", set()),
         ("Gout.", "Gout. My pain is back.", "1/1", {"pain"}),
         ("Gout.", "Gout. The tongue is red, eyes are normal.", "1/1", set()),

@@ -59,7 +59,7 @@ def clauses(among: Sequence[Word]) -> Iterator[tuple[int, int, str]]:
         linking = word.form in _LINKING
         last = _after(among, at) if linking else at
         if linking:
-            ways: Sequence[str] = (among[last].form + " {}",) if among[last].form in _LOOKS else ()
+            ways: Sequence[str] = (among[last].form + " {}",) if last and among[last].form in _LOOKS else ()
         else:
             ways = _VERBS.get(word.form, ())
         ends = last + 1 == len(among) or among[last].ends or among[last + 1].form in _NEXT
