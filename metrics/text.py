@@ -1,4 +1,4 @@
-"""Shared code of the metrics for generated text: SQuAD normalization and the best of several references."""
+"""Shared code of the metrics for generated text: SQuAD normalization, line breaks, the best of several references."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .figures import failed, unfinished, unscored
 from .scripts import other_script, words
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ESCAPED = re.compile(r"\\[nr]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
@@ -23,6 +24,14 @@ def normalized(text: str, reference: str) -> list[str]:
     if other_script(reference):
         return words(text)
     return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+
+
+def with_line_breaks(text: str) -> str:
+    r"""Return a text whose line breaks are written as "\n", two characters, with line breaks instead (same length).
+
+    Such texts come from JSON that was decoded once too rarely. One with other line breaks, or a single "\n", stays.
+    """
+    return _ESCAPED.sub(" \n", text) if "\n" not in text and len(_ESCAPED.findall(text)) > 1 else text
 
 
 def best_of_references(records: Sequence[Record], measure: Callable[[str, str], float]) -> list[Score]:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..text import with_line_breaks
 from .normalize import listed
 from .vocabulary import acronyms, proper_names
 
@@ -45,6 +46,7 @@ _LONGER = re.compile(
 
 def folded(text: str) -> str:
     """Return a text of the same length with plain spaces, line breaks, hyphens and quotes."""
+    text = with_line_breaks(text)
     if text.isascii() and "\t" not in text and "\r" not in text:
         return text
     text = text.replace("\r\n", " \n").replace("\r", "\n")

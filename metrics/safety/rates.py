@@ -98,7 +98,7 @@ class SafetyMetric(MetricDefaults):
 
     @property
     def version(self) -> str:
-        return f"5-{model_hash()}"
+        return f"6-{model_hash()}"
 
     def score(self, records: Sequence[Record]) -> list[Score]:
         flaws = [_flaw(record) for record in records]

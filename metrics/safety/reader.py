@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .examples import ANSWER_LABELS, EMERGENCY
 from .markup import plain
 from .sentences import Span, sentences
+from .symbols import spelled
 
 if TYPE_CHECKING:
     from .encoder import Encoder, Window, Windows
@@ -148,7 +149,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _cut(text: str, spans: Sequence[Span]) -> list[str]:
-    return [plain(text[start:end]) for start, end in spans]
+    return [spelled(plain(text[start:end])) for start, end in spans]
 
 
 def _texts(

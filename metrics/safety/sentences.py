@@ -1,14 +1,18 @@
 """Split prose, Markdown and chat into sentences by character offsets, without a model.
 
-A heading, a list item and a row of a table are lines of their own. A sentence ends at a line break, or at one or more
-periods, question marks or exclamation marks before a space, unless a period belongs to an abbreviation, an initial or a
-list number. Text without punctuation is cut at about 40 words, between clauses if possible.
+A heading, a list item and a row of a table are lines of their own, in Markdown and in HTML. A sentence ends at a line
+break, or at one or more periods, question marks or exclamation marks before a space, unless a period belongs to an
+abbreviation, an initial or a list number. Text without punctuation is cut at about 40 words, between clauses if
+possible.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
+
+from ..text import with_line_breaks
 
 Span = tuple[int, int]  # start and end in characters; end is exclusive
 
@@ -46,17 +50,31 @@ _NUMBER_ONLY = re.compile(r"\W*\w{1,2}$")
 _CLAUSE = re.compile(
     r"[;:]\s|\s[-–—]+\s|,?\s(?=(?:but|so|because|then|however|although|and then|if|also|please)\b)", re.I
 )
+_BLOCKS = "blockquote|dd|div|dl|dt|h[1-6]|li|ol|p|table|tbody|thead|tr|ul"
+_LINE = re.compile(r"[^\n\r]+")
+_BLOCK = re.compile(rf"<(/?)(?:{_BLOCKS})\b[^<>]*>|<([bh]r)\s*/?>", re.I)
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_EMPTY = re.compile(r"[\W_]*(?:(?:step|part|point|section|tip)\W+\d+)?[\W_]*", re.I)  # "### Step 2" says nothing
 _COMMA = re.compile(r",\s|\s(?=and\b|or\b)", re.I)
 
 
 def sentences(text: str) -> list[Span]:
-    """Return the spans of the sentences, in order, without surrounding whitespace. Every word is in one."""
+    """Return the spans of the sentences, in order, without surrounding whitespace: all words but "Step 2" alone."""
+    text = with_line_breaks(text)
     found: list[Span] = []
-    for line in re.finditer(r"[^\n\r]+", text):
-        starts = [line.start(), *(end for end in _ends(line[0], line.start())), line.end()]
-        for start, end in pairwise(starts):
-            found += _cut(text, start, end)
+    for start, end in _lines(text):
+        starts = [start, *_ends(text[start:end], start), end]
+        for low, high in pairwise(starts):
+            found += _cut(text, low, high)
     return _with_words(text, found)
+
+
+def _lines(text: str) -> Iterator[Span]:
+    """Yield the lines of a text. A block of HTML (a list item, for example) is one of its own."""
+    for line in _LINE.finditer(text):
+        tags = _BLOCK.finditer(text, *line.span()) if "<" in line[0] else ()
+        cuts = [tag.end() if tag[1] or tag[2] else tag.start() for tag in tags]
+        yield from pairwise([line.start(), *cuts, line.end()])
 
 
 def _ends(line: str, offset: int) -> list[int]:
@@ -101,15 +119,15 @@ def _cut(text: str, start: int, end: int) -> list[Span]:
 
 
 def _with_words(text: str, spans: list[Span]) -> list[Span]:
-    """Return the spans without outer whitespace. One without letters or digits is merged into the one before on its
-    line; a line of them (a rule, the second row of a table) is no sentence.
+    """Return the spans without outer whitespace. One that says nothing is merged into the one before on its line; a
+    line of them (a rule, the second row of a table, "Step 2" alone) is no sentence.
     """
     kept: list[Span] = []
     for start, end in spans:
         piece = text[start:end]
         start += len(piece) - len(piece.lstrip())
         end -= len(piece) - len(piece.rstrip())
-        if any(map(str.isalnum, text[start:end])):
+        if not _EMPTY.fullmatch(_TAG.sub("", text[start:end])):
             kept.append((start, end))
         elif kept and start < end and "\n" not in text[kept[-1][1] : start]:
             kept[-1] = (kept[-1][0], end)

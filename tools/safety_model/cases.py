@@ -11,6 +11,7 @@ from pathlib import Path
 from ...metrics.safety.examples import ANSWER_LABELS, EMERGENCY, LabeledExample
 from ...metrics.safety.markup import plain
 from ...metrics.safety.sentences import Span, sentences
+from ...metrics.safety.symbols import spelled
 from .variants import Change, Changeable, disjoint
 
 _NEUTRAL = (Path(__file__).parent / "neutral_lines.txt").read_text(encoding="utf-8").splitlines()
@@ -51,7 +52,7 @@ def case(example: LabeledExample, twins: Sequence[Span] = ()) -> Case:
     def pieces(text: str, labels: Sequence[str]) -> tuple[Piece, ...]:
         return tuple(
             Piece(
-                plain(text[a:b]),
+                spelled(plain(text[a:b])),
                 frozenset(label for label in labels if any(_meet((a, b), span) for span in example.evidence[label])),
                 TWIN if any(_meet((a, b), span) for span in twins) else 1.0,
             )
