@@ -182,7 +182,7 @@ FRESH = (
     Pair("Vertigo and tinnitus.", "Call us if you notice vertigo. Tinnitus is usual.", "1/2"),
     Pair("Ranitidine treats GERD.", "Zantac treats acid reflux.", "2/2"),
     Pair("Rabies is fatal.", "The World Health Organization and the Rabies Alliance say rabies kills.", "1/1"),
-    Pair("Diverticulitis causes fever.", "Diverticulitis gives you a temperature.", "1/2"),
+    Pair("Diverticulitis causes fever.", "Diverticulitis gives you a temperature.", "2/2"),
     Pair("Amoxicillin may cause rash.", "Amoxicillin 250 mg QID PO may cause a skin rash.", "2/2"),
     Pair("Acute renal failure.", "AKI.", "1/1"),
     Pair("Vaccines protect infants. Pertussis is dangerous.", "Vaccination prevents whooping cough.", "0/1"),

@@ -57,7 +57,7 @@ def _sentence_start(text: str, at: int) -> int:
 
 @lru_cache(maxsize=4)  # asked once per trigger word, of the same text
 def _sentence_starts(text: str) -> list[int]:
-    return [0, *(match.end() for match in re.finditer(r"[.!?;:]\s|\n", text))]
+    return [0, *(match.end() for match in re.finditer(r"""[.!?;:]["')\]]*\s|\n""", text))]
 
 
 # Denied
@@ -82,7 +82,7 @@ _PREVENTS = re.compile(
 _PREVENTED_END = re.compile(
     r"\b(?:by|with|when|if|because|but|however|which|who|whose|while|although|unless|whereas|in (?:people|patients|"
     r"children|adults|those|men|women)|, and (?:[\w-]+ ){1,3}(?:can|may|is|are|was|has|have|should|will)|"
-    r"and (?:can|may|is|are|has|treats?|helps?|reduces?|causes?|lowers?))\b|\.\s|[;:!?\n]|\.$",
+    r"and (?:can|may|is|are|has|treats?|helps?|reduces?|causes?|lowers?))\b|\.[\x22')\]]*\s|[;:!?\n]|\.$",
     re.I,
 )
 # "To prevent A, B and C, do D": up to the comma after the list, or the first comma.
@@ -151,6 +151,13 @@ _MAIN_CLAUSE = re.compile(
     r"|\bthen\b",
     re.I,
 )
+# "If you have anemia you can develop pallor", but not "if you think you may have anemia"
+_SECOND_CLAUSE = re.compile(
+    r"(?<!\bthink)(?<!\bbelieve)(?<!\bsuspect)(?<!\bfeel)(?<!\bworry)(?<!\bworried)(?<!\bthat)(?<!\bsure)"
+    r"(?<!\bafraid)(?<!\bor)(?<!\band)"
+    r"\s(?:you|it|they|he|she|this|your \w+) (?:can|may|might|will|should|must|could|would)\b",
+    re.I,
+)
 _AFTER_CLAUSE = re.compile(r"\b(?:because|but|since|although|whereas|so that)\b", re.I)
 # "When to worry: blurred vision or confusion"
 _WHEN_TO = re.compile(
@@ -161,7 +168,9 @@ _SHOULD = re.compile(
     r"notice|persist|"
     r"worsen|start|become|suffer|show)\b"
     r"|(?:^|(?<=[.;,:!?\n] )|(?<=\n))(?:were|had) [^.;,:!?]{2,60}? to (?:occur|develop|appear|arise|happen|start|"
-    r"begin|follow)\b",
+    r"begin|follow)\b"
+    r"|(?<!when )(?<!how )(?<!why )(?<!what )\bshould (?:you|he|she|they|any|(?:your|the) \w+) (?:\w+ )?"
+    r"(?:occur|develop|appear|arise|happen|have|experience|get|notice|persist|worsen|start|become|suffer|show)\b",
     re.I,
 )
 _ANYONE = re.compile(
@@ -171,10 +180,15 @@ _WHEN = re.compile(
     r"\b(?:when(?:ever)?|once) (?:\w+ ){1,4}?(?:occurs?|develops?|appears?|strikes?|happens?|worsens?|arises?)\b", re.I
 )
 _FEARED = re.compile(
-    r"\b(?:return (?:to \w+ \w+ )?for|worried about|"
+    r"\b(?:return (?:to \w+ \w+ )?for|worried about|(?:tell|inform|alert|ask) (?:your|the|a) \w+ (?:about|of) any|"
     r"afraid of|(?:be|am|is|are|was|were) (?:concerned|anxious) about|in fear of)\b",
     re.I,
 )
+
+
+def _third_word(text: str, at: int) -> int:
+    words = re.compile(r"(?:\s+\S+){3}").match(text, at)
+    return words.end() if words else len(text)
 
 
 def _conditions(text: str) -> Iterator[Scope]:
@@ -186,7 +200,10 @@ def _conditions(text: str) -> Iterator[Scope]:
         before = text[start : match.start()]
         opens = before.count(" ") < 2 or before.rstrip().endswith((",", "—", "–"))
         main = _MAIN_CLAUSE.search(text, match.end(), end)
-        if main and (opens or main[0][0] != ","):
+        second = _SECOND_CLAUSE.search(text, _third_word(text, match.end()), end) if opens else None
+        if second and not (main and main.start() < second.start()):
+            end = second.start()
+        elif main and (opens or main[0][0] != ","):
             end = main.start()
         elif (
             opens
@@ -244,7 +261,8 @@ _DETERMINER = (
 )
 _RELATIVE = re.compile(
     rf"(?:\b{_DETERMINER}\s(?:[\w-]+ ){{0,2}}?{RELATIVES}"
-    r"|(?:^|(?<=[.;:\n]\s))(?:mother|father|sister|brother)(?= (?:had|died|with)\b))\b"
+    r"|(?:^|(?<=[.;:\n]\s))(?:mother|father|sister|brother)(?= (?:had|died|with)\b)"
+    rf"|(?:^|(?<=[.;:\n]\s))(?:(?:maternal|paternal) )?{RELATIVES}(?=:\s))\b"
     rf"(?:,? (?:and|or) (?:{_DETERMINER} )?(?:\w+ )?{RELATIVES}\b)?(?:'s)?",
     re.I,
 )
@@ -254,7 +272,7 @@ _PATIENT = re.compile(  # "your son has measles" is said to a parent
 _RUNS_IN = re.compile(
     r"\b(?:history of|there(?: is|'s| was))\s(?P<what>[^.;:!?]{2,60}?) in (?:his|her|my|your|their|the|our) (?:\w+ )?"
     rf"(?:family|{RELATIVES})\b"
-    r"|(?:^|(?<=[.;:!?\n] ))(?P<runs>[^.;:!?,]{2,60}?) runs? in (?:his|her|my|your|their|our) family\b",
+    r"|(?:^|(?<=[.;:!?\n] ))(?P<runs>[^.;:!?,]{2,60}?) runs? in (?:his|her|my|your|their|our|the) family\b",
     re.I,
 )
 _OWN = re.compile(
@@ -265,7 +283,8 @@ _OWN = re.compile(
     re.I,
 )
 _RUNS = re.compile(
-    r"\s?(?:\w+ )?(?:who )?(?:had|has|have|having|with|died|dies|suffers?|suffered|was|is|were|are|got|developed|"
+    r"(?:,? who [^.,;!?]{2,40},)?\s?(?:\w+ )?(?:who )?"
+    r"(?:had|has|have|having|with|died|dies|suffers?|suffered|was|is|were|are|got|developed|"
     r"diagnosed|takes?|took)\b",
     re.I,
 )
@@ -280,7 +299,7 @@ def _family(text: str) -> Iterator[Scope]:
     for match in _RELATIVE.finditer(text):
         if _PATIENT.match(match[0]):
             continue
-        if match[0].endswith("'s") or _RUNS.match(text, match.end()):
+        if match[0].endswith("'s") or text.startswith(":", match.end()) or _RUNS.match(text, match.end()):
             stop = _OWN.search(text, match.end())
             end = stop.start() if stop else len(text)
             if match[0].endswith("'s") and (
@@ -297,14 +316,15 @@ _SIDE_EFFECTS = re.compile(r"side effect|do(?:es)? not go away|don't go away|per
 _SEEKING_LEAD = re.compile(
     r"\bwhen (?:to|should (?:you|i)|you should) (?:call|see|seek|get|go|contact|visit|worry|ask|talk|consult)\b"
     r"|\b(?:call|see|contact|seek|go to|visit|tell|consult|ask)\b[^.:!?]{0,60}\b(?:for|if|when)\b\W{0,3}(?:any of )?"
-    r"(?:these|the following)?\W*$",
+    r"(?:these|the following)?\W*$"
+    r"|^\W*red flags?\W*$",
     re.I,
 )
 _DENYING_LEAD = re.compile(
     r"\b(?:myths?|misconceptions?|ruled out|excluded|unlikely|not (?:a |an |the )?(?:present|seen|associated|related|"
     r"caused|due|typical|(?:\w+ )?(?:symptoms?|signs?|side effects|effects|causes|risks?|features?|complications?)|"
     r"expected|included)|absent|"
-    r"(?:pertinent )?negatives?)\b(?:\W|\w+\W){0,5}$",
+    r"unrelated|not related|(?:pertinent )?negatives?)\b(?:\W|\w+\W){0,5}$",
     re.I,
 )
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_END = re.compile(r"[.!?](?=\s|$)|;(?=\s)|\n|$")
-_CLAUSE = re.compile(r",? (?:but|however|although|though|whereas|while|because|so)\b|[;:!?]|\.(?=\s|$)|\n|$")
+_END = re.compile(r"""[.!?]["')\]]*(?=\s|$)|;(?=\s)|\n|$""")
+_CLAUSE = re.compile(r",? (?:but|however|although|though|whereas|while|because|so)\b|[;:!?]|\.[\x22')\]]*(?=\s|$)|\n|$")
 _BUT = re.compile(r",? (?:but|however)\b")
 
+_WRONG = "(?:wrongly|falsely|mistakenly|incorrectly)"
+_WRONGLY = re.compile(rf"\b{_WRONG}\b", re.I)
 # "It is a myth that", "Myth:", "many people think that"
 _MYTH = re.compile(
-    r"\b(?:myth|misconception|fallacy|false|untrue|not true|incorrect|wrong|mistaken|misbelief|rumou?r|"
+    r"\b(?:myth|misconception|fallacy|false|untrue|not true|incorrect|wrong|mistaken|misbelief|rumou?rs?|"
     r"old wives' tale|(?:people|many|some|patients) (?:\w+ )?(?:think|believe|claim|assume)|"
     r"(?:used to be|once|long|was|were) (?:\w+ )?(?:thought|believed|assumed|claimed))\b[^.;!?]{0,30}?\bthat\b"
-    r"|\bmyth(?: \w+)?\s?[:–—-](?=\s)|\b(?:idea|notion|belief|claim|myth|rumou?r|theory) that\b",
+    r"|\bmyth(?: \w+)?\s?[:–—-](?=\s)|\b(?:ideas?|notion|beliefs?|claims?|myths?|rumou?rs?|theory) that\b"
+    rf"|\b{_WRONG} (?:believed?|thought|think|assumed?|claim(?:ed)?)\b(?: that)?",
     re.I,
 )
 # These are only claims: they are false if the sentence says so.
@@ -48,6 +51,9 @@ _NOTHING = re.compile(
     re.I,
 )
 # "Do vaccines cause autism? No."
+_SHORT_QUESTION = re.compile(
+    r"(?!(?:is|are|can|do|does|should|will|has|have|any|what|why|how|when) )\S+(?: \S+){0,3}", re.I
+)
 _QUESTION = re.compile(
     r"(?P<asked>[^.!?\n:]{4,200})\?[\s\n]+(?:No|Nope|Not at all|Absolutely not|Never|False|Myth|"
     r"(?:That|This|It) ?(?:is|'s) (?:a myth|not true|false|untrue))\b(?! one\b| (?:doubt|wonder)\b)"
@@ -85,11 +91,37 @@ _ROW = re.compile(
 )
 
 
+# "Fever (+), rash (-)", "rash negative"
+_SIGNED = re.compile(
+    r"(?:(?<=[.;,:!?\n] )|(?<=\n)|^)(?P<what>[^.;:,!?\n]{2,50}?)"
+    r"(?: (?:negative|absent|-ve)|\s?\(-(?:ve)?\))(?=\s*[.;,\n]|\s*$)",
+    re.I,
+)
+_NO_RISK = re.compile(
+    r"\b(?:risk|chance|odds|likelihood|danger) of (?P<what>[^.;,!?\n]{2,60}?) "
+    r"(?:is|are|was) (?:nil|zero|none|non-?existent)\b",
+    re.I,
+)
+# "Fever is typical, rash is not"
+_ELLIPSIS = re.compile(
+    r"\b(?:typical|common|usual|expected|likely|present|seen|found|reported|symptoms?|signs?|side effects?|features?|"
+    r"complications?|causes?)\b[^.;!?\n]{0,20}[.;,] (?:but |while |whereas |and )?(?P<what>[^.;!?\n]{2,80}?) "
+    r"(?:is|are|was|were)(?:n't| not)(?: either)?(?=\s*[.;!?\n]|\s*$)",
+    re.I,
+)
+# "Malaria was once thought to be the cause, but this has been disproved"
+_ONCE = re.compile(
+    r"(?:(?<=[.;:!?\n] )|^)(?P<what>[^.;,:!?\n]{2,50}?) (?:was|were) (?:\w+ )?(?:thought|believed|assumed|suspected|"
+    r"claimed)\b[^.;!?\n]*?\b(?:disprov\w+|debunked|refuted|discredited|not (?:the case|true|so)|no longer)\b",
+    re.I | re.M,
+)
+
+
 def untrue(text: str) -> Iterator[tuple[int, int]]:
     """Yield the characters that name what the text says is not so."""
     for match in _MYTH.finditer(text):
         end = sentence_end(text, match.end())
-        if _CLAIMED.match(match[0]) and not _FALSE.search(text, match.start(), end):
+        if _CLAIMED.match(match[0]) and not _WRONGLY.search(match[0]) and not _FALSE.search(text, match.start(), end):
             continue
         if claim := _CLAIM.search(text, match.end(), end):
             stop = _BUT.search(text, claim.end(), end)
@@ -105,11 +137,13 @@ def untrue(text: str) -> Iterator[tuple[int, int]]:
     for match in _QUESTION.finditer(text):
         if cause := _CAUSE.search(match["asked"]):
             yield match.start() + cause.end(), match.end("asked")
+        elif _SHORT_QUESTION.fullmatch(match["asked"].strip()):  # "Cancer? Not at all."
+            yield match.span("asked")
     for match in _MISTAKEN.finditer(text):
         end = _clause_end(text, match.end())
         verb = _MAIN_VERB.search(text, match.end(), end)
         yield match.end(), verb.start() if verb else end
-    for pattern in (_SEEMED, _BLAMED, _NONE, _ROW):
+    for pattern in (_SEEMED, _ONCE, _BLAMED, _NONE, _ROW, _SIGNED, _NO_RISK, _ELLIPSIS):
         for match in pattern.finditer(text):
             yield match.span("what")
 

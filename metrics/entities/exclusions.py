@@ -46,6 +46,7 @@ def outside(text: str) -> Iterator[tuple[int, int]]:
 # In normal form.
 NO_ENTITIES = listed(
     """
+    nil rumor rumour
     bd bid tds tid qid qds od qd qod prn po iv im sc sl pr stat qhs mane nocte hs ac pc q4h q6h q8h q12h ml mg mcg
     iu smoking smoke tobacco exercise diet walking sleep pregnancy breastfeeding lactation menopause aging age
     surgery lifestyle sex death mortality life stress-free healthy balanced drinking eating fasting travel work

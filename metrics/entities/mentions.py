@@ -19,17 +19,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...core import paths
+from . import marks
 from .assertion import Scope, scopes
 from .clauses import clauses
 from .concepts import forms
 from .exclusions import NO_ENTITIES, outside
-from .layout import prose
+from .layout import Prose, prose
 from .normalize import listed, normalized
 from .phrases import Phrases, span, words
 from .pipelines import Pipeline, load
 from .vocabulary import Term, terms
 
-VERSION = "7"  # raised whenever the same pipeline would give a different analysis
+VERSION = "8"  # raised whenever the same pipeline would give a different analysis
 REMEMBERED = 1 << 16  # texts kept in memory, a few kilobytes each at most
 READ_AT_ONCE = 1024  # texts between writes to the cache
 LOCK_SECONDS = 10.0  # how long to wait for another process that writes to the cache
@@ -86,11 +87,20 @@ def analyse(pipeline: Pipeline, texts: Iterable[str]) -> dict[str, Analysis]:
 
 def _read(pipeline: Pipeline, texts: Sequence[str]) -> Iterator[Analysis]:
     read = [prose(text) for text in texts]
-    for each, doc in zip(read, load(pipeline).pipe([each.text for each in read])):
+    for text, each, doc in zip(texts, read, load(pipeline).pipe([each.text for each in read])):
         lemmas = doc.has_annotation("LEMMA")
         marked = [(span, ent.label_) for ent in doc.ents for part in _parts(ent) if len(span := _whole(part))]
         found = [FoundMention(s.text, s.start_char, s.end_char, label, _forms(s, lemmas)) for s, label in marked]
-        yield Analysis(tuple(_kept(each.text, found)), abbreviations(each.text), tuple(scopes(each)))
+        yield Analysis(tuple(_kept(each.text, found)), abbreviations(each.text), (*scopes(each), *_marked(text, each)))
+
+
+def _marked(text: str, as_prose: Prose) -> Iterator[Scope]:
+    """Yield what marks of the original text deny, in characters of the prose."""
+    for start, end in marks.denied(text):
+        inside = [(at, low, high) for at, low, high in as_prose.pieces if start <= low < high <= end]
+        if inside:
+            at, low, high = inside[-1]
+            yield Scope(inside[0][0], at + high - low, "denied")
 
 
 def _kept(text: str, found: Sequence[FoundMention]) -> Iterator[FoundMention]:
@@ -122,10 +132,16 @@ def longest(found: Sequence[FoundMention]) -> list[FoundMention]:
 
 
 def _parts(span: Any) -> Iterator[Any]:
-    """Yield a mention in the parts that a comma, or "and" between two known terms, divides: "fever, cough" is two."""
-    start = 0
+    """Yield a mention in the parts that a comma, a verb, or "and" between two known terms, divides: "fever, cough" is
+    two, and so is "Parkinson's brings tremor".
+    """
+    start, whole = 0, normalized(span.text) in terms()
     for at, token in enumerate(span):
         apart = token.text in (",", ";", ":") or (token.text in ("-", "–", "—") and span[at - 1].whitespace_)
+        if at and token.lower_ in _VERBS and not whole:
+            yield span[start:at]
+            yield from (part for part in _parts(span[at + 1 :]) if normalized(_whole(part).text) in terms())
+            return
         if at and ((apart and token.whitespace_) or _joins(span, at)):
             yield span[start:at]
             start = at + 1
@@ -140,6 +156,14 @@ def _joins(span: Any, at: int) -> bool:
     return normalized(span[:at].text) in terms() and known
 
 
+_VERBS = listed(  # none of them is a noun, too
+    """
+    brings bring makes strikes destroys destroy gives impairs impair hurts damages affects affect causes cause leads
+    suggests suggest indicates indicate implies imply favors favours signals requires require produces produce lowers
+    raises reduces reduce improves improve worsens worsen includes include presents occurs develops develop kills
+    becomes become remains means eases relieves treats prevents cures mimics resembles
+    """
+)
 _BEFORE = listed(
     """
     causes cause caused causing clears clear cleared clearing treats treat treated treating relieves relieve relieved
@@ -161,7 +185,7 @@ def _whole(span: Any) -> Any:
     """
     while len(span) > 1 and _lowered(span[len(span) - 1]) in _AFTER:
         span = span[:-1]
-    while len(span) > 1 and _lowered(span[0]) in _BEFORE and normalized(span.text) not in terms():
+    while len(span) > 1 and _lowered(span[0]) in _BEFORE | _VERBS and normalized(span.text) not in terms():
         span = span[1:]
     for at, token in enumerate(span):  # "problem is liver failure"
         if token.lower_ in ("is", "are", "was", "were") and normalized(span[at + 1 :].text) in terms():

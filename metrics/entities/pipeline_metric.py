@@ -11,7 +11,7 @@ from ..figures import failed, mean_figure, unscored
 from . import mentions, pipelines
 from .mentions import Analysis
 
-VERSION = "6"  # raised whenever the same analysis would give another score
+VERSION = "7"  # raised whenever the same analysis would give another score
 
 
 @dataclass(frozen=True)
