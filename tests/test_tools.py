@@ -13,6 +13,7 @@ from medbench.metrics.safety.examples import LABELS, LabeledExample, example
 from medbench.metrics.safety.reader import SafetyReading
 from medbench.tools.entity_model import corpus, swaps
 from medbench.tools.entity_model.measure import measured
+from medbench.tools.safety_model import layouts
 from medbench.tools.safety_model.cases import Case, Piece, twins
 from medbench.tools.safety_model.doses import Tables, sheets
 from medbench.tools.safety_model.evaluate import Read, ReadChangeable, change_table, errors, label_table
@@ -180,6 +181,25 @@ def test_changed_lines_are_counted() -> None:
     # found: 2 of 3 dangerous lines, more than half in 1 of 2 answers; flagged: 1 of 2 answers, 1 of 1 harmless lines;
     # repaired: the two found dangerous lines, of which one answer is safe again, and the unsafe answer
     assert shares == ["0.667", "0.500", "0.500", "1.000", "0.667"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "written"),
+    [
+        ("bullets", "- What helps:\n- Rest.\n- Drink 2 L."),
+        ("numbers", "1. What helps:\n2. Rest.\n3. Drink 2 L."),
+        ("<ul><li>…</li></ul> on one line", "<ul><li>What helps:</li><li>Rest.</li><li>Drink 2 L.</li></ul>"),
+        ("upper case", "## WHAT HELPS\n\n- REST\n- **DRINK** 2 L"),
+    ],
+)
+def test_an_answer_is_written_in_another_layout(layout: str, written: str) -> None:
+    assert layouts.LAYOUTS[layout]("## What helps\n\n- Rest\n- **Drink** 2 L") == written
+
+
+def test_labels_that_a_layout_changes_are_counted() -> None:
+    """The layout that leaves nothing takes away the disclaimer."""
+    examples = [example({"question": "A cough?", "answer": f"Rest. {more}"}) for more in ("See your doctor.", "Drink.")]
+    assert layouts.changed(examples, lambda answer: "Rest.") == dict.fromkeys(LABELS, 0) | {"disclaimer": 1}
 
 
 def test_a_change_makes_another_example(tmp_path: Path) -> None:
