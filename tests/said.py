@@ -85,4 +85,9 @@ SAID: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("Gout is caused by uric acid. Is it painful? Not always.", ("gout",), ()),
     ("Lacking vitamin C leads to scurvy.", ("scurvy",), ()),
     ("Smoking raises the risk of stroke, and so does diabetes.", ("stroke", "diabetes"), ()),
+    ("| Disease | Symptoms |\n|---|---|\n| Gout | None |", ("gout",), ()),
+    ("| Drug | Side effects |\n|---|---|\n| Aspirin | none |", ("aspirin",), ()),
+    ("1. ✅ Fever\n2. ❌ Rash", ("fever",), ("rash",)),
+    ("Ulcers were once thought to be caused by stress, but this is no longer believed.", ("ulcers",), ()),
+    ("Fever may be absent.", ("fever",), ()),
 )

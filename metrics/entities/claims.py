@@ -85,7 +85,7 @@ _NONE = re.compile(
 )
 # A row of a table: "appendicitis, ruled out;"
 _ROW = re.compile(
-    r"(?:(?<=; )|^)(?P<what>[^.;:,!?\n]{2,60}), (?:none|never|absent|negative|excluded|ruled out|"
+    r"(?:(?<=; )|^)(?P<what>[^.;:,!?\n]{2,60}), (?:absent|negative|excluded|ruled out|"
     r"not (?:present|seen|found|typical))(?=;|\s*$)",
     re.I | re.M,
 )
@@ -93,7 +93,7 @@ _ROW = re.compile(
 
 # "Fever (+), rash (-)", "rash negative"
 _SIGNED = re.compile(
-    r"(?:(?<=[.;,:!?\n] )|(?<=\n)|^)(?P<what>[^.;:,!?\n]{2,50}?)"
+    r"(?:(?<=[.;,:!?\n] )|(?<=\n)|^)(?P<what>[^.;:,!?\n]{2,50}?)(?<! be)(?<! not)"
     r"(?: (?:negative|absent|-ve)|\s?\(-(?:ve)?\))(?=\s*[.;,\n]|\s*$)",
     re.I,
 )
@@ -112,7 +112,9 @@ _ELLIPSIS = re.compile(
 # "Malaria was once thought to be the cause, but this has been disproved"
 _ONCE = re.compile(
     r"(?:(?<=[.;:!?\n] )|^)(?P<what>[^.;,:!?\n]{2,50}?) (?:was|were) (?:\w+ )?(?:thought|believed|assumed|suspected|"
-    r"claimed)\b[^.;!?\n]*?\b(?:disprov\w+|debunked|refuted|discredited|not (?:the case|true|so)|no longer)\b",
+    r"claimed) to (?:be (?:an?|one|the|its|their) (?:\w+ )?(?:cause|reason|culprit|trigger|source)|"
+    r"cause|trigger|lead|contribute)\b"
+    r"[^.;!?\n]*?\b(?:disprov\w+|debunked|refuted|discredited|not (?:the case|true|so)|no longer)\b",
     re.I | re.M,
 )
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 Cell = tuple[int, int]  # start and end in characters
 
-_CROSSED = re.compile(r"^[ \t>*+-]*[❌✗✘✖🚫]\ufe0f?\s*(?P<what>\S.*)$", re.M)
+_CROSSED = re.compile(r"^[ \t>*+\d.)-]*[❌✗✘✖🚫]\ufe0f?\s*(?P<what>\S.*)$", re.M)
 _BOX = re.compile(r"^[ \t>]*[-*+] \[(?P<tick>[ xX✓✔])\] (?P<what>\S.*)$", re.M)
 _RULE = re.compile(r"[\s|:-]*-[\s|:-]*")
 _BAR = re.compile(r"(?<!\\)\|")
@@ -20,12 +20,13 @@ _DENYING = re.compile(
 )
 # … and of those that tell whether the first cell of the row is so.
 _TELLING = re.compile(
-    r"\b(?:present|seen|found|occurs?|caus\w+|symptoms?|signs?|typical|side effects?|associat\w+|linked|included|true|"
-    r"reported|observed|evidence|leads? to|has it|does it)\b",
+    r"\b(?:present|seen|found|occurs|typical|associated|linked|included|true|reported|observed|results?|status|"
+    r"yes ?/ ?no)\b"
+    r"|\b(?:caus\w+|symptoms?|signs?|side effects?|evidence|leads? to|has it|does it|occur)\b.*\?",
     re.I,
 )
 _NO = re.compile(r"\W*(?:no|none|never|absent|false|not (?:seen|found|present|typical|true)|myth|[✗✘❌✖-])\W*", re.I)
-_MARKS = re.compile(r"[*_`\s?:]+")
+_MARKS = re.compile(r"[*_`\s:]+")
 
 
 def denied(text: str) -> Iterator[Cell]:
@@ -43,7 +44,7 @@ def _in_table(text: str, heading: Sequence[Cell], rows: Sequence[Sequence[Cell]]
     names = [_MARKS.sub(" ", text[start:end]).strip() for start, end in heading]
     for row in rows:
         for at, ((start, end), name) in enumerate(zip(row, names)):
-            if _DENYING.fullmatch(name):
+            if _DENYING.fullmatch(name.rstrip("? ")):
                 yield start, end
             elif at and _TELLING.search(name) and _NO.fullmatch(text[start:end]):
                 yield row[0]
