@@ -23,7 +23,9 @@ from click.testing import CliRunner, Result
 from medbench.cli import COMMANDS, cli
 from medbench.cli.commands import doctor
 from medbench.core import registry
+from medbench.core.types import Item, Output, Record
 from medbench.judges.modes import MODES
+from medbench.results.writer import RunWriter
 from medbench.zoo.weights import converted, packaged
 
 MEDBENCH = [sys.executable, "-m", "medbench"]
@@ -172,6 +174,26 @@ def test_wrong_answers_are_those_that_a_yes_or_no_metric_counts_against_the_mode
     for metric, wrong in (("exact_match", ["other"]), ("unsafe_rate", ["other"]), ("safety_rate", ["other"])):
         listed = json.loads(medbench("show", run.path.name, "--wrong", "--metrics", metric, "--json").stdout)["items"]
         assert [each["item"]["id"] for each in listed] == wrong, metric
+
+
+@pytest.mark.parametrize(
+    ("subjects", "said"),
+    [
+        # A run of few items shows what is of all of them, such as macro_f1.
+        (["heart"] * 3 + ["lung"], "2 more figures have an n below 4; --json shows them.\n"),
+        (["heart"] * 11 + ["lung"], "1 more figure has an n below 10; --json shows it.\n"),
+        (["heart"] * 3, ""),
+    ],
+)
+def test_show_leaves_out_subjects_with_few_items(subjects: list[str], said: str, tmp_path: Path) -> None:
+    ids = [f"{at:02}" for at in range(len(subjects))]
+    about = made.manifest(ids, metrics=("accuracy",))
+    with RunWriter(tmp_path / "runs", about) as writer:
+        for item_id, subject in zip(ids, subjects, strict=True):
+            item = Item(item_id, "Which?", options=("a", "b"), labels=("A", "B"), gold=0, meta={"subject": subject})
+            writer.append([Record(item, Output(item_id, prompt="Which?", text="Answer: A", finish="stop"))])
+    text = medbench("show", about.run_id).stdout
+    assert "".join(re.findall(r".* more figures? .*\n", text)) == said
 
 
 @pytest.mark.parametrize("folder", ["runs", "my runs"])

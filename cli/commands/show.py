@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Scores = dict[str, dict[AnswerKey, Score]]  # by metric and answer
 
-FEW = 10  # fewest items of a subject for which a figure is shown
+FEW = 10  # fewest items of a subject for which a figure is shown, in a run that has as many
 SNIPPET = 60  # characters of an answer in the list
 
 
@@ -269,14 +269,14 @@ def _run(
     for sentence in manifest.benchmark.notes:
         screen.print(f"[dim]{'note':>18}[/dim]  {escape(sentence)}")
     known = _figures(stored, named)
-    shown = [f for f in known if f.headline or f.n >= FEW]
+    few = min(FEW, max((f.n for f in known), default=0))
+    shown = [f for f in known if f.headline or f.n >= few]
     screen.print(render.figures(shown))
-    if len(shown) < len(known):
-        screen.print(
-            f"[dim]{len(known) - len(shown)} more figures have fewer than {FEW} items each; --json shows them[/dim]"
-        )
-    if few := few_documents((item_documents(records.values()) or {}).values()):
-        screen.print(f"[yellow]{few}[/yellow]")
+    if hidden := len(known) - len(shown):
+        more = "figure has" if hidden == 1 else "figures have"
+        screen.print(f"[dim]{hidden} more {more} an n below {few}; --json shows {'it' if hidden == 1 else 'them'}.[/dim]")
+    if unsure := few_documents((item_documents(records.values()) or {}).values()):
+        screen.print(f"[yellow]{unsure}[/yellow]")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     first = next(iter(scores), "")
     shown_keys = chosen[:limit]
