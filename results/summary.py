@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..core.errors import UsageError
 from ..core.types import Figure
 from .board import Board, BoardRow, Cell, Leaderboard
-from .conditions import Wrong, met, parsed
 from .descriptions import asked_how, label, with_passages
 
 MEAN = "mean"
@@ -21,12 +19,9 @@ SAVED = "replay"  # the engine of saved answers; its revision is a hash of the a
 LOADED = ("revision", "adapter", "engine", "dtype", "quantize")  # what makes two lines of one model
 MEMORY = ("peak_gpu_memory_bytes", "peak_rss_bytes")  # the first that any model has
 SAMPLES = "Samples are small sets written for medbench: they show that everything works, not how good a model is."
-NO_SAFETY = "No run here has safety_rate yet. To compute it: medbench score RUN --metrics safety_rate"
-UNASKED = {  # what to do for a column that runs have only if it is asked for
-    "safety": NO_SAFETY,
-    SAFETY: NO_SAFETY,
-    "latency": "These runs timed no request: --latency-items.",
-}
+SEVERAL_WAYS_SAFETY = (
+    "No mean, and none of safety: a benchmark was run in several ways. --details shows the safety of each."
+)
 SHARES = ("share", "0..1")  # scales of figures that a mean over benchmarks may take together
 
 Kind = Literal["benchmark", "mean", "safety", "latency", "memory"]
@@ -97,12 +92,12 @@ def _summary(boards: Sequence[Board]) -> Summary:
         for board, at in zip(boards, heads)
         if at is not None
     ]
-    twice = len({board.benchmark for board in boards}) < len(boards)
+    twice = _repeated(boards)
     means = len(headings) > 1 and all(averaged) and not twice
     extra: list[Heading] = [Heading("mean", MEAN, "", "higher")] if means else []
     measured = {column.name for board in boards for column in board.columns}
     memory = next((name for name in MEMORY if _anyone(boards, name)), "")
-    if SAFETY in measured:
+    if SAFETY in measured and not _repeated(_with_safety(boards)):
         extra.append(Heading("safety", SAFETY, SAFETY, "higher"))
     if _anyone(boards, LATENCY):
         extra.append(Heading("latency", LATENCY, LATENCY, "lower"))
@@ -213,6 +208,15 @@ def _names(boards: Sequence[Board]) -> list[str]:
     return told
 
 
+def _repeated(boards: Sequence[Board]) -> bool:
+    """Return whether a benchmark was run in several ways, so that a mean would count it more than once."""
+    return len({board.benchmark for board in boards}) < len(boards)
+
+
+def _with_safety(boards: Sequence[Board]) -> list[Board]:
+    return [board for board in boards if _anyone([board], SAFETY)]
+
+
 def _anyone(boards: Sequence[Board], name: str) -> bool:
     return any(_figure(board, row, name) is not None for board in boards for row in board.rows)
 
@@ -283,12 +287,14 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
     if not headings:
         notes.append("These runs have no figure for a summary; --details shows what they have.")
     if "mean" in kinds:
-        gaps = any(_number(cell) is None for line in lines for cell in line.cells[: len(scores)])
+        gaps = any(cell_value(cell) is None for line in lines for cell in line.cells[: len(scores)])
         notes.append(
             f"Mean: {'both' if len(scores) == 2 else f'all {len(scores)}'} benchmarks weigh the same"
             + ("; a model that lacks one has no mean." if gaps else ".")
         )
-    elif len({board.benchmark for board in boards}) < len(boards):
+    elif _repeated(_with_safety(boards)):
+        notes.append(SEVERAL_WAYS_SAFETY)
+    elif _repeated(boards):
         notes.append("No mean: a benchmark was run in several ways, each a column.")
     elif len(scores) > 1:
         notes.append("No mean: not every figure is a share or a score from 0 to 1 where higher is better.")
@@ -326,73 +332,6 @@ def top(found: Summary, lines: int) -> Summary:
     return replace(found, lines=found.lines[:lines], hidden=max(0, len(found.lines) - lines))
 
 
-def ordered(found: Sequence[Summary], by: str) -> tuple[Summary, ...]:
-    """Return the lines by one column, best first, those without a figure last. A summary without it stays as it is.
-
-    Raises UsageError if none has it.
-    """
-    names = _names_in(found)
-    if found and by not in names:
-        unasked = f"{UNASKED[by]}\n" if by in UNASKED else ""
-        raise UsageError(f"no column here is called '{by}'.", f"{unasked}The columns: {_listed(found)}")
-    return tuple(_ordered(one, names[by]) for one in found)
-
-
-def _ordered(found: Summary, name: str) -> Summary:
-    at = next((at for at, heading in enumerate(found.headings) if heading.name == name), None)
-    if at is None:
-        return found
-    lower = found.headings[at].better == "lower"
-
-    def rank(line: ModelRow) -> tuple[bool, float]:
-        value = _number(line.cells[at])
-        return value is None, 0.0 if value is None else value if lower else -value
-
-    return replace(found, lines=tuple(sorted(found.lines, key=rank)))
-
-
-def filtered(found: Sequence[Summary], condition: str) -> tuple[Summary, ...]:
-    """Return the lines that meet a condition on columns, such as "medqa > 0.4 and peak_rss_bytes < 2e9".
-
-    A line does not meet it if that depends on a figure it lacks. Raises UsageError for a condition that cannot be
-    understood.
-    """
-    try:
-        asked = parsed(condition, _names_in(found))
-    except Wrong as error:
-        raise UsageError(
-            f"--where {condition!r} cannot be understood: {error}.", f"The columns here: {_listed(found)}"
-        ) from error
-    columns = dict.fromkeys(heading.name for one in found for heading in one.headings)
-
-    def meets(line: ModelRow, headings: Sequence[Heading]) -> bool:
-        return met(asked, columns | {heading.name: _number(cell) for heading, cell in zip(headings, line.cells)})
-
-    kept = []
-    for one in found:
-        lines = tuple(line for line in one.lines if meets(line, one.headings))
-        none = () if lines else (f"No model meets: {condition}",)
-        kept.append(replace(one, lines=lines, notes=(*none, *one.notes)))
-    return tuple(kept)
-
-
-def _number(cell: Cell | None) -> float | None:
+def cell_value(cell: Cell | None) -> float | None:
+    """Return the value of a cell; None if there is none."""
     return cell.figure.value if cell and cell.figure else None
-
-
-def _names_in(found: Sequence[Summary]) -> dict[str, str]:
-    """Return what a column may be called, with its name: the heading, "safety", "latency", "memory", and a benchmark
-    without what its heading says in brackets, if only one column is of it.
-    """
-    headings = [heading for one in found for heading in one.headings]
-    kinds: dict[str, str] = {heading.kind: heading.name for heading in headings if heading.kind != "benchmark"}
-    plain = [heading.name.partition(" ")[0] for heading in headings]
-    short = {name: heading.name for name, heading in zip(plain, headings) if plain.count(name) == 1}
-    return {**short, **kinds, **{heading.name: heading.name for heading in headings}}
-
-
-def _listed(found: Sequence[Summary]) -> str:
-    """Return the names of all columns: "medqa, mean, memory (peak_rss_bytes)"."""
-    headings = [heading for one in found for heading in one.headings]
-    plain = {heading.name for heading in headings if heading.kind in ("benchmark", heading.name)}
-    return ", ".join(dict.fromkeys(h.name if h.name in plain else f"{h.kind} ({h.name})" for h in headings))

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from medbench.cli import cli
 from medbench.core.errors import UsageError
 from medbench.core.types import Figure
-from medbench.results import leaderboard, summary
+from medbench.results import leaderboard, summary, summary_order
 from medbench.results.manifest import ModelRecord, RequestTimes, Session
 from medbench.results.manifest_file import write_manifest
 from medbench.results.store import all_runs
@@ -127,13 +127,29 @@ def test_a_benchmark_that_was_run_in_two_ways_has_two_columns_and_no_mean(tmp_pa
     assert "No mean: a benchmark was run in several ways, each a column." in found.notes
 
 
+def test_there_is_no_mean_safety_over_one_benchmark_in_two_ways(tmp_path: Path) -> None:
+    metrics = ["exact_match", "safety_rate"]
+    run(tmp_path, "one", "exam", "1100", metrics=metrics)
+    run(tmp_path, "one", "quiz", "11", metrics=metrics)
+    assert [heading.name for heading in only(tmp_path).headings] == ["exam", "quiz", "mean", "safety_rate"]
+    run(tmp_path, "one", "quiz", "11", variant="at most 24 new tokens")
+    assert "safety_rate" in [each.name for each in only(tmp_path).headings], "only one of the two has it"
+    run(tmp_path, "one", "quiz", "11", variant="at most 60 new tokens", metrics=metrics)
+    found = only(tmp_path)
+    assert {heading.kind for heading in found.headings} == {"benchmark"}
+    note = "No mean, and none of safety: a benchmark was run in several ways. --details shows the safety of each."
+    assert note in found.notes
+    assert note in shown(tmp_path, "--sort", "safety").stderr
+    assert shown(tmp_path, "--details").stdout.count("safety_rate") == 3
+
+
 def test_a_protocol_and_a_system_text_are_named_where_their_column_stands_alone(tmp_path: Path) -> None:
     run(tmp_path, "one", "exam", "1100", protocol="cot")
     run(tmp_path, "one", "quiz", "1100", protocol="cot", system_hash="0123")
     found = only(tmp_path)
     assert [heading.name for heading in found.headings] == ["exam (cot)", "quiz (cot, system text)", "mean"]
-    assert len(summary.filtered([found], "exam > 0.4 and `quiz (cot, system text)` > 0.4")[0].lines) == 1
-    assert summary.ordered([found], "quiz")[0].lines == found.lines
+    assert len(summary_order.filtered([found], "exam > 0.4 and `quiz (cot, system text)` > 0.4")[0].lines) == 1
+    assert summary_order.ordered([found], "quiz")[0].lines == found.lines
 
 
 def test_two_setups_of_a_model_are_two_rows(tmp_path: Path) -> None:
@@ -162,7 +178,7 @@ def test_safety_is_a_mean_and_memory_and_latency_are_the_worst(tmp_path: Path) -
     assert cells["latency"].figure.value == 2.0  # type: ignore[union-attr]
     assert "Latency (p50) is that of the slowest benchmark, memory is the largest peak." in found.notes
     with pytest.raises(UsageError) as unknown:
-        summary.ordered([found], "GB")
+        summary_order.ordered([found], "GB")
     assert unknown.value.hint == "The columns: exam, quiz, mean, latency (latency_p50_s), memory (peak_rss_bytes)"
 
 
@@ -262,8 +278,8 @@ def test_a_benchmark_with_a_hyphen_is_no_difference(tmp_path: Path) -> None:
     for benchmark, pattern in (("mmlu-med", "1111"), ("exam", "0000")):
         run(tmp_path, "one", benchmark, pattern)
     found = only(tmp_path)
-    assert len(summary.filtered([found], "mmlu-med > 0.5 and exam < 0.5")[0].lines) == 1
-    assert summary.filtered([found], "mmlu-med < 0.5")[0].lines == ()
+    assert len(summary_order.filtered([found], "mmlu-med > 0.5 and exam < 0.5")[0].lines) == 1
+    assert summary_order.filtered([found], "mmlu-med < 0.5")[0].lines == ()
 
 
 def models_in(root: Path, *words: str) -> list[list[str]]:

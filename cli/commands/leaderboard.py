@@ -128,7 +128,7 @@ def command(
     contain all runs, regardless of --top. Marks and tests cover all runs that --model and --benchmark select. --sort
     and --where apply to the summary only.
     """
-    from ...results import leaderboard, summary
+    from ...results import leaderboard, summary, summary_order
     from ...results.board import by_subject
     from ...results.descriptions import setup_of
     from ...results.lookup import chosen
@@ -183,9 +183,9 @@ def command(
         found = by_subject(found)
     summaries = summary.summarize(found)
     if where.strip() and summaries:
-        summaries = summary.filtered(summaries, where)
+        summaries = summary_order.filtered(summaries, where)
     if sort and summaries:
-        summaries = summary.ordered(summaries, sort)
+        summaries = summary_order.ordered(summaries, sort)
     output.present(
         found,
         as_json=as_json,

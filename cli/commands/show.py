@@ -274,7 +274,9 @@ def _run(
     screen.print(render.figures(shown))
     if hidden := len(known) - len(shown):
         more = "figure has" if hidden == 1 else "figures have"
-        screen.print(f"[dim]{hidden} more {more} an n below {few}; --json shows {'it' if hidden == 1 else 'them'}.[/dim]")
+        screen.print(
+            f"[dim]{hidden} more {more} an n below {few}; --json shows {'it' if hidden == 1 else 'them'}.[/dim]"
+        )
     if unsure := few_documents((item_documents(records.values()) or {}).values()):
         screen.print(f"[yellow]{unsure}[/yellow]")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
