@@ -6,6 +6,7 @@ DataFrames have the same figures unrounded (`export.rows`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..core.types import Figure
@@ -14,6 +15,7 @@ from .board import Cell
 NONE = "–"  # no run, or no value
 MARKS = {"best": "★", "tied": "≈", "worse": "▼", "": ""}
 GB = 1e9  # bytes
+FEW_REQUESTS = 3  # requests from which on a latency needs no remark
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +83,16 @@ def figure_text(figure: Figure, asked: int | None = None) -> str:
     If it is of another number of items than `asked`, that number is shown too.
     """
     return cell_text(Cell(figure), asked).figure
+
+
+def few_requests(latencies: Iterable[Cell | None]) -> str:
+    """Return a note on the latencies of a table that were measured on one or two requests; "" if there are none."""
+    counts = [cell.figure.n for cell in latencies if cell and cell.figure and cell.figure.value is not None]
+    few = [n for n in counts if n < FEW_REQUESTS]
+    if not few:
+        return ""
+    verb = "was" if len(few) == 1 else "were"
+    which = "Latency was" if len(few) == len(counts) else f"{len(few)} of {len(counts)} latencies {verb}"
+    least, most = min(few), max(few)
+    requests = "a single request" if most == 1 else "two requests" if least == 2 else "one or two requests"
+    return f"{which} measured on {requests}; to time more, run again with --latency-items 5."

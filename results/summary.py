@@ -9,6 +9,7 @@ from typing import Literal
 
 from ..core.types import Figure
 from .board import Board, BoardRow, Cell, Leaderboard
+from .cells import few_requests
 from .descriptions import asked_how, label, with_passages
 
 MEAN = "mean"
@@ -308,6 +309,9 @@ def _notes(headings: Sequence[Heading], boards: Sequence[Board], lines: Sequence
             "memory": "memory is the largest peak",
         }
         notes.append((", ".join(parts[heading.kind] for heading in asked) + ".").capitalize())
+    latencies = [line.cells[at] for line in lines for at, each in enumerate(headings) if each.kind == "latency"]
+    if few := few_requests(latencies):
+        notes.append(few)
     if boards[0].sample:
         notes.append(SAMPLES)
     notes += [

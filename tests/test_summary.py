@@ -143,6 +143,27 @@ def test_there_is_no_mean_safety_over_one_benchmark_in_two_ways(tmp_path: Path) 
     assert shown(tmp_path, "--details").stdout.count("safety_rate") == 3
 
 
+@pytest.mark.parametrize(
+    ("requests", "told"),
+    [
+        ([[0.5]], "Latency was measured on a single request; to time more, run again with --latency-items 5."),
+        ([[0.5] * 2], "Latency was measured on two requests; to time more, run again with --latency-items 5."),
+        ([[0.5], [2.0] * 2], "Latency was measured on one or two requests; to time more, run"),
+        ([[0.5], [2.0] * 3], "1 of 2 latencies was measured on a single request; to time more, run"),
+        ([[0.5] * 3], ""),
+    ],
+)
+def test_a_latency_of_one_or_two_requests_is_said_to_be_that(
+    requests: Sequence[Sequence[float]], told: str, tmp_path: Path
+) -> None:
+    for at, seconds in enumerate(requests):
+        run(tmp_path, f"model-{at}", "exam", "1100", metrics=["exact_match", "latency_p50_s"], seconds=seconds)
+    notes = "\n".join(only(tmp_path).notes)
+    assert told in notes and ("to time more" in notes) == bool(told)
+    by_metric = shown(tmp_path, "-b", "exam").stdout
+    assert told in by_metric and ("to time more" in by_metric) == bool(told), "the table that run shows, too"
+
+
 def test_a_protocol_and_a_system_text_are_named_where_their_column_stands_alone(tmp_path: Path) -> None:
     run(tmp_path, "one", "exam", "1100", protocol="cot")
     run(tmp_path, "one", "quiz", "1100", protocol="cot", system_hash="0123")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ...core import registry
 from ...core.errors import MedbenchError
-from ...results.cells import MARKS, CellText, cell_text, figure_text, number
+from ...results.cells import MARKS, CellText, cell_text, few_requests, figure_text, number
 from ...results.descriptions import label
 from ...results.scoring import CLEAN
-from ...results.summary import SAMPLES
+from ...results.summary import LATENCY, SAMPLES
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -68,6 +68,8 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
             parts += _board(board, clean=True)
     if any(_measured(board) for board in found.boards):
         parts += [Text("speed and memory, measured once on this machine", style="bold"), _measurements(found.boards)]
+        if few := few_requests(_latencies(found.boards)):
+            parts.append(Text(few, style="dim"))
     if legend := _legend(found.boards):
         parts.append(Text(legend, style="dim"))
     return parts
@@ -257,6 +259,11 @@ def _measured(board: Board) -> list[tuple[int, str]]:
         for at, column in enumerate(board.columns)
         if column.headline and column.unit and any(_value(row.cells[at]) is not None for row in board.rows)
     ]
+
+
+def _latencies(boards: Sequence[Board]) -> list[Cell | None]:
+    columns = ((board, at) for board in boards for at, name in _measured(board) if name == LATENCY)
+    return [row.cells[at] for board, at in columns for row in board.rows]
 
 
 def _measurements(boards: Sequence[Board]) -> RenderableType:
