@@ -47,8 +47,13 @@ def tradeoffs(found: Summary, parameters: Parameters, doubts: Sequence[Doubt] = 
     counts = [_parameters(line, parameters) for line in found.lines]
     if not qualities or not (measured or any(counts)) or len(found.lines) < 2:
         return None
-    # The mean comes first, if there is one, then what most models have: the page opens on the first.
-    qualities.sort(key=lambda at: (found.headings[at].kind != "mean", -having[at]))
+    # The page opens on the first: the mean, if more than half of the models have one, else what most models have.
+    qualities.sort(
+        key=lambda at: (found.headings[at].kind != "mean" or 2 * having[at] <= len(found.lines), -having[at])
+    )
+    # A mean is over the benchmarks here: doubts about samples do not concern that of the real ones.
+    here = {heading.benchmark for heading in found.headings if heading.kind == "benchmark"}
+    doubts = [doubt for doubt in doubts if doubt.benchmark in here]
     costs: list[dict[str, str]] = [
         {"name": headings[at], "unit": UNITS[found.headings[at].kind], "kind": found.headings[at].kind}
         for at in measured

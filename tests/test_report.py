@@ -316,11 +316,12 @@ def test_chosen_options_beside_right_ones(tmp_path: Path) -> None:
     assert [row["share"] for row in chart["data"]["values"]] == pytest.approx([1 / 4, 3 / 4, 2 / 3, 1 / 3])
 
 
-def choosing(root: Path, chosen: Mapping[tuple[str, str], str]) -> None:
+def choosing(root: Path, chosen: Mapping[tuple[str, str], str], sample: bool = False) -> None:
     """Write runs that used 1 GB. `chosen`: the letters, by model and benchmark."""
     for (model, benchmark), letters in chosen.items():
         ids = [f"{at:02}" for at in range(len(letters))]
-        about = made.manifest(ids, model=model, benchmark=benchmark, metrics=("accuracy", "peak_rss_bytes"))
+        metrics = ("accuracy", "peak_rss_bytes")
+        about = made.manifest(ids, model=model, benchmark=benchmark, metrics=metrics, sample=sample)
         with RunWriter(root, about) as writer:
             writer.append(
                 Record(
@@ -563,6 +564,27 @@ def test_the_page_opens_on_what_most_models_have_and_carries_doubts(tmp_path: Pa
     assert doubts["fair"] == {}
     assert doubts["stuck"] == {f"{name} ↑": [one_sided.format(name), chance.format(name)] for name in ("exam", "quiz")}
     assert "chance" not in (site / "index.html").read_text(), "models that guess are common: only the advice says it"
+
+
+@pytest.mark.parametrize(("complete", "first"), [(1, "exam ↑"), (2, "mean ↑")])
+def test_the_page_opens_on_the_mean_if_most_models_have_one(complete: int, first: str, tmp_path: Path) -> None:
+    """All three models have exam; those that have quiz too have a mean."""
+    models = ("one", "two", "three")
+    chosen = {(model, "exam"): "AB" * 6 for model in models}
+    choosing(tmp_path / "runs", chosen | {(model, "quiz"): "AB" * 6 for model in models[:complete]})
+    site = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.parent
+    (found,) = received(site / "data" / "tradeoffs.js")
+    assert found["qualities"][0]["name"] == first
+
+
+def test_doubts_about_samples_are_not_about_a_mean_of_real_benchmarks(tmp_path: Path) -> None:
+    right, stuck = "AB" * 6, "A" * 12
+    real = {(model, benchmark): right for model in ("fair", "stuck") for benchmark in ("exam", "quiz")}
+    choosing(tmp_path / "runs", real)
+    choosing(tmp_path / "runs", {("stuck", "drill"): stuck}, sample=True)
+    site = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.parent
+    assert "drill" not in (site / "data" / "tradeoffs.js").read_text("utf-8")
+    assert "Not on this page (samples): stuck" in (site / "tradeoffs.html").read_text("utf-8")
 
 
 def test_nothing_to_trade_off_is_no_page(runs: Path, tmp_path: Path) -> None:
@@ -877,6 +899,20 @@ def test_trade_offs_of_equal_values_and_of_unknown_costs(chromium: Any, priced: 
     until(lambda: "Take small" in texts(chromium, "#best")[0])
     assert "Better" not in texts(chromium, "#best")[0], "large has the same mean as shown"
     assert complaints(chromium) == []
+
+
+def test_a_figure_that_only_one_model_has_is_compared_with_nothing(chromium: Any, priced: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(priced, site)
+    (shown,) = received(site / "data" / "tradeoffs.js")
+    for model in shown["models"]:
+        if model["name"] != "small":
+            model["qualities"][0] = None
+    (site / "data" / "tradeoffs.js").write_text(script("tradeoffs", [shown]))
+    show(chromium, site / "tradeoffs.html")
+    until(lambda: found(chromium, "#chart[data-drawn] svg"))
+    told = texts(chromium, "#best p")[0]
+    assert told == "Only one model has this figure: small (float32), mean 0.467 [0.349, 0.608]."
 
 
 def test_trade_offs_recommend_no_model_where_none_is_shown_to_be_better(

@@ -126,7 +126,7 @@
     const among = within.length === 1 ? "the only model" : `the best ${name} of the ${within.length} models`;
     const told =
       found.length === 1 && models.length > 1
-        ? [`Only ${named(best.model)} has ${name}: ${best.good.text}. There is nothing to compare it with.`]
+        ? [`Only one model has this figure: ${named(best.model)}, ${name} ${best.good.text}.`]
         : within.length > 1 && within.every(({ good }) => good.status === "tied")
           ? [`No difference between the ${within.length} models${asked ? ` with ${asked}` : ""} is shown (≈). ${first(best, within, name, about)}`]
           : [`${sample ? "" : "Take "}${named(best.model)}: ${name} ${best.good.text}, ${among}${asked ? ` with ${asked}` : ""}.`];
