@@ -602,6 +602,9 @@ class TestCommand:
         typo = medbench("fetch", "data", "livqa")
         assert typo.exit_code == 2
         assert "Did you mean liveqa" in typo.stderr
+        listed = medbench("fetch", "data", "nosuch").stderr
+        assert "-sample" not in listed, "samples need no download"
+        assert " medqa, " in listed and "liveqa-grades; or all of them: all." in listed
         assert medbench("fetch", "data").exit_code == 2
         monkeypatch.setenv("MEDBENCH_MIRROR", "mirror")
         assert medbench("fetch", "data", "medqa-sample").exit_code == 2

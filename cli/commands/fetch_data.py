@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,13 @@ def _loaders(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
 
     known = [*registry.names("benchmarks"), GRADES]
     wanted = output.names(names)
-    listed = f"Names: {', '.join(known)}; all: every benchmark but the samples, and {GRADES}."
     if not wanted:
-        raise UsageError("no name is given.", listed)
+        raise UsageError("no name is given.", _listed(_fetchable(known)))
     loaders: dict[str, Callable[..., Any]] = {}
     for name in wanted:
         if name != ALL and name not in known and not name.endswith(".py"):
-            raise UsageError(f"no benchmark is called '{name}'.{did_you_mean(name, known)}", listed)
+            meant = _fetchable(known)
+            raise UsageError(f"no benchmark is called '{name}'.{did_you_mean(name, meant)}", _listed(meant))
     for name in dict.fromkeys([*(known if ALL in wanted else ()), *(name for name in wanted if name != ALL)]):
         if name == GRADES:
             loaders[name] = liveqa_grades.load
@@ -98,6 +98,22 @@ def _loaders(names: tuple[str, ...]) -> dict[str, Callable[..., Any]]:
         if not benchmark.sample or name in wanted:
             loaders[name] = benchmark.load
     return loaders
+
+
+def _fetchable(known: Sequence[str]) -> list[str]:
+    """Return the names whose data are downloaded: all but the samples, which come with medbench."""
+
+    def sample(name: str) -> bool:
+        try:
+            return name != GRADES and bool(registry.get("benchmarks", name).sample)
+        except MedbenchError:
+            return False
+
+    return [name for name in known if not sample(name)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"Names: {', '.join(names)}; or all of them: {ALL}."
 
 
 def _failing(error: MedbenchError) -> Callable[..., Any]:
