@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core import registry
+from ..core import registry, suggest
 from ..core.errors import MedbenchError, UsageError
-from ..core.suggest import did_you_mean
+from ..core.suggest import did_you_mean, nearest
 from ..core.types import Benchmark, Item, ItemSet
 from .letters import LETTERS, METRICS, listed
 from .protocols import CHOICE, OPEN
@@ -78,6 +78,33 @@ class Layout:
     guessed: Mapping[str, str] = field(default_factory=dict)  # fields that were recognized by a column's name
 
 
+def named_benchmark(name: str, columns: Mapping[str, str]) -> Benchmark:
+    """Return the benchmark that is installed under a name, or that of a table or .py file at this path.
+
+    Raises UsageError for a file that does not exist, with the nearest one beside it, or that is neither.
+    """
+    path = Path(name)
+    installed = name in registry.points("benchmarks") or not (path.suffix or path.name != name)
+    if path.is_file() and is_table(name):
+        return table_benchmark(path, columns)
+    if installed or (path.is_file() and path.suffix == ".py"):
+        found: Benchmark = registry.get("benchmarks", name)
+        return found
+    kinds = f"A benchmark is a name (medbench list benchmarks), a table ({', '.join(READERS)}) or a .py file."
+    if path.exists():
+        raise UsageError(f"{name} is neither a table of questions nor a benchmark file.", kinds)
+    raise UsageError(f"no such file: {name}.{_near(path) or did_you_mean(name, registry.names('benchmarks'))}", kinds)
+
+
+def _near(path: Path) -> str:
+    """Return " Did you mean FILE?" with the table or .py file in its folder whose name is nearest; "" without one."""
+    try:
+        beside = [each.name for each in path.parent.iterdir() if is_table(each.name) or each.suffix == ".py"]
+    except (OSError, ValueError):
+        return ""
+    return suggest.question([str(path.parent / name) for name in nearest(path.name, beside, most=1)])
+
+
 def table_benchmark(path: str | Path, columns: Mapping[str, str] | None = None) -> Benchmark:
     """Return the benchmark that a table holds.
 
@@ -93,7 +120,10 @@ def table_benchmark(path: str | Path, columns: Mapping[str, str] | None = None) 
     with own_file(CORRECT):
         names = dict.fromkeys(str(name) for row in _rows(path) for name in row.values)
     if not names:
-        raise UsageError(f"{path} has no rows.", "A table has a row per question, under column names.")
+        raise UsageError(
+            f"{path} {'has no rows' if path.stat().st_size else 'is empty'}.",
+            "Add a question: a row below the column names, or a JSON object. docs/your-questions.md has examples.",
+        )
     layout = _layout(path, tuple(names), columns or {})
     if layout.name in registry.points("benchmarks"):
         owners = " and ".join(registry.owner(point) for point in registry.points("benchmarks")[layout.name])

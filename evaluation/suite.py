@@ -360,7 +360,7 @@ def _named_benchmarks(
     benchmarks: Sequence[str], suites: Sequence[str], outcome: Outcome, columns: Mapping[str, str]
 ) -> list[Benchmark]:
     """The benchmarks in the order given, each once; suites unfolded. A broken one that "all" brings is a problem."""
-    from ..benchmarks.table import is_table, table_benchmark
+    from ..benchmarks.table import is_table, named_benchmark
     from ..core import registry
 
     named: dict[str, bool] = {}  # by name, whether the user said it
@@ -386,8 +386,7 @@ def _named_benchmarks(
     found: dict[str, Benchmark] = {}
     for name, said in named.items():
         try:
-            benchmark: Benchmark
-            benchmark = table_benchmark(name, columns) if is_table(name) else registry.get("benchmarks", name)
+            benchmark = named_benchmark(name, columns)
         except MedbenchError as error:
             if said:
                 raise

@@ -146,12 +146,46 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, text: str, said: str
         ("question,A,B\nq,x,y\n", {}, "no column is recognized as answer"),
         ("question,A,B,answer\nq,x,y,A\n", {"answer": "anser"}, "no column 'anser' for answer. Did you mean answer"),
         ("question,A,B,answer\nq,x,y,A\n", {"answr": "answer"}, "'answr' is not a field of a question"),
-        ("", {}, "has no rows"),
+        ("", {}, "is empty"),
+        ("question,A,B,answer\n", {}, "has no rows"),
     ],
 )
 def test_a_column_that_cannot_be_found_is_named(tmp_path: Path, text: str, columns: dict[str, str], said: str):
     with pytest.raises(UsageError, match=said):
         table_benchmark(write(tmp_path / "t.csv", text), columns)
+
+
+def test_a_table_without_questions_says_what_to_add(tmp_path: Path):
+    with pytest.raises(UsageError) as raised:
+        table_benchmark(write(tmp_path / "t.csv", ""))
+    assert raised.value.hint == (
+        "Add a question: a row below the column names, or a JSON object. docs/your-questions.md has examples."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "ward.cvs",
+            "no such file: ward.cvs. Did you mean ward.csv?\nA benchmark is a name (medbench list benchmarks), a ",
+        ),
+        ("wrd.csv", "no such file: wrd.csv. Did you mean ward.csv?"),
+        ("sub/exm.py", "no such file: sub/exm.py. Did you mean sub/exam.py?"),
+        ("nowhere/ward.csv", "no such file: nowhere/ward.csv.\n"),
+        ("notes.txt", "notes.txt is neither a table of questions nor a benchmark file."),
+        ("ward", "no benchmark is called 'ward'."),
+    ],
+)
+def test_a_file_that_is_not_there_is_named_with_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    for file in ("ward.csv", "ward.cv", "notes.txt", "sub/exam.py"):
+        write(tmp_path / file, "")
+    done = CliRunner().invoke(cli, ["run", "-b", name, "--dry-run"])
+    assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
 
 
 def test_a_table_may_not_take_the_name_of_a_benchmark(tmp_path: Path):
