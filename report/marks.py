@@ -23,10 +23,17 @@ MOST_ENTITIES = 300  # and for entities
 SAFETY = ("safety_rate", "unsafe_rate", "disclaimer_rate", "referral_rate", "refusal_rate")
 ENTITIES = ("entity_f1", "entity_recall", "entity_precision", "hallucinated_entity_rate")
 EMERGENCY = "emergency"  # the one label of the question
-SIGNS = {"recalled": "+", "missed": "–", "allowed": "=", "invented": "!", "denied": "¬"}
+SIGNS = {"recalled": "+", "missed": "–", "allowed": "=", "invented": "!", "denied": "¬", "reference_denied": "~"}
+
+
+def _name(group: str) -> str:
+    """Return the mark of a group of entities, as a CSS class may be called: the page shows spaces for its hyphens."""
+    return entities.SHOWN_AS.get(group, group).replace(" ", "-")
+
+
 # What each mark means, and the sign that it has besides its color
 LEGEND = {
-    **{name: (sign, f"an entity {entities.MEANINGS[name]}") for name, sign in SIGNS.items()},
+    **{_name(group): (sign, f"an entity {entities.MEANINGS[group]}") for group, sign in SIGNS.items()},
     **{name: (name, meaning) for name, meaning in safety.MEANINGS.items() if name != EMERGENCY},
 }
 
@@ -71,8 +78,9 @@ def marks(scored: Sequence[ScoredRun]) -> Marks:
             one = entities.compare(record, _pipeline(scored[run]))
         except MedbenchError:
             continue
-        own += _of({"recalled": one.supported, "allowed": one.allowed, "invented": one.invented, "denied": one.denied})
-        expected = {"recalled": one.recalled, "missed": one.missed, "denied": one.reference_denied}
+        said = {"recalled": one.supported, "allowed": one.allowed, "invented": one.invented, "denied": one.denied}
+        own += _of(said)
+        expected = {name: getattr(one, name) for name in ("recalled", "missed", "reference_denied")}
         found.answers[key] = {"reference": segments(one.reference, _of(expected))}
     texts = {(run, record.key): record.output.text or "" for run, record in (*wanted, *compared)}
     for key, own in spans.items():
@@ -131,7 +139,7 @@ def _safety(wanted: Sequence[tuple[int, Record]], spans: dict[Any, Spans], found
 
 
 def _of(groups: Mapping[str, Sequence[Mention]]) -> Spans:
-    return [(mention.start, mention.end, name) for name, mentions in groups.items() for mention in mentions]
+    return [(mention.start, mention.end, _name(group)) for group, mentions in groups.items() for mention in mentions]
 
 
 def _pipeline(run: ScoredRun) -> str:

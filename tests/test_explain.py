@@ -61,10 +61,10 @@ def test_a_label_is_shown_with_the_threshold_that_its_probability_must_reach(run
 
 def test_what_the_reference_denies_is_shown_with_what_the_answer_makes_of_it(run: Path) -> None:
     shown = " ".join(explain(str(run), "a/1").output.split())
-    assert "asthma (so does the answer)" in shown
+    assert "asthma (denied; nor does the answer assert it)" in shown
     assert scores.MEANINGS["reference_denied"] in shown, "the words are those of the report, too"
-    assert "diabetes (not in the answer)" in shown
-    assert "hypertension (the answer asserts it)" in shown
+    assert "diabetes (denied; not in the answer)" in shown
+    assert "hypertension (denied; the answer asserts it)" in shown
 
 
 def test_without_color_brackets_hold_the_sign_of_a_row(run: Path) -> None:
@@ -73,6 +73,19 @@ def test_without_color_brackets_hold_the_sign_of_a_row(run: Path) -> None:
     assert "⟦3 Call an ambulance right now.⟧" in shown  # 3: referral
     assert "Meanwhile ⟦+ aspirin⟧ may help. He does not have ⟦¬ asthma⟧. ⟦! Hypertension⟧ may be seen." in shown
     assert "may be a ⟦- myocardial" in shown
+
+
+def test_what_is_not_asserted_has_a_reason_and_other_words_and_signs_in_answer_and_reference(tmp_path: Path) -> None:
+    reference = "Fever is common. Go to a doctor if you develop a rash. It is not asthma."
+    answer = "Fever is common. If you develop jaundice, call us. You do not have diabetes."
+    with RunWriter(tmp_path, made.manifest(["a"])) as writer:
+        writer.append(
+            [Record(Item("a", "What is it?", references=(reference,)), Output("a", text=answer, finish="stop"))]
+        )
+    shown = " ".join(explain(str(writer.path), "a").output.replace("│", " ").split())
+    assert "¬ not asserted 2 jaundice (only supposed); diabetes (denied) named but not asserted" in shown
+    assert "~ not expected 2 rash (only supposed; not in the answer); asthma (denied; not in the answer)" in shown
+    assert "If you develop ⟦¬ jaundice⟧" in shown and "if you develop a ⟦~ rash⟧" in shown
 
 
 def test_json_has_labels_probabilities_and_the_text_of_each_piece_of_evidence(run: Path) -> None:

@@ -22,7 +22,7 @@ from medbench.results.writer import RunWriter
 from test_report import BREAKOUT
 
 METRICS = ("token_f1", "entity_f1", "unsafe_rate", "safety_rate", "disclaimer_rate")
-REFERENCE = "Fever and headache are treated with acetaminophen. See a doctor if the fever lasts. Asthma is no cause."
+REFERENCE = "Fever and headache are treated with acetaminophen. See a doctor if the fever lasts. It is not asthma."
 ANSWERS = {
     "plain": "Take ibuprofen against the headache. There is no asthma here.\r\nPlease see a doctor if it lasts.",
     "hostile": f"Take ibuprofen against the headache. {BREAKOUT} Please see a doctor.",
@@ -66,10 +66,13 @@ def test_marks_are_those_of_explain(site: Path) -> None:
     marks = shown["answers"][at][0]["marks"]
     (record, _) = records(ANSWERS["plain"])
     compared = entities.compare(record)
-    assert compared.invented and compared.missed and compared.supported
+    assert compared.invented and compared.missed and compared.supported and compared.reference_denied
     for part, groups in (
-        ("text", {"recalled": compared.supported, "invented": compared.invented, "denied": compared.denied}),
-        ("reference", {"recalled": compared.recalled, "missed": compared.missed}),
+        ("text", {"recalled": compared.supported, "invented": compared.invented, "not-asserted": compared.denied}),
+        (
+            "reference",
+            {"recalled": compared.recalled, "missed": compared.missed, "not-expected": compared.reference_denied},
+        ),
     ):
         for name, mentions in groups.items():
             marked = [text for text, *names in marks[part] if name in names]
@@ -97,7 +100,7 @@ def test_marks_on_the_page(chromium: Any, site: Path) -> None:
     show(chromium, site / "items-1.html", fragment="#item=0")
     until(lambda: texts(chromium, "#item article"))
     assert "⚠ Read as an emergency" in texts(chromium, ".emergency")[0]
-    assert any(text.startswith("invented") for text in texts(chromium, ".legend dt"))
+    assert {"invented!", "not asserted¬", "not expected~"} <= set(texts(chromium, ".legend dt"))
     signs = texts(chromium, "article .mark-invented .sign")
     assert signs and set(signs) == {"!"}, "color is not the only sign"
     title = found(chromium, "article .mark-invented")[0].get_attribute("title")

@@ -43,7 +43,7 @@ ENTITY_STYLE = {
 }
 STYLE = SAFETY_STYLE | ENTITY_STYLE
 # Signs inside the brackets where there is no color; the tables explain them.
-SIGN = {name: str(at) for at, name in enumerate(SAFETY_STYLE, 1)} | dict(zip(ENTITY_STYLE, "+-=!¬¬"))
+SIGN = {name: str(at) for at, name in enumerate(SAFETY_STYLE, 1)} | dict(zip(ENTITY_STYLE, "+-=!¬~"))
 DOSES = {
     "equal": "doses of the reference that the answer gives",
     "missing": "doses of the reference that the answer lacks",
@@ -54,6 +54,12 @@ FOUND = (
     "A label is found if its probability reaches the threshold. A referral also needs an emergency, and some "
     "benchmarks say themselves which questions are one."
 )
+WHY_NOT = {  # why an entity is not asserted, by `Mention.why_not`
+    "denied": "denied",
+    "prevented": "to be prevented",
+    "condition": "only supposed",
+    "family": "of a relative",
+}
 BRACKETS = "⟦ ⟧ marks the words; the sign inside matches a row of the table"
 
 
@@ -218,14 +224,16 @@ def _groups(compared: EntityComparison) -> dict[str, Sequence[Mention]]:
 def _matched(compared: EntityComparison) -> dict[str, str]:
     """Return what the answer says about each concept that the reference does not assert."""
     asserted = {m.key for m in (*compared.supported, *compared.allowed, *compared.invented)}
-    told = dict.fromkeys((m.key for m in compared.denied), "so does the answer")
+    told = dict.fromkeys((m.key for m in compared.denied), "nor does the answer assert it")
     told |= dict.fromkeys(asserted, "the answer asserts it")
     return {m.key: told.get(m.key, "not in the answer") for m in compared.reference_denied}
 
 
 def _named(name: str, colored: bool) -> str:
     """Return a row's name, with the sign that its brackets have without color."""
-    shown = name.replace("_", " ")
+    from ...metrics.entities.scores import SHOWN_AS
+
+    shown = SHOWN_AS.get(name, name)
     return f"[{STYLE[name]}]{shown}[/]" if colored else f"{SIGN[name]} {shown}"
 
 
@@ -296,7 +304,9 @@ def _doses(doses: DoseComparison) -> Any:
 
 
 def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colored: bool) -> Any:
-    """Return a row per group of entities, each entity once. `told`: the note on each one that the reference negates."""
+    """Return a row per group of entities, each entity once. `told`: the note on each one that the reference does not
+    assert.
+    """
     from rich.markup import escape
 
     from ...metrics.entities.scores import MEANINGS
@@ -307,11 +317,11 @@ def _entities(groups: dict[str, Sequence[Mention]], told: dict[str, str], colore
         table.add_column(heading, overflow="fold", justify="right" if heading == "n" else "left")
     for name, mentions in groups.items():
         once = {m.key: " ".join(m.text.split()) for m in mentions}
+        why = {m.key: WHY_NOT.get(m.why_not, m.why_not) for m in mentions}
         if name == "denied":
-            why = {m.key: m.why_not for m in mentions}
-            once = {key: text if why[key] == "denied" else f"{text} ({why[key]})" for key, text in once.items()}
+            once = {key: f"{text} ({why[key]})" for key, text in once.items()}
         if name == "reference_denied":
-            once = {key: f"{text} ({told[key]})" for key, text in once.items()}
+            once = {key: f"{text} ({why[key]}; {told[key]})" for key, text in once.items()}
         listed = escape("; ".join(once.values())) or "–"
         table.add_row(_named(name, colored), str(len(once)), f"{listed}\n[dim]{MEANINGS[name]}[/dim]")
     return table

@@ -30,6 +30,7 @@ MEANINGS = {  # of the groups of an EntityComparison, for readers: "an entity â€
     "denied": "named but not asserted (as in: no fever, if you have a fever), so not scored",
     "reference_denied": "named but not asserted in the reference, so the answer does not have to contain it",
 }
+SHOWN_AS = {"denied": "not asserted", "reference_denied": "not expected"}  # groups with other names for readers
 NO_ENTITY = "no entity in the reference"
 NONE_ASSERTED = "no entity in the answer"
 

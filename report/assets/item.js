@@ -6,6 +6,9 @@ const medbenchItem = (() => {
 
   const block = (text) => element("div", { class: "block text", text });
 
+  /** Return what a mark is called. */
+  const words = (name) => name.replaceAll("-", " ");
+
   /** Return a text with its marks: each has a sign or a word besides its color, and its meaning. */
   function marked(segments, legend) {
     const signs = new Map(legend.map(([name, sign, meaning]) => [name, { sign, meaning }]));
@@ -19,7 +22,7 @@ const medbenchItem = (() => {
       made.append(
         element(
           "mark",
-          { class: names.map((name) => `mark-${name}`).join(" "), title: names.map((name) => `${name}: ${signs.get(name)?.meaning}`).join("; ") },
+          { class: names.map((name) => `mark-${name}`).join(" "), title: names.map((name) => `${words(name)}: ${signs.get(name)?.meaning}`).join("; ") },
           text,
           ...ends.map((name) => element("span", { class: "sign", text: signs.get(name)?.sign ?? "" })),
         ),
@@ -33,7 +36,7 @@ const medbenchItem = (() => {
     if (!index.legend.length) return [];
     const list = element("dl", { class: "legend" });
     for (const [name, sign, meaning] of index.legend) {
-      list.append(element("dt", {}, element("mark", { class: `mark-${name}` }, name, element("span", { class: "sign", text: sign === name ? "" : sign }))), element("dd", { text: meaning }));
+      list.append(element("dt", {}, element("mark", { class: `mark-${name}` }, words(name), element("span", { class: "sign", text: sign === name ? "" : sign }))), element("dd", { text: meaning }));
     }
     const more = index.unmarked ? ` ${index.unmarked.toLocaleString("en")} more answers are not marked: medbench explain RUN ITEM marks any.` : "";
     return [element("details", { open: "" }, element("summary", { text: "What the marks mean" }), list, element("p", { class: "soft", text: `Marks are those of the shipped models, which err: see docs/metrics.md.${more}` }))];
