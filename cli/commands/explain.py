@@ -298,7 +298,7 @@ def _doses(doses: DoseComparison) -> Any:
     for name, what in DOSES.items():
         found = getattr(doses, name)
         if found:
-            listed = escape("; ".join(f"{each.drug} {each.text}" for each in found))
+            listed = escape("; ".join(each.named for each in found))
             table.add_row(name, str(len(found)), f"{listed}\n[dim]{what}[/dim]")
     return table
 

@@ -31,6 +31,11 @@ class DoseMention:
     end: int
     drug: str
 
+    @property
+    def named(self) -> str:
+        """The dose with its drug: "metformin 500 mg twice a day"."""
+        return f"{self.drug} {self.text}"
+
 
 @dataclass(frozen=True)
 class DoseComparison:
@@ -97,7 +102,8 @@ def _words(compared: DoseComparison) -> str:
 
 
 def _shown(dose: DoseMention) -> str:
-    return dose.text if len(dose.text) <= SHOWN_LENGTH else f"{dose.text[: SHOWN_LENGTH - 1]}…"
+    text = dose.named
+    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 1]}…"
 
 
 def _best(record: Record, read: Mapping[str, Analysis]) -> DoseComparison | None:
