@@ -87,11 +87,11 @@ def drawn(parts: list[Any]) -> dict[tuple[str, str], list[str]]:
     for table in parts:
         if not isinstance(table, Table):
             continue
-        names, *columns = table.columns
+        names, *columns = table.columns  # of Names
         for column in columns:
             heading = re.split(r"[ \n]", Text.from_markup(str(column.header)).plain)[0]
             for name, cell in zip(names.cells, column.cells, strict=True):
-                model = Text.from_markup(str(name)).plain.split("\n")[0]
+                model = Text.from_markup(name.markup).plain.split("\n")[0]
                 cells[model, heading] = Text.from_markup(str(cell)).plain.split("\n")
     return cells
 

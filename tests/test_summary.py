@@ -243,6 +243,38 @@ def test_five_benchmarks_fit_80_columns_and_no_number_is_cut(tmp_path: Path) -> 
         assert re.fullmatch(r"\d+(\.\d+)?", number), f"a number was cut: {number}"
 
 
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_lines_of_a_name_break_only_after_a_sign(columns: int, tmp_path: Path) -> None:
+    names = ("smollm2-135m@tiny", "SomeOwner/Some_Medical_Model-7B")
+    for benchmark in ("exam", "quiz", "trial", "round", "drill"):
+        for model in names:
+            run(tmp_path, model, benchmark, "1100", metrics=["exact_match", "peak_rss_bytes"])
+    pieces = {"smollm2-", "135m@", "tiny", "SomeOwner/", "Some_", "Medical_", "Model-", "7B"}
+    for words in ((), ("-b", "exam")):
+        text = shown(tmp_path, *words, columns=columns).stdout
+        whole = [
+            line.split()[0] for line in text.splitlines() if re.match(r" ?(smol|135m|tiny|Some|Medi|Model|7B)", line)
+        ]
+        assert whole, text
+        assert all(set(re.findall(r"[^@_/-]+[@_/-]?", name)) <= pieces for name in whole), text
+        assert max(map(len, text.splitlines())) <= columns
+
+
+def test_a_name_with_a_piece_that_is_wider_than_the_column_is_folded() -> None:
+    from medbench.cli.ui.names import Names
+    from rich.console import Console
+
+    def lines(markup: str, width: int) -> list[str]:
+        console = Console(width=width)
+        return ["".join(part.text for part in line).rstrip() for line in console.render_lines(Names(markup))]
+
+    assert lines("smollm2-135m@tiny", 14) == ["smollm2-135m@", "tiny"]
+    assert lines("smollm2-135m@tiny", 9) == ["smollm2-", "135m@tiny"]
+    assert lines("a model-of-words (dtype [bold]bfloat16[/bold])", 14) == ["a", "model-of-words", "(dtype", "bfloat16)"]
+    assert lines("abcdefghijklmno-p", 6) == ["abcdef", "ghijkl", "mno-", "p"]
+    assert lines("", 6) == [""]
+
+
 def test_a_benchmark_that_was_run_in_several_ways_has_numbered_columns_in_a_narrow_window(tmp_path: Path) -> None:
     run(tmp_path, "one", "exam", "1100")
     run(tmp_path, "one", "quiz", "1100", shots=0)

@@ -65,6 +65,7 @@ def list_(as_json: bool) -> None:
     from rich.table import Table
 
     from ...zoo.adapters import all_adapters
+    from ..ui.names import Names
 
     found, problems = all_adapters()
     rows = [_row(adapter) for adapter in found]
@@ -81,7 +82,7 @@ def list_(as_json: bool) -> None:
             table.add_row(
                 escape(row["name"]),
                 row["status"] if row["status"] == "done" else f"[yellow]{row['status']}[/yellow]",
-                escape("\n".join(row["data"])),
+                Names(escape("\n".join(row["data"]))),
                 f"{row['steps']:,}",
                 "\n".join(_change(stage["eval_loss_before"], stage["eval_loss_after"]) for stage in stages),
                 size(row["size_bytes"]),

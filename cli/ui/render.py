@@ -153,7 +153,7 @@ def _board(board: Board, clean: bool = False) -> list[RenderableType]:
 
     def fits(columns: Sequence[tuple[int, Column]]) -> bool:
         table = _figures(board, columns, clean)
-        table.columns[0].max_width = FOLDED
+        table.columns[0].max_width = max(FOLDED, table.columns[0].min_width or 0)
         return Measurement.get(screen, screen.options.update(width=10_000), table).maximum <= screen.width
 
     if not shown:
@@ -197,9 +197,11 @@ def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> 
     """A table of some columns, each with its place in the board."""
     from rich.markup import escape
 
+    from .names import Names, longest_piece
+
     asked = (board.asked - len(board.leaked) if clean else board.asked) * board.comparable.samples
     table = plain_table()
-    table.add_column("model", overflow="fold", min_width=12)
+    table.add_column("model", overflow="fold", min_width=max(12, longest_piece(row.setup.model for row in board.rows)))
     for _, column in shown:
         arrow = {"higher": " ↑", "lower": " ↓", "": ""}[column.better]
         name, *below = heading(column.name.removesuffix(CLEAN) if clean else column.name).split("\n")
@@ -215,7 +217,7 @@ def _figures(board: Board, shown: Sequence[tuple[int, Column]], clean: bool) -> 
         lines = [escape(label(row.setup.model, rest)), f"[dim]{escape(row.setup.text)}[/dim]"]
         if row.remarks and not clean:
             lines.append(f"[yellow]{row.remarks}[/yellow]")
-        table.add_row("\n".join(lines), *(_cell(text(row.cells[at]), alone) for at, _ in shown))
+        table.add_row(Names("\n".join(lines)), *(_cell(text(row.cells[at]), alone) for at, _ in shown))
     return table
 
 
@@ -269,12 +271,15 @@ def _latencies(boards: Sequence[Board]) -> list[Cell | None]:
 def _measurements(boards: Sequence[Board]) -> RenderableType:
     from rich.markup import escape
 
+    from .names import Names, longest_piece
+
     names = list(dict.fromkeys(name for board in boards for _, name in _measured(board)))
     table = plain_table()
     names_seen = [board.benchmark for board in boards]
     longest = max(max(len(word) for word in board.benchmark.split()) for board in boards)
     wide = console().width >= WIDE
-    table.add_column("model" if wide else "model, benchmark", overflow="fold", min_width=12)
+    pieces = longest_piece(row.label for board in boards for row in board.rows)
+    table.add_column("model" if wide else "model, benchmark", overflow="fold", min_width=max(12, pieces))
     if wide:
         table.add_column("benchmark", overflow="fold", min_width=min(longest, LONGEST))
     for name in names:
@@ -289,7 +294,7 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
             several = names_seen.count(board.benchmark) > 1
             what = [row.label, board.title if several else board.benchmark]
             table.add_row(
-                *map(escape, what if wide else ["\n  ".join(what)]),
+                *(Names(escape(text)) for text in (what if wide else ["\n  ".join(what)])),
                 *(v.removesuffix(" tokens/s") for v in values),
             )
     return table

@@ -23,6 +23,7 @@ def ranking(found: Ranking, by_loss: str = "") -> list[RenderableType]:
     from rich.text import Text
 
     from ...training.ranking import UNTRAINED
+    from .names import Names
 
     best = next(place.label for place in found.places if place.model == found.best)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -31,7 +32,10 @@ def ranking(found: Ranking, by_loss: str = "") -> list[RenderableType]:
     for place in found.places:
         interval = "" if place.low is None or place.high is None else f" [{place.low:.3f}, {place.high:.3f}]"
         table.add_row(
-            f"{place.place}", escape(place.label), escape(place.model), escape(f"{place.value:.3f}{interval}")
+            f"{place.place}",
+            Names(escape(place.label)),
+            Names(escape(place.model)),
+            escape(f"{place.value:.3f}{interval}"),
         )
     shown = [pair for pair in found.pairs if len(found.pairs) <= SENTENCES or {pair.a, pair.b} & {best, UNTRAINED}]
     other = next((place.place for place in found.places if place.label == by_loss != best), 0)

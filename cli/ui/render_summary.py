@@ -67,7 +67,7 @@ def _tables(found: Summary) -> tuple[list[RenderableType], Mapping[int, int]]:
 
     def fits(columns: Sequence[int], short: bool) -> bool:
         table = _table(found, columns, short, numbers)
-        table.columns[0].max_width = FOLDED
+        table.columns[0].max_width = table.columns[0].min_width
         return Measurement.get(screen, screen.options.update(width=10_000), table).maximum <= screen.width
 
     rest = list(range(len(found.headings)))
@@ -100,9 +100,12 @@ def _key(found: Summary, numbers: Mapping[int, int]) -> list[str]:
 
 
 def _table(found: Summary, columns: Sequence[int], short: bool, numbers: Mapping[int, int]) -> Table:
+    from .names import Names, longest_piece
+
     table = plain_table()
     table.padding, table.show_edge = ((0, 0), False) if short else ((0, 1), True)
-    table.add_column("model", overflow="fold", min_width=FOLDED)
+    pieces = longest_piece(line.label for line in found.lines)
+    table.add_column("model", overflow="fold", min_width=max(FOLDED, pieces))
     for at in columns:
         heading = _heading(found.headings[at], short, numbers.get(at))
         table.add_column(_safe(heading), justify="right", no_wrap=True)
@@ -116,7 +119,9 @@ def _table(found: Summary, columns: Sequence[int], short: bool, numbers: Mapping
         if line.unchecked:
             name.append("[yellow]leaks not checked[/yellow]")
         shown = summary_texts(line, places=2 if short else 3)
-        table.add_row("\n".join(filter(None, name)), *(_cell(shown[at], found.headings[at], alone) for at in columns))
+        table.add_row(
+            Names("\n".join(filter(None, name))), *(_cell(shown[at], found.headings[at], alone) for at in columns)
+        )
     return table
 
 
