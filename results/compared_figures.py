@@ -51,7 +51,7 @@ def figures_of(
             lines.append(_tested(metrics[0], figure, scored, common, records[0]))
         elif figure.headline and figure.name in theirs:
             name = metrics[0].name
-            note = f"untested: {name} is tested" if metrics[0].mean and len(name) < LONG else "no item mean: untested"
+            note = f"not tested; {name} is" if metrics[0].mean and len(name) < LONG else "not tested; no item mean"
             lines.append((untested(figure, theirs[figure.name], len(common), note), None))
     return lines
 

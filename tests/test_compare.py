@@ -207,7 +207,7 @@ def test_a_figure_that_is_no_mean_is_shown_over_the_common_items_and_not_tested(
     line = only(two(tmp_path, made.bits("1110"), made.bits("10"), "ece"))
     assert (line.a, line.b, line.n) == (1.0, 0.5, 2)
     assert (line.difference, line.test, line.p) == (0.5, "", None)
-    assert line.note == "no item mean: untested"
+    assert line.note == "not tested; no item mean"
 
 
 def test_a_measurement_is_shown_and_not_tested(tmp_path: Path) -> None:
@@ -220,6 +220,25 @@ def test_a_measurement_is_shown_and_not_tested(tmp_path: Path) -> None:
     line = only(compare(*runs, load=LOAD))
     assert (line.a, line.b, line.difference, line.unit) == (2.0, 0.5, 1.5, "items/s")
     assert (line.note, line.p, line.favours) == ("measured once per run", None, "")
+
+
+def test_a_verdict_is_below_its_p_value_in_a_narrow_window_and_a_reason_below_the_table(tmp_path: Path) -> None:
+    about = {"metrics": ["exact_match", "peak_rss_bytes"]}
+    for model, pattern in (("one", "1" * 12), ("two", "0" * 12)):
+        answers = {f"{at:02}": "yes" if right == "1" else "no" for at, right in enumerate(pattern)}
+        sessions = [Session(items=12, seconds=2.0, peak_rss_bytes=1 << 30)]
+        made.make_run(tmp_path / "runs", answers, model=model, sessions=sessions, **about)
+
+    def shown(columns: str) -> list[list[str]]:
+        words = ["compare", "one", "two", "--out", str(tmp_path / "runs")]
+        done = CliRunner().invoke(cli, words, env={"COLUMNS": columns})
+        return [line.split() for line in done.stdout.splitlines()]
+
+    wide, narrow = shown("120"), shown("80")
+    assert ["exact_match", "1.000", "0.000", "+1.000", "<0.001", "A", "is", "better"] in wide
+    at = narrow.index(["exact_match", "1.000", "0.000", "+1.000", "<0.001"])
+    assert narrow[at + 1][-3:] == ["A", "is", "better"]
+    assert ["peak", "RSS:", "measured", "once", "per", "run"] in narrow
 
 
 def test_namesakes_are_told_apart(tmp_path: Path) -> None:

@@ -88,16 +88,20 @@ def comparison(found: Comparison) -> list[RenderableType]:
         wide = console().width >= WIDE
         for heading in ("metric", "A", "B", "A - B [95 %]", "p (Holm)", *([""] if wide else [])):
             numbers = heading not in ("metric", "")
+            folds = heading in ("", "metric") or (heading == "p (Holm)" and not wide)
             table.add_column(
-                escape(heading), justify="right" if numbers else "left", no_wrap=heading not in ("", "metric")
+                escape(heading), overflow="fold", justify="right" if numbers else "left", no_wrap=not folds
             )
+        untested: dict[str, list[str]] = {}  # in a narrow window: names by why they were not tested
         for line in match.lines:
             if line.a is None and line.b is None:
                 continue  # neither run has it
-            name, *cells, verdict = _line(line)
-            told = [name, *cells, verdict] if wide else [f"{name}\n  {verdict}" if verdict else name, *cells]
-            table.add_row(*map(escape, told))
-        parts += [table]
+            name, *cells, p, verdict = _line(line)
+            if not wide and verdict == line.note and verdict:
+                untested.setdefault(verdict, []).append(" ".join(name.split()))
+            told = [p, verdict] if wide else [f"{p}\n{verdict}" if p else ""]
+            table.add_row(*map(escape, [name, *cells, *told]))
+        parts += [table, *(Text(f"{', '.join(names)}: {why}", style="dim") for why, names in untested.items())]
         for line in match.lines:
             if line.counts:
                 c = line.counts
