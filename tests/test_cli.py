@@ -90,6 +90,12 @@ def test_every_command_helps_with_examples(name: str) -> None:
 FIRST = {"figure": ["scores"]}  # the arguments before a path
 
 
+@pytest.mark.parametrize("group", ["adapters", "fetch"])
+def test_summaries_of_commands_are_not_cut_at_80_columns(group: str) -> None:
+    shown = CliRunner().invoke(cli, [group, "--help"], env={"COLUMNS": "80"}).stdout
+    assert "..." not in shown.split("Commands:")[1]
+
+
 def test_an_empty_path_is_a_mistake_in_every_command() -> None:
     """`--out "$FOLDER"` with FOLDER unset would otherwise write into the current folder."""
 

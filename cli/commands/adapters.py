@@ -51,6 +51,7 @@ def command() -> None:
 
 @command.command(
     "list",
+    short_help="List trained adapters: status, data, steps, loss, size.",
     epilog="""\b
 Examples:
   medbench adapters list
@@ -97,11 +98,12 @@ def list_(as_json: bool) -> None:
 
 
 @command.command(
+    short_help="Show how NAME@TAG was trained, and on which data.",
     epilog="""\b
 Examples:
   medbench adapters show smollm2-135m@first
   medbench adapters show adapters/smollm2-135m/first --json
-"""
+""",
 )
 @click.argument("name", metavar="NAME@TAG", shell_complete=completion.adapters)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON on stdout.")
@@ -127,12 +129,13 @@ def show(name: str, as_json: bool) -> None:
 
 
 @command.command(
+    short_help="Merge NAME@TAG into its base: a model folder.",
     epilog="""\b
 Examples:
   medbench adapters merge smollm2-135m@first --out models/smollm2-medical
   medbench adapters merge hera-gemma-2-2b@paper --out models/hera --dtype bfloat16
   medbench run --model models/hera
-"""
+""",
 )
 @click.argument("name", metavar="NAME@TAG", shell_complete=completion.adapters)
 @click.option("--out", required=True, type=FilePath(), metavar="DIR", help="A new or empty folder.")
