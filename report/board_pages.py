@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from ..core.types import Figure
 from ..results.board import Board, BoardRow, Cell
-from ..results.cells import cell_text
+from ..results.cells import SHORT, cell_text
 from ..results.export import board_html
 from ..results.store import StoredRun
 from .calibration import calibration
@@ -77,7 +77,7 @@ class BoardPages:
     @property
     def terms(self) -> list[tuple[str, str]]:
         """What the headline figures mean."""
-        return terms((column.name, column.name) for column in self.board.columns if column.headline)
+        return terms((SHORT.get(each.name, each.name), each.name) for each in self.board.columns if each.headline)
 
     def run_file(self, row: int) -> str:
         """Return the file of the page of a row's run."""
@@ -163,12 +163,12 @@ class BoardPages:
             changes=row.changes,
             several=run.manifest.comparable.samples > 1,
             figures=[
-                (column.name, *_with_n(cell.figure))
+                (SHORT.get(column.name, column.name), *_with_n(cell.figure))
                 for column, cell in zip(self.board.columns, row.cells, strict=True)
                 if cell.figure
             ],
             terms=terms(
-                (column.name, column.name)
+                (SHORT.get(column.name, column.name), column.name)
                 for column, cell in zip(self.board.columns, row.cells, strict=True)
                 if cell.figure
             ),

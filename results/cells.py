@@ -15,6 +15,13 @@ from .board import Cell
 NONE = "–"  # no run, or no value
 MARKS = {"best": "★", "tied": "≈", "worse": "▼", "": ""}
 GB = 1e9  # bytes
+SHORT = {  # headings of measured figures, whose cells say the unit
+    "throughput_tokens_per_s": "tokens/s",
+    "latency_p50_s": "latency p50",
+    "latency_p95_s": "latency p95",
+    "peak_rss_bytes": "peak RSS",
+    "peak_gpu_memory_bytes": "peak GPU",
+}
 FEW_REQUESTS = 3  # requests from which on a latency needs no remark
 
 

@@ -13,7 +13,7 @@ from ..core.text import printable
 from ..core.types import Figure
 from .board import Board, BoardRow, Cell, Column, Leaderboard
 from .cells import MARKS as CELL_MARKS
-from .cells import CellText, cell_text
+from .cells import SHORT, CellText, cell_text
 from .cells import figure_text as figure_text
 from .cells import number as number
 
@@ -179,7 +179,7 @@ def board_html(board: Board) -> str:
 def board_headings(board: Board) -> list[str]:
     """Return the headings of a board's headline figures, the model and its setup first."""
     shown = (column for column in board.columns if column.headline)
-    return ["model", "setup", *(column.name + ARROWS[column.better] for column in shown)]
+    return ["model", "setup", *(SHORT.get(column.name, column.name) + ARROWS[column.better] for column in shown)]
 
 
 def board_cells(row: BoardRow, board: Board) -> list[str]:
@@ -281,7 +281,7 @@ def _note(board: Board, statuses: set[str]) -> str:
 
 
 def _heading(column: Column) -> str:
-    return escaped(column.name) + ARROWS[column.better]
+    return escaped(SHORT.get(column.name, column.name)) + ARROWS[column.better]
 
 
 def marked(shown: CellText) -> str:

@@ -7,16 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..core.text import printable
-from .cells import CellText, cell_text
+from .cells import SHORT, CellText, cell_text
 from .export import ARROWS, escaped, latex_row, markdown_row, marked, tex
 from .summary import LEAKED, ModelRow, Summary
 
-NAMES = {  # columns that are of no single benchmark
-    "safety_rate": "safety",
-    "latency_p50_s": "latency p50",
-    "peak_rss_bytes": "peak RSS",
-    "peak_gpu_memory_bytes": "peak GPU",
-}
+NAMES = SHORT | {"safety_rate": "safety"}  # columns that are of no single benchmark
 LEGEND = "In brackets the 95 % interval. –: no run, or no figure."
 
 

@@ -790,6 +790,34 @@ def test_headings_never_break_inside_a_word(chromium: Any, site: Path, tmp_path:
         assert chromium.execute_script(BROKEN_WORDS) == [], page.name
 
 
+def test_a_measured_figure_has_the_same_name_in_every_table(priced: Path) -> None:
+    told = {page: (priced / page).read_text("utf-8") for page in ("index.html", "benchmark-1.html", "run-1-1.html")}
+    for page, text in told.items():
+        assert "peak RSS" in text and "latency p50" in text, page
+        figures = text.split("Training data")[0]  # below, the page of a run has the names in its manifest
+        assert "peak_rss_bytes" not in figures and "latency_p50_s" not in figures, page
+
+
+def test_a_table_ends_with_its_last_column(chromium: Any, site: Path) -> None:
+    show(chromium, site / "index.html", 1900)
+    until(lambda: models(chromium))
+    (table,) = found(chromium, f"{SUMMARY} .tabulator")
+    columns = found(chromium, f"{SUMMARY} .tabulator-col")
+    last = max(column.rect["x"] + column.rect["width"] for column in columns)
+    assert abs(table.rect["x"] + table.rect["width"] - last) < 5
+
+
+def test_a_long_id_is_cut_in_the_middle(chromium: Any, tmp_path: Path) -> None:
+    names = ("3_GHR_QA/0000140/3", "3_GHR_QA/0000147/3", "short")
+    made.make_run(tmp_path / "runs", dict.fromkeys(names, "yes"), metrics=("token_f1",))
+    index = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index
+    show(chromium, index.with_name("items-1.html"))
+    listed = "#list .tabulator-row a"
+    until(lambda: found(chromium, listed))
+    assert texts(chromium, listed) == ["3_GHR…0000140/3", "3_GHR…0000147/3", "short"]
+    assert [link.get_attribute("title") for link in found(chromium, listed)] == [*names]
+
+
 def test_trade_offs_within_limits(chromium: Any, priced: Path) -> None:
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.select import Select

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...core import registry
 from ...core.errors import MedbenchError
-from ...results.cells import MARKS, CellText, cell_text, few_requests, figure_text, number
+from ...results.cells import MARKS, SHORT, CellText, cell_text, few_requests, figure_text, number
 from ...results.descriptions import label
 from ...results.scoring import CLEAN
 from ...results.summary import LATENCY, SAMPLES
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from ...results.comparison import ComparedFigure, Comparison
 
 BEST_STYLE = "bold green"
-SHORT = {
-    "throughput_tokens_per_s": "tokens/s",
-    "latency_p50_s": "latency p50",
-    "latency_p95_s": "latency p95",
-    "peak_rss_bytes": "peak RSS",
-    "peak_gpu_memory_bytes": "peak GPU",
-}
 SETUP = ("engine", "dtype", "quantize", "chat", "adapter")  # what Setup.text says
 RIGHT = ("accuracy", "exact_match")  # of which 1 says that an answer is right; of others, that something holds
 LONGEST = 18  # characters of a benchmark's name that are kept on one line

@@ -6,10 +6,13 @@
   const KEPT = 40; // files in memory
   const MODELS = 4; // shown at first
   const NO_ANSWER = "-";
+  const LONGEST = 15; // characters of an id that the list shows
 
   const form = document.querySelector("[data-items]");
   const key = form.dataset.items;
   const byId = (id) => document.getElementById(id);
+  /** Return an id without its middle, as ids often begin alike. */
+  const short = (id) => (id.length > LONGEST ? `${id.slice(0, 5)}…${id.slice(6 - LONGEST)}` : id);
   const file = (number) => load(`${key}/${number}`, `data/${key}/${number}.js`, KEPT);
 
   load(`${key}/index`, `data/${key}/index.js`, KEPT).then(start, (error) => {
@@ -111,9 +114,9 @@
         {
           title: "item",
           field: "id",
-          width: 150,
+          width: 170,
           sorter: (a, b, rowA, rowB) => rowA.getData().at - rowB.getData().at,
-          formatter: (cell) => element("a", { href: `#item=${cell.getData().at}`, text: cell.getValue() || "(no id)" }),
+          formatter: (cell) => element("a", { href: `#item=${cell.getData().at}`, title: cell.getValue(), text: short(cell.getValue()) || "(no id)" }),
         },
         { ...text("question", "question", 220), widthGrow: 4 },
       ];

@@ -83,7 +83,7 @@
     const made = new Tabulator(live, {
       data: rows,
       columns: table.columns.map(columnOf),
-      layout: "fitDataFill",
+      layout: "fitDataTable",
       headerSortElement: () => element("span", { class: "sort", "aria-hidden": "true" }).outerHTML,
       placeholder: `No ${table.of.slice(0, -1)} meets these limits.`,
       renderVertical: "basic",
