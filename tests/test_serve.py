@@ -518,6 +518,7 @@ def test_the_page_of_docs_loads_nothing_from_elsewhere(client: httpx.Client) -> 
     assert not re.search(r"(?:src|href|url\()\s*=?\s*['\"]?(?:https?:)?//", page)
     for path in ("/ask", "/v1/chat/completions", "/v1/completions"):
         assert path in page
+    assert "`" not in page.split("<script>")[0] and "exactly as <code>medbench run</code> scores" in page
     examples = client.get("/openapi.json").json()["components"]["schemas"]
     for example in examples["AskRequest"]["examples"]:
         assert client.post("/ask", json=example | {"max_tokens": 2}).status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,7 +52,7 @@ def page(schema: Mapping[str, Any], model: str) -> str:
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>medbench: {_e(model)}</title>"
         f"<meta name=viewport content='width=device-width'><style>{STYLE}</style>"
-        f"<h1>medbench serves {_e(model)}</h1><p>{_e(schema['info'].get('description', ''))} "
+        f"<h1>medbench serves {_e(model)}</h1><p>{_prose(schema['info'].get('description', ''))} "
         "The schema for programs: <a href=openapi.json>openapi.json</a>.</p>"
         "<p><label>Key, if this server asks for one: <input id=key type=password autocomplete=off></label></p>"
         f"{''.join(parts)}<script>{SCRIPT}</script></html>"
@@ -64,7 +65,7 @@ def _section(path: str, method: str, about: Mapping[str, Any], schema: Mapping[s
     examples = [json.dumps(one, indent=2, ensure_ascii=False) for one in body.get("examples", [])]
     rows = "".join(
         f"<tr><td><code>{_e(name)}</code>{' *' if name in body.get('required', ()) else ''}</td>"
-        f"<td>{_e(_kind(field, schema))}</td><td>{_e(field.get('description', ''))}</td></tr>"
+        f"<td>{_e(_kind(field, schema))}</td><td>{_prose(field.get('description', ''))}</td></tr>"
         for name, field in body.get("properties", {}).items()
     )
     table = f"<table><tr><th>Field (* required)<th>Type<th>{rows}</table>" if rows else ""
@@ -75,8 +76,8 @@ def _section(path: str, method: str, about: Mapping[str, Any], schema: Mapping[s
     )
     area = f"<textarea spellcheck=false>{_e(examples[0])}</textarea>" if examples else ""
     return (
-        f"<section><h2>{method.upper()} <code>{_e(path)}</code></h2><p><b>{_e(about.get('summary', ''))}.</b> "
-        f"{_e(about.get('description', ''))}</p>{table}<form data-path='{_e(path)}' data-method={method.upper()}>"
+        f"<section><h2>{method.upper()} <code>{_e(path)}</code></h2><p><b>{_prose(about.get('summary', ''))}.</b> "
+        f"{_prose(about.get('description', ''))}</p>{table}<form data-path='{_e(path)}' data-method={method.upper()}>"
         f"{buttons}{area}<button>Send</button><pre hidden></pre></form></section>"
     )
 
@@ -97,6 +98,11 @@ def _kind(field: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     if field.get("type") == "array":
         return f"list of {_kind(field.get('items', {}), schema)}"
     return str(field.get("type", ""))
+
+
+def _prose(text: str) -> str:
+    """Return a description as HTML, with what is between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _e(text))
 
 
 def _e(text: str) -> str:
