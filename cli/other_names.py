@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -91,6 +93,8 @@ COMMANDS: Mapping[str, str] = {
 # Plugin names given without their option: the registry's group, and the option that takes the name.
 NAMED_BY = {"benchmarks": "--benchmark", "zoo": "--model", "metrics": "--metrics", "judges": "--judge"}
 
+NO_NUMBER = re.compile(r"(?P<given>.*) is not (?:in the range |a valid (?:integer|float))", re.S)  # click's words
+
 
 def commands_for(given: str, ours: Collection[str]) -> list[str]:
     """Return the commands that a name probably means: by its use in other tools, else by spelling."""
@@ -100,16 +104,32 @@ def commands_for(given: str, ours: Collection[str]) -> list[str]:
 
 def explained(error: click.UsageError, words: Sequence[str]) -> click.UsageError:
     """Return the error with a suggestion of what the user probably meant by `words`."""
-    if error.ctx is None:
+    context = error.ctx
+    if context is None:
         return error
-    if isinstance(error, click.BadParameter) and (listed := _listed(error.ctx, words)):
-        return click.UsageError(f"medbench list has no '{words[0]}'. Did you mean {listed}?", error.ctx)
+    if isinstance(error, click.BadParameter) and error.param and (said := NO_NUMBER.match(error.message)):
+        wanted = _number(error.param.type)
+        error = click.BadParameter(f"{said['given']} is not {wanted}.", context, error.param, error.param_hint)
+    if isinstance(error, click.BadParameter) and (listed := _listed(context, words)):
+        return click.UsageError(f"medbench list has no '{words[0]}'. Did you mean {listed}?", context)
     if isinstance(error, click.NoSuchOption):
-        meant = _option(error.ctx, error.option_name)
-        return click.UsageError(" ".join(filter(None, [f"No such option '{error.option_name}'.", meant])), error.ctx)
-    if meant := " ".join(filter(None, (option_for(error.ctx, word) for word in _unnamed(error.ctx, words)))):
-        return click.UsageError(f"{error.format_message().rstrip('.')}. Did you mean {meant}?", error.ctx)
+        meant = _option(context, error.option_name)
+        return click.UsageError(" ".join(filter(None, [f"No such option '{error.option_name}'.", meant])), context)
+    if meant := " ".join(filter(None, (option_for(context, word) for word in _unnamed(context, words)))):
+        return click.UsageError(f"{error.format_message().rstrip('.')}. Did you mean {meant}?", context)
     return error
+
+
+def _number(kind: click.types.ParamType[Any]) -> str:
+    """Return what a number must be, in words: "a whole number of at least 1"."""
+    number = "a whole number" if isinstance(kind, click.types.IntParamType) else "a number"
+    if not isinstance(kind, click.IntRange | click.FloatRange):
+        return number
+    if kind.min is not None and kind.max is not None and not (kind.min_open or kind.max_open):
+        return f"{number} from {kind.min:g} to {kind.max:g}"
+    low = "" if kind.min is None else f"above {kind.min:g}" if kind.min_open else f"of at least {kind.min:g}"
+    high = "" if kind.max is None else f"below {kind.max:g}" if kind.max_open else f"at most {kind.max:g}"
+    return " ".join([number, " and ".join(filter(None, [low, high]))]).strip()
 
 
 def _listed(context: click.Context, words: Sequence[str]) -> str:

@@ -13,8 +13,8 @@ MEANINGS = {
     "ece": "expected calibration error: how far confidence and the share of right answers are apart, 0 to 1, "
     "lower is better",
     "brier": "squared error of the probabilities of all options, 0 to 2, lower is better",
-    "latency_p50_s": "the time of one request that half of the requests stay below (median)",
-    "peak_rss_bytes": "the most main memory that the process held (resident set size)",
+    "latency_p50_s": "median time of a request, one at a time",
+    "peak_rss_bytes": "peak main memory of the process (resident set size)",
 }
 
 

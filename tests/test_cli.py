@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import fakes
 import made
 import pytest
 import tiny
@@ -23,7 +24,7 @@ from click.testing import CliRunner, Result
 from medbench.cli import COMMANDS, cli
 from medbench.cli.commands import doctor
 from medbench.core import registry
-from medbench.core.types import Item, Output, Record
+from medbench.core.types import Item, ItemSet, Output, Record
 from medbench.judges.modes import MODES
 from medbench.results.writer import RunWriter
 from medbench.zoo.weights import converted, packaged
@@ -395,6 +396,13 @@ def test_doctor_says_of_each_thing_ok_or_what_to_do() -> None:
         assert name in names
     (hub,) = (finding for finding in findings if finding["name"] == "hub")
     assert "HF_HUB_OFFLINE" in hub["found"]
+
+
+def test_doctor_counts_items_as_titles_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    items = tuple(Item(f"{at}", "Which?", options=("a", "b"), labels=("A", "B"), gold=0) for at in range(1273))
+    monkeypatch.setattr(registry, "names", lambda group: ["exam"])
+    monkeypatch.setattr(registry, "get", lambda group, name: fakes.benchmark(ItemSet(items, "here")))
+    assert [finding.found for finding in doctor._data(tmp_path)] == [f"{tmp_path}: exam 1,273"]
 
 
 def test_doctor_shows_each_finding_as_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,25 @@ def test_limits_of_judges_are_spelled_like_those_of_servers(name: str, old: str,
         assert done.exit_code == 2
         assert f"--judge-{new} needs --judge." in done.stderr
     wrong = medbench(name, *operands, f"--judge-{old}", "0")
-    assert f"Invalid value for '--judge-{new}': 0 is not in the range x>=1." in wrong.stderr
+    assert f"Invalid value for '--judge-{new}': 0 is not a whole number of at least 1." in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--limit", "0"], "'--limit': 0 is not a whole number of at least 1."),
+        (["run", "--limit", "x"], "'--limit': 'x' is not a whole number of at least 1."),
+        (["run", "--limit", "1.5"], "'--limit': '1.5' is not a whole number of at least 1."),
+        (["ui", "m", "--port", "99999"], "'--port': 99999 is not a whole number from 0 to 65535."),
+        (["chat", "m", "--top-p", "0"], "'--top-p': 0.0 is not a number above 0 and at most 1."),
+        (["chat", "m", "--temperature", "warm"], "'--temperature': 'warm' is not a number of at least 0."),
+        (["run", "--seed", "x"], "'--seed': 'x' is not a whole number."),
+    ],
+)
+def test_a_wrong_number_is_answered_with_what_is_expected(words: list[str], said: str) -> None:
+    done = medbench(*words)
+    assert done.exit_code == 2
+    assert f"Error: Invalid value for {said}" in done.stderr
 
 
 # Where these mean something else, their help says it: --metrics, --out of another kind of result.

@@ -313,7 +313,12 @@ def test_a_cap_below_one_call_says_so(run: StoredRun) -> None:
 def test_amounts_have_the_digits_that_they_need() -> None:
     assert [dollars(amount) for amount in (0.5, 12.0, 0.0015, 0.00004)] == ["$0.50", "$12.00", "$0.0015", "$0.00004"]
     assert [spent(1, None), spent(2, 0.25)] == ["1 call", "2 calls, $0.2500"]
-    assert [speed(1400), speed(2.5), speed(0.032)] == ["1400 replies/s", "2.5 replies/s", "31.2 s/reply"]
+    assert [speed(1400), speed(2.5), speed(1.0), speed(0.032)] == [
+        "1400 replies/s",
+        "2.5 replies/s",
+        "1 reply/s",
+        "31.2 s/reply",
+    ]
 
 
 def test_a_judge_that_is_not_there_leaves_the_calls_to_the_others(run: StoredRun) -> None:

@@ -84,6 +84,18 @@ def test_a_line_has_the_time_left_or_the_rate_because_long_prompts_come_first(
     assert said[-2:] == ["fake-bench: 5/10, 0:01 left", "fake-bench: 10/10, 0.2 items/s"]
 
 
+def test_one_item_per_second_is_singular(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    made = planned("x" * 10)
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    lines = progress.RunLines()
+    lines.begin(made, done=())
+    now = 1.0
+    lines.answered(Output("i0"))
+    lines.end()
+    assert capsys.readouterr().err.splitlines()[-1] == "fake-bench: 1/1, 1 item/s"
+
+
 @pytest.mark.parametrize(("value", "shown"), [(0.00004, "0.00004"), (0.14, "0.14"), (1.44, "1.4"), (140.2, "140")])
 def test_a_rate_is_a_plain_number(value: float, shown: str) -> None:
     assert progress.plain_number(value) == shown

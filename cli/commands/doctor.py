@@ -226,7 +226,7 @@ def _data(folder: Path | None) -> Iterator[Finding]:
             if not benchmark.sample:
                 source = FolderOnly(folder)
                 items = source.noted(checked(benchmark.load(source)))
-                found.append(f"{name} {len(items.items)}" + (f" ({items.variant})" if items.variant else ""))
+                found.append(f"{name} {len(items.items):,}" + (f" ({items.variant})" if items.variant else ""))
         except DataMissing:
             absent.append(name)
         except MedbenchError as error:

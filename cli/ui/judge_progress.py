@@ -113,7 +113,8 @@ def speed(per_second: float) -> str:
     """ "2.5 replies/s", or "31 s/reply" below one per second."""
     if per_second >= 100:
         return f"{per_second:.0f} replies/s"
-    return f"{per_second:.3g} replies/s" if per_second >= 1 else f"{1 / max(per_second, 1e-9):.3g} s/reply"
+    replies = "reply/s" if f"{per_second:.3g}" == "1" else "replies/s"
+    return f"{per_second:.3g} {replies}" if per_second >= 1 else f"{1 / max(per_second, 1e-9):.3g} s/reply"
 
 
 def judge_progress() -> JudgeLines:

@@ -90,8 +90,8 @@ class _RunProgress(Progress):
         items so far would contradict it.
         """
         assert self.work is not None
-        what = "answers" if self.several else "items"
-        items = "" if self.left else f"{plain_number(self.work.answered_items / self.elapsed)} {what}/s"
+        what, speed = "answer" if self.several else "item", plain_number(self.work.answered_items / self.elapsed)
+        items = "" if self.left else f"{speed} {what}{'' if speed == '1' else 's'}/s"
         tokens = f"{self.new_tokens / self.elapsed:.0f} tokens/s" if self.new_tokens else ""
         return ", ".join(filter(None, [items, tokens]))
 

@@ -17,7 +17,7 @@ from .errors import Refusal, invalid
 from .guard import Guard
 from .service import Service
 
-ABOUT = "A language model that answers medical questions, for research. It is no medical device."
+ABOUT = "A language model that answers medical questions, for research. It is not a medical device."
 
 
 def make(service: Service, version: str) -> FastAPI:
