@@ -40,7 +40,8 @@ def _may_hold_marks(text: str) -> bool:
     """Return whether `text` may contain marks. A quick check, so that plain texts cost almost nothing."""
     if any(sign in text for sign in ("<", "[", "◁", "assistantfinal")):
         return True
-    return _BARE_START.match(text) is not None or any(opening.match(text) for opening, _, _ in _WORDS)
+    start = text.lstrip()  # thousands of spaces would take the expressions seconds
+    return _BARE_START.match(start) is not None or any(opening.match(start) for opening, _, _ in _WORDS)
 
 
 def opening_mark(prompt: str) -> str:

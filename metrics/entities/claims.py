@@ -34,7 +34,7 @@ _FALSE = re.compile(
 )
 _CAUSES = (
     r"caus(?:e|es|ed|ing)|leads? to|results? in|triggers?|gives? (?:you|people|children)?|brings? on|linked to|due to|"
-    r"(?:increases?|raises?) the risk of|worsens?"
+    r"(?:increases?|raises?) the risk of|worsens?|(?:turns?|develops?) into|progress(?:es)? to"
 )
 _CAUSE = re.compile(rf"\b(?:{_CAUSES})\b", re.I)
 _CLAIM = re.compile(rf"\b(?:{_CAUSES}|produces?|cures?|spreads?|catch(?:es)?|ha(?:ve|s)|gets?|means?)\b", re.I)
@@ -109,6 +109,13 @@ _ELLIPSIS = re.compile(
     r"(?:is|are|was|were)(?:n't| not)(?: either)?(?=\s*[.;!?\n]|\s*$)",
     re.I,
 )
+# "Narcan reverses it, flumazenil does not"
+_DOES_NOT = re.compile(
+    r"\b(?:causes?|treats?|reverses?|helps?|works?|prevents?|relieves?|cures?|leads?|occurs?|improves?|responds?)\b"
+    r"[^.;!?\n]{0,40}[.;,] (?:but |while |whereas |and )?(?P<what>[^.;!?,\n]{2,60}?) (?:does|do|did)"
+    r"(?:n't| not)(?: either)?(?=\s*[.;!?\n]|\s*$)",
+    re.I,
+)
 # "Malaria was once thought to be the cause, but this has been disproved"
 _ONCE = re.compile(
     r"(?:(?<=[.;:!?\n] )|^)(?P<what>[^.;,:!?\n]{2,50}?) (?:was|were) (?:\w+ )?(?:thought|believed|assumed|suspected|"
@@ -145,7 +152,7 @@ def untrue(text: str) -> Iterator[tuple[int, int]]:
         end = _clause_end(text, match.end())
         verb = _MAIN_VERB.search(text, match.end(), end)
         yield match.end(), verb.start() if verb else end
-    for pattern in (_SEEMED, _ONCE, _BLAMED, _NONE, _ROW, _SIGNED, _NO_RISK, _ELLIPSIS):
+    for pattern in (_SEEMED, _ONCE, _BLAMED, _NONE, _ROW, _SIGNED, _NO_RISK, _ELLIPSIS, _DOES_NOT):
         for match in pattern.finditer(text):
             yield match.span("what")
 

@@ -39,7 +39,7 @@ BEFORE = _phrases(
     had/have/has/developed/experienced/reported/showed, none of the/these/those/them/our, nothing to suggest/indicate,
     failed to show/reveal/demonstrate/detect/develop/produce/cause/find/grow/identify/induce, fails to
     show/reveal/demonstrate/detect/develop/produce/cause/find/identify, with no, not with/from, not associated with,
-    not due/related/attributed/attributable/lead/led to, not caused by, not result/resulted in, not
+    not due/related/attributed/attributable/lead/led to, not caused/accompanied/followed by, not result/resulted in, not
     consistent/compatible with, not suggestive/indicative/diagnostic of, not suffer/suffering from, not
     complain/complaining of, not at risk of/for, not raise/increase/increases your/the/her/his risk of/for, not
     allergic to, never lead/leads/led to, never result/results/resulted in, no link/connection/association/relationship
@@ -71,7 +71,8 @@ AFTER = _phrases(
     not expected/likely/typical, is/are/was/were not among/part, is/are/was/were no longer present/seen/found/detected,
     does/do/did not occur/happen/arise/recur/accompany/develop/follow, is/are/was/were impossible, is/are/was/were out
     of the question, can/could be excluded, is/are/was/were not involved/implicated/responsible, has/have/had nothing to
-    do with it/this/that
+    do with it/this/that, is/are/was/were not needed/necessary/required, is/are/was/were not the
+    antidote/cause/culprit/reason/answer/cure/remedy/treatment/diagnosis/problem
     """
 )
 # These look like cues but are not.

@@ -161,7 +161,7 @@ _VERBS = listed(  # none of them is a noun, too
     brings bring makes strikes destroys destroy gives impairs impair hurts damages affects affect causes cause leads
     suggests suggest indicates indicate implies imply favors favours signals requires require produces produce lowers
     raises reduces reduce improves improve worsens worsen includes include presents occurs develops develop kills
-    becomes become remains means eases relieves treats prevents cures mimics resembles
+    itches becomes become remains means eases relieves treats prevents cures mimics resembles
     """
 )
 _BEFORE = listed(
