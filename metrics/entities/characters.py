@@ -37,11 +37,16 @@ _SAME_LENGTH = {
     **dict.fromkeys(map(ord, _QUOTES), '"'),
     **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F) if code != 0xFF0D},  # full-width ASCII
 }
+for _code in (*range(0x1D400, 0x1D800), *map(ord, "ℊℋℌℎℐℑℒℓℛℜℨℬℭℯℰℱℳℴ")):  # mathematical alphabets
+    if len(_letter := unicodedata.normalize("NFKC", chr(_code))) == 1:
+        _SAME_LENGTH[_code] = _letter
 _EN_DASH = re.compile(r"(?<=\w)–(?=\w)")
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
-_LONGER = re.compile(
-    rf"[{_INVISIBLE}]+|[\ufb00-\ufb06]|\w[\u0300-\u036f]+|&(?:[A-Za-z][A-Za-z0-9]{{1,31}}|\#\d{{1,7}}|\#[xX][0-9A-Fa-f]{{1,6}});"
-)
+_ENTITY = r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|\#\d{1,7}|\#[xX][0-9A-Fa-f]{1,6});"
+_REPEATED = 3  # times that a punctuation mark or a few are read in a row; a pipeline takes long for more
+_REPETITION = re.compile(rf"({_ENTITY}|(?:[^\w\s]|_){{1,4}}?)\1{{{_REPEATED},}}")
+_INVISIBLE_ONLY = re.compile(rf"[{_INVISIBLE}]+")
+_LONGER = re.compile(rf"[{_INVISIBLE}]+|[\ufb00-\ufb06]|\w[\u0300-\u036f]+|{_ENTITY}")
 
 
 def folded(text: str) -> str:
@@ -54,7 +59,13 @@ def folded(text: str) -> str:
 
 
 def edits(text: str) -> Iterator[Edit]:
-    """Yield invisible characters, ligatures, combining accents and HTML entities of a folded text, as their meaning."""
+    """Yield what a folded text has that reads otherwise: invisible characters, ligatures, combining accents, HTML
+    entities, note marks, and marks repeated without end.
+    """
+    for match in _REPETITION.finditer(text):
+        if not _INVISIBLE_ONLY.fullmatch(match[1]):
+            yield Edit(*match.span(), folded(html.unescape(match[1])) * _REPEATED)
+    yield from _notes(text)
     for match in _LONGER.finditer(text):
         found = match[0]
         if found[0] == "&":
@@ -65,6 +76,28 @@ def edits(text: str) -> Iterator[Edit]:
             yield Edit(*match.span(), unicodedata.normalize("NFC", found))
         else:
             yield Edit(*match.span(), unicodedata.normalize("NFKC", found) if "\ufb00" <= found <= "\ufb06" else "")
+
+
+# Superscript digits are a note mark after a letter or punctuation, unless they belong to a unit, a symbol or an ion.
+_RAISED = "\u00b9\u00b2\u00b3\u2070\u2074-\u2079"
+_LETTER = rf"[^\W\d_{_RAISED}]"
+_NOTE = re.compile(
+    rf"(?P<word>(?<!{_LETTER}){_LETTER}{{1,3}}|{_LETTER}|[.,;:!?)\]\"'%])"
+    rf"(?P<note>[{_RAISED}]+(?:\s?[,\u207b\u2013-]\s?[{_RAISED}]+)*(?![{_RAISED}\u207a\u207b])"
+    r"|\s?<sup\b[^<>]*>(?:<a\b[^<>]*>)?[\[(]?\d{1,3}(?:\s?[,\u2013-]\s?\d{1,3})*[\])]?(?:</a>)?</sup>|\^\d{1,3}\^)"
+)
+_WITH_POWERS = listed("m cm mm dm km µm μm nm ft in yd mi s sec min h hr kg g L l mL ml R r I n N x X y p χ e T")
+_ELEMENT = re.compile(r"[A-Z][a-z]?")
+
+
+def _notes(text: str) -> Iterator[Edit]:
+    """Yield note marks as nothing."""
+    for match in _NOTE.finditer(text):
+        word, note = match["word"], match["note"]
+        power = word in _WITH_POWERS and not text[match.start() - 1 : match.start()].isalpha()
+        isotope = _ELEMENT.fullmatch(word) and re.fullmatch(r"[^,]{2,}|\D+\d{2,}\D+", note) is not None
+        if not power and not isotope:
+            yield Edit(*match.span("note"), "")
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
@@ -80,6 +113,18 @@ _NO_ACRONYMS = listed(
     MG ML MCG KG G CM MM HR HRS LB LBS DR MR MRS VS ST JR B C D F H J K L M N P Q R S T V W X Z
     """
 )
+_IN_PLURAL = listed(
+    """
+    NSAID SSRI SNRI MAOI TCA UTI STD STI SSTI LRTI URTI TIA CVA PPI ARB ACEI CCB DMARD DOAC NOAC TKI ICI LABA LAMA SABA
+    SERM NRTI NNRTI INSTI DAA OCP COC IUD MRI ECG EKG EEG ICU AED PVC AVM DVT RBC WBC BZD
+    """
+)
+_ENGLISH = listed("BED PAN POP")  # rather a word than an acronym
+_IN_SENTENCES = listed(
+    """
+    THE THIS THAT IS ARE WAS WERE HAS HAVE CAN MAY DOES NOT NO WITH FROM FOR YOUR THEY
+    """
+)
 _LONG_ENOUGH = 5  # letters of a word that is unlikely to be an acronym
 
 
@@ -87,7 +132,10 @@ def in_capitals(text: str) -> bool:
     """Return whether the words are upper case as a whole, as in a heading, and not only because they are acronyms."""
     if not text.isupper():
         return False
-    return any(len(word) >= _LONG_ENOUGH and word not in acronyms() for word in _WORD.findall(text))
+    words = _WORD.findall(text)
+    return any(len(word) >= _LONG_ENOUGH and word not in acronyms() for word in words) or (
+        len(words) > 2 and not _IN_SENTENCES.isdisjoint(words)
+    )
 
 
 def lowered(text: str) -> str:
@@ -104,8 +152,10 @@ def lowered(text: str) -> str:
             text[match.start() - 1 : match.start()].isdigit() or text[match.end() : match.end() + 1].isdigit()
         )
         acronym = word in acronyms() or word in bracketed or not (_VOWEL.search(word) or word in _NO_ACRONYMS)
-        if word.endswith("S") and word[:-1] in acronyms():
+        if word.endswith("S") and word[:-1] in _IN_PLURAL and word not in acronyms():
             return f"{word[:-1]}s"
+        if word in _ENGLISH and word not in bracketed:
+            return word.lower()
         if acronym or beside_digit or (len(word) == 1 and previous in _LETTER_AFTER):
             return word
         return _named(word.lower(), word)
@@ -115,12 +165,13 @@ def lowered(text: str) -> str:
 
 def without_capitals(text: str) -> str:
     """Return a list item or cell without the capital that begins it, or with all its capitals if each word has one."""
-    words = list(_WORD.finditer(text))
-    titled = len(words) > 1 and all(word[0][0].isupper() or len(word[0]) < _LONG_ENOUGH for word in words)
-    for word in words if titled else words[:1]:
-        if word[0][1:].islower():
-            text = text[: word.start()] + _named(word[0].lower(), word[0]) + text[word.end() :]
-    return text
+    words = _WORD.findall(text)
+    titled = len(words) > 1 and all(word[0].isupper() or len(word) < _LONG_ENOUGH for word in words)
+
+    def plain(match: re.Match[str]) -> str:
+        return _named(match[0].lower(), match[0]) if match[0][1:].islower() else match[0]
+
+    return _WORD.sub(plain, text, count=0 if titled else 1)
 
 
 def _named(low: str, word: str) -> str:
