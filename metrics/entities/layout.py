@@ -10,14 +10,14 @@ from __future__ import annotations
 import functools
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from .characters import Edit, edits, folded, in_capitals, lowered, without_capitals
-
-PHRASE = 9  # words in an item that is read as part of a list; longer ones are sentences
-WRAPPED = 45  # characters in a line that may continue on the next one
+from .markup import has_markup, markup, without_hidden
+from .units import ENDED, WRAPPED, Unit, is_phrase, units
+from .wrapping import begins_sentence, breaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,181 +61,15 @@ class Prose:
 @functools.lru_cache(maxsize=1 << 12)
 def prose(text: str) -> Prose:
     """Return a text as running text."""
-    plain = folded(text)
-    units = _units(plain)
-    whole = len(units) == 1 and units[0].end - units[0].start == len(text)
-    if whole and not _INLINE.search(plain) and not any(edits(plain)):
-        return Prose(_cased(plain, units, 0), ((0, 0, len(text)),), ())
-    return _written(plain, units)
+    plain = without_hidden(folded(text))
+    read = units(plain)
+    whole = len(read) == 1 and read[0].end - read[0].start == len(text) and "\n" not in plain
+    if whole and not has_markup(plain) and not any(edits(plain)):
+        return Prose(_cased(plain, read, 0), ((0, 0, len(text)),), ())
+    return _written(plain, read)
 
 
-# Units: lines, list items and cells
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """A line, list item or cell: characters `start` to `end`. `kind` is prose, heading, item or cell.
-
-    `depth` is the indentation, or of a cell its row.
-    """
-
-    start: int
-    end: int
-    kind: str
-    depth: int = 0
-    paragraph: int = 0  # units of one have no blank line between them
-
-
-_BLOCKS = (
-    "address|article|aside|blockquote|body|br|caption|center|dd|details|div|dl|dt|figure|footer|form|h[1-6]|head|header"
-)
-_BLOCKS += "|hr|html|li|main|nav|ol|p|pre|section|summary|table|tbody|td|tfoot|th|thead|title|tr|ul"
-_EMOJI = "\u2600-\u27bf\u2b00-\u2bff\u25a0-\u25ff\u2460-\u24ff\U0001f000-\U0001faff"
-_BULLETS = "•‣◦⁃∙·●○■□▪▫►▶➤➢✓✔✗✘☐☑☒★☆◆◇"
-_BREAK = re.compile(rf"\n|</?({_BLOCKS})\b[^<>]*>|\s*(?:[{_EMOJI}]|(?<=\s)[{_BULLETS}](?=\s))+(?=\s)", re.I)
-_MARKER = re.compile(
-    rf"(?:[-*+–—{_BULLETS}{_EMOJI}]|\(?(?:\d{{1,3}}|[A-Za-z]|[ivx]{{1,4}})\)|(?:\d{{1,3}}|[A-Za-z]|[ivx]{{1,4}})\.)(?:\s+|$)"
-    rf"|\d\ufe0f?\u20e3\s*|[{_EMOJI}{_BULLETS}]+\s*"
-)
-_CHECKBOX = re.compile(r"\[[ xX✓✔]?\](?:\s+|$)")
-_QUOTED = re.compile(r"(?:>\s?)+")
-_HEADING = re.compile(r"#{1,6}\s+|#{2,6}")
-_RULE = re.compile(r"\s*(?:[-*_=~]\s*){3,}$|\s*(?:```|~~~).*$|\s*\[[^\]\n]+\]:\s+\S.*$")
-_TABLE_RULE = re.compile(r"\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*$")
-_INLINE_DASHES = re.compile(r"(?:(?<=:)|(?<=[.;,]))\s+[-*]\s+(?=\S)|\s+[-*]\s+(?=[A-Z(])")
-_ENDED = re.compile(r"""[.!?]["')\]*_]*$""")
-
-
-def _units(text: str) -> list[_Unit]:
-    found: list[_Unit] = []
-    paragraph, start, tag = 0, 0, ""
-    for stop in [*_BREAK.finditer(text), None]:
-        end = stop.start() if stop else len(text)
-        if text[start:end].strip():
-            found += _parts(text, start, end, tag, paragraph)
-        elif tag == "\n":
-            paragraph += 1
-        if stop:
-            start, broken = stop.end(), stop[0]
-            tag = "\n" if broken == "\n" else "•" if broken[0] != "<" else (stop[1] or "").lower()
-            if (broken[0] == "<" and tag in ("p", "div", "ul", "ol", "table")) or tag[:1] == "h":
-                paragraph += 1
-    return _short_lines(text, found)
-
-
-def _parts(text: str, start: int, end: int, tag: str, paragraph: int) -> Iterator[_Unit]:
-    """Yield the units of one line or HTML block."""
-    line = text[start:end]
-    if _RULE.match(line) or (_TABLE_RULE.match(line) and "-" in line):
-        return
-    depth = len(line) - len(line.lstrip())
-    at = start + depth
-    kind = {"li": "item", "•": "item", "dt": "item", "dd": "item", "td": "cell", "th": "cell"}.get(tag, "prose")
-    if tag[:1] == "h" and tag[1:].isdigit():
-        kind = "heading"
-    for pattern, becomes in ((_QUOTED, kind), (_HEADING, "heading"), (_MARKER, "item"), (_CHECKBOX, "item")):
-        if match := pattern.match(text, at, end):
-            if pattern is _MARKER and (kind == "heading" or _no_marker(text, match, end)):
-                kind = kind if kind == "heading" else "prose"
-                at = match.end() if kind == "heading" else at
-                continue
-            at, kind = match.end(), becomes
-    if text.count("|", at, end) >= 2 or text[at : at + 1] == "|":
-        yield from _pieces(text, at, end, _CELL, "cell", start, paragraph)
-    elif len(_INLINE_DASHES.findall(text, at, end)) >= 2:
-        yield from _pieces(text, at, end, _INLINE_DASHES, "item", depth, paragraph)
-    else:
-        yield from _pieces(text, at, end, None, kind, depth, paragraph)
-
-
-_CELL = re.compile(r"(?<!\\)\|")
-_NUMBER = re.compile(r"\W*\d{0,3}\W*|No\.?")  # of a row
-_INITIAL = re.compile(r"[A-Za-z]\.\s")
-
-
-def _no_marker(text: str, match: re.Match[str], end: int) -> bool:
-    """Return whether this begins a sentence: "5. " does not, but "E. coli" and "5 mg" do, and so does a lone number."""
-    return bool(_INITIAL.match(match[0])) and text[match.end() : match.end() + 1].islower()
-
-
-def _pieces(
-    text: str, start: int, end: int, at: re.Pattern[str] | None, kind: str, depth: int, paragraph: int
-) -> Iterator[_Unit]:
-    cuts = [match.span() for match in at.finditer(text, start, end)] if at else []
-    lows, highs = [start, *(high for _, high in cuts)], [*(low for low, _ in cuts), end]
-    for index, (low, high) in enumerate(zip(lows, highs)):
-        piece = text[low:high]
-        low += len(piece) - len(piece.lstrip())
-        high -= len(piece) - len(piece.rstrip())
-        first = at is _INLINE_DASHES and index == 0 and low == start and kind == "item"
-        if low < high and not (kind == "cell" and _NUMBER.fullmatch(piece.strip())):
-            yield _Unit(low, high, "prose" if first else kind, depth, paragraph)
-
-
-def _short_lines(text: str, units: list[_Unit]) -> list[_Unit]:
-    """Return the units with lines that are phrases, one below the other, as list items."""
-    found = list(units)
-    for index, unit in enumerate(units):
-        said = text[unit.start : unit.end]
-        if unit.kind != "prose" or not _is_phrase(said) or len(said) >= WRAPPED or said.endswith(":"):
-            continue
-        beside = [each for each in units[max(0, index - 1) : index + 2] if each is not unit and each.kind == "prose"]
-        if any(_is_phrase(text[each.start : each.end]) or text[each.start : each.end].endswith(":") for each in beside):
-            found[index] = _Unit(unit.start, unit.end, "item", unit.depth, unit.paragraph)
-    return found
-
-
-def _is_phrase(said: str) -> bool:
-    said = said.rstrip(",;")
-    return not _ENDED.search(said) and said.count(" ") < PHRASE and ". " not in said and ": " not in said
-
-
-# Writing
-
-
-_TAGS = (
-    "a|abbr|b|big|cite|code|em|font|i|img|ins|kbd|label|mark|q|samp|small|span|strong|sub|sup|tt|u|var|wbr|input|button"
-)
-_INLINE = re.compile(
-    rf"""(?P<gone><!--.*?-->|~~[^~\n]+~~|<(?P<struck>del|s|strike)\b[^<>]*>.*?</(?P=struck)>|!\[[^\]\n]*\]\([^()\n]*\))
-    |(?P<tag></?(?:{_TAGS})\b[^<>]*>)
-    |(?P<note>\[\^?\d{{1,3}}(?:\s?[,-]\s?\d{{1,3}})*\])
-    |\[(?P<link>[^\[\]\n]*)\]\((?P<to>[^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+"[^"]*")?)\)
-    |(?P<url>(?:https?://|www\.)[^\s<>()\]]+|<\S+@\S+>)
-    |(?P<stars>\*+|_+|`+)
-    |\\(?=[*_\[\]()#>|`~.-])
-    |[{_EMOJI}]
-    |\s{{2,}}""",
-    re.I | re.X | re.S,
-)
-
-
-def _markup(text: str, start: int, end: int) -> Iterator[Edit]:
-    """Yield the markup inside a unit, as what is read instead."""
-    for match in _INLINE.finditer(text, start, end):
-        if match["link"] is not None:
-            low, high = match.span("link")
-            yield Edit(match.start(), low, "")
-            yield from _markup(text, low, high)
-            yield Edit(high, match.end(), "")
-        elif match["stars"]:
-            if not _is_text(text, *match.span()):
-                yield Edit(*match.span(), "")
-        elif match[0].isspace():
-            yield Edit(*match.span(), " ")
-        else:
-            yield Edit(*match.span(), "")
-
-
-def _is_text(text: str, start: int, end: int) -> bool:
-    """Return whether stars or underscores are no emphasis: "2 * 3", "5*3", "a_b"."""
-    before, after = text[start - 1 : start] or " ", text[end : end + 1] or " "
-    if text[start] == "_":
-        return before.isalnum() and after.isalnum()
-    return text[start] == "*" and ((before.isspace() and after.isspace()) or (before.isdigit() and after.isdigit()))
-
-
-def _written(text: str, units: Sequence[_Unit]) -> Prose:
+def _written(text: str, units: Sequence[Unit]) -> Prose:
     parts: list[str] = []
     pieces: list[tuple[int, int, int]] = []
     places: list[tuple[int, int]] = []
@@ -248,7 +82,7 @@ def _written(text: str, units: Sequence[_Unit]) -> Prose:
             pieces.append((length, start, end))
             length += len(said)
 
-    changed = list(_merged([*edits(text), *(e for unit in units for e in _markup(text, unit.start, unit.end))]))
+    changed = list(_merged([*edits(text), *(edit for unit in units for edit in _inside(text, unit))]))
     next_ = 0
     for index, unit in enumerate(units):
         cased, first = _cased(text, units, index), length
@@ -267,25 +101,30 @@ def _written(text: str, units: Sequence[_Unit]) -> Prose:
     return Prose("".join(parts), tuple(pieces), tuple(_leads(text, units, places)))
 
 
-def _merged(changed: Sequence[Edit]) -> Iterator[Edit]:
+def _inside(text: str, unit: Unit) -> Iterator[Edit]:
+    yield from breaks(text, unit.start, unit.end)
+    yield from markup(text, unit.start, unit.end)
+
+
+def _merged(changed: Iterable[Edit]) -> Iterator[Edit]:
     """Yield edits in order, without those inside another."""
     done = 0
-    for edit in sorted(changed):
+    for edit in sorted(changed, key=lambda edit: (edit.start, -edit.end)):
         if edit.start >= done:
             yield edit
             done = edit.end
 
 
-def _cased(text: str, units: Sequence[_Unit], index: int) -> str:
+def _cased(text: str, units: Sequence[Unit], index: int) -> str:
     """Return the words of a unit with the case that prose would give them."""
     unit = units[index]
     said = text[unit.start : unit.end]
     if in_capitals(said) or (said.isupper() and unit.kind != "prose" and _among_capitals(text, units, index)):
         return lowered(said) if unit.kind != "prose" else _sentence_case(lowered(said))
-    return without_capitals(said) if unit.kind in ("item", "cell") and _is_phrase(said.split(":")[0]) else said
+    return without_capitals(said) if unit.kind in ("item", "cell") and is_phrase(said.split(":")[0]) else said
 
 
-def _among_capitals(text: str, units: Sequence[_Unit], index: int) -> bool:
+def _among_capitals(text: str, units: Sequence[Unit], index: int) -> bool:
     beside = units[max(0, index - 1) : index + 2]
     return any(in_capitals(text[unit.start : unit.end]) for unit in beside if unit is not units[index])
 
@@ -294,27 +133,27 @@ def _sentence_case(said: str) -> str:
     return re.sub(r"(?:^|[.!?]\s+)[a-z]", lambda match: match[0].upper(), said)
 
 
-def _between(text: str, said: str, unit: _Unit, after: _Unit) -> str:
+def _between(text: str, said: str, unit: Unit, after: Unit) -> str:
     """Return what is written between two units: a comma in a list of phrases, a period between sentences."""
     said = said.rstrip()
-    if _ENDED.search(said):
+    if ENDED.search(said):
         return " "
     listed = after.kind in ("item", "cell")
     if said[-1:] in (",", ";", ":"):
         return " "
     if unit.kind == after.kind == "cell" and unit.depth != after.depth:
         return "; "
-    if listed and unit.kind == after.kind and all(_is_phrase(text[u.start : u.end]) for u in (unit, after)):
+    if listed and unit.kind == after.kind and all(is_phrase(text[u.start : u.end]) for u in (unit, after)):
         return ", "
     if listed and unit.kind in ("heading", "prose"):
         return ": "
     wrapped = unit.kind == after.kind == "prose" and unit.paragraph == after.paragraph
-    if wrapped and unit.end - unit.start >= WRAPPED:
+    if wrapped and unit.end - unit.start >= WRAPPED and not begins_sentence(text, unit.start, unit.end, after.start):
         return " "
     return ". "
 
 
-def _leads(text: str, units: Sequence[_Unit], places: Sequence[tuple[int, int]]) -> Iterator[Lead]:
+def _leads(text: str, units: Sequence[Unit], places: Sequence[tuple[int, int]]) -> Iterator[Lead]:
     """Yield the lead of every list: a line that is no item, or an item above deeper ones."""
     for index, (unit, after) in enumerate(pairwise(units)):
         if after.kind != "item" or (unit.kind in ("item", "cell") and after.depth <= unit.depth):
