@@ -42,9 +42,9 @@ for _code in (*range(0x1D400, 0x1D800), *map(ord, "ℊℋℌℎℐℑℒℓℛ�
         _SAME_LENGTH[_code] = _letter
 _EN_DASH = re.compile(r"(?<=\w)–(?=\w)")
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
-_ENTITY = r"&(?:[A-Za-z][A-Za-z0-9]{1,31}|\#\d{1,7}|\#[xX][0-9A-Fa-f]{1,6});"
+_ENTITY = r"&(?:amp;)*(?:[A-Za-z][A-Za-z0-9]{1,31}|\#\d{1,7}|\#[xX][0-9A-Fa-f]{1,6});"
 _REPEATED = 3  # times that a punctuation mark or a few are read in a row; a pipeline takes long for more
-_REPETITION = re.compile(rf"({_ENTITY}|(?:[^\w\s]|_){{1,4}}?)\1{{{_REPEATED},}}")
+_REPETITION = re.compile(rf"({_ENTITY}|(?:(?:[^\w\s]|_) ?){{1,4}}?)\1{{{_REPEATED},}}")
 _INVISIBLE_ONLY = re.compile(rf"[{_INVISIBLE}]+")
 _LONGER = re.compile(rf"[{_INVISIBLE}]+|[\ufb00-\ufb06]|\w[\u0300-\u036f]+|{_ENTITY}")
 
@@ -64,18 +64,23 @@ def edits(text: str) -> Iterator[Edit]:
     """
     for match in _REPETITION.finditer(text):
         if not _INVISIBLE_ONLY.fullmatch(match[1]):
-            yield Edit(*match.span(), folded(html.unescape(match[1])) * _REPEATED)
+            yield Edit(*match.span(), folded(_unescaped(match[1])) * _REPEATED)
     yield from _notes(text)
     for match in _LONGER.finditer(text):
         found = match[0]
         if found[0] == "&":
-            plain = html.unescape(found)
+            plain = _unescaped(found)
             if plain != found:
                 yield Edit(*match.span(), folded(plain).replace("\u00ad", "").replace("\u200b", ""))
         elif len(found) > 1 and found[0].isalnum():
             yield Edit(*match.span(), unicodedata.normalize("NFC", found))
         else:
             yield Edit(*match.span(), unicodedata.normalize("NFKC", found) if "\ufb00" <= found <= "\ufb06" else "")
+
+
+def _unescaped(text: str) -> str:
+    """Return what HTML entities mean, also those that were escaped twice."""
+    return html.unescape(html.unescape(text))
 
 
 # Superscript digits are a note mark after a letter or punctuation, unless they belong to a unit, a symbol or an ion.
@@ -86,12 +91,15 @@ _NOTE = re.compile(
     rf"(?P<note>[{_RAISED}]+(?:\s?[,\u207b\u2013-]\s?[{_RAISED}]+)*(?![{_RAISED}\u207a\u207b])"
     r"|\s?<sup\b[^<>]*>(?:<a\b[^<>]*>)?[\[(]?\d{1,3}(?:\s?[,\u2013-]\s?\d{1,3})*[\])]?(?:</a>)?</sup>|\^\d{1,3}\^)"
 )
+_MAY_HAVE_NOTES = re.compile(rf"[{_RAISED}^]|<sup", re.I)
 _WITH_POWERS = listed("m cm mm dm km µm μm nm ft in yd mi s sec min h hr kg g L l mL ml R r I n N x X y p χ e T")
 _ELEMENT = re.compile(r"[A-Z][a-z]?")
 
 
 def _notes(text: str) -> Iterator[Edit]:
     """Yield note marks as nothing."""
+    if not _MAY_HAVE_NOTES.search(text):
+        return
     for match in _NOTE.finditer(text):
         word, note = match["word"], match["note"]
         power = word in _WITH_POWERS and not text[match.start() - 1 : match.start()].isalpha()

@@ -83,21 +83,26 @@ def _written(text: str, units: Sequence[Unit]) -> Prose:
             length += len(said)
 
     changed = list(_merged([*edits(text), *(edit for unit in units for edit in _inside(text, unit))]))
+    widths: dict[int, int] = {}
+    for unit in units:
+        widths[unit.paragraph] = max(widths.get(unit.paragraph, 0), unit.end - unit.start)
     next_ = 0
     for index, unit in enumerate(units):
-        cased, first = _cased(text, units, index), length
+        cased, first, first_part = _cased(text, units, index), length, len(parts)
         at = unit.start
         while next_ < len(changed) and changed[next_].start < unit.end:
             edit = changed[next_]
             next_ += 1
-            if edit.start >= at:
-                put(cased[at - unit.start : edit.start - unit.start], at, edit.start)
-                put(edit.text, edit.start, edit.end)
+            if edit.end > at:  # it may begin in what is no part of the unit: "#######"
+                low = max(edit.start, at)
+                put(cased[at - unit.start : low - unit.start], at, low)
+                put(edit.text, low, edit.end)
                 at = edit.end
         put(cased[at - unit.start :], at, unit.end)
         places.append((first, length))
-        if index + 1 < len(units):
-            put(_between(text, "".join(parts[-3:]), unit, units[index + 1]), unit.end, unit.end)
+        said = "".join(parts[first_part:]).strip()
+        if said and index + 1 < len(units):
+            put(_between(text, said, unit, units[index + 1], widths[unit.paragraph]), unit.end, unit.end)
     return Prose("".join(parts), tuple(pieces), tuple(_leads(text, units, places)))
 
 
@@ -133,9 +138,11 @@ def _sentence_case(said: str) -> str:
     return re.sub(r"(?:^|[.!?]\s+)[a-z]", lambda match: match[0].upper(), said)
 
 
-def _between(text: str, said: str, unit: Unit, after: Unit) -> str:
-    """Return what is written between two units: a comma in a list of phrases, a period between sentences."""
-    said = said.rstrip()
+def _between(text: str, said: str, unit: Unit, after: Unit, width: int) -> str:
+    """Return what is written between two units: a comma in a list of phrases, a period between sentences.
+
+    `width` is that of the widest line in the paragraph.
+    """
     if ENDED.search(said):
         return " "
     listed = after.kind in ("item", "cell")
@@ -148,9 +155,8 @@ def _between(text: str, said: str, unit: Unit, after: Unit) -> str:
     if listed and unit.kind in ("heading", "prose"):
         return ": "
     wrapped = unit.kind == after.kind == "prose" and unit.paragraph == after.paragraph
-    if wrapped and unit.end - unit.start >= WRAPPED and not begins_sentence(text, unit.start, unit.end, after.start):
-        return " "
-    return ". "
+    new = begins_sentence(text, unit.start, unit.end, after.start, width)
+    return " " if wrapped and unit.end - unit.start >= WRAPPED and not new else ". "
 
 
 def _leads(text: str, units: Sequence[Unit], places: Sequence[tuple[int, int]]) -> Iterator[Lead]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -15,12 +16,14 @@ _LATEX = "textbf|textit|textrm|textsf|texttt|textsc|text|emph|underline|mathrm|m
 _INLINE = re.compile(
     rf"""(?P<gone>~~[^~\n]+~~|<(?P<struck>del|s|strike)\b[^<>]*>.{{0,1000}}?</(?P=struck)>|!\[[^\[\]\n]*\]\([^()\n]*\))
     |(?P<tag></?(?:{_TAGS})\b[^<>]*>)
+    |</?(?P<xml>[A-Za-z][\w:-]*)(?:\s+[\w:-]+="[^<>"]*")*\s*/?>
     |(?P<note>\[\^?\d{{1,3}}(?:\s?[,-]\s?\d{{1,3}})*\]|\[cite(?:_start|:[\d\s,]+)\])
     |(?P<citation>[【\[][^【】\[\]\n]{{0,60}}†[^【】\[\]\n]{{0,60}}[】\]]|:contentReference\[oaicite:\d+\](?:\{{index=\d+\}})?)
     |\[(?P<link>[^\[\]\n]*)\]\((?P<to>[^()\s]*(?:\([^()]*\)[^()\s]*)*(?:\s+"[^"]*")?)\)
     |\$?\\(?:{_LATEX})\{{(?P<latex>[^{{}}\n]*(?:\{{[^{{}}\n]*\}}[^{{}}\n]*)*)\}}\$?
     |(?P<environment>\\(?:begin|end)\{{[a-z]+\*?\}})
     |(?P<url>(?:https?://|www\.)[^\s<>()\]]+|<[^\s<>@]+@[^\s<>@]+>)
+    |(?P<marked>\[\[|\]\]|==(?=\w)|(?<=\w)==)
     |(?P<stars>\*+|_+|`+)
     |\\(?=[*_\[\]()#>|`~.%&$-])
     |[{EMOJI}]
@@ -49,10 +52,20 @@ def markup(text: str, start: int, end: int) -> Iterator[Edit]:
         elif match["stars"]:
             if not _is_text(text, *match.span()):
                 yield Edit(*match.span(), "")
+        elif match["xml"]:
+            if match["xml"] in _closed(text):
+                ends = text[match.start() - 1 : match.start()] in (".", "!", "?")
+                yield Edit(*match.span(), " " if ends or text[match.end() : match.end() + 1] == "<" else "")
         elif match[0].isspace():
             yield Edit(*match.span(), " ")
         else:
             yield Edit(*match.span(), "")
+
+
+@functools.lru_cache(maxsize=4)  # asked once per tag, of the same text
+def _closed(text: str) -> frozenset[str]:
+    """Return the names of the elements that a text closes: those of XML, but not "<dose>" as a placeholder."""
+    return frozenset(re.findall(r"</([A-Za-z][\w:-]*)\s*>", text))
 
 
 def _is_text(text: str, start: int, end: int) -> bool:

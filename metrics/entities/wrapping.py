@@ -16,6 +16,8 @@ from .normalize import listed, word
 from .vocabulary import acronyms, proper_names, terms
 
 _NARROW = 20  # characters; no text is wrapped at fewer columns
+_ITEM = 40  # characters in a list item that may continue on the next line
+_WIDE = 120  # characters; no text is wrapped at more columns
 _CLOSERS, _OPENERS = "\"')]*_", "\"'([*_"
 _FIRST_WORD = re.compile(r"\s*(\S*)")
 _SENTENCES = re.compile(r"[a-z][.!?] [A-Z]")
@@ -68,12 +70,16 @@ def _block(text: str, lines: Sequence[Line]) -> Iterator[Line]:
     said = [text[line.start : line.end].strip().lstrip("> ") for line in lines]
     ends = [line.start + len(text[line.start : line.end].rstrip()) for line in lines]
     widths = [end - text.rfind("\n", 0, end) - 1 for end in ends]
-    lines = _without_false_marks(lines, said, widths)
-    wrapped = _is_wrapped(lines, said, widths)
+    width = max(widths)
+    fulls = [False, *(_full(widths[index], after, width) for index, after in enumerate(said[1:]))]
+    lines = _without_false_marks(lines, said, fulls, width)
+    wrapped = _is_wrapped(lines, said, fulls, width)
     whole = lines[0]
     for index in range(1, len(lines)):
         before, after = said[index - 1], said[index]
-        joins = (wrapped and _full(widths, index, after)) or _continues(before, after)
+        full = fulls[index]
+        item = whole.marked and full and widths[index - 1] >= _ITEM and _is_open(before) and after[:1].islower()
+        joins = (wrapped and full) or item or _continues(before, after)
         if joins and not lines[index].marked:
             whole = replace(whole, end=lines[index].end)
         else:
@@ -82,23 +88,24 @@ def _block(text: str, lines: Sequence[Line]) -> Iterator[Line]:
     yield whole
 
 
-def _without_false_marks(lines: Sequence[Line], said: Sequence[str], widths: Sequence[int]) -> Sequence[Line]:
+def _without_false_marks(
+    lines: Sequence[Line], said: Sequence[str], fulls: Sequence[bool], width: int
+) -> Sequence[Line]:
     """Return the lines without a mark that is only the end of a sentence, as in "at the age of\n40. The ..."."""
     marked = [index for index, line in enumerate(lines) if line.marked]
     if len(marked) != 1 or not marked[0] or len(lines) < 3 or not _is_open(said[marked[0] - 1]):
         return lines
     plain = [replace(line, marked=False) for line in lines]
-    return plain if _full(widths, marked[0], said[marked[0]]) and _is_wrapped(plain, said, widths) else lines
+    return plain if fulls[marked[0]] and _is_wrapped(plain, said, fulls, width) else lines
 
 
-def _full(widths: Sequence[int], index: int, after: str) -> bool:
-    """Return whether the first word of a line would not have fit on the line before."""
-    first = _first_word(after)
-    return widths[index - 1] + 1 + len(first) > max(widths)
+def _full(before: int, after: str, width: int) -> bool:
+    """Return whether the first word of `after` would not have fit on the line of `before` characters."""
+    return before + 1 + len(_first_word(after)) > width
 
 
-def _is_wrapped(lines: Sequence[Line], said: Sequence[str], widths: Sequence[int]) -> bool:
-    width = max(widths)
+def _is_wrapped(lines: Sequence[Line], said: Sequence[str], fulls: Sequence[bool], width: int) -> bool:
+    """Return whether lines were wrapped at `width` characters. `fulls`: whether the line before each is full."""
     if width < _NARROW:
         return False
     capitals = all(each.isupper() for each in said)
@@ -109,17 +116,19 @@ def _is_wrapped(lines: Sequence[Line], said: Sequence[str], widths: Sequence[int
         if lines[index].marked or not _is_open(before):
             continue
         first = _first_word(after)
-        full = widths[index - 1] + 1 + len(first) > width
+        full = fulls[index]
         goes_on = capitals or first.lstrip(_OPENERS)[:1].islower()
         if goes_on and not full:
             return False
         opened += 1
         lower += goes_on or not _begins_sentence(first)
         evidence += full and (_last_word(before) in _ENDS or (goes_on and first.lower().strip(",;") in _BEGINS))
-    if not opened or lower * 2 < opened:
+    if not opened:  # the lines read the same in any case, but a sentence in capitals must be lowered as a whole
+        return capitals and not any(each.endswith(":") for each in said)
+    if lower * 2 < opened:
         return False
     sentences = said[0][:1].isupper() and _ended(said[-1])
-    return (sentences and lower == opened) or evidence * (5 if sentences else 3) >= max(opened, 1)
+    return (sentences and lower == opened) or evidence * (5 if sentences else 3) >= opened
 
 
 def _continues(before: str, after: str) -> bool:
@@ -130,12 +139,16 @@ def _continues(before: str, after: str) -> bool:
     return _is_open(before) and _last_word(before) in _NO_END and (first[:1].islower() or before.isupper())
 
 
-def begins_sentence(text: str, start: int, end: int, after: int) -> bool:
-    """Return whether the line at `after` is a new sentence below the unfinished line `start` to `end`."""
+def begins_sentence(text: str, start: int, end: int, after: int, width: int) -> bool:
+    """Return whether the line at `after` is a new sentence below the unfinished line `start` to `end`.
+
+    `width` is that of the paragraph, in characters.
+    """
     first = _first_word(text[after : after + 40])
     if not _begins_sentence(first) or _last_word(text[start:end]) in _NO_END:
         return False
-    return end - start > 120 or first.lower() in _ENDS or first.lower() in _BEGINS
+    short = end - start + 1 + len(first) <= width
+    return short or end - start > _WIDE or first.lower() in _ENDS or first.lower() in _BEGINS
 
 
 def _begins_sentence(first: str) -> bool:
