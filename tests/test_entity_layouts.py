@@ -204,6 +204,7 @@ def test_every_character_of_the_prose_has_a_place(text: str) -> None:
         ),
         ("The inflam-\nmation is short-\nand long-term.", "The inflammation is short- and long-term."),
         ("Help!!!!!!!! ((((((((( &amp;&amp;&amp;&amp;&amp; .......", "Help!!! ((( &&& ..."),
+        ("I will eat ____ servings.", "I will eat  servings."),
         ("Take <dose> of it", "Take <dose> of it"),
     ],
 )

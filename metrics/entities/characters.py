@@ -44,7 +44,7 @@ _EN_DASH = re.compile(r"(?<=\w)–(?=\w)")
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
 _ENTITY = r"&(?:amp;)*(?:[A-Za-z][A-Za-z0-9]{1,31}|\#\d{1,7}|\#[xX][0-9A-Fa-f]{1,6});"
 _REPEATED = 3  # times that a punctuation mark or a few are read in a row; a pipeline takes long for more
-_REPETITION = re.compile(rf"({_ENTITY}|(?:(?:[^\w\s]|_) ?){{1,4}}?)\1{{{_REPEATED},}}")
+_REPETITION = re.compile(rf"({_ENTITY}|(?:[^\w\s*`] ?|\* ){{1,4}}?)\1{{{_REPEATED},}}")
 _INVISIBLE_ONLY = re.compile(rf"[{_INVISIBLE}]+")
 _LONGER = re.compile(rf"[{_INVISIBLE}]+|[\ufb00-\ufb06]|\w[\u0300-\u036f]+|{_ENTITY}")
 
