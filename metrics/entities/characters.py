@@ -79,8 +79,8 @@ def edits(text: str) -> Iterator[Edit]:
 
 
 def _unescaped(text: str) -> str:
-    """Return what HTML entities mean, also those that were escaped twice."""
-    return html.unescape(html.unescape(text))
+    """Return what HTML entities mean, also those that were escaped more than once."""
+    return html.unescape(re.sub(r"&(?:amp;)+(?=[#A-Za-z])", "&", text))
 
 
 # Superscript digits are a note mark after a letter or punctuation, unless they belong to a unit, a symbol or an ion.
