@@ -30,7 +30,7 @@ from .phrases import Phrases, span, words
 from .pipelines import Pipeline, load
 from .vocabulary import Term, terms
 
-VERSION = "8"  # raised whenever the same pipeline would give a different analysis
+VERSION = "9"  # raised whenever the same pipeline would give a different analysis
 REMEMBERED = 1 << 16  # texts kept in memory, a few kilobytes each at most
 READ_AT_ONCE = 1024  # texts between writes to the cache
 LOCK_SECONDS = 10.0  # how long to wait for another process that writes to the cache
