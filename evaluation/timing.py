@@ -14,7 +14,6 @@ from .plan import Plan
 from .progress import Progress
 
 WARM_UP_TOKENS = 8  # new tokens of the untimed request before the timed ones
-FEW = 20  # items of a run that is a trial: nobody misses its latency
 LEAST_S = 1.0  # seconds that timing may take in a run of any length
 
 
@@ -39,15 +38,15 @@ def measure(
     """Time the run's first `wanted` answered items, one request at a time, after one short warm-up request.
 
     With a share (`Settings.latency_share`), timing takes no more than that part of the time that the answers took, or
-    `LEAST_S` seconds if that is more: requests that are not expected to fit are not sent. If none fits, `watch` is
-    notified, except in runs of a few items. `new_tokens` has the length of each stored answer, from which the duration
-    of a request is estimated.
+    `LEAST_S` seconds if that is more: requests that are not expected to fit are not sent. `new_tokens` has the length
+    of each stored answer, from which the duration of a request is estimated.
 
-    The first request that fails ends the timing.
+    The first request that fails ends the timing. The result says why fewer requests than wanted were timed.
     """
     within_s = _allowed_s(manifest, plan.settings.latency_share)
     seconds: list[float] = []
     first_token_s: list[float] = []
+    reason = ""
     timed = [(item_id, 0) for item_id in plan.prompts if (item_id, 0) in answered][:wanted]
     others = plan.open_items(timed).keys()  # one answer per item is timed
     generates = plan.method == "generate"
@@ -62,14 +61,16 @@ def measure(
     for number, request in enumerate([warm_up, *requests]):
         if within_s is not None and spent + expected > within_s:
             if not seconds:
-                _report_none(plan, expected, manifest, watch)
-                return RequestTimes(expected_s=expected)
+                return RequestTimes(expected_s=expected, reason=_too_slow(spent, expected, within_s))
+            reason = f"{len(seconds)} of {wanted} requests fit into the {_about(within_s)} that timing may take"
             break
         watch.timing(number, wanted)
         started = time.perf_counter()
         outputs: list[Output] = list((engine.generate if generates else engine.choose)([request]))
         elapsed = time.perf_counter() - started
-        if any(output.error and not output.final for output in outputs):
+        failed = next((output.error for output in outputs if output.error and not output.final), None)
+        if failed:
+            reason = f"a request failed: {failed}"
             break
         pace = _Pace.of(elapsed, outputs) if generates else _Pace(elapsed, 0.0)
         following = requests[number].item_id if number < len(requests) else ""
@@ -79,7 +80,9 @@ def measure(
             continue
         seconds.append(elapsed)
         first_token_s += [output.first_token_s for output in outputs if output.first_token_s is not None]
-    return RequestTimes(seconds=tuple(seconds), first_token_s=tuple(first_token_s))
+    if not seconds and not reason:
+        reason = "every timed request was refused"
+    return RequestTimes(seconds=tuple(seconds), first_token_s=tuple(first_token_s), reason=reason)
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,9 @@ def _allowed_s(manifest: Manifest, share: float | None) -> float | None:
     return None if share is None else max(LEAST_S, share * _answering_s(manifest))
 
 
-def _report_none(plan: Plan, expected_s: float, manifest: Manifest, watch: Progress) -> None:
-    if len(plan.items) < FEW:
-        return
-    share, answering_s = plan.settings.latency_share or 0.0, _answering_s(manifest)
-    watch.note(
-        f"{plan.benchmark.name}: latency not measured. One request takes about {_about(expected_s)}, more than "
-        f"{share * 100:.3g} % of the {_about(answering_s)} that all answers took. To measure it anyway: "
-        "--latency-items 1"
-    )
+def _too_slow(spent_s: float, expected_s: float, within_s: float) -> str:
+    what = f"one request with its warm-up takes about {_about(spent_s + expected_s)}"
+    return f"{what}, and timing may take {_about(within_s)}; --latency-items 1 times one in any case"
 
 
 def _about(seconds: float) -> str:

@@ -66,6 +66,7 @@ class BoardRow:
     changes: tuple[str, ...] = ()  # what was changed in its files after the run, a sentence each
     sealed: bool = True  # False: made before medbench sealed what it stores
     leaked: int = 0  # asked items that were found in this model's own training data
+    missing_latency: str = ""  # why a percentile of latency is missing, in words
     one_sided: str = ""  # "chooses A in 100 % of its 40 answers read", for a model whose accuracy says little
 
     @property

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..metrics.measurements import LATENCY_P50, LATENCY_P95
 from .identity import Comparable, differing, passages_of
 from .manifest import Manifest
 from .store import StoredRun
@@ -150,6 +151,25 @@ def notes_on(runs: Sequence[StoredRun]) -> tuple[str, ...]:
     which = "It is" if len(runs) == 1 else f"{before} of {len(runs)} runs are"
     unsealed = [f"{which} from before medbench sealed what it stores: a change would not be noticed."] if before else []
     return tuple(dict.fromkeys([*changes, *(note for run in runs for note in run.notes), *unsealed]))
+
+
+def missing_latency(run: StoredRun) -> str:
+    """Return why a run that measured its speed lacks a percentile of latency; "" if nothing is missing or expected."""
+    manifest, times, settings = run.manifest, run.manifest.latency, run.manifest.settings
+    if LATENCY_P50.name not in manifest.metrics or not manifest.measured().seconds:
+        return ""
+    if timed := len(times.seconds):
+        why = times.reason or f"{timed} request{'s were' if timed > 1 else ' was'} timed"
+        return f"no p95, which needs {LATENCY_P95.least} requests: {why}" if timed < LATENCY_P95.least else ""
+    if times.reason:
+        return f"not measured: {times.reason}"
+    if times.expected_s is not None:  # in runs from before reasons were stored
+        return f"not measured: one request takes about {times.expected_s:.1f} s, too long for this run"
+    if settings.latency_items == 0 and settings.latency_share is not None:
+        return "not measured: requests to a server may cost money; --latency-items 5 times five of them"
+    if settings.latency_items and run.complete:
+        return "not measured: the run was stopped before any request was timed; --latency-items 5 times five now"
+    return ""
 
 
 def leaked_in(runs: Sequence[StoredRun]) -> tuple[str, ...]:

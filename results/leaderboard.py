@@ -11,7 +11,17 @@ from ..core.errors import MedbenchError
 from ..core.stats import few_documents
 from ..core.types import Figure, Measurement, Metric
 from .board import Board, BoardRow, Cell, Column, Leaderboard
-from .descriptions import clean_note, distinguishing_fields, items_of, leaked_in, notes_on, setup_of, short_text, title
+from .descriptions import (
+    clean_note,
+    distinguishing_fields,
+    items_of,
+    leaked_in,
+    missing_latency,
+    notes_on,
+    setup_of,
+    short_text,
+    title,
+)
 from .identity import differing
 from .manifest import UNFINISHED, Manifest
 from .one_sided import CHOICE
@@ -75,6 +85,7 @@ def _board(sheets: Sequence[RunScores], group: Sequence[StoredRun], load: Load) 
             changes=tuple(made.run.changes),
             sealed=made.run.manifest.sealed,
             leaked=len(leaked_in([made.run])),
+            missing_latency=missing_latency(made.run),
             one_sided=made.results[CHOICE].one_sided if CHOICE in made.results else "",
         )
         for made, cells, told in zip(sheets, table, told_apart, strict=True)

@@ -125,8 +125,9 @@ class RequestTimes(JsonObject):
     seconds: tuple[float, ...] = ()
     first_token_s: tuple[float, ...] = ()
     expected_s: float | None = None  # of one request, if none was timed because it would have taken too long
+    reason: str = ""  # why fewer requests were timed than asked for
     missing: frozenset[str] = field(
-        default=frozenset({"seconds", "first_token_s", "expected_s"}), repr=False, compare=False
+        default=frozenset({"seconds", "first_token_s", "expected_s", "reason"}), repr=False, compare=False
     )
 
 

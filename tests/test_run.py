@@ -12,13 +12,17 @@ import pytest
 from fakes import FakeEngine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medbench.cli.ui import render
 from medbench.core.errors import MedbenchError
 from medbench.core.types import ChoiceRequest, GenerateRequest, Item, ItemSet, Output
 from medbench.evaluation import run as run_module
 from medbench.evaluation import timing
 from medbench.evaluation.run import execute
 from medbench.evaluation.settings import Settings
+from medbench.results import leaderboard
+from medbench.results.descriptions import missing_latency
 from medbench.results.store import StoredRun
+from rich.text import Text
 
 TWENTY = ItemSet(fakes.items(20), "here", notes=("a note",))
 
@@ -202,6 +206,7 @@ def test_timing_stops_at_its_share_of_the_time_that_the_answers_took(tmp_path: P
     run = go(tmp_path / "share", Slow(), latency_items=5, latency_share=0.15)
     # 20 answers took 20 s, so timing may take 3 s: a warm-up of 1 s and two requests.
     assert run.manifest.measured().latencies_s == (1.0, 1.0)
+    assert run.manifest.latency.reason == "2 of 5 requests fit into the 3.0 s that timing may take"
     engine = Slow()
     go(tmp_path / "share", engine, latency_items=5, latency_share=0.15)
     assert engine.asked == [], "a timing that was cut short is done"
@@ -211,27 +216,27 @@ def test_timing_stops_at_its_share_of_the_time_that_the_answers_took(tmp_path: P
 
 @pytest.mark.usefixtures("clock")
 def test_no_choice_is_timed_if_warm_up_and_request_exceed_the_share(tmp_path: Path) -> None:
-    engine, watch = Slow(), Seen()
-    run = go(tmp_path, engine, watch=watch, latency_items=5, latency_share=0.05)
+    engine = Slow()
+    run = go(tmp_path, engine, latency_items=5, latency_share=0.05)
     assert run.manifest.measured().latencies_s == ()
     assert len(engine.asked) == 20, "no request was sent to be timed"
-    assert watch.events[-2:] == [
-        "fake-bench: latency not measured. One request takes about 1.0 s, more than 5 % of the 20 s that all answers "
-        "took. To measure it anyway: --latency-items 1",
-        "end",
-    ]
+    # Warm-up and request take 1 s each; 5 % of 20 s are 1 s.
+    assert run.manifest.latency.reason == (
+        "one request with its warm-up takes about 2.0 s, and timing may take 1.0 s; --latency-items 1 times one in any "
+        "case"
+    )
 
 
 @pytest.mark.usefixtures("clock")
 def test_no_text_is_timed_if_the_warm_up_shows_that_it_would_exceed_the_share(tmp_path: Path) -> None:
     asked = {"choice": "generate", "max_new_tokens": 40, "latency_items": 5}
-    engine, watch = Slow(), Seen()
-    run = go(tmp_path, engine, watch=watch, latency_share=0.9, **asked)
+    engine = Slow()
+    run = go(tmp_path, engine, latency_share=0.9, **asked)
     # All answers took 1 + 39 · 0.5 = 20.5 s and so does one alone. The warm-up of 8 tokens takes 4.5 s.
     assert engine.asked[20:] == ["i0"]
     assert run.manifest.measured().latencies_s == ()
     assert run.manifest.latency.expected_s == 20.5
-    assert "One request takes about 20 s, more than 90 % of the 20 s" in watch.events[-2]
+    assert "takes about 25 s, and timing may take 18 s" in run.manifest.latency.reason  # 4.5 + 20.5; 0.9 · 20.5
     engine = Slow()
     go(tmp_path, engine, latency_share=0.9, **asked)
     assert (engine.loads, engine.asked) == (0, []), "the same command does nothing"
@@ -257,6 +262,42 @@ def test_a_complete_run_that_was_never_timed_is_timed_only_on_request(tmp_path: 
     assert go(tmp_path, engine, latency_items=5, latency_share=0.1).manifest.latency.seconds == ()
     assert (engine.loads, engine.asked) == (0, [])
     assert len(go(tmp_path, engine, latency_items=2).manifest.latency.seconds) == 2
+
+
+class FailsWhenTimed(FakeEngine):
+    """Answers all items, and fails as soon as it is asked again."""
+
+    def choose(self, requests: Sequence[ChoiceRequest]) -> Iterator[Output]:
+        again = len(self.asked) >= len(TWENTY.items)
+        for output in super().choose(requests):
+            yield Output(output.item_id, finish="error", error="out of memory") if again else output
+
+
+def test_every_missing_latency_has_a_reason(tmp_path: Path) -> None:
+    """In the stored run, as the table and `show` say it."""
+
+    def stop_when_timing(item_id: str) -> None:
+        if item_id == "i0" and len(engine.asked) == 20:
+            raise KeyboardInterrupt
+
+    speed = {"metrics": ("throughput_tokens_per_s", "latency_p50_s", "latency_p95_s")}
+    run = go(tmp_path / "failed", FailsWhenTimed(), latency_items=5, **speed)
+    assert missing_latency(run) == "not measured: a request failed: out of memory"
+    below = [part.plain for part in render.leaderboard(leaderboard.build([run])) if isinstance(part, Text)]
+    assert "fake on fake-bench: latency not measured: a request failed: out of memory" in below
+    run = go(tmp_path / "three", FakeEngine(), latency_items=3, **speed)
+    assert missing_latency(run) == "no p95, which needs 5 requests: 3 requests were timed"
+    run = go(tmp_path / "five", FakeEngine(), latency_items=5, **speed)
+    assert missing_latency(run) == ""
+    run = go(tmp_path / "server", FakeEngine(), latency_items=0, latency_share=0.1, **speed)
+    assert "requests to a server may cost money" in missing_latency(run)
+    run = go(tmp_path / "asked for none", FakeEngine(), latency_items=0, **speed)
+    assert missing_latency(run) == ""
+    engine = FakeEngine(before=stop_when_timing)
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "stopped", engine, latency_items=5, latency_share=0.1, **speed)
+    run = go(tmp_path / "stopped", FakeEngine(), latency_items=5, latency_share=0.1, **speed)
+    assert "the run was stopped before any request was timed" in missing_latency(run)
 
 
 @pytest.mark.usefixtures("clock")

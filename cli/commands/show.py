@@ -231,7 +231,7 @@ def _run(
     from rich.table import Table
 
     from ...core.stats import few_documents
-    from ...results.descriptions import CHANGED, title
+    from ...results.descriptions import CHANGED, missing_latency, title
     from ...results.item_values import item_documents, item_value_name
     from ..ui import render
 
@@ -259,6 +259,7 @@ def _run(
         "answered": f"{len(records)} of {manifest.answers}",
         "truncated prompts": str(sum(r.output.truncated_tokens > 0 for r in records.values())),
         "reused": ", ".join(f"{n} answers of {run}" for run, n in manifest.settings.reused.items()),
+        "latency": missing_latency(stored),
         "made": manifest.created,
     }
     for name, value in facts.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...core import registry
@@ -63,6 +63,7 @@ def leaderboard(found: Leaderboard) -> list[RenderableType]:
         parts += [Text("speed and memory, measured once on this machine", style="bold"), _measurements(found.boards)]
         if few := few_requests(_latencies(found.boards)):
             parts.append(Text(few, style="dim"))
+        parts += [Text(line, style="yellow") for line in _missing_latencies(found.boards)]
     if legend := _legend(found.boards):
         parts.append(Text(legend, style="dim"))
     return parts
@@ -295,6 +296,17 @@ def _measurements(boards: Sequence[Board]) -> RenderableType:
                 *(v.removesuffix(" tokens/s") for v in values),
             )
     return table
+
+
+def _missing_latencies(boards: Sequence[Board]) -> Iterator[str]:
+    """Yield why runs in the table of measurements have no latency, a line per reason."""
+    runs: dict[str, list[str]] = {}
+    for board in boards:
+        for row in board.rows:
+            if row.missing_latency and _measured(board):
+                runs.setdefault(row.missing_latency, []).append(f"{row.label} on {board.benchmark}")
+    for why, which in runs.items():
+        yield f"{', '.join(which)}: latency {why}"
 
 
 def _legend(boards: Sequence[Board]) -> str:
