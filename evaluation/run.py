@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..core.errors import MedbenchError
+from ..core.heap import return_freed
 from ..core.resources import PeakMemorySampler
 from ..core.secrets import masked
 from ..core.types import Engine, Item, ModelSpec, Output, Record, answer_name
@@ -199,6 +200,8 @@ def _answer(
         writer.update(sessions=(*earlier, session))
 
     engine.peak_gpu_memory_bytes()  # resets it: the peak of loading does not count
+    if engine.measured and engine.runs_here:
+        return_freed()  # what loading, earlier benchmarks and other models left does not count either
     with PeakMemorySampler() as memory:
         try:
             for output, seconds in _timed(outputs):

@@ -123,6 +123,30 @@ print(freed_bytes() - before)
     assert int(done.stdout) == pytest.approx(2**28, rel=0.05)
 
 
+def test_freed_memory_that_is_returned_no_longer_counts() -> None:
+    """So a run's peak does not include the model before it. What is freed afterwards stays with the process again."""
+    script = """
+import psutil, torch
+from medbench.core.heap import freed_bytes, keep_freed, return_freed
+keep_freed()
+block = torch.ones(2**29, dtype=torch.uint8)
+del block
+large = psutil.Process().memory_info().rss
+return_freed()
+print(large - psutil.Process().memory_info().rss, freed_bytes())
+block = torch.ones(2**28, dtype=torch.uint8)
+del block
+print(freed_bytes())
+"""
+    if not hasattr(ctypes.CDLL(None), "mallinfo2"):
+        pytest.skip("the C library is not glibc 2.33 or newer")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    returned, kept, freed_later = map(int, done.stdout.split())
+    assert returned == pytest.approx(2**29, rel=0.1)
+    assert kept < 2**24
+    assert freed_later == pytest.approx(2**28, rel=0.1)
+
+
 # Every check of free memory obeys the container's limit
 
 

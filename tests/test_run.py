@@ -163,6 +163,14 @@ def test_measurements_add_up_over_sessions(tmp_path: Path, monkeypatch: pytest.M
     assert measured.peak_gpu_memory_bytes is None
 
 
+def test_the_peak_of_memory_leaves_out_what_was_freed_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What loading, earlier runs and other models of the same command left is returned before the first answer."""
+    order: list[str] = []
+    monkeypatch.setattr(run_module, "return_freed", lambda: order.append("returned"))
+    go(tmp_path, FakeEngine(before=order.append), limit=2)
+    assert len(order) == 3 and order[0] == "returned"
+
+
 def test_latency_is_timed_one_request_at_a_time_after_a_warm_up(tmp_path: Path) -> None:
     engine = FakeEngine()
     watch = Seen()
