@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import re
+import threading
+
 import fakes
 import pytest
 from fakes import FakeEngine
-from medbench.cli.ui import progress
+from medbench.cli.ui import progress, screen
 from medbench.core.types import Item, ItemSet, Output
 from medbench.evaluation.plan import Plan
 from medbench.evaluation.settings import Settings
 from medbench.evaluation.workload import NEW_TOKEN_COST, Workload
+from rich.console import Console
+
+LONG_NAME = fakes.benchmark(ItemSet((), "here"), name="a-benchmark-with-a-long-name")
 
 
 def planned(*questions: str, options: bool = True) -> Plan:
@@ -94,6 +102,78 @@ def test_one_item_per_second_is_singular(monkeypatch: pytest.MonkeyPatch, capsys
     lines.answered(Output("i0"))
     lines.end()
     assert capsys.readouterr().err.splitlines()[-1] == "fake-bench: 1/1, 1 item/s"
+
+
+def test_tokens_per_second_are_those_of_the_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prompt and new tokens, as the metric throughput_tokens_per_s counts them."""
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    lines = progress.RunLines()
+    lines.begin(planned("one", "two", options=False), done=())
+    for n in range(2):
+        now += 1.0
+        lines.answered(Output(f"i{n}", text="…", prompt_tokens=30, completion_tokens=20))
+    lines.end()
+    assert capsys.readouterr().err.splitlines()[-1] == "fake-bench: 2/2, 1 item/s, 50 tokens/s"  # 2 · (30 + 20) / 2 s
+
+
+def test_few_items_have_a_line_each_without_a_rate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    lines = progress.RunLines()
+    lines.begin(planned(*["x" * 10] * 4), done=())
+    for n in range(2):
+        now += 50.0
+        lines.answered(Output(f"i{n}"))
+    lines.ended.set()
+    assert capsys.readouterr().err.splitlines() == ["fake-bench: 4 items", "fake-bench: 1/4", "fake-bench: 2/4"]
+
+
+def test_a_line_says_what_is_done_while_nothing_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    third = threading.Event()
+
+    def tell(text: str) -> None:
+        said.append(text)
+        if len(said) == 3:
+            third.set()
+
+    monkeypatch.setattr(progress, "STILL_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "tell", tell)
+    lines = progress.RunLines()
+    lines.begin(planned(*["x" * 10] * 4), done=())
+    assert third.wait(30)
+    lines.end()
+    assert said[:3] == ["fake-bench: 4 items", *["fake-bench: 0/4, 0:00 so far"] * 2]
+
+
+def test_the_bar_shows_the_time_left_in_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    window = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(screen, "stderr", lambda: window)
+    bar = progress.RunBar()
+    bar.turn(12, 24)
+    bar.begin(dataclasses.replace(planned(*["x" * 10] * 1300), benchmark=LONG_NAME), done=())
+    assert bar.progress is not None
+    bar.progress.stop()
+    for n in range(5):
+        now += 100.0
+        bar.answered(Output(f"i{n}", prompt_tokens=100_000, completion_tokens=23_450))
+
+    def line() -> str:
+        with window.capture() as seen:
+            window.print(bar.progress)
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.get()).strip()
+
+    # 5 items took 500 s, and 1,295 are left.
+    assert re.search(r"a-benchmark-… \(12 of 24\) \S+ +5/1300 1234 tokens/s \S+ 35:58:20 left$", line()), line()
+    bar.timing(1, 5)
+    assert "timing 1 of up to 5 requests" in line()
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.00004, "0.00004"), (0.14, "0.14"), (1.44, "1.4"), (140.2, "140")])

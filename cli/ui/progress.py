@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ...judges.progress import JudgeProgress
 
 SHORT = 0.1  # seconds; shorter loading is not reported
+STILL_SECONDS = 30.0  # the longest time between two progress lines
+LONGEST = 24  # characters of the name beside a bar
 
 
 class _RunProgress(Progress):
@@ -32,7 +35,7 @@ class _RunProgress(Progress):
         self.model = ""
         self.which = ""  # "2 of 4"
         self.name = ""
-        self.total = self.done = self.new_tokens = 0  # of answers
+        self.total = self.done = self.tokens = 0  # of answers
         self.several = False  # answers to an item
         self.started = 0.0
         self.work: Workload | None = None
@@ -67,7 +70,7 @@ class _RunProgress(Progress):
     def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
         from ...evaluation.workload import Workload
 
-        self.name, self.total, self.done, self.new_tokens = plan.benchmark.name, plan.answers, len(done), 0
+        self.name, self.total, self.done, self.tokens = plan.benchmark.name, plan.answers, len(done), 0
         self.work = Workload(plan, done)
         self.several = plan.settings.samples > 1
         self.started = time.monotonic()
@@ -75,7 +78,7 @@ class _RunProgress(Progress):
     def answered(self, output: Output) -> None:
         assert self.work is not None
         self.done += not output.error
-        self.new_tokens += output.completion_tokens
+        self.tokens += output.prompt_tokens + output.completion_tokens  # as metrics/measurements.py counts them
         self.work.answered(output)
 
     @property
@@ -84,15 +87,19 @@ class _RunProgress(Progress):
 
     @property
     def rate(self) -> str:
-        """Return items and new tokens per second, in words.
+        """Return items and tokens per second, in words; "" if too little is done for a rate.
 
         Without items while the time left is known: that is by tokens, because engines take long prompts first, and the
         items so far would contradict it.
         """
+        from ...evaluation.workload import FEW
+
         assert self.work is not None
+        if self.work.answered_items < FEW and self.done < self.total:
+            return ""
         what, speed = "answer" if self.several else "item", plain_number(self.work.answered_items / self.elapsed)
         items = "" if self.left else f"{speed} {what}{'' if speed == '1' else 's'}/s"
-        tokens = f"{self.new_tokens / self.elapsed:.0f} tokens/s" if self.new_tokens else ""
+        tokens = f"{self.tokens / self.elapsed:.0f} tokens/s" if self.tokens else ""
         return ", ".join(filter(None, [items, tokens]))
 
     @property
@@ -109,26 +116,28 @@ def plain_number(value: float) -> str:
 
 
 class RunLines(_RunProgress):
-    """Prints a line when something begins or ends, and every few seconds in between."""
+    """Prints a line when something begins or ends, every few seconds in between, and while nothing is finished."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shown = 0  # items done when the last line was written
         self.said = 0.0
+        self.now = ""  # what is being done besides answering
+        self.ended = threading.Event()
 
     def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
         super().begin(plan, done)
-        self.shown, self.said = self.done, self.started
+        self.shown, self.said, self.now = self.done, self.started, ""
         resumed = f", {self.done} already answered" if done else ""
         count, samples = len(plan.items), plan.settings.samples
         each = f", {samples} answers each" if samples > 1 else ""
         tell(f"{self.name}{self.which}: {count} item{'s' * (count != 1)}{each}{resumed}")
+        self.ended = threading.Event()
+        threading.Thread(target=self._say_what_is_done, args=(self.ended,), daemon=True).start()
 
     def answered(self, output: Output) -> None:
         super().answered(output)
-        now = time.monotonic()
-        if now - self.said >= LINE_SECONDS:
-            self.said = now
+        if time.monotonic() - self.said >= LINE_SECONDS:
             self._line()
 
     def timing(self, item: int, items: int) -> None:
@@ -136,19 +145,26 @@ class RunLines(_RunProgress):
             self._line()
         if item == 1:
             tell(f"{self.name}: timing up to {items} single requests")
+        self.now = f"timing request {max(item, 1)} of up to {items}"
 
     def end(self) -> None:
+        self.ended.set()
         self._line()
 
     def _line(self) -> None:
-        """Print how far the run is, unless the last line did, or too little is done for a rate."""
-        from ...evaluation.workload import FEW
-
-        assert self.work is not None
-        if self.done == self.shown or (self.work.answered_items < FEW and self.done < self.total):
+        """Print how far the run is, unless the last line did."""
+        if self.done == self.shown:
             return
-        self.shown = self.done
+        self.shown, self.said = self.done, time.monotonic()
         tell(", ".join(filter(None, [f"{self.name}: {self.done}/{self.total}", self.rate, self.left])))
+
+    def _say_what_is_done(self, ended: threading.Event) -> None:
+        """Print a line whenever there was none for STILL_SECONDS, because a batch of few items ends all at once."""
+        while not ended.wait(max(0.0, self.said + STILL_SECONDS - time.monotonic())):
+            if time.monotonic() - self.said >= STILL_SECONDS:
+                self.said = time.monotonic()
+                done = self.now or f"{self.done}/{self.total}"
+                tell(f"{self.name}: {done}, {clock(self.elapsed)} so far")
 
 
 class RunBar(_RunProgress):
@@ -162,22 +178,25 @@ class RunBar(_RunProgress):
     def begin(self, plan: Plan, done: Collection[AnswerKey]) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
+        from rich.table import Column
 
         from .screen import stderr
 
         super().begin(plan, done)
+        fixed = Column(no_wrap=True)
         self.progress = Bars(
-            SpinnerColumn(),  # because the bar does not move during a batch
+            SpinnerColumn(table_column=fixed),  # because the bar does not move during a batch
             TextColumn("{task.description:<18}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=None, table_column=Column(max_width=20)),  # in a narrow window, only it gets shorter
+            MofNCompleteColumn(table_column=fixed),
             TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
+            TimeElapsedColumn(table_column=fixed),
             TextColumn("{task.fields[left]}"),
             console=stderr(),
         )
         self.progress.start()
-        described = self.name + self.which
+        room = LONGEST - len(self.which)
+        described = (self.name if len(self.name) <= room else f"{self.name[: room - 1]}…") + self.which
         self.task = self.progress.add_task(described, total=self.total, completed=self.done, rate="", left="")
 
     def answered(self, output: Output) -> None:
@@ -189,7 +208,7 @@ class RunBar(_RunProgress):
     def timing(self, item: int, items: int) -> None:
         assert self.progress is not None
         assert self.task is not None
-        self.progress.update(self.task, rate=f"timing single requests, {item} of up to {items}", left="")
+        self.progress.update(self.task, rate=f"timing {item} of up to {items} requests", left="")
 
     def end(self) -> None:
         if self.progress is not None:
