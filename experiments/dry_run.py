@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..evaluation.retrieval.retriever import Retriever
 
 NOT_TRAINED = "its adapter is trained first"
-NEVER_RAN = "no earlier run of this model on this machine"
+NEVER_RAN = "{}/ has no run of this model by this method on this machine"
 
 
 def describe(experiment: Experiment, tell: Tell) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _run(prepared: Prepared, candidate: Candidate, benchmark: Benchmark, items: 
         planned = _planned(prepared, candidate, benchmark, item_set, items.retriever)
     except MedbenchError as error:
         prepared.outcome.problems.append(f"{engine.spec.name} on {benchmark.name}: {error}")
-        return found | {"unknown": ["it would fail"]}
+        return found | {"unknown": ["items, tokens and time: the run would fail"]}
     return found | _described(prepared, candidate, planned)
 
 
@@ -177,7 +177,7 @@ def _described(prepared: Prepared, candidate: Candidate, planned: Plan) -> dict[
         speed = workload.speed_of(planned, root) if candidate.known else None
         seconds = speed.seconds(tokens.prompt, asked, planned.max_new_tokens) if speed else None
         if seconds is None:
-            unknown.append(f"time: {NOT_TRAINED if candidate.trained_first else NEVER_RAN}")
+            unknown.append(f"time: {NOT_TRAINED if candidate.trained_first else NEVER_RAN.format(root)}")
     return {
         "run": _run_id(planned, candidate) if candidate.known else None,
         "method": planned.method,

@@ -291,7 +291,9 @@ def test_answers_that_filled_their_limit_are_expected_to_fill_another() -> None:
 
 def test_a_dry_run_knows_what_is_stored_reused_and_how_fast_it_was() -> None:
     words = ["-m", model(), "-b", "medqa-sample", "--latency-items", 0]
-    assert described(*words, "--limit", 2)["runs"][0]["seconds"] is None
+    (first,) = described(*words, "--limit", 2, "--out", "mine")["runs"]
+    assert first["seconds"] is None
+    assert first["unknown"] == ["time: mine/ has no run of this model by this method on this machine"]
     medbench("run", *words, "--limit", 2, "--quiet")
     (done,) = described(*words, "--limit", 2)["runs"]
     assert (done["stored"], done["open"], done["seconds"], done["prompt_tokens"]) == (2, 0, 0.0, 0)
@@ -349,3 +351,4 @@ def test_a_dry_run_refuses_what_the_run_refuses() -> None:
     assert "no benchmark is called 'medqqa'" in medbench("run", "-b", "medqqa", "--dry-run", code=2).stderr
     done = medbench("run", "-m", model(), "-b", "medquad-sample", "--permute-options", 3, "--dry-run", code=1)
     assert "Cannot be done: tiny on medquad-sample: --permute-options 3: the questions" in done.stderr
+    assert "Not known: items, tokens and time: the run would fail (tiny)" in done.stdout
