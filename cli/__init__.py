@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import sys
@@ -146,4 +147,25 @@ def main() -> None:
         from .shells import use
 
         use()
-    cli(prog_name="medbench")
+    done: list[object] = []
+    atexit.register(_end_at_once, done)  # first, so that it runs last
+    try:
+        cli(prog_name="medbench")
+    except SystemExit as end:
+        done.append(end.code or 0)
+        raise
+
+
+def _end_at_once(done: list[object]) -> None:
+    """End the process when a command is done. Python would first take down every library, which takes torch seconds.
+
+    `done` has the exit code; it is empty if the command failed in another way, which Python then reports.
+    """
+    if not done or not isinstance(done[0], int):
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # whoever read the output is gone; Python reports it
+        return
+    os._exit(done[0])

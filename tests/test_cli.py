@@ -448,6 +448,27 @@ def test_a_stopped_process_resumes_to_the_same_table(model: Path, tmp_path: Path
     assert len(stored()) == len(set(stored())) == 40
 
 
+@pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["list", "nothing"], 2)])
+def test_a_command_that_is_done_ends_without_taking_down_its_libraries(words: list[str], code: int) -> None:
+    """That takes torch seconds, in which Ctrl-C would kill the process without a message."""
+    script = f"""
+import sys
+from medbench.cli import main
+
+class Library:
+    def __del__(self):
+        print("taken down")
+
+sys.library = Library()
+sys.argv = ["medbench", *{words}]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == code
+    assert "medbench" in done.stdout + done.stderr
+    assert "taken down" not in done.stdout
+
+
 def test_a_second_writer_is_told_who_the_first_is(model: Path) -> None:
     words = ["run", "-m", model, "--engine", ENGINE, "-b", "medqa-sample", "--latency-items", "0"]
     first = process(*words)
