@@ -23,7 +23,7 @@ from medbench.core.types import Item, Output, Record, Score
 from medbench.metrics.token_f1 import TOKEN_F1
 from medbench.results.agreement import liveqa_grades
 from medbench.results.agreement.liveqa_grades import GradedAnswers
-from medbench.results.agreement.measure import WORDS, Agreement, Estimate, MetricAgreement, line, measure
+from medbench.results.agreement.measure import INTERVALS, WORDS, Agreement, Estimate, MetricAgreement, line, measure
 from medbench.results.agreement.stored_grades import draw, graded_at_least, store_grades
 from medbench.results.agreement.tables import legend as legend_of
 from medbench.results.agreement.tables import to_csv, to_json, to_markdown
@@ -209,7 +209,7 @@ class TestMeasure:
     def test_steps_are_told(self, run: StoredRun) -> None:
         told: list[tuple[str, int, int]] = []
         self.measure(run, Read(binary=False), step=lambda *seen: told.append(seen))
-        assert told == [("right", 0, 9), ("right", 9, 9)]
+        assert told == [("right", 0, 9), ("right", 9, 9), *((INTERVALS, done, 2) for done in range(3))]
 
     def test_answers_are_scored_in_batches(self, run: StoredRun, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = self.measure(run, Read("whole", binary=False)).lines[0]

@@ -315,9 +315,13 @@ class _ScoringLines:
         self.started = self.said = time.monotonic()
 
     def step(self, name: str, done: int, total: int) -> None:
+        from ...results.agreement.measure import INTERVALS
+
         now = time.monotonic()
         if name != self.name:
             self.name, self.started = name, now
+            if name == INTERVALS and not done:
+                tell(f"{name}: {total} metrics")
         if done and done < total and now - self.said >= LINE_SECONDS:
             self.said = now
             tell(f"{name}: {done:,}/{total:,}, {clock((now - self.started) * (total - done) / done)} left")

@@ -30,8 +30,10 @@ from ..store import StoredRun
 from .stored_grades import grades_of
 
 WORDS = "(words in the answer)"  # a baseline that needs no metric
+INTERVALS = "intervals, by bootstrap"  # the work after scoring, as `Step` names it
 
-Step = Callable[[str, int, int], None]  # metric, answers scored, answers in all
+Better = Literal["higher", "lower", ""]
+Step = Callable[[str, int, int], None]  # metric, answers scored, answers in all; INTERVALS, metrics done, metrics
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class MetricAgreement:
     """How far one metric agrees with people."""
 
     name: str
-    better: Literal["higher", "lower", ""]  # of the metric: if lower is better, agreement is a negative correlation
+    better: Better  # of the metric: if lower is better, agreement is a negative correlation
     n: int  # pairs that have a score
     total: int
     across: Estimate
@@ -105,7 +107,8 @@ def measure(
     Missing scores are computed and stored; judges must have graded before. A metric that fails is in `problems` and
     does not affect the others. Raises what `metrics_called` raises.
     """
-    lines, silent, problems = list[MetricAgreement](), list[tuple[str, str]](), list[MedbenchError]()
+    scored = list[tuple[str, Better, list[Score]]]()
+    silent, problems = list[tuple[str, str]](), list[MedbenchError]()
     names = [*metrics, *judges]
     for name, metric in zip(names, metrics_called(names, load)):
         try:
@@ -120,9 +123,14 @@ def measure(
         if name not in judges and records and all(score.value is None for score in scores):
             silent.append((name, scores[0].reason or "no reason given"))
             continue
-        lines.append(line(name, metric.better, records, scores, levels if name in judges else ()))
+        scored.append((name, metric.better, scores))
     lengths = [Score(record.item.id, len((record.output.text or "").split())) for record in records]
-    lines.append(line(WORDS, "", records, lengths))
+    scored.append((WORDS, "", lengths))
+    lines = list[MetricAgreement]()
+    for name, better, scores in scored:
+        step(INTERVALS, len(lines), len(scored))
+        lines.append(line(name, better, records, scores, levels if name in judges else ()))
+    step(INTERVALS, len(lines), len(scored))
     grades = [grades_of(record) for record in records]
     return Agreement(
         title=title(run, len(records)),
@@ -139,7 +147,7 @@ def measure(
 
 def line(
     name: str,
-    better: Literal["higher", "lower", ""],
+    better: Better,
     records: Sequence[Record],
     scores: Sequence[Score],
     levels: Sequence[int] = (),
