@@ -371,11 +371,25 @@ def test_metrics_are_listed_by_dimension_in_a_line_each_at_80_columns(monkeypatc
     )
 
 
+def test_models_say_whether_they_need_a_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def where() -> dict[str, str]:
+        return {row["name"]: row["where"] for row in json.loads(medbench("list", "models", "--json").stdout)}
+
+    monkeypatch.setattr(packaged, "installed", lambda package: None)
+    assert where()["smollm2-135m"] == "not on this machine yet; comes with pip, without a hub"
+    assert where()["biogpt-large"] == "not on this machine; comes from the hub"
+    package = registry.get("zoo", "smollm2-135m").package
+    converted.place(package.sha256).mkdir(parents=True)
+    assert where()["smollm2-135m"] == "on this machine"
+    assert "comes from the hub" in medbench("list", "models").stdout
+
+
 def test_one_name_tells_all_that_is_known_of_it() -> None:
     told = medbench("list", "metrics", "brier").stdout
     assert "Brier 1950" in told
     assert "lower" in told
     assert json.loads(medbench("list", "models", "smollm2-135m", "--json").stdout)["name"] == "smollm2-135m"
+    assert "on this machine" in medbench("list", "models", "smollm2-135m").stdout
     unknown = medbench("list", "metrics", "brie")
     assert (unknown.exit_code, "Did you mean brier?" in unknown.stderr) == (2, True)
     assert medbench("list", "runs", "brier").exit_code == 2

@@ -314,10 +314,26 @@ def _of_entry(entry: Entry, revision: str, tell: Tell, trusted: bool = False) ->
 
 def needs_no_download(name: str) -> bool:
     """Whether the weights of a zoo entry are on this disk, in the hub's cache or from the package that ships them."""
-    entry: Entry = registry.get("zoo", name)
+    return _is_here(registry.get("zoo", name))
+
+
+def where(entry: Entry) -> str:
+    """Return where an entry's weights come from, in words, without asking the hub; "" if only its engine knows."""
+    if entry.engine != ENGINE:
+        return ""
+    if _is_here(entry):
+        return "on this machine"
+    if entry.package:
+        return "not on this machine yet; comes with pip, without a hub"
+    return f"not on this machine{'; comes from the hub' if HUB_ID.fullmatch(entry.weights) else ''}"
+
+
+def _is_here(entry: Entry) -> bool:
     package = entry.package
     if package and (converted.place(package.sha256).is_dir() or packaged.installed(package)):
         return True
+    if not HUB_ID.fullmatch(entry.weights):
+        return Path(entry.weights).expanduser().exists()
     return hub_cache.find(entry.weights, entry.revision, problem) is not None
 
 

@@ -121,7 +121,13 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
     for row in rows:
         told = f"[red]{escape(row['problem'])}[/red]" if "problem" in row else escape(row["what"])
         below = " · ".join(str(row[key]) for key in ("weights", "hub", "licence") if key in row)
-        lines = [below, str(row.get("model", "")), str(row.get("can", "")), *row.get("options", ())]
+        lines = [
+            below,
+            str(row.get("where", "")),
+            str(row.get("model", "")),
+            str(row.get("can", "")),
+            *row.get("options", ()),
+        ]
         below = "".join(f"\n[dim]{escape(line)}[/dim]" for line in lines if line)
         table.add_row(row["name"], *(escape(str(row.get(fact, ""))) for fact in facts), told + below)
     return table
@@ -230,11 +236,14 @@ def _facts(group: registry.Group, name: str) -> dict[str, Any]:
     except MedbenchError as error:
         return {"name": name, "problem": error.message}
     if group == "zoo":
+        from ...zoo.resolve import where
+
         return {
             "name": name,
             "parameters": _count(plugin.parameters),
             "weights": plugin.weights,
             "licence": plugin.licence,
+            "where": where(plugin),
             "what": plugin.summary,
         }
     if group == "benchmarks":
