@@ -64,9 +64,10 @@ def require(kind: str) -> None:
     """Raise MedbenchError if `kind` needs llama.cpp's quantizer and it is not installed."""
     if kind not in NATIVE and importlib.util.find_spec("llama_cpp") is None:
         raise MedbenchError(
-            f"--type {kind} is made by llama.cpp's quantizer, which comes with llama-cpp-python; it is not installed.",
+            f"GGUF weights of the type {kind} need llama.cpp's quantizer, which comes with llama-cpp-python; it is not "
+            "installed.",
             "Install it: pip install 'medbench[gguf]' (compiles for some minutes and needs a C++ compiler). "
-            f"Without it: --type {', '.join(NATIVE)}",
+            f"Or choose a type that does not need it, with --type: {', '.join(NATIVE)}",
         )
 
 
