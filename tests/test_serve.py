@@ -128,6 +128,15 @@ def test_ask_scores_options_as_the_benchmark_does(client: httpx.Client, engine: 
     assert set(found["safety"]["labels"]) == {"disclaimer", "unsafe", "referral", "refusal", "emergency"}
 
 
+def test_the_example_of_the_documentation_works_as_printed(client: httpx.Client) -> None:
+    page = Path(__file__).parents[1].joinpath("docs", "serve.md").read_text(encoding="utf-8")
+    (body,) = re.findall(r"/ask -H 'Content-Type: application/json' -d '(.*?)'", page, re.DOTALL)
+    found = fine(client.post("/ask", content=body, headers={"Content-Type": "application/json"}))
+    fields = page.partition("The reply has these fields:")[2].partition("\n\n`option` and")[0]
+    first_column = [line.split("|")[1] for line in fields.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", " ".join(first_column))) == set(found)
+
+
 def test_ask_answers_an_open_question_as_the_benchmark_does(client: httpx.Client, engine: TransformersEngine) -> None:
     found = fine(client.post("/ask", json={"question": QUESTION, "max_tokens": 20}))
     asked = Prompt(MEDQUAD.question(Item("1", QUESTION)))
