@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import io
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Any
@@ -153,6 +154,7 @@ def main() -> None:
         cli(prog_name="medbench")
     except SystemExit as end:
         done.append(end.code or 0)
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # last, so that it runs first
         raise
 
 
