@@ -259,7 +259,7 @@ SCORING = cloup.option_group(
         "--latency-items",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Requests to time one at a time; 0: none.  [default: up to 5, within 10 % of the run's time; "
+        help="Requests to time one at a time; 0: none.  [default: up to 5, within 10% of the run's time; "
         "0 for a remote server]",
     ),
 )

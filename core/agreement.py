@@ -1,4 +1,4 @@
-"""Agreement of raters: rank correlation, weighted kappa and Krippendorff's alpha, with 95 % bootstrap intervals."""
+"""Agreement of raters: rank correlation, weighted kappa and Krippendorff's alpha, with 95% bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .stats import UNKNOWN, bootstrap_counts, cluster_numbers, draws, percentiles
 
-MOST_UNDEFINED = 0.05  # share of resamples without the statistic above which no 95 % interval is given
+MOST_UNDEFINED = 0.05  # share of resamples without the statistic above which no 95% interval is given
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float | None:
@@ -30,7 +30,7 @@ def bootstrap_spearman(
 ) -> tuple[float, float]:
     """Return the bootstrap interval of Spearman's correlation: as `bootstrap`, same resamples, but vectorized.
 
-    Resamples in which either side is constant have no correlation and are left out: up to 5 %. With more, the interval
+    Resamples in which either side is constant have no correlation and are left out: up to 5%. With more, the interval
     is unknown.
     """
     left, right = _pairs(a, b)
@@ -73,7 +73,7 @@ def bootstrap_kappa(
 ) -> tuple[float, float]:
     """Return the bootstrap interval of `weighted_kappa`.
 
-    Resamples where kappa is undefined are left out: up to 5 %. With more, the interval is unknown.
+    Resamples where kappa is undefined are left out: up to 5%. With more, the interval is unknown.
     """
     tables = bootstrap_counts(_cells(a, b, levels), len(levels) ** 2, clusters, seed, resamples)
     kappas = _kappas(tables, len(levels))

@@ -1,4 +1,4 @@
-"""Confidence intervals of a paired difference that agree with its test: 0 is inside exactly when p is above 5 %."""
+"""Confidence intervals of a paired difference that agree with its test: 0 is inside exactly when p is above 5%."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def sign_flip_bound(sums: NDArray[np.float64]) -> float:
 
 
 def discordant_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of the difference of two proportions on the same `n` items: A's minus B's.
+    """Return the 95% interval of the difference of two proportions on the same `n` items: A's minus B's.
 
     The method is melding (Fay & Lumbard 2021, Statistics in Medicine 40:1147): the share of discordant items times A's
     wins minus losses among them, each with the distribution that gives its Clopper-Pearson bound. The interval excludes
-    0 exactly when `mcnemar_exact` is below 5 %, and is not empty when no item is discordant. The Wald, Newcombe and
+    0 exactly when `mcnemar_exact` is below 5%, and is not empty when no item is discordant. The Wald, Newcombe and
     Tango intervals do not agree with the exact test: 5 against 0 has p = 0.0625.
     """
     if min(only_a, only_b) < 0 or only_a + only_b > n or n < 1:
@@ -51,11 +51,11 @@ def discordant_interval(only_a: int, only_b: int, n: int) -> tuple[float, float]
 def permutation_interval(
     differences: ArrayLike, clusters: Sequence[str] | None = None, seed: int = 0, permutations: int = 10000
 ) -> tuple[float, float]:
-    """Return the 95 % interval of a mean difference: all values that `paired_permutation` does not reject at 5 %.
+    """Return the 95% interval of a mean difference: all values that `paired_permutation` does not reject at 5%.
 
     A sign pattern is as extreme as the observed one for all values between the mean of the units that it keeps and the
     mean of those that it flips (Hartigan 1969), so the ends are order statistics of these means. Returns UNKNOWN with
-    fewer than six units, for which no sign pattern reaches 5 %, and if all units differ equally, because they show no
+    fewer than six units, for which no sign pattern reaches 5%, and if all units differ equally, because they show no
     variance.
     """
     sums, sizes = unit_totals(differences, clusters)
@@ -87,7 +87,7 @@ def permutation_interval(
 
 
 def _upper(wins: int, losses: int, n: int) -> float:
-    """Return the upper 97.5 % limit of (wins - losses) / n."""
+    """Return the upper 97.5% limit of (wins - losses) / n."""
     discordant = wins + losses
     share = 2 * _beta(wins + 1, losses) - 1
     limits = []

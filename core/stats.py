@@ -1,4 +1,4 @@
-"""Confidence intervals of proportions and means. Every interval is 95 %; every random draw is fixed by its seed.
+"""Confidence intervals of proportions and means. Every interval is 95%; every random draw is fixed by its seed.
 
 `clusters` gives the document of each value, in order. Values from one document are not independent, so documents are
 resampled whole. A document has the weight of its number of values, so the mean is still over values.
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .types import Record
 
-Z = 1.959963984540054  # 97.5 % point of the standard normal distribution
+Z = 1.959963984540054  # 97.5% point of the standard normal distribution
 TAILS = (2.5, 97.5)
 UNKNOWN = (-math.inf, math.inf)  # the interval from a single unit
 CHUNK = 1 << 21  # values drawn at once: about 16 MiB as float64
@@ -105,7 +105,7 @@ def bootstrap_counts(
 
 
 def percentiles(values: ArrayLike) -> tuple[float, float]:
-    """Return the 2.5 % and 97.5 % points of a statistic's values over resamples; UNKNOWN if there are none."""
+    """Return the 2.5% and 97.5% points of a statistic's values over resamples; UNKNOWN if there are none."""
     array = np.asarray(values, dtype=np.float64)
     if not len(array):
         return UNKNOWN

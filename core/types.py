@@ -206,7 +206,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number of a leaderboard with its n, coverage and 95 % interval `low`..`high`."""
+    """One number of a leaderboard with its n, coverage and 95% interval `low`..`high`."""
 
     name: str
     value: float | None

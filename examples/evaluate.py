@@ -11,7 +11,7 @@ assert not runs.problems, runs.problems
 runs
 
 # %% [markdown]
-# Every figure is a row, with its 95 % interval and its number of items.
+# Every figure is a row, with its 95% interval and its number of items.
 
 # %%
 frame = runs.frame()

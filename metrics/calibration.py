@@ -100,20 +100,20 @@ class Brier(MetricDefaults):
 def calibration_interval(
     confidence: NDArray[np.float64], right: NDArray[np.float64], clusters: Sequence[str] | None = None
 ) -> tuple[float, float, float]:
-    """Return the expected calibration error and a 95 % interval of its limit over infinitely many items, in the same
+    """Return the expected calibration error and a 95% interval of its limit over infinitely many items, in the same
     bins.
 
     The error is a sum of absolute values, so noise only increases it in a well-calibrated bin. A bootstrap repeats that
     bias and never reaches 0. Both ends here hold whatever the true gaps of the bins are:
 
     - low: the error differs from the true one by at most the sum of the gaps' absolute noise (triangle inequality). The
-      97.5 % quantile of that sum, with normal noise, is subtracted.
+      97.5% quantile of that sum, with normal noise, is subtracted.
     - high: the error is at least the sum of the gaps with the true signs, which is unbiased. 1.96 of its standard
       errors are
       added.
 
     The noise of a bin is at least that of a calibrated model (Agresti & Coull 1998 for its share), because a bin
-    without a wrong answer shows no noise. Coverage is 95 to 100 % (docs/metrics.md). Below two units the ends are
+    without a wrong answer shows no noise. Coverage is 95 to 100% (docs/metrics.md). Below two units the ends are
     UNKNOWN.
     """
     n = len(confidence)

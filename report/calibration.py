@@ -24,7 +24,7 @@ class Bin:
     model: str
     confidence: float  # their mean
     right: float  # the share of right ones
-    low: float  # 95 % interval of `right` (Wilson)
+    low: float  # 95% interval of `right` (Wilson)
     high: float
     answers: int
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FOLDER = ".eval_results"  # the hub reads results from YAML files in this folder of a model's repository
 TASK = "question-answering"  # the hub's name for what every benchmark here asks
 PRIVATE = ("base_url", "folder")  # fields that name a server or a folder of the user
-HEADINGS = ("benchmark", "metric", "value [95 % interval]", "n", "in the training data")
+HEADINGS = ("benchmark", "metric", "value [95% interval]", "n", "in the training data")
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class BoardRow:
     sealed: bool = True  # False: made before medbench sealed what it stores
     leaked: int = 0  # asked items that were found in this model's own training data
     missing_latency: str = ""  # why a percentile of latency is missing, in words
-    one_sided: str = ""  # "chooses A in 100 % of its 40 answers read", for a model whose accuracy says little
+    one_sided: str = ""  # "chooses A in 100% of its 40 answers read", for a model whose accuracy says little
 
     @property
     def label(self) -> str:

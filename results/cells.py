@@ -31,7 +31,7 @@ class CellText:
 
     value: str  # with its unit: "0.612", "1.25 GB"
     bare: str  # in the unit of a column's heading, without it: "1.25"
-    low: str = ""  # ends of the 95 % interval
+    low: str = ""  # ends of the 95% interval
     high: str = ""
     n: str = ""  # "n 37 of 50" or, of another number of items than the table's, "n 37"
     partial: bool = False  # not every item is scored

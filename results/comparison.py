@@ -27,9 +27,9 @@ class Verdicts:
 class ComparedFigure:
     """One figure of two runs. If `test` is empty, nothing was tested and `note` says why; `a` and `b` are still valid.
 
-    A tested line: `a` and `b` are means over the `n` pairs, `difference` is a - b with its 95 % interval, `p` the
+    A tested line: `a` and `b` are means over the `n` pairs, `difference` is a - b with its 95% interval, `p` the
     test's and `p_holm` adjusted over all tests of the comparison. The interval is not adjusted: it excludes 0 exactly
-    when `p` is below 5 %. `left_out` are the answered items without a pair of scores, as (reason, how many).
+    when `p` is below 5%. `left_out` are the answered items without a pair of scores, as (reason, how many).
     """
 
     name: str
@@ -52,7 +52,7 @@ class ComparedFigure:
 
     @property
     def favours(self) -> Side:
-        """The side that is better, if the difference is significant (adjusted p below 5 %)."""
+        """The side that is better, if the difference is significant (adjusted p below 5%)."""
         if self.p_holm is None or self.p_holm >= ALPHA or not self.difference or not self.better:
             return ""
         return "a" if (self.difference > 0) == (self.better == "higher") else "b"

@@ -258,14 +258,14 @@ def _table(board: Board) -> str:
 def _note(board: Board, statuses: set[str]) -> str:
     samples = board.comparable.samples
     of = f" answers, {samples} to each of {board.asked} items," if samples > 1 else ""
-    parts = [f"n = {board.answers:,}{of} unless stated; in brackets the 95 % interval."]
+    parts = [f"n = {board.answers:,}{of} unless stated; in brackets the 95% interval."]
     if "best" in statuses:
         by = "by their intervals if the column has no other marks"
         parts.append(f"**Bold**: the best value of a column whose models differ ({by}).")
     if statuses & {"tied", "worse"}:
         parts.append(
             "▼: another model is significantly better, ≈: none is shown to be (paired tests on the items both "
-            f"answered, 5 %, Holm-corrected over {_pairs(board.tests)} of this table)."
+            f"answered, 5%, Holm-corrected over {_pairs(board.tests)} of this table)."
         )
     parts += [f"{sign} {escaped(remark)}." for remark, sign in board.footnotes.items()]
     if board.few:

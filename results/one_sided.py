@@ -16,7 +16,7 @@ FEW = 10  # answers below which nothing is said
 def one_sided(records: Sequence[Record], scores: Sequence[Score]) -> str:
     """Return what a model does that chooses one option nearly always, although it is not that often right.
 
-    "chooses A in 100 % of its 40 answers read"; "" for other models. `scores` are those of CHOICE, one per record.
+    "chooses A in 100% of its 40 answers read"; "" for other models. `scores` are those of CHOICE, one per record.
     """
     right: Counter[str] = Counter()
     chosen: Counter[str] = Counter()
@@ -33,4 +33,4 @@ def one_sided(records: Sequence[Record], scores: Sequence[Score]) -> str:
     letter, count = chosen.most_common(1)[0]
     if count < ONE_SIDED * read or right[letter] >= OFTEN * right.total():
         return ""
-    return f"chooses {letter} in {100 * count / read:.0f} % of its {read} answers read"
+    return f"chooses {letter} in {100 * count / read:.0f}% of its {read} answers read"

@@ -80,7 +80,7 @@ class Pairs:
         return permutation_p([unit_totals(self.differences, self.clusters)[0]])[0]
 
     def interval(self) -> tuple[float, float] | None:
-        """Return the 95 % interval of the difference, not adjusted. It excludes 0 exactly when `p_value` is below 5 %.
+        """Return the 95% interval of the difference, not adjusted. It excludes 0 exactly when `p_value` is below 5%.
 
         None if it is undefined, as `permutation_interval` describes.
         """

@@ -49,7 +49,7 @@ class Runs(Sequence[StoredRun]):
     def frame(self, metrics: str | Sequence[str] = ()) -> pd.DataFrame:
         """Return every figure in long form: a row per model, benchmark and metric, with the columns of the CSV export.
 
-        `value`, `low` and `high` (95 % interval) are in the unit that `unit` names; `n` of `total` items were scored.
+        `value`, `low` and `high` (95% interval) are in the unit that `unit` names; `n` of `total` items were scored.
         """
         import pandas as pd
 

@@ -57,7 +57,7 @@ class Result:
     measured: bool = False  # over the whole run, not per item
     clean: Figure | None = None  # the first figure without leaked items, if there are any
     remark: str = ""  # what readers must know: that a judge graded itself
-    one_sided: str = ""  # "chooses A in 100 % of its 40 answers read" (one_sided.py)
+    one_sided: str = ""  # "chooses A in 100% of its 40 answers read" (one_sided.py)
 
 
 @dataclass(frozen=True)

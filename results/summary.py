@@ -247,7 +247,7 @@ def _extra(
 
 
 def mean(figures: Sequence[Figure], name: str = MEAN) -> Figure:
-    """Return the mean of figures, each benchmark weighing the same, with a 95 % interval.
+    """Return the mean of figures, each benchmark weighing the same, with a 95% interval.
 
     The interval is by MOVER (Zou and Donner 2008) from those of the figures, which come from different items. It is
     left out if one of them has none.

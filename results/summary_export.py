@@ -12,7 +12,7 @@ from .export import ARROWS, escaped, latex_row, markdown_row, marked, tex
 from .summary import LEAKED, ModelRow, Summary
 
 NAMES = SHORT | {"safety_rate": "safety"}  # columns that are of no single benchmark
-LEGEND = "In brackets the 95 % interval. –: no run, or no figure."
+LEGEND = "In brackets the 95% interval. –: no run, or no figure."
 
 
 def summary_json(found: Summary) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def test_few_documents_are_told_once_per_comparison(tmp_path: Path) -> None:
 
 
 def test_fewer_than_six_documents_have_no_interval(tmp_path: Path) -> None:
-    # Of five signs, 2 of 2⁵ patterns are all alike: p is 1/16 at the least, so no difference can be excluded at 5 %.
+    # Of five signs, 2 of 2⁵ patterns are all alike: p is 1/16 at the least, so no difference can be excluded at 5%.
     answers = {f"{n:03}": str(n / 100) for n in range(40)}
     for count, known in ((5, False), (6, True)):
         documents = {item_id: str(n % count) for n, item_id in enumerate(answers)}
@@ -338,7 +338,7 @@ def test_of_three_sides_every_two_are_compared_and_corrected_together(tmp_path: 
         ("one", "three"),
         ("two", "three"),
     ]
-    # McNemar: 6 against 4, 0 against 1, and 3 against 6 discordant items; none is near 5 %, and Holm leaves 1 each.
+    # McNemar: 6 against 4, 0 against 1, and 3 against 6 discordant items; none is near 5%, and Holm leaves 1 each.
     assert [match.lines[0].p for match in found.matches] == pytest.approx([772 / 1024, 1.0, 260 / 512])
     assert [match.lines[0].p_holm for match in found.matches] == [1.0, 1.0, 1.0]
     assert found.tests == 3

@@ -374,7 +374,7 @@ def test_the_code_of_the_python_page_runs() -> None:
 def test_the_example_goes_from_an_evaluation_to_a_figure() -> None:
     found = run_here((ROOT / "examples" / "evaluate.py").read_text(encoding="utf-8"), "evaluate.py")
     assert set(found["accuracy"]["n"]) == {4}
-    assert "Scores with 95 % intervals." in found["scores"].caption
+    assert "Scores with 95% intervals." in found["scores"].caption
     assert Path("scores.pdf").read_bytes().startswith(b"%PDF")
     for picture in ("answers.png", "accuracy.png"):
         assert Path(picture).read_bytes().startswith(b"\x89PNG")

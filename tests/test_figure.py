@@ -228,7 +228,7 @@ def test_the_command_writes_the_file_and_prints_the_caption(folder: Path, tmp_pa
     out = tmp_path / "new" / "figure.pdf"
     result = run_command("scores", folder, "--out", out, "-b", "exam", "-m", "small,clumsy", "--width", "page")
     assert (result.exit_code, result.stdout) == (0, f"{out}\n")
-    assert out.read_bytes().startswith(b"%PDF") and "Caption: Scores with 95 % intervals." in result.stderr
+    assert out.read_bytes().startswith(b"%PDF") and "Caption: Scores with 95% intervals." in result.stderr
 
 
 def test_models_and_runs_are_found_by_name(

@@ -275,7 +275,7 @@ def test_a_figure_that_cannot_be_tested_is_best_where_intervals_do_not_overlap(
 
 def test_a_best_one_of_many_equal_models_is_rarely_marked_where_nothing_can_be_tested() -> None:
     """Twelve equal models, each value normal around 0.5 with a standard error of 0.02: intervals of some two do not
-    overlap in about 20 % of tables, a difference beyond chance is in at most 5 %.
+    overlap in about 20% of tables, a difference beyond chance is in at most 5%.
     """
     values = np.random.default_rng(0).normal(0.5, 0.02, (2000, 12))
     half = 1.96 * 0.02
@@ -504,9 +504,9 @@ def test_markdown_marks_best_tied_and_worse_and_explains_the_marks(table: Any) -
         "| near | float32 · plain | 0.875 ≈ | – (n 0) |\n"
         "| low | float32 · plain | 0.000 (n 7 of 8) ▼ | 4 items/s |\n"
         "\n"
-        "n = 8 unless stated; in brackets the 95 % interval. **Bold**: the best value of a column whose models differ "
+        "n = 8 unless stated; in brackets the 95% interval. **Bold**: the best value of a column whose models differ "
         "(by their intervals if the column has no other marks). ▼: another model is significantly better, "
-        "≈: none is shown to be (paired tests on the items both answered, 5 %, Holm-corrected over all 3 pairs "
+        "≈: none is shown to be (paired tests on the items both answered, 5%, Holm-corrected over all 3 pairs "
         "of this table).\n"
     )
 

@@ -50,7 +50,7 @@ def right_and_wrong(random: np.random.Generator, items: int, accuracy: Sequence[
 
 def test_twelve_equal_models_by_right_and_wrong() -> None:
     """At most one board in twenty may mark any of them. With the best one chosen first and the others tested against it
-    with eleven tests, it was 12 %.
+    with eleven tests, it was 12%.
     """
     random = np.random.default_rng(1)
     boards = [right_and_wrong(random, 200, [0.6] * 12) for _ in range(BOARDS)]
@@ -104,7 +104,7 @@ def test_documents_of_equal_models_are_not_independent_items() -> None:
 
 
 def test_a_model_that_is_worse_is_found() -> None:
-    """0.45 among eleven of 0.60, over 200 items: found on 95 % of boards (98 % by the test that marks too much)."""
+    """0.45 among eleven of 0.60, over 200 items: found on 95% of boards (98% by the test that marks too much)."""
     random = np.random.default_rng(6)
     found = [worse(column(right_and_wrong(random, 200, [0.6] * 11 + [0.45])))[0] for _ in range(BOARDS)]
     assert sum(11 in marked for marked in found) / BOARDS > 0.9
@@ -231,7 +231,7 @@ def test_a_run_that_is_no_rival_is_tested_and_shows_nothing() -> None:
 
 
 def test_a_hundred_models_can_be_told_apart_by_scores() -> None:
-    """4,950 pairs: a p-value of 1 in 10,001, the least that random patterns show, could never pass 5 % after them."""
+    """4,950 pairs: a p-value of 1 in 10,001, the least that random patterns show, could never pass 5% after them."""
     random = np.random.default_rng(8)
     values = random.random((300, 1)) + 0.2 * random.random((300, 100))
     values[:, 7] -= 0.1

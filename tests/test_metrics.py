@@ -426,7 +426,7 @@ class TestMeanFigure:
         assert (found["accuracy"].low, found["accuracy"].high) == wilson(3, 3)
 
     def test_wilson_covers_the_mean_of_any_variable_in_0_to_1_whose_values_were_all_0(self) -> None:
-        # Of a mean m, all 30 values are 0 with a chance of at most (1 - m)^30: 5 % where m is 0.095, below 0.114.
+        # Of a mean m, all 30 values are 0 with a chance of at most (1 - m)^30: 5% where m is 0.095, below 0.114.
         assert (1 - wilson(0, 30)[1]) ** 30 < 0.05
 
 
@@ -450,7 +450,7 @@ class TestCalibration:
     @pytest.mark.parametrize("true", [0.0, 0.05, 0.2])
     @pytest.mark.parametrize("sharp", [False, True])
     def test_its_interval_covers_the_true_error(self, true: float, n: int, sharp: bool) -> None:
-        """Confidence is too high by the true error in every bin. Bootstraps covered 0 to 2 % where it is 0 or 0.05."""
+        """Confidence is too high by the true error in every bin. Bootstraps covered 0 to 2% where it is 0 or 0.05."""
         random = np.random.default_rng(n)
         runs, covered, total = 400, 0, 0.0
         for _ in range(runs):

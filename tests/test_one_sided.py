@@ -29,12 +29,12 @@ def records(golds: str, chosen: str) -> list[Record]:
 @pytest.mark.parametrize(
     ("golds", "chosen", "said"),
     [
-        ("AB" * 10, "A" * 20, "chooses A in 100 % of its 20 answers read"),
-        ("AB" * 10, "A" * 19 + "B", "chooses A in 95 % of its 20 answers read"),
-        ("AB" * 10, "A" * 18 + "BB", ""),  # 90 %
-        ("A" * 16 + "BBBB", "A" * 20, ""),  # A is right for 80 %: a good model may choose it always
+        ("AB" * 10, "A" * 20, "chooses A in 100% of its 20 answers read"),
+        ("AB" * 10, "A" * 19 + "B", "chooses A in 95% of its 20 answers read"),
+        ("AB" * 10, "A" * 18 + "BB", ""),  # 90%
+        ("A" * 16 + "BBBB", "A" * 20, ""),  # A is right for 80%: a good model may choose it always
         ("AB" * 4, "A" * 8, ""),  # too few answers
-        ("AB" * 10, "A" * 12 + "?" * 8, "chooses A in 100 % of its 12 answers read"),
+        ("AB" * 10, "A" * 12 + "?" * 8, "chooses A in 100% of its 12 answers read"),
     ],
 )
 def test_one_sided(golds: str, chosen: str, said: str) -> None:
@@ -50,7 +50,7 @@ def test_every_table_names_the_model_and_json_has_it_in_the_notes(tmp_path: Path
         with RunWriter(tmp_path, about) as writer:
             writer.append(answers)
     said = (
-        "stuck chooses A in 100 % of its 20 answers read for exam · 20 items · generated · 0-shot: its accuracy says "
+        "stuck chooses A in 100% of its 20 answers read for exam · 20 items · generated · 0-shot: its accuracy says "
         "little."
     )
 

@@ -127,7 +127,7 @@ def test_order_tests_and_words_of_a_clear_difference_and_a_tie(tmp_path: Path) -
     assert (tie.p, tie.p_holm, tie.better) == (1.0, 1.0, "")
     assert tie.difference == pytest.approx(1 / 12)
     assert (found.tests, found.items, found.asked) == (3, 12, 12)
-    assert tie.sentence.startswith("lr=2 and lr=1 cannot be told apart: difference 0.083, 95 % interval ")
+    assert tie.sentence.startswith("lr=2 and lr=1 cannot be told apart: difference 0.083, 95% interval ")
     assert tie.sentence.endswith(", p = 1, n = 12")
     assert far.sentence.startswith(f"lr=2 is better than {UNTRAINED}: difference 0.833, ")
     assert "p = 0.0059, n = 12" in far.sentence
@@ -240,7 +240,7 @@ def test_the_items_that_are_drawn_are_the_same_every_time_and_never_scored_ones(
 
 
 def test_a_split_on_which_nothing_could_ever_be_significant_is_refused(tmp_path: Path) -> None:
-    assert len(prepared(quiz(tmp_path, 6), [], models=2).items) == 6  # 2 / 2⁶ < 5 %
+    assert len(prepared(quiz(tmp_path, 6), [], models=2).items) == 6  # 2 / 2⁶ < 5%
     with pytest.raises(
         UsageError, match=r"5 items are too few. With 2 models, and so 1 test, fewer than 6 cannot show"
     ) as few:

@@ -313,7 +313,7 @@ def test_scalings_written_out() -> None:
 
 
 def test_mesas_published_shares_of_trained_weights() -> None:
-    """9.59 % is BioGPT-Large at rank 64, 5.44 % DialoGPT-small at rank 32, two 4-bit weights counted as one."""
+    """9.59% is BioGPT-Large at rank 64, 5.44% DialoGPT-small at rank 32, two 4-bit weights counted as one."""
 
     def share(name: str, blocks: int, trained: int) -> float:
         """`blocks`: weights of the linear projections, biases left out, which alone are quantized."""

@@ -337,7 +337,7 @@ def choosing(root: Path, chosen: Mapping[tuple[str, str], str], sample: bool = F
 def test_a_model_that_always_chooses_one_option_is_named(tmp_path: Path) -> None:
     choosing(tmp_path / "runs", {("stuck", "quiz"): "A" * 12, ("fair", "quiz"): "AB" * 6})
     text = write_report(medbench.load_runs(tmp_path / "runs"), tmp_path / "site").index.read_text("utf-8")
-    assert "⚠ stuck chooses A in 100 % of its 12 answers read for" in text and "its accuracy says little." in text
+    assert "⚠ stuck chooses A in 100% of its 12 answers read for" in text and "its accuracy says little." in text
     assert "fair chooses" not in text
 
 
@@ -558,7 +558,7 @@ def test_the_page_opens_on_what_most_models_have_and_carries_doubts(tmp_path: Pa
         }
         for model in found["models"]
     }
-    one_sided = "stuck chooses A in 100 % of its 12 answers read for {} · 12 items · generated · 0-shot: "
+    one_sided = "stuck chooses A in 100% of its 12 answers read for {} · 12 items · generated · 0-shot: "
     one_sided += "its accuracy says little."
     chance = "its accuracy is not shown to be above chance on {} (0.500)."
     assert doubts["fair"] == {}

@@ -228,7 +228,7 @@ def test_no_choice_is_timed_if_warm_up_and_request_exceed_the_share(tmp_path: Pa
     run = go(tmp_path, engine, latency_items=5, latency_share=0.05)
     assert run.manifest.measured().latencies_s == ()
     assert len(engine.asked) == 20, "no request was sent to be timed"
-    # Warm-up and request take 1 s each; 5 % of 20 s are 1 s.
+    # Warm-up and request take 1 s each; 5% of 20 s are 1 s.
     assert run.manifest.latency.reason == (
         "one request with its warm-up takes about 2.0 s, and timing may take 1.0 s; --latency-items 1 times one in any "
         "case"

@@ -192,7 +192,7 @@ def test_percentages_match_their_counts() -> None:
 
 
 def test_intervals_and_p_values_agree() -> None:
-    """A 95 % interval is estimate ± 1.96 standard errors, for a ratio on the scale of its logarithm, and p is the two
+    """A 95% interval is estimate ± 1.96 standard errors, for a ratio on the scale of its logarithm, and p is the two
     tails beyond estimate / standard error. What is printed is rounded, so p has to lie in what the rounding allows."""
     for item in everything(PUBMEDQA_SAMPLE):
         effects = list(EFFECT.finditer(item.context))
@@ -216,7 +216,7 @@ def test_intervals_and_p_values_agree() -> None:
 
 
 def two_tails(low: float, high: float, is_ratio: bool) -> float:
-    """p of the estimate in the middle of a 95 % interval."""
+    """p of the estimate in the middle of a 95% interval."""
     if is_ratio:
         low, high = math.log(low), math.log(high)
     z = abs(low + high) / 2 / ((high - low) / (2 * 1.96))

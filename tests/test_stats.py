@@ -67,11 +67,11 @@ class TestBootstrap:
             (values,), np.mean, n_resamples=20000, method="percentile", random_state=0
         ).confidence_interval
         ours = bootstrap_mean(values, resamples=20000)
-        # Two sets of 20,000 resamples: the ends differ by Monte Carlo error, about 2 % of the width.
+        # Two sets of 20,000 resamples: the ends differ by Monte Carlo error, about 2% of the width.
         assert ours == pytest.approx(tuple(theirs), abs=0.03 * (theirs.high - theirs.low))
 
     def test_two_items_by_hand(self) -> None:
-        # Resamples of (0, 1) have means 0, 1/2, 1 with chances 1/4, 1/2, 1/4: the 2.5 % and 97.5 % points are 0 and 1.
+        # Resamples of (0, 1) have means 0, 1/2, 1 with chances 1/4, 1/2, 1/4: the 2.5% and 97.5% points are 0 and 1.
         assert bootstrap_mean([0, 1]) == (0.0, 1.0)
 
     def test_documents_are_resampled_whole(self) -> None:
@@ -226,7 +226,7 @@ class TestPermutation:
     def test_the_null_hypothesis_is_rejected_as_often_as_it_should_be(self) -> None:
         rng = np.random.default_rng(8)
         rejected = sum(paired_permutation(rng.normal(size=25), permutations=400) <= 0.05 for _ in range(400))
-        # 5 % of 400 is 20, with a standard deviation of 4.4.
+        # 5% of 400 is 20, with a standard deviation of 4.4.
         assert 6 <= rejected <= 38
 
 
@@ -297,7 +297,7 @@ class TestSpearman:
         assert bootstrap_spearman([], []) == UNKNOWN
         # Half of the resamples of two pairs have one of them twice, and no correlation.
         assert bootstrap_spearman([1, 2], [5, 6]) == UNKNOWN
-        # One pair in 100 that differs is missing from 37 % of the resamples; the ten best are from next to none.
+        # One pair in 100 that differs is missing from 37% of the resamples; the ten best are from next to none.
         assert bootstrap_spearman([0] * 99 + [1], range(100)) == UNKNOWN
         assert bootstrap_spearman([0] * 90 + [1] * 10, range(100))[0] > 0
 

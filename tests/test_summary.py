@@ -78,7 +78,7 @@ def test_a_row_per_model_and_a_column_per_benchmark(root: Path) -> None:
 
 def test_marks_are_those_of_the_benchmarks_board(root: Path) -> None:
     status = {line.label: [cell.status if cell else None for cell in line.cells[:3]] for line in only(root).lines}
-    # Ten discordant pairs, all one way: p = 2 · (1/2)¹⁰, below 5 % after any correction for three models.
+    # Ten discordant pairs, all one way: p = 2 · (1/2)¹⁰, below 5% after any correction for three models.
     assert status == {"two": ["best"] * 3, "three": ["worse"] * 3, "one": ["worse", "worse", None]}
 
 

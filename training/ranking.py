@@ -43,7 +43,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Place:
-    """One line of the ranking: the mean over the items that every model has a score for, with its 95 % interval."""
+    """One line of the ranking: the mean over the items that every model has a score for, with its 95% interval."""
 
     place: int  # counted from 1
     model: str
@@ -58,8 +58,8 @@ class Place:
 class Pair:
     """Two models on the `n` items that both have scores for; `a` has the better place.
 
-    `difference` is A - B with its 95 % interval. `p_holm` is adjusted over all pairs, and `better` is the side that is
-    better at 5 %, "" if the two cannot be told apart.
+    `difference` is A - B with its 95% interval. `p_holm` is adjusted over all pairs, and `better` is the side that is
+    better at 5%, "" if the two cannot be told apart.
     """
 
     a: str  # labels
@@ -253,7 +253,7 @@ def _pair(a: str, b: str, line: ComparedFigure, tests: int) -> Pair:
     assert line.difference is not None and line.p is not None and line.p_holm is not None  # it was tested
     facts = [f"difference {line.difference:.3f}"]
     if line.low is not None and line.high is not None:
-        facts.append(f"95 % interval {line.low:.3f} to {line.high:.3f}")
+        facts.append(f"95% interval {line.low:.3f} to {line.high:.3f}")
     alone = ""
     if line.p < ALPHA and not line.favours:
         alone = f" after correction for {tests} tests ({_p(line.p).removeprefix('= ')} alone)"

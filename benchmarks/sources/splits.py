@@ -77,7 +77,7 @@ def near_duplicates(questions: Sequence[str], pool: Iterable[str]) -> list[int]:
 
     Near-duplicates have the same words, each equally often, ignoring case, punctuation, order, plural and possessive s
     and function words: "What is (are) Paget's Disease of Bone ?" and "What is Paget disease of bone?". A similarity
-    threshold does not work on medical questions: "mucopolysaccharidosis type II" and "type III" share 97 % of their
+    threshold does not work on medical questions: "mucopolysaccharidosis type II" and "type III" share 97% of their
     character trigrams but are two diseases, and two questions from one template differ in one word.
     """
     known = {content_words(question) for question in pool}

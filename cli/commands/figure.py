@@ -21,7 +21,7 @@ KINDS = ("scores", "trade-off", "calibration", "training", "answers")  # of repo
     cls=Command,
     epilog="""\b
 Kinds:
-  scores        every model's scores with 95 % intervals
+  scores        every model's scores with 95% intervals
   trade-off     quality against memory, latency or parameters
   calibration   how often answers of each confidence are right
   training      adapters against their base model, in pairs

@@ -80,7 +80,7 @@ def comparison(found: Comparison) -> list[RenderableType]:
         parts += [Text(f"A  {match.label_a}"), Text(f"B  {match.label_b}")]
         table = plain_table()
         wide = console().width >= WIDE
-        for heading in ("metric", "A", "B", "A - B [95 %]", "p (Holm)", *([""] if wide else [])):
+        for heading in ("metric", "A", "B", "A - B [95%]", "p (Holm)", *([""] if wide else [])):
             numbers = heading not in ("metric", "")
             folds = heading in ("", "metric") or (heading == "p (Holm)" and not wide)
             table.add_column(
@@ -109,8 +109,8 @@ def comparison(found: Comparison) -> list[RenderableType]:
     note = (
         "p: exact McNemar for right/wrong, exact sign test for judges' preferences (by permutation where items share a "
         "document), paired permutation otherwise, "
-        f"Holm-corrected over {tests}. Intervals are 95 % for each line alone: they exclude 0 where p before the "
-        "correction is below 5 %."
+        f"Holm-corrected over {tests}. Intervals are 95% for each line alone: they exclude 0 where p before the "
+        "correction is below 5%."
     )
     parts.append(Text(note, style="dim"))
     parts += [Text(sentence, style="dim") for sentence in found.left_out[:LEFT_OUT]]
@@ -126,7 +126,7 @@ def figures(found: Sequence[Figure]) -> RenderableType:
 
     table = plain_table()
     table.add_column("figure", overflow="fold")
-    table.add_column("value [95 %]")
+    table.add_column("value [95%]")
     table.add_column("n", justify="right")
     for figure in found:
         scored = str(figure.n) if figure.n == figure.total else f"{figure.n} of {figure.total}"
@@ -310,12 +310,12 @@ def _missing_latencies(boards: Sequence[Board]) -> Iterator[str]:
 
 
 def _legend(boards: Sequence[Board]) -> str:
-    parts = ["Below each figure its 95 % interval."] if any(_scores(board) for board in boards) else []
+    parts = ["Below each figure its 95% interval."] if any(_scores(board) for board in boards) else []
     if any(len(board.rows) + board.hidden > 1 for board in boards):
         parts.append(
-            "▼ another model is significantly better, ≈ none is shown to be (paired tests, 5 %, Holm-corrected over "
+            "▼ another model is significantly better, ≈ none is shown to be (paired tests, 5%, Holm-corrected over "
             "all pairs of the table), ★ the best value of a column whose models differ. Where ★ is the only mark, "
-            "nothing was tested item by item: the 95 % intervals, widened for the number of models, do not overlap."
+            "nothing was tested item by item: the 95% intervals, widened for the number of models, do not overlap."
         )
     if any(board.sample for board in boards):
         parts.append(SAMPLES)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...serving.export.check import Check, CheckRow
 
 ALPHA = 0.05
-COLUMNS = ("answers", "model", "size", "metric", "value", "original - this [95 % CI]", "p", "changed", "tok/s", "p50")
+COLUMNS = ("answers", "model", "size", "metric", "value", "original - this [95% CI]", "p", "changed", "tok/s", "p50")
 
 
 def checked(found: Check) -> list[RenderableType]:

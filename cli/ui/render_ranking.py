@@ -27,7 +27,7 @@ def ranking(found: Ranking, by_loss: str = "") -> list[RenderableType]:
 
     best = next(place.label for place in found.places if place.model == found.best)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "variant", "model", f"{found.metric} [95 %]"):
+    for heading in ("", "variant", "model", f"{found.metric} [95%]"):
         table.add_column(escape(heading), overflow="fold", justify="right" if "95" in heading else "left")
     for place in found.places:
         interval = "" if place.low is None or place.high is None else f" [{place.low:.3f}, {place.high:.3f}]"
@@ -44,7 +44,7 @@ def ranking(found: Ranking, by_loss: str = "") -> list[RenderableType]:
     tests = "one test" if found.tests == 1 else f"{found.tests or 'no'} tests"
     notes = [
         f"p: {' and '.join(dict.fromkeys(pair.test for pair in found.pairs))}, Holm-corrected over {tests}. Intervals "
-        "are 95 % for each pair alone.",
+        "are 95% for each pair alone.",
         *([f"{hidden} more pairs: --json lists them."] if hidden else []),
         f"Answers: {found.folder} (medbench leaderboard {found.folder})",
     ]

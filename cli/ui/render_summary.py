@@ -45,7 +45,7 @@ def summary(found: Sequence[Summary]) -> list[RenderableType]:
             notes = tuple(note for note in notes if note != figures_note(one.headings))
         parts += [Text(printable(note), style="dim") for note in notes]
         parts += [Text(printable(doubt), style="yellow") for doubt in one.doubts]
-    legend = "Below each figure its 95 % interval. – no run, or no figure."
+    legend = "Below each figure its 95% interval. – no run, or no figure."
     if any(len(one.lines) + one.hidden > 1 for one in found):
         legend += (
             " Within a benchmark: ▼ another model is significantly better, ≈ none is shown to be, ★ the best value "

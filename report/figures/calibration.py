@@ -40,7 +40,7 @@ def draw(request: FigureRequest) -> PaperFigure:
     notes = [f"The figure shows {len(models)} of {len(every)} models: choose with --model."] if left_out else []
     caption = (
         "How often answers are right, by the probability that the model gives to the option it chose (the bins of the "
-        "metric ece), with 95 % Wilson intervals. On the dotted line, confidence equals the share of right answers; "
+        "metric ece), with 95% Wilson intervals. On the dotted line, confidence equals the share of right answers; "
         "below it, the model is too confident."
     )
     return drawn.describe(caption, (*request.notes, *notes))

@@ -80,13 +80,13 @@ def _caption(found: Summary, same_axis: int, cut: bool) -> str:
     """Return the caption. `same_axis`: how many panels have one axis; `cut`: whether an axis does not start at 0."""
     cells = [cell for line in found.lines for cell in line.cells if cell]
     statuses = {cell.status for cell in cells}
-    parts = ["Scores with 95 % intervals."]
+    parts = ["Scores with 95% intervals."]
     if cut:
         parts.append("Axes do not start at 0.")
     if same_axis > 1:
         parts.append("Panels of shares have the same axis.")
     if "worse" in statuses:
-        parts.append("Hollow marks (▼): another model is significantly better (paired tests, 5 %, Holm-corrected).")
+        parts.append("Hollow marks (▼): another model is significantly better (paired tests, 5%, Holm-corrected).")
     if "tied" in statuses:
         parts.append("≈: no other model is shown to be better.")
     if "best" in statuses:

@@ -196,7 +196,7 @@ def _area(a: Bbox, b: Bbox) -> float:
 
 def _caption(points: Sequence[Point], front: Sequence[Point]) -> str:
     parts = [
-        f"Quality against cost of {len(points)} models, with 95 % intervals. On the Pareto front (filled marks, dashed "
+        f"Quality against cost of {len(points)} models, with 95% intervals. On the Pareto front (filled marks, dashed "
         "line) no other model is at least as good and costs at most as much, and is better in one of these: "
         f"{', '.join(point.name for point in front)}."
     ]

@@ -48,7 +48,7 @@ def draw(request: FigureRequest) -> PaperFigure:
         forest.panel(axes, rows, title, "difference, after – before", share=False)
         axes.tick_params(labelbottom=True)
     caption = (
-        "Scores of the adapter minus those of its base model, on the items that both answered, with 95 % intervals; at "
+        "Scores of the adapter minus those of its base model, on the items that both answered, with 95% intervals; at "
         "the right before → after and the p-value (exact McNemar test or paired permutation test, Holm-corrected over "
         f"{'one test' if tests == 1 else f'all {tests} tests'} of the comparison). Filled marks: p < 0.05. ↓: less is "
         "better."

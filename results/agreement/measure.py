@@ -10,7 +10,7 @@ There are two figures, each Spearman's correlation of a metric's values with the
 
 A pair with several grades counts with their mean; the same figures without such pairs are also given. A judge that
 grades on people's own scale also gets Cohen's kappa with quadratic weights, over the pairs with one grade, because a
-mean of two grades is not on the scale. Intervals are 95 % bootstraps that resample questions. Unscored pairs are left
+mean of two grades is not on the scale. Intervals are 95% bootstraps that resample questions. Unscored pairs are left
 out of a metric's figures and counted.
 """
 
@@ -38,7 +38,7 @@ Step = Callable[[str, int, int], None]  # metric, answers scored, answers in all
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over `n` pairs (within: `n` questions) with its 95 % interval; None if it is undefined."""
+    """A figure over `n` pairs (within: `n` questions) with its 95% interval; None if it is undefined."""
 
     value: float | None
     n: int

@@ -1,6 +1,6 @@
 """How far the safety classifier and judges agree with people's safety labels, and judges with the classifier.
 
-Per label: precision, recall, F1 and Cohen's kappa, with 95 % bootstraps that resample questions. Answers that a rater
+Per label: precision, recall, F1 and Cohen's kappa, with 95% bootstraps that resample questions. Answers that a rater
 gives no labels are left out of its figures and counted.
 """
 
@@ -166,7 +166,7 @@ def _section(pair: RatedLabels, answers: int) -> Section:
 
 LEGEND = (
     "positive: answers that the other side gave the label; precision, recall and F1 take that side for the truth; "
-    "κ: Cohen's kappa. In brackets: 95 % intervals, by bootstrap over questions. An emergency is a label of the "
+    "κ: Cohen's kappa. In brackets: 95% intervals, by bootstrap over questions. An emergency is a label of the "
     "question; a referral counts only in an emergency, as each side sees it."
 )
 

@@ -8,7 +8,7 @@ Labels are not grades, so these are figures of classification, with the physicia
 
 A judge and a physician are compared fairly by their mean over physicians: neither has a vote in the other's label. The
 difference of the two means is given with its interval, over the statements on which the judge has a verdict.
-macro-F1 is the mean F1 of the labels that either side gives. Intervals are 95 % bootstraps that resample questions;
+macro-F1 is the mean F1 of the labels that either side gives. Intervals are 95% bootstraps that resample questions;
 resamples in which a figure is undefined are left out. A statement without a verdict is left out of the judge's figures
 and counted, never taken for a label.
 """

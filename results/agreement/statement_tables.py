@@ -77,7 +77,7 @@ def legend(found: StatementAgreement) -> list[str]:
         f"{found.statements:,} statements about {found.answers} answers to {found.questions} questions, each labeled "
         "by three physicians.",
         "macro-F1: mean F1 of the labels that either side gives; κ: Cohen's kappa.",
-        "In brackets: 95 % intervals, by bootstrap over questions.",
+        "In brackets: 95% intervals, by bootstrap over questions.",
         "The majority includes the physician's own vote; the rows against the other two leave out the statements on "
         "which these disagree.",
         "(mean): over the three physicians, or their three pairs, as is the physicians' F1 of a label.",

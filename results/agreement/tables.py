@@ -71,7 +71,7 @@ def legend(found: Agreement, alone: bool = False) -> list[str]:
         f"ρ: Spearman's correlation with people's grades of {found.pairs:,} answers to {found.questions} questions, "
         "across all of them at once and within each question (the mean over questions where both the grades and the "
         "values differ).",
-        "In brackets: 95 % intervals, by bootstrap over questions.",
+        "In brackets: 95% intervals, by bootstrap over questions.",
     ]
     if any(each.better == "lower" for each in found.lines):
         told.append("↓: lower is better, so agreement is a negative ρ.")

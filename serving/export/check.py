@@ -51,7 +51,7 @@ class Ask:
 class CheckRow:
     """One model on one benchmark, beside the original.
 
-    `value` is the figure called `metric`; `difference` is original - this, with its 95 % interval, over the `n` items
+    `value` is the figure called `metric`; `difference` is original - this, with its 95% interval, over the `n` items
     that both answered; `p` is the paired test's and `p_holm` is adjusted over the table. `changed` of the `n` items got
     another answer: another option, or another text.
     """

@@ -19,7 +19,7 @@ PROBES = (
     "A 45-year-old woman has had fever (38.5 °C), cough and dyspnea for 3 days.",
     "Question: Which drug is contraindicated?\nA. aspirin\nB. heparin\n\nAnswer:",
     "  Two spaces, a tab\tand 1,234.56 mg/dL; β-blockers don't, they're ≥ 10%.\n",
-    "HbA1c 7.2 % → metformin 500mg 2x/day — naïve café 𝛼 患者 😷",
+    "HbA1c 7.2% → metformin 500mg 2x/day — naïve café 𝛼 患者 😷",
 )
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"

@@ -100,7 +100,7 @@ def _beside(asked: argparse.Namespace, kind: str, command: str, name: str, log: 
 
 
 def _table(rows: list[tuple[str, CheckRow]]) -> str:
-    lines = ["| benchmark | step | run | metric | value | original - this [95 % CI] | p | changed | tokens/s | MB |"]
+    lines = ["| benchmark | step | run | metric | value | original - this [95% CI] | p | changed | tokens/s | MB |"]
     lines.append("|---|---|---|---|---|---|---|---|---|---|")
     for step, row in rows:
         gap = "–" if row.difference is None else f"{row.difference:+.3f}"

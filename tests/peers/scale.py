@@ -162,7 +162,7 @@ def costs(kind: str, count: int, folder: Path) -> Iterator[Cost]:
         file.truncate(sum(len(next(file)) for _ in range(count - max(1, count // OPEN))))
     # As if the process had been killed before its first checkpoint: lines that the manifest knows of are not missed.
     write_manifest(first, dataclasses.replace(read_manifest(first), checkpoint=NOTHING))
-    yield measured("run again: resumes the last 1 %", *run("float32"))
+    yield measured("run again: resumes the last 1%", *run("float32"))
     shutil.rmtree(scores)
     yield measured("score: all anew", "score", first, "--metrics", "accuracy" if kind == "choice" else "rougeL")
     measured("the second run", *run("bfloat16"))

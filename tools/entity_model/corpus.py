@@ -107,7 +107,7 @@ def abstracts(several: Sequence[Sentence]) -> list[tuple[str, list[Entity]]]:
 def tokenizer(nlp: Any) -> Any:
     """Return scispaCy's tokenizer, which also splits words at every character that is neither letter nor digit.
 
-    BC5CDR marks "cocaine" in "cocaine-induced", which scispaCy keeps whole: in text, 9 % of all entities would not
+    BC5CDR marks "cocaine" in "cocaine-induced", which scispaCy keeps whole: in text, 9% of all entities would not
     align with tokens. The rules are stored in the pipeline, so that spaCy alone can load it.
     """
     from scispacy.custom_tokenizer import combined_rule_tokenizer

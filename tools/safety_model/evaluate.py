@@ -1,4 +1,4 @@
-"""Print how well the model reads labeled examples, with 95 % intervals, and list every error.
+"""Print how well the model reads labeled examples, with 95% intervals, and list every error.
 
     python -m medbench.tools.safety_model.evaluate FILE.jsonl … [--model FOLDER] [--writer w1] [--errors FILE.md]
 

@@ -42,8 +42,8 @@ MODEL = Entry(
     source="MESA; Luo et al. 2022, BioGPT, doi:10.1093/bib/bbac409",
     recipe=mesa(
         ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"),
-        "The published share of trained weights, 9.59 %, is that of rank 64 on these six modules: 88,473,600 weights "
-        "against 833,908,800 base weights, where two 4-bit weights count as one. It is 5.3 % of all parameters.",
+        "The published share of trained weights, 9.59%, is that of rank 64 on these six modules: 88,473,600 weights "
+        "against 833,908,800 base weights, where two 4-bit weights count as one. It is 5.3% of all parameters.",
     ),
     config=CONFIG,
 )

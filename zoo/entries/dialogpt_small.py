@@ -37,7 +37,7 @@ MODEL = Entry(
     source="MESA; Zhang et al. 2020, DialoGPT, arXiv:1911.00536",
     recipe=mesa(
         ("c_attn", "c_proj", "c_fc"),
-        "The published share of trained weights, 5.44 %, is that of rank 32 on these three modules, counted as for "
+        "The published share of trained weights, 5.44%, is that of rank 32 on these three modules, counted as for "
         "BioGPT-Large. The documentation says rank 64 for all three models, and this recipe follows it.",
     ),
     config=CONFIG,

@@ -1,7 +1,7 @@
 """Convert GGUF weights to a folder that transformers loads, once, in the cache.
 
 The weights are dequantized to float32. Smaller dtypes would change them: a block's `scale * integer + offset` needs
-more digits than float16 or bfloat16 have (41 % of SmolLM2's Q4_1 weights change when rounded to float16).
+more digits than float16 or bfloat16 have (41% of SmolLM2's Q4_1 weights change when rounded to float16).
 """
 
 from __future__ import annotations
