@@ -160,7 +160,7 @@ def missing_latency(run: StoredRun) -> str:
         return ""
     if timed := len(times.seconds):
         why = times.reason or f"{timed} request{'s were' if timed > 1 else ' was'} timed"
-        return f"no p95, which needs {LATENCY_P95.least} requests: {why}" if timed < LATENCY_P95.least else ""
+        return f"p95 needs {LATENCY_P95.least} requests: {why}" if timed < LATENCY_P95.least else ""
     if times.reason:
         return f"not measured: {times.reason}"
     if times.expected_s is not None:  # in runs from before reasons were stored

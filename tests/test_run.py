@@ -294,7 +294,7 @@ def test_every_missing_latency_has_a_reason(tmp_path: Path) -> None:
     below = [part.plain for part in render.leaderboard(leaderboard.build([run])) if isinstance(part, Text)]
     assert "fake on fake-bench: latency not measured: a request failed: out of memory" in below
     run = go(tmp_path / "three", FakeEngine(), latency_items=3, **speed)
-    assert missing_latency(run) == "no p95, which needs 5 requests: 3 requests were timed"
+    assert missing_latency(run) == "p95 needs 5 requests: 3 requests were timed"
     run = go(tmp_path / "five", FakeEngine(), latency_items=5, **speed)
     assert missing_latency(run) == ""
     run = go(tmp_path / "server", FakeEngine(), latency_items=0, latency_share=0.1, **speed)
