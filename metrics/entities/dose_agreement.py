@@ -5,6 +5,7 @@ Drugs are those that a pipeline and the vocabulary find, so that "Tylenol 1 g" a
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -125,11 +126,16 @@ def _drug(label: str) -> bool:
 
 def _doses(text: str, placed: Sequence[Placed], default: str) -> Iterator[Dose]:
     """Yield the doses that a text recommends, each once: not those of a drug that it denies at this place."""
-    drugs = [Drug(key, found.start, found.end) for found, key, why in placed if _drug(found.label)]
+    drugs = sorted(
+        (Drug(key, found.start, found.end) for found, key, why in placed if _drug(found.label)),
+        key=lambda drug: drug.start,
+    )
     denied = {(found.start, found.end) for found, _, why in placed if why == "denied"}
+    starts = [drug.start for drug in drugs]
     seen: set[object] = set()
     for dose in doses(prose(text).text, drugs, default):
-        near = [drug for drug in drugs if drug.key == dose.drug and abs(drug.start - dose.start) < NEAR]
+        around = drugs[bisect_right(starts, dose.start - NEAR) : bisect_left(starts, dose.start + NEAR)]
+        near = [drug for drug in around if drug.key == dose.drug]
         same = (dose.drug, dose.amount, dose.unit, dose.per_day, dose.total, dose.most)
         if same in seen or (near and not dose.most and all((drug.start, drug.end) in denied for drug in near)):
             continue

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 ROUNDING = 0.02  # relative difference of equal amounts
@@ -141,29 +143,41 @@ def doses(text: str, drugs: Sequence[Drug], default: str = "") -> Iterator[Dose]
     `default`; it is left out if that is empty.
     """
     matches = [match for match in _DOSE.finditer(text) if not _LABORATORY.search(match["per"] or "")]
-    stops = [match.end() for match in _SENTENCE.finditer(text)]
+    stops = [0, *(match.end() for match in _SENTENCE.finditer(text)), len(text)]
+    named = _Named(drugs)
     for index, match in enumerate(matches):
-        start = max((stop for stop in stops if stop <= match.start()), default=0)
-        end = min((stop for stop in stops if stop >= match.end()), default=len(text))
+        at = bisect_right(stops, match.start()) - 1
+        start, end = stops[at], stops[max(at, bisect_left(stops, match.end()))]
         after = min(end, matches[index + 1].start()) if index + 1 < len(matches) else end
         before = max(start, matches[index - 1].end()) if index else start
-        if drug := _drug(match, drugs, (start, end), before) or default:
+        if drug := named.beside(match, start, end) or default:
             yield _dose(drug, match, text[before : match.start()], text[match.end() : after])
 
 
-def _drug(match: re.Match[str], drugs: Sequence[Drug], sentence: tuple[int, int], before: int) -> str:
-    """Return the drug next to an amount: the one right after it ("5 mg of X"), else the last one before it."""
-    start, end = sentence
-    following = [drug for drug in drugs if match.end() <= drug.start < end]
-    if following and _BESIDE.fullmatch(match.string, match.end(), following[0].start):
-        return following[0].key
-    own = [drug for drug in drugs if start <= drug.start and drug.end <= match.start()]
-    if own:
-        return own[-1].key
-    if following:
-        return following[0].key
-    earlier = [drug for drug in drugs if drug.end <= start]
-    return earlier[-1].key if earlier else ""
+class _Named:
+    """The drugs of a text, in order."""
+
+    def __init__(self, drugs: Sequence[Drug]) -> None:
+        self.drugs = sorted(drugs, key=lambda drug: (drug.start, drug.end))
+        self.starts = [drug.start for drug in self.drugs]
+        self.ends = list(accumulate((drug.end for drug in self.drugs), max))  # mentions may overlap
+
+    def beside(self, match: re.Match[str], start: int, end: int) -> str:
+        """Return the drug next to an amount: the one right after it ("5 mg of X"), else the last one before it.
+
+        `start` and `end` are of the amount's sentence. An earlier sentence counts only if this one names no drug.
+        """
+        after = bisect_left(self.starts, match.end())
+        following = self.drugs[after] if after < len(self.drugs) and self.starts[after] < end else None
+        if following and _BESIDE.fullmatch(match.string, match.end(), following.start):
+            return following.key
+        before = bisect_right(self.ends, match.start()) - 1
+        last = self.drugs[before] if before >= 0 else None
+        if last and last.start >= start:
+            return last.key
+        if following:
+            return following.key
+        return last.key if last else ""
 
 
 def _dose(drug: str, match: re.Match[str], before: str, after: str) -> Dose:
