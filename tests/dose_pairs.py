@@ -76,3 +76,107 @@ PAIRS = (
         "Salbutamol 2 puffs every 4 hours as needed.", "Two puffs of albuterol every four hours when wheezing.", "1/1"
     ),
 )
+
+# Written with the earlier rules known, after a review had found what they misread, and before the rules were changed.
+KINDS = {
+    "combinations and millions": (
+        DosePair("Amoxicillin-clavulanate 875/125 mg twice daily.", "Augmentin 875 mg/125 mg BID.", "2/2"),
+        DosePair("Trimethoprim-sulfamethoxazole 160/800 mg twice daily.", "Bactrim DS (800/160 mg) BID.", "2/2"),
+        DosePair("Sacubitril/valsartan 49/51 mg.", "Sacubitril/valsartan 97/103 mg.", "0/2", True),
+        DosePair("Carbidopa/levodopa 25/100 mg TID.", "Levodopa/carbidopa 100/25 mg TID.", "2/2"),
+        DosePair("Carbidopa/levodopa 25/100 mg TID.", "Carbidopa/levodopa 100/25 mg TID.", "0/2", True),
+        DosePair("Codeine 30 mg and acetaminophen 300 mg.", "Acetaminophen/codeine 300 mg/30 mg.", "2/2"),
+        DosePair(
+            "Losartan/hydrochlorothiazide 50/12.5 mg daily.",
+            "Losartan 50 mg and hydrochlorothiazide 25 mg daily.",
+            "1/2",
+            True,
+        ),
+        DosePair("Amoxicillin-clavulanate 875 mg twice daily.", "Augmentin 875/125 mg twice daily.", "1/1"),
+        DosePair("Amoxicillin 250 mg twice daily.", "Amoxicillin 250 mg/5 mL: 250 mg twice daily.", "1/1"),
+        DosePair("Colistin 4.5 million units.", "Colistin: 4,500,000 IU.", "1/1"),
+        DosePair("Interferon 3 million IU.", "Interferon 30 million IU.", "0/1", True),
+    ),
+    "groups of patients": (
+        DosePair("Cetirizine: adults 10 mg, children 5 mg.", "Cetirizine: adults 5 mg, children 10 mg.", "0/2", True),
+        DosePair(
+            "Loratadine 10 mg for adults and 5 mg for children.",
+            "Children: loratadine 5 mg. Adults: loratadine 10 mg.",
+            "2/2",
+        ),
+        DosePair(
+            "Loratadine: adults 10 mg, children 5 mg.",
+            "| Group | Loratadine |\n|---|---|\n| Adults | 5 mg |\n| Children | 10 mg |",
+            "0/2",
+            True,
+        ),
+        DosePair(
+            "Citalopram 40 mg in adults; 20 mg in the elderly.",
+            "Citalopram: adults 40 mg, people over 65 years 20 mg.",
+            "2/2",
+        ),
+        DosePair(
+            "Metformin 1000 mg daily; with kidney impairment 500 mg daily.",
+            "Metformin 500 mg daily; with renal impairment 1000 mg daily.",
+            "0/2",
+            True,
+        ),
+        DosePair(
+            "Montelukast: children under 6 years 4 mg, children over 6 years 5 mg.",
+            "Montelukast 4 mg for ages over 6 years, 5 mg for ages under 6 years.",
+            "0/2",
+            True,
+        ),
+        DosePair(
+            "Apixaban 5 mg if weight over 60 kg, 2.5 mg if weight under 60 kg.",
+            "Apixaban 2.5 mg if over 60 kg, 5 mg if under 60 kg.",
+            "0/2",
+            True,
+        ),
+        DosePair(
+            "Folic acid: pregnant women 400 mcg, other adults 200 mcg.",
+            "Folic acid 0.4 mg in pregnancy, 0.2 mg for other adults.",
+            "2/2",
+        ),
+        DosePair("Zolpidem 10 mg for men, 5 mg for women.", "Zolpidem 5 mg for men, 10 mg for women.", "0/2", True),
+        DosePair("Cetirizine for children: 5 mg daily.", "Cetirizine: adults 10 mg daily; children 5 mg daily.", "1/1"),
+        DosePair("Adults take cetirizine 10 mg daily.", "Cetirizine 10 mg daily.", "1/1"),
+        DosePair(
+            "Start metformin 500 mg daily; adults may increase to 1000 mg daily.",
+            "Adults start metformin 500 mg daily and increase to 1000 mg daily.",
+            "2/2",
+        ),
+    ),
+    "what does not contradict": (
+        DosePair("Acetaminophen 1000 mg.", "Acetaminophen 2 × 500 mg.", "1/1"),
+        DosePair("Acetaminophen 1000 mg.", "Acetaminophen 3 x 500 mg.", "0/1", True),
+        DosePair("Amlodipine 5 mg daily.", "Amlodipine 20 mg daily would be too high; take 5 mg daily.", "1/1"),
+        DosePair("Amlodipine 5 mg daily.", "Amlodipine: 5 mg daily, not 50 mg.", "1/1"),
+        DosePair("Lisinopril 10 mg daily.", "Lisinopril 10 mg daily and amlodipine is not recommended.", "1/1"),
+        DosePair("Metformin 500 mg once daily.", "Metformin 500 mg with breakfast for a month.", "1/1"),
+        DosePair("Metformin 500 mg twice daily.", "Metformin 500 mg with a meal.", "1/1"),
+        DosePair(
+            "Lisinopril 10 mg; amlodipine 5 mg.", "Lisinopril and amlodipine at 10 mg and 5 mg, respectively.", "2/2"
+        ),
+        DosePair(
+            "Lisinopril 10 mg; amlodipine 5 mg.", "Lisinopril and amlodipine at 5 and 10 mg, respectively.", "0/2", True
+        ),
+    ),
+    "other ways to write a dose": (
+        DosePair("Insulin lispro 4 units before meals.", "Insulin lispro 4U before meals.", "1/1"),
+        DosePair("Heparin 5000 units every 8 hours.", "5,000 U of heparin every 8 hours.", "1/1"),
+        DosePair("Potassium chloride 20 mEq daily.", "Potassium chloride twenty milliequivalents daily.", "1/1"),
+        DosePair("Folic acid 400 mcg daily.", "Folic acid four hundred micrograms daily.", "1/1"),
+        DosePair("Ibuprofen 600 mg every 8 hours.", "Three 200 mg tablets of ibuprofen every 8 hours.", "1/1"),
+        DosePair("Ibuprofen 600 mg every 8 hours.", "Ibuprofen: 3 tablets of 200 mg every 8 hours.", "1/1"),
+        DosePair("Take 2 tablets of paracetamol 500 mg.", "Take 2 tablets of paracetamol.", "1/1"),
+        DosePair("Lorazepam 0.5 mg at bedtime.", "Half of a 1 mg tablet of lorazepam at bedtime.", "1/1"),
+        DosePair("Lorazepam 0.5 mg at bedtime.", "Lorazepam: a 1 mg tablet at bedtime.", "0/1", True),
+        DosePair("Warfarin 5 mg daily.", "Warfarin 1/2 of a 10 mg tablet daily.", "1/1"),
+        DosePair(
+            "Magnesium sulfate 4 g over 20 minutes, then 1 g/h.", "Magnesium sulfate 4 g, then 1 g per hour.", "2/2"
+        ),
+        DosePair("Warfarin 5 mg daily.", "Do not take warfarin 50 mg daily, but 5 mg daily.", "1/1"),
+        DosePair("Warfarin 5 mg daily.", "Do not take warfarin 5 mg daily.", "0/1"),
+    ),
+}

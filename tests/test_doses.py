@@ -10,7 +10,7 @@ import pytest
 from medbench.core import registry
 from medbench.core.types import Item, Metric, Output, Record
 from medbench.metrics.entities import mentions
-from medbench.metrics.entities.dose_agreement import CONTRADICTS, DOSES, NO_DOSE, compare_doses
+from medbench.metrics.entities.dose_agreement import CONTRADICTS, DOSES, NO_DOSE, Group, compare_doses, patient_groups
 from medbench.metrics.entities.doses import Drug, Range, doses
 
 
@@ -151,3 +151,47 @@ def test_pairs_written_before_reading_the_rules() -> None:
         share = Fraction(score.value or 0).limit_denominator(20)
         right += (share, CONTRADICTS in (score.reason or "")) == (Fraction(pair.share), pair.contradicts)
     assert right == len(dose_pairs.PAIRS) == 30
+
+
+@pytest.mark.parametrize("kind", dose_pairs.KINDS)
+def test_pairs_of_a_kind(kind: str) -> None:
+    for pair in dose_pairs.KINDS[kind]:
+        found = compare_doses(record(pair.answer, pair.reference))
+        assert found is not None, pair
+        said = f"{len(found.equal)}/{found.wanted}", bool(found.contradicting)
+        assert said == (pair.share, pair.contradicts), pair
+
+
+@pytest.mark.parametrize(
+    ("text", "amounts"),
+    [
+        ("X one hundred and fifty mg", [150]),
+        ("X 2.4 million units", [2_400_000]),
+        ("X 1/2 tablet", [0.5]),
+        ("X half a tablet", [0.5]),
+        ("X 100/62.5/25 mcg", [0.1, 0.0625, 0.025]),
+        ("X 125 mg/5 mL", [125]),  # a concentration
+        ("X 5 mg every day, over 65 years 2.5 mg", [5, 2.5]),
+        ("X 10 u", []),
+    ],
+)
+def test_reading_amounts(text: str, amounts: list[float]) -> None:
+    assert [dose.amount.low for dose in doses(text, [Drug("x", 0, 1)])] == pytest.approx(amounts)
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        ("adults X 5 mg", Group(Range(18, 120))),
+        ("X 5 mg daily for children under 6 years", Group(Range(0, 6))),
+        ("X 5 mg for adults and children over 12 years", Group(Range(12, 120))),
+        ("X 5 mg in children aged 6-11 years", Group(Range(6, 11))),
+        ("X 5 mg, if over 60 kg", Group(weights=Range(60, 500))),
+        ("Dialysis: give this. X 5 mg", Group(tags=frozenset({"kidney"}))),
+        ("Keep it away from all children at home. X 5 mg", None),
+        ("X 5 mg for 2-3 years", None),
+        ("X 5 mg, over 3 months", None),
+    ],
+)
+def test_for_whom_a_dose_is(text: str, group: Group | None) -> None:
+    assert patient_groups(text, list(doses(text, [Drug("x", text.index("X"), text.index("X") + 1)]))) == [group]

@@ -354,7 +354,7 @@ _JOIN = re.compile(r"[,;]|\b(?:and|or|but)\b", re.I)
 
 def _is_of(between: str, to_next: str) -> bool:
     """Return whether a group after a dose is of it, not of the next one ("5 mg, and for children 10 mg")."""
-    match = None if ";" in between else _BEFORE_GROUP.search(between)
+    match = None if ";" in between else _BEFORE_GROUP.search(between[-NEAR:])
     return match is not None and not (match["join"] and to_next and not _JOIN.search(to_next))
 
 

@@ -98,10 +98,11 @@ _TENS: dict[str, float] = {
 _MANY = {"hundred": 100.0, "thousand": 1000.0, "million": 1e6}
 _WORDS = _ONES | _TENS | {"a": 1.0, "½": 0.5}
 _COUNTED = "|".join([*(rf"{ten}(?:[ -](?:{'|'.join(_ONES)}))?" for ten in _TENS), *_ONES])
-_NUMBER = rf"""(?:[13]/[24](?![\d/])
+_HALF = r"[13]/[24](?![\d/])"
+_NUMBER = rf"""(?:{_HALF}
     |(?:\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?:[ ](?:thousand|million)\b)?
     |(?:{_COUNTED}|a(?=[ ](?:hundred|thousand|million)))
-        (?:[ ](?:hundred|thousand|million)(?:[ ]and(?=[ ](?:{_COUNTED})\b))?(?:[ ](?:{_COUNTED}))?)*\b
+        (?:[ ](?:hundred|thousand|million)(?:[ ]and(?=[ ](?:{_COUNTED})\b))?(?:[ ](?:{_COUNTED}))?){{0,3}}\b
     |(?:half|a[ ]quarter)[ ](?:of[ ])?(?:an?|one)\b|½)"""
 _FACTORS = {
     "mg": ("mg", 1.0), "milligram": ("mg", 1.0), "g": ("mg", 1000.0), "gm": ("mg", 1000.0), "gram": ("mg", 1000.0),
@@ -125,7 +126,7 @@ _UNIT = _pattern(_FACTORS)
 _MASS = _pattern(unit for unit, (base, _) in _FACTORS.items() if base in ("mg", "iu"))
 _DOSE = re.compile(
     rf"""(?:(?<![\w.,/])|(?<=\dx))
-    (?P<parts>(?![13]/[24](?![\d/]))(?:{_NUMBER}(?:[ -]?(?:{_MASS}))?\s?/\s?)+(?={_NUMBER}[ -]?(?:{_MASS})(?!\w)))?
+    (?P<parts>(?!{_HALF})(?:{_NUMBER}(?:[ -]?(?:{_MASS}))?\s?/\s?){{1,3}}(?={_NUMBER}[ -]?(?:{_MASS})(?!\w)))?
     (?P<low>{_NUMBER})(?:[ -]?(?P<unit_low>{_UNIT})(?=\s?(?:-|–|to)\s?{_NUMBER}))?
     (?:\s?(?:-|–|to|(?(unit_low)(?!)|(?:or|and)))\s?(?P<high>{_NUMBER}))?[ -]?(?P<unit>{_UNIT})(?!\w)
     (?P<per>(?:\s?(?:/|per)\s?
@@ -228,8 +229,7 @@ def doses(text: str, drugs: Sequence[Drug], default: str = "") -> Iterator[Dose]
 
 
 def _sentence(stops: Sequence[int], match: re.Match[str]) -> tuple[int, int]:
-    at = bisect_right(stops, match.start()) - 1
-    return stops[at], stops[max(at, bisect_left(stops, match.end()))]
+    return stops[bisect_right(stops, match.start()) - 1], stops[bisect_left(stops, match.end())]
 
 
 def _is_count(match: re.Match[str], following: re.Match[str]) -> bool:
@@ -246,8 +246,9 @@ def _respective(
 ) -> Iterator[tuple[int, list[Drug]]]:
     """Yield the start of each amount before "respectively", with its sentence's drugs in the same order."""
     places = [match.start() for match in matches]
+    done = 0
     for word in re.finditer(r"\brespectively\b", text, re.I):
-        start, _ = _sentence(stops, word)
+        start, done = max(_sentence(stops, word)[0], done), word.end()
         own = matches[bisect_left(places, start) : bisect_left(places, word.start())]
         counts = [len(_amounts(match, split=True)) for match in own]
         last = bisect_right(named.ends, own[0].start()) if own else 0
@@ -351,8 +352,7 @@ def without_amount(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def _base(unit: str) -> tuple[str, float]:
-    low = unit.lower()
-    return _FACTORS.get(low) or _FACTORS[low.removesuffix("s")]
+    return _FACTORS.get(unit.lower()) or _FACTORS[unit.lower().removesuffix("s")]
 
 
 def _number(text: str) -> float:
