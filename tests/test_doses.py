@@ -10,7 +10,8 @@ import pytest
 from medbench.core import registry
 from medbench.core.types import Item, Metric, Output, Record
 from medbench.metrics.entities import mentions
-from medbench.metrics.entities.dose_agreement import CONTRADICTS, DOSES, NO_DOSE, Group, compare_doses, patient_groups
+from medbench.metrics.entities.dose_agreement import CONTRADICTS, DOSES, NO_DOSE, compare_doses
+from medbench.metrics.entities.dose_groups import Group, patient_groups
 from medbench.metrics.entities.doses import Drug, Range, doses
 
 
